@@ -1,0 +1,1 @@
+//! sealroom keeps credentials in one encrypted file and records every disclosure.

@@ -1,0 +1,3 @@
+//! The `sealroom` binary.
+
+fn main() {}
