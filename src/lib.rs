@@ -1,1 +1,3 @@
 //! sealroom keeps credentials in one encrypted file and records every disclosure.
+
+pub mod domain;

@@ -1,0 +1,274 @@
+//! Audit events: closed sets of actions and outcomes, and details from an allow-list of keys.
+
+use std::{fmt, net::IpAddr, str::FromStr};
+
+use super::{
+    Actor, IntegrationId, Invalid, ProjectId, Provider, RequestId, Revision, Timestamp, text_enum::text_enum,
+};
+
+text_enum! {
+    /// What happened, as `noun.verb`.
+    Action, "action", "an action like credentials.read" {
+        /// A credential was disclosed.
+        CredentialsRead = "credentials.read",
+        /// A provider's token was minted.
+        CredentialsMint = "credentials.mint",
+        /// An integration was stored.
+        IntegrationCreate = "integration.create",
+        /// Its metadata changed.
+        IntegrationUpdate = "integration.update",
+        /// Its credential was replaced.
+        IntegrationRotate = "integration.rotate",
+        /// An older credential was made current again.
+        IntegrationRollback = "integration.rollback",
+        /// It was deleted.
+        IntegrationDelete = "integration.delete",
+        /// Integrations were listed.
+        IntegrationList = "integration.list",
+        /// One integration's metadata was read.
+        IntegrationRead = "integration.read",
+        /// A project was registered.
+        ProjectCreate = "project.create",
+        /// A project was deleted.
+        ProjectDelete = "project.delete",
+        /// An application token was made.
+        TokenCreate = "token.create",
+        /// An application token was taken back.
+        TokenRevoke = "token.revoke",
+        /// Application tokens were listed.
+        TokenList = "token.list",
+        /// A user was made.
+        UserCreate = "user.create",
+        /// A user changed.
+        UserUpdate = "user.update",
+        /// A user was removed.
+        UserDelete = "user.delete",
+        /// Users were listed.
+        UserList = "user.list",
+        /// One user was read.
+        UserRead = "user.read",
+        /// Somebody logged in.
+        SessionLogin = "session.login",
+        /// A session was refreshed.
+        SessionRefresh = "session.refresh",
+        /// A session ended.
+        SessionLogout = "session.logout",
+        /// A caller was refused on a route without an action of its own.
+        RequestDenied = "request.denied",
+        /// A caller's further refusals within one minute, summed up.
+        RequestRefused = "request.refused",
+        /// The log was exported.
+        AuditExport = "audit.export",
+        /// Old events moved to an archive.
+        AuditArchive = "audit.archive",
+        /// The log was read.
+        AuditRead = "audit.read",
+        /// A backup was made.
+        BackupCreate = "backup.create",
+        /// The file was made.
+        VaultInit = "vault.init",
+        /// The vault was unlocked.
+        VaultUnlock = "vault.unlock",
+        /// The vault was locked.
+        VaultLock = "vault.lock",
+        /// The vault key was replaced.
+        VaultRekey = "vault.rekey",
+        /// The file was compacted.
+        VaultCompact = "vault.compact",
+        /// The file was brought to a newer format.
+        VaultMigrate = "vault.migrate",
+        /// The key slots changed.
+        VaultSlot = "vault.slot",
+        /// An owner was recovered at the host.
+        VaultRecover = "vault.recover",
+        /// The file was restored from a backup.
+        VaultRestore = "vault.restore",
+        /// Requests without a valid token and failed logins, summed up.
+        AuthRejected = "auth.rejected",
+        /// The server started.
+        ServerStart = "server.start",
+        /// The server stopped.
+        ServerStop = "server.stop",
+    }
+}
+
+text_enum! {
+    /// How it ended.
+    Outcome, "outcome", "one of allowed, denied, failed" {
+        /// It was done.
+        Allowed = "allowed",
+        /// The caller's role or narrowing forbids it.
+        Denied = "denied",
+        /// It could not be done.
+        Failed = "failed",
+    }
+}
+
+text_enum! {
+    /// The keys that a detail may have; there is no other way to put a word into the log.
+    DetailKey, "detail", "from the allow-list" {
+        /// How many.
+        Count = "count",
+        /// Whether a late clock was accepted.
+        ClockAccepted = "clockAccepted",
+        /// An e-mail address.
+        Email = "email",
+        /// How many tries failed before.
+        FailedTries = "failedTries",
+        /// The revision that was made current again.
+        FromRevision = "fromRevision",
+        /// An id.
+        Id = "id",
+        /// Whether it is for every project.
+        IsGlobal = "isGlobal",
+        /// How many logins were refused.
+        Logins = "logins",
+        /// A label.
+        Name = "name",
+        /// From how many addresses.
+        Peers = "peers",
+        /// Project identifiers.
+        Projects = "projects",
+        /// Providers.
+        Providers = "providers",
+        /// A code that names the reason.
+        Reason = "reason",
+        /// A role.
+        Role = "role",
+        /// How many requests had no valid token.
+        Tokens = "tokens",
+        /// The program's version.
+        Version = "version",
+    }
+}
+
+/// The value of a detail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DetailValue {
+    /// A name or id.
+    Text(String),
+    /// A number.
+    Number(u64),
+    /// Yes or no.
+    Truth(bool),
+    /// Names or ids; a long list becomes a count and a SHA-256.
+    List(Vec<String>),
+}
+
+/// What else is worth knowing of an event; names and ids, never a secret.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Detail(Vec<(DetailKey, DetailValue)>);
+
+impl Detail {
+    /// Nothing else.
+    pub const NONE: Self = Self(Vec::new());
+
+    /// Adds a name or id.
+    #[must_use]
+    pub fn text(self, key: DetailKey, text: impl fmt::Display) -> Self {
+        self.with(key, DetailValue::Text(text.to_string()))
+    }
+
+    /// Adds a number.
+    #[must_use]
+    pub fn number(self, key: DetailKey, number: u64) -> Self {
+        self.with(key, DetailValue::Number(number))
+    }
+
+    /// Adds a yes or no.
+    #[must_use]
+    pub fn truth(self, key: DetailKey, truth: bool) -> Self {
+        self.with(key, DetailValue::Truth(truth))
+    }
+
+    /// Adds names or ids.
+    #[must_use]
+    pub fn list<T: fmt::Display>(self, key: DetailKey, items: &[T]) -> Self {
+        self.with(key, DetailValue::List(items.iter().map(ToString::to_string).collect()))
+    }
+
+    /// The entries, in the order in which they were added.
+    pub fn entries(&self) -> &[(DetailKey, DetailValue)] {
+        &self.0
+    }
+
+    fn with(mut self, key: DetailKey, value: DetailValue) -> Self {
+        self.0.push((key, value));
+        self
+    }
+}
+
+/// Where a request came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Peer {
+    /// An address.
+    Ip(IpAddr),
+    /// A unix socket.
+    Unix,
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ip(ip) => ip.to_canonical().fmt(f),
+            Self::Unix => f.write_str("unix"),
+        }
+    }
+}
+
+impl FromStr for Peer {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        if text == "unix" {
+            return Ok(Self::Unix);
+        }
+        text.parse().map(Self::Ip).map_err(|_| Invalid::new("peer", "an IP address or unix"))
+    }
+}
+
+/// An event before it has its place in the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// When, as the clock read.
+    pub time: Timestamp,
+    /// Who.
+    pub actor: Actor,
+    /// What.
+    pub action: Action,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Which integration.
+    pub integration: Option<IntegrationId>,
+    /// Which revision of it.
+    pub revision: Option<Revision>,
+    /// Which service.
+    pub provider: Option<Provider>,
+    /// The project asked for.
+    pub project: Option<ProjectId>,
+    /// By which request; none for what the host does.
+    pub request: Option<RequestId>,
+    /// From where.
+    pub peer: Option<Peer>,
+    /// What else.
+    pub detail: Detail,
+}
+
+impl Event {
+    /// An allowed event with nothing but its actor and action.
+    pub const fn new(time: Timestamp, actor: Actor, action: Action) -> Self {
+        Self {
+            time,
+            actor,
+            action,
+            outcome: Outcome::Allowed,
+            integration: None,
+            revision: None,
+            provider: None,
+            project: None,
+            request: None,
+            peer: None,
+            detail: Detail::NONE,
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! Integrations: one stored credential, its metadata and the revisions that are kept.
+
+use super::{Actor, AuthType, IntegrationId, Name, ProjectId, Provider, Timestamp};
+
+/// A JSON value as the client wrote it, already checked; kept verbatim.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Json(String);
+
+impl Json {
+    /// Takes text that a JSON parser has accepted.
+    pub const fn new_checked(text: String) -> Self {
+        Self(text)
+    }
+
+    /// `{}`.
+    pub fn empty_object() -> Self {
+        Self("{}".to_owned())
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Counts the changes of one integration's credential, from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Revision(u64);
+
+impl Revision {
+    /// The revision of a new integration.
+    pub const FIRST: Self = Self(1);
+
+    /// The revision of that number.
+    pub const fn new(number: u64) -> Self {
+        Self(number)
+    }
+
+    /// The number.
+    pub const fn number(self) -> u64 {
+        self.0
+    }
+
+    /// The revision that follows.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+}
+
+/// For whom a credential is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Scope {
+    /// Every project that has none of its own.
+    Global,
+    /// These projects; never empty.
+    Projects(Vec<ProjectId>),
+}
+
+impl Scope {
+    /// Whether the credential is scoped to this very project.
+    pub fn names(&self, project: &ProjectId) -> bool {
+        match self {
+            Self::Global => false,
+            Self::Projects(projects) => projects.contains(project),
+        }
+    }
+
+    /// The projects named; none where it is global.
+    pub fn projects(&self) -> &[ProjectId] {
+        match self {
+            Self::Global => &[],
+            Self::Projects(projects) => projects,
+        }
+    }
+
+    /// Whether the two reach one project by the same rule: both global, or one project named by both.
+    pub fn overlaps(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Global, Self::Global) => true,
+            (Self::Projects(projects), other) => projects.iter().any(|project| other.names(project)),
+            (Self::Global, Self::Projects(_)) => false,
+        }
+    }
+}
+
+/// A revision whose sealed credential is still in the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeptRevision {
+    /// Which one.
+    pub revision: Revision,
+    /// When its credential ends at the provider.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// An integration without its credential.
+#[derive(Debug, Clone)]
+pub struct Integration {
+    /// Its name in every other call.
+    pub id: IntegrationId,
+    /// The service, as it was spelt.
+    pub provider: Provider,
+    /// How the credential authenticates.
+    pub auth_type: AuthType,
+    /// A label; always there for `custom`.
+    pub name: Option<Name>,
+    /// For whom it is.
+    pub scope: Scope,
+    /// Provider options, as given.
+    pub config: Option<Json>,
+    /// The current revision first, then the older ones kept, newest first; never empty.
+    pub kept: Vec<KeptRevision>,
+    /// When it was stored.
+    pub created_at: Timestamp,
+    /// Who stored it.
+    pub created_by: Actor,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+    /// Raised by each write.
+    pub version: u64,
+}
+
+impl Integration {
+    /// How many revisions are kept: the current and four older ones.
+    pub const KEPT_MAX: usize = 5;
+
+    /// The revision that a read discloses.
+    pub fn revision(&self) -> Revision {
+        self.current().revision
+    }
+
+    /// When the current credential ends at the provider.
+    pub fn expires_at(&self) -> Option<Timestamp> {
+        self.current().expires_at
+    }
+
+    /// The kept revision of that number.
+    pub fn kept(&self, revision: Revision) -> Option<KeptRevision> {
+        self.kept.iter().copied().find(|kept| kept.revision == revision)
+    }
+
+    /// What a read by provider takes for the same provider: the service, and for `custom` its name too.
+    pub fn group(&self) -> (Provider, Option<&Name>) {
+        let name = if self.provider == Provider::Custom { self.name.as_ref() } else { None };
+        (self.provider.service(), name)
+    }
+
+    fn current(&self) -> KeptRevision {
+        *self.kept.first().expect("an integration always keeps its current revision")
+    }
+}

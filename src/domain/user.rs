@@ -1,0 +1,96 @@
+//! Users and their sessions.
+
+use super::{Digest, Email, Name, Narrowing, Role, SessionId, Timestamp, UserId, text_enum::text_enum};
+
+/// A password's argon2id hash with its parameters (RFC 9106); no `Debug`, so that it is never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PasswordHash {
+    /// Memory, in KiB.
+    pub memory_kib: u32,
+    /// Passes over it.
+    pub passes: u32,
+    /// Lanes.
+    pub lanes: u32,
+    /// The salt.
+    pub salt: [u8; 16],
+    /// The hash.
+    pub hash: [u8; 32],
+}
+
+/// A user's row.
+#[derive(Clone)]
+pub struct User {
+    /// Names the user for good.
+    pub id: UserId,
+    /// The row's key.
+    pub email: Email,
+    /// First name.
+    pub first_name: Option<Name>,
+    /// Last name.
+    pub last_name: Option<Name>,
+    /// Owner or member.
+    pub role: Role,
+    /// To what a member is narrowed.
+    pub narrowing: Narrowing,
+    /// Whether the user is kept out.
+    pub disabled: bool,
+    /// The password.
+    pub password: PasswordHash,
+    /// Raised by each change of password, role or `disabled`: a session of an older epoch has ended.
+    pub epoch: u64,
+    /// When the user was made.
+    pub created_at: Timestamp,
+    /// When the user last logged in.
+    pub last_login_at: Option<Timestamp>,
+    /// Raised by each write.
+    pub version: u64,
+}
+
+text_enum! {
+    /// Which of a session's two tokens a row is for.
+    SessionKind, "session kind", "one of access, refresh" {
+        /// Lets its holder in.
+        Access = "access",
+        /// Gives a new pair, once.
+        Refresh = "refresh",
+    }
+}
+
+/// A session row's key: session, then the token's digest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionKey {
+    /// The login it belongs to.
+    pub session: SessionId,
+    /// SHA-256 of the token.
+    pub digest: Digest,
+}
+
+/// One token of a session.
+#[derive(Debug, Clone)]
+pub struct SessionRow {
+    /// The row's key.
+    pub key: SessionKey,
+    /// Access or refresh.
+    pub kind: SessionKind,
+    /// Whose session: the id, so that a later user of the same e-mail does not inherit it.
+    pub user: UserId,
+    /// The user's row.
+    pub email: Email,
+    /// The user's epoch at the login.
+    pub epoch: u64,
+    /// When the token was made.
+    pub issued_at: Timestamp,
+    /// When it ends.
+    pub expires_at: Timestamp,
+    /// When a refresh token was first used.
+    pub used_at: Option<Timestamp>,
+    /// Raised by each write.
+    pub version: u64,
+}
+
+impl SessionRow {
+    /// Whether the token is past its end.
+    pub fn is_expired(&self, now: Timestamp) -> bool {
+        now >= self.expires_at
+    }
+}
