@@ -4,8 +4,8 @@ use std::{fmt, str::FromStr, time::Duration};
 
 use super::Invalid;
 
-/// 9999-12-31T23:59:59.999Z: four digits of year are all that RFC 3339 has.
-const MILLIS_MAX: u64 = 253_402_300_799_999;
+/// 9999-12-30T22:00:00Z: the last moment that every UTC offset can still show with four digits of year.
+const MILLIS_MAX: u64 = 253_402_207_200_000;
 
 /// A moment in UTC, in whole milliseconds from 1970 to 9999.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,0 +1,191 @@
+//! Checkpoints: C2SP `tlog-checkpoint`, a C2SP `signed-note` signed with Ed25519.
+//!
+//! ```text
+//! sealroom/<file id>            origin, and the key's name
+//! 41                            tree size
+//! <base64 of the root>
+//!
+//! — sealroom/<file id> <base64 of key hash (4) ‖ signature (64)>
+//! ```
+
+use std::{fmt, str::FromStr};
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+
+use super::tree::Hash;
+use crate::{
+    crypto::{
+        digest::sha256_parts,
+        sign::{LogKey, verify},
+    },
+    domain::{FileId, Invalid},
+};
+
+/// The signature type of Ed25519 in signed notes.
+const ED25519: u8 = 1;
+/// The longest note that is read: a checkpoint with many witnesses has a few KiB.
+const NOTE_BYTES_MAX: usize = 64 * 1024;
+
+/// The origin of a vault's log, and the name of its keys.
+pub fn origin(file: FileId) -> String {
+    format!("sealroom/{file}")
+}
+
+/// A note verifier key: `<name>+<key hash>+<base64 of 0x01 ‖ public key>`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VerifierKey {
+    name: String,
+    public: [u8; 32],
+}
+
+impl VerifierKey {
+    /// The key of that name.
+    pub fn new(name: &str, public: [u8; 32]) -> Self {
+        Self { name: name.to_owned(), public }
+    }
+
+    /// The first four bytes of SHA-256(name ‖ "\n" ‖ 0x01 ‖ public key).
+    fn hash(&self) -> [u8; 4] {
+        let hash = sha256_parts(&[self.name.as_bytes(), b"\n", &[ED25519], &self.public]);
+        *hash.first_chunk().expect("a hash has 32 bytes")
+    }
+}
+
+impl fmt::Display for VerifierKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let key = STANDARD.encode([&[ED25519], self.public.as_slice()].concat());
+        write!(f, "{}+{:08x}+{key}", self.name, u32::from_be_bytes(self.hash()))
+    }
+}
+
+impl FromStr for VerifierKey {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        let invalid =
+            Invalid { what: "verifier key", rule: "<name>+<8 hexadecimal digits>+<base64>, for Ed25519" };
+        let (name, rest) = text.split_once('+').ok_or(invalid)?;
+        let (_, key) = rest.split_once('+').ok_or(invalid)?;
+        let bytes = STANDARD.decode(key).map_err(|_| invalid)?;
+        let (kind, public) = bytes.split_first().ok_or(invalid)?;
+        let key = Self { name: name.to_owned(), public: public.try_into().map_err(|_| invalid)? };
+        if *kind == ED25519 && !name.is_empty() && key.to_string() == text { Ok(key) } else { Err(invalid) }
+    }
+}
+
+/// A tree's size and root, as somebody signed them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// Whose log.
+    pub origin: String,
+    /// How many records.
+    pub size: u64,
+    /// The root over them.
+    pub root: Hash,
+    /// What else the text says.
+    pub extensions: Vec<String>,
+}
+
+/// Why a note says nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BadNote {
+    /// It has not the form.
+    #[error("this is no signed checkpoint")]
+    Malformed,
+    /// None of the keys signed it.
+    #[error("no known key signed this checkpoint")]
+    Unknown,
+    /// A known key's signature does not hold.
+    #[error("the checkpoint's signature does not hold")]
+    BadSignature,
+}
+
+/// Writes and signs a checkpoint.
+pub fn note(origin: &str, size: u64, root: &Hash, extensions: &[String], signers: &[&LogKey]) -> String {
+    let mut text = format!("{origin}\n{size}\n{}\n", STANDARD.encode(root));
+    extensions.iter().for_each(|line| text.extend([line.as_str(), "\n"]));
+    let signatures = signers.iter().map(|signer| {
+        let hash = VerifierKey::new(origin, signer.public()).hash();
+        let signature = [hash.as_slice(), &signer.sign(text.as_bytes())].concat();
+        format!("— {origin} {}\n", STANDARD.encode(signature))
+    });
+    let signatures: String = signatures.collect();
+    format!("{text}\n{signatures}")
+}
+
+/// Reads a checkpoint that at least one of the keys signed; signatures of others, such as witnesses, are passed over.
+///
+/// # Errors
+/// It has not the form, no known key signed it, or one's signature does not hold.
+pub fn open(note: &str, keys: &[VerifierKey]) -> Result<Checkpoint, BadNote> {
+    let fits = note.len() <= NOTE_BYTES_MAX && !note.chars().any(|c| c.is_control() && c != '\n');
+    let (head, signatures) = note.rsplit_once("\n\n").filter(|_| fits).ok_or(BadNote::Malformed)?;
+    let signatures = signatures.strip_suffix('\n').ok_or(BadNote::Malformed)?;
+    let signed = &note[..=head.len()];
+    let mut known = false;
+    for line in signatures.split('\n') {
+        let (name, signature) =
+            line.strip_prefix("— ").and_then(|rest| rest.split_once(' ')).ok_or(BadNote::Malformed)?;
+        let bytes = STANDARD.decode(signature).map_err(|_| BadNote::Malformed)?;
+        let (hash, signature) = bytes.split_first_chunk::<4>().ok_or(BadNote::Malformed)?;
+        let Some(key) = keys.iter().find(|key| key.name == name && key.hash() == *hash) else { continue };
+        let signature: &[u8; 64] = signature.try_into().map_err(|_| BadNote::BadSignature)?;
+        if !verify(&key.public, signed.as_bytes(), signature) {
+            return Err(BadNote::BadSignature);
+        }
+        known = true;
+    }
+    if known { text(head) } else { Err(BadNote::Unknown) }
+}
+
+fn text(head: &str) -> Result<Checkpoint, BadNote> {
+    let mut lines = head.split('\n');
+    let mut line = || lines.next().ok_or(BadNote::Malformed);
+    let (origin, size, root) = (line()?, line()?, line()?);
+    let number: u64 = size.parse().map_err(|_| BadNote::Malformed)?;
+    let root =
+        STANDARD.decode(root).ok().and_then(|bytes| bytes.try_into().ok()).ok_or(BadNote::Malformed)?;
+    if origin.is_empty() || number.to_string() != size {
+        return Err(BadNote::Malformed);
+    }
+    Ok(Checkpoint {
+        origin: origin.to_owned(),
+        size: number,
+        root,
+        extensions: lines.map(str::to_owned).collect(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The example of Go's `golang.org/x/mod/sumdb/note` documentation.
+    const PETER: &str = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW";
+
+    #[test]
+    fn a_published_verifier_key_reads_back() {
+        assert_eq!(PETER.parse::<VerifierKey>().unwrap().to_string(), PETER);
+        for text in ["", "a+b", &PETER.replace("c74f20a3", "c74f20a4"), &PETER.replace("+ARpc", "+Arpc")] {
+            assert!(text.parse::<VerifierKey>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_checkpoint_opens_with_its_key_and_untouched_alone() {
+        let key = LogKey::generate().unwrap();
+        let name = origin(FileId::from_bytes([1; 16]));
+        let verifier = VerifierKey::new(&name, key.public());
+        let signed = note(&name, 41, &[7; 32], &["x".to_owned()], &[&key]);
+        let opened = open(&signed, std::slice::from_ref(&verifier)).unwrap();
+        assert_eq!((opened.size, opened.root, &opened.extensions[..]), (41, [7; 32], &["x".to_owned()][..]));
+        let changed = signed.replacen("\n41\n", "\n42\n", 1);
+        assert_eq!(open(&changed, std::slice::from_ref(&verifier)), Err(BadNote::BadSignature));
+        assert_eq!(open(&signed, &[PETER.parse().unwrap()]), Err(BadNote::Unknown));
+        let witnessed = format!("{signed}— witness.example {}\n", STANDARD.encode([9; 72]));
+        assert_eq!(open(&witnessed, &[verifier]).unwrap(), opened);
+        for text in ["", "\n\n", "a\n1\n", &signed[..signed.len() - 1]] {
+            assert!(open(text, &[PETER.parse().unwrap()]).is_err());
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! L2. The audit log as a proof: records, the tree over them, and signed checkpoints of it.
+//!
+//! Follows RFC 6962 §2.1 (tree) and C2SP `signed-note` and `tlog-checkpoint`. Knows no storage.
+
+pub mod checkpoint;
+pub mod record;
+pub mod tree;

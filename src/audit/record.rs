@@ -1,0 +1,255 @@
+//! Records: an event's own JSON text. These are the bytes on disk, the bytes of an export, and the leaf of the tree.
+//!
+//! Members in this order, no white space between tokens, absent values `null`:
+//! `v, sequence, time, actor, action, outcome, integrationId, revision, provider, project, requestId, peer, detail`.
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json, value::RawValue};
+
+use super::tree::Hash;
+use crate::{
+    crypto::digest::sha256,
+    domain::{
+        Action, Actor, Detail, DetailValue, Event, IntegrationId, Outcome, Peer, ProjectId, Provider,
+        RequestId, Revision, Timestamp,
+    },
+};
+
+/// The record format that this program writes and reads.
+const VERSION: u8 = 1;
+/// The longest record; a longer one is refused on reading and cannot be made.
+pub const RECORD_BYTES_MAX: usize = 1024;
+/// The longest text in a detail; a longer one becomes its length and SHA-256.
+const TEXT_BYTES_MAX: usize = 96;
+/// The longest list in a detail, as JSON; a longer one becomes a count and a SHA-256.
+const LIST_BYTES_MAX: usize = 200;
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Wire<'a> {
+    v: u8,
+    sequence: u64,
+    time: String,
+    actor: String,
+    action: String,
+    outcome: String,
+    integration_id: Option<String>,
+    revision: Option<u64>,
+    provider: Option<String>,
+    project: Option<String>,
+    request_id: Option<String>,
+    peer: Option<String>,
+    #[serde(borrow)]
+    detail: &'a RawValue,
+}
+
+/// A record that was read.
+#[derive(Debug, Clone)]
+pub struct Record {
+    /// Its place in the log.
+    pub sequence: u64,
+    /// When.
+    pub time: Timestamp,
+    /// Who.
+    pub actor: Actor,
+    /// What.
+    pub action: Action,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Which integration.
+    pub integration: Option<IntegrationId>,
+    /// Which revision.
+    pub revision: Option<Revision>,
+    /// Which service.
+    pub provider: Option<Provider>,
+    /// Which project.
+    pub project: Option<ProjectId>,
+    /// By which request.
+    pub request: Option<RequestId>,
+    /// From where.
+    pub peer: Option<Peer>,
+}
+
+/// The bytes are no record of ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("this is no record")]
+pub struct BadRecord;
+
+/// The record of an event at a place in the log; at most [`RECORD_BYTES_MAX`] bytes.
+pub fn encode(sequence: u64, event: &Event) -> Vec<u8> {
+    let detail = detail_json(&event.detail);
+    let record = encode_with(sequence, event, &detail);
+    if record.len() <= RECORD_BYTES_MAX {
+        return record;
+    }
+    encode_with(sequence, event, &summary("bytes", detail.len(), detail.as_bytes()).to_string())
+}
+
+/// Reads a record.
+///
+/// # Errors
+/// It is too long, not canonical, of another version, or names what does not exist.
+pub fn decode(bytes: &[u8]) -> Result<Record, BadRecord> {
+    if bytes.len() > RECORD_BYTES_MAX {
+        return Err(BadRecord);
+    }
+    let wire: Wire<'_> = serde_json::from_slice(bytes).map_err(|_| BadRecord)?;
+    let canonical = serde_json::to_vec(&wire).map_err(|_| BadRecord)?;
+    if wire.v != VERSION || canonical != bytes || !wire.detail.get().starts_with('{') {
+        return Err(BadRecord);
+    }
+    Ok(Record {
+        sequence: wire.sequence,
+        time: parse(&wire.time)?,
+        actor: parse(&wire.actor)?,
+        action: parse(&wire.action)?,
+        outcome: parse(&wire.outcome)?,
+        integration: wire.integration_id.as_deref().map(parse).transpose()?,
+        revision: wire.revision.map(Revision::new),
+        provider: wire.provider.as_deref().map(parse).transpose()?,
+        project: wire.project.as_deref().map(parse).transpose()?,
+        request: wire.request_id.as_deref().map(parse).transpose()?,
+        peer: wire.peer.as_deref().map(parse).transpose()?,
+    })
+}
+
+/// A record as the API shows it: with its leaf hash as the last member.
+pub fn to_api_json(record: &[u8], leaf_hash: &Hash) -> String {
+    let text = String::from_utf8_lossy(record);
+    let open = text.strip_suffix('}').unwrap_or(&text);
+    format!("{open},\"leafHash\":\"{}\"}}", STANDARD.encode(leaf_hash))
+}
+
+fn encode_with(sequence: u64, event: &Event, detail: &str) -> Vec<u8> {
+    let detail: &RawValue = serde_json::from_str(detail).expect("a detail is JSON of our own making");
+    let wire = Wire {
+        v: VERSION,
+        sequence,
+        time: event.time.to_string(),
+        actor: event.actor.to_string(),
+        action: event.action.to_string(),
+        outcome: event.outcome.to_string(),
+        integration_id: event.integration.map(|id| id.to_string()),
+        revision: event.revision.map(Revision::number),
+        provider: event.provider.map(|provider| provider.to_string()),
+        project: event.project.as_ref().map(ToString::to_string),
+        request_id: event.request.map(|id| id.to_string()),
+        peer: event.peer.map(|peer| peer.to_string()),
+        detail,
+    };
+    serde_json::to_vec(&wire).expect("plain data into memory cannot fail")
+}
+
+fn detail_json(detail: &Detail) -> String {
+    let entry = |(key, value): &(crate::domain::DetailKey, DetailValue)| {
+        let value = match value {
+            DetailValue::Text(text) if text.len() > TEXT_BYTES_MAX => {
+                summary("bytes", text.len(), text.as_bytes())
+            }
+            DetailValue::Text(text) => json!(text),
+            DetailValue::Number(number) => json!(number),
+            DetailValue::Truth(truth) => json!(truth),
+            DetailValue::List(items) => list(items),
+        };
+        format!("\"{key}\":{value}")
+    };
+    let entries: Vec<String> = detail.entries().iter().map(entry).collect();
+    format!("{{{}}}", entries.join(","))
+}
+
+fn list(items: &[String]) -> Value {
+    let text = json!(items).to_string();
+    if text.len() <= LIST_BYTES_MAX { json!(items) } else { summary("count", items.len(), text.as_bytes()) }
+}
+
+fn summary(what: &str, number: usize, bytes: &[u8]) -> Value {
+    let mut object = Map::new();
+    object.insert(what.to_owned(), json!(number));
+    object.insert("sha256".to_owned(), json!(data_encoding::HEXLOWER.encode(&sha256(bytes))));
+    Value::Object(object)
+}
+
+fn parse<T: std::str::FromStr>(text: &str) -> Result<T, BadRecord> {
+    text.parse().map_err(|_| BadRecord)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::domain::{DetailKey, TokenId};
+
+    fn event() -> Event {
+        let id = "0192f0c1-7b3c-7def-8000-0123456789ab";
+        Event {
+            integration: Some(id.parse().unwrap()),
+            revision: Some(Revision::new(3)),
+            provider: Some(Provider::Github),
+            project: Some("acme/app".parse().unwrap()),
+            request: Some(id.parse().unwrap()),
+            peer: Some("127.0.0.1".parse().unwrap()),
+            ..Event::new(
+                Timestamp::from_millis(1_764_000_000_000),
+                Actor::App(id.parse::<TokenId>().unwrap()),
+                Action::CredentialsRead,
+            )
+        }
+    }
+
+    #[test]
+    fn golden_record() {
+        let id = "0192f0c1-7b3c-7def-8000-0123456789ab";
+        let expected = format!(
+            "{{\"v\":1,\"sequence\":41,\"time\":\"2025-11-24T16:00:00.000Z\",\"actor\":\"app:{id}\",\
+             \"action\":\"credentials.read\",\"outcome\":\"allowed\",\"integrationId\":\"{id}\",\"revision\":3,\
+             \"provider\":\"github\",\"project\":\"acme/app\",\"requestId\":\"{id}\",\"peer\":\"127.0.0.1\",\
+             \"detail\":{{}}}}"
+        );
+        assert_eq!(String::from_utf8(encode(41, &event())).unwrap(), expected);
+        assert_eq!(decode(expected.as_bytes()).unwrap().sequence, 41);
+        assert!(
+            to_api_json(expected.as_bytes(), &[0; 32])
+                .ends_with(",\"leafHash\":\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\"}")
+        );
+    }
+
+    #[test]
+    fn what_is_not_canonical_is_no_record() {
+        let good = String::from_utf8(encode(0, &event())).unwrap();
+        for bad in [
+            good.replace("\"v\":1", "\"v\":2"),
+            good.replace("\"v\":1,", "\"v\":1, "),
+            good.replace("credentials.read", "credentials.reed"),
+            good.replace("\"detail\":{}", "\"detail\":{},\"x\":1"),
+            good.replace("\"detail\":{}", "\"detail\":null"),
+            good.replace("\"peer\":\"127.0.0.1\",", ""),
+            format!("{good}\n"),
+            String::new(),
+        ] {
+            assert_eq!(decode(bad.as_bytes()).map(drop), Err(BadRecord), "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_event_makes_a_record_of_more_than_1_kib(
+            name in ".{0,400}",
+            items in prop::collection::vec(".{0,200}", 0..100),
+            local in "[a-z]{1,240}",
+            project in "[a-z]{1,99}/[a-z]{1,100}",
+        ) {
+            let detail = Detail::NONE
+                .text(DetailKey::Name, &name)
+                .text(DetailKey::Email, format!("{local}@example.com"))
+                .list(DetailKey::Projects, &items)
+                .list(DetailKey::Providers, &items);
+            let actor = Actor::User(format!("{local}@example.com").parse().unwrap());
+            let event = Event { detail, actor, project: Some(project.parse().unwrap()), ..event() };
+            let record = encode(u64::MAX, &event);
+            prop_assert!(record.len() <= RECORD_BYTES_MAX, "{}", record.len());
+            prop_assert!(decode(&record).is_ok());
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! The vault key, the slots that lead to it, and the keys that come of it.
+//!
+//! A slot wraps the vault key with XChaCha20-Poly1305 under the master key; the associated data is
+//!
+//! ```text
+//! "sealroom slot 1" ‖ id (u32) ‖ kind ‖ memory (u32) ‖ passes (u32) ‖ lanes (u32) ‖ salt, numbers little-endian
+//! ```
+
+use chacha20poly1305::{AeadInOut, KeyInit, XChaCha20Poly1305};
+use hkdf::Hkdf;
+use sha2::Sha256;
+use zeroize::Zeroizing;
+
+use super::{
+    digest::StateKey,
+    kdf::KdfParams,
+    random::{self, RandomError},
+    seal::RowKey,
+    sign::LogWrapKey,
+};
+
+const SLOT_LABEL: &[u8] = b"sealroom slot 1";
+const ROW_LABEL: &[u8] = b"sealroom row root key 1";
+const STATE_LABEL: &[u8] = b"sealroom state key 1";
+const LOG_LABEL: &[u8] = b"sealroom log-key wrap key 1";
+
+/// The key does not fit.
+#[derive(Debug, thiserror::Error)]
+#[error("the key does not fit")]
+pub struct WrongKey;
+
+/// Random, and the root of every other key of the file.
+pub struct VaultKey(Zeroizing<[u8; 32]>);
+
+impl VaultKey {
+    /// A new one.
+    ///
+    /// # Errors
+    /// No random bytes.
+    pub fn generate() -> Result<Self, RandomError> {
+        random::secret().map(Self)
+    }
+}
+
+/// What a slot's secret is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SlotKind {
+    /// A passphrase that a person chose.
+    Passphrase,
+    /// A printed recovery key.
+    Recovery,
+}
+
+impl SlotKind {
+    /// The number on disk.
+    pub const fn code(self) -> u8 {
+        match self {
+            Self::Passphrase => 1,
+            Self::Recovery => 2,
+        }
+    }
+
+    /// Reads the number on disk.
+    pub const fn from_code(code: u8) -> Option<Self> {
+        match code {
+            1 => Some(Self::Passphrase),
+            2 => Some(Self::Recovery),
+            _ => None,
+        }
+    }
+}
+
+/// What a slot says in the clear.
+#[derive(Debug, Clone, Copy)]
+pub struct SlotHeader {
+    /// Its number.
+    pub id: u32,
+    /// What its secret is.
+    pub kind: SlotKind,
+    /// The cost of its key.
+    pub params: KdfParams,
+    /// The salt of its key.
+    pub salt: [u8; 16],
+}
+
+impl SlotHeader {
+    fn associated_data(&self) -> Vec<u8> {
+        let mut data = SLOT_LABEL.to_vec();
+        data.extend_from_slice(&self.id.to_le_bytes());
+        data.push(self.kind.code());
+        for number in [self.params.memory_kib(), self.params.passes(), self.params.lanes()] {
+            data.extend_from_slice(&number.to_le_bytes());
+        }
+        data.extend_from_slice(&self.salt);
+        data
+    }
+}
+
+/// A vault key under a master key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wrapped {
+    /// Random, 192 bits.
+    pub nonce: [u8; 24],
+    /// Key and tag.
+    pub ciphertext: [u8; 48],
+}
+
+/// What argon2id makes of a slot's secret.
+pub struct MasterKey(Zeroizing<[u8; 32]>);
+
+impl MasterKey {
+    pub(super) const fn new(key: Zeroizing<[u8; 32]>) -> Self {
+        Self(key)
+    }
+
+    /// Wraps a vault key for a slot.
+    ///
+    /// # Errors
+    /// No random bytes.
+    pub fn wrap(&self, header: &SlotHeader, key: &VaultKey) -> Result<Wrapped, RandomError> {
+        Ok(self.wrap_with(random::bytes()?, header, key))
+    }
+
+    fn wrap_with(&self, nonce: [u8; 24], header: &SlotHeader, key: &VaultKey) -> Wrapped {
+        let mut ciphertext = [0; 48];
+        let (body, tag_place) = ciphertext.split_at_mut(32);
+        body.copy_from_slice(key.0.as_slice());
+        let tag = self
+            .cipher()
+            .encrypt_inout_detached(&nonce.into(), &header.associated_data(), body.into())
+            .expect("XChaCha20-Poly1305 takes 32 bytes");
+        tag_place.copy_from_slice(&tag);
+        Wrapped { nonce, ciphertext }
+    }
+
+    /// Unwraps what [`MasterKey::wrap`] made.
+    ///
+    /// # Errors
+    /// Another key, or a header that was changed.
+    pub fn unwrap(&self, header: &SlotHeader, wrapped: &Wrapped) -> Result<VaultKey, WrongKey> {
+        let (body, tag) = wrapped.ciphertext.split_at(32);
+        let mut key = Zeroizing::new([0; 32]);
+        key.copy_from_slice(body);
+        let tag: [u8; 16] = tag.try_into().expect("48 less 32 is 16");
+        let (nonce, data) = (wrapped.nonce.into(), header.associated_data());
+        self.cipher()
+            .decrypt_inout_detached(&nonce, &data, key.as_mut_slice().into(), &tag.into())
+            .map_err(|_| WrongKey)?;
+        Ok(VaultKey(key))
+    }
+
+    fn cipher(&self) -> XChaCha20Poly1305 {
+        XChaCha20Poly1305::new((&*self.0).into())
+    }
+}
+
+/// The keys that come of the vault key.
+pub struct Keys {
+    row: RowKey,
+    state: StateKey,
+    log_wrap: LogWrapKey,
+}
+
+impl Keys {
+    /// Derives them: HKDF-SHA256 (RFC 5869) without salt, one label each.
+    pub fn derive(key: &VaultKey) -> Self {
+        let root = Hkdf::<Sha256>::new(None, key.0.as_slice());
+        let derived = |label: &[u8]| {
+            let mut out = Zeroizing::new([0; 32]);
+            root.expand(label, out.as_mut_slice()).expect("HKDF gives 32 bytes");
+            out
+        };
+        Self {
+            row: RowKey::new(&derived(ROW_LABEL)),
+            state: StateKey::new(&derived(STATE_LABEL)),
+            log_wrap: LogWrapKey::new(derived(LOG_LABEL)),
+        }
+    }
+
+    /// Seals rows and credentials.
+    pub const fn row(&self) -> &RowKey {
+        &self.row
+    }
+
+    /// Digests the state.
+    pub const fn state(&self) -> &StateKey {
+        &self.state
+    }
+
+    /// Wraps the log key.
+    pub const fn log_wrap(&self) -> &LogWrapKey {
+        &self.log_wrap
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn header() -> SlotHeader {
+        SlotHeader { id: 1, kind: SlotKind::Passphrase, params: KdfParams::LIGHT, salt: [3; 16] }
+    }
+
+    #[test]
+    fn a_slot_opens_with_its_key_and_its_header_alone() {
+        let master = MasterKey::new(Zeroizing::new([1; 32]));
+        let wrapped = master.wrap(&header(), &VaultKey(Zeroizing::new([9; 32]))).unwrap();
+        assert_eq!(*master.unwrap(&header(), &wrapped).map_err(drop).unwrap().0, [9; 32]);
+        let other = MasterKey::new(Zeroizing::new([2; 32]));
+        assert!(other.unwrap(&header(), &wrapped).is_err());
+        for changed in [
+            SlotHeader { id: 2, ..header() },
+            SlotHeader { kind: SlotKind::Recovery, ..header() },
+            SlotHeader { params: KdfParams::STANDARD, ..header() },
+            SlotHeader { salt: [4; 16], ..header() },
+        ] {
+            assert!(master.unwrap(&changed, &wrapped).is_err());
+        }
+    }
+
+    /// draft-irtf-cfrg-xchacha-03 §A.3.1.
+    #[test]
+    fn xchacha20_poly1305_known_answer() {
+        let hex = |text: &str| data_encoding::HEXLOWER.decode(text.as_bytes()).unwrap();
+        let key: [u8; 32] =
+            hex("808182838485868788898a8b8c8d8e8f909192939495969798999a9b9c9d9e9f").try_into().unwrap();
+        let nonce: [u8; 24] = hex("404142434445464748494a4b4c4d4e4f5051525354555657").try_into().unwrap();
+        let mut text =
+            b"Ladies and Gentlemen of the class of '99: If I could offer you only one tip for the future, \
+            sunscreen would be it."
+                .to_vec();
+        let tag = XChaCha20Poly1305::new(&key.into())
+            .encrypt_inout_detached(
+                &nonce.into(),
+                &hex("50515253c0c1c2c3c4c5c6c7"),
+                text.as_mut_slice().into(),
+            )
+            .unwrap();
+        assert_eq!(text[..8], hex("bd6d179d3e83d43b")[..]);
+        assert_eq!(tag[..], hex("c0875924c1c7987947deafd8780acf49")[..]);
+    }
+
+    /// RFC 5869 §A.3: SHA-256 without salt and info.
+    #[test]
+    fn hkdf_known_answer() {
+        let mut out = [0; 42];
+        Hkdf::<Sha256>::new(None, &[0x0b; 22]).expand(b"", &mut out).unwrap();
+        assert!(
+            data_encoding::HEXLOWER
+                .encode(&out)
+                .starts_with("8da4e775a563c18f715f802a063c5a31b8a11f5c5ee1879e")
+        );
+    }
+}

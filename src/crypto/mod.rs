@@ -1,0 +1,18 @@
+//! L1. The cryptography: the only place that names argon2, aes-gcm, chacha20poly1305, hkdf, hmac, sha2, ed25519 and
+//! the random source.
+//!
+//! ```text
+//! passphrase ──argon2id(salt, m, t, p)──▶ master key ──XChaCha20-Poly1305──▶ vault key (random, 32 bytes)
+//! vault key ──HKDF-SHA256(label)──▶ row root key · state key · log-key wrap key
+//! row root key ──HKDF-Expand(label ‖ salt ‖ SHA-256(aad))──▶ AES-256-GCM key and nonce of one single sealing
+//! ```
+//!
+//! Callers never choose a nonce, a salt or an associated-data string.
+
+pub mod digest;
+pub mod kdf;
+pub mod keys;
+pub mod random;
+pub mod recovery;
+pub mod seal;
+pub mod sign;
