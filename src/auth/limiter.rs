@@ -1,0 +1,321 @@
+//! The login limiter: how often a password may be tried.
+//!
+//! Owns the counts, in memory and bounded. Knows no clock and no users: a known e-mail and an unknown one are the same
+//! to it, so that nothing it answers tells them apart.
+//!
+//! A try counts as failed from the moment it is let in until [`Limiter::succeeded`] takes it back. Were it counted
+//! only once it has failed, a thousand tries at the same time would all be let in.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    hash::Hash,
+    net::{IpAddr, Ipv6Addr},
+    time::Duration,
+};
+
+use crate::domain::{Email, Peer, Timestamp, minutes};
+
+/// For how long a failure counts (contract §6).
+const WINDOW: Duration = minutes(5);
+/// Failures of one e-mail from one address.
+const PAIR_MAX: usize = 5;
+/// Failures of one e-mail, or from one address, alone.
+const ALONE_MAX: usize = 50;
+/// How many pairs, e-mails and addresses are remembered, each; 20 MB at the very most.
+const ENTRIES_MAX: usize = 10_000;
+
+/// The try was not let in; no password was looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("too many failed logins: try again in {seconds} s")]
+pub struct RetryAfter {
+    /// Until the next try may be let in, in whole seconds, at least 1.
+    pub seconds: u64,
+}
+
+/// Counts failed logins by e-mail, by address, and by both together.
+pub struct Limiter {
+    pairs: Counts<(Email, Address)>,
+    emails: Counts<Email>,
+    addresses: Counts<Address>,
+}
+
+impl Limiter {
+    /// A limiter that has seen nothing.
+    pub fn new() -> Self {
+        Self {
+            pairs: Counts::new(PAIR_MAX, ENTRIES_MAX),
+            emails: Counts::new(ALONE_MAX, ENTRIES_MAX),
+            addresses: Counts::new(ALONE_MAX, ENTRIES_MAX),
+        }
+    }
+
+    /// Lets a try in, and counts it as failed until [`Self::succeeded`] takes it back.
+    ///
+    /// `email` is `None` where the request names no valid address, or none at all, as a refresh does: then the peer
+    /// alone counts.
+    ///
+    /// # Errors
+    /// Where the e-mail, the address or both together have failed too often; such a try does not count.
+    pub fn check(&mut self, email: Option<&Email>, peer: Peer, now: Timestamp) -> Result<(), RetryAfter> {
+        let address = Address::of(peer);
+        let pair = email.map(|email| (email.clone(), address));
+        let waits = [
+            pair.as_ref().and_then(|pair| self.pairs.wait(pair, now)),
+            email.and_then(|email| self.emails.wait(email, now)),
+            self.addresses.wait(&address, now),
+        ];
+        if let Some(wait) = waits.into_iter().flatten().max() {
+            let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+            return Err(RetryAfter { seconds: seconds.max(1) });
+        }
+        if let Some((pair, email)) = pair.zip(email) {
+            self.pairs.add(pair, now);
+            self.emails.add(email.clone(), now);
+        }
+        self.addresses.add(address, now);
+        Ok(())
+    }
+
+    /// The try that was let in last had the right password: the pair starts afresh, and the e-mail and the address
+    /// get that one try back. Not more: who has one account could else clear an address for guessing at others.
+    pub fn succeeded(&mut self, email: Option<&Email>, peer: Peer) {
+        let address = Address::of(peer);
+        if let Some(email) = email {
+            self.pairs.clear(&(email.clone(), address));
+            self.emails.take_back(email);
+        }
+        self.addresses.take_back(&address);
+    }
+}
+
+impl Default for Limiter {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// What counts as one address: an IPv4 address, also where it comes mapped; of IPv6 the /64, since that is the least
+/// that one host is given (RFC 6177) and it may use all of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Address(Peer);
+
+impl Address {
+    fn of(peer: Peer) -> Self {
+        match peer {
+            Peer::Unix => Self(Peer::Unix),
+            Peer::Ip(ip) => match ip.to_canonical() {
+                IpAddr::V4(ip) => Self(Peer::Ip(ip.into())),
+                IpAddr::V6(ip) => {
+                    let network = Ipv6Addr::from_bits(ip.to_bits() & !u128::from(u64::MAX));
+                    Self(Peer::Ip(network.into()))
+                }
+            },
+        }
+    }
+}
+
+/// The last failures of each key, oldest first, never more than `limit` of them, for at most `entries` keys.
+///
+/// Where there is no room, the key that failed longest ago is forgotten. An attacker gains next to nothing: to push one
+/// e-mail's fifty failures out it must fail ten thousand times with others within one window, from two hundred
+/// addresses, at one argon2 run each. Any other order would be worse: who can fill the room with keys that stay, pushes
+/// out every newer one with a single try.
+struct Counts<K> {
+    limit: usize,
+    entries: usize,
+    failures: HashMap<K, VecDeque<Timestamp>>,
+}
+
+impl<K: Hash + Eq + Clone> Counts<K> {
+    fn new(limit: usize, entries: usize) -> Self {
+        Self { limit, entries, failures: HashMap::new() }
+    }
+
+    /// How long the key must wait; `None` where it need not.
+    fn wait(&mut self, key: &K, now: Timestamp) -> Option<Duration> {
+        let failures = self.failures.get_mut(key)?;
+        // A clock that was set back would make failures of the future, which no waiting outlives.
+        for at in failures.iter_mut() {
+            *at = (*at).min(now);
+        }
+        failures.retain(|at| now < at.plus(WINDOW));
+        if failures.len() < self.limit {
+            return None;
+        }
+        failures.front().map(|oldest| oldest.plus(WINDOW).since(now))
+    }
+
+    fn add(&mut self, key: K, now: Timestamp) {
+        if !self.failures.contains_key(&key) {
+            self.make_room(now);
+        }
+        let failures = self.failures.entry(key).or_default();
+        if failures.len() >= self.limit {
+            failures.pop_front();
+        }
+        failures.push_back(now);
+    }
+
+    fn clear(&mut self, key: &K) {
+        self.failures.remove(key);
+    }
+
+    fn take_back(&mut self, key: &K) {
+        if let Some(failures) = self.failures.get_mut(key) {
+            failures.pop_back();
+            if failures.is_empty() {
+                self.failures.remove(key);
+            }
+        }
+    }
+
+    fn make_room(&mut self, now: Timestamp) {
+        if self.failures.len() < self.entries {
+            return;
+        }
+        self.failures.retain(|_, failures| failures.back().is_some_and(|at| now < at.plus(WINDOW)));
+        if self.failures.len() < self.entries {
+            return;
+        }
+        // A walk over all entries, but only in a flood, and far below the price of one argon2 run.
+        let oldest = self.failures.iter().min_by_key(|(_, failures)| failures.back());
+        if let Some(key) = oldest.map(|(key, _)| key.clone()) {
+            self.failures.remove(&key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::seconds;
+
+    const START: Timestamp = Timestamp::from_millis(1_764_000_000_000);
+
+    fn email(text: &str) -> Email {
+        text.parse().unwrap()
+    }
+
+    fn peer(text: &str) -> Peer {
+        text.parse().unwrap()
+    }
+
+    fn host(number: usize) -> Peer {
+        peer(&format!("10.{}.{}.1", number / 256, number % 256))
+    }
+
+    #[test]
+    fn the_sixth_try_of_a_pair_waits_and_then_is_let_in() {
+        let (mut limiter, ada, at) = (Limiter::new(), email("ada@example.com"), peer("192.0.2.1"));
+        for second in 0..5 {
+            assert_eq!(limiter.check(Some(&ada), at, START.plus(seconds(second))), Ok(()));
+        }
+        assert_eq!(limiter.check(Some(&ada), at, START.plus(seconds(10))), Err(RetryAfter { seconds: 290 }));
+        assert_eq!(limiter.check(Some(&ada), at, START.plus(minutes(5))), Ok(()));
+        assert_eq!(limiter.check(Some(&ada), at, START.plus(minutes(5))), Err(RetryAfter { seconds: 1 }));
+    }
+
+    #[test]
+    fn another_address_and_another_email_are_not_held_back() {
+        let (mut limiter, ada, at) = (Limiter::new(), email("ada@example.com"), peer("192.0.2.1"));
+        for _ in 0..5 {
+            limiter.check(Some(&ada), at, START).unwrap();
+        }
+        assert!(limiter.check(Some(&ada), at, START).is_err());
+        assert_eq!(limiter.check(Some(&ada), peer("192.0.2.2"), START), Ok(()));
+        assert_eq!(limiter.check(Some(&email("bob@example.com")), at, START), Ok(()));
+    }
+
+    #[test]
+    fn an_email_alone_is_held_back_after_fifty_failures_from_anywhere() {
+        let (mut limiter, ada) = (Limiter::new(), email("ada@example.com"));
+        for number in 0..50 {
+            limiter.check(Some(&ada), host(number), START).unwrap();
+        }
+        assert_eq!(limiter.check(Some(&ada), host(50), START), Err(RetryAfter { seconds: 300 }));
+    }
+
+    #[test]
+    fn an_address_alone_is_held_back_after_fifty_failures_with_any_email() {
+        let (mut limiter, at) = (Limiter::new(), peer("192.0.2.1"));
+        for number in 0..49 {
+            limiter.check(Some(&email(&format!("u{number}@example.com"))), at, START).unwrap();
+        }
+        limiter.check(None, at, START).unwrap();
+        assert!(limiter.check(Some(&email("ada@example.com")), at, START).is_err());
+        assert!(limiter.check(None, at, START).is_err());
+    }
+
+    #[test]
+    fn tries_at_the_same_time_do_not_outrun_the_count() {
+        let (mut limiter, ada, at) = (Limiter::new(), email("ada@example.com"), peer("192.0.2.1"));
+        let let_in = (0..1_000).filter(|_| limiter.check(Some(&ada), at, START).is_ok()).count();
+        assert_eq!(let_in, PAIR_MAX);
+    }
+
+    #[test]
+    fn a_success_clears_the_pair_and_costs_nothing() {
+        let (mut limiter, ada, at) = (Limiter::new(), email("ada@example.com"), peer("192.0.2.1"));
+        for _ in 0..1_000 {
+            limiter.check(Some(&ada), at, START).unwrap();
+            limiter.succeeded(Some(&ada), at);
+        }
+        for _ in 0..4 {
+            limiter.check(Some(&ada), at, START).unwrap();
+        }
+        limiter.check(Some(&ada), at, START).unwrap();
+        limiter.succeeded(Some(&ada), at);
+        assert_eq!(limiter.check(Some(&ada), at, START), Ok(()));
+    }
+
+    #[test]
+    fn a_success_does_not_clear_an_address_for_guessing_at_others() {
+        let (mut limiter, own, at) = (Limiter::new(), email("own@example.com"), peer("192.0.2.1"));
+        let mut let_in = 0;
+        for number in 0..200 {
+            let_in += usize::from(
+                limiter.check(Some(&email(&format!("u{number}@example.com"))), at, START).is_ok(),
+            );
+            if limiter.check(Some(&own), at, START).is_ok() {
+                limiter.succeeded(Some(&own), at);
+            }
+        }
+        assert_eq!(let_in, ALONE_MAX);
+    }
+
+    #[test]
+    fn one_host_is_one_address_however_it_is_written() {
+        let (mut limiter, ada) = (Limiter::new(), email("ada@example.com"));
+        for number in 0..5 {
+            limiter.check(Some(&ada), peer(&format!("2001:db8::{number}")), START).unwrap();
+        }
+        assert!(limiter.check(Some(&ada), peer("2001:db8::ffff:1"), START).is_err());
+        assert!(limiter.check(Some(&ada), peer("2001:db8:0:1::1"), START).is_ok());
+        assert_eq!(Address::of(peer("::ffff:192.0.2.1")), Address::of(peer("192.0.2.1")));
+    }
+
+    #[test]
+    fn a_clock_that_jumps_back_locks_nobody_out_for_longer_than_the_window() {
+        let (mut limiter, ada, at) = (Limiter::new(), email("ada@example.com"), peer("192.0.2.1"));
+        let late = START.plus(crate::domain::days(365));
+        for _ in 0..5 {
+            limiter.check(Some(&ada), at, late).unwrap();
+        }
+        assert_eq!(limiter.check(Some(&ada), at, START), Err(RetryAfter { seconds: 300 }));
+        assert_eq!(limiter.check(Some(&ada), at, START.plus(minutes(5))), Ok(()));
+    }
+
+    #[test]
+    fn memory_is_bounded_and_what_is_under_attack_is_remembered() {
+        let mut counts = Counts::new(2, 100);
+        for number in 0..10_000 {
+            counts.add(number, START.plus(Duration::from_millis(number)));
+            counts.add(u64::MAX, START.plus(Duration::from_millis(number)));
+            assert!(counts.failures.len() <= 100);
+        }
+        let now = START.plus(seconds(10));
+        assert!(counts.wait(&u64::MAX, now).is_some());
+        assert_eq!(counts.failures[&u64::MAX].len(), 2);
+        assert!(!counts.failures.contains_key(&0));
+    }
+}

@@ -1,0 +1,265 @@
+//! The one policy table: which role may do what.
+//!
+//! Owns [`Permit`] and [`Disclosure`], the proofs that a question was asked and answered with yes; both are made here
+//! and nowhere else. Knows no routes and no rows but those it is shown.
+
+#[cfg(test)]
+mod tests;
+
+use crate::domain::{
+    Action, Actor, Caller, Integration, Narrowing, ProjectId, Provider,
+    Role::{self, Application, Auditor, Member, Operator, Owner},
+    Scope,
+};
+
+macro_rules! policy {
+    ($($(#[$meta:meta])+ $verb:ident: [$($role:ident),+] $action:ident;)+) => {
+        /// What a caller may ask for: one for each authenticated route of contract §2.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Verb {
+            $($(#[$meta])+ $verb,)+
+        }
+
+        impl Verb {
+            /// Every verb, in the order of the table.
+            pub const ALL: &'static [Self] = &[$(Self::$verb,)+];
+
+            /// The roles that may, before [`Rules`].
+            const fn allowed(self) -> &'static [Role] {
+                match self {
+                    $(Self::$verb => &[$($role),+],)+
+                }
+            }
+
+            /// The action under which a refusal is recorded; `request.denied` where the route has none of its own.
+            pub const fn action(self) -> Action {
+                match self {
+                    $(Self::$verb => Action::$action,)+
+                }
+            }
+        }
+    };
+}
+
+#[rustfmt::skip]
+policy! {
+    /// `GET /integrations`
+    ListIntegrations:    [Owner, Auditor]             IntegrationList;
+    /// `POST /integrations`; the configuration can take it from members.
+    CreateIntegration:   [Owner, Member]              IntegrationCreate;
+    /// `GET /integrations/credentials`
+    ReadCredentials:     [Owner, Member, Application] CredentialsRead;
+    /// `GET /integrations/{id}`
+    ShowIntegration:     [Owner]                      IntegrationRead;
+    /// `PATCH /integrations/{id}`
+    UpdateIntegration:   [Owner]                      IntegrationUpdate;
+    /// `PUT /integrations/{id}/credentials`; a member what it created: [`Permit::owns`].
+    RotateCredentials:   [Owner, Member]              IntegrationRotate;
+    /// `POST /integrations/{id}/rollback`; likewise.
+    RollbackCredentials: [Owner, Member]              IntegrationRollback;
+    /// `DELETE /integrations/{id}`
+    DeleteIntegration:   [Owner]                      IntegrationDelete;
+    /// `GET /projects`
+    ListProjects:        [Owner, Member, Application] RequestDenied;
+    /// `GET /projects/{identifier}`
+    ReadProject:         [Owner, Member, Application] RequestDenied;
+    /// `POST /projects`
+    CreateProject:       [Owner]                      ProjectCreate;
+    /// `DELETE /projects/{identifier}`
+    DeleteProject:       [Owner]                      ProjectDelete;
+    /// `GET /application-tokens`
+    ListTokens:          [Owner]                      TokenList;
+    /// `POST /application-tokens`
+    CreateToken:         [Owner]                      TokenCreate;
+    /// `DELETE /application-tokens/{token}`
+    RevokeToken:         [Owner]                      TokenRevoke;
+    /// `GET /users/me`
+    ReadSelf:            [Owner, Member]              RequestDenied;
+    /// `POST /auth/logout`
+    Logout:              [Owner, Member]              SessionLogout;
+    /// `GET /users`
+    ListUsers:           [Owner]                      UserList;
+    /// `GET /users/{email}`
+    ReadUser:            [Owner]                      UserRead;
+    /// `POST /users`
+    CreateUser:          [Owner]                      UserCreate;
+    /// `PUT /users/{email}`, somebody else's.
+    UpdateUser:          [Owner]                      UserUpdate;
+    /// `PUT /users/{own email}`
+    UpdateSelf:          [Owner, Member]              UserUpdate;
+    /// `DELETE /users/{email}` and `DELETE /users`
+    DeleteUser:          [Owner]                      UserDelete;
+    /// `GET /audit`, `/audit/checkpoint`, `/audit/key`, `/audit/proof`
+    ReadAudit:           [Owner, Auditor]             AuditRead;
+    /// `GET /audit/export`
+    ExportAudit:         [Owner, Auditor]             AuditExport;
+    /// `POST /backup`
+    CreateBackup:        [Owner, Operator]            BackupCreate;
+    /// `GET /metrics`, where it is not open.
+    ReadMetrics:         [Owner, Operator]            RequestDenied;
+    /// `GET /repository/auth-token`
+    RepositoryToken:     [Owner, Member, Application] CredentialsRead;
+}
+
+/// What the configuration changes in the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rules {
+    /// Whether members may store integrations.
+    pub members_may_create: bool,
+}
+
+impl Rules {
+    fn allowed(self, verb: Verb) -> &'static [Role] {
+        match verb {
+            Verb::CreateIntegration if !self.members_may_create => &[Owner],
+            _ => verb.allowed(),
+        }
+    }
+}
+
+/// Why not. The text is for the caller; it names no row, since the caller may not know that it exists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Denied {
+    /// The role may not.
+    #[error("Forbidden - Requires role: {}", joined(.required))]
+    Role {
+        /// The roles that may.
+        required: &'static [Role],
+    },
+    /// The project, or the global scope, is outside the caller's narrowing.
+    #[error("Forbidden - this caller is narrowed to other projects")]
+    Project,
+    /// The provider is outside the caller's narrowing.
+    #[error("Forbidden - this caller is narrowed to other providers")]
+    Provider,
+    /// A member may change what it created alone.
+    #[error("Forbidden - Requires role: owner, or to have created this integration")]
+    NotCreator,
+}
+
+fn joined(roles: &[Role]) -> String {
+    roles.iter().map(|role| role.as_str()).collect::<Vec<_>>().join(" or ")
+}
+
+/// Decides whether this caller may do that at all; the permit's own methods decide on what.
+///
+/// # Errors
+/// [`Denied::Role`] where the table does not name the caller's role.
+pub fn authorize(caller: &Caller, verb: Verb, rules: &Rules) -> Result<Permit, Denied> {
+    let required = rules.allowed(verb);
+    if !required.contains(&caller.role) {
+        return Err(Denied::Role { required });
+    }
+    Ok(Permit { verb, role: caller.role, narrowing: caller.narrowing.clone(), actor: caller.actor() })
+}
+
+/// The proof that a caller may do one thing, and the questions about whom and what it may do it to.
+#[derive(Debug)]
+pub struct Permit {
+    verb: Verb,
+    role: Role,
+    narrowing: Narrowing,
+    actor: Actor,
+}
+
+impl Permit {
+    /// What it allows.
+    pub const fn verb(&self) -> Verb {
+        self.verb
+    }
+
+    /// The caller's role.
+    pub const fn role(&self) -> Role {
+        self.role
+    }
+
+    /// To what the caller is narrowed.
+    pub const fn narrowing(&self) -> &Narrowing {
+        &self.narrowing
+    }
+
+    /// The caller as the audit log names it.
+    pub const fn actor(&self) -> &Actor {
+        &self.actor
+    }
+
+    /// Whether the caller may name this project.
+    ///
+    /// # Errors
+    /// [`Denied::Project`] where it is narrowed to others.
+    pub fn project(&self, project: &ProjectId) -> Result<(), Denied> {
+        if self.narrowing.admits_project(project) { Ok(()) } else { Err(Denied::Project) }
+    }
+
+    /// Whether the caller may name this provider.
+    ///
+    /// # Errors
+    /// [`Denied::Provider`] where it is narrowed to others.
+    pub fn provider(&self, provider: Provider) -> Result<(), Denied> {
+        if self.narrowing.admits_provider(provider) { Ok(()) } else { Err(Denied::Provider) }
+    }
+
+    /// Whether the caller may store something of this scope: who is narrowed to projects creates nothing global.
+    ///
+    /// # Errors
+    /// [`Denied::Project`] where it reaches past its narrowing.
+    pub fn scope(&self, scope: &Scope) -> Result<(), Denied> {
+        match scope {
+            Scope::Global if self.narrowing.projects.is_some() => Err(Denied::Project),
+            Scope::Global => Ok(()),
+            Scope::Projects(projects) => projects.iter().try_for_each(|project| self.project(project)),
+        }
+    }
+
+    /// Whether the caller may change this integration's credential: an owner any, a member what it created.
+    ///
+    /// # Errors
+    /// [`Denied::NotCreator`]. An id that does not exist must be answered with the same.
+    pub fn owns(&self, integration: &Integration) -> Result<(), Denied> {
+        match self.role {
+            Owner => Ok(()),
+            Member if integration.created_by == self.actor => Ok(()),
+            Member | Application | Auditor | Operator => Err(Denied::NotCreator),
+        }
+    }
+
+    /// Whether the caller may see this integration's credential. Which of several is due (a project's own before the
+    /// global one) is the reader's rule and not decided here.
+    ///
+    /// # Errors
+    /// [`Denied`] where the permit is for something else, or the integration is outside the caller's narrowing.
+    pub fn disclose<'a>(&self, integration: &'a Integration) -> Result<Disclosure<'a>, Denied> {
+        if !matches!(self.verb, Verb::ReadCredentials | Verb::RepositoryToken) {
+            return Err(Denied::Role { required: Verb::ReadCredentials.allowed() });
+        }
+        self.provider(integration.provider)?;
+        if !self.reaches(&integration.scope) {
+            return Err(Denied::Project);
+        }
+        Ok(Disclosure { integration })
+    }
+
+    /// Whether the scope names a project that the caller may name. A global one reaches every caller but the one that
+    /// is narrowed to nothing.
+    fn reaches(&self, scope: &Scope) -> bool {
+        match scope {
+            Scope::Global => self.narrowing.projects.as_ref().is_none_or(|projects| !projects.is_empty()),
+            Scope::Projects(projects) => {
+                projects.iter().any(|project| self.narrowing.admits_project(project))
+            }
+        }
+    }
+}
+
+/// The proof that this integration's credential may be opened for the caller that asked.
+#[derive(Debug)]
+pub struct Disclosure<'a> {
+    integration: &'a Integration,
+}
+
+impl<'a> Disclosure<'a> {
+    /// The integration whose credential may be opened.
+    pub const fn integration(&self) -> &'a Integration {
+        self.integration
+    }
+}

@@ -1,0 +1,230 @@
+//! The matrix of contract §2, written down a second time by hand, and the narrowing.
+
+use super::*;
+use crate::domain::{
+    AuthType, Bearer, Digest, Identity, IntegrationId, KeptRevision, Revision, SessionId, Timestamp, TokenId,
+    UserId,
+};
+
+const NOW: Timestamp = Timestamp::from_millis(1_764_000_000_000);
+const OPEN: Rules = Rules { members_may_create: true };
+
+fn caller(role: Role, narrowing: Narrowing) -> Caller {
+    let user = Identity::User {
+        id: UserId::new(NOW, [1; 10]),
+        email: "ada@example.com".parse().unwrap(),
+        session: SessionId::new(NOW, [2; 10]),
+    };
+    let token = Identity::Token(TokenId::new(NOW, [3; 10]));
+    Caller {
+        identity: if role.is_user_role() { user } else { token },
+        role,
+        narrowing,
+        bearer: Bearer::Application(Digest([0; 32])),
+        token_expires_at: None,
+    }
+}
+
+fn permit(role: Role, verb: Verb, narrowing: Narrowing) -> Permit {
+    authorize(&caller(role, narrowing), verb, &OPEN).unwrap()
+}
+
+fn project(text: &str) -> ProjectId {
+    text.parse().unwrap()
+}
+
+fn projects(texts: &[&str]) -> Vec<ProjectId> {
+    texts.iter().map(|text| project(text)).collect()
+}
+
+fn to_projects(texts: &[&str]) -> Narrowing {
+    Narrowing { projects: Some(projects(texts)), providers: None }
+}
+
+fn to_providers(providers: &[Provider]) -> Narrowing {
+    Narrowing { projects: None, providers: Some(providers.to_vec()) }
+}
+
+fn integration(provider: Provider, scope: Scope, created_by: &str) -> Integration {
+    Integration {
+        id: IntegrationId::new(NOW, [4; 10]),
+        provider,
+        auth_type: AuthType::Pat,
+        name: None,
+        scope,
+        config: None,
+        kept: vec![KeptRevision { revision: Revision::FIRST, expires_at: None }],
+        created_at: NOW,
+        created_by: created_by.parse().unwrap(),
+        updated_at: NOW,
+        version: 1,
+    }
+}
+
+/// owner, member, application, auditor, operator: `x` may, `.` may not.
+const MATRIX: &[(Verb, &str, &str)] = &[
+    (Verb::ListIntegrations, "x..x.", "integration.list"),
+    (Verb::CreateIntegration, "xx...", "integration.create"),
+    (Verb::ReadCredentials, "xxx..", "credentials.read"),
+    (Verb::ShowIntegration, "x....", "integration.read"),
+    (Verb::UpdateIntegration, "x....", "integration.update"),
+    (Verb::RotateCredentials, "xx...", "integration.rotate"),
+    (Verb::RollbackCredentials, "xx...", "integration.rollback"),
+    (Verb::DeleteIntegration, "x....", "integration.delete"),
+    (Verb::ListProjects, "xxx..", "request.denied"),
+    (Verb::ReadProject, "xxx..", "request.denied"),
+    (Verb::CreateProject, "x....", "project.create"),
+    (Verb::DeleteProject, "x....", "project.delete"),
+    (Verb::ListTokens, "x....", "token.list"),
+    (Verb::CreateToken, "x....", "token.create"),
+    (Verb::RevokeToken, "x....", "token.revoke"),
+    (Verb::ReadSelf, "xx...", "request.denied"),
+    (Verb::Logout, "xx...", "session.logout"),
+    (Verb::ListUsers, "x....", "user.list"),
+    (Verb::ReadUser, "x....", "user.read"),
+    (Verb::CreateUser, "x....", "user.create"),
+    (Verb::UpdateUser, "x....", "user.update"),
+    (Verb::UpdateSelf, "xx...", "user.update"),
+    (Verb::DeleteUser, "x....", "user.delete"),
+    (Verb::ReadAudit, "x..x.", "audit.read"),
+    (Verb::ExportAudit, "x..x.", "audit.export"),
+    (Verb::CreateBackup, "x...x", "backup.create"),
+    (Verb::ReadMetrics, "x...x", "request.denied"),
+    (Verb::RepositoryToken, "xxx..", "credentials.read"),
+];
+
+#[test]
+fn every_cell_of_the_matrix_is_decided_as_the_contract_says() {
+    assert_eq!(MATRIX.iter().map(|row| row.0).collect::<Vec<_>>(), Verb::ALL);
+    for (verb, cells, action) in MATRIX {
+        assert_eq!(cells.len(), Role::ALL.len());
+        assert_eq!(verb.action().as_str(), *action, "{verb:?}");
+        for (role, cell) in Role::ALL.iter().zip(cells.bytes()) {
+            let answer = authorize(&caller(*role, Narrowing::default()), *verb, &OPEN);
+            assert_eq!(answer.is_ok(), cell == b'x', "{role} {verb:?}");
+        }
+    }
+}
+
+#[test]
+fn an_owner_may_whatever_a_member_may() {
+    for verb in Verb::ALL {
+        let may = |role| authorize(&caller(role, Narrowing::default()), *verb, &OPEN).is_ok();
+        assert!(may(Owner) || !may(Member), "{verb:?}");
+    }
+}
+
+#[test]
+fn the_configuration_takes_creation_from_members_and_nothing_else() {
+    let closed = Rules { members_may_create: false };
+    for verb in Verb::ALL {
+        for role in Role::ALL {
+            let may = |rules| authorize(&caller(*role, Narrowing::default()), *verb, rules).is_ok();
+            let taken = (*verb, *role) == (Verb::CreateIntegration, Member);
+            assert_eq!(may(&closed), may(&OPEN) && !taken, "{role} {verb:?}");
+        }
+    }
+}
+
+#[test]
+fn a_refusal_says_which_role_it_takes() {
+    let refused = |role, verb, members_may_create| {
+        authorize(&caller(role, Narrowing::default()), verb, &Rules { members_may_create })
+            .unwrap_err()
+            .to_string()
+    };
+    assert_eq!(refused(Member, Verb::DeleteIntegration, true), "Forbidden - Requires role: owner");
+    assert_eq!(
+        refused(Application, Verb::CreateIntegration, true),
+        "Forbidden - Requires role: owner or member"
+    );
+    assert_eq!(refused(Member, Verb::CreateIntegration, false), "Forbidden - Requires role: owner");
+    assert_eq!(Denied::Project.to_string(), "Forbidden - this caller is narrowed to other projects");
+    assert_eq!(Denied::Provider.to_string(), "Forbidden - this caller is narrowed to other providers");
+}
+
+#[test]
+fn a_permit_carries_the_caller() {
+    let permit = permit(Application, Verb::ReadCredentials, to_projects(&["a/b"]));
+    assert_eq!((permit.verb(), permit.role()), (Verb::ReadCredentials, Application));
+    assert_eq!(permit.narrowing(), &to_projects(&["a/b"]));
+    assert!(permit.actor().to_string().starts_with("app:"));
+}
+
+#[test]
+fn a_narrowed_caller_names_its_own_projects_and_providers_alone() {
+    let by_project = permit(Member, Verb::ReadCredentials, to_projects(&["a/b"]));
+    assert_eq!(by_project.project(&project("a/b")), Ok(()));
+    for other in ["a/B", "a/c", "a/b/c"] {
+        assert_eq!(by_project.project(&project(other)), Err(Denied::Project));
+    }
+    assert_eq!(by_project.provider(Provider::Jira), Ok(()));
+
+    let by_provider = permit(Application, Verb::ReadCredentials, to_providers(&[Provider::Azuredevops]));
+    assert_eq!(by_provider.provider(Provider::AzureDevops), Ok(()));
+    assert_eq!(by_provider.provider(Provider::Github), Err(Denied::Provider));
+    assert_eq!(by_provider.project(&project("a/b")), Ok(()));
+}
+
+#[test]
+fn a_narrowed_member_creates_nothing_past_its_projects() {
+    let narrowed = permit(Member, Verb::CreateIntegration, to_projects(&["a/b", "a/c"]));
+    assert_eq!(narrowed.scope(&Scope::Projects(projects(&["a/b", "a/c"]))), Ok(()));
+    assert_eq!(narrowed.scope(&Scope::Projects(projects(&["a/b", "a/d"]))), Err(Denied::Project));
+    assert_eq!(narrowed.scope(&Scope::Global), Err(Denied::Project));
+    let free = permit(Member, Verb::CreateIntegration, Narrowing::default());
+    assert_eq!(free.scope(&Scope::Global), Ok(()));
+    assert_eq!(free.scope(&Scope::Projects(projects(&["a/d"]))), Ok(()));
+}
+
+#[test]
+fn a_member_owns_what_it_created_and_an_owner_everything() {
+    let own = integration(Provider::Github, Scope::Global, "user:ada@example.com");
+    let other = integration(Provider::Github, Scope::Global, "user:bob@example.com");
+    let member = permit(Member, Verb::RotateCredentials, Narrowing::default());
+    assert_eq!((member.owns(&own), member.owns(&other)), (Ok(()), Err(Denied::NotCreator)));
+    let owner = permit(Owner, Verb::RotateCredentials, Narrowing::default());
+    assert_eq!((owner.owns(&own), owner.owns(&other)), (Ok(()), Ok(())));
+    for role in [Application, Auditor] {
+        let verb = if role == Auditor { Verb::ReadAudit } else { Verb::ReadCredentials };
+        assert_eq!(permit(role, verb, Narrowing::default()).owns(&own), Err(Denied::NotCreator));
+    }
+}
+
+#[test]
+fn only_a_permit_to_read_credentials_discloses() {
+    let stored = integration(Provider::Github, Scope::Global, "user:ada@example.com");
+    for verb in Verb::ALL {
+        let answer =
+            permit(Owner, *verb, Narrowing::default()).disclose(&stored).map(|proof| proof.integration().id);
+        let reads = matches!(verb, Verb::ReadCredentials | Verb::RepositoryToken);
+        assert_eq!(answer.ok(), reads.then_some(stored.id), "{verb:?}");
+    }
+}
+
+#[test]
+fn a_disclosure_stays_within_the_narrowing() {
+    let scoped = |texts: &[&str]| integration(Provider::Jira, Scope::Projects(projects(texts)), "host:root");
+    let global = integration(Provider::Jira, Scope::Global, "host:root");
+    let asked = |narrowing: Narrowing, of: &Integration| {
+        permit(Application, Verb::ReadCredentials, narrowing).disclose(of).map(|_| ()).err()
+    };
+    assert_eq!(asked(to_projects(&["a/b"]), &scoped(&["x/y", "a/b"])), None);
+    assert_eq!(asked(to_projects(&["a/b"]), &scoped(&["x/y"])), Some(Denied::Project));
+    assert_eq!(asked(to_projects(&["a/b"]), &global), None);
+    assert_eq!(asked(to_providers(&[Provider::Jira]), &scoped(&["x/y"])), None);
+    assert_eq!(asked(to_providers(&[Provider::Github]), &scoped(&["x/y"])), Some(Denied::Provider));
+    let both = Narrowing { projects: Some(projects(&["a/b"])), providers: Some(vec![Provider::Github]) };
+    assert_eq!(asked(both, &scoped(&["a/b"])), Some(Denied::Provider));
+}
+
+#[test]
+fn narrowed_to_nothing_means_nothing_allowed() {
+    let global = integration(Provider::Jira, Scope::Global, "host:root");
+    let scoped = integration(Provider::Jira, Scope::Projects(projects(&["a/b"])), "host:root");
+    for narrowing in [to_projects(&[]), to_providers(&[])] {
+        let permit = permit(Application, Verb::ReadCredentials, narrowing);
+        assert!(permit.disclose(&global).is_err());
+        assert!(permit.disclose(&scoped).is_err());
+    }
+}

@@ -1,0 +1,237 @@
+//! Bearer tokens: their text, their checksum and the digest under which the file knows them.
+//!
+//! Owns the format. Knows nothing of rows, lifetimes or who holds a token.
+//!
+//! ```text
+//! sfp_app_ ‖ base62( random 32 ‖ crc32 4 )                   49 digits
+//! sfp_usr_ ‖ base62( session id 16 ‖ random 32 ‖ crc32 4 )   70 digits
+//! sfp_ref_ ‖ likewise
+//! ```
+//! Numbers are big-endian and padded with zeros, so that a payload has one text and a text one payload. The checksum
+//! covers prefix and payload: a mistyped token costs no look-up, and no kind of token passes for another. It is no
+//! protection (the 32 random bytes are), and whoever has a token can compute it. A session's id is inside so that its
+//! row, whose key is `session id ‖ digest`, is found without a search.
+
+mod base62;
+
+use zeroize::Zeroizing;
+
+use crate::{
+    crypto::{
+        digest::sha256,
+        random::{self, RandomError},
+    },
+    domain::{Bearer, Digest, Secret, SessionId, SessionKey, SessionKind},
+};
+
+/// Begins an application token.
+const APPLICATION: &str = "sfp_app_";
+/// Begins a session's access token.
+const ACCESS: &str = "sfp_usr_";
+/// Begins a session's refresh token.
+const REFRESH: &str = "sfp_ref_";
+
+const CHECKSUM_BYTES: usize = 4;
+const SESSION_BYTES: usize = 16;
+const RANDOM_BYTES: usize = 32;
+const APPLICATION_BYTES: usize = RANDOM_BYTES + CHECKSUM_BYTES;
+const SESSION_TOKEN_BYTES: usize = SESSION_BYTES + RANDOM_BYTES + CHECKSUM_BYTES;
+
+/// A token at the one moment when its text exists on this side.
+pub struct NewToken {
+    /// What its holder is given, once.
+    pub text: Secret,
+    /// What the file keeps: SHA-256 of the whole text.
+    pub digest: Digest,
+}
+
+/// Makes an application token.
+///
+/// # Errors
+/// Where the system gives no random bytes.
+pub fn application() -> Result<NewToken, RandomError> {
+    let random = Zeroizing::new(random::bytes::<RANDOM_BYTES>()?);
+    let mut payload = Zeroizing::new([0; APPLICATION_BYTES]);
+    payload[..RANDOM_BYTES].copy_from_slice(&*random);
+    Ok(written(APPLICATION, payload))
+}
+
+/// Makes one of a session's two tokens, and the key of its row.
+///
+/// # Errors
+/// Where the system gives no random bytes.
+pub fn session(kind: SessionKind, session: SessionId) -> Result<(NewToken, SessionKey), RandomError> {
+    let prefix = match kind {
+        SessionKind::Access => ACCESS,
+        SessionKind::Refresh => REFRESH,
+    };
+    let random = Zeroizing::new(random::bytes::<RANDOM_BYTES>()?);
+    let mut payload = Zeroizing::new([0; SESSION_TOKEN_BYTES]);
+    payload[..SESSION_BYTES].copy_from_slice(session.as_bytes());
+    payload[SESSION_BYTES..SESSION_BYTES + RANDOM_BYTES].copy_from_slice(&*random);
+    let token = written(prefix, payload);
+    let key = SessionKey { session, digest: token.digest };
+    Ok((token, key))
+}
+
+/// Reads a token that may come in an `Authorization` header; `None` where no token of ours has that text.
+pub fn parse_bearer(text: &str) -> Option<Bearer> {
+    if text.starts_with(APPLICATION) {
+        return parse_application(text).map(Bearer::Application);
+    }
+    session_key(ACCESS, text).map(|key| Bearer::Access(key.session, key.digest))
+}
+
+/// Reads a refresh token; `None` where no refresh token of ours has that text.
+pub fn parse_refresh(text: &str) -> Option<SessionKey> {
+    session_key(REFRESH, text)
+}
+
+/// Reads an application token; `None` where no application token of ours has that text.
+pub fn parse_application(text: &str) -> Option<Digest> {
+    read::<APPLICATION_BYTES>(APPLICATION, text).map(|_| digest(text))
+}
+
+fn session_key(prefix: &str, text: &str) -> Option<SessionKey> {
+    let payload = read::<SESSION_TOKEN_BYTES>(prefix, text)?;
+    let session = SessionId::from_bytes(*payload.first_chunk()?);
+    Some(SessionKey { session, digest: digest(text) })
+}
+
+fn digest(text: &str) -> Digest {
+    Digest(sha256(text.as_bytes()))
+}
+
+/// Completes the payload with its checksum and writes the token.
+fn written<const N: usize>(prefix: &str, mut payload: Zeroizing<[u8; N]>) -> NewToken {
+    let body = N - CHECKSUM_BYTES;
+    let checksum = checksum(prefix, &payload[..body]);
+    payload[body..].copy_from_slice(&checksum);
+    let text = base62::write(prefix, payload);
+    NewToken { digest: Digest(sha256(text.expose())), text }
+}
+
+/// The payload of a token with that prefix, its checksum included.
+fn read<const N: usize>(prefix: &str, text: &str) -> Option<Zeroizing<[u8; N]>> {
+    let payload = base62::read::<N>(text.strip_prefix(prefix)?)?;
+    let (body, found) = payload.split_at(N - CHECKSUM_BYTES);
+    (found == checksum(prefix, body)).then_some(payload)
+}
+
+fn checksum(prefix: &str, body: &[u8]) -> [u8; CHECKSUM_BYTES] {
+    let mut crc = crc32fast::Hasher::new();
+    crc.update(prefix.as_bytes());
+    crc.update(body);
+    crc.finalize().to_be_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn text(token: &NewToken) -> String {
+        String::from_utf8(token.text.expose().to_vec()).unwrap()
+    }
+
+    fn one_of_each() -> [String; 3] {
+        let id = SessionId::from_bytes([0xa5; 16]);
+        [
+            text(&application().unwrap()),
+            text(&session(SessionKind::Access, id).unwrap().0),
+            text(&session(SessionKind::Refresh, id).unwrap().0),
+        ]
+    }
+
+    fn is_ours(text: &str) -> bool {
+        parse_bearer(text).is_some() || parse_refresh(text).is_some() || parse_application(text).is_some()
+    }
+
+    #[test]
+    fn a_token_has_its_documented_length_and_alphabet() {
+        for (text, length) in one_of_each().iter().zip([49, 70, 70]) {
+            assert_eq!(text.len(), "sfp_xxx_".len() + length);
+            assert!(text["sfp_xxx_".len()..].bytes().all(|byte| byte.is_ascii_alphanumeric()));
+        }
+    }
+
+    #[test]
+    fn the_layout_is_pinned() {
+        let application = written(APPLICATION, Zeroizing::new([0; APPLICATION_BYTES]));
+        let session = written(ACCESS, Zeroizing::new([0xff; SESSION_TOKEN_BYTES]));
+        assert_eq!(text(&application), PINNED_APPLICATION);
+        assert_eq!(text(&session), PINNED_ACCESS);
+    }
+
+    #[test]
+    fn two_tokens_are_never_alike() {
+        assert_ne!(text(&application().unwrap()), text(&application().unwrap()));
+    }
+
+    #[test]
+    fn each_kind_is_read_as_itself_alone() {
+        let [app, access, refresh] = one_of_each();
+        assert!(matches!(parse_bearer(&app), Some(Bearer::Application(_))));
+        assert!(matches!(parse_bearer(&access), Some(Bearer::Access(..))));
+        assert_eq!(parse_bearer(&refresh), None);
+        assert_eq!((parse_refresh(&app), parse_refresh(&access)), (None, None));
+        assert_eq!((parse_application(&access), parse_application(&refresh)), (None, None));
+    }
+
+    #[test]
+    fn another_prefix_breaks_the_checksum() {
+        let [_, access, refresh] = one_of_each();
+        assert!(!is_ours(&access.replace("usr", "ref")));
+        assert!(!is_ours(&refresh.replace("ref", "usr")));
+    }
+
+    #[test]
+    fn every_change_of_a_single_character_is_noticed() {
+        for token in one_of_each() {
+            for at in 0..token.len() {
+                for byte in (0x20..0x7f).filter(|byte| *byte != token.as_bytes()[at]) {
+                    let mut other = token.clone().into_bytes();
+                    other[at] = byte;
+                    assert!(!is_ours(&String::from_utf8(other).unwrap()), "at {at}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_token_is_neither_trimmed_nor_completed() {
+        for token in one_of_each() {
+            let padded = format!("{}0{}", &token[..8], &token[8..]);
+            for other in [&token[1..], &token[..token.len() - 1], &format!("{token} "), &padded, ""] {
+                assert!(!is_ours(other));
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_session_token_leads_to_its_own_row(id: [u8; 16]) {
+            let id = SessionId::from_bytes(id);
+            let (access, key) = session(SessionKind::Access, id).unwrap();
+            prop_assert_eq!(key, SessionKey { session: id, digest: access.digest });
+            prop_assert_eq!(parse_bearer(&text(&access)), Some(Bearer::Access(id, access.digest)));
+            let (refresh, key) = session(SessionKind::Refresh, id).unwrap();
+            prop_assert_eq!(parse_refresh(&text(&refresh)), Some(key));
+        }
+
+        #[test]
+        fn no_text_makes_the_parser_panic(any in "\\PC*", digits in "[0-9A-Za-z]{0,80}") {
+            prop_assert!(!is_ours(&any));
+            for prefix in [APPLICATION, ACCESS, REFRESH] {
+                prop_assert!(!is_ours(&[prefix, &digits].concat()));
+                prop_assert!(!is_ours(&[prefix, &any].concat()));
+            }
+        }
+    }
+
+    // Computed apart from this code, with Python's integers and zlib.
+    const PINNED_APPLICATION: &str = "sfp_app_00000000000000000000000000000000000000000001H2UfE";
+    const PINNED_ACCESS: &str =
+        "sfp_usr_ZlOZDQVAxLXddYiblIIrCJL5YzvFM2OYtpGc8dnpb5ODWJhyps3ibGFM467qXRgt4XGJaX";
+}
