@@ -1,5 +1,6 @@
 //! sealroom keeps credentials in one encrypted file and records every disclosure.
 
+pub mod api;
 pub mod audit;
 pub mod auth;
 pub mod crypto;

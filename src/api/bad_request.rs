@@ -1,0 +1,87 @@
+//! Why a body is refused: a stable code for programs, one sentence for people.
+//!
+//! Owns the codes of a 400 for a body. A message holds a field's name and a rule, never a value.
+
+use super::strict::BadJson;
+use crate::domain::Invalid;
+
+/// The body is no strict JSON.
+pub const MALFORMED_JSON: &str = "malformed_json";
+/// A field that must be there is not.
+pub const MISSING_FIELD: &str = "missing_field";
+/// A field that the request does not have.
+pub const UNKNOWN_FIELD: &str = "unknown_field";
+/// A field in both of its spellings.
+pub const DUPLICATE_FIELD: &str = "duplicate_field";
+/// A field of another type, or whose value breaks its rule.
+pub const INVALID_FIELD: &str = "invalid_field";
+/// Neither or both of `isGlobal` and `projects`.
+pub const INVALID_SCOPE: &str = "invalid_scope";
+
+/// All codes, for the OpenAPI document.
+pub const CODES: &[&str] =
+    &[MALFORMED_JSON, MISSING_FIELD, UNKNOWN_FIELD, DUPLICATE_FIELD, INVALID_FIELD, INVALID_SCOPE];
+
+/// The longest field name that a message repeats (contract §1).
+const NAME_CHARS_MAX: usize = 40;
+
+/// A body that is refused with a 400.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct BadRequest {
+    /// One of [`CODES`].
+    pub code: &'static str,
+    /// One sentence for the client.
+    pub message: String,
+}
+
+impl BadRequest {
+    pub(super) fn new(code: &'static str, message: impl Into<String>) -> Self {
+        Self { code, message: message.into() }
+    }
+
+    pub(super) fn missing(field: &str) -> Self {
+        Self::new(MISSING_FIELD, format!("{field} is required"))
+    }
+
+    /// `rule` follows "must be".
+    pub(super) fn invalid(field: &str, rule: &str) -> Self {
+        Self::new(INVALID_FIELD, format!("{field} must be {rule}"))
+    }
+
+    /// Names the field only if its name looks like one: anything may stand there, a pasted secret too.
+    pub(super) fn unknown(name: &str, known: &[&str]) -> Self {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+        let fits = (1..=NAME_CHARS_MAX).contains(&name.len()) && name.bytes().all(plain);
+        let which = if fits { format!("unknown field {name}") } else { "unknown field".to_owned() };
+        Self::new(UNKNOWN_FIELD, format!("{which}; known are {}", known.join(", ")))
+    }
+}
+
+impl From<BadJson> for BadRequest {
+    fn from(bad: BadJson) -> Self {
+        Self::new(MALFORMED_JSON, bad.to_string())
+    }
+}
+
+/// For values that stand in no field, such as a path's segment or a rule that is judged later.
+impl From<Invalid> for BadRequest {
+    fn from(invalid: Invalid) -> Self {
+        Self::invalid(invalid.what, invalid.rule)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_name_that_looks_like_one_is_repeated() {
+        let message = |name: &str| BadRequest::unknown(name, &["a", "b"]).message;
+        assert_eq!(message("auth_typ-E1"), "unknown field auth_typ-E1; known are a, b");
+        for name in ["", "a b", "ä", "x=\"y\"", &"x".repeat(41), "a\n"] {
+            assert_eq!(message(name), "unknown field; known are a, b");
+        }
+        assert!(message(&"x".repeat(40)).contains(&"x".repeat(40)));
+    }
+}

@@ -1,0 +1,117 @@
+//! What clients ask for, as types that are valid by construction.
+//!
+//! One file for each subject of the contract. Rules that need a row or the moment (a project that is registered, an end
+//! that is past, a password's length) are the vault's.
+
+mod integrations;
+mod projects;
+mod tokens;
+mod users;
+
+use super::{
+    bad_request::BadRequest,
+    fields::{Fields, Value},
+    strict,
+};
+use crate::domain::Role;
+
+pub use super::fields::Change;
+pub use integrations::{
+    CreateIntegration, RollbackCredentials, RotateCredentials, UpdateIntegration, check_fields,
+};
+pub use projects::CreateProject;
+pub use tokens::CreateToken;
+pub use users::{CreateUser, DeleteUser, Login, Refresh, UpdateUser};
+
+/// The most projects that one list may name (contract §3).
+pub const PROJECTS_MAX: usize = 100;
+
+/// A request that has a body.
+pub trait Request: Sized {
+    /// Its fields, in the spelling of the contract.
+    const FIELDS: &'static [&'static str];
+
+    /// Takes its fields.
+    ///
+    /// # Errors
+    /// For the first field that is missing or breaks its rule.
+    fn read(fields: &mut Fields<'_>) -> Result<Self, BadRequest>;
+}
+
+/// Reads a body: strictly JSON, an object, known fields alone, each by its rule.
+///
+/// # Errors
+/// [`BadRequest`] for the first flaw.
+pub fn parse<T: Request>(body: &[u8]) -> Result<T, BadRequest> {
+    let mut fields = Fields::read(strict::check(body)?, T::FIELDS)?;
+    let request = T::read(&mut fields)?;
+    fields.finish()?;
+    Ok(request)
+}
+
+/// A role of people, or one of machines: `rule` names the ones that may stand here.
+fn role(value: Value<'_>, fits: impl Fn(Role) -> bool, rule: &str) -> Result<Role, BadRequest> {
+    let known = value.text()?.parse().ok().filter(|role| fits(*role));
+    known.ok_or_else(|| BadRequest::invalid("role", rule))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The refusal of a body.
+    pub(super) fn refused<T: Request>(body: &str) -> BadRequest {
+        match parse::<T>(body.as_bytes()) {
+            Ok(_) => panic!("{body} is taken"),
+            Err(refusal) => refusal,
+        }
+    }
+
+    /// The request in a body.
+    pub(super) fn taken<T: Request>(body: &str) -> T {
+        parse(body.as_bytes()).unwrap_or_else(|refusal| panic!("{body}: {refusal}"))
+    }
+
+    fn never_echoes<T: Request>() {
+        const MARKER: &str = "hunter2 s3cret";
+        for field in T::FIELDS {
+            for value in [
+                format!("\"{MARKER}\""),
+                format!("[\"{MARKER}\"]"),
+                format!("{{\"{MARKER}\":\"{MARKER}\"}}"),
+                format!("\"{MARKER}"),
+                format!("\"{MARKER}\\ud800\""),
+            ] {
+                if let Err(refusal) = parse::<T>(format!("{{\"{field}\":{value}}}").as_bytes()) {
+                    assert!(!refusal.message.contains("hunter2"), "{refusal}");
+                }
+            }
+        }
+        let refusal = refused::<T>(&format!("{{\"{MARKER}\":1}}"));
+        assert!(!refusal.message.contains("hunter2"), "{refusal}");
+    }
+
+    #[test]
+    fn no_refusal_repeats_a_value() {
+        never_echoes::<CreateIntegration>();
+        never_echoes::<UpdateIntegration>();
+        never_echoes::<RotateCredentials>();
+        never_echoes::<RollbackCredentials>();
+        never_echoes::<CreateProject>();
+        never_echoes::<CreateToken>();
+        never_echoes::<CreateUser>();
+        never_echoes::<UpdateUser>();
+        never_echoes::<DeleteUser>();
+        never_echoes::<Login>();
+        never_echoes::<Refresh>();
+    }
+
+    #[test]
+    fn a_body_that_is_no_json_is_refused_by_place() {
+        let refusal = refused::<Login>("{\"email\":");
+        assert_eq!(refusal.code, "malformed_json");
+        assert_eq!(refusal.message, "the body is not valid JSON: it ends too early (line 1, column 9)");
+        assert_eq!(refused::<Login>("").message, "the body is empty where JSON is expected");
+        assert_eq!(refused::<Login>(r#"{"email":"a","email":"b"}"#).code, "malformed_json");
+    }
+}

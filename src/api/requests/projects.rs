@@ -1,0 +1,80 @@
+//! Contract §4: projects.
+
+use super::Request;
+use crate::{
+    api::{
+        bad_request::BadRequest,
+        fields::{Fields, Value},
+    },
+    domain::{Json, Platform, ProjectId, RemoteUrl},
+};
+
+/// `POST /projects` (contract §4).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CreateProject {
+    /// Its name in every other call.
+    pub identifier: ProjectId,
+    /// Where its repository is.
+    pub remote_url: RemoteUrl,
+    /// Where it is hosted: as given, else read off the remote URL's host.
+    pub platform: Platform,
+    /// What its owner keeps with it, as given; `{}` where absent.
+    pub configuration: Json,
+}
+
+impl Request for CreateProject {
+    const FIELDS: &'static [&'static str] = &["identifier", "remoteUrl", "platform", "configuration"];
+
+    fn read(fields: &mut Fields<'_>) -> Result<Self, BadRequest> {
+        let identifier = fields.required("identifier")?.parse()?;
+        let remote_url: RemoteUrl = fields.required("remoteUrl")?.parse()?;
+        let platform = fields.optional("platform").map(Value::parse).transpose()?;
+        let configuration = fields.optional("configuration").map(Value::json_object).transpose()?;
+        Ok(Self {
+            identifier,
+            platform: platform.unwrap_or_else(|| remote_url.platform()),
+            remote_url,
+            configuration: configuration.unwrap_or_else(Json::empty_object),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::tests::{refused, taken},
+        *,
+    };
+
+    #[test]
+    fn the_platform_is_read_off_the_host_where_it_is_absent() {
+        let project: CreateProject =
+            taken(r#"{"identifier":"acme/app","remoteUrl":"git@gitlab.com:acme/app.git"}"#);
+        assert_eq!((project.platform, project.configuration), (Platform::Gitlab, Json::empty_object()));
+        let project: CreateProject = taken(
+            r#"{"identifier":"1","remoteUrl":"https://github.com/a/b","platform":"other","configuration":{"a":1.0}}"#,
+        );
+        assert_eq!((project.platform, project.configuration.as_str()), (Platform::Other, r#"{"a":1.0}"#));
+    }
+
+    #[test]
+    fn every_field_keeps_its_rule() {
+        for (body, start) in [
+            ("{}", "identifier is required"),
+            (r#"{"identifier":"app"}"#, "identifier must be org/repo"),
+            (r#"{"identifier":"1"}"#, "remoteUrl is required"),
+            (r#"{"identifier":"1","remoteUrl":"https://a:b@github.com/a"}"#, "remoteUrl must be an http"),
+            (
+                r#"{"identifier":"1","remoteUrl":"https://x.y/a","platform":"svn"}"#,
+                "platform must be one of github",
+            ),
+            (
+                r#"{"identifier":"1","remoteUrl":"https://x.y/a","configuration":[]}"#,
+                "configuration must be an object",
+            ),
+        ] {
+            let message = refused::<CreateProject>(body).message;
+            assert!(message.starts_with(start), "{message}");
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! Contract §5: application tokens.
+
+use super::{PROJECTS_MAX, Request, role};
+use crate::{
+    api::{
+        bad_request::BadRequest,
+        fields::{Fields, Value},
+    },
+    domain::{Name, Narrowing, Provider, Role},
+};
+
+/// Days that a token lives where the request does not say.
+const DAYS_DEFAULT: u64 = 30;
+/// Days that it lives at most: ten years.
+const DAYS_MAX: u64 = 3650;
+
+/// `POST /application-tokens` (contract §5).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CreateToken {
+    /// A label.
+    pub name: Name,
+    /// Days until its end, 1 to 3650.
+    pub expires_in_days: u64,
+    /// A role of machines.
+    pub role: Role,
+    /// To what it is narrowed; a list that is there is never empty.
+    pub narrowing: Narrowing,
+}
+
+impl Request for CreateToken {
+    const FIELDS: &'static [&'static str] = &["name", "expiresIn", "role", "projects", "providers"];
+
+    fn read(fields: &mut Fields<'_>) -> Result<Self, BadRequest> {
+        let of_machines =
+            |value| role(value, |role| !role.is_user_role(), "one of application, auditor, operator");
+        let in_days = |value: Value<'_>| value.whole_number(1..=DAYS_MAX);
+        Ok(Self {
+            name: fields.required("name")?.parse()?,
+            expires_in_days: fields.optional("expiresIn").map_or(Ok(DAYS_DEFAULT), in_days)?,
+            role: fields.optional("role").map_or(Ok(Role::Application), of_machines)?,
+            narrowing: Narrowing {
+                projects: fields.optional("projects").map(|list| list.list(PROJECTS_MAX)).transpose()?,
+                providers: fields
+                    .optional("providers")
+                    .map(|list| list.list(Provider::ALL.len()))
+                    .transpose()?,
+            },
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::tests::{refused, taken},
+        *,
+    };
+
+    #[test]
+    fn a_token_is_an_application_for_thirty_days_unless_it_says_otherwise() {
+        let token: CreateToken = taken(r#"{"name":"ci","projects":null}"#);
+        assert_eq!(
+            (token.expires_in_days, token.role, token.narrowing),
+            (30, Role::Application, Narrowing::default())
+        );
+        let token: CreateToken = taken(
+            r#"{"name":"ci","expiresIn":3650,"role":"auditor","projects":["a/b"],"providers":["jira","azure-devops"]}"#,
+        );
+        assert_eq!((token.expires_in_days, token.role), (3650, Role::Auditor));
+        assert_eq!(token.narrowing.projects.unwrap().len(), 1);
+        assert_eq!(token.narrowing.providers.unwrap(), [Provider::Jira, Provider::AzureDevops]);
+    }
+
+    #[test]
+    fn every_field_keeps_its_rule() {
+        for (rest, message) in [
+            (r#""expiresIn":0"#, "expiresIn must be a whole number from 1 to 3650"),
+            (r#""expiresIn":3651"#, "expiresIn must be a whole number from 1 to 3650"),
+            (r#""expiresIn":1.5"#, "expiresIn must be a whole number from 1 to 3650"),
+            (r#""expiresIn":"30""#, "expiresIn must be a whole number from 1 to 3650"),
+            (r#""role":"owner""#, "role must be one of application, auditor, operator"),
+            (r#""role":1"#, "role must be a string"),
+            (r#""projects":[]"#, "projects must be an array of 1 to 100 strings"),
+            (r#""providers":[]"#, "providers must be an array of 1 to 17 strings"),
+            (r#""providers":["npm","npm"]"#, "providers must be without duplicates"),
+        ] {
+            assert_eq!(refused::<CreateToken>(&format!(r#"{{"name":"ci",{rest}}}"#)).message, message);
+        }
+        assert_eq!(refused::<CreateToken>("{}").message, "name is required");
+    }
+}

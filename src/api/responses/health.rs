@@ -1,0 +1,69 @@
+//! Contract §7: health.
+
+use serde::Serialize;
+
+/// Whether events can be recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AuditState {
+    /// They can.
+    Writable,
+    /// They cannot: the disk is full or a commit failed.
+    Unavailable,
+    /// They cannot: the vault is locked.
+    Locked,
+}
+
+/// The health object.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Health<'a> {
+    status: &'static str,
+    version: &'a str,
+    locked: bool,
+    audit: AuditState,
+    uptime_seconds: u64,
+}
+
+impl<'a> Health<'a> {
+    /// The state of a server; it is healthy where events can be recorded and the disk is not low.
+    pub const fn new(version: &'a str, audit: AuditState, disk_low: bool, uptime_seconds: u64) -> Self {
+        let healthy = matches!(audit, AuditState::Writable) && !disk_low;
+        Self {
+            status: if healthy { "healthy" } else { "unhealthy" },
+            version,
+            locked: matches!(audit, AuditState::Locked),
+            audit,
+            uptime_seconds,
+        }
+    }
+
+    /// 200 or 503.
+    pub fn status_code(&self) -> u16 {
+        if self.status == "healthy" { 200 } else { 503 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::tests::text, *};
+
+    #[test]
+    fn a_server_is_healthy_where_it_can_record() {
+        let health = Health::new("1.2.3", AuditState::Writable, false, 7);
+        assert_eq!(
+            text(&health),
+            r#"{"status":"healthy","version":"1.2.3","locked":false,"audit":"writable","uptimeSeconds":7}"#
+        );
+        assert_eq!(health.status_code(), 200);
+        for (audit, disk_low, expected) in [
+            (AuditState::Locked, false, r#""locked":true,"audit":"locked""#),
+            (AuditState::Unavailable, false, r#""locked":false,"audit":"unavailable""#),
+            (AuditState::Writable, true, r#""locked":false,"audit":"writable""#),
+        ] {
+            let health = Health::new("1.2.3", audit, disk_low, 7);
+            assert!(text(&health).contains(expected) && text(&health).contains("unhealthy"));
+            assert_eq!(health.status_code(), 503);
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! What clients are told, built from domain values and the few facts that live beside a row.
+//!
+//! One file for each subject of the contract; key order is the contract's, and golden texts in the tests pin it. An
+//! answer that holds a secret is a [`Secret`] itself: written once into a buffer of its final size, wiped after it was
+//! sent.
+
+mod credentials;
+mod error;
+mod health;
+mod integrations;
+mod projects;
+mod removed;
+mod tokens;
+mod users;
+
+use std::{
+    fmt::Display,
+    io::{self, Write},
+};
+
+use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
+
+use crate::domain::{Json, Secret};
+
+pub use credentials::{RepositoryToken, TokenKind, credentials_array};
+pub use error::ErrorBody;
+pub use health::{AuditState, Health};
+pub use integrations::{IntegrationBody, LastAccess};
+pub use projects::ProjectBody;
+pub use removed::Removed;
+pub use tokens::{CreatedToken, TokenBody};
+pub use users::{LoginBody, UpdatedUser, UserBody};
+
+/// Writes an answer that holds no secret: one body, or a slice of bodies for an array.
+pub fn to_json<T: Serialize + ?Sized>(body: &T) -> Vec<u8> {
+    serde_json::to_vec(body).expect("bodies have text keys and write to memory")
+}
+
+/// Writes an answer that holds a secret, into a buffer that never grows, since growing leaves copies behind.
+pub fn to_secret_json<T: Serialize + ?Sized>(body: &T) -> Secret {
+    let mut length = Length(0);
+    serde_json::to_writer(&mut length, body).expect("bodies have text keys and counting cannot fail");
+    let mut bytes = Vec::with_capacity(length.0);
+    serde_json::to_writer(&mut bytes, body).expect("bodies have text keys and write to memory");
+    Secret::new(bytes)
+}
+
+/// Counts what is written to it.
+struct Length(usize);
+
+impl Write for Length {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A value in its one spelling.
+#[derive(Debug, Clone, Copy)]
+struct Text<T>(T);
+
+impl<T: Display> Serialize for Text<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
+/// All of them, each in its one spelling.
+fn texts<T: Display>(values: &[T]) -> Vec<Text<&T>> {
+    values.iter().map(Text).collect()
+}
+
+/// A secret's text, on its way out.
+struct Exposed<'a>(&'a Secret);
+
+impl Serialize for Exposed<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        // What goes out this way is a token or a generated password, all ASCII: this borrows.
+        serializer.serialize_str(&String::from_utf8_lossy(self.0.expose()))
+    }
+}
+
+/// JSON as it was given. It was checked when it came; should a row hold anything else all the same, that is no reason
+/// to panic.
+fn verbatim(json: &Json) -> &RawValue {
+    serde_json::from_str(json.as_str()).unwrap_or(RawValue::NULL)
+}
+
+/// `{}`, where nothing was given.
+fn verbatim_or_empty(json: Option<&Json>) -> &RawValue {
+    const EMPTY: &str = "{}";
+    json.map_or_else(|| serde_json::from_str(EMPTY).unwrap_or(RawValue::NULL), verbatim)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{
+        AuthType, Integration, IntegrationId, KeptRevision, Provider, Revision, Scope, Timestamp,
+    };
+
+    pub(super) const NOW: Timestamp = Timestamp::from_millis(1_764_000_000_000);
+    pub(super) const NOW_TEXT: &str = "2025-11-24T16:00:00.000Z";
+
+    /// A global Jira integration of somebody at the host.
+    pub(super) fn integration() -> Integration {
+        Integration {
+            id: IntegrationId::from_bytes([0x11; 16]),
+            provider: Provider::Jira,
+            auth_type: AuthType::BasicAuth,
+            name: None,
+            scope: Scope::Global,
+            config: None,
+            kept: vec![KeptRevision { revision: Revision::FIRST, expires_at: None }],
+            created_at: NOW,
+            created_by: "user:ada@acme.com".parse().unwrap(),
+            updated_at: NOW,
+            version: 1,
+        }
+    }
+
+    /// Its id.
+    pub(super) const ID: &str = "11111111-1111-1111-1111-111111111111";
+
+    /// The body's text.
+    pub(super) fn text<T: Serialize + ?Sized>(body: &T) -> String {
+        let plain = String::from_utf8(to_json(body)).unwrap();
+        let secret = to_secret_json(body);
+        assert_eq!(plain.as_bytes(), secret.expose());
+        plain
+    }
+
+    #[test]
+    fn json_is_given_back_as_it_came() {
+        let given = Json::new_checked("{ \"b\":1.50, \"a\":1e999 }".to_owned());
+        assert_eq!(text(verbatim(&given)), given.as_str());
+        assert_eq!(text(verbatim_or_empty(None)), "{}");
+    }
+
+    #[test]
+    fn a_row_that_holds_no_json_does_not_panic() {
+        assert_eq!(text(verbatim(&Json::new_checked("{".to_owned()))), "null");
+    }
+}

@@ -1,0 +1,122 @@
+//! Contract §5: application tokens.
+
+use serde::Serialize;
+
+use super::{Exposed, Text, texts};
+use crate::domain::{
+    Actor, ApplicationToken, Name, ProjectId, Provider, Role, Secret, Timestamp, TokenId, TokenStatus,
+};
+
+/// The answer to a create, the only one that shows the token; goes out by `to_secret_json`.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CreatedToken<'a> {
+    id: Text<TokenId>,
+    name: Text<&'a Name>,
+    role: Text<Role>,
+    token: Exposed<'a>,
+    created_at: Text<Timestamp>,
+    expires_at: Text<Timestamp>,
+}
+
+impl<'a> CreatedToken<'a> {
+    /// A new row and the token's text.
+    pub const fn new(row: &'a ApplicationToken, text: &'a Secret) -> Self {
+        Self {
+            id: Text(row.id),
+            name: Text(&row.name),
+            role: Text(row.role),
+            token: Exposed(text),
+            created_at: Text(row.created_at),
+            expires_at: Text(row.expires_at),
+        }
+    }
+}
+
+/// A token in the list.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TokenBody<'a> {
+    id: Text<TokenId>,
+    name: Text<&'a Name>,
+    role: Text<Role>,
+    projects: Option<Vec<Text<&'a ProjectId>>>,
+    providers: Option<Vec<Text<&'a Provider>>>,
+    created_by: Text<&'a Actor>,
+    created_at: Text<Timestamp>,
+    expires_at: Text<Timestamp>,
+    last_used_at: Option<Text<Timestamp>>,
+    status: Text<TokenStatus>,
+}
+
+impl<'a> TokenBody<'a> {
+    /// A row as it stands at `now`, with the time of the token's last audited event.
+    pub fn new(row: &'a ApplicationToken, last_used_at: Option<Timestamp>, now: Timestamp) -> Self {
+        Self {
+            id: Text(row.id),
+            name: Text(&row.name),
+            role: Text(row.role),
+            projects: row.narrowing.projects.as_deref().map(texts),
+            providers: row.narrowing.providers.as_deref().map(texts),
+            created_by: Text(&row.created_by),
+            created_at: Text(row.created_at),
+            expires_at: Text(row.expires_at),
+            last_used_at: last_used_at.map(Text),
+            status: Text(row.status(now)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::tests::{ID, NOW, NOW_TEXT, text},
+        *,
+    };
+    use crate::domain::{Digest, Narrowing, days};
+
+    fn row() -> ApplicationToken {
+        ApplicationToken {
+            id: TokenId::from_bytes([0x11; 16]),
+            digest: Digest([7; 32]),
+            name: "ci".parse().unwrap(),
+            role: Role::Application,
+            narrowing: Narrowing::default(),
+            created_by: "user:ada@acme.com".parse().unwrap(),
+            created_at: NOW,
+            expires_at: NOW.plus(days(1)),
+            revoked_at: None,
+            version: 1,
+        }
+    }
+
+    #[test]
+    fn a_created_token_is_shown() {
+        assert_eq!(
+            text(&CreatedToken::new(&row(), &Secret::from("sfp_app_x".to_owned()))),
+            format!(
+                r#"{{"id":"{ID}","name":"ci","role":"application","token":"sfp_app_x","createdAt":"{NOW_TEXT}","expiresAt":"2025-11-25T16:00:00.000Z"}}"#
+            )
+        );
+    }
+
+    #[test]
+    fn a_listed_token_has_every_key_in_its_order() {
+        assert_eq!(
+            text(&TokenBody::new(&row(), None, NOW)),
+            format!(
+                r#"{{"id":"{ID}","name":"ci","role":"application","projects":null,"providers":null,"createdBy":"user:ada@acme.com","createdAt":"{NOW_TEXT}","expiresAt":"2025-11-25T16:00:00.000Z","lastUsedAt":null,"status":"active"}}"#
+            )
+        );
+    }
+
+    #[test]
+    fn narrowing_use_and_status_are_shown() {
+        let mut row = row();
+        row.narrowing.projects = Some(vec!["acme/app".parse().unwrap()]);
+        row.narrowing.providers = Some(Vec::new());
+        let body = text(&TokenBody::new(&row, Some(NOW), NOW.plus(days(1))));
+        assert!(body.contains(r#""projects":["acme/app"],"providers":[],"#), "{body}");
+        assert!(body.ends_with(&format!(r#""lastUsedAt":"{NOW_TEXT}","status":"expired"}}"#)), "{body}");
+    }
+}

@@ -1,0 +1,165 @@
+//! Contract §6: users and sessions.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::{Exposed, Text, texts};
+use crate::domain::{Email, Name, ProjectId, Role, Secret, Timestamp, User, UserId};
+
+/// The user object.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UserBody<'a> {
+    id: Text<UserId>,
+    email: Text<&'a Email>,
+    first_name: Option<Text<&'a Name>>,
+    last_name: Option<Text<&'a Name>>,
+    role: Text<Role>,
+    projects: Option<Vec<Text<&'a ProjectId>>>,
+    disabled: bool,
+    created_at: Text<Timestamp>,
+    last_login_at: Option<Text<Timestamp>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    initial_password: Option<Exposed<'a>>,
+}
+
+impl<'a> UserBody<'a> {
+    /// The user, without anything of the password.
+    pub fn new(user: &'a User) -> Self {
+        Self {
+            id: Text(user.id),
+            email: Text(&user.email),
+            first_name: user.first_name.as_ref().map(Text),
+            last_name: user.last_name.as_ref().map(Text),
+            role: Text(user.role),
+            projects: user.narrowing.projects.as_deref().map(texts),
+            disabled: user.disabled,
+            created_at: Text(user.created_at),
+            last_login_at: user.last_login_at.map(Text),
+            initial_password: None,
+        }
+    }
+
+    /// Adds the password that was generated, in the answer to a create; goes out by `to_secret_json`.
+    #[must_use]
+    pub fn with_initial_password(mut self, password: &'a Secret) -> Self {
+        self.initial_password = Some(Exposed(password));
+        self
+    }
+}
+
+/// The answer to `PUT /users/{email}`.
+#[derive(Serialize)]
+pub struct UpdatedUser<'a> {
+    success: bool,
+    user: UserBody<'a>,
+}
+
+impl<'a> UpdatedUser<'a> {
+    /// The user after the change.
+    pub fn new(user: &'a User) -> Self {
+        Self { success: true, user: UserBody::new(user) }
+    }
+}
+
+/// The answer to a login or refresh; goes out by `to_secret_json`. The spelling is the published API's.
+#[derive(Serialize)]
+pub struct LoginBody<'a> {
+    success: bool,
+    access_token: Exposed<'a>,
+    refresh_token: Exposed<'a>,
+    expires_in: u64,
+    user: WhoLoggedIn<'a>,
+}
+
+#[derive(Serialize)]
+struct WhoLoggedIn<'a> {
+    id: Text<UserId>,
+    email: Text<&'a Email>,
+    role: Text<Role>,
+}
+
+impl<'a> LoginBody<'a> {
+    /// A new pair of tokens, the access token's life, and whose they are.
+    pub const fn new(access: &'a Secret, refresh: &'a Secret, lives_for: Duration, user: &'a User) -> Self {
+        Self {
+            success: true,
+            access_token: Exposed(access),
+            refresh_token: Exposed(refresh),
+            expires_in: lives_for.as_secs(),
+            user: WhoLoggedIn { id: Text(user.id), email: Text(&user.email), role: Text(user.role) },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::tests::{ID, NOW, NOW_TEXT, text},
+        *,
+    };
+    use crate::domain::{Narrowing, PasswordHash, minutes};
+
+    fn user() -> User {
+        User {
+            id: UserId::from_bytes([0x11; 16]),
+            email: "ada@acme.com".parse().unwrap(),
+            first_name: None,
+            last_name: None,
+            role: Role::Member,
+            narrowing: Narrowing::default(),
+            disabled: false,
+            password: PasswordHash { memory_kib: 1, passes: 1, lanes: 1, salt: [1; 16], hash: [2; 32] },
+            epoch: 1,
+            created_at: NOW,
+            last_login_at: None,
+            version: 1,
+        }
+    }
+
+    fn expected(rest: &str) -> String {
+        format!(
+            r#"{{"id":"{ID}","email":"ada@acme.com","firstName":null,"lastName":null,"role":"member","projects":null,"disabled":false,"createdAt":"{NOW_TEXT}","lastLoginAt":null{rest}}}"#
+        )
+    }
+
+    #[test]
+    fn the_user_object_has_every_key_in_its_order() {
+        assert_eq!(text(&UserBody::new(&user())), expected(""));
+        let password = Secret::from("abcde-fghjk".to_owned());
+        assert_eq!(
+            text(&UserBody::new(&user()).with_initial_password(&password)),
+            expected(r#","initialPassword":"abcde-fghjk""#)
+        );
+        assert_eq!(
+            text(&UpdatedUser::new(&user())),
+            format!(r#"{{"success":true,"user":{}}}"#, expected(""))
+        );
+    }
+
+    #[test]
+    fn what_is_set_is_shown() {
+        let mut user = user();
+        user.first_name = Some("Ada".parse().unwrap());
+        user.last_name = Some("L".parse().unwrap());
+        user.narrowing.projects = Some(vec!["acme/app".parse().unwrap()]);
+        user.disabled = true;
+        user.last_login_at = Some(NOW);
+        let body = text(&UserBody::new(&user));
+        assert!(body.contains(r#""firstName":"Ada","lastName":"L""#), "{body}");
+        assert!(body.contains(r#""projects":["acme/app"],"disabled":true"#), "{body}");
+        assert!(body.ends_with(&format!(r#""lastLoginAt":"{NOW_TEXT}"}}"#)), "{body}");
+    }
+
+    #[test]
+    fn a_login_answers_with_a_pair() {
+        let (access, refresh) = (Secret::from("sfp_usr_x".to_owned()), Secret::from("sfp_ref_y".to_owned()));
+        assert_eq!(
+            text(&LoginBody::new(&access, &refresh, minutes(60), &user())),
+            format!(
+                r#"{{"success":true,"access_token":"sfp_usr_x","refresh_token":"sfp_ref_y","expires_in":3600,"user":{{"id":"{ID}","email":"ada@acme.com","role":"member"}}}}"#
+            )
+        );
+    }
+}
