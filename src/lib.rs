@@ -3,5 +3,10 @@
 pub mod api;
 pub mod audit;
 pub mod auth;
+pub mod cli;
+pub mod clock;
 pub mod crypto;
 pub mod domain;
+pub mod http;
+pub mod storage;
+pub mod vault;

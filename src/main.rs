@@ -1,3 +1,5 @@
 //! The `sealroom` binary.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    sealroom::cli::main()
+}

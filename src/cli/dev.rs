@@ -1,0 +1,143 @@
+//! `sealroom serve --dev`: a vault that is gone at exit, with everything made up.
+
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::{
+    error::CliError,
+    output::Output,
+    secrets::shown,
+    serve::{Address, host_actor, listen, shut, stop_signal, url},
+};
+use crate::{
+    api::requests::CreateToken,
+    auth::{password, token},
+    clock::Clock,
+    crypto::kdf::KdfParams,
+    domain::{Action, Email, Event, Narrowing, Role, Secret},
+    http::{Limits, Server},
+    storage::file::{self, FileLock, NewFile},
+    vault::{Context, InitPlan, SessionLife, Settings, Vault},
+};
+
+const OWNER: &str = "owner@example.com";
+const MEMBER: &str = "member@example.com";
+
+struct Dev {
+    url: String,
+    data: String,
+    password: String,
+    owner: String,
+    member: String,
+    application: String,
+}
+
+pub(super) async fn serve(address: Address, output: &Output) -> Result<(), CliError> {
+    let failed = |error: &dyn std::fmt::Display| {
+        CliError::failed(format!("the throw-away vault: {error}"), "try again")
+    };
+    let folder =
+        tempfile::Builder::new().prefix("sealroom-dev-").tempdir().map_err(|error| failed(&error))?;
+    let data = folder.path().join("dev.redb");
+    let lock = FileLock::take(&data)?;
+    let clock = Clock::system();
+    let new = NewFile::begin(&data, &lock)?;
+    let generate = || password::generate().map_err(|error| failed(&error));
+    let (passphrase, owner, member) = (generate()?, generate()?, generate()?);
+    let copy = |secret: &Secret| Secret::new(secret.expose().to_vec());
+    let email: Email = OWNER.parse().map_err(|error| failed(&error))?;
+    let plan = InitPlan {
+        owner: email,
+        password: copy(&owner),
+        passphrase: copy(&passphrase),
+        kdf: KdfParams::LIGHT,
+        password_kdf: KdfParams::LIGHT,
+        actor: host_actor(),
+        now: clock.now(),
+    };
+    Vault::create(new.medium(), 1 << 20, &plan).map_err(|error| failed(&error))?;
+    new.publish()?;
+    let vault = Vault::open(file::open(&data)?, settings()).map_err(|error| CliError::open(&data, &error))?;
+    let vault = Arc::new(vault);
+    let start = Event::new(clock.now(), host_actor(), Action::ServerStart);
+    vault
+        .unlock(passphrase, host_actor(), clock.now(), Some(start))
+        .await
+        .map_err(|error| CliError::unlock(&error))?;
+    let listener = listen(&address).await?;
+    let password = shown(&owner);
+    let tokens = tokens(&vault, &clock, owner, member).await.map_err(|error| failed(&error))?;
+    let [owner, member, application] = tokens;
+    let dev =
+        Dev { url: url(&listener)?, data: data.display().to_string(), password, owner, member, application };
+    let server = Server::new(Arc::clone(&vault), clock.clone(), Limits::STANDARD, false);
+    let stop = stop_signal()?;
+    report(&dev, output);
+    server.run(listener, stop).await;
+    shut(&vault, &clock).await;
+    Ok(())
+}
+
+fn settings() -> Settings {
+    Settings {
+        members_may_create: true,
+        queue_max: 4096,
+        cache_bytes: 4 << 20,
+        sessions: SessionLife::ENDLESS,
+        password_kdf: KdfParams::LIGHT,
+    }
+}
+
+/// An owner's, a member's and an application's token, through the same doors as everybody's.
+async fn tokens(
+    vault: &Vault,
+    clock: &Clock,
+    owner: Secret,
+    member: Secret,
+) -> Result<[String; 3], crate::vault::Error> {
+    let context = Context { now: clock.now(), request: None, peer: None };
+    let copy = Secret::new(member.expose().to_vec());
+    let owner = vault.login(&context, OWNER, owner).await?;
+    let text = shown(&owner.access);
+    let bearer = token::parse_bearer(&text).ok_or(crate::vault::Error::Internal)?;
+    let caller = vault.authenticate(bearer, &context)?;
+    let email: Email = MEMBER.parse().map_err(|_| crate::vault::Error::Internal)?;
+    vault.create_user(&context, &caller, (email, Role::Member, Narrowing::default()), copy).await?;
+    let member = vault.login(&context, MEMBER, member).await?;
+    let request = CreateToken {
+        name: "dev".parse().map_err(|_| crate::vault::Error::Internal)?,
+        expires_in_days: 3_650,
+        role: Role::Application,
+        narrowing: Narrowing::default(),
+    };
+    let (_, application) = vault.create_token(&context, &caller, request).await?;
+    Ok([text, shown(&member.access), shown(&application)])
+}
+
+fn report(dev: &Dev, output: &Output) {
+    let Dev { url, data, password, owner, member, application } = dev;
+    let lines = format!(
+        "listening on {url}\n\
+         A throw-away vault, gone when this stops: {data}\n\n\
+         owner        {OWNER}  password {password}\n\
+         owner token  {owner}\n\
+         member token {member}\n\
+         application  {application}\n\n\
+         Store a credential, fetch it as a machine does, and see who had it:\n\n\
+         curl -sS {url}/sfp/api/integrations -H 'Authorization: Bearer {owner}' -H 'Content-Type: application/json' \
+         -d '{{\"provider\":\"github\",\"authType\":\"pat\",\"credentials\":{{\"token\":\"ghp_example\"}},\"isGlobal\":true}}'\n\
+         curl -sS '{url}/sfp/api/integrations/credentials?provider=github' -H 'Authorization: Bearer {application}'\n\
+         curl -sS '{url}/sfp/api/audit?limit=3' -H 'Authorization: Bearer {owner}'\n"
+    );
+    let value = json!({
+        "url": url,
+        "data": data,
+        "owner_email": OWNER,
+        "owner_password": password,
+        "owner_token": owner,
+        "member_token": member,
+        "application_token": application,
+    });
+    output.result(&lines, &value);
+}

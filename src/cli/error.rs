@@ -1,0 +1,82 @@
+//! Errors of the command line: one line of cause, one of remedy.
+
+use std::path::Path;
+
+use crate::{
+    storage::{OpenError, file::FileError},
+    vault::UnlockError,
+};
+
+/// The exit codes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// It could not be done.
+    Failed = 1,
+    /// It was asked wrongly.
+    Usage = 2,
+}
+
+/// What a user sees of a failure.
+#[derive(Debug)]
+pub struct CliError {
+    /// What went wrong, lower case, one line.
+    pub message: String,
+    /// What to do about it.
+    pub hint: String,
+    /// The exit code.
+    pub exit: Exit,
+}
+
+impl CliError {
+    /// Something that failed.
+    pub fn failed(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { message: message.into(), hint: hint.into(), exit: Exit::Failed }
+    }
+
+    /// Something that was asked wrongly.
+    pub fn usage(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { message: message.into(), hint: hint.into(), exit: Exit::Usage }
+    }
+}
+
+impl From<FileError> for CliError {
+    fn from(error: FileError) -> Self {
+        let hint = match &error {
+            FileError::InUse { .. } => "stop that process, or use another file with --data",
+            FileError::Missing(_) => "make it with `sealroom init`, or name another file with --data",
+            FileError::Exists(_) => {
+                "nothing is ever overwritten: choose another --data, or move the file away yourself"
+            }
+            FileError::Io { .. } => "check the path, its owner and its mode",
+        };
+        Self::failed(error.to_string(), hint)
+    }
+}
+
+impl CliError {
+    /// A file that does not open.
+    pub fn open(data: &Path, error: &OpenError) -> Self {
+        let hint = match error {
+            OpenError::Missing => "make it with `sealroom init`, or name another file with --data".to_owned(),
+            OpenError::Foreign => {
+                "name a file that `sealroom init` made; this one is left as it is".to_owned()
+            }
+            OpenError::Damaged(_) => "restore a backup; this file is left as it is".to_owned(),
+            OpenError::Newer { .. } => "use the sealroom that wrote it, or a newer one".to_owned(),
+            OpenError::Io(cause) => format!("{cause}: check the path, its owner and its mode"),
+        };
+        Self::failed(format!("{}: {error}", data.display()), hint)
+    }
+
+    /// A vault that stays locked.
+    pub fn unlock(error: &UnlockError) -> Self {
+        let hint = match error {
+            UnlockError::WrongPassphrase => "pass --passphrase-file, or check the keyboard layout",
+            UnlockError::Kdf => "free memory, or run on a larger host",
+            UnlockError::Storage(_) => "the file was changed from outside or is damaged: restore a backup",
+            UnlockError::AuditUnavailable => "check the disk's space and the file's mode",
+        };
+        Self::failed(error.to_string(), hint)
+    }
+}

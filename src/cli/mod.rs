@@ -1,0 +1,72 @@
+//! L6. The command line: one file a command. `output.rs` holds the only `print!`.
+
+mod control;
+mod dev;
+mod error;
+mod init;
+mod lock;
+mod output;
+mod secrets;
+mod serve;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+pub use error::{CliError, Exit};
+use output::Output;
+
+/// Keeps the credentials of teams and pipelines in one encrypted file and records every disclosure.
+#[derive(Debug, Parser)]
+#[command(name = "sealroom", version, max_term_width = 100, arg_required_else_help = true)]
+struct Cli {
+    /// Print one JSON value on stdout and nothing else there.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make a vault file with its first owner.
+    #[command(after_help = "Example:\n  sealroom init --data team.redb --owner-email ada@example.com")]
+    Init(init::Args),
+    /// Serve a vault file over HTTP; with --dev a throw-away one.
+    #[command(
+        after_help = "Examples:\n  sealroom serve --dev\n  sealroom serve --data team.redb --passphrase-file /run/secrets/passphrase"
+    )]
+    Serve(serve::Args),
+    /// Unlock the vault of a running server, over its local socket.
+    #[command(after_help = "Example:\n  sealroom unlock --data team.redb")]
+    Unlock(lock::UnlockArgs),
+    /// Lock the vault of a running server and wipe its keys from memory.
+    #[command(after_help = "Example:\n  sealroom lock --data team.redb")]
+    Lock(lock::LockArgs),
+}
+
+/// Parses the arguments, runs the command, and turns the outcome into an exit code: 0 done, 1 failed, 2 usage.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // clap's own text goes where it belongs: help to stdout, mistakes to stderr.
+            drop(error.print());
+            return if error.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS };
+        }
+    };
+    let output = Output::new(cli.json);
+    let result = match cli.command {
+        Command::Init(args) => init::run(args, &output),
+        Command::Serve(args) => serve::run(args, &output),
+        Command::Unlock(args) => lock::unlock(args, &output),
+        Command::Lock(args) => lock::lock(args, &output),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            output.error(&error);
+            ExitCode::from(error.exit as u8)
+        }
+    }
+}

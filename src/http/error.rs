@@ -1,0 +1,176 @@
+//! The one place that turns errors into answers.
+
+use hyper::StatusCode;
+
+use super::response::Answer;
+use crate::{
+    api::{BadRequest, responses::ErrorBody},
+    domain::RequestId,
+    vault,
+};
+
+/// Why a request is not carried out.
+pub(super) enum Fault {
+    /// No such route.
+    NoRoute,
+    /// The route does not have that method; those it has.
+    Method(String),
+    /// The body is not JSON by its header.
+    MediaType,
+    /// The body is too large.
+    TooLarge { bytes_max: usize },
+    /// The body did not arrive in time.
+    Timeout,
+    /// The client broke off.
+    BrokenBody,
+    /// A part of the request breaks a rule.
+    Bad(BadRequest),
+    /// The use case says no.
+    Vault(vault::Error),
+}
+
+impl From<vault::Error> for Fault {
+    fn from(error: vault::Error) -> Self {
+        Self::Vault(error)
+    }
+}
+
+impl From<BadRequest> for Fault {
+    fn from(error: BadRequest) -> Self {
+        Self::Bad(error)
+    }
+}
+
+impl From<crate::domain::Invalid> for Fault {
+    fn from(error: crate::domain::Invalid) -> Self {
+        Self::Bad(error.into())
+    }
+}
+
+impl Fault {
+    pub(super) fn answer(self, id: RequestId) -> Answer {
+        let (status, code, message) = self.describe();
+        let reason = status.canonical_reason().unwrap_or("Error");
+        let answer = Answer::json(status, &ErrorBody::new(status.as_u16(), reason, code, &message, id));
+        match &self {
+            Self::Method(allow) => answer.header("allow", allow),
+            Self::Vault(
+                vault::Error::Unauthenticated | vault::Error::TokenExpired { .. } | vault::Error::BadLogin,
+            ) => answer.header("www-authenticate", "Bearer"),
+            Self::Vault(vault::Error::TooManyTries { retry_after_secs }) => {
+                answer.header("retry-after", retry_after_secs)
+            }
+            _ if status == StatusCode::SERVICE_UNAVAILABLE => answer.header("retry-after", 5),
+            _ => answer,
+        }
+    }
+
+    fn describe(&self) -> (StatusCode, &'static str, String) {
+        match self {
+            Self::NoRoute => (StatusCode::NOT_FOUND, "route_not_found", "There is no such route".to_owned()),
+            Self::Method(allow) => {
+                (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", format!("This route takes {allow}"))
+            }
+            Self::MediaType => (
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "unsupported_media_type",
+                "The body must be JSON: send Content-Type: application/json".to_owned(),
+            ),
+            Self::TooLarge { bytes_max } => (
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "body_too_large",
+                format!("The body may have at most {bytes_max} bytes"),
+            ),
+            Self::Timeout => {
+                (StatusCode::REQUEST_TIMEOUT, "request_timeout", "The body did not arrive in time".to_owned())
+            }
+            Self::BrokenBody => {
+                (StatusCode::BAD_REQUEST, "broken_body", "The body did not arrive whole".to_owned())
+            }
+            Self::Bad(BadRequest { code, message }) => (StatusCode::BAD_REQUEST, code, message.clone()),
+            Self::Vault(error) => describe(error),
+        }
+    }
+}
+
+fn describe(error: &vault::Error) -> (StatusCode, &'static str, String) {
+    use vault::Error;
+    let unavailable = StatusCode::SERVICE_UNAVAILABLE;
+    let (status, code, message) = match error {
+        Error::Locked => (unavailable, "locked", "The vault is locked: run `sealroom unlock` on its host"),
+        Error::Overloaded => (unavailable, "overloaded", "Too many requests wait; try again"),
+        Error::AuditUnavailable => (
+            unavailable,
+            "audit_unavailable",
+            "The audit log cannot be written, so nothing is disclosed; whether a write took place is unknown",
+        ),
+        Error::Tampered(_) => {
+            (StatusCode::INTERNAL_SERVER_ERROR, "tampered", "A stored row does not open; ask the operator")
+        }
+        Error::Internal => (
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal",
+            "An internal error; the log has it under the request id",
+        ),
+        Error::Unauthenticated => (
+            StatusCode::UNAUTHORIZED,
+            "unauthorized",
+            "Unauthorized - Send a valid token as Authorization: Bearer <token>",
+        ),
+        Error::TokenExpired { since } => {
+            return (StatusCode::UNAUTHORIZED, "token_expired", format!("The token expired at {since}"));
+        }
+        Error::Denied(denied) => return (StatusCode::FORBIDDEN, "forbidden", denied.to_string()),
+        Error::BadLogin => (StatusCode::UNAUTHORIZED, "bad_login", "Wrong e-mail or password"),
+        Error::TooManyTries { retry_after_secs } => {
+            let message = format!("Too many tries; try again in {retry_after_secs} seconds");
+            return (StatusCode::TOO_MANY_REQUESTS, "too_many_tries", message);
+        }
+        Error::BadRequest(BadRequest { code, message }) => {
+            return (StatusCode::BAD_REQUEST, code, message.clone());
+        }
+        Error::ProjectNotRegistered(project) => {
+            return (
+                StatusCode::BAD_REQUEST,
+                "project_not_registered",
+                format!("Project '{project}' not found"),
+            );
+        }
+        Error::ExpiryPast => (StatusCode::BAD_REQUEST, "expiry_past", "expiresAt lies in the past"),
+        Error::NameNeeded => (StatusCode::BAD_REQUEST, "name_needed", "provider custom needs a name"),
+        Error::NothingMatches { provider, project } => {
+            let provider = provider.map(|provider| format!("provider={provider}"));
+            let project = project.as_ref().map(|project| format!("project={project}"));
+            let filters: Vec<String> = provider.into_iter().chain(project).collect();
+            let by = if filters.is_empty() { String::new() } else { format!(" for {}", filters.join(", ")) };
+            return (StatusCode::NOT_FOUND, "integration_not_found", format!("No integration found{by}"));
+        }
+        Error::TooManyMatches => (
+            StatusCode::BAD_REQUEST,
+            "too_many_matches",
+            "More than 1000 integrations match: narrow the filters, or page with limit and cursor",
+        ),
+        Error::IntegrationNotFound => {
+            (StatusCode::NOT_FOUND, "integration_not_found", "No integration with that id")
+        }
+        Error::RevisionNotFound => (StatusCode::NOT_FOUND, "revision_not_found", "That revision is not kept"),
+        Error::RevisionConflict { current } => {
+            let message = format!("Revision {} is current", current.number());
+            return (StatusCode::PRECONDITION_FAILED, "revision_conflict", message);
+        }
+        Error::ProjectNotFound(project) => {
+            return (StatusCode::NOT_FOUND, "project_not_found", format!("Project '{project}' not found"));
+        }
+        Error::ProjectExists => (StatusCode::CONFLICT, "project_exists", "The project already exists."),
+        Error::ProjectInUse { integrations } => {
+            let message =
+                format!("{integrations} integrations are scoped to this project: delete or move them first");
+            return (StatusCode::CONFLICT, "project_in_use", message);
+        }
+        Error::TokenNotFound => (StatusCode::NOT_FOUND, "token_not_found", "No such application token"),
+        Error::UserExists => (StatusCode::CONFLICT, "user_exists", "A user with that e-mail already exists"),
+        Error::UserNotFound => (StatusCode::NOT_FOUND, "user_not_found", "No such user"),
+        Error::LastOwner => (StatusCode::CONFLICT, "last_owner", "The last enabled owner stays"),
+    };
+    (status, code, message.to_owned())
+}

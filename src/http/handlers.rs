@@ -1,0 +1,303 @@
+//! One small function an endpoint: parse, call the use case, answer.
+
+use hyper::{StatusCode, header};
+
+use super::{
+    error::Fault,
+    request::{Call, bad},
+    response::Answer,
+    routes::Endpoint,
+};
+use crate::{
+    api::{
+        requests::{
+            CreateIntegration, CreateProject, CreateToken, Login, Refresh, RollbackCredentials,
+            RotateCredentials, UpdateIntegration,
+        },
+        responses::{
+            self, CreatedToken, IntegrationBody, LoginBody, ProjectBody, Removed, TokenBody, UserBody,
+            to_secret_json,
+        },
+    },
+    auth::token,
+    domain::{IntegrationId, ProjectId, Revision, TokenId},
+    vault::{CredentialQuery, EventQuery, Listed, LoggedIn},
+};
+
+/// The largest page of a list.
+const PAGE_MAX: usize = 1_000;
+/// The page of the audit list where none is asked for.
+const EVENTS_DEFAULT: usize = 100;
+/// An answer with more credentials than this carries one receipt for them all.
+const RECEIPTS_MAX: usize = 16;
+
+type Answered = Result<Answer, Fault>;
+
+pub(super) async fn answer(endpoint: Endpoint, call: Call) -> Answered {
+    match endpoint {
+        Endpoint::Health | Endpoint::Ping => Err(Fault::NoRoute), // answered by the server itself, without a caller
+        Endpoint::Login => login(call).await,
+        Endpoint::Refresh => refresh(call).await,
+        Endpoint::Logout => logout(call).await,
+        Endpoint::OwnUser => own_user(call).await,
+        Endpoint::ListIntegrations => list_integrations(call).await,
+        Endpoint::CreateIntegration => create_integration(call).await,
+        Endpoint::ReadCredentials => read_credentials(call).await,
+        Endpoint::ShowIntegration => show_integration(call).await,
+        Endpoint::UpdateIntegration => update_integration(call).await,
+        Endpoint::DeleteIntegration => delete_integration(call).await,
+        Endpoint::RotateCredentials => rotate_credentials(call).await,
+        Endpoint::RollbackCredentials => rollback_credentials(call).await,
+        Endpoint::ListProjects => list_projects(call).await,
+        Endpoint::CreateProject => create_project(call).await,
+        Endpoint::ReadProject => read_project(call).await,
+        Endpoint::DeleteProject => delete_project(call).await,
+        Endpoint::ListTokens => list_tokens(call).await,
+        Endpoint::CreateToken => create_token(call).await,
+        Endpoint::RevokeToken => revoke_token(call).await,
+        Endpoint::ReadEvents => read_events(call).await,
+        Endpoint::ReadCheckpoint => read_checkpoint(call).await,
+        Endpoint::ReadVerifierKey => read_verifier_key(call).await,
+    }
+}
+
+async fn login(call: Call) -> Answered {
+    call.query.finish()?;
+    let Login { email, password } = call.parse()?;
+    Ok(pair(&call.vault.login(&call.context, &email, password).await?))
+}
+
+async fn refresh(call: Call) -> Answered {
+    call.query.finish()?;
+    let Refresh { refresh_token } = call.parse()?;
+    Ok(pair(&call.vault.refresh(&call.context, &refresh_token).await?))
+}
+
+fn pair(LoggedIn { access, refresh, lives_for, user }: &LoggedIn) -> Answer {
+    Answer::secret(StatusCode::OK, to_secret_json(&LoginBody::new(access, refresh, *lives_for, user)))
+}
+
+async fn logout(call: Call) -> Answered {
+    call.query.finish()?;
+    call.vault.logout(&call.context, call.caller()?).await?;
+    Ok(Answer::empty(StatusCode::NO_CONTENT))
+}
+
+async fn own_user(call: Call) -> Answered {
+    call.query.finish()?;
+    let user = call.vault.own_user(&call.context, call.caller()?).await?;
+    Ok(Answer::json(StatusCode::OK, &UserBody::new(&user)))
+}
+
+async fn list_integrations(mut call: Call) -> Answered {
+    let (provider, name) = (call.query.take("provider")?, call.query.take("name")?);
+    let page = (call.query.number("limit", PAGE_MAX)?, call.query.take("cursor")?);
+    call.query.finish()?;
+    let (listed, next) =
+        call.vault.list_integrations(&call.context, call.caller()?, provider, name, page).await?;
+    let accesses: Vec<_> = listed.iter().map(last_access).collect();
+    let bodies: Vec<_> = listed
+        .iter()
+        .zip(&accesses)
+        .map(|(one, access)| IntegrationBody::new(&one.integration, access.as_ref()))
+        .collect();
+    Ok(with_cursor(Answer::json(StatusCode::OK, &bodies), next))
+}
+
+async fn create_integration(call: Call) -> Answered {
+    call.query.finish()?;
+    let request: CreateIntegration = call.parse()?;
+    let (integration, shadows) =
+        call.vault.create_integration(&call.context, call.caller()?, request).await?;
+    let body = IntegrationBody::new(&integration, None).with_shadows(&shadows);
+    Ok(Answer::json(StatusCode::CREATED, &body))
+}
+
+async fn read_credentials(mut call: Call) -> Answered {
+    let query = CredentialQuery {
+        provider: call.query.take("provider")?,
+        project: call.query.take("project")?,
+        name: call.query.take("name")?,
+        limit: call.query.number("limit", PAGE_MAX)?,
+        cursor: call.query.take("cursor")?,
+    };
+    call.query.finish()?;
+    let read = call.vault.read_credentials(&call.context, call.caller()?, query).await?;
+    let items: Vec<_> = read.items.iter().map(|(integration, secret)| (&**integration, secret)).collect();
+    let answer = Answer::secret(StatusCode::OK, responses::credentials_array(&items));
+    let places: Vec<_> = read.receipts.iter().map(|receipt| (receipt.sequence, receipt.leaf_hash)).collect();
+    let answer = if places.is_empty() { answer } else { answer.header("audit-receipt", receipt(&places)) };
+    Ok(with_cursor(answer, read.next).disclosing(read.disclosed))
+}
+
+/// `<sequence>:<leaf hash>` for each credential, or one value for them all.
+fn receipt(places: &[(u64, [u8; 32])]) -> String {
+    use base64::{Engine, engine::general_purpose::STANDARD};
+    if places.len() <= RECEIPTS_MAX {
+        let one = |(sequence, hash): &(u64, [u8; 32])| format!("{sequence}:{}", STANDARD.encode(hash));
+        return places.iter().map(one).collect::<Vec<_>>().join(",");
+    }
+    let hashes: Vec<u8> = places.iter().flat_map(|(_, hash)| *hash).collect();
+    let (first, last) = (places[0].0, places[places.len() - 1].0);
+    format!("{first}-{last}:{}", STANDARD.encode(crate::crypto::digest::sha256(&hashes)))
+}
+
+async fn show_integration(call: Call) -> Answered {
+    call.query.finish()?;
+    let listed = call.vault.show_integration(&call.context, call.caller()?, call.argument()?).await?;
+    Ok(metadata(&listed))
+}
+
+async fn update_integration(call: Call) -> Answered {
+    call.query.finish()?;
+    let id: IntegrationId = call.argument()?;
+    let request: UpdateIntegration = call.parse()?;
+    Ok(metadata(&call.vault.update_integration(&call.context, call.caller()?, id, request).await?))
+}
+
+async fn rotate_credentials(call: Call) -> Answered {
+    call.query.finish()?;
+    let id: IntegrationId = call.argument()?;
+    let expected = if_match(&call)?;
+    let request: RotateCredentials = call.parse()?;
+    Ok(metadata(&call.vault.rotate_credentials(&call.context, call.caller()?, id, expected, request).await?))
+}
+
+/// `If-Match`: `3`, `"3"` or `*`.
+fn if_match(call: &Call) -> Result<Option<Revision>, Fault> {
+    let Some(value) = call.headers.get(header::IF_MATCH) else { return Ok(None) };
+    let wrong = || bad("invalid_if_match", "If-Match takes a revision like 3, \"3\", or *".to_owned());
+    let text = value.to_str().map_err(|_| wrong())?;
+    if text == "*" {
+        return Ok(None);
+    }
+    let bare = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(text);
+    let digits = !bare.is_empty() && bare.bytes().all(|byte| byte.is_ascii_digit());
+    bare.parse().ok().filter(|_| digits).map(|number| Some(Revision::new(number))).ok_or_else(wrong)
+}
+
+async fn rollback_credentials(call: Call) -> Answered {
+    call.query.finish()?;
+    let id: IntegrationId = call.argument()?;
+    let RollbackCredentials { revision } = call.parse()?;
+    Ok(metadata(&call.vault.rollback_credentials(&call.context, call.caller()?, id, revision).await?))
+}
+
+async fn delete_integration(call: Call) -> Answered {
+    call.query.finish()?;
+    let id = call.argument()?;
+    call.vault.delete_integration(&call.context, call.caller()?, id).await?;
+    Ok(Answer::json(StatusCode::OK, &Removed::Integration(id)))
+}
+
+fn metadata(listed: &Listed) -> Answer {
+    let access = last_access(listed);
+    Answer::json(StatusCode::OK, &IntegrationBody::new(&listed.integration, access.as_ref()))
+}
+
+fn last_access(listed: &Listed) -> Option<responses::LastAccess> {
+    listed
+        .last_access
+        .as_ref()
+        .map(|access| responses::LastAccess { at: access.time, by: access.actor.clone() })
+}
+
+async fn list_projects(call: Call) -> Answered {
+    call.query.finish()?;
+    let projects = call.vault.list_projects(&call.context, call.caller()?).await?;
+    let bodies: Vec<_> = projects
+        .iter()
+        .map(|(project, integrations)| {
+            ProjectBody::new(project, &integrations.iter().map(|one| &**one).collect::<Vec<_>>())
+        })
+        .collect();
+    Ok(Answer::json(StatusCode::OK, &bodies))
+}
+
+async fn create_project(call: Call) -> Answered {
+    call.query.finish()?;
+    let request: CreateProject = call.parse()?;
+    let project = call.vault.create_project(&call.context, call.caller()?, request).await?;
+    Ok(Answer::json(StatusCode::CREATED, &ProjectBody::new(&project, &[])))
+}
+
+async fn read_project(call: Call) -> Answered {
+    call.query.finish()?;
+    let (project, integrations) =
+        call.vault.read_project(&call.context, call.caller()?, call.argument()?).await?;
+    let integrations: Vec<_> = integrations.iter().map(|one| &**one).collect();
+    Ok(Answer::json(StatusCode::OK, &ProjectBody::new(&project, &integrations)))
+}
+
+async fn delete_project(call: Call) -> Answered {
+    call.query.finish()?;
+    let identifier: ProjectId = call.argument()?;
+    call.vault.delete_project(&call.context, call.caller()?, identifier.clone()).await?;
+    Ok(Answer::json(StatusCode::OK, &Removed::Project(&identifier)))
+}
+
+async fn list_tokens(call: Call) -> Answered {
+    call.query.finish()?;
+    let tokens = call.vault.list_tokens(&call.context, call.caller()?).await?;
+    let bodies: Vec<_> =
+        tokens.iter().map(|(token, used)| TokenBody::new(token, *used, call.context.now)).collect();
+    Ok(Answer::json(StatusCode::OK, &bodies))
+}
+
+async fn create_token(call: Call) -> Answered {
+    call.query.finish()?;
+    let request: CreateToken = call.parse()?;
+    let (token, text) = call.vault.create_token(&call.context, call.caller()?, request).await?;
+    Ok(Answer::secret(StatusCode::CREATED, to_secret_json(&CreatedToken::new(&token, &text))))
+}
+
+async fn revoke_token(call: Call) -> Answered {
+    call.query.finish()?;
+    let which = match token::parse_application(&call.argument) {
+        Some(digest) => Err(digest),
+        None => Ok(call.argument::<TokenId>()?),
+    };
+    let id = call.vault.revoke_token(&call.context, call.caller()?, which).await?;
+    Ok(Answer::json(StatusCode::OK, &Removed::Token(id)))
+}
+
+async fn read_events(mut call: Call) -> Answered {
+    let query = EventQuery {
+        actor: call.query.take("actor")?,
+        action: call.query.take("action")?,
+        integration: call.query.take("integration")?,
+        project: call.query.take("project")?,
+        outcome: call.query.take("outcome")?,
+        from: call.query.take("from")?,
+        to: call.query.take("to")?,
+        limit: call.query.number("limit", PAGE_MAX)?.unwrap_or(EVENTS_DEFAULT),
+        cursor: sequence(call.query.text("cursor")?)?,
+    };
+    call.query.finish()?;
+    let (events, next) = call.vault.read_events(&call.context, call.caller()?, &query).await?;
+    Ok(with_cursor(Answer::raw_json(format!("[{}]", events.join(","))), next))
+}
+
+fn sequence(text: Option<String>) -> Result<Option<u64>, Fault> {
+    let wrong =
+        || bad("invalid_parameter", "Query parameter cursor must be one that x-next-cursor gave".to_owned());
+    text.map(|text| text.parse().map_err(|_| wrong())).transpose()
+}
+
+async fn read_checkpoint(call: Call) -> Answered {
+    call.query.finish()?;
+    Ok(Answer::text(call.vault.read_checkpoint(&call.context, call.caller()?).await?))
+}
+
+async fn read_verifier_key(call: Call) -> Answered {
+    call.query.finish()?;
+    let key = call.vault.read_verifier_key(&call.context, call.caller()?).await?;
+    Ok(Answer::text(format!("{key}\n")))
+}
+
+fn with_cursor(answer: Answer, next: Option<impl ToString>) -> Answer {
+    match next {
+        Some(next) => answer.header("x-next-cursor", next),
+        None => answer,
+    }
+}

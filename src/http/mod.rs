@@ -1,0 +1,14 @@
+//! L5. The server: HTTP/1.1 on hyper, one route table, one place that turns errors into answers.
+//!
+//! Knows the vault's use cases and the wire types; cannot name the storage. Order of checks, for every request:
+//! route (404, 405), locked (503), authenticate (401), role (403), body (413, 415, 400), domain.
+
+mod connection;
+mod error;
+mod handlers;
+mod request;
+mod response;
+pub mod routes;
+mod server;
+
+pub use server::{Limits, Listener, Server};

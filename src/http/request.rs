@@ -1,0 +1,113 @@
+//! What handlers see of a request: arguments, query and body, read strictly.
+
+use std::{str::FromStr, sync::Arc};
+
+use bytes::Bytes;
+use hyper::{HeaderMap, header};
+use percent_encoding::percent_decode_str;
+
+use super::error::Fault;
+use crate::{
+    api::{self, BadRequest, requests::Request},
+    auth::token,
+    domain::{Bearer, Caller, Invalid},
+    vault::{Context, Error, Vault},
+};
+
+/// The longest parameter name that a message repeats.
+const NAME_CHARS_MAX: usize = 40;
+
+/// A request that was let in.
+pub(super) struct Call {
+    pub(super) vault: Arc<Vault>,
+    pub(super) context: Context,
+    pub(super) caller: Option<Caller>,
+    pub(super) argument: String,
+    pub(super) query: Query,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+}
+
+impl Call {
+    pub(super) fn caller(&self) -> Result<&Caller, Fault> {
+        self.caller.as_ref().ok_or(Fault::Vault(Error::Unauthenticated))
+    }
+
+    /// The name in the path, parsed before anything is looked up.
+    pub(super) fn argument<T: FromStr<Err = Invalid>>(&self) -> Result<T, Fault> {
+        let invalid = || BadRequest::from(Invalid { what: "path", rule: "percent-encoded UTF-8" });
+        let text = percent_decode_str(&self.argument).decode_utf8().map_err(|_| invalid())?;
+        Ok(text.parse()?)
+    }
+
+    pub(super) fn parse<T: Request>(&self) -> Result<T, Fault> {
+        Ok(api::parse(&self.body)?)
+    }
+}
+
+/// The bearer token of a request; the scheme in any case.
+pub(super) fn bearer(headers: &HeaderMap) -> Result<Bearer, Error> {
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let (Some(value), None) = (values.next(), values.next()) else { return Err(Error::Unauthenticated) };
+    let text = value.to_str().map_err(|_| Error::Unauthenticated)?;
+    let (scheme, credentials) = text.split_once(' ').ok_or(Error::Unauthenticated)?;
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return Err(Error::Unauthenticated);
+    }
+    token::parse_bearer(credentials.trim()).ok_or(Error::Unauthenticated)
+}
+
+/// Query parameters, each taken once; what is left over at the end is an error.
+#[derive(Default)]
+pub(super) struct Query(Vec<(String, String)>);
+
+impl Query {
+    pub(super) fn parse(query: Option<&str>) -> Self {
+        let pairs = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
+        Self(pairs.map(|(name, value)| (name.into_owned(), value.into_owned())).collect())
+    }
+
+    /// The one value of a parameter.
+    pub(super) fn take<T: FromStr<Err = Invalid>>(&mut self, name: &'static str) -> Result<Option<T>, Fault> {
+        self.text(name)?.map(|text| text.parse()).transpose().map_err(Fault::from)
+    }
+
+    pub(super) fn text(&mut self, name: &'static str) -> Result<Option<String>, Fault> {
+        let mut values: Vec<String> =
+            self.0.extract_if(.., |(found, _)| found == name).map(|(_, value)| value).collect();
+        match (values.pop(), values.is_empty()) {
+            (None, _) => Ok(None),
+            (Some(value), true) if !value.is_empty() => Ok(Some(value)),
+            (Some(_), true) => Err(bad("empty_parameter", format!("Query parameter {name} is empty"))),
+            (Some(_), false) => {
+                Err(bad("repeated_parameter", format!("Query parameter {name} is given twice")))
+            }
+        }
+    }
+
+    /// A whole number within bounds.
+    pub(super) fn number(&mut self, name: &'static str, most: usize) -> Result<Option<usize>, Fault> {
+        let Some(text) = self.text(name)? else { return Ok(None) };
+        let number = text.parse().ok().filter(|number| (1..=most).contains(number));
+        let wrong = || {
+            bad(
+                "invalid_parameter",
+                format!("Query parameter {name} must be a whole number from 1 to {most}"),
+            )
+        };
+        number.map(Some).ok_or_else(wrong)
+    }
+
+    /// A typing mistake in a filter must not quietly disclose everything.
+    pub(super) fn finish(&self) -> Result<(), Fault> {
+        let Some((name, _)) = self.0.first() else { return Ok(()) };
+        let plain = name.len() <= NAME_CHARS_MAX
+            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
+        let name = if plain { format!(" {name}") } else { String::new() };
+        Err(bad("unknown_parameter", format!("Unknown query parameter{name}")))
+    }
+}
+
+pub(super) fn bad(code: &'static str, message: String) -> Fault {
+    Fault::Bad(BadRequest { code, message })
+}

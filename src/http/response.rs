@@ -1,0 +1,137 @@
+//! Answers: status, headers, and a body that is wiped once it is sent.
+
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use hyper::{
+    Response, StatusCode,
+    body::{Body, Frame, SizeHint},
+    header::{self, HeaderName, HeaderValue},
+};
+
+use super::connection::Connection;
+use crate::{
+    api::responses,
+    domain::{RequestId, Secret},
+    vault::Disclosure,
+};
+
+/// An answer before it has its common headers.
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) content_type: &'static str,
+    pub(super) headers: Vec<(HeaderName, String)>,
+    pub(super) body: Bytes,
+    pub(super) disclosure: Option<Disclosure>,
+}
+
+const JSON: &str = "application/json";
+const TEXT: &str = "text/plain; charset=utf-8";
+
+impl Answer {
+    pub(super) fn json<T: serde::Serialize + ?Sized>(status: StatusCode, body: &T) -> Self {
+        Self::new(status, JSON, responses::to_json(body).into())
+    }
+
+    /// JSON that holds a secret: wiped when the last of it is dropped.
+    pub(super) fn secret(status: StatusCode, body: Secret) -> Self {
+        Self::new(status, JSON, Bytes::from_owner(SecretBytes(body)))
+    }
+
+    /// JSON that was put together already.
+    pub(super) fn raw_json(body: String) -> Self {
+        Self::new(StatusCode::OK, JSON, body.into())
+    }
+
+    pub(super) fn text(body: String) -> Self {
+        Self::new(StatusCode::OK, TEXT, body.into())
+    }
+
+    pub(super) fn empty(status: StatusCode) -> Self {
+        Self::new(status, JSON, Bytes::new())
+    }
+
+    pub(super) fn header(mut self, name: &'static str, value: impl ToString) -> Self {
+        self.headers.push((HeaderName::from_static(name), value.to_string()));
+        self
+    }
+
+    pub(super) fn disclosing(mut self, disclosure: Option<Disclosure>) -> Self {
+        self.disclosure = disclosure;
+        self
+    }
+
+    const fn new(status: StatusCode, content_type: &'static str, body: Bytes) -> Self {
+        Self { status, content_type, headers: Vec::new(), body, disclosure: None }
+    }
+
+    /// Adds the headers that every answer has.
+    pub(super) fn finish(self, id: RequestId, connection: &Arc<Connection>) -> Response<Payload> {
+        if let Some(disclosure) = self.disclosure {
+            connection.hold(disclosure);
+        }
+        let payload = Payload { bytes: Some(self.body), connection: Arc::clone(connection) };
+        let mut response = Response::new(payload);
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        if self.status != StatusCode::NO_CONTENT {
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(self.content_type));
+        }
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        let own = self.headers.into_iter();
+        for (name, value) in own.chain([(HeaderName::from_static("x-request-id"), id.to_string())]) {
+            if let Ok(value) = HeaderValue::from_str(&value) {
+                headers.append(name, value);
+            }
+        }
+        response
+    }
+}
+
+/// A body of one piece, which tells its connection when hyper has taken it.
+pub(super) struct Payload {
+    bytes: Option<Bytes>,
+    connection: Arc<Connection>,
+}
+
+impl Body for Payload {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let bytes = self.bytes.take().filter(|bytes| !bytes.is_empty());
+        Poll::Ready(bytes.map(|bytes| Ok(Frame::data(bytes))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.bytes.as_ref().is_none_or(Bytes::is_empty)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
+    }
+}
+
+impl Drop for Payload {
+    /// hyper drops a body once it holds all of it in its own buffer, or when nobody wants it any more.
+    fn drop(&mut self) {
+        self.connection.taken();
+    }
+}
+
+struct SecretBytes(Secret);
+
+impl AsRef<[u8]> for SecretBytes {
+    fn as_ref(&self) -> &[u8] {
+        self.0.expose()
+    }
+}

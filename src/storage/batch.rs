@@ -1,0 +1,402 @@
+//! The ledger: the head in memory, and the rounds that move it.
+//!
+//! A round gathers what the jobs of one batch want written, in their order, and commits it as one: rows, records,
+//! stored hashes, head and checkpoint. The ledger moves only when the disk has.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::Duration,
+};
+
+use super::{
+    change::{Change, Changes},
+    codec::LastAccess,
+    engine::{Batch, Engine, RowWrite, SubtreeHash},
+    error::{CommitError, StorageError},
+    head::Head,
+    job::{Effect, Receipt, Wishes},
+    tables::{Table, credential_key, meta},
+    view::{Overlay, Source, View},
+};
+use crate::{
+    audit::{checkpoint, record, tree},
+    crypto::{
+        seal::{self, Context},
+        sign::LogKey,
+    },
+    domain::{Action, Actor, Event, FileId, IntegrationId, Outcome, Timestamp},
+};
+
+/// How often last accesses are written while the log grows.
+const LAST_ACCESS_EVERY: Duration = Duration::from_secs(1);
+
+/// The state of the file as the writer knows it.
+pub(super) struct Ledger {
+    source: Arc<Source>,
+    log_key: LogKey,
+    head: Head,
+    sealed_head: Vec<u8>,
+    /// The newest event's time when they were last written.
+    accesses_written: Timestamp,
+    /// Set when a commit is in doubt and the file could not say: tried again before the next batch.
+    doubt: Option<Doubt>,
+}
+
+/// A commit that may or may not be on disk.
+struct Doubt {
+    head: Head,
+    sealed_head: Vec<u8>,
+}
+
+impl Ledger {
+    pub(super) fn new(source: Arc<Source>, log_key: LogKey, head: Head, sealed_head: Vec<u8>) -> Self {
+        Self { source, log_key, head, sealed_head, accesses_written: Timestamp::from_millis(0), doubt: None }
+    }
+
+    pub(super) const fn source(&self) -> &Arc<Source> {
+        &self.source
+    }
+
+    /// Takes in the last accesses that the log knows and the file does not.
+    pub(super) fn catch_up(&self, accesses: impl IntoIterator<Item = LastAccess>) {
+        self.source.accesses.take_in(accesses);
+    }
+
+    pub(super) fn begin(&mut self) -> Round<'_> {
+        // What an earlier failure left in doubt is settled before anything is decided on it.
+        self.resolve();
+        Round {
+            frontier: self.head.frontier.clone(),
+            state: self.head.state,
+            newest_time: self.head.newest_time,
+            overlay: Overlay::new(),
+            records: Vec::new(),
+            hashes: Vec::new(),
+            accesses: Vec::new(),
+            places: Vec::new(),
+            ledger: self,
+        }
+    }
+
+    /// Writes the last accesses that wait; a failure leaves them waiting.
+    pub(super) fn flush_last_access(&mut self) {
+        if !self.source.accesses.is_empty() {
+            self.begin().commit();
+        }
+    }
+
+    /// Settles an older doubt, then commits. After a failure the file is closed, opened and asked.
+    fn commit(&mut self, head: Head, sealed_head: Vec<u8>, batch: &Batch) -> bool {
+        if !self.resolve() {
+            return false;
+        }
+        if batch.expected_head.as_deref() != Some(&self.sealed_head) {
+            // The doubt just settled moved the head: this batch was decided on a state that is no more.
+            return false;
+        }
+        match self.source.engine.commit(batch) {
+            Ok(()) => {
+                (self.head, self.sealed_head) = (head, sealed_head);
+                true
+            }
+            Err(CommitError::HeadMoved) => {
+                tracing::error!("the file was changed by somebody else: nothing is written any more");
+                false
+            }
+            Err(CommitError::Engine(error)) => {
+                tracing::error!(%error, "a commit failed: the file is opened again to see whether it is there");
+                let there = sealed_head.clone();
+                self.doubt = Some(Doubt { head, sealed_head });
+                self.resolve() && self.sealed_head == there
+            }
+        }
+    }
+
+    /// Whether the ledger knows what is on disk.
+    fn resolve(&mut self) -> bool {
+        let Some(doubt) = self.doubt.take() else { return true };
+        match read_head(&self.source.engine) {
+            Ok(found) if found == doubt.sealed_head => {
+                (self.head, self.sealed_head) = (doubt.head, doubt.sealed_head);
+                true
+            }
+            Ok(found) if found == self.sealed_head => true,
+            Ok(_) => {
+                tracing::error!("the file holds a head that is not ours: nothing is written any more");
+                self.doubt = Some(doubt);
+                false
+            }
+            Err(error) => {
+                tracing::error!(%error, "the file does not open again: tried anew with the next request");
+                self.doubt = Some(doubt);
+                false
+            }
+        }
+    }
+}
+
+fn read_head(engine: &Engine) -> Result<Vec<u8>, Box<dyn std::error::Error>> {
+    engine.reopen()?;
+    Ok(engine.snapshot()?.meta(meta::HEAD)?.unwrap_or_default())
+}
+
+/// One batch in the making.
+pub(super) struct Round<'a> {
+    ledger: &'a mut Ledger,
+    overlay: Overlay,
+    frontier: tree::Frontier,
+    state: crate::crypto::digest::StateDigest,
+    newest_time: Timestamp,
+    records: Vec<(u64, Vec<u8>)>,
+    hashes: Vec<SubtreeHash>,
+    accesses: Vec<LastAccess>,
+    places: Vec<Result<(Vec<Receipt>, Effect), Failure>>,
+}
+
+enum Failure {
+    Panicked,
+    Storage(StorageError),
+}
+
+/// Where in its round a job stands.
+pub(super) struct Place(usize);
+
+impl Round<'_> {
+    /// Lets a job decide on the state that the earlier ones left, and takes in what it wants. A job that panics, or
+    /// whose rows cannot be sealed, leaves nothing.
+    pub(super) fn add(&mut self, decide: impl FnOnce(&View<'_>) -> Wishes) -> Place {
+        let decided = catch_unwind(AssertUnwindSafe(|| {
+            let view = View::deciding(&self.ledger.source, &self.overlay);
+            let wishes = decide(&view);
+            let rows = lower(&self.ledger.source, wishes.changes)?;
+            let before = rows.iter().map(|row| self.current(&view, row)).collect::<Result<Vec<_>, _>>()?;
+            Ok((rows, before, wishes.events, wishes.effect))
+        }));
+        let result = match decided {
+            Ok(Ok((rows, before, events, effect))) => {
+                rows.into_iter().zip(before).for_each(|(row, before)| self.write(row, before));
+                Ok((events.iter().map(|event| self.record(event)).collect(), effect))
+            }
+            Ok(Err(error)) => Err(Failure::Storage(error)),
+            Err(_) => Err(Failure::Panicked),
+        };
+        self.places.push(result);
+        Place(self.places.len() - 1)
+    }
+
+    fn current(&self, view: &View<'_>, row: &RowWrite) -> Result<Option<Vec<u8>>, StorageError> {
+        match self.overlay.get(&(row.table, row.key.clone())) {
+            Some(written) => Ok(written.clone()),
+            None => view.snapshot()?.row(row.table, &row.key),
+        }
+    }
+
+    fn write(&mut self, row: RowWrite, before: Option<Vec<u8>>) {
+        if row.table.is_state() {
+            // A row that the same job wrote before counts as it stands by now.
+            let before = self.overlay.get(&(row.table, row.key.clone())).cloned().unwrap_or(before);
+            let key = self.ledger.source.keys.state();
+            let tag = |value: &Vec<u8>| key.row(row.table.number(), &row.key, value);
+            if let Some(before) = &before {
+                self.state.remove(tag(before));
+            }
+            if let Some(after) = &row.value {
+                self.state.add(tag(after));
+            }
+        }
+        self.overlay.insert((row.table, row.key), row.value);
+    }
+
+    fn record(&mut self, event: &Event) -> Receipt {
+        let (sequence, _) = self.frontier.to_parts();
+        let bytes = record::encode(sequence, event);
+        let leaf_hash = tree::leaf_hash(&bytes);
+        for stored in self.frontier.push(leaf_hash) {
+            self.hashes.push(SubtreeHash { level: stored.level, index: stored.index, hash: stored.hash });
+        }
+        self.newest_time = self.newest_time.max(event.time);
+        self.records.push((sequence, bytes));
+        self.accesses.extend(accesses_of(sequence, event));
+        Receipt { sequence, leaf_hash }
+    }
+
+    /// Commits what was gathered; with nothing gathered there is nothing to fail.
+    pub(super) fn commit(mut self) -> Outcomes {
+        let changes_state = self.overlay.keys().any(|(table, _)| table.is_state());
+        let idle =
+            self.overlay.is_empty() && self.records.is_empty() && self.ledger.source.accesses.is_empty();
+        let done = idle || self.write_out(changes_state);
+        Outcomes { done, places: self.places.into_iter().map(Some).collect() }
+    }
+
+    fn write_out(&mut self, changes_state: bool) -> bool {
+        let due = self.newest_time.since(self.ledger.accesses_written) >= LAST_ACCESS_EVERY;
+        let Ok((head, batch)) = self.build(changes_state || due) else { return false };
+        let sealed =
+            batch.meta.iter().find(|(name, _)| *name == meta::HEAD).map(|(_, sealed)| sealed.clone());
+        let sealed = sealed.expect("build always writes a head");
+        let written_accesses = batch.rows.iter().any(|row| row.table == Table::LastAccess);
+        if changes_state {
+            self.ledger.source.state.unsettle();
+        }
+        let done = self.ledger.commit(head, sealed, &batch);
+        if changes_state {
+            self.ledger.source.state.settle();
+        }
+        if done {
+            if written_accesses {
+                self.ledger.source.accesses.clear();
+                self.ledger.accesses_written = self.newest_time;
+            }
+            let newest = std::mem::take(&mut self.accesses);
+            self.ledger.catch_up(newest.into_iter().filter(|access| !deletes(&batch, access)));
+        }
+        done
+    }
+
+    fn build(&mut self, with_accesses: bool) -> Result<(Head, Batch), StorageError> {
+        let source = Arc::clone(&self.ledger.source);
+        let idle = self.overlay.is_empty() && self.records.is_empty();
+        let mut rows: Vec<RowWrite> = std::mem::take(&mut self.overlay)
+            .into_iter()
+            .map(|((table, key), value)| RowWrite { table, key, value })
+            .collect();
+        if with_accesses || idle {
+            rows.extend(self.access_rows(&source, &rows)?);
+        }
+        let head = Head {
+            version: self.ledger.head.version + 1,
+            frontier: self.frontier.clone(),
+            newest_time: self.newest_time,
+            state: self.state,
+            ..self.ledger.head.clone()
+        };
+        let mut meta = vec![(meta::HEAD, head.seal(&source.keys, source.file)?)];
+        if !self.records.is_empty() {
+            meta.push((meta::CHECKPOINT, signed(source.file, &head, &self.ledger.log_key).into_bytes()));
+        }
+        let batch = Batch {
+            expected_head: Some(self.ledger.sealed_head.clone()),
+            rows,
+            records: std::mem::take(&mut self.records),
+            hashes: std::mem::take(&mut self.hashes),
+            meta,
+        };
+        Ok((head, batch))
+    }
+
+    /// The waiting last accesses as rows, but for integrations that this batch deletes, and up to where they speak.
+    fn access_rows(&self, source: &Source, rows: &[RowWrite]) -> Result<Vec<RowWrite>, StorageError> {
+        let gone = |id: &[u8]| rows.iter().any(|row| row.table == Table::LastAccess && row.key == id);
+        let mut changes = Changes::none();
+        let waiting = source.accesses.all();
+        waiting.iter().filter(|access| !gone(&access.id)).for_each(|access| changes.last_access(access));
+        let (size, _) = self.ledger.head.frontier.to_parts();
+        changes.last_access(&spoken_up_to(size));
+        lower(source, changes)
+    }
+}
+
+/// Whether a batch deletes what the access is about.
+fn deletes(batch: &Batch, access: &LastAccess) -> bool {
+    let about =
+        |row: &RowWrite| row.table == Table::LastAccess && row.value.is_none() && row.key == access.id;
+    batch.rows.iter().any(about)
+}
+
+/// The row that says up to which sequence the last accesses speak: the one without an id.
+pub(super) fn spoken_up_to(sequence: u64) -> LastAccess {
+    LastAccess { id: [0; 16], sequence, time: Timestamp::from_millis(0), actor: Actor::host("sealroom") }
+}
+
+/// The checkpoint of a head, signed.
+pub(super) fn signed(file: FileId, head: &Head, log_key: &LogKey) -> String {
+    let (size, _) = head.frontier.to_parts();
+    checkpoint::note(&checkpoint::origin(file), size, &head.frontier.root(), &[], &[log_key])
+}
+
+/// Whose last access an event is: the integration's whose credential left, and the token's that asked.
+fn accesses_of(sequence: u64, event: &Event) -> Vec<LastAccess> {
+    accesses(sequence, event.time, &event.actor, event.action, event.outcome, event.integration)
+}
+
+/// The same, of a record.
+pub(super) fn accesses_of_record(sequence: u64, bytes: &[u8]) -> Vec<LastAccess> {
+    let Ok(record) = record::decode(bytes) else { return Vec::new() };
+    accesses(sequence, record.time, &record.actor, record.action, record.outcome, record.integration)
+}
+
+fn accesses(
+    sequence: u64,
+    time: Timestamp,
+    actor: &Actor,
+    action: Action,
+    outcome: Outcome,
+    integration: Option<IntegrationId>,
+) -> Vec<LastAccess> {
+    let access = |id: [u8; 16]| LastAccess { id, sequence, time, actor: actor.clone() };
+    let disclosed =
+        matches!(action, Action::CredentialsRead | Action::CredentialsMint) && outcome == Outcome::Allowed;
+    let integration = integration.filter(|_| disclosed).map(|id| access(*id.as_bytes()));
+    let token = match actor {
+        Actor::App(id) => Some(access(*id.as_bytes())),
+        Actor::User(_) | Actor::Host(_) => None,
+    };
+    integration.into_iter().chain(token).collect()
+}
+
+/// Seals changes into rows.
+pub(super) fn lower(source: &Source, changes: Changes) -> Result<Vec<RowWrite>, StorageError> {
+    let row_key = source.keys.row();
+    let row = |change| {
+        Ok(match change {
+            Change::Row { table, key, plain } => {
+                let context = Context::row(table.number(), source.file, &key);
+                let sealed = seal::seal(row_key, &context, &plain).map_err(|_| StorageError::Random)?;
+                RowWrite { table, key, value: Some(sealed) }
+            }
+            Change::Credential { id, revision, provider, auth_type, secret } => {
+                let table = Table::Credentials;
+                let context =
+                    Context::credential(table.number(), source.file, id, revision, provider, auth_type);
+                let sealed =
+                    seal::seal(row_key, &context, secret.expose()).map_err(|_| StorageError::Random)?;
+                RowWrite { table, key: credential_key(id, revision), value: Some(sealed) }
+            }
+            Change::Index { table, key, value } => RowWrite { table, key, value: Some(value) },
+            Change::Delete { table, key } => RowWrite { table, key, value: None },
+        })
+    };
+    changes.0.into_iter().map(row).collect()
+}
+
+/// How a round ended, job by job.
+pub(super) struct Outcomes {
+    done: bool,
+    places: Vec<Option<Result<(Vec<Receipt>, Effect), Failure>>>,
+}
+
+/// How one job ended.
+pub(super) enum Settled {
+    Committed { receipts: Vec<Receipt>, effect: Effect },
+    Unavailable,
+    Panicked,
+    Failed(StorageError),
+}
+
+impl Outcomes {
+    /// Whether the batch is durable.
+    pub(super) const fn is_done(&self) -> bool {
+        self.done
+    }
+
+    pub(super) fn of(&mut self, place: Place) -> Settled {
+        match self.places[place.0].take() {
+            Some(Ok(_)) if !self.done => Settled::Unavailable,
+            Some(Ok((receipts, effect))) => Settled::Committed { receipts, effect },
+            Some(Err(Failure::Storage(error))) => Settled::Failed(error),
+            Some(Err(Failure::Panicked)) | None => Settled::Panicked,
+        }
+    }
+}

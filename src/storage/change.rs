@@ -1,0 +1,147 @@
+//! Changes as data: what a decision wants written, with the indexes that go with it.
+
+use zeroize::Zeroizing;
+
+use super::{
+    codec::{LastAccess, Row, session_key},
+    tables::{Table, credential_key, scope_key},
+};
+use crate::domain::{
+    ApplicationToken, AuthType, Email, Integration, IntegrationId, Project, ProjectId, Provider, Revision,
+    Scope, Secret, SessionKey, SessionRow, User,
+};
+
+/// One row to write or delete.
+pub(super) enum Change {
+    /// A row to seal.
+    Row { table: Table, key: Vec<u8>, plain: Zeroizing<Vec<u8>> },
+    /// A credential to seal.
+    Credential {
+        id: IntegrationId,
+        revision: Revision,
+        provider: Provider,
+        auth_type: AuthType,
+        secret: Secret,
+    },
+    /// An index entry, which holds nothing to seal.
+    Index { table: Table, key: Vec<u8>, value: Vec<u8> },
+    /// A row to delete.
+    Delete { table: Table, key: Vec<u8> },
+}
+
+/// What a decision wants written; nothing is until the writer commits it, beside the event.
+#[derive(Default)]
+pub struct Changes(pub(super) Vec<Change>);
+
+impl Changes {
+    /// Nothing.
+    pub const fn none() -> Self {
+        Self(Vec::new())
+    }
+
+    /// Whether there is nothing to write.
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Writes a user.
+    pub fn user(&mut self, mut user: User) {
+        user.version += 1;
+        self.row(&user);
+    }
+
+    /// Deletes a user.
+    pub fn remove_user(&mut self, email: &Email) {
+        self.delete(Table::Users, email.as_str().as_bytes().to_vec());
+    }
+
+    /// Writes a session's token.
+    pub fn session(&mut self, mut row: SessionRow) {
+        row.version += 1;
+        self.row(&row);
+    }
+
+    /// Deletes a session's token.
+    pub fn remove_session(&mut self, key: &SessionKey) {
+        self.delete(Table::Sessions, session_key(key));
+    }
+
+    /// Writes a project.
+    pub fn project(&mut self, mut project: Project) {
+        project.version += 1;
+        self.row(&project);
+    }
+
+    /// Deletes a project.
+    pub fn remove_project(&mut self, identifier: &ProjectId) {
+        self.delete(Table::Projects, identifier.as_str().as_bytes().to_vec());
+    }
+
+    /// Writes an application token, and where to find it by id.
+    pub fn token(&mut self, mut token: ApplicationToken) {
+        token.version += 1;
+        let (key, value) = (token.id.as_bytes().to_vec(), token.digest.0.to_vec());
+        self.0.push(Change::Index { table: Table::TokenIds, key, value });
+        self.row(&token);
+    }
+
+    /// Writes an integration's metadata, and what of the index differs from before.
+    pub fn integration(&mut self, before: Option<&Integration>, mut after: Integration) {
+        after.version += 1;
+        let old = before.map(scope_keys).unwrap_or_default();
+        let new = scope_keys(&after);
+        for key in old.iter().filter(|key| !new.contains(key)) {
+            self.delete(Table::Scopes, key.clone());
+        }
+        for key in new.into_iter().filter(|key| !old.contains(key)) {
+            self.0.push(Change::Index { table: Table::Scopes, key, value: Vec::new() });
+        }
+        self.row(&after);
+    }
+
+    /// Deletes an integration with its index entries and every revision of its credential.
+    pub fn remove_integration(&mut self, integration: &Integration) {
+        for key in scope_keys(integration) {
+            self.delete(Table::Scopes, key);
+        }
+        for kept in &integration.kept {
+            self.remove_credential(integration.id, kept.revision);
+        }
+        self.delete(Table::LastAccess, integration.id.as_bytes().to_vec());
+        self.delete(Table::Integrations, integration.key());
+    }
+
+    /// Seals and writes a credential.
+    pub fn credential(&mut self, integration: &Integration, revision: Revision, secret: Secret) {
+        let Integration { id, provider, auth_type, .. } = *integration;
+        self.0.push(Change::Credential { id, revision, provider, auth_type, secret });
+    }
+
+    /// Deletes one revision of a credential.
+    pub fn remove_credential(&mut self, id: IntegrationId, revision: Revision) {
+        self.delete(Table::Credentials, credential_key(id, revision));
+    }
+
+    pub(super) fn last_access(&mut self, row: &LastAccess) {
+        self.row(row);
+    }
+
+    fn row<R: Row>(&mut self, row: &R) {
+        self.0.push(Change::Row { table: R::TABLE, key: row.key(), plain: Zeroizing::new(row.to_bytes()) });
+    }
+
+    fn delete(&mut self, table: Table, key: Vec<u8>) {
+        self.0.push(Change::Delete { table, key });
+    }
+}
+
+/// The index entries that lead to an integration.
+pub(super) fn scope_keys(integration: &Integration) -> Vec<Vec<u8>> {
+    match &integration.scope {
+        Scope::Global => vec![scope_key(None, integration.provider, integration.id)],
+        Scope::Projects(projects) => projects
+            .iter()
+            .map(|project| scope_key(Some(project), integration.provider, integration.id))
+            .collect(),
+    }
+}

@@ -1,0 +1,414 @@
+//! Rows on disk. This file alone names bincode.
+//!
+//! A row is the bincode 2.0.1 form (standard configuration: little-endian, variable-length integers) of one of the
+//! structs below, fields in their order:
+//!
+//! ```text
+//! u8            one byte
+//! u32, u64      0..=250 in one byte; 251 ‖ u16, 252 ‖ u32, 253 ‖ u64 beyond
+//! bool          0 or 1
+//! [u8; N]       N bytes
+//! String        length (u64 as above) ‖ UTF-8
+//! Vec<T>        count (u64 as above) ‖ items
+//! Option<T>     0, or 1 ‖ T
+//! ```
+//!
+//! Closed sets (roles, providers, …) are kept as their text, so that a reordered enum cannot change a meaning; times
+//! are milliseconds since 1970; ids are 16 bytes. Golden bytes in the tests pin all of it.
+
+use bincode::{Decode, Encode, config};
+
+use super::tables::Table;
+use crate::domain::{
+    Actor, ApplicationToken, Digest, Email, Integration, IntegrationId, Json, KeptRevision, Name, Narrowing,
+    PasswordHash, Project, ProjectId, Provider, Revision, Scope, SessionId, SessionKey, SessionRow,
+    Timestamp, TokenId, User, UserId,
+};
+
+/// No row is longer: a 64 KiB request body bounds what goes in. A length past this is damage, not an allocation.
+const ROW_BYTES_MAX: usize = 1 << 20;
+
+/// A value that has a row of its own.
+pub trait Row: Sized + Send + Sync + 'static {
+    /// Where it lives.
+    const TABLE: Table;
+
+    /// Its key.
+    fn key(&self) -> Vec<u8>;
+
+    /// Its bytes, before they are sealed.
+    fn to_bytes(&self) -> Vec<u8>;
+
+    /// Reads bytes that `to_bytes` made under that key; `None` for anything else.
+    fn from_bytes(key: &[u8], bytes: &[u8]) -> Option<Self>;
+}
+
+pub(super) fn encode(value: impl Encode) -> Vec<u8> {
+    bincode::encode_to_vec(value, config::standard()).expect("encoding plain data into memory cannot fail")
+}
+
+pub(super) fn decode<T: Decode<()>>(bytes: &[u8]) -> Option<T> {
+    let limits = config::standard().with_limit::<ROW_BYTES_MAX>();
+    let (value, read) = bincode::decode_from_slice(bytes, limits).ok()?;
+    (read == bytes.len()).then_some(value)
+}
+
+#[derive(Encode, Decode)]
+struct StoredNarrowing {
+    projects: Option<Vec<String>>,
+    providers: Option<Vec<String>>,
+}
+
+impl StoredNarrowing {
+    fn new(narrowing: &Narrowing) -> Self {
+        Self {
+            projects: narrowing.projects.as_deref().map(texts),
+            providers: narrowing.providers.as_deref().map(texts),
+        }
+    }
+
+    fn read(self) -> Option<Narrowing> {
+        Some(Narrowing {
+            projects: parse_all_option::<ProjectId>(self.projects)?,
+            providers: parse_all_option::<Provider>(self.providers)?,
+        })
+    }
+}
+
+#[derive(Encode, Decode)]
+struct StoredUser {
+    id: [u8; 16],
+    first_name: Option<String>,
+    last_name: Option<String>,
+    role: String,
+    narrowing: StoredNarrowing,
+    disabled: bool,
+    password: (u32, u32, u32, [u8; 16], [u8; 32]),
+    epoch: u64,
+    created_at: u64,
+    last_login_at: Option<u64>,
+    version: u64,
+}
+
+impl Row for User {
+    const TABLE: Table = Table::Users;
+
+    fn key(&self) -> Vec<u8> {
+        self.email.as_str().as_bytes().to_vec()
+    }
+
+    fn to_bytes(&self) -> Vec<u8> {
+        let PasswordHash { memory_kib, passes, lanes, salt, hash } = &self.password;
+        encode(StoredUser {
+            id: *self.id.as_bytes(),
+            first_name: self.first_name.as_ref().map(text),
+            last_name: self.last_name.as_ref().map(text),
+            role: text(&self.role),
+            narrowing: StoredNarrowing::new(&self.narrowing),
+            disabled: self.disabled,
+            password: (*memory_kib, *passes, *lanes, *salt, *hash),
+            epoch: self.epoch,
+            created_at: self.created_at.millis(),
+            last_login_at: self.last_login_at.map(Timestamp::millis),
+            version: self.version,
+        })
+    }
+
+    fn from_bytes(key: &[u8], bytes: &[u8]) -> Option<Self> {
+        let stored: StoredUser = decode(bytes)?;
+        let (memory_kib, passes, lanes, salt, hash) = stored.password;
+        Some(Self {
+            id: UserId::from_bytes(stored.id),
+            email: key_text::<Email>(key)?,
+            first_name: parse_option::<Name>(stored.first_name)?,
+            last_name: parse_option::<Name>(stored.last_name)?,
+            role: stored.role.parse().ok()?,
+            narrowing: stored.narrowing.read()?,
+            disabled: stored.disabled,
+            password: PasswordHash { memory_kib, passes, lanes, salt, hash },
+            epoch: stored.epoch,
+            created_at: Timestamp::from_millis(stored.created_at),
+            last_login_at: stored.last_login_at.map(Timestamp::from_millis),
+            version: stored.version,
+        })
+    }
+}
+
+#[derive(Encode, Decode)]
+struct StoredSession {
+    kind: String,
+    user: [u8; 16],
+    email: String,
+    epoch: u64,
+    issued_at: u64,
+    expires_at: u64,
+    used_at: Option<u64>,
+    version: u64,
+}
+
+impl Row for SessionRow {
+    const TABLE: Table = Table::Sessions;
+
+    fn key(&self) -> Vec<u8> {
+        session_key(&self.key)
+    }
+
+    fn to_bytes(&self) -> Vec<u8> {
+        encode(StoredSession {
+            kind: text(&self.kind),
+            user: *self.user.as_bytes(),
+            email: text(&self.email),
+            epoch: self.epoch,
+            issued_at: self.issued_at.millis(),
+            expires_at: self.expires_at.millis(),
+            used_at: self.used_at.map(Timestamp::millis),
+            version: self.version,
+        })
+    }
+
+    fn from_bytes(key: &[u8], bytes: &[u8]) -> Option<Self> {
+        let stored: StoredSession = decode(bytes)?;
+        let (session, digest) = key.split_first_chunk::<16>()?;
+        Some(Self {
+            key: SessionKey {
+                session: SessionId::from_bytes(*session),
+                digest: Digest(digest.try_into().ok()?),
+            },
+            kind: stored.kind.parse().ok()?,
+            user: UserId::from_bytes(stored.user),
+            email: stored.email.parse().ok()?,
+            epoch: stored.epoch,
+            issued_at: Timestamp::from_millis(stored.issued_at),
+            expires_at: Timestamp::from_millis(stored.expires_at),
+            used_at: stored.used_at.map(Timestamp::from_millis),
+            version: stored.version,
+        })
+    }
+}
+
+/// A session row's key: session id ‖ digest.
+pub fn session_key(key: &SessionKey) -> Vec<u8> {
+    [key.session.as_bytes().as_slice(), &key.digest.0].concat()
+}
+
+#[derive(Encode, Decode)]
+struct StoredProject {
+    remote_url: String,
+    platform: String,
+    configuration: String,
+    created_at: u64,
+    updated_at: u64,
+    version: u64,
+}
+
+impl Row for Project {
+    const TABLE: Table = Table::Projects;
+
+    fn key(&self) -> Vec<u8> {
+        self.identifier.as_str().as_bytes().to_vec()
+    }
+
+    fn to_bytes(&self) -> Vec<u8> {
+        encode(StoredProject {
+            remote_url: self.remote_url.as_str().to_owned(),
+            platform: text(&self.platform),
+            configuration: self.configuration.as_str().to_owned(),
+            created_at: self.created_at.millis(),
+            updated_at: self.updated_at.millis(),
+            version: self.version,
+        })
+    }
+
+    fn from_bytes(key: &[u8], bytes: &[u8]) -> Option<Self> {
+        let stored: StoredProject = decode(bytes)?;
+        Some(Self {
+            identifier: key_text(key)?,
+            remote_url: stored.remote_url.parse().ok()?,
+            platform: stored.platform.parse().ok()?,
+            configuration: Json::new_checked(stored.configuration),
+            created_at: Timestamp::from_millis(stored.created_at),
+            updated_at: Timestamp::from_millis(stored.updated_at),
+            version: stored.version,
+        })
+    }
+}
+
+#[derive(Encode, Decode)]
+struct StoredIntegration {
+    provider: String,
+    auth_type: String,
+    name: Option<String>,
+    /// `None` is global.
+    projects: Option<Vec<String>>,
+    config: Option<String>,
+    /// (revision, end), the current one first.
+    kept: Vec<(u64, Option<u64>)>,
+    created_at: u64,
+    created_by: String,
+    updated_at: u64,
+    version: u64,
+}
+
+impl Row for Integration {
+    const TABLE: Table = Table::Integrations;
+
+    fn key(&self) -> Vec<u8> {
+        self.id.as_bytes().to_vec()
+    }
+
+    fn to_bytes(&self) -> Vec<u8> {
+        let kept = |kept: &KeptRevision| (kept.revision.number(), kept.expires_at.map(Timestamp::millis));
+        encode(StoredIntegration {
+            provider: text(&self.provider),
+            auth_type: text(&self.auth_type),
+            name: self.name.as_ref().map(text),
+            projects: match &self.scope {
+                Scope::Global => None,
+                Scope::Projects(projects) => Some(texts(projects)),
+            },
+            config: self.config.as_ref().map(|config| config.as_str().to_owned()),
+            kept: self.kept.iter().map(kept).collect(),
+            created_at: self.created_at.millis(),
+            created_by: text(&self.created_by),
+            updated_at: self.updated_at.millis(),
+            version: self.version,
+        })
+    }
+
+    fn from_bytes(key: &[u8], bytes: &[u8]) -> Option<Self> {
+        let stored: StoredIntegration = decode(bytes)?;
+        let kept = |(revision, expires_at): (u64, Option<u64>)| KeptRevision {
+            revision: Revision::new(revision),
+            expires_at: expires_at.map(Timestamp::from_millis),
+        };
+        if stored.kept.is_empty() {
+            return None;
+        }
+        Some(Self {
+            id: IntegrationId::from_bytes(key.try_into().ok()?),
+            provider: stored.provider.parse().ok()?,
+            auth_type: stored.auth_type.parse().ok()?,
+            name: parse_option(stored.name)?,
+            scope: match stored.projects {
+                None => Scope::Global,
+                Some(projects) => Scope::Projects(parse_all(projects)?),
+            },
+            config: stored.config.map(Json::new_checked),
+            kept: stored.kept.into_iter().map(kept).collect(),
+            created_at: Timestamp::from_millis(stored.created_at),
+            created_by: stored.created_by.parse().ok()?,
+            updated_at: Timestamp::from_millis(stored.updated_at),
+            version: stored.version,
+        })
+    }
+}
+
+#[derive(Encode, Decode)]
+struct StoredToken {
+    id: [u8; 16],
+    name: String,
+    role: String,
+    narrowing: StoredNarrowing,
+    created_by: String,
+    created_at: u64,
+    expires_at: u64,
+    revoked_at: Option<u64>,
+    version: u64,
+}
+
+impl Row for ApplicationToken {
+    const TABLE: Table = Table::Tokens;
+
+    fn key(&self) -> Vec<u8> {
+        self.digest.0.to_vec()
+    }
+
+    fn to_bytes(&self) -> Vec<u8> {
+        encode(StoredToken {
+            id: *self.id.as_bytes(),
+            name: text(&self.name),
+            role: text(&self.role),
+            narrowing: StoredNarrowing::new(&self.narrowing),
+            created_by: text(&self.created_by),
+            created_at: self.created_at.millis(),
+            expires_at: self.expires_at.millis(),
+            revoked_at: self.revoked_at.map(Timestamp::millis),
+            version: self.version,
+        })
+    }
+
+    fn from_bytes(key: &[u8], bytes: &[u8]) -> Option<Self> {
+        let stored: StoredToken = decode(bytes)?;
+        Some(Self {
+            id: TokenId::from_bytes(stored.id),
+            digest: Digest(key.try_into().ok()?),
+            name: stored.name.parse().ok()?,
+            role: stored.role.parse().ok()?,
+            narrowing: stored.narrowing.read()?,
+            created_by: stored.created_by.parse().ok()?,
+            created_at: Timestamp::from_millis(stored.created_at),
+            expires_at: Timestamp::from_millis(stored.expires_at),
+            revoked_at: stored.revoked_at.map(Timestamp::from_millis),
+            version: stored.version,
+        })
+    }
+}
+
+/// Who last used an integration, or when a token was last used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastAccess {
+    /// The integration's or the token's id.
+    pub id: [u8; 16],
+    /// The event that says so.
+    pub sequence: u64,
+    /// When.
+    pub time: Timestamp,
+    /// Who.
+    pub actor: Actor,
+}
+
+impl Row for LastAccess {
+    const TABLE: Table = Table::LastAccess;
+
+    fn key(&self) -> Vec<u8> {
+        self.id.to_vec()
+    }
+
+    fn to_bytes(&self) -> Vec<u8> {
+        encode((self.sequence, self.time.millis(), text(&self.actor)))
+    }
+
+    fn from_bytes(key: &[u8], bytes: &[u8]) -> Option<Self> {
+        let (sequence, time, actor): (u64, u64, String) = decode(bytes)?;
+        Some(Self {
+            id: key.try_into().ok()?,
+            sequence,
+            time: Timestamp::from_millis(time),
+            actor: actor.parse().ok()?,
+        })
+    }
+}
+
+fn text(value: &impl std::fmt::Display) -> String {
+    value.to_string()
+}
+
+fn texts<T: std::fmt::Display>(values: &[T]) -> Vec<String> {
+    values.iter().map(text).collect()
+}
+
+fn parse_all<T: std::str::FromStr>(texts: Vec<String>) -> Option<Vec<T>> {
+    texts.into_iter().map(|text| text.parse().ok()).collect()
+}
+
+fn parse_all_option<T: std::str::FromStr>(texts: Option<Vec<String>>) -> Option<Option<Vec<T>>> {
+    texts.map_or(Some(None), |texts| parse_all(texts).map(Some))
+}
+
+fn parse_option<T: std::str::FromStr>(text: Option<String>) -> Option<Option<T>> {
+    text.map_or(Some(None), |text| text.parse().ok().map(Some))
+}
+
+fn key_text<T: std::str::FromStr>(key: &[u8]) -> Option<T> {
+    std::str::from_utf8(key).ok()?.parse().ok()
+}

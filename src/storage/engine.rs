@@ -1,0 +1,315 @@
+//! The surface towards redb: snapshot, commit, records. Another engine would have to offer just this.
+
+use std::{
+    ops::Bound,
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use redb::{Database, Durability, ReadTransaction, ReadableDatabase, ReadableTable, TableError};
+
+use super::{
+    backend::{Gate, Medium},
+    error::{CommitError, OpenError, StorageError, engine},
+    tables::{AUDIT, HASHES, META, Table, hash_key, meta},
+};
+
+/// The format that this program writes.
+pub const FORMAT: u32 = 1;
+
+/// A stored subtree of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SubtreeHash {
+    /// log2 of its leaves.
+    pub level: u8,
+    /// Its place among those of its level.
+    pub index: u64,
+    /// Its hash.
+    pub hash: [u8; 32],
+}
+
+/// A row as it goes to disk; no value deletes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RowWrite {
+    /// Its table.
+    pub table: Table,
+    /// Its key.
+    pub key: Vec<u8>,
+    /// Its bytes.
+    pub value: Option<Vec<u8>>,
+}
+
+/// All that one commit writes.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Batch {
+    /// The sealed head that must be on disk; none for a new file.
+    pub expected_head: Option<Vec<u8>>,
+    /// Rows.
+    pub rows: Vec<RowWrite>,
+    /// Records of the log by sequence.
+    pub records: Vec<(u64, Vec<u8>)>,
+    /// Subtrees that the records complete.
+    pub hashes: Vec<SubtreeHash>,
+    /// Values of `meta`, the new head among them.
+    pub meta: Vec<(&'static str, Vec<u8>)>,
+}
+
+/// The open file.
+pub struct Engine {
+    medium: Medium,
+    cache_bytes: usize,
+    open: RwLock<Open>,
+}
+
+struct Open {
+    gate: Gate,
+    /// `None` only between closing and reopening, and after a reopening that failed.
+    database: Option<Arc<Database>>,
+}
+
+impl Engine {
+    /// Opens a file and examines every page of it. No byte of the medium changes before [`Engine::release`].
+    ///
+    /// # Errors
+    /// The medium holds no vault, a damaged one or one of a newer format.
+    pub fn open(medium: Medium, cache_bytes: usize) -> Result<Self, OpenError> {
+        if medium.len().map_err(OpenError::Io)? == 0 {
+            return Err(OpenError::Foreign);
+        }
+        let gate = Gate::held(medium.clone()).map_err(OpenError::Io)?;
+        let database = open_database(gate.clone(), cache_bytes)?;
+        let open = RwLock::new(Open { gate, database: Some(Arc::new(database)) });
+        let this = Self { medium, cache_bytes, open };
+        this.check_format()?;
+        Ok(this)
+    }
+
+    /// Makes a new vault on an empty medium, with its first batch.
+    ///
+    /// # Errors
+    /// The medium refuses.
+    pub fn create(medium: Medium, cache_bytes: usize, first: &Batch) -> Result<Self, CommitError> {
+        let gate = Gate::open(medium.clone());
+        let database = builder(cache_bytes).create_with_backend(gate.clone()).map_err(redb::Error::from)?;
+        let open = RwLock::new(Open { gate, database: Some(Arc::new(database)) });
+        let this = Self { medium, cache_bytes, open };
+        this.commit(first)?;
+        Ok(this)
+    }
+
+    /// Lets writes through to the medium, those that opening made first.
+    ///
+    /// # Errors
+    /// The medium refuses them.
+    pub fn release(&self) -> std::io::Result<()> {
+        self.open.read().unwrap_or_else(PoisonError::into_inner).gate.release()
+    }
+
+    /// What is committed now, as one consistent state for as long as the snapshot lives. Keep it short: a held
+    /// snapshot makes a copy-on-write file grow.
+    ///
+    /// # Errors
+    /// The engine refuses.
+    pub fn snapshot(&self) -> Result<Snapshot, StorageError> {
+        let database = self.database().map_err(|error| StorageError::Engine(Box::new(error)))?;
+        Ok(Snapshot { txn: database.begin_read().map_err(engine)? })
+    }
+
+    /// Writes a batch in one durable transaction: all of it or nothing.
+    ///
+    /// # Errors
+    /// [`CommitError::Engine`] leaves in doubt whether it is on disk: [`Engine::reopen`], then read the head.
+    pub fn commit(&self, batch: &Batch) -> Result<(), CommitError> {
+        let database = self.database()?;
+        let mut txn = database.begin_write().map_err(redb::Error::from)?;
+        txn.set_durability(Durability::Immediate).map_err(redb::Error::from)?;
+        // redb's design notes ask for two phases where an attacker may choose the data.
+        txn.set_two_phase_commit(true);
+        txn.set_quick_repair(false);
+        if !head_is(&txn, batch.expected_head.as_deref())? {
+            txn.abort().map_err(redb::Error::from)?;
+            return Err(CommitError::HeadMoved);
+        }
+        write_all(&txn, batch)?;
+        Ok(txn.commit().map_err(redb::Error::from)?)
+    }
+
+    /// Closes the file and opens it again, as after a crash; what a failed commit left is then decided.
+    ///
+    /// # Errors
+    /// The file does not open; the engine then stays closed and a later try may succeed.
+    pub fn reopen(&self) -> Result<(), OpenError> {
+        let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
+        open.database = None;
+        let gate = Gate::open(self.medium.clone());
+        open.database = Some(Arc::new(open_database(gate.clone(), self.cache_bytes)?));
+        open.gate = gate;
+        Ok(())
+    }
+
+    fn database(&self) -> Result<Arc<Database>, redb::Error> {
+        let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
+        open.database.clone().ok_or(redb::Error::DatabaseClosed)
+    }
+
+    fn check_format(&self) -> Result<(), OpenError> {
+        let damaged = |error: StorageError| OpenError::Damaged(Some(Box::new(error)));
+        let bytes = self.snapshot().and_then(|snapshot| snapshot.meta(meta::FORMAT)).map_err(damaged)?;
+        let found = bytes.and_then(|bytes| bytes.try_into().ok()).map(u32::from_le_bytes);
+        match found {
+            None => Err(OpenError::Foreign),
+            Some(FORMAT) => Ok(()),
+            Some(found) if found > FORMAT => Err(OpenError::Newer { found, known: FORMAT }),
+            Some(_) => Err(OpenError::Foreign),
+        }
+    }
+}
+
+fn builder(cache_bytes: usize) -> redb::Builder {
+    let mut builder = Database::builder();
+    builder.set_cache_size(cache_bytes);
+    // Without it flipped bytes in a closed file panic or abort the process.
+    builder.set_check_integrity_on_open(true);
+    builder
+}
+
+fn open_database(gate: Gate, cache_bytes: usize) -> Result<Database, OpenError> {
+    use redb::{DatabaseError, StorageError as Redb};
+    builder(cache_bytes).create_with_backend(gate).map_err(|error| match error {
+        DatabaseError::Storage(Redb::Io(error)) if error.kind() == std::io::ErrorKind::InvalidData => {
+            OpenError::Foreign
+        }
+        DatabaseError::Storage(Redb::Io(error)) => OpenError::Io(error),
+        other => OpenError::Damaged(Some(Box::new(redb::Error::from(other)))),
+    })
+}
+
+fn head_is(txn: &redb::WriteTransaction, expected: Option<&[u8]>) -> Result<bool, redb::Error> {
+    let table = txn.open_table(META)?;
+    let found = table.get(meta::HEAD)?;
+    Ok(found.as_ref().map(redb::AccessGuard::value) == expected)
+}
+
+fn write_all(txn: &redb::WriteTransaction, batch: &Batch) -> Result<(), redb::Error> {
+    // Rows of one table lie side by side, so that each table is opened once.
+    for rows in batch.rows.chunk_by(|a, b| a.table == b.table) {
+        let mut table = txn.open_table(rows[0].table.definition())?;
+        for row in rows {
+            match &row.value {
+                Some(value) => drop(table.insert(row.key.as_slice(), value.as_slice())?),
+                None => drop(table.remove(row.key.as_slice())?),
+            }
+        }
+    }
+    let mut audit = txn.open_table(AUDIT)?;
+    for (sequence, record) in &batch.records {
+        audit.insert(sequence, record.as_slice())?;
+    }
+    let mut hashes = txn.open_table(HASHES)?;
+    for stored in &batch.hashes {
+        hashes.insert(hash_key(stored.level, stored.index).as_slice(), stored.hash.as_slice())?;
+    }
+    let mut table = txn.open_table(META)?;
+    for (name, value) in &batch.meta {
+        table.insert(name, value.as_slice())?;
+    }
+    Ok(())
+}
+
+/// One committed state.
+pub struct Snapshot {
+    txn: ReadTransaction,
+}
+
+impl Snapshot {
+    /// A value of `meta`.
+    ///
+    /// # Errors
+    /// The engine refuses.
+    pub fn meta(&self, name: &str) -> Result<Option<Vec<u8>>, StorageError> {
+        let Some(table) = there(self.txn.open_table(META))? else { return Ok(None) };
+        Ok(table.get(name).map_err(engine)?.map(|guard| guard.value().to_vec()))
+    }
+
+    /// A row's bytes.
+    ///
+    /// # Errors
+    /// The engine refuses.
+    pub fn row(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StorageError> {
+        let Some(table) = there(self.txn.open_table(table.definition()))? else { return Ok(None) };
+        Ok(table.get(key).map_err(engine)?.map(|guard| guard.value().to_vec()))
+    }
+
+    /// Walks the rows whose keys begin with `prefix`, in order, until `visit` answers `false`.
+    ///
+    /// # Errors
+    /// The engine refuses, or `visit` does; the walk ends at the first error.
+    pub fn walk(
+        &self,
+        table: Table,
+        prefix: &[u8],
+        mut visit: impl FnMut(&[u8], &[u8]) -> Result<bool, StorageError>,
+    ) -> Result<(), StorageError> {
+        let Some(table) = there(self.txn.open_table(table.definition()))? else { return Ok(()) };
+        let bounds = (Bound::Included(prefix), Bound::Unbounded);
+        for entry in table.range::<&[u8]>(bounds).map_err(engine)? {
+            let (key, value) = entry.map_err(engine)?;
+            if !key.value().starts_with(prefix) || !visit(key.value(), value.value())? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// The records from `first` on, oldest first, at most `limit`.
+    ///
+    /// # Errors
+    /// The engine refuses.
+    pub fn records(&self, first: u64, limit: usize) -> Result<Vec<(u64, Vec<u8>)>, StorageError> {
+        let Some(table) = there(self.txn.open_table(AUDIT))? else { return Ok(Vec::new()) };
+        let range = table.range(first..).map_err(engine)?;
+        range.take(limit).map(|entry| entry.map(record).map_err(engine)).collect()
+    }
+
+    /// The records before `end`, newest first, at most `limit`.
+    ///
+    /// # Errors
+    /// The engine refuses.
+    pub fn records_before(&self, end: u64, limit: usize) -> Result<Vec<(u64, Vec<u8>)>, StorageError> {
+        let Some(table) = there(self.txn.open_table(AUDIT))? else { return Ok(Vec::new()) };
+        let range = table.range(..end).map_err(engine)?;
+        range.rev().take(limit).map(|entry| entry.map(record).map_err(engine)).collect()
+    }
+
+    /// Every stored subtree hash.
+    ///
+    /// # Errors
+    /// The engine refuses, or a row has no hash's form.
+    pub fn subtree_hashes(&self) -> Result<Vec<SubtreeHash>, StorageError> {
+        let Some(table) = there(self.txn.open_table(HASHES))? else { return Ok(Vec::new()) };
+        let mut hashes = Vec::new();
+        for entry in table.iter().map_err(engine)? {
+            let (key, value) = entry.map_err(engine)?;
+            let tampered = || StorageError::Tampered { table: "hashes", key: super::readable(key.value()) };
+            let (level, index) = key.value().split_first_chunk::<1>().ok_or_else(tampered)?;
+            let index = u64::from_be_bytes(index.try_into().map_err(|_| tampered())?);
+            let hash = value.value().try_into().map_err(|_| tampered())?;
+            hashes.push(SubtreeHash { level: level[0], index, hash });
+        }
+        Ok(hashes)
+    }
+}
+
+type RecordEntry<'a> = (redb::AccessGuard<'a, u64>, redb::AccessGuard<'a, &'static [u8]>);
+
+fn record((sequence, bytes): RecordEntry<'_>) -> (u64, Vec<u8>) {
+    (sequence.value(), bytes.value().to_vec())
+}
+
+/// A table that no commit has written yet is empty.
+fn there<T>(opened: Result<T, TableError>) -> Result<Option<T>, StorageError> {
+    match opened {
+        Ok(table) => Ok(Some(table)),
+        Err(TableError::TableDoesNotExist(_)) => Ok(None),
+        Err(error) => Err(engine(error)),
+    }
+}

@@ -1,0 +1,134 @@
+//! The wait that makes revocation immediate.
+//!
+//! Every disclosing answer holds a [`Disclosed`] of the current epoch until its bytes have been handed to the
+//! connection. A job that takes access away ends the epoch, and its answer carries a [`Quiet`] that resolves once
+//! every answer of this and earlier epochs has let go.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::sync::watch;
+
+/// How long a revocation waits for answers under way before their connections are closed.
+pub const REVOCATION_WAIT: Duration = Duration::from_secs(5);
+
+/// Held by a disclosing answer until its bytes are with the connection; let go by dropping it.
+#[derive(Debug, Clone)]
+pub struct Disclosed(Arc<Epoch>);
+
+#[derive(Debug)]
+struct Epoch {
+    number: u64,
+    /// Closed when the last holder drops the epoch; nothing is ever sent.
+    alive: watch::Sender<()>,
+}
+
+impl Disclosed {
+    /// The epoch of the disclosure; a connection that holds one is closed when that epoch is called in.
+    pub fn epoch(&self) -> u64 {
+        self.0.number
+    }
+}
+
+/// The writer's side.
+#[derive(Debug)]
+pub(super) struct Fence {
+    current: Arc<Epoch>,
+    earlier: Vec<watch::Receiver<()>>,
+}
+
+impl Fence {
+    pub(super) fn new() -> Self {
+        Self { current: epoch(1), earlier: Vec::new() }
+    }
+
+    /// For an answer that discloses.
+    pub(super) fn disclosed(&self) -> Disclosed {
+        Disclosed(Arc::clone(&self.current))
+    }
+
+    /// Ends the epoch, for an answer that takes access away.
+    pub(super) fn quiet(&mut self) -> Quiet {
+        let number = self.current.number;
+        self.earlier.retain(|alive| alive.has_changed().is_ok());
+        self.earlier.push(self.current.alive.subscribe());
+        self.current = epoch(number + 1);
+        Quiet { number, earlier: self.earlier.clone() }
+    }
+}
+
+fn epoch(number: u64) -> Arc<Epoch> {
+    Arc::new(Epoch { number, alive: watch::Sender::new(()) })
+}
+
+/// Resolves when nothing that was disclosed before is still on its way.
+#[derive(Debug, Clone)]
+pub struct Quiet {
+    number: u64,
+    earlier: Vec<watch::Receiver<()>>,
+}
+
+impl Quiet {
+    /// The newest epoch that it waits for.
+    pub const fn epoch(&self) -> u64 {
+        self.number
+    }
+
+    /// Waits, at most [`REVOCATION_WAIT`]; then `call_in` is told the epoch whose connections must close, and waits
+    /// for those.
+    pub async fn wait(mut self, call_in: impl FnOnce(u64)) {
+        if tokio::time::timeout(REVOCATION_WAIT, self.all_dropped()).await.is_err() {
+            call_in(self.number);
+            self.all_dropped().await;
+        }
+    }
+
+    async fn all_dropped(&mut self) {
+        for alive in &mut self.earlier {
+            while alive.changed().await.is_ok() {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_revocation_waits_for_every_earlier_disclosure_and_for_no_later_one() {
+        let mut fence = Fence::new();
+        let (first, second) = (fence.disclosed(), fence.disclosed());
+        let quiet = fence.quiet();
+        let later = fence.disclosed();
+        let mut waiting = tokio_test_pending(quiet.clone().wait(|_| unreachable!("nobody stalls")));
+        assert!(!waiting.is_done());
+        drop(first);
+        assert!(!waiting.is_done());
+        drop(second);
+        quiet.wait(|_| unreachable!("nobody stalls")).await;
+        drop(later);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stalled_disclosure_is_called_in_after_five_seconds() {
+        let mut fence = Fence::new();
+        let stalled = fence.disclosed();
+        let (quiet, mut held) = (fence.quiet(), Some(stalled));
+        let started = tokio::time::Instant::now();
+        quiet.wait(|epoch| assert_eq!(held.take().map(|held| held.epoch()), Some(epoch))).await;
+        assert_eq!(started.elapsed(), REVOCATION_WAIT);
+    }
+
+    /// A future that can be asked whether it is done.
+    struct Asked<F>(std::pin::Pin<Box<F>>);
+
+    fn tokio_test_pending<F: Future>(future: F) -> Asked<F> {
+        Asked(Box::pin(future))
+    }
+
+    impl<F: Future> Asked<F> {
+        fn is_done(&mut self) -> bool {
+            let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+            self.0.as_mut().poll(&mut context).is_ready()
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! The head: what the whole file must agree with, and the two plain lists that it vouches for.
+//!
+//! `meta/head` is sealed like a row of table 0 under the key `head`, and rewritten by every commit. In the clear it
+//! is the bincode form of
+//!
+//! ```text
+//! version u64 ‖ tree size u64 ‖ root [32] ‖ frontier Vec<[32]> ‖ first sequence held u64 ‖ newest time u64
+//!   ‖ SHA-256 of meta/slots [32] ‖ SHA-256 of meta/log_keys [32] ‖ state digest [32]
+//! ```
+
+use super::{
+    codec::{decode, encode},
+    error::StorageError,
+    tables::{Table, meta},
+};
+use crate::{
+    audit::tree::Frontier,
+    crypto::{
+        digest::{StateDigest, sha256},
+        kdf::KdfParams,
+        keys::{Keys, SlotHeader, SlotKind, Wrapped},
+        seal::{self, Context},
+    },
+    domain::{FileId, Timestamp},
+};
+
+/// What the file must agree with.
+#[derive(Debug, Clone)]
+pub struct Head {
+    /// Raised by each commit.
+    pub version: u64,
+    /// The log's tree.
+    pub frontier: Frontier,
+    /// The first record that is still in the file.
+    pub first_sequence: u64,
+    /// The newest event's time.
+    pub newest_time: Timestamp,
+    /// SHA-256 of the key slots.
+    pub slots_hash: [u8; 32],
+    /// SHA-256 of the log keys.
+    pub log_keys_hash: [u8; 32],
+    /// The digest of all state rows.
+    pub state: StateDigest,
+}
+
+type HeadTuple = (u64, u64, [u8; 32], Vec<[u8; 32]>, u64, u64, [u8; 32], [u8; 32], [u8; 32]);
+
+impl Head {
+    /// The head of a file that holds nothing but these slots and log keys.
+    pub fn new(slots: &[u8], log_keys: &[u8]) -> Self {
+        Self {
+            version: 0,
+            frontier: Frontier::EMPTY,
+            first_sequence: 0,
+            newest_time: Timestamp::from_millis(0),
+            slots_hash: sha256(slots),
+            log_keys_hash: sha256(log_keys),
+            state: StateDigest::ZERO,
+        }
+    }
+
+    /// Seals it.
+    ///
+    /// # Errors
+    /// No random bytes.
+    pub fn seal(&self, keys: &Keys, file: FileId) -> Result<Vec<u8>, StorageError> {
+        let (size, nodes) = self.frontier.to_parts();
+        let fields: HeadTuple = (
+            self.version,
+            size,
+            self.frontier.root(),
+            nodes,
+            self.first_sequence,
+            self.newest_time.millis(),
+            self.slots_hash,
+            self.log_keys_hash,
+            *self.state.as_bytes(),
+        );
+        seal::seal(keys.row(), &context(file), &encode(fields)).map_err(|_| StorageError::Random)
+    }
+
+    /// Opens what [`Head::seal`] made.
+    ///
+    /// # Errors
+    /// It does not open, or its parts disagree.
+    pub fn open(sealed: &[u8], keys: &Keys, file: FileId) -> Result<Self, StorageError> {
+        let opened = seal::open(keys.row(), &context(file), sealed).map_err(|_| tampered())?;
+        let fields: HeadTuple = decode(opened.expose()).ok_or_else(tampered)?;
+        let (version, size, root, nodes, first_sequence, newest, slots_hash, log_keys_hash, state) = fields;
+        let frontier = Frontier::from_parts(size, nodes).map_err(|_| tampered())?;
+        if frontier.root() != root || first_sequence > size {
+            return Err(tampered());
+        }
+        Ok(Self {
+            version,
+            frontier,
+            first_sequence,
+            newest_time: Timestamp::from_millis(newest),
+            slots_hash,
+            log_keys_hash,
+            state: StateDigest::from_bytes(state),
+        })
+    }
+}
+
+fn context(file: FileId) -> Context {
+    Context::row(Table::Meta.number(), file, meta::HEAD.as_bytes())
+}
+
+fn tampered() -> StorageError {
+    StorageError::Tampered { table: "meta", key: meta::HEAD.to_owned() }
+}
+
+/// One way to the vault key: `meta/slots` is a list of these.
+pub struct Slot {
+    /// What its secret is, and how the key is made of it.
+    pub header: SlotHeader,
+    /// The vault key under that key.
+    pub wrapped: Wrapped,
+}
+
+type SlotTuple = (u32, u8, u32, u32, u32, [u8; 16], [u8; 24], Vec<u8>);
+
+/// The bytes of `meta/slots`: per slot id, kind, memory, passes, lanes, salt, nonce, wrapped key.
+pub fn encode_slots(slots: &[Slot]) -> Vec<u8> {
+    let tuple = |slot: &Slot| -> SlotTuple {
+        let SlotHeader { id, kind, params, salt } = &slot.header;
+        let Wrapped { nonce, ciphertext } = &slot.wrapped;
+        let (m, t, p) = (params.memory_kib(), params.passes(), params.lanes());
+        (*id, kind.code(), m, t, p, *salt, *nonce, ciphertext.to_vec())
+    };
+    encode(slots.iter().map(tuple).collect::<Vec<_>>())
+}
+
+/// Reads `meta/slots`. It is not yet vouched for: every number is bounded before use.
+///
+/// # Errors
+/// It has not the form, or asks for more memory, passes or lanes than any slot of ours.
+pub fn decode_slots(bytes: &[u8]) -> Result<Vec<Slot>, StorageError> {
+    let bad = || StorageError::Tampered { table: "meta", key: meta::SLOTS.to_owned() };
+    let tuples: Vec<SlotTuple> = decode(bytes).ok_or_else(bad)?;
+    let slot = |(id, kind, m, t, p, salt, nonce, ciphertext): SlotTuple| {
+        let kind = SlotKind::from_code(kind).ok_or_else(bad)?;
+        let params = KdfParams::new(m, t, p).map_err(|_| bad())?;
+        let ciphertext = ciphertext.try_into().map_err(|_| bad())?;
+        Ok(Slot { header: SlotHeader { id, kind, params, salt }, wrapped: Wrapped { nonce, ciphertext } })
+    };
+    tuples.into_iter().map(slot).collect()
+}
+
+/// `meta/log_keys`: who signed the log from which size on, and the sealed newest private key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogKeys {
+    /// Public key and the first tree size that it signed, oldest first; never empty.
+    pub public: Vec<([u8; 32], u64)>,
+    /// The newest private key, wrapped.
+    pub private: Vec<u8>,
+}
+
+impl LogKeys {
+    /// The bytes in `meta`.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        encode((&self.public, &self.private))
+    }
+
+    /// Reads what `to_bytes` made.
+    ///
+    /// # Errors
+    /// It has not the form.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, StorageError> {
+        let bad = || StorageError::Tampered { table: "meta", key: meta::LOG_KEYS.to_owned() };
+        let (public, private): (Vec<([u8; 32], u64)>, Vec<u8>) = decode(bytes).ok_or_else(bad)?;
+        if public.is_empty() {
+            return Err(bad());
+        }
+        Ok(Self { public, private })
+    }
+
+    /// The public key of the newest log key.
+    pub fn newest(&self) -> [u8; 32] {
+        self.public.last().expect("from_bytes and init make no empty list").0
+    }
+}

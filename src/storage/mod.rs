@@ -1,0 +1,44 @@
+//! L3. The file: tables, rows, the head that binds them, and the one thread that writes.
+//!
+//! Owns every byte on disk. Knows no HTTP, no policy beyond the [`crate::auth::policy`] proofs that it demands, and
+//! no clock.
+
+mod backend;
+mod batch;
+mod cache;
+mod change;
+mod codec;
+mod engine;
+mod error;
+mod fence;
+pub mod file;
+mod head;
+mod job;
+mod store;
+pub mod tables;
+mod view;
+mod writer;
+
+pub use backend::{Gate, Medium};
+pub use change::Changes;
+pub use codec::LastAccess;
+pub use engine::{Batch, Engine, FORMAT, RowWrite, Snapshot, SubtreeHash};
+pub use error::{CommitError, OpenError, StorageError};
+pub use fence::{Disclosed, Quiet, REVOCATION_WAIT};
+pub use head::{Head, LogKeys, Slot, decode_slots, encode_slots};
+pub use job::{Committed, Effect, JobError, Receipt, Refusal, Ruling, Verdict};
+pub use store::{CreateError, NewVault, Running, Store};
+pub use view::View;
+pub use writer::Writer;
+
+/// A key as a report shows it: text where it is text, hexadecimal elsewhere.
+fn readable(key: &[u8]) -> String {
+    use std::fmt::Write;
+    match std::str::from_utf8(key) {
+        Ok(text) if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic()) => text.to_owned(),
+        _ => key.iter().fold(String::new(), |mut hex, byte| {
+            write!(hex, "{byte:02x}").expect("writing to a String cannot fail");
+            hex
+        }),
+    }
+}

@@ -1,0 +1,293 @@
+//! A vault file: made, opened, examined and unlocked.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use tokio::sync::oneshot;
+
+use super::{
+    backend::Medium,
+    batch::{Ledger, accesses_of_record, signed, spoken_up_to},
+    change::Changes,
+    codec::{LastAccess, Row},
+    engine::{Batch, Engine, FORMAT, Snapshot},
+    error::{CommitError, OpenError, StorageError},
+    head::{Head, LogKeys, Slot, decode_slots, encode_slots},
+    job::{Effect, Wishes},
+    tables::{Table, meta},
+    view::{Accesses, Source, StateClock},
+    writer::Writer,
+};
+use crate::{
+    audit::{
+        checkpoint::{self, VerifierKey},
+        tree,
+    },
+    crypto::{
+        digest::{StateDigest, sha256},
+        keys::{Keys, VaultKey},
+        seal::{self, Context},
+        sign::LogKey,
+    },
+    domain::{Event, FileId, User},
+};
+
+/// How many records one snapshot gives while the log is walked.
+const RECORDS_CHUNK: usize = 4096;
+/// Records of this many trailing leaves are hashed again at every start: what the frontier holds one by one.
+const TAIL_LEAVES: u64 = 256;
+
+/// Tells the vaults of one process apart, for the threads' caches.
+static VAULTS: AtomicU64 = AtomicU64::new(1);
+
+/// What a new vault begins with.
+pub struct NewVault<'a> {
+    /// Its name for good.
+    pub file: FileId,
+    /// Its key.
+    pub vault_key: &'a VaultKey,
+    /// The ways to that key.
+    pub slots: Vec<Slot>,
+    /// The first owner.
+    pub owner: User,
+    /// The first record.
+    pub event: Event,
+}
+
+/// Why a vault could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum CreateError {
+    /// The disk refuses.
+    #[error(transparent)]
+    Commit(#[from] CommitError),
+    /// No random bytes, or the new file does not read back.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// The first commit did not come through.
+    #[error("the first commit failed")]
+    First,
+}
+
+/// An open vault file, locked or not.
+pub struct Store {
+    engine: Arc<Engine>,
+    file: FileId,
+}
+
+/// A running writer, and the news of its end.
+pub struct Running {
+    /// The handle.
+    pub writer: Writer,
+    /// Resolves when the commit thread has written everything and gone.
+    pub ended: oneshot::Receiver<()>,
+}
+
+impl Store {
+    /// Makes a vault on an empty medium: an empty log with its checkpoint first, then the owner and the first record.
+    ///
+    /// # Errors
+    /// The medium refuses.
+    pub fn create(medium: Medium, cache_bytes: usize, new: NewVault<'_>) -> Result<Self, CreateError> {
+        let keys = Keys::derive(new.vault_key);
+        let log_key = LogKey::generate().map_err(|_| StorageError::Random)?;
+        let private = log_key.wrap(keys.log_wrap(), new.file).map_err(|_| StorageError::Random)?;
+        let log_keys = LogKeys { public: vec![(log_key.public(), 0)], private }.to_bytes();
+        let slots = encode_slots(&new.slots);
+        let head = Head::new(&slots, &log_keys);
+        let sealed = head.seal(&keys, new.file)?;
+        let first = Batch {
+            meta: vec![
+                (meta::FORMAT, FORMAT.to_le_bytes().to_vec()),
+                (meta::FILE_ID, new.file.as_bytes().to_vec()),
+                (meta::SLOTS, slots),
+                (meta::LOG_KEYS, log_keys),
+                (meta::CHECKPOINT, signed(new.file, &head, &log_key).into_bytes()),
+                (meta::HEAD, sealed.clone()),
+            ],
+            ..Batch::default()
+        };
+        let engine = Arc::new(Engine::create(medium, cache_bytes, &first)?);
+        let source = source(&engine, keys, new.file);
+        let mut ledger = Ledger::new(Arc::new(source), log_key, head, sealed);
+        let mut changes = Changes::none();
+        changes.user(new.owner);
+        let mut round = ledger.begin();
+        round.add(|_| Wishes { changes, events: vec![new.event], effect: Effect::Plain });
+        if !round.commit().is_done() {
+            return Err(CreateError::First);
+        }
+        Ok(Self { engine, file: new.file })
+    }
+
+    /// Opens and examines a file; none of its bytes change before it is unlocked.
+    ///
+    /// # Errors
+    /// It is no vault, a damaged one or one of a newer format.
+    pub fn open(medium: Medium, cache_bytes: usize) -> Result<Self, OpenError> {
+        let engine = Arc::new(Engine::open(medium, cache_bytes)?);
+        let damaged = |error: StorageError| OpenError::Damaged(Some(Box::new(error)));
+        let bytes = engine.snapshot().and_then(|snapshot| snapshot.meta(meta::FILE_ID)).map_err(damaged)?;
+        let file = bytes.and_then(|bytes| bytes.try_into().ok()).map(FileId::from_bytes);
+        Ok(Self { engine, file: file.ok_or(OpenError::Damaged(None))? })
+    }
+
+    /// The vault's name.
+    pub const fn file(&self) -> FileId {
+        self.file
+    }
+
+    /// The key slots, not yet vouched for.
+    ///
+    /// # Errors
+    /// They cannot be read, or ask for more than any slot of ours.
+    pub fn slots(&self) -> Result<Vec<Slot>, StorageError> {
+        decode_slots(&value(&self.engine.snapshot()?, meta::SLOTS)?)
+    }
+
+    /// The newest verifier key of the log.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn verifier_key(&self) -> Result<VerifierKey, StorageError> {
+        let keys = LogKeys::from_bytes(&value(&self.engine.snapshot()?, meta::LOG_KEYS)?)?;
+        Ok(VerifierKey::new(&checkpoint::origin(self.file), keys.newest()))
+    }
+
+    /// The time of the newest event, as its record says; not yet vouched for.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn newest_time(&self) -> Result<Option<crate::domain::Timestamp>, StorageError> {
+        let newest = self.engine.snapshot()?.records_before(u64::MAX, 1)?;
+        let record = newest.first().and_then(|(_, bytes)| crate::audit::record::decode(bytes).ok());
+        Ok(record.map(|record| record.time))
+    }
+
+    /// Checks the file against its head, lets writes through and starts the writer. Needs a tokio runtime.
+    ///
+    /// # Errors
+    /// A row, slot, log key, record or the checkpoint disagrees with the head: nothing is written.
+    pub fn unlock(&self, vault_key: &VaultKey, queue_max: usize) -> Result<Running, StorageError> {
+        let keys = Keys::derive(vault_key);
+        let snapshot = self.engine.snapshot()?;
+        let sealed = value(&snapshot, meta::HEAD)?;
+        let head = Head::open(&sealed, &keys, self.file)?;
+        let log_keys = check_meta(&snapshot, &head, self.file)?;
+        let log_key = LogKey::unwrap(keys.log_wrap(), self.file, log_keys.newest(), &log_keys.private)
+            .map_err(|_| tampered(meta::LOG_KEYS))?;
+        check_state(&snapshot, &keys, &head)?;
+        check_log(&snapshot, &head)?;
+        let missed = missed_accesses(&snapshot, &keys, self.file)?;
+        drop(snapshot);
+        self.engine.release().map_err(|error| StorageError::Engine(Box::new(redb::Error::Io(error))))?;
+        let ledger = Ledger::new(Arc::new(source(&self.engine, keys, self.file)), log_key, head, sealed);
+        ledger.catch_up(missed);
+        let (writer, ended) = Writer::start(ledger, queue_max);
+        Ok(Running { writer, ended })
+    }
+}
+
+fn source(engine: &Arc<Engine>, keys: Keys, file: FileId) -> Source {
+    Source {
+        vault: VAULTS.fetch_add(1, Ordering::Relaxed),
+        engine: Arc::clone(engine),
+        keys,
+        file,
+        state: StateClock::default(),
+        accesses: Accesses::default(),
+    }
+}
+
+fn value(snapshot: &Snapshot, name: &str) -> Result<Vec<u8>, StorageError> {
+    snapshot.meta(name)?.ok_or_else(|| tampered(name))
+}
+
+fn tampered(name: &str) -> StorageError {
+    StorageError::Tampered { table: "meta", key: name.to_owned() }
+}
+
+/// The slots, the log keys and the checkpoint are those that the head was sealed with.
+fn check_meta(snapshot: &Snapshot, head: &Head, file: FileId) -> Result<LogKeys, StorageError> {
+    if sha256(&value(snapshot, meta::SLOTS)?) != head.slots_hash {
+        return Err(tampered(meta::SLOTS));
+    }
+    let bytes = value(snapshot, meta::LOG_KEYS)?;
+    if sha256(&bytes) != head.log_keys_hash {
+        return Err(tampered(meta::LOG_KEYS));
+    }
+    let log_keys = LogKeys::from_bytes(&bytes)?;
+    let text =
+        String::from_utf8(value(snapshot, meta::CHECKPOINT)?).map_err(|_| tampered(meta::CHECKPOINT))?;
+    let key = VerifierKey::new(&checkpoint::origin(file), log_keys.newest());
+    let signed = checkpoint::open(&text, &[key]).map_err(|_| tampered(meta::CHECKPOINT))?;
+    let (size, _) = head.frontier.to_parts();
+    if signed.size != size || signed.root != head.frontier.root() {
+        return Err(tampered(meta::CHECKPOINT));
+    }
+    Ok(log_keys)
+}
+
+/// The rows are all those that the head was sealed with, and no other.
+fn check_state(snapshot: &Snapshot, keys: &Keys, head: &Head) -> Result<(), StorageError> {
+    let mut digest = StateDigest::ZERO;
+    for table in Table::STATE {
+        snapshot.walk(table, &[], |key, value| {
+            digest.add(keys.state().row(table.number(), key, value));
+            Ok(true)
+        })?;
+    }
+    if digest == head.state {
+        return Ok(());
+    }
+    // Which row it is can be told where one does not open; an older row of the same key opens well.
+    Err(tampered("state digest"))
+}
+
+/// The log ends where the head says, and its newest leaves are those of the tree.
+fn check_log(snapshot: &Snapshot, head: &Head) -> Result<(), StorageError> {
+    let (size, nodes) = head.frontier.to_parts();
+    let bad = |sequence: u64| StorageError::Tampered { table: "audit", key: sequence.to_string() };
+    let newest = snapshot.records_before(u64::MAX, 1)?;
+    let end = newest.first().map_or(0, |(sequence, _)| sequence + 1);
+    if end != size && !(newest.is_empty() && head.first_sequence == size) {
+        return Err(bad(end.min(size)));
+    }
+    let first = snapshot.records(0, 1)?.first().map_or(size, |(sequence, _)| *sequence);
+    if first != head.first_sequence {
+        return Err(bad(first.min(head.first_sequence)));
+    }
+    let tail = size - size % TAIL_LEAVES;
+    if tail < head.first_sequence {
+        return Ok(());
+    }
+    let mut frontier = tree::Frontier::EMPTY;
+    for (offset, (sequence, record)) in snapshot.records(tail, RECORDS_CHUNK)?.into_iter().enumerate() {
+        if sequence != tail + offset as u64 {
+            return Err(bad(tail + offset as u64));
+        }
+        drop(frontier.push(tree::leaf_hash(&record)));
+    }
+    let (_, small) = frontier.to_parts();
+    // The frontier's last nodes are exactly the subtrees of what follows the last full 256.
+    if nodes[nodes.len() - small.len().min(nodes.len())..] == small[..] { Ok(()) } else { Err(bad(tail)) }
+}
+
+/// The last accesses since the file last wrote them down, read from the log.
+fn missed_accesses(snapshot: &Snapshot, keys: &Keys, file: FileId) -> Result<Vec<LastAccess>, StorageError> {
+    let key = spoken_up_to(0).key();
+    let spoken = snapshot.row(Table::LastAccess, &key)?.and_then(|sealed| {
+        let opened =
+            seal::open(keys.row(), &Context::row(Table::LastAccess.number(), file, &key), &sealed).ok()?;
+        LastAccess::from_bytes(&key, opened.expose())
+    });
+    let mut next = spoken.map_or(0, |row| row.sequence);
+    let mut missed = Vec::new();
+    loop {
+        let records = snapshot.records(next, RECORDS_CHUNK)?;
+        let Some((last, _)) = records.last() else { return Ok(missed) };
+        next = last + 1;
+        missed.extend(records.iter().flat_map(|(sequence, bytes)| accesses_of_record(*sequence, bytes)));
+    }
+}

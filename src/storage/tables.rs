@@ -1,0 +1,178 @@
+//! Every table on one screen, and the keys that are made of more than one part.
+//!
+//! ```text
+//! meta          name                                  format, file_id, slots, log_keys, checkpoint, head
+//! users         e-mail                                sealed row
+//! sessions      session id ‖ token digest             sealed row
+//! projects      identifier                            sealed row
+//! integrations  integration id                        sealed row
+//! tokens        token digest                          sealed row
+//! token_ids     token id                              token digest
+//! credentials   integration id ‖ revision             sealed credential
+//! scopes        scope ‖ service ‖ integration id      nothing
+//! last_access   integration or token id, or nothing   sealed row
+//! audit         sequence                              record
+//! hashes        level ‖ index                         hash of a complete subtree
+//! ```
+//!
+//! redb sees `u64`, `&str` and `&[u8]` alone. Numbers inside a key are big-endian, so that keys sort as they count;
+//! a scope is `0`, or `1 ‖ length (u16) ‖ identifier`; a service is `length (u8) ‖ name`.
+
+use redb::TableDefinition;
+
+use crate::domain::{IntegrationId, ProjectId, Provider, Revision, SessionId};
+
+/// `meta`: the few values that describe the file itself.
+pub(super) const META: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("meta");
+/// `audit`: the records.
+pub(super) const AUDIT: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("audit");
+/// `hashes`: the stored subtrees of the log.
+pub(super) const HASHES: TableDefinition<'static, &[u8], &[u8]> = TableDefinition::new("hashes");
+
+/// The names in `meta`.
+pub mod meta {
+    /// The format's number, u32, little-endian; the one thing that every version of sealroom can read.
+    pub const FORMAT: &str = "format";
+    /// 16 bytes that name the vault.
+    pub const FILE_ID: &str = "file_id";
+    /// The key slots.
+    pub const SLOTS: &str = "slots";
+    /// The keys that sign, or signed, the log.
+    pub const LOG_KEYS: &str = "log_keys";
+    /// The newest signed checkpoint.
+    pub const CHECKPOINT: &str = "checkpoint";
+    /// What the whole file must agree with.
+    pub const HEAD: &str = "head";
+}
+
+/// A table of rows. The number stands in each row's associated data and in the state digest: it never changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Table {
+    /// Of `meta`, only the sealed head has associated data.
+    Meta = 0,
+    /// Users by e-mail.
+    Users = 1,
+    /// Session tokens.
+    Sessions = 2,
+    /// Projects by identifier.
+    Projects = 3,
+    /// Integrations by id.
+    Integrations = 4,
+    /// Sealed credentials.
+    Credentials = 5,
+    /// Application tokens by digest.
+    Tokens = 6,
+    /// Their digests by id.
+    TokenIds = 7,
+    /// The index that a read walks.
+    Scopes = 8,
+    /// Who last used what.
+    LastAccess = 9,
+}
+
+impl Table {
+    /// The tables under the state digest, in the order in which a check reads them.
+    pub const STATE: [Self; 8] = [
+        Self::Users,
+        Self::Sessions,
+        Self::Projects,
+        Self::Integrations,
+        Self::Credentials,
+        Self::Tokens,
+        Self::TokenIds,
+        Self::Scopes,
+    ];
+
+    /// The name in the file and in reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Meta => "meta",
+            Self::Users => "users",
+            Self::Sessions => "sessions",
+            Self::Projects => "projects",
+            Self::Integrations => "integrations",
+            Self::Credentials => "credentials",
+            Self::Tokens => "tokens",
+            Self::TokenIds => "token_ids",
+            Self::Scopes => "scopes",
+            Self::LastAccess => "last_access",
+        }
+    }
+
+    /// The number in associated data.
+    pub const fn number(self) -> u8 {
+        self as u8
+    }
+
+    /// Whether its rows count in the state digest.
+    pub fn is_state(self) -> bool {
+        Self::STATE.contains(&self)
+    }
+
+    pub(super) const fn definition(self) -> TableDefinition<'static, &'static [u8], &'static [u8]> {
+        TableDefinition::new(self.name())
+    }
+}
+
+/// `credentials`: integration id ‖ revision.
+pub fn credential_key(id: IntegrationId, revision: Revision) -> Vec<u8> {
+    [id.as_bytes().as_slice(), &revision.number().to_be_bytes()].concat()
+}
+
+/// `sessions`: session id ‖ digest; a session's prefix finds all of its tokens.
+pub fn session_prefix(session: SessionId) -> Vec<u8> {
+    session.as_bytes().to_vec()
+}
+
+/// `scopes`: the entries of one scope; `None` is the global one.
+pub fn scope_prefix(project: Option<&ProjectId>) -> Vec<u8> {
+    let Some(project) = project else { return vec![0] };
+    let length = u16::try_from(project.as_str().len()).expect("an identifier has at most 200 bytes");
+    [&[1], length.to_be_bytes().as_slice(), project.as_str().as_bytes()].concat()
+}
+
+/// `scopes`: the entries of one scope and service.
+pub fn scope_service_prefix(project: Option<&ProjectId>, provider: Provider) -> Vec<u8> {
+    let name = provider.service().as_str();
+    let length = u8::try_from(name.len()).expect("a provider's name is short");
+    let mut key = scope_prefix(project);
+    key.push(length);
+    key.extend_from_slice(name.as_bytes());
+    key
+}
+
+/// `scopes`: one entry.
+pub fn scope_key(project: Option<&ProjectId>, provider: Provider, id: IntegrationId) -> Vec<u8> {
+    let mut key = scope_service_prefix(project, provider);
+    key.extend_from_slice(id.as_bytes());
+    key
+}
+
+/// The integration that a `scopes` key leads to; `None` where the key is too short to be one.
+pub fn scope_key_id(key: &[u8]) -> Option<IntegrationId> {
+    key.last_chunk::<16>().map(|bytes| IntegrationId::from_bytes(*bytes))
+}
+
+/// `hashes`: level ‖ index.
+pub fn hash_key(level: u8, index: u64) -> Vec<u8> {
+    [&[level], index.to_be_bytes().as_slice()].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_scope_is_another_scopes_prefix() {
+        let short: ProjectId = "a/b".parse().unwrap();
+        let long: ProjectId = "a/bc".parse().unwrap();
+        assert!(!scope_prefix(Some(&long)).starts_with(&scope_prefix(Some(&short))));
+        assert!(!scope_prefix(Some(&long)).starts_with(&scope_prefix(None)));
+        let npm = scope_service_prefix(None, Provider::Npm);
+        assert!(
+            Provider::ALL.iter().filter(|one| scope_service_prefix(None, **one).starts_with(&npm)).count()
+                == 1
+        );
+    }
+}

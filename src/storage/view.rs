@@ -1,0 +1,433 @@
+//! A view: the one way to read rows, for requests and for decisions alike.
+//!
+//! A request's view is the last committed state, helped by the thread's cache. A decision's view is that state plus
+//! the changes of the batch's earlier jobs, kept by our own code.
+
+use std::{
+    cell::{Cell, OnceCell},
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use super::{
+    cache::{self, Generation},
+    codec::{LastAccess, Row, session_key},
+    engine::{Engine, Snapshot},
+    error::StorageError,
+    readable,
+    tables::{Table, credential_key, meta, scope_key_id, scope_prefix, scope_service_prefix, session_prefix},
+};
+use crate::{
+    auth::policy::Disclosure,
+    crypto::{
+        keys::Keys,
+        seal::{self, Context},
+    },
+    domain::{
+        ApplicationToken, Digest, Email, FileId, Integration, IntegrationId, Project, ProjectId, Provider,
+        Revision, Secret, SessionId, SessionKey, SessionRow, TokenId, User,
+    },
+};
+
+/// Rows of the batch's earlier jobs, sealed; `None` is deleted.
+pub(super) type Overlay = BTreeMap<(Table, Vec<u8>), Option<Vec<u8>>>;
+
+/// Counts the commits that changed state: even while none is under way.
+#[derive(Debug, Default)]
+pub(super) struct StateClock(AtomicU64);
+
+impl StateClock {
+    pub(super) fn read(&self) -> u64 {
+        self.0.load(Ordering::Acquire)
+    }
+
+    /// From here until [`StateClock::settle`] nobody can tell which state a snapshot shows.
+    pub(super) fn unsettle(&self) {
+        self.0.fetch_or(1, Ordering::AcqRel);
+    }
+
+    pub(super) fn settle(&self) {
+        self.0.fetch_add(1, Ordering::AcqRel);
+    }
+}
+
+/// What views are made of.
+pub(super) struct Source {
+    /// Tells the vaults of one process apart.
+    pub(super) vault: u64,
+    pub(super) engine: Arc<Engine>,
+    pub(super) keys: Keys,
+    pub(super) file: FileId,
+    pub(super) state: StateClock,
+    pub(super) accesses: Accesses,
+}
+
+/// Last accesses that are committed to the log and not yet to their table, by id.
+#[derive(Default)]
+pub(super) struct Accesses(Mutex<BTreeMap<[u8; 16], LastAccess>>);
+
+impl Accesses {
+    pub(super) fn take_in(&self, accesses: impl IntoIterator<Item = LastAccess>) {
+        self.lock().extend(accesses.into_iter().map(|access| (access.id, access)));
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.lock().is_empty()
+    }
+
+    pub(super) fn all(&self) -> Vec<LastAccess> {
+        self.lock().values().cloned().collect()
+    }
+
+    pub(super) fn clear(&self) {
+        self.lock().clear();
+    }
+
+    fn of(&self, id: &[u8; 16]) -> Option<LastAccess> {
+        self.lock().get(id).cloned()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<[u8; 16], LastAccess>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One consistent state of the rows.
+pub struct View<'a> {
+    source: &'a Source,
+    overlay: Option<&'a Overlay>,
+    generation: Cell<Option<u64>>,
+    snapshot: OnceCell<Snapshot>,
+}
+
+impl<'a> View<'a> {
+    /// The committed state. Where a commit gets between its parts, it answers [`None`] from [`View::generation`].
+    pub(super) fn committed(source: &'a Source) -> Self {
+        let number = source.state.read();
+        let generation = Cell::new((number % 2 == 0).then_some(number));
+        Self { source, overlay: None, generation, snapshot: OnceCell::new() }
+    }
+
+    /// The committed state of one snapshot, without the cache.
+    pub(super) const fn fresh(source: &'a Source) -> Self {
+        Self { source, overlay: None, generation: Cell::new(None), snapshot: OnceCell::new() }
+    }
+
+    /// The state that a decision sees.
+    pub(super) fn deciding(source: &'a Source, overlay: &'a Overlay) -> Self {
+        let number = source.state.read();
+        let generation = Cell::new(overlay.is_empty().then_some(number));
+        Self { source, overlay: Some(overlay), generation, snapshot: OnceCell::new() }
+    }
+
+    /// The state's number, for comparing what a request read with what a decision sees; `None` equals nothing.
+    pub fn generation(&self) -> Option<u64> {
+        self.generation.get()
+    }
+
+    /// Names the vault.
+    pub fn file(&self) -> FileId {
+        self.source.file
+    }
+
+    /// A user by e-mail.
+    ///
+    /// # Errors
+    /// As for every method here: the file cannot be read, or the row does not open.
+    pub fn user(&self, email: &Email) -> Result<Option<Arc<User>>, StorageError> {
+        self.row(email.as_str().as_bytes())
+    }
+
+    /// Every user, by e-mail.
+    ///
+    /// # Errors
+    /// As [`View::user`].
+    pub fn users(&self) -> Result<Vec<User>, StorageError> {
+        self.all(&[])
+    }
+
+    /// A session's token.
+    ///
+    /// # Errors
+    /// As [`View::user`].
+    pub fn session(&self, key: &SessionKey) -> Result<Option<Arc<SessionRow>>, StorageError> {
+        self.row(&session_key(key))
+    }
+
+    /// Every token of a session.
+    ///
+    /// # Errors
+    /// As [`View::user`].
+    pub fn session_tokens(&self, session: SessionId) -> Result<Vec<SessionRow>, StorageError> {
+        self.all(&session_prefix(session))
+    }
+
+    /// The oldest sessions' tokens, at most `limit`.
+    ///
+    /// # Errors
+    /// As [`View::user`].
+    pub fn oldest_sessions(&self, limit: usize) -> Result<Vec<SessionRow>, StorageError> {
+        let mut rows = Vec::new();
+        self.snapshot()?.walk(Table::Sessions, &[], |key, sealed| {
+            rows.push(self.open_row(key, sealed)?);
+            Ok(rows.len() < limit)
+        })?;
+        Ok(rows)
+    }
+
+    /// A project.
+    ///
+    /// # Errors
+    /// As [`View::user`].
+    pub fn project(&self, identifier: &ProjectId) -> Result<Option<Arc<Project>>, StorageError> {
+        self.row(identifier.as_str().as_bytes())
+    }
+
+    /// Every project, by identifier.
+    ///
+    /// # Errors
+    /// As [`View::user`].
+    pub fn projects(&self) -> Result<Vec<Project>, StorageError> {
+        self.all(&[])
+    }
+
+    /// An application token by the digest of its text.
+    ///
+    /// # Errors
+    /// As [`View::user`].
+    pub fn token(&self, digest: &Digest) -> Result<Option<Arc<ApplicationToken>>, StorageError> {
+        self.row(&digest.0)
+    }
+
+    /// An application token by its id.
+    ///
+    /// # Errors
+    /// As [`View::user`]; an id that leads nowhere, or to another token, was tampered with.
+    pub fn token_by_id(&self, id: TokenId) -> Result<Option<Arc<ApplicationToken>>, StorageError> {
+        let Some(digest) = self.raw(Table::TokenIds, id.as_bytes())? else { return Ok(None) };
+        let token: Option<Arc<ApplicationToken>> = self.row(&digest)?;
+        let token = token.filter(|token| token.id == id);
+        token.map_or_else(|| Err(tampered(Table::TokenIds, id.as_bytes())), |token| Ok(Some(token)))
+    }
+
+    /// Every application token.
+    ///
+    /// # Errors
+    /// As [`View::user`].
+    pub fn tokens(&self) -> Result<Vec<ApplicationToken>, StorageError> {
+        self.all(&[])
+    }
+
+    /// An integration's metadata.
+    ///
+    /// # Errors
+    /// As [`View::user`].
+    pub fn integration(&self, id: IntegrationId) -> Result<Option<Arc<Integration>>, StorageError> {
+        self.row(id.as_bytes())
+    }
+
+    /// Every integration, oldest first.
+    ///
+    /// # Errors
+    /// As [`View::user`].
+    pub fn integrations(&self) -> Result<Vec<Integration>, StorageError> {
+        self.all(&[])
+    }
+
+    /// The integrations of one scope (`None` is the global one), of one service or of all, newest first.
+    ///
+    /// # Errors
+    /// As [`View::user`]; an index entry that its integration does not confirm was tampered with.
+    pub fn scoped(
+        &self,
+        project: Option<&ProjectId>,
+        provider: Option<Provider>,
+    ) -> Result<Vec<Arc<Integration>>, StorageError> {
+        let prefix = provider
+            .map_or_else(|| scope_prefix(project), |provider| scope_service_prefix(project, provider));
+        let mut found = Vec::new();
+        for key in self.index(&prefix)?.iter() {
+            let confirmed = scope_key_id(key).map(|id| self.integration(id)).transpose()?.flatten();
+            let integration = confirmed
+                .filter(|integration| super::change::scope_keys(integration).contains(key))
+                .ok_or_else(|| tampered(Table::Scopes, key))?;
+            found.push(integration);
+        }
+        found.sort_by_key(|integration| std::cmp::Reverse(integration.id));
+        Ok(found)
+    }
+
+    /// How many integrations are scoped to a project.
+    ///
+    /// # Errors
+    /// As [`View::user`].
+    pub fn scoped_count(&self, project: &ProjectId) -> Result<usize, StorageError> {
+        Ok(self.index(&scope_prefix(Some(project)))?.len())
+    }
+
+    /// Who last read an integration's credential, or when a token last did something, by its id.
+    ///
+    /// # Errors
+    /// As [`View::user`].
+    pub fn last_access(&self, id: &[u8; 16]) -> Result<Option<LastAccess>, StorageError> {
+        match self.source.accesses.of(id) {
+            Some(access) => Ok(Some(access)),
+            None => self.row::<LastAccess>(id).map(|row| row.map(|row| LastAccess::clone(&row))),
+        }
+    }
+
+    /// The committed records before sequence `end`, newest first, at most `limit`.
+    ///
+    /// # Errors
+    /// As [`View::user`].
+    pub fn records_before(&self, end: u64, limit: usize) -> Result<Vec<(u64, Vec<u8>)>, StorageError> {
+        self.snapshot()?.records_before(end, limit)
+    }
+
+    /// The newest signed checkpoint.
+    ///
+    /// # Errors
+    /// As [`View::user`].
+    pub fn checkpoint(&self) -> Result<String, StorageError> {
+        let bytes = self.snapshot()?.meta(meta::CHECKPOINT)?;
+        let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
+        text.ok_or_else(|| StorageError::Tampered { table: "meta", key: meta::CHECKPOINT.to_owned() })
+    }
+
+    /// Opens the current credential of an integration; only policy makes the proof that it takes.
+    ///
+    /// # Errors
+    /// As [`View::user`]; a credential that its metadata promises and that is not there was tampered with.
+    pub fn open_credential(&self, proof: &Disclosure<'_>) -> Result<Secret, StorageError> {
+        let integration = proof.integration();
+        self.credential(integration, integration.revision())
+    }
+
+    /// An older credential as it lies sealed, for making it current again under a new revision.
+    ///
+    /// # Errors
+    /// As [`View::open_credential`].
+    pub(crate) fn reseal_source(
+        &self,
+        integration: &Integration,
+        revision: Revision,
+    ) -> Result<Secret, StorageError> {
+        self.credential(integration, revision)
+    }
+
+    fn credential(&self, integration: &Integration, revision: Revision) -> Result<Secret, StorageError> {
+        let key = credential_key(integration.id, revision);
+        let sealed = self.sealed_credential(&key)?.ok_or_else(|| tampered(Table::Credentials, &key))?;
+        let context = Context::credential(
+            Table::Credentials.number(),
+            self.source.file,
+            integration.id,
+            revision,
+            integration.provider,
+            integration.auth_type,
+        );
+        seal::open(self.source.keys.row(), &context, &sealed).map_err(|_| tampered(Table::Credentials, &key))
+    }
+
+    fn sealed_credential(&self, key: &[u8]) -> Result<Option<Arc<Vec<u8>>>, StorageError> {
+        self.cached(Table::Credentials, key, |bytes| Ok(bytes.to_vec()))
+    }
+
+    fn row<R: Row>(&self, key: &[u8]) -> Result<Option<Arc<R>>, StorageError> {
+        self.cached(R::TABLE, key, |sealed| self.open_row(key, sealed))
+    }
+
+    fn index(&self, prefix: &[u8]) -> Result<Arc<Vec<Vec<u8>>>, StorageError> {
+        if let Some(generation) = self.cache_generation()
+            && let Some(Some(keys)) = cache::get(generation, Table::Scopes, prefix)
+        {
+            return Ok(keys);
+        }
+        let keys = Arc::new(self.merged(Table::Scopes, prefix)?.into_keys().collect::<Vec<_>>());
+        if let Some(generation) = self.cache_generation() {
+            cache::put(generation, Table::Scopes, prefix, Some(&keys), keys.len() * 64);
+        }
+        Ok(keys)
+    }
+
+    fn all<R: Row>(&self, prefix: &[u8]) -> Result<Vec<R>, StorageError> {
+        self.merged(R::TABLE, prefix)?.iter().map(|(key, sealed)| self.open_row(key, sealed)).collect()
+    }
+
+    fn cached<T: Send + Sync + 'static>(
+        &self,
+        table: Table,
+        key: &[u8],
+        open: impl FnOnce(&[u8]) -> Result<T, StorageError>,
+    ) -> Result<Option<Arc<T>>, StorageError> {
+        if let Some(generation) = self.cache_generation()
+            && let Some(known) = cache::get(generation, table, key)
+        {
+            return Ok(known);
+        }
+        let bytes = self.raw(table, key)?;
+        let row = bytes.as_deref().map(open).transpose()?.map(Arc::new);
+        if let Some(generation) = self.cache_generation() {
+            cache::put(generation, table, key, row.as_ref(), bytes.map_or(0, |bytes| bytes.len()));
+        }
+        Ok(row)
+    }
+
+    fn raw(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StorageError> {
+        if let Some(overlay) = self.overlay
+            && !overlay.is_empty()
+            && let Some(written) = overlay.get(&(table, key.to_vec()))
+        {
+            return Ok(written.clone());
+        }
+        self.snapshot()?.row(table, key)
+    }
+
+    /// The committed rows under a prefix, with the overlay's on top.
+    fn merged(&self, table: Table, prefix: &[u8]) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, StorageError> {
+        let mut rows = BTreeMap::new();
+        self.snapshot()?.walk(table, prefix, |key, value| {
+            rows.insert(key.to_vec(), value.to_vec());
+            Ok(true)
+        })?;
+        let written = self.overlay.into_iter().flat_map(|overlay| overlay.range((table, prefix.to_vec())..));
+        for ((_, key), value) in written.take_while(|((of, key), _)| *of == table && key.starts_with(prefix))
+        {
+            match value {
+                Some(value) => rows.insert(key.clone(), value.clone()),
+                None => rows.remove(key),
+            };
+        }
+        Ok(rows)
+    }
+
+    fn open_row<R: Row>(&self, key: &[u8], sealed: &[u8]) -> Result<R, StorageError> {
+        let context = Context::row(R::TABLE.number(), self.source.file, key);
+        let opened = seal::open(self.source.keys.row(), &context, sealed).ok();
+        opened.and_then(|plain| R::from_bytes(key, plain.expose())).ok_or_else(|| tampered(R::TABLE, key))
+    }
+
+    /// The snapshot behind this view, begun when it is first needed.
+    pub(super) fn snapshot(&self) -> Result<&Snapshot, StorageError> {
+        if let Some(snapshot) = self.snapshot.get() {
+            return Ok(snapshot);
+        }
+        let snapshot = self.source.engine.snapshot()?;
+        // What the cache gave before may be older than this snapshot: say so rather than mix two states unnoticed.
+        if self.overlay.is_none() && self.generation.get() != Some(self.source.state.read()) {
+            self.generation.set(None);
+        }
+        Ok(self.snapshot.get_or_init(|| snapshot))
+    }
+
+    fn cache_generation(&self) -> Option<Generation> {
+        self.generation.get().map(|number| Generation { vault: self.source.vault, number })
+    }
+}
+
+fn tampered(table: Table, key: &[u8]) -> StorageError {
+    StorageError::Tampered { table: table.name(), key: readable(key) }
+}

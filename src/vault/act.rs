@@ -1,0 +1,137 @@
+//! The corridor that every audited use case walks: authenticate, authorize, work, record, commit, wait.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use super::{access, error::Error, lifecycle::Vault};
+use crate::{
+    auth::policy::{self, Permit, Rules, Verb},
+    domain::{Action, Actor, Bearer, Caller, Event, Outcome, Peer, RequestId, Timestamp},
+    storage::{Changes, Committed, Effect, Refusal, Ruling, Verdict, View},
+};
+
+/// What a use case knows of the request: when, which, from where.
+#[derive(Debug, Clone, Copy)]
+pub struct Context {
+    /// The time, as the server's clock read it.
+    pub now: Timestamp,
+    /// The request's id.
+    pub request: Option<RequestId>,
+    /// Where it came from.
+    pub peer: Option<Peer>,
+}
+
+impl Context {
+    /// An event of this request.
+    pub fn event(&self, actor: Actor, action: Action) -> Event {
+        Event { request: self.request, peer: self.peer, ..Event::new(self.now, actor, action) }
+    }
+}
+
+/// What a use case wants done.
+pub(super) struct Done<T> {
+    pub(super) value: T,
+    pub(super) changes: Changes,
+    pub(super) events: Vec<Event>,
+    pub(super) effect: Effect,
+}
+
+impl<T> Done<T> {
+    pub(super) fn plain(value: T, changes: Changes, event: Event) -> Self {
+        Self { value, changes, events: vec![event], effect: Effect::Plain }
+    }
+
+    pub(super) fn taking_away(value: T, changes: Changes, event: Event) -> Self {
+        Self { effect: Effect::TakesAway, ..Self::plain(value, changes, event) }
+    }
+}
+
+/// What a use case works with, once it is let in.
+pub(super) struct Work<'a> {
+    pub(super) view: &'a View<'a>,
+    pub(super) permit: &'a Permit,
+    pub(super) caller: &'a Caller,
+    pub(super) context: &'a Context,
+    /// The event of this use case, to be completed.
+    pub(super) event: Event,
+}
+
+impl Vault {
+    /// Walks the corridor for a caller.
+    pub(super) async fn act<T, F>(
+        &self,
+        context: &Context,
+        bearer: Bearer,
+        verb: Verb,
+        work: F,
+    ) -> Result<Committed<T>, Error>
+    where
+        T: Send + 'static,
+        F: FnOnce(Work<'_>) -> Result<Done<T>, Error> + Send + 'static,
+    {
+        let open = self.opened()?;
+        let (context, rules, locked) = (*context, self.rules(), Arc::clone(&open.locked));
+        let committed = open
+            .writer
+            .submit(move |view| decide(view, &context, bearer, verb, &rules, &locked, work))
+            .await
+            .map_err(Error::from)?;
+        drop(open);
+        self.settle(committed).await
+    }
+
+    /// Waits for what the answer has to wait for.
+    pub(super) async fn settle<T>(&self, mut committed: Committed<T>) -> Result<Committed<T>, Error> {
+        if let Some(quiet) = committed.quiet.take() {
+            quiet.wait(|epoch| self.call_in(epoch)).await;
+        }
+        Ok(committed)
+    }
+}
+
+fn decide<T>(
+    view: &View<'_>,
+    context: &Context,
+    bearer: Bearer,
+    verb: Verb,
+    rules: &Rules,
+    locked: &AtomicBool,
+    work: impl FnOnce(Work<'_>) -> Result<Done<T>, Error>,
+) -> Verdict<T, Error> {
+    if locked.load(Ordering::Acquire) {
+        return Err(silent(Error::Locked));
+    }
+    let caller = access::authenticate(view, bearer, context.now).map_err(silent)?;
+    let event = context.event(caller.actor(), verb.action());
+    let permit = policy::authorize(&caller, verb, rules)
+        .map_err(|denied| refusal(denied.into(), &context.event(caller.actor(), verb.action())))?;
+    let asked = Work { view, permit: &permit, caller: &caller, context, event: event.clone() };
+    let Done { value, changes, events, effect } = work(asked).map_err(|error| refusal(error, &event))?;
+    Ok(Ruling { value, changes, events, effect })
+}
+
+/// Nothing of it is recorded: requests without a valid token never grow the file.
+pub(super) fn silent(error: Error) -> Refusal<Error> {
+    Refusal { error, events: Vec::new() }
+}
+
+/// A refusal with the event that the contract wants of it, if any.
+fn refusal(error: Error, event: &Event) -> Refusal<Error> {
+    let outcome = match &error {
+        Error::Denied(_) => Some(Outcome::Denied),
+        Error::NothingMatches { .. } => Some(Outcome::Failed),
+        Error::Tampered(cause) => {
+            tracing::error!(error = %cause, "a request needs a row that does not open");
+            Some(Outcome::Failed)
+        }
+        _ => None,
+    };
+    let mut event = event.clone();
+    if let Error::NothingMatches { provider, project } = &error {
+        (event.provider, event.project) = (*provider, project.clone());
+    }
+    let events = outcome.map(|outcome| Event { outcome, ..event }).into_iter().collect();
+    Refusal { error, events }
+}

@@ -1,0 +1,132 @@
+//! What a use case can answer instead of what was asked.
+
+use crate::{
+    api::BadRequest,
+    auth::policy::Denied,
+    domain::{ProjectId, Provider, Revision, Timestamp},
+    storage::{JobError, StorageError},
+};
+
+/// Why a use case did not do what was asked; a variant for each decision that a caller can take.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The vault is locked.
+    #[error("the vault is locked")]
+    Locked,
+    /// Too many requests wait.
+    #[error("too many requests wait")]
+    Overloaded,
+    /// The audit log cannot be written; whether a write took place is unknown.
+    #[error("the audit log cannot be written")]
+    AuditUnavailable,
+    /// A row does not open.
+    #[error("a row does not open")]
+    Tampered(#[source] StorageError),
+    /// A defect of ours.
+    #[error("an internal error")]
+    Internal,
+    /// No valid token.
+    #[error("no valid token")]
+    Unauthenticated,
+    /// A genuine token past its end.
+    #[error("the token expired")]
+    TokenExpired {
+        /// Since when.
+        since: Timestamp,
+    },
+    /// The policy forbids it.
+    #[error(transparent)]
+    Denied(#[from] Denied),
+    /// Wrong e-mail or password; nobody learns which.
+    #[error("wrong e-mail or password")]
+    BadLogin,
+    /// Too many tries.
+    #[error("too many tries")]
+    TooManyTries {
+        /// When to try again.
+        retry_after_secs: u64,
+    },
+    /// The request breaks a rule that only the stored data can tell.
+    #[error("the request cannot be carried out")]
+    BadRequest(BadRequest),
+    /// A project that a request names is not registered.
+    #[error("a project is not registered")]
+    ProjectNotRegistered(ProjectId),
+    /// An end that lies in the past.
+    #[error("expiresAt lies in the past")]
+    ExpiryPast,
+    /// A `custom` integration needs its name.
+    #[error("a custom integration needs a name")]
+    NameNeeded,
+    /// Nothing matches a read.
+    #[error("no integration found")]
+    NothingMatches {
+        /// The provider asked for.
+        provider: Option<Provider>,
+        /// The project asked for.
+        project: Option<ProjectId>,
+    },
+    /// More matches than one answer may hold.
+    #[error("too many matches")]
+    TooManyMatches,
+    /// No such integration.
+    #[error("no such integration")]
+    IntegrationNotFound,
+    /// That revision is not kept.
+    #[error("no such revision")]
+    RevisionNotFound,
+    /// Another revision is current.
+    #[error("another revision is current")]
+    RevisionConflict {
+        /// Which.
+        current: Revision,
+    },
+    /// No such project.
+    #[error("no such project")]
+    ProjectNotFound(ProjectId),
+    /// The project exists.
+    #[error("the project exists already")]
+    ProjectExists,
+    /// Integrations are scoped to the project.
+    #[error("the project is in use")]
+    ProjectInUse {
+        /// How many.
+        integrations: usize,
+    },
+    /// No such token.
+    #[error("no such token")]
+    TokenNotFound,
+    /// The e-mail is taken.
+    #[error("the user exists already")]
+    UserExists,
+    /// No such user.
+    #[error("no such user")]
+    UserNotFound,
+    /// The last enabled owner stays.
+    #[error("the last owner stays")]
+    LastOwner,
+}
+
+impl From<JobError<Self>> for Error {
+    fn from(error: JobError<Self>) -> Self {
+        match error {
+            JobError::Refused(error) => error,
+            JobError::Overloaded => Self::Overloaded,
+            JobError::Unavailable => Self::AuditUnavailable,
+            JobError::Storage(error) => error.into(),
+            JobError::Panicked => Self::Internal,
+            JobError::Stopped => Self::Locked,
+        }
+    }
+}
+
+impl From<StorageError> for Error {
+    fn from(error: StorageError) -> Self {
+        match error {
+            // The disk refuses to read: what cannot be read cannot be recorded either, and it may pass.
+            StorageError::Engine(_) => Self::AuditUnavailable,
+            StorageError::Tampered { .. } => Self::Tampered(error),
+            StorageError::Random => Self::Internal,
+        }
+    }
+}

@@ -1,0 +1,333 @@
+//! Integrations: stored, listed, changed, rotated, rolled back, deleted.
+
+use std::sync::Arc;
+
+use super::{
+    act::{Context, Done, Work},
+    error::Error,
+    lifecycle::Vault,
+};
+use crate::{
+    api::requests::{Change, CreateIntegration, RotateCredentials, UpdateIntegration, check_fields},
+    auth::policy::Verb,
+    crypto::random,
+    domain::{
+        Caller, Detail, DetailKey, Event, Integration, IntegrationId, KeptRevision, Name, ProjectId,
+        Provider, Revision, Scope, Secret, Timestamp,
+    },
+    storage::{Changes, LastAccess, View},
+};
+
+/// An integration with what the list shows beside it.
+#[derive(Debug, Clone)]
+pub struct Listed {
+    /// Its metadata.
+    pub integration: Arc<Integration>,
+    /// When its credential was last read, and by whom.
+    pub last_access: Option<LastAccess>,
+}
+
+impl Vault {
+    /// Stores a credential; answers with the ids of those that share its provider and scope.
+    ///
+    /// # Errors
+    /// The policy, an unregistered project or a past end forbid it.
+    pub async fn create_integration(
+        &self,
+        context: &Context,
+        caller: &Caller,
+        request: CreateIntegration,
+    ) -> Result<(Integration, Vec<IntegrationId>), Error> {
+        let id = IntegrationId::new(context.now, random::bytes().map_err(|_| Error::Internal)?);
+        let work = move |work: Work<'_>| {
+            let CreateIntegration { provider, auth_type, credentials, scope, config, name, expires_at } =
+                request;
+            work.permit.scope(&scope)?;
+            work.permit.provider(provider)?;
+            registered(work.view, &scope)?;
+            let now = work.context.now;
+            if expires_at.is_some_and(|end| end <= now) {
+                return Err(Error::ExpiryPast);
+            }
+            let kept = vec![KeptRevision { revision: Revision::FIRST, expires_at }];
+            let created_by = work.caller.actor();
+            let integration = Integration {
+                id,
+                provider,
+                auth_type,
+                name,
+                scope,
+                config,
+                kept,
+                created_at: now,
+                created_by,
+                updated_at: now,
+                version: 0,
+            };
+            let shadows = shadows(work.view, &integration)?;
+            let mut changes = Changes::none();
+            changes.credential(&integration, Revision::FIRST, credentials);
+            changes.integration(None, integration.clone());
+            let event = Event { detail: scope_detail(&integration), ..about(work.event, &integration) };
+            Ok(Done::plain((integration, shadows), changes, event))
+        };
+        Ok(self.act(context, caller.bearer, Verb::CreateIntegration, work).await?.value)
+    }
+
+    /// Lists metadata, newest first; with more than `limit` also where to go on.
+    ///
+    /// # Errors
+    /// The policy forbids it.
+    pub async fn list_integrations(
+        &self,
+        context: &Context,
+        caller: &Caller,
+        provider: Option<Provider>,
+        name: Option<Name>,
+        page: (Option<usize>, Option<IntegrationId>),
+    ) -> Result<(Vec<Listed>, Option<IntegrationId>), Error> {
+        let work = move |work: Work<'_>| {
+            let (limit, cursor) = page;
+            let wanted = |one: &Integration| {
+                provider.is_none_or(|provider| one.provider.service() == provider.service())
+                    && name.as_ref().is_none_or(|name| one.name.as_ref() == Some(name))
+                    && cursor.is_none_or(|cursor| one.id < cursor)
+            };
+            let mut found: Vec<Integration> =
+                work.view.integrations()?.into_iter().rev().filter(wanted).collect();
+            let more = limit.is_some_and(|limit| found.len() > limit);
+            found.truncate(limit.unwrap_or(usize::MAX));
+            let next = found.last().filter(|_| more).map(|integration| integration.id);
+            let listed = found
+                .into_iter()
+                .map(|one| listed(work.view, Arc::new(one)))
+                .collect::<Result<Vec<_>, _>>()?;
+            let detail = Detail::NONE.number(DetailKey::Count, listed.len() as u64);
+            let event = Event { provider, detail, ..work.event };
+            Ok(Done::plain((listed, next), Changes::none(), event))
+        };
+        Ok(self.act(context, caller.bearer, Verb::ListIntegrations, work).await?.value)
+    }
+
+    /// One integration's metadata.
+    ///
+    /// # Errors
+    /// The policy forbids it, or there is none.
+    pub async fn show_integration(
+        &self,
+        context: &Context,
+        caller: &Caller,
+        id: IntegrationId,
+    ) -> Result<Listed, Error> {
+        let work = move |work: Work<'_>| {
+            let integration = work.view.integration(id)?.ok_or(Error::IntegrationNotFound)?;
+            let event = about(work.event, &integration);
+            Ok(Done::plain(listed(work.view, integration)?, Changes::none(), event))
+        };
+        Ok(self.act(context, caller.bearer, Verb::ShowIntegration, work).await?.value)
+    }
+
+    /// Changes metadata; the credential and its revision stay as they are.
+    ///
+    /// # Errors
+    /// The policy forbids it, there is none, or the change breaks a rule.
+    pub async fn update_integration(
+        &self,
+        context: &Context,
+        caller: &Caller,
+        id: IntegrationId,
+        request: UpdateIntegration,
+    ) -> Result<Listed, Error> {
+        let work = move |work: Work<'_>| {
+            let before = work.view.integration(id)?.ok_or(Error::IntegrationNotFound)?;
+            let now = work.context.now;
+            let mut after = Integration::clone(&before);
+            apply(request.name, &mut after.name);
+            apply(request.config, &mut after.config);
+            if let Change::Set(end) = &request.expires_at
+                && *end <= now
+            {
+                return Err(Error::ExpiryPast);
+            }
+            apply(request.expires_at, &mut after.kept[0].expires_at);
+            if let Some(scope) = request.scope {
+                registered(work.view, &scope)?;
+                after.scope = scope;
+            }
+            if after.provider == Provider::Custom && after.name.is_none() {
+                return Err(Error::NameNeeded);
+            }
+            after.updated_at = now;
+            let mut changes = Changes::none();
+            changes.integration(Some(&before), after.clone());
+            let event = Event { detail: scope_detail(&after), ..about(work.event, &after) };
+            // A narrower scope takes access away; telling narrower from wider is not worth a mistake.
+            Ok(Done::taking_away(listed(work.view, Arc::new(after))?, changes, event))
+        };
+        Ok(self.act(context, caller.bearer, Verb::UpdateIntegration, work).await?.value)
+    }
+
+    /// Replaces the credential under the same id; `expected` is the revision that must be current.
+    ///
+    /// # Errors
+    /// The policy forbids it, another revision is current, or a documented field is missing.
+    pub async fn rotate_credentials(
+        &self,
+        context: &Context,
+        caller: &Caller,
+        id: IntegrationId,
+        expected: Option<Revision>,
+        request: RotateCredentials,
+    ) -> Result<Listed, Error> {
+        let work = move |work: Work<'_>| {
+            let before = owned(&work, id)?;
+            check_expected(&before, expected)?;
+            check_fields(before.provider, before.auth_type, &request.credentials)
+                .map_err(Error::BadRequest)?;
+            if request.expires_at.is_some_and(|end| end <= work.context.now) {
+                return Err(Error::ExpiryPast);
+            }
+            renew(work, &before, request.credentials, request.expires_at, Detail::NONE)
+        };
+        Ok(self.act(context, caller.bearer, Verb::RotateCredentials, work).await?.value)
+    }
+
+    /// Makes an older kept credential current again, as a new revision.
+    ///
+    /// # Errors
+    /// The policy forbids it, or the revision is not kept.
+    pub async fn rollback_credentials(
+        &self,
+        context: &Context,
+        caller: &Caller,
+        id: IntegrationId,
+        revision: Revision,
+    ) -> Result<Listed, Error> {
+        let work = move |work: Work<'_>| {
+            let before = owned(&work, id)?;
+            let kept = before.kept(revision).ok_or(Error::RevisionNotFound)?;
+            let secret = work.view.reseal_source(&before, revision)?;
+            let detail = Detail::NONE.number(DetailKey::FromRevision, revision.number());
+            renew(work, &before, secret, kept.expires_at, detail)
+        };
+        Ok(self.act(context, caller.bearer, Verb::RollbackCredentials, work).await?.value)
+    }
+
+    /// Deletes an integration with every revision of its credential.
+    ///
+    /// # Errors
+    /// The policy forbids it, or there is none.
+    pub async fn delete_integration(
+        &self,
+        context: &Context,
+        caller: &Caller,
+        id: IntegrationId,
+    ) -> Result<(), Error> {
+        let work = move |work: Work<'_>| {
+            let integration = work.view.integration(id)?.ok_or(Error::IntegrationNotFound)?;
+            let mut changes = Changes::none();
+            changes.remove_integration(&integration);
+            Ok(Done::taking_away((), changes, about(work.event, &integration)))
+        };
+        Ok(self.act(context, caller.bearer, Verb::DeleteIntegration, work).await?.value)
+    }
+}
+
+/// An integration that the caller may rotate; for a member another's and an unknown id are the same refusal.
+fn owned(work: &Work<'_>, id: IntegrationId) -> Result<Arc<Integration>, Error> {
+    let found = work.view.integration(id)?;
+    match found {
+        Some(integration) => {
+            work.permit.owns(&integration)?;
+            Ok(integration)
+        }
+        None if work.permit.role() == crate::domain::Role::Owner => Err(Error::IntegrationNotFound),
+        None => Err(crate::auth::policy::Denied::NotCreator.into()),
+    }
+}
+
+fn check_expected(integration: &Integration, expected: Option<Revision>) -> Result<(), Error> {
+    let current = integration.revision();
+    if expected.is_none_or(|expected| expected == current) {
+        Ok(())
+    } else {
+        Err(Error::RevisionConflict { current })
+    }
+}
+
+/// A new revision with that credential; what is older than the four before it goes.
+fn renew(
+    work: Work<'_>,
+    before: &Integration,
+    secret: Secret,
+    expires_at: Option<Timestamp>,
+    detail: Detail,
+) -> Result<Done<Listed>, Error> {
+    let mut after = before.clone();
+    let revision = before.revision().next();
+    after.kept.insert(0, KeptRevision { revision, expires_at });
+    after.updated_at = work.context.now;
+    let mut changes = Changes::none();
+    for dropped in after.kept.split_off(after.kept.len().min(Integration::KEPT_MAX)) {
+        changes.remove_credential(after.id, dropped.revision);
+    }
+    changes.credential(&after, revision, secret);
+    changes.integration(Some(before), after.clone());
+    let event = Event { detail, ..about(work.event, &after) };
+    Ok(Done::plain(listed(work.view, Arc::new(after))?, changes, event))
+}
+
+fn listed(view: &View<'_>, integration: Arc<Integration>) -> Result<Listed, Error> {
+    let last_access = view.last_access(integration.id.as_bytes())?;
+    Ok(Listed { integration, last_access })
+}
+
+fn about(event: Event, integration: &Integration) -> Event {
+    Event {
+        integration: Some(integration.id),
+        revision: Some(integration.revision()),
+        provider: Some(integration.provider),
+        ..event
+    }
+}
+
+fn scope_detail(integration: &Integration) -> Detail {
+    match &integration.scope {
+        Scope::Global => Detail::NONE.truth(DetailKey::IsGlobal, true),
+        Scope::Projects(projects) => Detail::NONE.list(DetailKey::Projects, projects),
+    }
+}
+
+fn registered(view: &View<'_>, scope: &Scope) -> Result<(), Error> {
+    let missing = |project: &&ProjectId| view.project(project).map(|found| found.is_none());
+    for project in scope.projects() {
+        if missing(&project)? {
+            return Err(Error::ProjectNotRegistered(project.clone()));
+        }
+    }
+    Ok(())
+}
+
+/// Others of the same provider (and, for `custom`, name) that reach a project of the new one by the same rule.
+fn shadows(view: &View<'_>, new: &Integration) -> Result<Vec<IntegrationId>, Error> {
+    let mut ids = Vec::new();
+    let scopes: Vec<Option<&ProjectId>> = match &new.scope {
+        Scope::Global => vec![None],
+        Scope::Projects(projects) => projects.iter().map(Some).collect(),
+    };
+    for scope in scopes {
+        let found = view.scoped(scope, Some(new.provider))?;
+        ids.extend(found.iter().filter(|other| other.group() == new.group()).map(|other| other.id));
+    }
+    ids.sort_unstable();
+    ids.dedup();
+    Ok(ids)
+}
+
+fn apply<T>(change: Change<T>, field: &mut Option<T>) {
+    match change {
+        Change::Keep => {}
+        Change::Clear => *field = None,
+        Change::Set(value) => *field = Some(value),
+    }
+}

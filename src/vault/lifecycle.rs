@@ -1,0 +1,299 @@
+//! A vault's life: made, opened, unlocked, locked.
+
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicBool, AtomicU64, Ordering},
+};
+
+use arc_swap::ArcSwapOption;
+use tokio::sync::{Semaphore, oneshot, watch};
+
+use super::{act::silent, error::Error, sessions::SessionLife};
+use crate::{
+    audit::checkpoint::VerifierKey,
+    auth::{limiter::Limiter, password, policy::Rules},
+    crypto::{
+        kdf::{self, KdfParams},
+        keys::{SlotHeader, SlotKind, VaultKey},
+        random,
+        recovery::RecoveryKey,
+    },
+    domain::{
+        Action, Actor, Detail, DetailKey, Email, Event, FileId, Narrowing, Role, Secret, Timestamp, User,
+        UserId,
+    },
+    storage::{
+        Changes, CreateError, Effect, Medium, NewVault, OpenError, Ruling, Slot, StorageError, Store, Writer,
+    },
+};
+
+/// What the vault is told once.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// What the policy leaves open.
+    pub members_may_create: bool,
+    /// How many jobs may wait for the writer.
+    pub queue_max: usize,
+    /// The engine's page cache.
+    pub cache_bytes: usize,
+    /// How long sessions live.
+    pub sessions: SessionLife,
+    /// The cost of new passwords.
+    pub password_kdf: KdfParams,
+}
+
+/// What a new vault is made of.
+pub struct InitPlan {
+    /// The first owner.
+    pub owner: Email,
+    /// The owner's password.
+    pub password: Secret,
+    /// The passphrase of the first slot.
+    pub passphrase: Secret,
+    /// Its cost.
+    pub kdf: KdfParams,
+    /// The cost of passwords.
+    pub password_kdf: KdfParams,
+    /// Who makes it.
+    pub actor: Actor,
+    /// When.
+    pub now: Timestamp,
+}
+
+/// What only the maker of a vault sees.
+pub struct Created {
+    /// The printed recovery key.
+    pub recovery_key: Secret,
+    /// The log's verifier key.
+    pub audit_key: VerifierKey,
+}
+
+/// Why a vault stays locked.
+#[derive(Debug, thiserror::Error)]
+pub enum UnlockError {
+    /// No slot opens with that secret.
+    #[error("wrong passphrase")]
+    WrongPassphrase,
+    /// No memory for the key derivation.
+    #[error("there is not enough memory for the key derivation")]
+    Kdf,
+    /// The file disagrees with itself, or cannot be read.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// The unlocking could not be recorded.
+    #[error("the audit log cannot be written")]
+    AuditUnavailable,
+}
+
+/// An open vault file with its use cases.
+pub struct Vault {
+    store: Store,
+    settings: Settings,
+    open: ArcSwapOption<Open>,
+    /// One unlock or lock at a time.
+    turn: tokio::sync::Mutex<()>,
+    failed_tries: AtomicU64,
+    call_in: watch::Sender<u64>,
+    pub(super) limiter: Mutex<Limiter>,
+    /// As many password checks at a time as there are cores.
+    pub(super) passwords: Semaphore,
+}
+
+/// What there is only while the vault is unlocked.
+pub(super) struct Open {
+    pub(super) writer: Writer,
+    /// Set by the lock's own decision: whatever the commit thread decides after it is refused.
+    pub(super) locked: Arc<AtomicBool>,
+    ended: Mutex<Option<oneshot::Receiver<()>>>,
+}
+
+impl Vault {
+    /// Makes a vault on an empty medium.
+    ///
+    /// # Errors
+    /// The medium refuses, or there is no memory or randomness.
+    pub fn create(medium: Medium, cache_bytes: usize, plan: &InitPlan) -> Result<Created, CreateError> {
+        let no_random = |_: random::RandomError| CreateError::from(StorageError::Random);
+        let no_memory = |_| CreateError::from(StorageError::Random);
+        let file = FileId::new(plan.now, random::bytes().map_err(no_random)?);
+        let vault_key = VaultKey::generate().map_err(no_random)?;
+        let recovery = RecoveryKey::generate().map_err(no_random)?;
+        let slot = |id, kind, secret: &Secret| -> Result<Slot, CreateError> {
+            let salt = random::bytes().map_err(no_random)?;
+            let header = SlotHeader { id, kind, params: plan.kdf, salt };
+            let master = kdf::master_key(secret, &salt, plan.kdf).map_err(no_memory)?;
+            let wrapped = master.wrap(&header, &vault_key).map_err(no_random)?;
+            Ok(Slot { header, wrapped })
+        };
+        let slots = vec![
+            slot(1, SlotKind::Passphrase, &plan.passphrase)?,
+            slot(2, SlotKind::Recovery, &recovery.to_secret())?,
+        ];
+        let owner = User {
+            id: UserId::new(plan.now, random::bytes().map_err(no_random)?),
+            email: plan.owner.clone(),
+            first_name: None,
+            last_name: None,
+            role: Role::Owner,
+            narrowing: Narrowing::default(),
+            disabled: false,
+            password: password::hash(&plan.password, plan.password_kdf).map_err(|_| StorageError::Random)?,
+            epoch: 0,
+            created_at: plan.now,
+            last_login_at: None,
+            version: 0,
+        };
+        let detail = Detail::NONE
+            .text(DetailKey::Email, &plan.owner)
+            .text(DetailKey::Version, env!("CARGO_PKG_VERSION"));
+        let event = Event { detail, ..Event::new(plan.now, plan.actor.clone(), Action::VaultInit) };
+        let new = NewVault { file, vault_key: &vault_key, slots, owner, event };
+        let store = Store::create(medium, cache_bytes, new)?;
+        Ok(Created { recovery_key: recovery.to_text(), audit_key: store.verifier_key()? })
+    }
+
+    /// Opens a vault file, locked. None of its bytes change before it is unlocked.
+    ///
+    /// # Errors
+    /// It is no vault, a damaged one or one of a newer format.
+    pub fn open(medium: Medium, settings: Settings) -> Result<Self, OpenError> {
+        let store = Store::open(medium, settings.cache_bytes)?;
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Ok(Self {
+            store,
+            settings,
+            open: ArcSwapOption::empty(),
+            turn: tokio::sync::Mutex::default(),
+            failed_tries: AtomicU64::new(0),
+            call_in: watch::Sender::new(0),
+            limiter: Mutex::new(Limiter::new()),
+            passwords: Semaphore::new(cores),
+        })
+    }
+
+    /// The newest event's time, as its record says.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn newest_time(&self) -> Result<Option<Timestamp>, StorageError> {
+        self.store.newest_time()
+    }
+
+    /// The log's newest verifier key.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn verifier_key(&self) -> Result<VerifierKey, StorageError> {
+        self.store.verifier_key()
+    }
+
+    /// Whether the vault is locked.
+    pub fn is_locked(&self) -> bool {
+        self.open.load().is_none()
+    }
+
+    /// Tells which disclosures are called in: connections that still hold one of that epoch or an earlier must close.
+    pub fn called_in(&self) -> watch::Receiver<u64> {
+        self.call_in.subscribe()
+    }
+
+    /// Unlocks with a passphrase or a recovery key; `events` follow the unlock's own.
+    ///
+    /// # Errors
+    /// No slot opens, or the file disagrees with its head; nothing is written then.
+    pub async fn unlock(
+        &self,
+        secret: Secret,
+        actor: Actor,
+        now: Timestamp,
+        then: Option<Event>,
+    ) -> Result<(), UnlockError> {
+        let _turn = self.turn.lock().await;
+        if !self.is_locked() {
+            return Ok(());
+        }
+        let slots = self.store.slots()?;
+        let key = tokio::task::spawn_blocking(move || vault_key(&slots, &secret)).await;
+        let key = key.map_err(|_| UnlockError::Kdf)?.inspect_err(|_| {
+            self.failed_tries.fetch_add(1, Ordering::Relaxed);
+        })?;
+        let running = self.store.unlock(&key, self.settings.queue_max)?;
+        let tries = self.failed_tries.load(Ordering::Relaxed);
+        let detail = Detail::NONE.number(DetailKey::FailedTries, tries);
+        let event = Event { detail, ..Event::new(now, actor, Action::VaultUnlock) };
+        let events = std::iter::once(event).chain(then).collect();
+        let ruling = Ruling { value: (), changes: Changes::none(), events, effect: Effect::Plain };
+        let recorded = running.writer.submit::<(), Error, _>(move |_| Ok(ruling)).await;
+        recorded.map_err(|_| UnlockError::AuditUnavailable)?;
+        self.failed_tries.fetch_sub(tries, Ordering::Relaxed);
+        let ended = Mutex::new(Some(running.ended));
+        self.open.store(Some(Arc::new(Open { writer: running.writer, locked: Arc::default(), ended })));
+        Ok(())
+    }
+
+    /// Records `event` and locks: nothing that was disclosed before is still on its way, and the keys are wiped when
+    /// this returns.
+    ///
+    /// # Errors
+    /// The event cannot be recorded; the vault is locked all the same.
+    pub async fn lock(&self, event: Event) -> Result<(), Error> {
+        let _turn = self.turn.lock().await;
+        let open = self.opened()?;
+        let locked = Arc::clone(&open.locked);
+        let decided = open.writer.submit(move |_| {
+            if locked.swap(true, Ordering::AcqRel) {
+                return Err(silent(Error::Locked));
+            }
+            Ok(Ruling { value: (), changes: Changes::none(), events: vec![event], effect: Effect::TakesAway })
+        });
+        let recorded = decided.await.map_err(Error::from);
+        open.locked.store(true, Ordering::Release);
+        self.open.store(None);
+        let ended = open.ended.lock().unwrap_or_else(PoisonError::into_inner).take();
+        drop(open);
+        let result = match recorded {
+            Ok(committed) => self.settle(committed).await.map(drop),
+            Err(error) => Err(error),
+        };
+        if let Some(ended) = ended {
+            drop(ended.await);
+        }
+        result
+    }
+
+    pub(super) fn opened(&self) -> Result<Arc<Open>, Error> {
+        self.open.load_full().ok_or(Error::Locked)
+    }
+
+    pub(super) const fn rules(&self) -> Rules {
+        Rules { members_may_create: self.settings.members_may_create }
+    }
+
+    pub(super) const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    pub(super) fn call_in(&self, epoch: u64) {
+        self.call_in.send_modify(|newest| *newest = epoch.max(*newest));
+    }
+}
+
+/// The vault key that a secret leads to: a passphrase's slots, and the recovery slots where it reads as such a key.
+fn vault_key(slots: &[Slot], secret: &Secret) -> Result<VaultKey, UnlockError> {
+    let recovery =
+        std::str::from_utf8(secret.expose()).ok().and_then(|text| RecoveryKey::from_text(text).ok());
+    let recovery = recovery.map(|key| key.to_secret());
+    for slot in slots {
+        let secret = match slot.header.kind {
+            SlotKind::Passphrase => Some(secret),
+            SlotKind::Recovery => recovery.as_ref(),
+        };
+        let Some(secret) = secret else { continue };
+        let master =
+            kdf::master_key(secret, &slot.header.salt, slot.header.params).map_err(|_| UnlockError::Kdf)?;
+        if let Ok(key) = master.unwrap(&slot.header, &slot.wrapped) {
+            return Ok(key);
+        }
+    }
+    Err(UnlockError::WrongPassphrase)
+}

@@ -1,0 +1,130 @@
+//! Reading the audit log; each read is an event, committed first, so it is the last one that it shows.
+
+use super::{
+    act::{Context, Done, Work},
+    error::Error,
+    lifecycle::Vault,
+};
+use crate::{
+    audit::{
+        checkpoint::VerifierKey,
+        record::{self, Record},
+        tree::leaf_hash,
+    },
+    auth::policy::Verb,
+    domain::{Action, Actor, Caller, Event, IntegrationId, Outcome, ProjectId, Timestamp},
+    storage::Changes,
+};
+
+/// How many records one snapshot gives while the log is searched.
+const CHUNK: usize = 1_000;
+
+/// Which events are asked for.
+#[derive(Debug, Clone, Default)]
+pub struct EventQuery {
+    /// Only by this actor.
+    pub actor: Option<Actor>,
+    /// Only of this action.
+    pub action: Option<Action>,
+    /// Only about this integration.
+    pub integration: Option<IntegrationId>,
+    /// Only about this project.
+    pub project: Option<ProjectId>,
+    /// Only with this outcome.
+    pub outcome: Option<Outcome>,
+    /// Not before.
+    pub from: Option<Timestamp>,
+    /// Before.
+    pub to: Option<Timestamp>,
+    /// At most so many.
+    pub limit: usize,
+    /// Only with a lower sequence.
+    pub cursor: Option<u64>,
+}
+
+impl EventQuery {
+    fn matches(&self, record: &Record) -> bool {
+        fn is<T: PartialEq>(wanted: Option<&T>, found: Option<&T>) -> bool {
+            wanted.is_none() || wanted == found
+        }
+        is(self.actor.as_ref(), Some(&record.actor))
+            && is(self.action.as_ref(), Some(&record.action))
+            && is(self.integration.as_ref(), record.integration.as_ref())
+            && is(self.project.as_ref(), record.project.as_ref())
+            && is(self.outcome.as_ref(), Some(&record.outcome))
+            && self.from.is_none_or(|from| record.time >= from)
+            && self.to.is_none_or(|to| record.time < to)
+    }
+}
+
+impl Vault {
+    /// Matching events as JSON, newest first, and the cursor for more.
+    ///
+    /// # Errors
+    /// The policy forbids it.
+    pub async fn read_events(
+        &self,
+        context: &Context,
+        caller: &Caller,
+        query: &EventQuery,
+    ) -> Result<(Vec<String>, Option<u64>), Error> {
+        self.record_read(context, caller).await?;
+        let open = self.opened()?;
+        let mut found = Vec::new();
+        let mut end = query.cursor.unwrap_or(u64::MAX);
+        loop {
+            // A short transaction a chunk: one long-held snapshot makes the file grow.
+            let records = open.writer.fresh_view().records_before(end, CHUNK)?;
+            let Some((oldest, _)) = records.last() else { return Ok((found, None)) };
+            end = *oldest;
+            for (sequence, bytes) in &records {
+                let Ok(record) = record::decode(bytes) else { continue };
+                if !query.matches(&record) {
+                    continue;
+                }
+                if found.len() == query.limit {
+                    return Ok((found, Some(sequence + 1)));
+                }
+                found.push(record::to_api_json(bytes, &leaf_hash(bytes)));
+            }
+        }
+    }
+
+    /// The newest signed checkpoint.
+    ///
+    /// # Errors
+    /// The policy forbids it.
+    pub async fn read_checkpoint(&self, context: &Context, caller: &Caller) -> Result<String, Error> {
+        self.record_read(context, caller).await?;
+        Ok(self.opened()?.writer.fresh_view().checkpoint()?)
+    }
+
+    /// The newest verifier key.
+    ///
+    /// # Errors
+    /// The policy forbids it.
+    pub async fn read_verifier_key(&self, context: &Context, caller: &Caller) -> Result<VerifierKey, Error> {
+        self.record_read(context, caller).await?;
+        Ok(self.verifier_key()?)
+    }
+
+    /// Records what the host does.
+    ///
+    /// # Errors
+    /// The vault is locked, or the event cannot be written.
+    pub async fn record(&self, event: Event) -> Result<(), Error> {
+        let open = self.opened()?;
+        let ruling = crate::storage::Ruling {
+            value: (),
+            changes: Changes::none(),
+            events: vec![event],
+            effect: crate::storage::Effect::Plain,
+        };
+        open.writer.submit::<(), Error, _>(move |_| Ok(ruling)).await.map(drop).map_err(Error::from)
+    }
+
+    async fn record_read(&self, context: &Context, caller: &Caller) -> Result<(), Error> {
+        let work = |work: Work<'_>| Ok(Done::plain((), Changes::none(), work.event));
+        Ok(self.act(context, caller.bearer, Verb::ReadAudit, work).await?.value)
+    }
+}

@@ -1,0 +1,26 @@
+//! L4. The use cases: policy, decision and audit meet here and nowhere else.
+//!
+//! Every method takes the caller and a [`Context`] with the time; none reads a clock. A method decides in the commit
+//! thread, on the newest state: it authenticates the caller again, asks the policy again, and only then looks at
+//! rows, so that what was revoked a moment ago is revoked for a request under way too.
+
+mod access;
+mod act;
+mod credentials;
+mod error;
+mod integrations;
+mod lifecycle;
+mod log;
+mod projects;
+mod sessions;
+mod tokens;
+mod users;
+
+pub use crate::storage::Disclosed as Disclosure;
+pub use act::Context;
+pub use credentials::{CredentialQuery, Disclosed};
+pub use error::Error;
+pub use integrations::Listed;
+pub use lifecycle::{Created, InitPlan, Settings, UnlockError, Vault};
+pub use log::EventQuery;
+pub use sessions::{LoggedIn, SessionLife};

@@ -1,0 +1,121 @@
+//! Projects.
+
+use std::sync::Arc;
+
+use super::{
+    act::{Context, Done, Work},
+    error::Error,
+    lifecycle::Vault,
+};
+use crate::{
+    api::requests::CreateProject,
+    auth::policy::{Permit, Verb},
+    domain::{Caller, Event, Integration, Project, ProjectId, Role},
+    storage::{Changes, View},
+};
+
+/// A project with the integrations that are scoped to it; none for anybody but owners.
+type Shown = (Project, Vec<Arc<Integration>>);
+
+impl Vault {
+    /// Registers a project.
+    ///
+    /// # Errors
+    /// The policy forbids it, or it exists.
+    pub async fn create_project(
+        &self,
+        context: &Context,
+        caller: &Caller,
+        request: CreateProject,
+    ) -> Result<Project, Error> {
+        let work = move |work: Work<'_>| {
+            let CreateProject { identifier, remote_url, platform, configuration } = request;
+            if work.view.project(&identifier)?.is_some() {
+                return Err(Error::ProjectExists);
+            }
+            let now = work.context.now;
+            let project = Project {
+                identifier,
+                remote_url,
+                platform,
+                configuration,
+                created_at: now,
+                updated_at: now,
+                version: 0,
+            };
+            let mut changes = Changes::none();
+            changes.project(project.clone());
+            let event = Event { project: Some(project.identifier.clone()), ..work.event };
+            // The answer shows the version that the write gives it.
+            Ok(Done::plain(Project { version: 1, ..project }, changes, event))
+        };
+        Ok(self.act(context, caller.bearer, Verb::CreateProject, work).await?.value)
+    }
+
+    /// The projects that the caller may name; not audited.
+    ///
+    /// # Errors
+    /// The policy forbids it.
+    pub async fn list_projects(&self, context: &Context, caller: &Caller) -> Result<Vec<Shown>, Error> {
+        let permit = self.authorize(context, caller, Verb::ListProjects).await?;
+        let open = self.opened()?;
+        let view = open.writer.fresh_view();
+        let projects = view.projects()?.into_iter();
+        projects
+            .filter(|project| permit.narrowing().admits_project(&project.identifier))
+            .map(|project| shown(&view, &permit, project))
+            .collect()
+    }
+
+    /// One project; not audited.
+    ///
+    /// # Errors
+    /// The policy forbids it, or there is none.
+    pub async fn read_project(
+        &self,
+        context: &Context,
+        caller: &Caller,
+        identifier: ProjectId,
+    ) -> Result<Shown, Error> {
+        let permit = self.authorize(context, caller, Verb::ReadProject).await?;
+        permit.project(&identifier)?;
+        let open = self.opened()?;
+        let view = open.writer.fresh_view();
+        let project = view.project(&identifier)?.ok_or(Error::ProjectNotFound(identifier))?;
+        shown(&view, &permit, Project::clone(&project))
+    }
+
+    /// Deletes a project that nothing is scoped to.
+    ///
+    /// # Errors
+    /// The policy forbids it, there is none, or integrations are scoped to it.
+    pub async fn delete_project(
+        &self,
+        context: &Context,
+        caller: &Caller,
+        identifier: ProjectId,
+    ) -> Result<(), Error> {
+        let work = move |work: Work<'_>| {
+            if work.view.project(&identifier)?.is_none() {
+                return Err(Error::ProjectNotFound(identifier));
+            }
+            let integrations = work.view.scoped_count(&identifier)?;
+            if integrations > 0 {
+                return Err(Error::ProjectInUse { integrations });
+            }
+            let mut changes = Changes::none();
+            changes.remove_project(&identifier);
+            let event = Event { project: Some(identifier), ..work.event };
+            Ok(Done::taking_away((), changes, event))
+        };
+        Ok(self.act(context, caller.bearer, Verb::DeleteProject, work).await?.value)
+    }
+}
+
+fn shown(view: &View<'_>, permit: &Permit, project: Project) -> Result<Shown, Error> {
+    let integrations = match permit.role() {
+        Role::Owner => view.scoped(Some(&project.identifier), None)?,
+        Role::Member | Role::Application | Role::Auditor | Role::Operator => Vec::new(),
+    };
+    Ok((project, integrations))
+}

@@ -1,0 +1,238 @@
+//! Logins, refreshes, logouts.
+
+use std::{sync::PoisonError, time::Duration};
+
+use super::{
+    access,
+    act::{Context, Done, Work, silent},
+    error::Error,
+    lifecycle::Vault,
+};
+use crate::{
+    auth::{
+        password,
+        policy::Verb,
+        token::{self, NewToken},
+    },
+    crypto::random,
+    domain::{
+        Action, Actor, Caller, Email, Identity, Peer, Secret, SessionId, SessionKey, SessionKind, SessionRow,
+        Timestamp, User, days, seconds,
+    },
+    storage::{Changes, Effect, Refusal, Ruling, View},
+};
+
+/// How long a refresh token that was used gives another pair: an answer got lost, or two commands ran at once.
+const REFRESH_GRACE: Duration = seconds(30);
+/// How many of the oldest session rows a login looks at for dead ones.
+const SWEPT_MAX: usize = 64;
+
+/// How long sessions live.
+#[derive(Debug, Clone, Copy)]
+pub struct SessionLife {
+    /// Of an access token.
+    pub access: Duration,
+    /// Of a refresh token.
+    pub refresh: Duration,
+}
+
+impl SessionLife {
+    /// An hour, and thirty days.
+    pub const STANDARD: Self = Self { access: seconds(3_600), refresh: days(30) };
+    /// For `serve --dev`: longer than any such server runs.
+    pub const ENDLESS: Self = Self { access: days(36_500), refresh: days(36_500) };
+}
+
+/// A new pair of tokens.
+pub struct LoggedIn {
+    /// `sfp_usr_…`
+    pub access: Secret,
+    /// `sfp_ref_…`
+    pub refresh: Secret,
+    /// How long the access token lives.
+    pub lives_for: Duration,
+    /// Whose they are.
+    pub user: User,
+}
+
+struct Pair {
+    access: (NewToken, SessionKey),
+    refresh: (NewToken, SessionKey),
+}
+
+impl Pair {
+    fn new(session: SessionId) -> Result<Self, Error> {
+        let new = |kind| token::session(kind, session).map_err(|_| Error::Internal);
+        Ok(Self { access: new(SessionKind::Access)?, refresh: new(SessionKind::Refresh)? })
+    }
+
+    fn rows(&self, user: &User, now: Timestamp, life: SessionLife) -> [SessionRow; 2] {
+        let row = |key, kind, life| SessionRow {
+            key,
+            kind,
+            user: user.id,
+            email: user.email.clone(),
+            epoch: user.epoch,
+            issued_at: now,
+            expires_at: now.plus(life),
+            used_at: None,
+            version: 0,
+        };
+        [
+            row(self.access.1, SessionKind::Access, life.access),
+            row(self.refresh.1, SessionKind::Refresh, life.refresh),
+        ]
+    }
+
+    fn into_answer(self, user: User, life: SessionLife) -> LoggedIn {
+        LoggedIn { access: self.access.0.text, refresh: self.refresh.0.text, lives_for: life.access, user }
+    }
+}
+
+impl Vault {
+    /// Logs a user in. Wrong password, unknown and disabled user: one answer, and one argon2 run each.
+    ///
+    /// # Errors
+    /// The above, or too many tries.
+    pub async fn login(&self, context: &Context, email: &str, password: Secret) -> Result<LoggedIn, Error> {
+        let open = self.opened()?;
+        let email: Option<Email> = email.parse().ok();
+        let peer = context.peer.unwrap_or(Peer::Unix);
+        self.limit(email.as_ref(), peer, context.now)?;
+        let user = match &email {
+            Some(email) => open.writer.fresh_view().user(email)?,
+            None => None,
+        };
+        let (hash, kdf) = (user.as_ref().map(|user| user.password.clone()), self.settings().password_kdf);
+        let turn = self.passwords.acquire().await.map_err(|_| Error::Internal)?;
+        let checked = tokio::task::spawn_blocking(move || match hash {
+            Some(hash) => password::verify(&hash, &password),
+            None => password::verify_absent(kdf, &password).map(|()| false),
+        });
+        let right = checked.await.ok().and_then(Result::ok).ok_or(Error::Internal)?;
+        drop(turn);
+        let checked = user.filter(|user| right && !user.disabled).ok_or(Error::BadLogin)?;
+        let pair = Pair::new(SessionId::new(context.now, random::bytes().map_err(|_| Error::Internal)?))?;
+        let (life, context) = (self.settings().sessions, *context);
+        let [access, refresh] = pair.rows(&checked, context.now, life);
+        let locked = std::sync::Arc::clone(&open.locked);
+        let decide = move |view: &View<'_>| {
+            if locked.load(std::sync::atomic::Ordering::Acquire) {
+                return Err(silent(Error::Locked));
+            }
+            let user = view.user(&checked.email).map_err(|error| silent(error.into()))?;
+            // What changed the password, the role or `disabled` since the check has raised the epoch.
+            let user =
+                user.filter(|user| user.id == checked.id && user.epoch == checked.epoch && !user.disabled);
+            let mut user = User::clone(&*user.ok_or_else(|| silent(Error::BadLogin))?);
+            user.last_login_at = Some(context.now);
+            let mut changes = Changes::none();
+            sweep(view, &mut changes, context.now).map_err(silent)?;
+            changes.session(access);
+            changes.session(refresh);
+            changes.user(user.clone());
+            let events = vec![context.event(Actor::User(user.email.clone()), Action::SessionLogin)];
+            Ok(Ruling { value: user, changes, events, effect: Effect::Plain })
+        };
+        let user = open.writer.submit(decide).await.map_err(Error::from)?.value;
+        self.limiter.lock().unwrap_or_else(PoisonError::into_inner).succeeded(email.as_ref(), peer);
+        Ok(pair.into_answer(user, life))
+    }
+
+    /// Gives a new pair for a refresh token, once; a second use within the grace gives another, a later one ends the
+    /// session.
+    ///
+    /// # Errors
+    /// The token is not, or no longer, good, or too many tries.
+    pub async fn refresh(&self, context: &Context, refresh_token: &Secret) -> Result<LoggedIn, Error> {
+        let open = self.opened()?;
+        let peer = context.peer.unwrap_or(Peer::Unix);
+        self.limit(None, peer, context.now)?;
+        let text = std::str::from_utf8(refresh_token.expose()).map_err(|_| Error::Unauthenticated)?;
+        let key = token::parse_refresh(text).ok_or(Error::Unauthenticated)?;
+        let pair = Pair::new(key.session)?;
+        let (life, context) = (self.settings().sessions, *context);
+        let keys = (pair.access.1, pair.refresh.1);
+        let locked = std::sync::Arc::clone(&open.locked);
+        let decide = move |view: &View<'_>| {
+            if locked.load(std::sync::atomic::Ordering::Acquire) {
+                return Err(silent(Error::Locked));
+            }
+            refresh_session(view, &context, &key, keys, life)
+        };
+        let committed = open.writer.submit(decide).await.map_err(Error::from)?;
+        let user = self.settle(committed).await?.value.ok_or(Error::Unauthenticated)?;
+        self.limiter.lock().unwrap_or_else(PoisonError::into_inner).succeeded(None, peer);
+        Ok(pair.into_answer(user, life))
+    }
+
+    /// Ends the caller's session.
+    ///
+    /// # Errors
+    /// The policy forbids it.
+    pub async fn logout(&self, context: &Context, caller: &Caller) -> Result<(), Error> {
+        let work = move |work: Work<'_>| {
+            let mut changes = Changes::none();
+            if let Identity::User { session, .. } = &work.caller.identity {
+                for row in work.view.session_tokens(*session)? {
+                    changes.remove_session(&row.key);
+                }
+            }
+            Ok(Done::taking_away((), changes, work.event))
+        };
+        Ok(self.act(context, caller.bearer, Verb::Logout, work).await?.value)
+    }
+
+    fn limit(&self, email: Option<&Email>, peer: Peer, now: Timestamp) -> Result<(), Error> {
+        let mut limiter = self.limiter.lock().unwrap_or_else(PoisonError::into_inner);
+        limiter
+            .check(email, peer, now)
+            .map_err(|retry| Error::TooManyTries { retry_after_secs: retry.seconds })
+    }
+}
+
+fn refresh_session(
+    view: &View<'_>,
+    context: &Context,
+    key: &SessionKey,
+    (access, refresh): (SessionKey, SessionKey),
+    life: SessionLife,
+) -> Result<Ruling<Option<User>>, Refusal<Error>> {
+    let now = context.now;
+    let (user, row) = access::session_user(view, key, SessionKind::Refresh).map_err(silent)?;
+    if row.is_expired(now) {
+        return Err(silent(Error::TokenExpired { since: row.expires_at }));
+    }
+    let event = context.event(Actor::User(user.email.clone()), Action::SessionRefresh);
+    let tokens = view.session_tokens(key.session).map_err(|error| silent(error.into()))?;
+    let mut changes = Changes::none();
+    if row.used_at.is_some_and(|used| now.since(used) > REFRESH_GRACE) {
+        // Somebody has a copy: the session ends for both.
+        tokens.iter().for_each(|token| changes.remove_session(&token.key));
+        let event = crate::domain::Event { outcome: crate::domain::Outcome::Denied, ..event };
+        return Ok(Ruling { value: None, changes, events: vec![event], effect: Effect::TakesAway });
+    }
+    tokens.iter().filter(|token| token.is_expired(now)).for_each(|token| changes.remove_session(&token.key));
+    let mut used = SessionRow::clone(&row);
+    used.used_at = used.used_at.or(Some(now));
+    changes.session(used);
+    let fresh = |key, kind, life| SessionRow {
+        key,
+        kind,
+        issued_at: now,
+        expires_at: now.plus(life),
+        used_at: None,
+        version: 0,
+        ..SessionRow::clone(&row)
+    };
+    changes.session(fresh(access, SessionKind::Access, life.access));
+    changes.session(fresh(refresh, SessionKind::Refresh, life.refresh));
+    Ok(Ruling { value: Some(User::clone(&user)), changes, events: vec![event], effect: Effect::Plain })
+}
+
+/// Session ids are in the order of their logins: the dead gather at the front.
+fn sweep(view: &View<'_>, changes: &mut Changes, now: Timestamp) -> Result<(), Error> {
+    let oldest = view.oldest_sessions(SWEPT_MAX)?;
+    oldest.iter().filter(|row| row.is_expired(now)).for_each(|row| changes.remove_session(&row.key));
+    Ok(())
+}

@@ -1,0 +1,123 @@
+//! Application tokens.
+
+use super::{
+    act::{Context, Done, Work},
+    error::Error,
+    lifecycle::Vault,
+};
+use crate::{
+    api::requests::CreateToken,
+    auth::{policy::Verb, token},
+    crypto::random,
+    domain::{ApplicationToken, Caller, Detail, DetailKey, Digest, Event, Secret, Timestamp, TokenId, days},
+    storage::Changes,
+};
+
+impl Vault {
+    /// Makes a token; its text is shown this once.
+    ///
+    /// # Errors
+    /// The policy or an unregistered project forbid it.
+    pub async fn create_token(
+        &self,
+        context: &Context,
+        caller: &Caller,
+        request: CreateToken,
+    ) -> Result<(ApplicationToken, Secret), Error> {
+        let id = TokenId::new(context.now, random::bytes().map_err(|_| Error::Internal)?);
+        let new = token::application().map_err(|_| Error::Internal)?;
+        let digest = new.digest;
+        let work = move |work: Work<'_>| {
+            let CreateToken { name, expires_in_days, role, narrowing } = request;
+            for project in narrowing.projects.iter().flatten() {
+                if work.view.project(project)?.is_none() {
+                    return Err(Error::ProjectNotRegistered(project.clone()));
+                }
+            }
+            let now = work.context.now;
+            let expires_at = now.plus(days(expires_in_days));
+            let created_by = work.caller.actor();
+            let token = ApplicationToken {
+                id,
+                digest,
+                name,
+                role,
+                narrowing,
+                created_by,
+                created_at: now,
+                expires_at,
+                revoked_at: None,
+                version: 0,
+            };
+            let mut changes = Changes::none();
+            changes.token(token.clone());
+            let detail = named(&token);
+            Ok(Done::plain(token, changes, Event { detail, ..work.event }))
+        };
+        let token = self.act(context, caller.bearer, Verb::CreateToken, work).await?.value;
+        Ok((token, new.text))
+    }
+
+    /// Lists tokens with the time of their last audited event, newest first.
+    ///
+    /// # Errors
+    /// The policy forbids it.
+    pub async fn list_tokens(
+        &self,
+        context: &Context,
+        caller: &Caller,
+    ) -> Result<Vec<(ApplicationToken, Option<Timestamp>)>, Error> {
+        let work = move |work: Work<'_>| {
+            let mut tokens = work.view.tokens()?;
+            tokens.sort_by_key(|token| std::cmp::Reverse(token.id));
+            let used = |token: ApplicationToken| {
+                let access = work.view.last_access(token.id.as_bytes())?;
+                Ok::<_, Error>((token, access.map(|access| access.time)))
+            };
+            let tokens = tokens.into_iter().map(used).collect::<Result<Vec<_>, _>>()?;
+            let detail = Detail::NONE.number(DetailKey::Count, tokens.len() as u64);
+            Ok(Done::plain(tokens, Changes::none(), Event { detail, ..work.event }))
+        };
+        Ok(self.act(context, caller.bearer, Verb::ListTokens, work).await?.value)
+    }
+
+    /// Takes a token back, at once and for good; by its id or by the digest of its text.
+    ///
+    /// # Errors
+    /// The policy forbids it, or there is none.
+    pub async fn revoke_token(
+        &self,
+        context: &Context,
+        caller: &Caller,
+        which: Result<TokenId, Digest>,
+    ) -> Result<TokenId, Error> {
+        let work = move |work: Work<'_>| {
+            let found = match which {
+                Ok(id) => work.view.token_by_id(id)?,
+                Err(digest) => work.view.token(&digest)?,
+            };
+            let mut token = ApplicationToken::clone(&*found.ok_or(Error::TokenNotFound)?);
+            token.revoked_at = token.revoked_at.or(Some(work.context.now));
+            let (id, detail) = (token.id, named(&token));
+            let mut changes = Changes::none();
+            changes.token(token);
+            Ok(Done::taking_away(id, changes, Event { detail, ..work.event }))
+        };
+        Ok(self.act(context, caller.bearer, Verb::RevokeToken, work).await?.value)
+    }
+}
+
+fn named(token: &ApplicationToken) -> Detail {
+    let detail = Detail::NONE
+        .text(DetailKey::Id, token.id)
+        .text(DetailKey::Name, &token.name)
+        .text(DetailKey::Role, token.role);
+    let detail = match &token.narrowing.projects {
+        Some(projects) => detail.list(DetailKey::Projects, projects),
+        None => detail,
+    };
+    match &token.narrowing.providers {
+        Some(providers) => detail.list(DetailKey::Providers, providers),
+        None => detail,
+    }
+}
