@@ -34,7 +34,7 @@ const LINE_BYTES_MAX: u64 = 512 * 1024;
 /// How long a client may take to say what it wants.
 const READ_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a client waits: a key derivation on a slow host, or a revocation's wait.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
+const ANSWER_TIMEOUT: Duration = Duration::from_mins(2);
 
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "lowercase")]

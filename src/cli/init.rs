@@ -26,7 +26,7 @@ use crate::{
 
 /// `init`'s flags.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+pub(super) struct Args {
     /// The vault file to make.
     #[arg(long, env = "SEALROOM_DATA", default_value = "sealroom.redb", value_name = "FILE")]
     data: PathBuf,
@@ -82,15 +82,11 @@ pub(super) fn run(args: Args, output: &Output) -> Result<(), CliError> {
 }
 
 fn owner_password(path: Option<&Path>, output: &Output) -> Result<(Secret, bool), CliError> {
-    match path {
-        Some(path) => Ok((secrets::from_file(path, output)?, false)),
-        None => {
-            let generated = password::generate();
-            generated
-                .map(|password| (password, true))
-                .map_err(|error| CliError::failed(error.to_string(), "try again"))
-        }
+    if let Some(path) = path {
+        return Ok((secrets::from_file(path, output)?, false));
     }
+    let generated = password::generate().map_err(|error| CliError::failed(error.to_string(), "try again"))?;
+    Ok((generated, true))
 }
 
 fn write_new(path: &Path, secret: &Secret) -> Result<(), CliError> {
@@ -107,19 +103,17 @@ fn write_new(path: &Path, secret: &Secret) -> Result<(), CliError> {
 fn report(args: &Args, owner: &Email, password: Option<String>, created: &Created, output: &Output) {
     let data = args.data.display().to_string();
     let recovery = shown(&created.recovery_key);
-    let mut lines = format!("made {data}\n\nowner         {owner}\n");
-    if let Some(password) = &password {
-        lines.push_str(&format!("password      {password}\n"));
-    }
-    match &args.recovery_key_file {
-        Some(path) => lines.push_str(&format!("recovery key  in {}\n", path.display())),
-        None => lines.push_str(&format!("recovery key  {recovery}\n")),
-    }
-    lines.push_str(&format!("audit key     {}\n\n", created.audit_key));
-    lines.push_str(
-        "These are shown this once. Keep the recovery key and the audit key away from this host.\n",
+    let mut lines = vec![format!("made {data}\n"), format!("owner         {owner}")];
+    lines.extend(password.as_ref().map(|password| format!("password      {password}")));
+    lines.push(match &args.recovery_key_file {
+        Some(path) => format!("recovery key  in {}", path.display()),
+        None => format!("recovery key  {recovery}"),
+    });
+    lines.push(format!("audit key     {}\n", created.audit_key));
+    lines.push(
+        "These are shown this once. Keep the recovery key and the audit key away from this host.".to_owned(),
     );
-    lines.push_str(&format!("Start it with: sealroom serve --data {data}"));
+    lines.push(format!("Start it with: sealroom serve --data {data}"));
     let mut value =
         json!({ "data": data, "owner_email": owner.to_string(), "audit_key": created.audit_key.to_string() });
     if let Some(password) = password {
@@ -128,5 +122,5 @@ fn report(args: &Args, owner: &Email, password: Option<String>, created: &Create
     if args.recovery_key_file.is_none() {
         value["recovery_key"] = json!(recovery);
     }
-    output.result(&lines, &value);
+    output.result(&lines.join("\n"), &value);
 }

@@ -13,7 +13,7 @@ use super::{
 
 /// `unlock`'s flags.
 #[derive(Debug, clap::Args)]
-pub struct UnlockArgs {
+pub(super) struct UnlockArgs {
     /// The vault file of the running server.
     #[arg(long, env = "SEALROOM_DATA", default_value = "sealroom.redb", value_name = "FILE")]
     data: PathBuf,
@@ -23,7 +23,7 @@ pub struct UnlockArgs {
 
 /// `lock`'s flags.
 #[derive(Debug, clap::Args)]
-pub struct LockArgs {
+pub(super) struct LockArgs {
     /// The vault file of the running server.
     #[arg(long, env = "SEALROOM_DATA", default_value = "sealroom.redb", value_name = "FILE")]
     data: PathBuf,

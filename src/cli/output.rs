@@ -9,7 +9,7 @@ use super::error::CliError;
 
 /// Human lines, or one JSON value.
 #[derive(Debug, Clone, Copy)]
-pub struct Output {
+pub(super) struct Output {
     json: bool,
 }
 
@@ -26,6 +26,7 @@ impl Output {
     }
 
     /// Something to know, which stops nothing.
+    #[allow(clippy::unused_self, reason = "whoever prints has been given the output")]
     pub(super) fn warning(self, text: &str) {
         eprintln!("warning: {text}");
     }

@@ -18,7 +18,7 @@ const SECRET_BYTES_MAX: u64 = 64 * 1024;
 
 /// The sources of the passphrase.
 #[derive(Debug, Args)]
-pub struct PassphraseArgs {
+pub(super) struct PassphraseArgs {
     /// Read the passphrase from this file (mode 0600).
     #[arg(long, env = "SEALROOM_PASSPHRASE_FILE", value_name = "FILE")]
     pub(super) passphrase_file: Option<PathBuf>,

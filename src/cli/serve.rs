@@ -26,11 +26,12 @@ use crate::{
 };
 
 /// A clock further behind the newest event than this stops the start.
-const CLOCK_SLACK: Duration = Duration::from_secs(300);
+const CLOCK_SLACK: Duration = Duration::from_mins(5);
 
 /// `serve`'s flags.
 #[derive(Debug, clap::Args)]
-pub struct Args {
+#[allow(clippy::struct_excessive_bools, reason = "each is one flag of the command line")]
+pub(super) struct Args {
     /// Serve a throw-away vault with made-up users and tokens, on loopback alone.
     #[arg(long, conflicts_with_all = ["data", "passphrase_file", "passphrase_stdin"])]
     dev: bool,

@@ -16,7 +16,7 @@ text_enum! {
         AzureDevops = "azure-devops",
         /// GitLab.
         Gitlab = "gitlab",
-        /// JFrog.
+        /// `JFrog`.
         Jfrog = "jfrog",
         /// The npm registry.
         Npm = "npm",

@@ -74,7 +74,7 @@ pub enum Access {
 pub struct Route {
     /// The method.
     pub method: &'static str,
-    /// The path: `{name}` is one segment, `{name...}` all that follow. Under [`BASE`] unless it begins with it not.
+    /// The path: `{name}` is one segment, `{name...}` all that follow. It stands under `/sfp/api`.
     pub path: &'static str,
     /// Who is let in.
     pub access: Access,

@@ -141,12 +141,20 @@ impl Held {
         Ok(())
     }
 
-    fn set_len(&mut self, len: u64) {
+    #[allow(clippy::unnecessary_wraps, reason = "the shape of every other step")]
+    fn sync(&mut self) -> io::Result<()> {
+        self.journal.push(Step::Sync);
+        Ok(())
+    }
+
+    #[allow(clippy::unnecessary_wraps, reason = "the shape of every other step")]
+    fn set_len(&mut self, len: u64) -> io::Result<()> {
         if len < self.len {
             self.pages.retain(|number, _| number * PAGE < len);
         }
         self.len = len;
         self.journal.push(Step::SetLen(len));
+        Ok(())
     }
 }
 
@@ -180,11 +188,11 @@ impl StorageBackend for Gate {
     }
 
     fn set_len(&self, len: u64) -> Result<(), io::Error> {
-        self.either(|held, _| Ok(held.set_len(len)), |medium| medium.set_len(len))
+        self.either(|held, _| held.set_len(len), |medium| medium.set_len(len))
     }
 
     fn sync_data(&self) -> Result<(), io::Error> {
-        self.either(|held, _| Ok(held.journal.push(Step::Sync)), |medium| medium.sync_data())
+        self.either(|held, _| held.sync(), |medium| medium.sync_data())
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> Result<(), io::Error> {

@@ -10,22 +10,21 @@ use std::{
 };
 
 use super::{
-    change::{Change, Changes},
-    codec::LastAccess,
+    access::LastAccess,
+    change::Changes,
     engine::{Batch, Engine, RowWrite, SubtreeHash},
     error::{CommitError, StorageError},
     head::Head,
     job::{Effect, Receipt, Wishes},
-    tables::{Table, credential_key, meta},
-    view::{Overlay, Source, View},
+    rows::{accesses_of, deletes, lower, signed, spoken_up_to},
+    source::{Overlay, Source},
+    tables::{Table, meta},
+    view::View,
 };
 use crate::{
-    audit::{checkpoint, record, tree},
-    crypto::{
-        seal::{self, Context},
-        sign::LogKey,
-    },
-    domain::{Action, Actor, Event, FileId, IntegrationId, Outcome, Timestamp},
+    audit::{record, tree},
+    crypto::sign::LogKey,
+    domain::{Event, Timestamp},
 };
 
 /// How often last accesses are written while the log grows.
@@ -151,8 +150,11 @@ pub(super) struct Round<'a> {
     records: Vec<(u64, Vec<u8>)>,
     hashes: Vec<SubtreeHash>,
     accesses: Vec<LastAccess>,
-    places: Vec<Result<(Vec<Receipt>, Effect), Failure>>,
+    places: Vec<Gathered>,
 }
+
+/// What a job left in its round.
+type Gathered = Result<(Vec<Receipt>, Effect), Failure>;
 
 enum Failure {
     Panicked,
@@ -298,83 +300,10 @@ impl Round<'_> {
     }
 }
 
-/// Whether a batch deletes what the access is about.
-fn deletes(batch: &Batch, access: &LastAccess) -> bool {
-    let about =
-        |row: &RowWrite| row.table == Table::LastAccess && row.value.is_none() && row.key == access.id;
-    batch.rows.iter().any(about)
-}
-
-/// The row that says up to which sequence the last accesses speak: the one without an id.
-pub(super) fn spoken_up_to(sequence: u64) -> LastAccess {
-    LastAccess { id: [0; 16], sequence, time: Timestamp::from_millis(0), actor: Actor::host("sealroom") }
-}
-
-/// The checkpoint of a head, signed.
-pub(super) fn signed(file: FileId, head: &Head, log_key: &LogKey) -> String {
-    let (size, _) = head.frontier.to_parts();
-    checkpoint::note(&checkpoint::origin(file), size, &head.frontier.root(), &[], &[log_key])
-}
-
-/// Whose last access an event is: the integration's whose credential left, and the token's that asked.
-fn accesses_of(sequence: u64, event: &Event) -> Vec<LastAccess> {
-    accesses(sequence, event.time, &event.actor, event.action, event.outcome, event.integration)
-}
-
-/// The same, of a record.
-pub(super) fn accesses_of_record(sequence: u64, bytes: &[u8]) -> Vec<LastAccess> {
-    let Ok(record) = record::decode(bytes) else { return Vec::new() };
-    accesses(sequence, record.time, &record.actor, record.action, record.outcome, record.integration)
-}
-
-fn accesses(
-    sequence: u64,
-    time: Timestamp,
-    actor: &Actor,
-    action: Action,
-    outcome: Outcome,
-    integration: Option<IntegrationId>,
-) -> Vec<LastAccess> {
-    let access = |id: [u8; 16]| LastAccess { id, sequence, time, actor: actor.clone() };
-    let disclosed =
-        matches!(action, Action::CredentialsRead | Action::CredentialsMint) && outcome == Outcome::Allowed;
-    let integration = integration.filter(|_| disclosed).map(|id| access(*id.as_bytes()));
-    let token = match actor {
-        Actor::App(id) => Some(access(*id.as_bytes())),
-        Actor::User(_) | Actor::Host(_) => None,
-    };
-    integration.into_iter().chain(token).collect()
-}
-
-/// Seals changes into rows.
-pub(super) fn lower(source: &Source, changes: Changes) -> Result<Vec<RowWrite>, StorageError> {
-    let row_key = source.keys.row();
-    let row = |change| {
-        Ok(match change {
-            Change::Row { table, key, plain } => {
-                let context = Context::row(table.number(), source.file, &key);
-                let sealed = seal::seal(row_key, &context, &plain).map_err(|_| StorageError::Random)?;
-                RowWrite { table, key, value: Some(sealed) }
-            }
-            Change::Credential { id, revision, provider, auth_type, secret } => {
-                let table = Table::Credentials;
-                let context =
-                    Context::credential(table.number(), source.file, id, revision, provider, auth_type);
-                let sealed =
-                    seal::seal(row_key, &context, secret.expose()).map_err(|_| StorageError::Random)?;
-                RowWrite { table, key: credential_key(id, revision), value: Some(sealed) }
-            }
-            Change::Index { table, key, value } => RowWrite { table, key, value: Some(value) },
-            Change::Delete { table, key } => RowWrite { table, key, value: None },
-        })
-    };
-    changes.0.into_iter().map(row).collect()
-}
-
 /// How a round ended, job by job.
 pub(super) struct Outcomes {
     done: bool,
-    places: Vec<Option<Result<(Vec<Receipt>, Effect), Failure>>>,
+    places: Vec<Option<Gathered>>,
 }
 
 /// How one job ended.

@@ -64,6 +64,6 @@ pub(super) fn put<T: Send + Sync + 'static>(
         cache.bytes += bytes + key.len() + 128;
         cache
             .rows
-            .insert((table, key.to_vec()), row.map(|row| -> Arc<dyn Any + Send + Sync> { row.clone() }));
+            .insert((table, key.to_vec()), row.map(|row| Arc::clone(row) as Arc<dyn Any + Send + Sync>));
     });
 }

@@ -3,7 +3,8 @@
 use zeroize::Zeroizing;
 
 use super::{
-    codec::{LastAccess, Row, session_key},
+    access::LastAccess,
+    codec::{Row, session_key},
     tables::{Table, credential_key, scope_key},
 };
 use crate::domain::{

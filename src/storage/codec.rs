@@ -20,7 +20,7 @@ use bincode::{Decode, Encode, config};
 
 use super::tables::Table;
 use crate::domain::{
-    Actor, ApplicationToken, Digest, Email, Integration, IntegrationId, Json, KeptRevision, Name, Narrowing,
+    ApplicationToken, Digest, Email, Integration, IntegrationId, Json, KeptRevision, Name, Narrowing,
     PasswordHash, Project, ProjectId, Provider, Revision, Scope, SessionId, SessionKey, SessionRow,
     Timestamp, TokenId, User, UserId,
 };
@@ -29,7 +29,7 @@ use crate::domain::{
 const ROW_BYTES_MAX: usize = 1 << 20;
 
 /// A value that has a row of its own.
-pub trait Row: Sized + Send + Sync + 'static {
+pub(super) trait Row: Sized + Send + Sync + 'static {
     /// Where it lives.
     const TABLE: Table;
 
@@ -187,7 +187,7 @@ impl Row for SessionRow {
 }
 
 /// A session row's key: session id ‖ digest.
-pub fn session_key(key: &SessionKey) -> Vec<u8> {
+pub(super) fn session_key(key: &SessionKey) -> Vec<u8> {
     [key.session.as_bytes().as_slice(), &key.digest.0].concat()
 }
 
@@ -350,41 +350,6 @@ impl Row for ApplicationToken {
             expires_at: Timestamp::from_millis(stored.expires_at),
             revoked_at: stored.revoked_at.map(Timestamp::from_millis),
             version: stored.version,
-        })
-    }
-}
-
-/// Who last used an integration, or when a token was last used.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LastAccess {
-    /// The integration's or the token's id.
-    pub id: [u8; 16],
-    /// The event that says so.
-    pub sequence: u64,
-    /// When.
-    pub time: Timestamp,
-    /// Who.
-    pub actor: Actor,
-}
-
-impl Row for LastAccess {
-    const TABLE: Table = Table::LastAccess;
-
-    fn key(&self) -> Vec<u8> {
-        self.id.to_vec()
-    }
-
-    fn to_bytes(&self) -> Vec<u8> {
-        encode((self.sequence, self.time.millis(), text(&self.actor)))
-    }
-
-    fn from_bytes(key: &[u8], bytes: &[u8]) -> Option<Self> {
-        let (sequence, time, actor): (u64, u64, String) = decode(bytes)?;
-        Some(Self {
-            id: key.try_into().ok()?,
-            sequence,
-            time: Timestamp::from_millis(time),
-            actor: actor.parse().ok()?,
         })
     }
 }

@@ -156,10 +156,9 @@ impl Engine {
         let bytes = self.snapshot().and_then(|snapshot| snapshot.meta(meta::FORMAT)).map_err(damaged)?;
         let found = bytes.and_then(|bytes| bytes.try_into().ok()).map(u32::from_le_bytes);
         match found {
-            None => Err(OpenError::Foreign),
             Some(FORMAT) => Ok(()),
             Some(found) if found > FORMAT => Err(OpenError::Newer { found, known: FORMAT }),
-            Some(_) => Err(OpenError::Foreign),
+            Some(_) | None => Err(OpenError::Foreign),
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Owns every byte on disk. Knows no HTTP, no policy beyond the [`crate::auth::policy`] proofs that it demands, and
 //! no clock.
 
+mod access;
 mod backend;
 mod batch;
 mod cache;
@@ -14,14 +15,16 @@ mod fence;
 pub mod file;
 mod head;
 mod job;
+mod rows;
+mod source;
 mod store;
 pub mod tables;
 mod view;
 mod writer;
 
+pub use access::LastAccess;
 pub use backend::{Gate, Medium};
 pub use change::Changes;
-pub use codec::LastAccess;
 pub use engine::{Batch, Engine, FORMAT, RowWrite, Snapshot, SubtreeHash};
 pub use error::{CommitError, OpenError, StorageError};
 pub use fence::{Disclosed, Quiet, REVOCATION_WAIT};

@@ -8,16 +8,18 @@ use std::sync::{
 use tokio::sync::oneshot;
 
 use super::{
+    access::LastAccess,
     backend::Medium,
-    batch::{Ledger, accesses_of_record, signed, spoken_up_to},
+    batch::Ledger,
     change::Changes,
-    codec::{LastAccess, Row},
+    codec::Row,
     engine::{Batch, Engine, FORMAT, Snapshot},
     error::{CommitError, OpenError, StorageError},
     head::{Head, LogKeys, Slot, decode_slots, encode_slots},
     job::{Effect, Wishes},
+    rows::{accesses_of_record, signed, spoken_up_to},
+    source::{Accesses, Source, StateClock},
     tables::{Table, meta},
-    view::{Accesses, Source, StateClock},
     writer::Writer,
 };
 use crate::{

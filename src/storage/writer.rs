@@ -15,7 +15,8 @@ use super::{
     batch::{Ledger, Settled},
     fence::Fence,
     job::{Effect, Fate, Job, JobError, TypedJob, Verdict},
-    view::{Source, View},
+    source::Source,
+    view::View,
 };
 
 /// The most jobs of one batch: a batch is one transaction, and the answers of all wait for the slowest.

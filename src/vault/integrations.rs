@@ -229,7 +229,7 @@ impl Vault {
             changes.remove_integration(&integration);
             Ok(Done::taking_away((), changes, about(work.event, &integration)))
         };
-        Ok(self.act(context, caller.bearer, Verb::DeleteIntegration, work).await?.value)
+        self.act(context, caller.bearer, Verb::DeleteIntegration, work).await.map(drop)
     }
 }
 

@@ -108,7 +108,7 @@ impl Vault {
             let event = Event { project: Some(identifier), ..work.event };
             Ok(Done::taking_away((), changes, event))
         };
-        Ok(self.act(context, caller.bearer, Verb::DeleteProject, work).await?.value)
+        self.act(context, caller.bearer, Verb::DeleteProject, work).await.map(drop)
     }
 }
 

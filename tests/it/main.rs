@@ -1,3 +1,4 @@
 //! The integration tests: one binary, one module a subject.
+#![allow(clippy::unwrap_used, clippy::pedantic, missing_docs, unreachable_pub, reason = "tests")]
 
 mod tidy;
