@@ -33,7 +33,7 @@ struct Dev {
     application: String,
 }
 
-pub(super) async fn serve(address: Address, output: &Output) -> Result<(), CliError> {
+pub(super) async fn serve(address: Address, limits: Limits, output: &Output) -> Result<(), CliError> {
     let failed = |error: &dyn std::fmt::Display| {
         CliError::failed(format!("the throw-away vault: {error}"), "try again")
     };
@@ -71,7 +71,7 @@ pub(super) async fn serve(address: Address, output: &Output) -> Result<(), CliEr
     let [owner, member, application] = tokens;
     let dev =
         Dev { url: url(&listener)?, data: data.display().to_string(), password, owner, member, application };
-    let server = Server::new(Arc::clone(&vault), clock.clone(), Limits::STANDARD, false);
+    let server = Server::new(Arc::clone(&vault), clock.clone(), limits, false);
     let stop = stop_signal()?;
     report(&dev, output);
     server.run(listener, stop).await;

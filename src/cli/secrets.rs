@@ -35,6 +35,13 @@ pub(super) enum Asking {
 }
 
 impl PassphraseArgs {
+    /// Takes the config file's word where no flag and no environment variable says anything.
+    pub(super) fn fall_back(&mut self, passphrase_file: Option<PathBuf>) {
+        if !self.passphrase_stdin {
+            self.passphrase_file = self.passphrase_file.take().or(passphrase_file);
+        }
+    }
+
     /// Whether a passphrase can be had at all.
     pub(super) fn has_source(&self) -> bool {
         self.passphrase_file.is_some() || self.passphrase_stdin || io::stdin().is_terminal()

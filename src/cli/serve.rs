@@ -18,6 +18,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
+    config::{FileConfig, FileLimits, default},
     crypto::kdf::KdfParams,
     domain::{Action, Actor, Detail, DetailKey, Event},
     http::{Limits, Listener, Server},
@@ -30,37 +31,64 @@ const CLOCK_SLACK: Duration = Duration::from_mins(5);
 
 /// `serve`'s flags.
 #[derive(Debug, clap::Args)]
-#[allow(clippy::struct_excessive_bools, reason = "each is one flag of the command line")]
 pub(super) struct Args {
     /// Serve a throw-away vault with made-up users and tokens, on loopback alone.
-    #[arg(long, conflicts_with_all = ["data", "passphrase_file", "passphrase_stdin"])]
+    #[arg(long, conflicts_with_all = ["data", "config", "passphrase_file", "passphrase_stdin"])]
     dev: bool,
-    /// The vault file.
-    #[arg(long, env = "SEALROOM_DATA", default_value = "sealroom.redb", value_name = "FILE")]
-    data: PathBuf,
-    /// Where to listen: host:port (port 0 picks one) or unix:PATH.
-    #[arg(long, env = "SEALROOM_LISTEN", default_value = "127.0.0.1:3029", value_name = "ADDRESS")]
-    listen: String,
+    /// Take what no flag and no environment variable says from this file.
+    #[arg(long, env = "SEALROOM_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The vault file [default: sealroom.redb].
+    #[arg(long, env = "SEALROOM_DATA", value_name = "FILE")]
+    data: Option<PathBuf>,
+    /// Where to listen: host:port (port 0 picks one) or unix:PATH [default: 127.0.0.1:3029].
+    #[arg(long, env = "SEALROOM_LISTEN", value_name = "ADDRESS")]
+    listen: Option<String>,
     /// A proxy in front ends TLS; the peer is the last hop of X-Forwarded-For.
-    #[arg(long, env = "SEALROOM_BEHIND_TLS_PROXY")]
-    behind_tls_proxy: bool,
+    #[arg(long, env = "SEALROOM_BEHIND_TLS_PROXY", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    behind_tls_proxy: Option<bool>,
     /// The clock is right, though it is behind the newest event.
     #[arg(long)]
     accept_clock: bool,
-    /// Only owners may store integrations.
-    #[arg(long, env = "SEALROOM_OWNERS_ONLY_CREATE")]
-    owners_only_create: bool,
-    /// Threads for connections; by default the cores less one.
-    #[arg(long, env = "SEALROOM_WORKER_THREADS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
-    worker_threads: Option<u16>,
-    /// The engine's page cache, in bytes.
-    #[arg(long, env = "SEALROOM_CACHE_BYTES", default_value_t = 4 << 20, value_name = "BYTES", value_parser = clap::value_parser!(u32).range(1 << 20..=1 << 30))]
-    cache_bytes: u32,
-    /// How many requests may wait for the writer.
-    #[arg(long, env = "SEALROOM_QUEUE_MAX", default_value_t = 4096, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
-    queue_max: u32,
+    #[command(flatten)]
+    tuning: Tuning,
     #[command(flatten)]
     passphrase: PassphraseArgs,
+}
+
+/// The settings that most people leave alone; `config.example.toml` has their defaults.
+#[derive(Debug, Default, clap::Args)]
+struct Tuning {
+    /// Whether members may store integrations, or only owners.
+    #[arg(long, env = "SEALROOM_MEMBERS_MAY_CREATE", value_name = "BOOL")]
+    members_may_create: Option<bool>,
+    /// Threads for connections.
+    #[arg(long, env = "SEALROOM_WORKER_THREADS", value_name = "N")]
+    worker_threads: Option<u16>,
+    /// The engine's page cache, in bytes.
+    #[arg(long, env = "SEALROOM_CACHE_BYTES", value_name = "BYTES")]
+    cache_bytes: Option<u32>,
+    /// How much is logged: error, warn, info, debug or trace.
+    #[arg(long, env = "SEALROOM_LOG_LEVEL", value_name = "LEVEL")]
+    log_level: Option<String>,
+    /// The longest request body, in bytes.
+    #[arg(long, env = "SEALROOM_BODY_BYTES_MAX", value_name = "BYTES")]
+    body_bytes_max: Option<u32>,
+    /// The longest header block, in bytes.
+    #[arg(long, env = "SEALROOM_HEADER_BYTES_MAX", value_name = "BYTES")]
+    header_bytes_max: Option<u32>,
+    /// The time for the headers, in seconds.
+    #[arg(long, env = "SEALROOM_HEADER_TIMEOUT_SECS", value_name = "SECS")]
+    header_timeout_secs: Option<u16>,
+    /// The time for the whole request, in seconds.
+    #[arg(long, env = "SEALROOM_REQUEST_TIMEOUT_SECS", value_name = "SECS")]
+    request_timeout_secs: Option<u16>,
+    /// The most connections at a time.
+    #[arg(long, env = "SEALROOM_CONNECTIONS_MAX", value_name = "N")]
+    connections_max: Option<u32>,
+    /// How many requests may wait for the writer.
+    #[arg(long, env = "SEALROOM_QUEUE_MAX", value_name = "N")]
+    queue_max: Option<u32>,
 }
 
 /// Where a server listens, as it was asked.
@@ -70,26 +98,109 @@ pub(super) enum Address {
     Unix(PathBuf),
 }
 
-pub(super) fn run(args: Args, output: &Output) -> Result<(), CliError> {
-    start_log();
-    let address = address(&args.listen)?;
-    check_listener(&address, args.behind_tls_proxy, args.dev)?;
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let workers = args.worker_threads.map_or(cores.saturating_sub(1).max(1), usize::from);
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build();
+/// The settings once flag, environment, file and default have had their say.
+struct Plan {
+    data: PathBuf,
+    address: Address,
+    behind_tls_proxy: bool,
+    workers: usize,
+    limits: Limits,
+    settings: Settings,
+    log_level: tracing::Level,
+}
+
+pub(super) fn run(mut args: Args, output: &Output) -> Result<(), CliError> {
+    let plan = plan(&mut args)?;
+    start_log(plan.log_level);
+    check_listener(&plan.address, plan.behind_tls_proxy, args.dev)?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(plan.workers).enable_all().build();
     let runtime = runtime
         .map_err(|error| CliError::failed(format!("no threads: {error}"), "free memory or threads"))?;
     if args.dev {
-        runtime.block_on(dev::serve(address, output))
+        runtime.block_on(dev::serve(plan.address, plan.limits, output))
     } else {
-        runtime.block_on(serve(args, address, output))
+        runtime.block_on(serve(plan, &args, output))
     }
 }
 
-async fn serve(args: Args, address: Address, output: &Output) -> Result<(), CliError> {
-    let _lock = FileLock::take(&args.data)?;
-    let vault = Vault::open(file::open(&args.data)?, settings(&args))
-        .map_err(|error| CliError::open(&args.data, &error))?;
+fn plan(args: &mut Args) -> Result<Plan, CliError> {
+    let file = match &args.config {
+        Some(path) => FileConfig::read(path).map_err(|error| {
+            CliError::usage(format!("{}: {error}", path.display()), "config.example.toml shows every setting")
+        })?,
+        None => FileConfig::default(),
+    };
+    let mut tuning = std::mem::take(&mut args.tuning);
+    args.passphrase.fall_back(file.passphrase_file);
+    let listen = args.listen.take().or(file.listen).unwrap_or_else(|| default::LISTEN.to_owned());
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let workers = tuning.worker_threads.or(file.worker_threads).map_or(cores.saturating_sub(1), usize::from);
+    let level = tuning.log_level.take().or(file.log_level).unwrap_or_else(|| default::LOG_LEVEL.to_owned());
+    let limits = &file.limits;
+    Ok(Plan {
+        data: args.data.take().or(file.data).unwrap_or_else(|| default::DATA.into()),
+        address: address(&listen)?,
+        behind_tls_proxy: args.behind_tls_proxy.or(file.behind_tls_proxy).unwrap_or(false),
+        workers: workers.max(1),
+        limits: client_limits(&tuning, limits)?,
+        settings: Settings {
+            members_may_create: tuning.members_may_create.or(file.members_may_create).unwrap_or(true),
+            queue_max: number("queue_max", tuning.queue_max, limits.queue_max, default::QUEUE_MAX, 1)?,
+            cache_bytes: number(
+                "cache_bytes",
+                tuning.cache_bytes,
+                file.cache_bytes,
+                default::CACHE_BYTES,
+                1 << 20,
+            )?,
+            sessions: SessionLife::STANDARD,
+            password_kdf: KdfParams::PASSWORD,
+        },
+        log_level: level.parse().map_err(|_| {
+            CliError::usage("log_level names no level", "use error, warn, info, debug or trace")
+        })?,
+    })
+}
+
+fn client_limits(flags: &Tuning, file: &FileLimits) -> Result<Limits, CliError> {
+    use default::{
+        BODY_BYTES_MAX, CONNECTIONS_MAX, HEADER_BYTES_MAX, HEADER_TIMEOUT_SECS, REQUEST_TIMEOUT_SECS,
+    };
+    let body = flags.body_bytes_max.or(file.body_bytes_max);
+    let header = flags.header_bytes_max.or(file.header_bytes_max);
+    let connections = flags.connections_max.or(file.connections_max);
+    Ok(Limits {
+        body_bytes_max: number("body_bytes_max", body, None, BODY_BYTES_MAX, 1024)?,
+        header_bytes_max: number("header_bytes_max", header, None, HEADER_BYTES_MAX, 8192)?,
+        header_timeout: secs(flags.header_timeout_secs.or(file.header_timeout_secs), HEADER_TIMEOUT_SECS),
+        request_timeout: secs(flags.request_timeout_secs.or(file.request_timeout_secs), REQUEST_TIMEOUT_SECS),
+        connections_max: number("connections_max", connections, None, CONNECTIONS_MAX, 1)?,
+    })
+}
+
+fn number(
+    name: &str,
+    flag: Option<u32>,
+    file: Option<u32>,
+    default: u32,
+    least: u32,
+) -> Result<usize, CliError> {
+    let number = flag.or(file).unwrap_or(default);
+    let wrong =
+        || CliError::usage(format!("{name} must be at least {least}"), "leave it away for the default");
+    usize::try_from(number).ok().filter(|_| number >= least).ok_or_else(wrong)
+}
+
+fn secs(set: Option<u16>, default: u16) -> Duration {
+    Duration::from_secs(u64::from(set.unwrap_or(default).max(1)))
+}
+
+async fn serve(plan: Plan, args: &Args, output: &Output) -> Result<(), CliError> {
+    let data = plan.data;
+    let _lock = FileLock::take(&data)?;
+    let vault =
+        Vault::open(file::open(&data)?, plan.settings).map_err(|error| CliError::open(&data, &error))?;
     let clock = Clock::system();
     let start = start_event(&vault, &clock, args.accept_clock)?;
     let vault = Arc::new(vault);
@@ -98,28 +209,18 @@ async fn serve(args: Args, address: Address, output: &Output) -> Result<(), CliE
         let unlocked = vault.unlock(passphrase, host_actor(), clock.now(), Some(start)).await;
         unlocked.map_err(|error: UnlockError| CliError::unlock(&error))?;
     } else {
-        output.warning(&format!("locked: run `sealroom unlock --data {}`", args.data.display()));
+        output.warning(&format!("locked: run `sealroom unlock --data {}`", data.display()));
     }
-    let control = control::listen(&args.data, Arc::clone(&vault), clock.clone())?;
-    let listener = listen(&address).await?;
+    let control = control::listen(&data, Arc::clone(&vault), clock.clone())?;
+    let listener = listen(&plan.address).await?;
     let url = url(&listener)?;
-    let server = Server::new(Arc::clone(&vault), clock.clone(), Limits::STANDARD, args.behind_tls_proxy);
+    let server = Server::new(Arc::clone(&vault), clock.clone(), plan.limits, plan.behind_tls_proxy);
     let stop = stop_signal()?;
     output.result(&format!("listening on {url}"), &json!({ "url": url }));
     server.run(listener, stop).await;
     drop(control);
     shut(&vault, &clock).await;
     Ok(())
-}
-
-fn settings(args: &Args) -> Settings {
-    Settings {
-        members_may_create: !args.owners_only_create,
-        queue_max: usize::try_from(args.queue_max).unwrap_or(4096),
-        cache_bytes: usize::try_from(args.cache_bytes).unwrap_or(4 << 20),
-        sessions: SessionLife::STANDARD,
-        password_kdf: KdfParams::PASSWORD,
-    }
 }
 
 fn start_event(vault: &Vault, clock: &Clock, accept_clock: bool) -> Result<Event, CliError> {
@@ -216,10 +317,10 @@ fn check_listener(address: &Address, behind_tls_proxy: bool, dev: bool) -> Resul
     ))
 }
 
-fn start_log() {
+fn start_log(level: tracing::Level) {
     use std::io::IsTerminal;
     let log = tracing_subscriber::fmt().with_writer(std::io::stderr).with_target(false);
-    let log = log.with_max_level(tracing::Level::INFO);
+    let log = log.with_max_level(level);
     if std::io::stderr().is_terminal() { log.init() } else { log.json().init() }
 }
 

@@ -150,7 +150,7 @@ mod tests {
         Context::row(4, FileId::from_bytes([1; 16]), key)
     }
 
-    /// The GCM specification (by D. McGrew and J. Viega), test case 14: AES-256, zero key, nonce and block.
+    /// The GCM specification, test case 14: AES-256, zero key, nonce and block.
     #[test]
     fn aes_256_gcm_known_answer() {
         let mut block = [0; 16];

@@ -1,0 +1,149 @@
+//! L1. Settings: flag, then environment, then the config file, then default.
+//!
+//! The command line has each as an optional flag with its environment variable; this module has the file and the
+//! defaults. `config.example.toml` shows every key; a test reads it.
+
+use std::{fs, path::Path, path::PathBuf};
+
+use serde::Deserialize;
+
+/// The config file: every key is optional, and none is unknown.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FileConfig {
+    /// The vault file.
+    pub data: Option<PathBuf>,
+    /// Where to listen: host:port or unix:PATH.
+    pub listen: Option<String>,
+    /// Whether a proxy in front ends TLS.
+    pub behind_tls_proxy: Option<bool>,
+    /// The file that holds the passphrase.
+    pub passphrase_file: Option<PathBuf>,
+    /// Whether members may store integrations.
+    pub members_may_create: Option<bool>,
+    /// Threads for connections.
+    pub worker_threads: Option<u16>,
+    /// The engine's page cache, in bytes.
+    pub cache_bytes: Option<u32>,
+    /// error, warn, info, debug or trace.
+    pub log_level: Option<String>,
+    /// What clients may take.
+    #[serde(default)]
+    pub limits: FileLimits,
+}
+
+/// `[limits]`.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FileLimits {
+    /// The longest body, in bytes.
+    pub body_bytes_max: Option<u32>,
+    /// The longest header block, in bytes.
+    pub header_bytes_max: Option<u32>,
+    /// The time for the headers, in seconds.
+    pub header_timeout_secs: Option<u16>,
+    /// The time for the whole request, in seconds.
+    pub request_timeout_secs: Option<u16>,
+    /// The most connections at a time.
+    pub connections_max: Option<u32>,
+    /// How many requests may wait for the writer.
+    pub queue_max: Option<u32>,
+}
+
+/// The defaults, each in one place.
+pub mod default {
+    /// The vault file.
+    pub const DATA: &str = "sealroom.redb";
+    /// Where to listen.
+    pub const LISTEN: &str = "127.0.0.1:3029";
+    /// The engine's page cache: more gained nothing in the measurements.
+    pub const CACHE_BYTES: u32 = 4 << 20;
+    /// How much is logged.
+    pub const LOG_LEVEL: &str = "info";
+    /// The longest body: a credential with a private key has a few KiB.
+    pub const BODY_BYTES_MAX: u32 = 64 * 1024;
+    /// The longest header block.
+    pub const HEADER_BYTES_MAX: u32 = 16 * 1024;
+    /// The time for the headers.
+    pub const HEADER_TIMEOUT_SECS: u16 = 10;
+    /// The time for the whole request.
+    pub const REQUEST_TIMEOUT_SECS: u16 = 30;
+    /// The most connections at a time.
+    pub const CONNECTIONS_MAX: u32 = 1024;
+    /// How many requests may wait for the writer.
+    pub const QUEUE_MAX: u32 = 4096;
+}
+
+/// Why a config file is not used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// It cannot be read.
+    #[error("the config file cannot be read")]
+    Io(#[source] std::io::Error),
+    /// It is not TOML of the known keys.
+    #[error("the config file: {0}")]
+    Invalid(String),
+}
+
+impl FileConfig {
+    /// Reads a config file.
+    ///
+    /// # Errors
+    /// It cannot be read, is no TOML, or has an unknown key or a value of another type.
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        Self::parse(&fs::read_to_string(path).map_err(ConfigError::Io)?)
+    }
+
+    /// Reads the text of a config file.
+    ///
+    /// # Errors
+    /// As [`FileConfig::read`].
+    pub fn parse(text: &str) -> Result<Self, ConfigError> {
+        toml::from_str(text).map_err(|error| {
+            let line = error.span().map(|span| text[..span.start].lines().count().max(1));
+            let place = line.map_or(String::new(), |line| format!("line {line}: "));
+            ConfigError::Invalid(format!("{place}{}", error.message()))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_example_shows_every_setting_with_its_default() {
+        let text = include_str!("../config.example.toml");
+        assert_eq!(FileConfig::parse(text).unwrap(), FileConfig::default(), "the example sets nothing");
+        let uncommented: String = text
+            .lines()
+            .map(|line| line.strip_prefix("#: ").unwrap_or(line))
+            .flat_map(|line| [line, "\n"])
+            .collect();
+        let expected = FileConfig {
+            data: Some(default::DATA.into()),
+            listen: Some(default::LISTEN.to_owned()),
+            behind_tls_proxy: Some(false),
+            passphrase_file: Some("/run/secrets/sealroom-passphrase".into()),
+            members_may_create: Some(true),
+            worker_threads: Some(1),
+            cache_bytes: Some(default::CACHE_BYTES),
+            log_level: Some(default::LOG_LEVEL.to_owned()),
+            limits: FileLimits {
+                body_bytes_max: Some(default::BODY_BYTES_MAX),
+                header_bytes_max: Some(default::HEADER_BYTES_MAX),
+                header_timeout_secs: Some(default::HEADER_TIMEOUT_SECS),
+                request_timeout_secs: Some(default::REQUEST_TIMEOUT_SECS),
+                connections_max: Some(default::CONNECTIONS_MAX),
+                queue_max: Some(default::QUEUE_MAX),
+            },
+        };
+        assert_eq!(FileConfig::parse(&uncommented).unwrap(), expected);
+    }
+
+    #[test]
+    fn an_unknown_key_is_an_error_that_names_its_line() {
+        let error = FileConfig::parse("data = \"x\"\nlissten = \"y\"\n").unwrap_err().to_string();
+        assert!(error.contains("line 2") && error.contains("lissten") && error.contains("listen"), "{error}");
+    }
+}
