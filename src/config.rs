@@ -100,7 +100,7 @@ impl FileConfig {
     /// As [`FileConfig::read`].
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
         toml::from_str(text).map_err(|error| {
-            let line = error.span().map(|span| text[..span.start].lines().count().max(1));
+            let line = error.span().map(|span| text[..span.start].matches('\n').count() + 1);
             let place = line.map_or(String::new(), |line| format!("line {line}: "));
             ConfigError::Invalid(format!("{place}{}", error.message()))
         })
