@@ -1,4 +1,50 @@
 //! sealroom keeps credentials in one encrypted file and records every disclosure.
+//!
+//! # Bird's eye
+//!
+//! A request walks one corridor: [`http`] finds the route, the token and the caller; [`vault`] asks the policy, reads
+//! rows and decides; [`storage`]'s one commit thread decides again on the newest state, writes rows, audit records,
+//! tree and signed checkpoint in one durable transaction; only then does the answer leave.
+//!
+//! ```text
+//! accept → route → locked? → bearer → caller → policy → body → use case
+//!   └ read: open rows and credential in the request's own task, from the last committed state
+//!   └ job → commit thread: same state? keep, else read again → records → commit → answers, a batch at a time
+//! ```
+//!
+//! # Map, in reading order; a module imports only from lower layers
+//!
+//! | layer | module | owns |
+//! |---|---|---|
+//! | 0 | [`domain`] | plain values; no I/O, clock, async or serde |
+//! | 1 | [`crypto`] | every primitive, and the random source |
+//! | 1 | [`config`] | the config file and the defaults |
+//! | 1 | [`api`] | wire types |
+//! | 2 | [`audit`] | records, Merkle tree, signed checkpoints |
+//! | 2 | [`auth`] | tokens, passwords, the policy table, the limiter |
+//! | 3 | [`storage`] | the file, the view, the writer |
+//! | 4 | [`vault`] | the use cases |
+//! | 5 | [`clock`], [`http`] | time; the server |
+//! | 6 | [`cli`] | the commands |
+//!
+//! # Invariants
+//!
+//! - A plaintext credential exists only between `seal::open` and the response writer, and on its way in.
+//! - The file is written by one thread, and only through its commit. A change never comes without its event.
+//! - No disclosure without a durable record: the answer is made of what the commit hands back.
+//! - Opening a credential takes a proof that only [`auth::policy`] makes.
+//! - [`http`] cannot name [`storage`]; nothing below [`http`] and [`cli`] reads a clock.
+//! - A secret type has no `Clone`, `Debug`, `Serialize` or `Deref`, and `expose()` is grep-able.
+//!
+//! # Where this differs from the first design
+//!
+//! - Opening a file holds all writes back in memory ([`storage::Gate`]) until it is unlocked and has agreed with its
+//!   head, since even the engine's integrity check writes: a wrong passphrase changes no byte.
+//! - A read that was prepared in the request's task is kept if no commit has changed state since (a counter says so);
+//!   otherwise the commit thread selects and opens anew. Nothing is compared row by row.
+//! - Rows are cached for each thread, not in a shared map, for the life of one such state.
+//! - A session's token carries the session's id, so that its row is found by key; a user's `epoch` ends all sessions
+//!   of that user with one write.
 
 pub mod api;
 pub mod audit;
