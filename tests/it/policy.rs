@@ -1,0 +1,123 @@
+//! The policy matrix: every route × every role, against a second copy of the contract's table.
+
+use sealroom::{
+    domain::{Narrowing, Provider, Role},
+    http::routes::{Access, ROUTES},
+};
+
+use super::server::TestServer;
+
+/// Contract section 2, by hand: method, path, then owner, member, application, auditor, operator.
+const MATRIX: &[(&str, &str, [bool; 5])] = &[
+    ("POST", "/auth/logout", [true, true, false, false, false]),
+    ("GET", "/users/me", [true, true, false, false, false]),
+    ("GET", "/integrations", [true, false, false, true, false]),
+    ("POST", "/integrations", [true, true, false, false, false]),
+    ("GET", "/integrations/credentials", [true, true, true, false, false]),
+    ("GET", "/integrations/{id}", [true, false, false, false, false]),
+    ("PATCH", "/integrations/{id}", [true, false, false, false, false]),
+    ("DELETE", "/integrations/{id}", [true, false, false, false, false]),
+    // A member only what it created; the id below is unknown to it.
+    ("PUT", "/integrations/{id}/credentials", [true, false, false, false, false]),
+    ("POST", "/integrations/{id}/rollback", [true, false, false, false, false]),
+    ("GET", "/projects", [true, true, true, false, false]),
+    ("POST", "/projects", [true, false, false, false, false]),
+    ("GET", "/projects/{identifier...}", [true, true, true, false, false]),
+    ("DELETE", "/projects/{identifier...}", [true, false, false, false, false]),
+    ("GET", "/application-tokens", [true, false, false, false, false]),
+    ("POST", "/application-tokens", [true, false, false, false, false]),
+    ("DELETE", "/application-tokens/{token}", [true, false, false, false, false]),
+    ("GET", "/audit", [true, false, false, true, false]),
+    ("GET", "/audit/checkpoint", [true, false, false, true, false]),
+    ("GET", "/audit/key", [true, false, false, true, false]),
+];
+
+const OPEN: &[(&str, &str)] = &[("GET", ""), ("GET", "/health"), ("GET", "/ping")];
+const LOGINS: &[(&str, &str)] =
+    &[("POST", "/auth/admin/login"), ("POST", "/auth/login"), ("POST", "/auth/refresh")];
+
+fn body(path: &str, method: &str) -> &'static str {
+    match (method, path) {
+        ("POST", "/integrations") => {
+            r#"{"provider":"jira","authType":"api_key","credentials":{"x":"y"},"isGlobal":true}"#
+        }
+        ("PUT", _) => r#"{"credentials":{"token":"ghp_example_new"}}"#,
+        ("POST", path) if path.ends_with("/rollback") => r#"{"revision":1}"#,
+        ("PATCH", _) => r#"{"name":"other"}"#,
+        ("POST", "/projects") => r#"{"identifier":"acme/new","remoteUrl":"https://github.com/acme/new"}"#,
+        ("POST", "/application-tokens") => r#"{"name":"other"}"#,
+        _ => "",
+    }
+}
+
+#[test]
+fn every_route_has_its_row_and_every_row_its_route() {
+    for route in ROUTES {
+        let named = |rows: &[(&str, &str)]| rows.contains(&(route.method, route.path));
+        let known = match route.access {
+            Access::Open => named(OPEN),
+            Access::Login => named(LOGINS),
+            Access::Needs(_) => {
+                MATRIX.iter().any(|(method, path, _)| (*method, *path) == (route.method, route.path))
+            }
+        };
+        assert!(known, "{} {} has no row in the matrix", route.method, route.path);
+    }
+    assert_eq!(ROUTES.len(), MATRIX.len() + OPEN.len() + LOGINS.len());
+}
+
+#[tokio::test]
+async fn every_cell_of_the_matrix_is_as_the_contract_has_it() {
+    for (method, path, cells) in MATRIX {
+        // A server for each row: what one row does must not colour the next.
+        let t = TestServer::start().await;
+        t.project("acme/app").await;
+        let id = t.github("ghp_example_canary", r#""projects":["acme/app"]"#).await;
+        let auditor = t.token(Role::Auditor, Narrowing::default()).await;
+        let operator = t.token(Role::Operator, Narrowing::default()).await;
+        let path = path.replace("{id}", &id).replace("{identifier...}", "acme%2Fapp");
+        // Denied cells first, since the owner may delete what they ask for.
+        let bearers = [&t.owner, &t.member, &t.app, &auditor, &operator];
+        for at in [4, 3, 2, 1, 0] {
+            let url = format!("/sfp/api{}", path.replace("{token}", "01a21198-0ea8-7d5a-987c-6ee7878c59a0"));
+            let reply = t.send(method, &url, bearers[at], body(&path, method)).await;
+            let allowed = !matches!(reply.status, 401 | 403);
+            assert_eq!(allowed, cells[at], "{method} {path} cell {at}: {} {}", reply.status, reply.body);
+            assert!(allowed || !reply.body.contains("canary"), "{}", reply.body);
+        }
+        let nobody = t.send(method, &format!("/sfp/api{path}"), "", body(&path, method)).await;
+        assert_eq!(nobody.status, 401, "{method} {path}");
+    }
+}
+
+#[tokio::test]
+async fn a_narrowed_caller_reads_its_own_projects_and_providers_alone() {
+    let t = TestServer::start().await;
+    t.project("acme/app").await;
+    t.project("acme/web").await;
+    t.github("ghp_example_app", r#""projects":["acme/app"]"#).await;
+    t.github("ghp_example_web", r#""projects":["acme/web"]"#).await;
+    t.github("ghp_example_global", r#""isGlobal":true"#).await;
+    let projects = Some(vec!["acme/app".parse().unwrap()]);
+    let token = t.token(Role::Application, Narrowing { projects: projects.clone(), providers: None }).await;
+    let jira =
+        t.token(Role::Application, Narrowing { projects: None, providers: Some(vec![Provider::Jira]) }).await;
+    let member = t.user("narrow@example.com", Role::Member, Narrowing { projects, providers: None }).await;
+    let read = "/sfp/api/integrations/credentials";
+    for bearer in [&token, &member] {
+        let own = t.send("GET", read, bearer, "").await;
+        assert!(own.body.contains("ghp_example_app"), "{}", own.body);
+        assert!(
+            !own.body.contains("ghp_example_web") && !own.body.contains("ghp_example_global"),
+            "{}",
+            own.body
+        );
+        assert_eq!(t.send("GET", &format!("{read}?project=acme/web"), bearer, "").await.status, 403);
+        assert_eq!(t.send("GET", "/sfp/api/projects/acme/web", bearer, "").await.status, 403);
+        assert_eq!(t.send("GET", "/sfp/api/projects", bearer, "").await.json().as_array().unwrap().len(), 1);
+    }
+    assert_eq!(t.send("GET", read, &jira, "").await.status, 404);
+    assert_eq!(t.send("GET", &format!("{read}?provider=github"), &jira, "").await.status, 403);
+    let wider = r#"{"provider":"github","authType":"pat","credentials":{"token":"x"},"isGlobal":true}"#;
+    assert_eq!(t.send("POST", "/sfp/api/integrations", &member, wider).await.status, 403);
+}

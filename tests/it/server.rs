@@ -1,0 +1,219 @@
+//! A real server on a real file, and a client that speaks to it over a real socket.
+
+use std::{path::PathBuf, sync::Arc};
+
+use sealroom::{
+    api::requests::CreateToken,
+    auth::token,
+    clock::Clock,
+    crypto::kdf::KdfParams,
+    domain::{Actor, Caller, Email, Narrowing, Role, Secret, Timestamp},
+    http::{Limits, Listener, Server},
+    storage::file::{self, FileLock, NewFile},
+    vault::{Context, InitPlan, SessionLife, Settings, Vault},
+};
+use serde_json::Value;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+pub const PASSPHRASE: &str = "correct horse battery staple example";
+pub const PASSWORD: &str = "password-example";
+pub const OWNER: &str = "owner@example.com";
+/// 2026-11-24T10:00:00Z.
+pub const START: u64 = 1_795_514_400_000;
+
+pub fn secret(text: &str) -> Secret {
+    Secret::new(text.as_bytes().to_vec())
+}
+
+pub fn settings() -> Settings {
+    Settings {
+        members_may_create: true,
+        queue_max: 4096,
+        cache_bytes: 1 << 20,
+        sessions: SessionLife::STANDARD,
+        password_kdf: KdfParams::LIGHT,
+    }
+}
+
+pub fn plan() -> InitPlan {
+    InitPlan {
+        owner: OWNER.parse().unwrap(),
+        password: secret(PASSWORD),
+        passphrase: secret(PASSPHRASE),
+        kdf: KdfParams::LIGHT,
+        password_kdf: KdfParams::LIGHT,
+        actor: Actor::host("test"),
+        now: Timestamp::from_millis(START),
+    }
+}
+
+pub fn context(now: Timestamp) -> Context {
+    Context { now, request: None, peer: None }
+}
+
+pub struct Reply {
+    pub status: u16,
+    pub head: String,
+    pub body: String,
+}
+
+impl Reply {
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|_| panic!("no JSON: {}", self.body))
+    }
+
+    pub fn header(&self, name: &str) -> Option<String> {
+        let line = self.head.lines().find(|line| line.to_lowercase().starts_with(&format!("{name}:")))?;
+        Some(line.split_once(':')?.1.trim().to_owned())
+    }
+}
+
+/// One keep-alive connection.
+pub struct Client(TcpStream);
+
+impl Client {
+    pub async fn connect(address: &str) -> Self {
+        Self(TcpStream::connect(address).await.unwrap())
+    }
+
+    /// Sends a request and reads the answer; `None` where the server closes without one.
+    pub async fn send(&mut self, method: &str, path: &str, bearer: &str, body: &str) -> Option<Reply> {
+        let authorization =
+            if bearer.is_empty() { String::new() } else { format!("Authorization: Bearer {bearer}\r\n") };
+        let content = if body.is_empty() {
+            "Content-Length: 0\r\n".to_owned()
+        } else {
+            format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len())
+        };
+        self.raw(
+            &format!("{method} {path} HTTP/1.1\r\nHost: x\r\n{authorization}{content}\r\n{body}"),
+            method,
+        )
+        .await
+    }
+
+    pub async fn raw(&mut self, request: &str, method: &str) -> Option<Reply> {
+        self.0.write_all(request.as_bytes()).await.ok()?;
+        let mut bytes = Vec::new();
+        let end = loop {
+            if let Some(at) = bytes.windows(4).position(|four| four == b"\r\n\r\n") {
+                break at + 4;
+            }
+            if self.0.read_buf(&mut bytes).await.ok()? == 0 {
+                return None;
+            }
+        };
+        let head = String::from_utf8(bytes[..end].to_vec()).unwrap();
+        let status = head.split(' ').nth(1)?.parse().ok()?;
+        let mut reply = Reply { status, head, body: String::new() };
+        let length: usize = reply.header("content-length").map_or(0, |length| length.parse().unwrap());
+        let length = if method == "HEAD" { 0 } else { length };
+        while bytes.len() < end + length {
+            if self.0.read_buf(&mut bytes).await.ok()? == 0 {
+                return None;
+            }
+        }
+        reply.body = String::from_utf8(bytes[end..end + length].to_vec()).unwrap();
+        Some(reply)
+    }
+}
+
+pub struct TestServer {
+    pub vault: Arc<Vault>,
+    pub clock: Clock,
+    pub address: String,
+    pub owner: String,
+    pub member: String,
+    pub app: String,
+    _data: PathBuf,
+    _folder: tempfile::TempDir,
+    _lock: FileLock,
+}
+
+impl TestServer {
+    pub async fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("test.redb");
+        let lock = FileLock::take(&data).unwrap();
+        let new = NewFile::begin(&data, &lock).unwrap();
+        Vault::create(new.medium(), 1 << 20, &plan()).unwrap();
+        drop(new.publish().unwrap());
+        let vault = Arc::new(Vault::open(file::open(&data).unwrap(), settings()).unwrap());
+        let clock = Clock::manual(Timestamp::from_millis(START));
+        vault.unlock(secret(PASSPHRASE), Actor::host("test"), clock.now(), None).await.unwrap();
+        let listener = Listener::tcp("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let address = listener.url().unwrap().trim_start_matches("http://").to_owned();
+        let server = Server::new(Arc::clone(&vault), clock.clone(), Limits::STANDARD, false);
+        tokio::spawn(server.run(listener, std::future::pending()));
+        let mut this = Self {
+            vault,
+            clock,
+            address,
+            owner: String::new(),
+            member: String::new(),
+            app: String::new(),
+            _data: data,
+            _folder: folder,
+            _lock: lock,
+        };
+        this.owner = this.login(OWNER).await;
+        this.member = this.user("member@example.com", Role::Member, Narrowing::default()).await;
+        this.app = this.token(Role::Application, Narrowing::default()).await;
+        this
+    }
+
+    pub async fn send(&self, method: &str, path: &str, bearer: &str, body: &str) -> Reply {
+        Client::connect(&self.address).await.send(method, path, bearer, body).await.expect("an answer")
+    }
+
+    pub async fn login(&self, email: &str) -> String {
+        let login = self
+            .vault
+            .login(&context(self.clock.now()), email, secret(PASSWORD))
+            .await
+            .map_err(drop)
+            .unwrap();
+        String::from_utf8(login.access.expose().to_vec()).unwrap()
+    }
+
+    pub fn caller(&self, bearer: &str) -> Caller {
+        self.vault.authenticate(token::parse_bearer(bearer).unwrap(), &context(self.clock.now())).unwrap()
+    }
+
+    pub async fn user(&self, email: &str, role: Role, narrowing: Narrowing) -> String {
+        let address: Email = email.parse().unwrap();
+        let (context, caller) = (context(self.clock.now()), self.caller(&self.owner));
+        self.vault
+            .create_user(&context, &caller, (address, role, narrowing), secret(PASSWORD))
+            .await
+            .map_err(drop)
+            .unwrap();
+        self.login(email).await
+    }
+
+    pub async fn token(&self, role: Role, narrowing: Narrowing) -> String {
+        let request = CreateToken { name: "test".parse().unwrap(), expires_in_days: 30, role, narrowing };
+        let (context, caller) = (context(self.clock.now()), self.caller(&self.owner));
+        let (_, text) = self.vault.create_token(&context, &caller, request).await.map_err(drop).unwrap();
+        String::from_utf8(text.expose().to_vec()).unwrap()
+    }
+
+    pub async fn project(&self, identifier: &str) {
+        let body =
+            format!(r#"{{"identifier":"{identifier}","remoteUrl":"https://github.com/{identifier}"}}"#);
+        assert_eq!(self.send("POST", "/sfp/api/projects", &self.owner, &body).await.status, 201);
+    }
+
+    /// Stores a GitHub token; `scope` is the JSON members that say for whom.
+    pub async fn github(&self, value: &str, scope: &str) -> String {
+        let body = format!(
+            r#"{{"provider":"github","authType":"pat","credentials":{{"token":"{value}"}},{scope}}}"#
+        );
+        let reply = self.send("POST", "/sfp/api/integrations", &self.owner, &body).await;
+        assert_eq!(reply.status, 201, "{}", reply.body);
+        reply.json()["id"].as_str().unwrap().to_owned()
+    }
+}
