@@ -6,4 +6,5 @@ mod crash;
 mod policy;
 mod revocation;
 mod server;
+mod tamper;
 mod tidy;

@@ -1,0 +1,348 @@
+//! A closed file in an attacker's hands: what was changed is refused or named, never believed.
+
+use std::sync::Arc;
+
+use redb::{
+    Database, ReadableDatabase, ReadableTable, StorageBackend, TableDefinition, backends::InMemoryBackend,
+};
+use sealroom::{
+    api::{self, requests::CreateIntegration, requests::RotateCredentials},
+    audit::tree,
+    auth::token,
+    domain::{Actor, Caller, IntegrationId, Secret, Timestamp},
+    storage::{OpenError, StorageError},
+    vault::{CredentialQuery, UnlockError, Vault},
+};
+
+use super::server::{OWNER, PASSPHRASE, PASSWORD, START, context, plan, secret, settings};
+
+type Bytes<'a> = TableDefinition<'a, &'static [u8], &'static [u8]>;
+const META: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("meta");
+const AUDIT: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("audit");
+const HASHES: TableDefinition<'static, &[u8], &[u8]> = TableDefinition::new("hashes");
+
+fn image(backend: &InMemoryBackend) -> Vec<u8> {
+    let mut bytes = vec![0; backend.len().unwrap() as usize];
+    backend.read(0, &mut bytes).unwrap();
+    bytes
+}
+
+fn backend(image: &[u8]) -> InMemoryBackend {
+    let backend = InMemoryBackend::new();
+    backend.set_len(image.len() as u64).unwrap();
+    backend.write(0, image).unwrap();
+    backend
+}
+
+/// A medium whose bytes can be looked at afterwards.
+#[derive(Debug)]
+struct Shared(Arc<InMemoryBackend>);
+
+impl StorageBackend for Shared {
+    fn len(&self) -> std::io::Result<u64> {
+        self.0.len()
+    }
+    fn read(&self, offset: u64, out: &mut [u8]) -> std::io::Result<()> {
+        self.0.read(offset, out)
+    }
+    fn set_len(&self, len: u64) -> std::io::Result<()> {
+        self.0.set_len(len)
+    }
+    fn sync_data(&self) -> std::io::Result<()> {
+        self.0.sync_data()
+    }
+    fn write(&self, offset: u64, data: &[u8]) -> std::io::Result<()> {
+        self.0.write(offset, data)
+    }
+}
+
+fn shared(image: &[u8]) -> (Arc<InMemoryBackend>, Arc<Shared>) {
+    let backend = Arc::new(backend(image));
+    (Arc::clone(&backend), Arc::new(Shared(backend)))
+}
+
+async fn unlock(image: &[u8], passphrase: &str) -> Result<Vault, UnlockError> {
+    let vault = Vault::open(shared(image).1, settings()).unwrap();
+    let now = Timestamp::from_millis(START);
+    vault.unlock(secret(passphrase), Actor::host("test"), now, None).await.map(|()| vault)
+}
+
+async fn owner(vault: &Vault) -> Caller {
+    let now = context(Timestamp::from_millis(START));
+    let login = vault.login(&now, OWNER, secret(PASSWORD)).await.map_err(drop).unwrap();
+    let bearer = token::parse_bearer(std::str::from_utf8(login.access.expose()).unwrap()).unwrap();
+    vault.authenticate(bearer, &now).unwrap()
+}
+
+async fn store(vault: &Vault, caller: &Caller, value: &str) -> IntegrationId {
+    let now = context(Timestamp::from_millis(START));
+    let body = format!(
+        r#"{{"provider":"github","authType":"pat","credentials":{{"token":"{value}"}},"isGlobal":true}}"#
+    );
+    let request: CreateIntegration = api::parse(body.as_bytes()).map_err(drop).unwrap();
+    vault.create_integration(&now, caller, request).await.map_err(drop).unwrap().0.id
+}
+
+/// Locks, and gives the closed file's bytes.
+async fn close(vault: Vault, medium: &Arc<InMemoryBackend>) -> Vec<u8> {
+    let now = Timestamp::from_millis(START);
+    let event = sealroom::domain::Event::new(now, Actor::host("test"), sealroom::domain::Action::VaultLock);
+    vault.lock(event).await.map_err(drop).unwrap();
+    drop(vault);
+    image(medium)
+}
+
+/// A closed vault of two credentials, and the same a rotation later.
+async fn two_states() -> (Vec<u8>, Vec<u8>) {
+    let (medium, shared) = shared(&[]);
+    Vault::create(shared.clone(), 1 << 20, &plan()).unwrap();
+    let now = Timestamp::from_millis(START);
+    let open = async || {
+        let vault = Vault::open(shared.clone(), settings()).unwrap();
+        vault.unlock(secret(PASSPHRASE), Actor::host("test"), now, None).await.unwrap();
+        vault
+    };
+    let vault = open().await;
+    let caller = owner(&vault).await;
+    let id = store(&vault, &caller, "ghp_example_1").await;
+    store(&vault, &caller, "ghp_example_2").await;
+    let before = close(vault, &medium).await;
+    let vault = open().await;
+    let caller = owner(&vault).await;
+    let request: RotateCredentials =
+        api::parse(br#"{"credentials":{"token":"ghp_example_3"}}"#).map_err(drop).unwrap();
+    vault.rotate_credentials(&context(now), &caller, id, None, request).await.map_err(drop).unwrap();
+    (before, close(vault, &medium).await)
+}
+
+fn rows(image: &[u8], table: &str) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let database = Database::builder().create_with_backend(backend(image)).unwrap();
+    let txn = database.begin_read().unwrap();
+    let table = txn.open_table(Bytes::new(table)).unwrap();
+    table
+        .iter()
+        .unwrap()
+        .map(|row| row.map(|(k, v)| (k.value().to_vec(), v.value().to_vec())).unwrap())
+        .collect()
+}
+
+/// Edits a closed file as somebody would who knows the engine but not the key.
+fn edit(image: &[u8], change: impl FnOnce(&redb::WriteTransaction)) -> Vec<u8> {
+    let (medium, shared) = shared(image);
+    let database = Database::builder().create_with_backend(SharedOwned(shared)).unwrap();
+    let txn = database.begin_write().unwrap();
+    change(&txn);
+    txn.commit().unwrap();
+    drop(database);
+    self::image(&medium)
+}
+
+#[derive(Debug)]
+struct SharedOwned(Arc<Shared>);
+
+impl StorageBackend for SharedOwned {
+    fn len(&self) -> std::io::Result<u64> {
+        self.0.len()
+    }
+    fn read(&self, offset: u64, out: &mut [u8]) -> std::io::Result<()> {
+        self.0.read(offset, out)
+    }
+    fn set_len(&self, len: u64) -> std::io::Result<()> {
+        self.0.set_len(len)
+    }
+    fn sync_data(&self) -> std::io::Result<()> {
+        self.0.sync_data()
+    }
+    fn write(&self, offset: u64, data: &[u8]) -> std::io::Result<()> {
+        self.0.write(offset, data)
+    }
+}
+
+fn put(txn: &redb::WriteTransaction, table: &str, key: &[u8], value: &[u8]) {
+    txn.open_table(Bytes::new(table)).unwrap().insert(key, value).unwrap();
+}
+
+fn meta(image: &[u8], name: &str) -> Vec<u8> {
+    let database = Database::builder().create_with_backend(backend(image)).unwrap();
+    let txn = database.begin_read().unwrap();
+    txn.open_table(META).unwrap().get(name).unwrap().unwrap().value().to_vec()
+}
+
+async fn refused(image: &[u8], what: &str) {
+    match unlock(image, PASSPHRASE).await {
+        Err(UnlockError::Storage(StorageError::Tampered { .. }) | UnlockError::WrongPassphrase) => {}
+        Err(other) => panic!("{what}: {other:?}"),
+        Ok(_) => panic!("{what} was believed"),
+    }
+}
+
+#[tokio::test]
+async fn rows_that_were_swapped_moved_pasted_or_put_back_are_refused() {
+    let (before, after) = two_states().await;
+    assert!(unlock(&after, PASSPHRASE).await.is_ok(), "untouched it opens");
+    let touched = edit(&after, |_| {});
+    assert!(unlock(&touched, PASSPHRASE).await.is_ok(), "the editing itself changes nothing");
+    let (stranger, _) = two_states().await;
+    for table in ["users", "sessions", "integrations", "credentials"] {
+        let (now, old, other) = (rows(&after, table), rows(&before, table), rows(&stranger, table));
+        let (first, last) = (&now[0], &now[now.len() - 1]);
+        if now.len() > 1 {
+            let swapped = edit(&after, |txn| {
+                put(txn, table, &first.0, &last.1);
+                put(txn, table, &last.0, &first.1);
+            });
+            refused(&swapped, &format!("{table}: rows swapped")).await;
+        }
+        let mut moved = first.0.clone();
+        moved[0] ^= 1;
+        refused(&edit(&after, |txn| put(txn, table, &moved, &first.1)), &format!("{table}: a row moved"))
+            .await;
+        let pasted = edit(&after, |txn| put(txn, table, &first.0, &other[0].1));
+        refused(&pasted, &format!("{table}: a row of another file")).await;
+        let older = old.iter().find(|(key, value)| now.iter().any(|(k, v)| k == key && v != value));
+        if let Some((key, value)) = older {
+            refused(&edit(&after, |txn| put(txn, table, key, value)), &format!("{table}: an older row"))
+                .await;
+        }
+        let deleted =
+            edit(&after, |txn| drop(txn.open_table(Bytes::new(table)).unwrap().remove(&*first.0).unwrap()));
+        refused(&deleted, &format!("{table}: a row deleted")).await;
+    }
+    let entry = rows(&after, "scopes").remove(0).0;
+    let deleted =
+        edit(&after, |txn| drop(txn.open_table(Bytes::new("scopes")).unwrap().remove(&*entry).unwrap()));
+    refused(&deleted, "an index entry deleted").await;
+}
+
+#[tokio::test]
+async fn a_log_that_was_cut_or_changed_and_an_older_slot_are_refused() {
+    let (before, after) = two_states().await;
+    let old_head = meta(&before, "head");
+    let old_checkpoint = meta(&before, "checkpoint");
+    let size: u64 =
+        String::from_utf8(old_checkpoint.clone()).unwrap().lines().nth(1).unwrap().parse().unwrap();
+    let cut = |with_head: bool| {
+        edit(&after, |txn| {
+            let mut audit = txn.open_table(AUDIT).unwrap();
+            audit.retain(|sequence, _| sequence < size).unwrap();
+            let mut meta = txn.open_table(META).unwrap();
+            meta.insert("checkpoint", old_checkpoint.as_slice()).unwrap();
+            if with_head {
+                meta.insert("head", old_head.as_slice()).unwrap();
+            }
+        })
+    };
+    refused(&cut(false), "the log cut to an older checkpoint").await;
+    refused(&cut(true), "the log cut to an older checkpoint with its head").await;
+    let last = size - 1;
+    let changed = edit(&after, |txn| {
+        let mut audit = txn.open_table(AUDIT).unwrap();
+        let mut record = audit.get(last).unwrap().unwrap().value().to_vec();
+        let at = record.len() / 2;
+        record[at] ^= 1;
+        audit.insert(last, record.as_slice()).unwrap();
+    });
+    refused(&changed, "a record changed").await;
+    let (stranger, _) = two_states().await;
+    let slots = meta(&stranger, "slots");
+    let pasted =
+        edit(&after, |txn| drop(txn.open_table(META).unwrap().insert("slots", slots.as_slice()).unwrap()));
+    refused(&pasted, "slots of another file").await;
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_vault_of_ours_is_refused_and_left_as_it_is() {
+    let (_, good) = two_states().await;
+    let newer = edit(&good, |txn| {
+        drop(txn.open_table(META).unwrap().insert("format", &2_u32.to_le_bytes()[..]).unwrap())
+    });
+    let foreign = {
+        let medium = Arc::new(InMemoryBackend::new());
+        let database = Database::builder().create_with_backend(Shared(Arc::clone(&medium))).unwrap();
+        drop(database);
+        image(&medium)
+    };
+    let cases: [(&str, Vec<u8>, fn(&OpenError) -> bool); 5] = [
+        ("empty", Vec::new(), |error| matches!(error, OpenError::Foreign)),
+        ("text", b"hello, world\n".repeat(1000), |error| matches!(error, OpenError::Foreign)),
+        ("another database", foreign, |error| matches!(error, OpenError::Foreign)),
+        ("newer", newer, |error| matches!(error, OpenError::Newer { found: 2, known: 1 })),
+        ("truncated", good[..good.len() / 2].to_vec(), |error| !matches!(error, OpenError::Newer { .. })),
+    ];
+    for (what, bytes, expected) in cases {
+        let (medium, shared) = shared(&bytes);
+        let error = Vault::open(shared, settings()).map(drop).unwrap_err();
+        assert!(expected(&error), "{what}: {error:?}");
+        assert_eq!(image(&medium), bytes, "{what}: the file changed");
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_passphrase_never_unlocks_and_never_writes() {
+    let (_, good) = two_states().await;
+    let (medium, shared) = shared(&good);
+    let vault = Vault::open(shared, settings()).unwrap();
+    let now = Timestamp::from_millis(START);
+    for wrong in
+        ["", "wrong", "correct horse battery staple example ", "0000-0000-0000-0000-0000-0000-0000-0000-0000"]
+    {
+        let result = vault.unlock(secret(wrong), Actor::host("test"), now, None).await;
+        assert!(matches!(result, Err(UnlockError::WrongPassphrase)));
+    }
+    assert!(vault.is_locked());
+    drop(vault);
+    assert_eq!(image(&medium), good);
+}
+
+#[tokio::test]
+async fn the_recovery_key_unlocks_too() {
+    let (_, shared) = shared(&[]);
+    let created = Vault::create(shared.clone(), 1 << 20, &plan()).unwrap();
+    let vault = Vault::open(shared, settings()).unwrap();
+    let typed = String::from_utf8(created.recovery_key.expose().to_vec()).unwrap().to_lowercase();
+    let now = Timestamp::from_millis(START);
+    vault.unlock(Secret::from(typed), Actor::host("test"), now, None).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_ten_thousand_events_tree_hashes_and_checkpoint_agree_with_the_records() {
+    let (medium, shared) = shared(&[]);
+    Vault::create(shared.clone(), 1 << 20, &plan()).unwrap();
+    let now = Timestamp::from_millis(START);
+    let vault = Arc::new(Vault::open(shared.clone(), settings()).unwrap());
+    vault.unlock(secret(PASSPHRASE), Actor::host("test"), now, None).await.unwrap();
+    let caller = owner(&vault).await;
+    store(&vault, &caller, "ghp_example").await;
+    let mut readers = tokio::task::JoinSet::new();
+    for _ in 0..100 {
+        let (vault, caller) = (Arc::clone(&vault), caller.clone());
+        readers.spawn(async move {
+            for _ in 0..101 {
+                let read = vault.read_credentials(&context(now), &caller, CredentialQuery::default()).await;
+                assert_eq!(read.map_err(drop).unwrap().items.len(), 1);
+            }
+        });
+    }
+    while let Some(done) = readers.join_next().await {
+        done.unwrap();
+    }
+    let key = vault.verifier_key().unwrap();
+    let closed = close(Arc::into_inner(vault).unwrap(), &medium).await;
+    let database = Database::builder().create_with_backend(backend(&closed)).unwrap();
+    let txn = database.begin_read().unwrap();
+    let mut frontier = tree::Frontier::EMPTY;
+    let mut stored = Vec::new();
+    for (n, row) in txn.open_table(AUDIT).unwrap().iter().unwrap().enumerate() {
+        let (sequence, record) = row.unwrap();
+        assert_eq!(sequence.value(), n as u64);
+        stored.extend(frontier.push(tree::leaf_hash(record.value())));
+    }
+    assert!(frontier.size() > 10_000);
+    let hashes: Vec<_> =
+        txn.open_table(HASHES).unwrap().iter().unwrap().map(|row| row.unwrap().1.value().to_vec()).collect();
+    assert_eq!(hashes, stored.iter().map(|one| one.hash.to_vec()).collect::<Vec<_>>());
+    let note = String::from_utf8(meta(&closed, "checkpoint")).unwrap();
+    let signed = sealroom::audit::checkpoint::open(&note, &[key]).unwrap();
+    assert_eq!((signed.size, signed.root), (frontier.size(), frontier.root()));
+    assert!(unlock(&closed, PASSPHRASE).await.is_ok(), "head and digest agree");
+}
