@@ -1,8 +1,16 @@
 //! The integration tests: one binary, one module a subject.
-#![allow(clippy::unwrap_used, clippy::pedantic, missing_docs, unreachable_pub, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::pedantic,
+    clippy::type_complexity,
+    missing_docs,
+    unreachable_pub,
+    reason = "tests"
+)]
 
 mod contract;
 mod crash;
+mod example;
 mod policy;
 mod revocation;
 mod server;
