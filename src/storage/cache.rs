@@ -25,7 +25,8 @@ type Entry = Option<Arc<dyn Any + Send + Sync>>;
 struct Cache {
     generation: Generation,
     bytes: usize,
-    rows: HashMap<(Table, Vec<u8>), Entry>,
+    /// By table, then key: a look-up allocates nothing.
+    rows: HashMap<Table, HashMap<Vec<u8>, Entry>>,
 }
 
 thread_local! {
@@ -40,7 +41,7 @@ pub(super) fn get<T: Send + Sync + 'static>(
 ) -> Option<Option<Arc<T>>> {
     CACHE.with_borrow(|cache| {
         let cache = cache.as_ref().filter(|cache| cache.generation == generation)?;
-        match cache.rows.get(&(table, key.to_vec()))? {
+        match cache.rows.get(&table)?.get(key)? {
             None => Some(None),
             Some(row) => Arc::clone(row).downcast().ok().map(Some),
         }
@@ -62,8 +63,7 @@ pub(super) fn put<T: Send + Sync + 'static>(
             *cache = fresh();
         }
         cache.bytes += bytes + key.len() + 128;
-        cache
-            .rows
-            .insert((table, key.to_vec()), row.map(|row| Arc::clone(row) as Arc<dyn Any + Send + Sync>));
+        let row = row.map(|row| Arc::clone(row) as Arc<dyn Any + Send + Sync>);
+        cache.rows.entry(table).or_default().insert(key.to_vec(), row);
     });
 }

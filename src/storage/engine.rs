@@ -203,9 +203,11 @@ fn write_all(txn: &redb::WriteTransaction, batch: &Batch) -> Result<(), redb::Er
     for (sequence, record) in &batch.records {
         audit.insert(sequence, record.as_slice())?;
     }
-    let mut hashes = txn.open_table(HASHES)?;
-    for stored in &batch.hashes {
-        hashes.insert(hash_key(stored.level, stored.index).as_slice(), stored.hash.as_slice())?;
+    if !batch.hashes.is_empty() {
+        let mut hashes = txn.open_table(HASHES)?;
+        for stored in &batch.hashes {
+            hashes.insert(hash_key(stored.level, stored.index).as_slice(), stored.hash.as_slice())?;
+        }
     }
     let mut table = txn.open_table(META)?;
     for (name, value) in &batch.meta {

@@ -166,8 +166,19 @@ impl<'a> View<'a> {
     ///
     /// # Errors
     /// As [`View::user`].
-    pub fn integrations(&self) -> Result<Vec<Integration>, StorageError> {
-        self.all(&[])
+    pub fn integrations(&self) -> Result<Arc<Vec<Arc<Integration>>>, StorageError> {
+        // No integration has an empty key: the list of all of them is cached in its place.
+        if let Some(generation) = self.cache_generation()
+            && let Some(Some(all)) = cache::get(generation, Table::Integrations, &[])
+        {
+            return Ok(all);
+        }
+        let all: Vec<Arc<Integration>> = self.all(&[])?.into_iter().map(Arc::new).collect();
+        let all = Arc::new(all);
+        if let Some(generation) = self.cache_generation() {
+            cache::put(generation, Table::Integrations, &[], Some(&all), all.len() * 512);
+        }
+        Ok(all)
     }
 
     /// The integrations of one scope (`None` is the global one), of one service or of all, newest first.

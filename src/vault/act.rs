@@ -1,9 +1,6 @@
 //! The corridor that every audited use case walks: authenticate, authorize, work, record, commit, wait.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
-};
+use std::sync::{Arc, atomic::Ordering};
 
 use super::{access, error::Error, lifecycle::Vault};
 use crate::{
@@ -54,8 +51,17 @@ pub(super) struct Work<'a> {
     pub(super) permit: &'a Permit,
     pub(super) caller: &'a Caller,
     pub(super) context: &'a Context,
+    /// Whether this is the very state for which the caller was known.
+    pub(super) is_known: bool,
     /// The event of this use case, to be completed.
     pub(super) event: Event,
+}
+
+/// A caller as authentication found it at one moment on one state of the rows: on that state nothing else can come
+/// out again.
+pub(super) struct Known {
+    pub(super) generation: u64,
+    pub(super) caller: Caller,
 }
 
 impl Vault {
@@ -71,11 +77,38 @@ impl Vault {
         T: Send + 'static,
         F: FnOnce(Work<'_>) -> Result<Done<T>, Error> + Send + 'static,
     {
+        self.act_known(context, bearer, None, verb, work).await
+    }
+
+    /// Walks the corridor for a caller that may be known already.
+    pub(super) async fn act_known<T, F>(
+        &self,
+        context: &Context,
+        bearer: Bearer,
+        known: Option<Known>,
+        verb: Verb,
+        work: F,
+    ) -> Result<Committed<T>, Error>
+    where
+        T: Send + 'static,
+        F: FnOnce(Work<'_>) -> Result<Done<T>, Error> + Send + 'static,
+    {
         let open = self.opened()?;
         let (context, rules, locked) = (*context, self.rules(), Arc::clone(&open.locked));
         let committed = open
             .writer
-            .submit(move |view| decide(view, &context, bearer, verb, &rules, &locked, work))
+            .submit(move |view| {
+                if locked.load(Ordering::Acquire) {
+                    return Err(silent(Error::Locked));
+                }
+                let known = known.filter(|known| view.generation() == Some(known.generation));
+                let is_known = known.is_some();
+                let caller = match known {
+                    Some(known) => known.caller,
+                    None => access::authenticate(view, bearer, context.now).map_err(silent)?,
+                };
+                decide(view, &context, &caller, is_known, verb, &rules, work)
+            })
             .await
             .map_err(Error::from)?;
         drop(open);
@@ -94,20 +127,15 @@ impl Vault {
 fn decide<T>(
     view: &View<'_>,
     context: &Context,
-    bearer: Bearer,
+    caller: &Caller,
+    is_known: bool,
     verb: Verb,
     rules: &Rules,
-    locked: &AtomicBool,
     work: impl FnOnce(Work<'_>) -> Result<Done<T>, Error>,
 ) -> Verdict<T, Error> {
-    if locked.load(Ordering::Acquire) {
-        return Err(silent(Error::Locked));
-    }
-    let caller = access::authenticate(view, bearer, context.now).map_err(silent)?;
     let event = context.event(caller.actor(), verb.action());
-    let permit = policy::authorize(&caller, verb, rules)
-        .map_err(|denied| refusal(denied.into(), &context.event(caller.actor(), verb.action())))?;
-    let asked = Work { view, permit: &permit, caller: &caller, context, event: event.clone() };
+    let permit = policy::authorize(caller, verb, rules).map_err(|denied| refusal(denied.into(), &event))?;
+    let asked = Work { view, permit: &permit, caller, context, is_known, event: event.clone() };
     let Done { value, changes, events, effect } = work(asked).map_err(|error| refusal(error, &event))?;
     Ok(Ruling { value, changes, events, effect })
 }

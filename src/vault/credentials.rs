@@ -4,7 +4,7 @@ use std::{collections::HashSet, sync::Arc};
 
 use super::{
     access,
-    act::{Context, Done, Work},
+    act::{Context, Done, Known, Work},
     error::Error,
     lifecycle::Vault,
 };
@@ -63,10 +63,12 @@ impl Vault {
         // In the request's own task: rows and credentials of the last committed state. If that state is still the
         // newest when the commit thread decides, there is nothing left to look up.
         let prepared = self.prepare(context, caller, &query)?;
+        let (known, prepared) =
+            prepared.map_or((None, None), |(known, selection)| (Some(known), Some(selection)));
         let committed = self
-            .act(context, caller.bearer, Verb::ReadCredentials, move |work| {
+            .act_known(context, caller.bearer, known, Verb::ReadCredentials, move |work| {
                 let selection = match prepared {
-                    Some((generation, selection)) if work.view.generation() == Some(generation) => selection,
+                    Some(selection) if work.is_known => selection,
                     _ => select(work.view, work.permit, &query)?,
                 };
                 Ok(disclose(&work, selection, query.project.as_ref()))
@@ -81,7 +83,7 @@ impl Vault {
         context: &Context,
         caller: &Caller,
         query: &CredentialQuery,
-    ) -> Result<Option<(u64, Selection)>, Error> {
+    ) -> Result<Option<(Known, Selection)>, Error> {
         let open = self.opened()?;
         let view = open.writer.view();
         let Ok(caller) = access::authenticate(&view, caller.bearer, context.now) else { return Ok(None) };
@@ -89,7 +91,7 @@ impl Vault {
             return Ok(None);
         };
         let Ok(selection) = select(&view, &permit, query) else { return Ok(None) };
-        Ok(view.generation().map(|generation| (generation, selection)))
+        Ok(view.generation().map(|generation| (Known { generation, caller }, selection)))
     }
 }
 
@@ -172,7 +174,7 @@ fn group(integration: &Integration) -> (Provider, Option<Name>) {
 }
 
 fn everything(view: &View<'_>) -> Result<Vec<Arc<Integration>>, Error> {
-    Ok(view.integrations()?.into_iter().map(Arc::new).collect())
+    Ok(view.integrations()?.to_vec())
 }
 
 fn matches(integration: &Integration, query: &CredentialQuery) -> bool {

@@ -93,15 +93,14 @@ impl Vault {
                     && name.as_ref().is_none_or(|name| one.name.as_ref() == Some(name))
                     && cursor.is_none_or(|cursor| one.id < cursor)
             };
-            let mut found: Vec<Integration> =
-                work.view.integrations()?.into_iter().rev().filter(wanted).collect();
+            let all = work.view.integrations()?;
+            let mut found: Vec<Arc<Integration>> =
+                all.iter().rev().filter(|one| wanted(one)).cloned().collect();
             let more = limit.is_some_and(|limit| found.len() > limit);
             found.truncate(limit.unwrap_or(usize::MAX));
             let next = found.last().filter(|_| more).map(|integration| integration.id);
-            let listed = found
-                .into_iter()
-                .map(|one| listed(work.view, Arc::new(one)))
-                .collect::<Result<Vec<_>, _>>()?;
+            let listed =
+                found.into_iter().map(|one| listed(work.view, one)).collect::<Result<Vec<_>, _>>()?;
             let detail = Detail::NONE.number(DetailKey::Count, listed.len() as u64);
             let event = Event { provider, detail, ..work.event };
             Ok(Done::plain((listed, next), Changes::none(), event))

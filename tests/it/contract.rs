@@ -126,7 +126,8 @@ async fn tokens_that_let_nobody_in_look_alike_and_an_expired_one_says_so() {
         t.send("DELETE", &format!("/sfp/api/application-tokens/{revoked}"), &t.owner, "").await.status,
         200
     );
-    let mistyped = format!("{}x", &t.app[..t.app.len() - 1]);
+    let (rest, last) = t.app.split_at(t.app.len() - 1);
+    let mistyped = format!("{rest}{}", if last == "x" { "y" } else { "x" });
     let mut messages = Vec::new();
     for bearer in ["", "nonsense", &mistyped, &revoked] {
         let reply = t.send("GET", CREDENTIALS, bearer, "").await;

@@ -8,9 +8,11 @@
     reason = "tests"
 )]
 
+mod cli;
 mod contract;
 mod crash;
 mod example;
+mod fixture;
 mod policy;
 mod revocation;
 mod server;

@@ -36,3 +36,123 @@ fn no_source_file_is_longer_than_one_idea() {
         assert!(lines <= LINES_MAX, "{} has {lines} lines, more than {LINES_MAX}", path.display());
     }
 }
+
+/// Which layer a module of the crate's root is in; an import may only point down.
+const LAYERS: &[(&str, u8)] = &[
+    ("domain", 0),
+    ("crypto", 1),
+    ("config", 1),
+    ("api", 1),
+    ("audit", 2),
+    ("auth", 2),
+    ("storage", 3),
+    ("vault", 4),
+    ("clock", 5),
+    ("http", 5),
+    ("cli", 6),
+];
+
+fn layer(module: &str) -> Option<u8> {
+    LAYERS.iter().find(|(name, _)| *name == module).map(|(_, layer)| *layer)
+}
+
+/// The modules of the crate's root that a text names, also inside `use crate::{…}`.
+fn imports(text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for (at, _) in text.match_indices("crate::") {
+        let rest = &text[at + "crate::".len()..];
+        if let Some(group) = rest.strip_prefix('{') {
+            let mut depth = 0;
+            let mut word = String::new();
+            for c in group.chars() {
+                match c {
+                    '{' => depth += 1,
+                    '}' if depth == 0 => break,
+                    '}' => depth -= 1,
+                    ',' if depth == 0 => word.clear(),
+                    c if depth == 0 && (c.is_alphanumeric() || c == '_') => {
+                        word.push(c);
+                        continue;
+                    }
+                    _ => {}
+                }
+                if !word.is_empty() {
+                    found.push(std::mem::take(&mut word));
+                }
+            }
+        } else {
+            found.push(rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect());
+        }
+    }
+    found
+}
+
+/// The code of a file without its tests, comments and doc comments.
+fn code(text: &str) -> String {
+    let before_tests = text.split("#[cfg(test)]").next().unwrap();
+    before_tests.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
+}
+
+/// What is wrong with one file.
+fn breaches(path: &Path, text: &str) -> Vec<String> {
+    let code = code(text);
+    let shown = path.to_string_lossy().replace('\\', "/");
+    let module = shown.split('/').next().unwrap().trim_end_matches(".rs");
+    let mut found = Vec::new();
+    if let Some(own) = layer(module) {
+        for import in imports(&code) {
+            if layer(&import).is_some_and(|other| other > own) {
+                found.push(format!("{shown} imports {import}, which is above it"));
+            }
+        }
+    }
+    if module == "http" && code.contains("crate::storage") {
+        found.push(format!("{shown} names the storage"));
+    }
+    for (word, home) in [
+        (".unwrap()", "nowhere"),
+        ("println!(", "cli/output.rs"),
+        ("print!(", "cli/output.rs"),
+        ("SystemTime::now", "clock.rs"),
+        ("Instant::now", "clock.rs"),
+        ("getrandom::", "crypto/random.rs"),
+        ("argon2::", "crypto/"),
+        ("aes_gcm::", "crypto/"),
+        ("chacha20poly1305::", "crypto/"),
+        ("ed25519_dalek::", "crypto/"),
+        ("sha2::", "crypto/"),
+        ("bincode::", "storage/codec.rs"),
+        ("todo!(", "nowhere"),
+    ] {
+        if code.contains(word) && !shown.starts_with(home) {
+            found.push(format!("{shown} has {word} which belongs into {home}"));
+        }
+    }
+    found
+}
+
+#[test]
+fn every_import_points_down_and_every_tool_is_in_its_home() {
+    let sources = all_sources();
+    // A file of tests is under `#[cfg(test)]` where it is declared.
+    let code = sources.iter().filter(|(path, _)| !path.ends_with("tests.rs"));
+    let found: Vec<String> = code.flat_map(|(path, text)| breaches(path, text)).collect();
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+#[test]
+fn the_rules_can_be_broken() {
+    for (path, text) in [
+        ("domain/x.rs", "use crate::http::Server;"),
+        ("auth/x.rs", "use crate::{\n    domain::Email,\n    vault::{Error, Vault},\n};"),
+        ("http/x.rs", "use crate::storage::View;"),
+        ("vault/x.rs", "let now = std::time::SystemTime::now();"),
+        ("vault/x.rs", "value.unwrap();"),
+        ("http/x.rs", "println!(\"x\");"),
+        ("storage/x.rs", "bincode::encode();"),
+        ("auth/x.rs", "use sha2::Sha256;"),
+    ] {
+        assert_eq!(breaches(Path::new(path), text).len(), 1, "{path}: {text}");
+    }
+    assert!(breaches(Path::new("cli/x.rs"), "use crate::{http::Server, storage::file};").is_empty());
+}
