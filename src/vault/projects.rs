@@ -78,7 +78,11 @@ impl Vault {
         identifier: ProjectId,
     ) -> Result<Shown, Error> {
         let permit = self.authorize(context, caller, Verb::ReadProject).await?;
-        permit.project(&identifier)?;
+        if let Err(denied) = permit.project(&identifier) {
+            // Through the corridor, so that the refusal is recorded.
+            let refuse = move |_: Work<'_>| Err::<Done<Shown>, _>(denied.into());
+            return Ok(self.act(context, caller.bearer, Verb::ReadProject, refuse).await?.value);
+        }
         let open = self.opened()?;
         let view = open.writer.fresh_view();
         let project = view.project(&identifier)?.ok_or(Error::ProjectNotFound(identifier))?;

@@ -114,6 +114,8 @@ async fn a_narrowed_caller_reads_its_own_projects_and_providers_alone() {
         );
         assert_eq!(t.send("GET", &format!("{read}?project=acme/web"), bearer, "").await.status, 403);
         assert_eq!(t.send("GET", "/sfp/api/projects/acme/web", bearer, "").await.status, 403);
+        let denied = t.send("GET", "/sfp/api/audit?action=request.denied&limit=1", &t.owner, "").await.json();
+        assert_eq!(denied[0]["outcome"], "denied", "a refusal is on record");
         assert_eq!(t.send("GET", "/sfp/api/projects", bearer, "").await.json().as_array().unwrap().len(), 1);
     }
     assert_eq!(t.send("GET", read, &jira, "").await.status, 404);
