@@ -377,3 +377,7 @@ fn parse_option<T: std::str::FromStr>(text: Option<String>) -> Option<Option<T>>
 fn key_text<T: std::str::FromStr>(key: &[u8]) -> Option<T> {
     std::str::from_utf8(key).ok()?.parse().ok()
 }
+
+#[cfg(test)]
+#[path = "codec_tests.rs"]
+mod tests;
