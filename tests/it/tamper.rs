@@ -7,27 +7,25 @@ use redb::{
 };
 use sealroom::{
     api::{self, requests::CreateIntegration, requests::RotateCredentials},
-    audit::tree,
     auth::token,
     domain::{Actor, Caller, IntegrationId, Secret, Timestamp},
     storage::{OpenError, StorageError},
-    vault::{CredentialQuery, UnlockError, Vault},
+    vault::{UnlockError, Vault},
 };
 
 use super::server::{OWNER, PASSPHRASE, PASSWORD, START, context, plan, secret, settings};
 
 type Bytes<'a> = TableDefinition<'a, &'static [u8], &'static [u8]>;
 const META: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("meta");
-const AUDIT: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("audit");
-const HASHES: TableDefinition<'static, &[u8], &[u8]> = TableDefinition::new("hashes");
+pub const AUDIT: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("audit");
 
-fn image(backend: &InMemoryBackend) -> Vec<u8> {
+pub fn image(backend: &InMemoryBackend) -> Vec<u8> {
     let mut bytes = vec![0; backend.len().unwrap() as usize];
     backend.read(0, &mut bytes).unwrap();
     bytes
 }
 
-fn backend(image: &[u8]) -> InMemoryBackend {
+pub fn backend(image: &[u8]) -> InMemoryBackend {
     let backend = InMemoryBackend::new();
     backend.set_len(image.len() as u64).unwrap();
     backend.write(0, image).unwrap();
@@ -36,7 +34,7 @@ fn backend(image: &[u8]) -> InMemoryBackend {
 
 /// A medium whose bytes can be looked at afterwards.
 #[derive(Debug)]
-struct Shared(Arc<InMemoryBackend>);
+pub struct Shared(Arc<InMemoryBackend>);
 
 impl StorageBackend for Shared {
     fn len(&self) -> std::io::Result<u64> {
@@ -56,25 +54,25 @@ impl StorageBackend for Shared {
     }
 }
 
-fn shared(image: &[u8]) -> (Arc<InMemoryBackend>, Arc<Shared>) {
+pub fn shared(image: &[u8]) -> (Arc<InMemoryBackend>, Arc<Shared>) {
     let backend = Arc::new(backend(image));
     (Arc::clone(&backend), Arc::new(Shared(backend)))
 }
 
-async fn unlock(image: &[u8], passphrase: &str) -> Result<Vault, UnlockError> {
+pub async fn unlock(image: &[u8], passphrase: &str) -> Result<Vault, UnlockError> {
     let vault = Vault::open(shared(image).1, settings()).unwrap();
     let now = Timestamp::from_millis(START);
     vault.unlock(secret(passphrase), Actor::host("test"), now, None).await.map(|()| vault)
 }
 
-async fn owner(vault: &Vault) -> Caller {
+pub async fn owner(vault: &Vault) -> Caller {
     let now = context(Timestamp::from_millis(START));
     let login = vault.login(&now, OWNER, secret(PASSWORD)).await.map_err(drop).unwrap();
     let bearer = token::parse_bearer(std::str::from_utf8(login.access.expose()).unwrap()).unwrap();
     vault.authenticate(bearer, &now).unwrap()
 }
 
-async fn store(vault: &Vault, caller: &Caller, value: &str) -> IntegrationId {
+pub async fn store(vault: &Vault, caller: &Caller, value: &str) -> IntegrationId {
     let now = context(Timestamp::from_millis(START));
     let body = format!(
         r#"{{"provider":"github","authType":"pat","credentials":{{"token":"{value}"}},"isGlobal":true}}"#
@@ -84,7 +82,7 @@ async fn store(vault: &Vault, caller: &Caller, value: &str) -> IntegrationId {
 }
 
 /// Locks, and gives the closed file's bytes.
-async fn close(vault: Vault, medium: &Arc<InMemoryBackend>) -> Vec<u8> {
+pub async fn close(vault: Vault, medium: &Arc<InMemoryBackend>) -> Vec<u8> {
     let now = Timestamp::from_millis(START);
     let event = sealroom::domain::Event::new(now, Actor::host("test"), sealroom::domain::Action::VaultLock);
     vault.lock(event).await.map_err(drop).unwrap();
@@ -127,7 +125,7 @@ fn rows(image: &[u8], table: &str) -> Vec<(Vec<u8>, Vec<u8>)> {
 }
 
 /// Edits a closed file as somebody would who knows the engine but not the key.
-fn edit(image: &[u8], change: impl FnOnce(&redb::WriteTransaction)) -> Vec<u8> {
+pub fn edit(image: &[u8], change: impl FnOnce(&redb::WriteTransaction)) -> Vec<u8> {
     let (medium, shared) = shared(image);
     let database = Database::builder().create_with_backend(SharedOwned(shared)).unwrap();
     let txn = database.begin_write().unwrap();
@@ -162,13 +160,13 @@ fn put(txn: &redb::WriteTransaction, table: &str, key: &[u8], value: &[u8]) {
     txn.open_table(Bytes::new(table)).unwrap().insert(key, value).unwrap();
 }
 
-fn meta(image: &[u8], name: &str) -> Vec<u8> {
+pub fn meta(image: &[u8], name: &str) -> Vec<u8> {
     let database = Database::builder().create_with_backend(backend(image)).unwrap();
     let txn = database.begin_read().unwrap();
     txn.open_table(META).unwrap().get(name).unwrap().unwrap().value().to_vec()
 }
 
-async fn refused(image: &[u8], what: &str) {
+pub async fn refused(image: &[u8], what: &str) {
     match unlock(image, PASSPHRASE).await {
         Err(UnlockError::Storage(StorageError::Tampered { .. }) | UnlockError::WrongPassphrase) => {}
         Err(other) => panic!("{what}: {other:?}"),
@@ -304,45 +302,48 @@ async fn the_recovery_key_unlocks_too() {
     vault.unlock(Secret::from(typed), Actor::host("test"), now, None).await.unwrap();
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn after_ten_thousand_events_tree_hashes_and_checkpoint_agree_with_the_records() {
-    let (medium, shared) = shared(&[]);
-    Vault::create(shared.clone(), 1 << 20, &plan()).unwrap();
-    let now = Timestamp::from_millis(START);
-    let vault = Arc::new(Vault::open(shared.clone(), settings()).unwrap());
-    vault.unlock(secret(PASSPHRASE), Actor::host("test"), now, None).await.unwrap();
-    let caller = owner(&vault).await;
-    store(&vault, &caller, "ghp_example").await;
-    let mut readers = tokio::task::JoinSet::new();
-    for _ in 0..100 {
-        let (vault, caller) = (Arc::clone(&vault), caller.clone());
-        readers.spawn(async move {
-            for _ in 0..101 {
-                let read = vault.read_credentials(&context(now), &caller, CredentialQuery::default()).await;
-                assert_eq!(read.map_err(drop).unwrap().items.len(), 1);
-            }
+/// As the bytes of a slot's numbers stand in the file: id, kind, memory, passes, lanes (each below 251 is one byte).
+fn slot_of(kdf: &[u8]) -> Vec<u8> {
+    [&[1, 1, 1], kdf, &[1; 16], &[2; 24], &[48], &[3; 48]].concat()
+}
+
+#[tokio::test]
+async fn hostile_numbers_in_a_slot_are_refused_before_any_work_or_memory() {
+    let (_, good) = two_states().await;
+    let cases: [(&str, &[u8]); 6] = [
+        ("4 TiB of memory", b"\xfc\xff\xff\xff\xff\x01\x01"),
+        ("a KiB over the bound", b"\xfc\x01\x00\x10\x00\x01\x01"),
+        ("4 billion passes", b"\x40\xfc\xff\xff\xff\xff\x01"),
+        ("no pass", b"\x40\x00\x01"),
+        ("17 lanes", b"\xfb\x00\x10\x01\x11"),
+        ("no lane", b"\x40\x01\x00"),
+    ];
+    for (what, kdf) in cases {
+        let bytes = edit(&good, |txn| {
+            drop(txn.open_table(META).unwrap().insert("slots", slot_of(kdf).as_slice()).unwrap())
         });
+        let (medium, shared) = shared(&bytes);
+        let named = |error: &StorageError| match error {
+            StorageError::Tampered { table, key } => (*table, key.as_str()) == ("meta", "slots"),
+            _ => false,
+        };
+        let error = match Vault::open(shared, settings()) {
+            Ok(vault) => {
+                let now = Timestamp::from_millis(START);
+                vault.unlock(secret(PASSPHRASE), Actor::host("test"), now, None).await.unwrap_err()
+            }
+            Err(error) => panic!("{what}: {error:?}"),
+        };
+        assert!(matches!(&error, UnlockError::Storage(error) if named(error)), "{what}: {error:?}");
+        assert_eq!(image(&medium), bytes, "{what}: the file changed");
     }
-    while let Some(done) = readers.join_next().await {
-        done.unwrap();
-    }
-    let key = vault.verifier_key().unwrap();
-    let closed = close(Arc::into_inner(vault).unwrap(), &medium).await;
-    let database = Database::builder().create_with_backend(backend(&closed)).unwrap();
-    let txn = database.begin_read().unwrap();
-    let mut frontier = tree::Frontier::EMPTY;
-    let mut stored = Vec::new();
-    for (n, row) in txn.open_table(AUDIT).unwrap().iter().unwrap().enumerate() {
-        let (sequence, record) = row.unwrap();
-        assert_eq!(sequence.value(), n as u64);
-        stored.extend(frontier.push(tree::leaf_hash(record.value())));
-    }
-    assert!(frontier.size() > 10_000);
-    let hashes: Vec<_> =
-        txn.open_table(HASHES).unwrap().iter().unwrap().map(|row| row.unwrap().1.value().to_vec()).collect();
-    assert_eq!(hashes, stored.iter().map(|one| one.hash.to_vec()).collect::<Vec<_>>());
-    let note = String::from_utf8(meta(&closed, "checkpoint")).unwrap();
-    let signed = sealroom::audit::checkpoint::open(&note, &[key]).unwrap();
-    assert_eq!((signed.size, signed.root), (frontier.size(), frontier.root()));
-    assert!(unlock(&closed, PASSPHRASE).await.is_ok(), "head and digest agree");
+    let fair = edit(&good, |txn| {
+        let slots = slot_of(b"\x40\x01\x01");
+        drop(txn.open_table(META).unwrap().insert("slots", slots.as_slice()).unwrap())
+    });
+    let refused = unlock(&fair, PASSPHRASE).await.map(drop);
+    assert!(
+        matches!(refused, Err(UnlockError::WrongPassphrase)),
+        "within bounds the slot is tried: {refused:?}"
+    );
 }
