@@ -38,7 +38,7 @@ use crate::{
 
 /// How many records one snapshot gives while the log is walked.
 const RECORDS_CHUNK: usize = 4096;
-/// Records of this many trailing leaves are hashed again at every start: what the frontier holds one by one.
+/// The records after the last full subtree of so many leaves are hashed again at every start.
 const TAIL_LEAVES: u64 = 256;
 
 /// Tells the vaults of one process apart, for the threads' caches.
@@ -260,20 +260,37 @@ fn check_log(snapshot: &Snapshot, head: &Head) -> Result<(), StorageError> {
     if first != head.first_sequence {
         return Err(bad(first.min(head.first_sequence)));
     }
-    let tail = size - size % TAIL_LEAVES;
+    let tail = size - tail_leaves(size);
     if tail < head.first_sequence {
         return Ok(());
     }
     let mut frontier = tree::Frontier::EMPTY;
-    for (offset, (sequence, record)) in snapshot.records(tail, RECORDS_CHUNK)?.into_iter().enumerate() {
-        if sequence != tail + offset as u64 {
-            return Err(bad(tail + offset as u64));
+    let mut next = tail;
+    while next < size {
+        let records = snapshot.records(next, RECORDS_CHUNK)?;
+        if records.is_empty() {
+            return Err(bad(next));
         }
-        drop(frontier.push(tree::leaf_hash(&record)));
+        for (sequence, record) in records {
+            if sequence != next {
+                return Err(bad(next));
+            }
+            drop(frontier.push(tree::leaf_hash(&record)));
+            next += 1;
+        }
     }
     let (_, small) = frontier.to_parts();
-    // The frontier's last nodes are exactly the subtrees of what follows the last full 256.
+    // The frontier's last nodes are exactly the subtrees of what follows the tail's begin.
     if nodes[nodes.len() - small.len().min(nodes.len())..] == small[..] { Ok(()) } else { Err(bad(tail)) }
+}
+
+/// How many of the newest leaves a start hashes again: those after the last full 256, and where there are none, all
+/// that the frontier's last node covers. Else the newest records would stand unchecked at each such size.
+const fn tail_leaves(size: u64) -> u64 {
+    match size % TAIL_LEAVES {
+        0 => size & size.wrapping_neg(),
+        rest => rest,
+    }
 }
 
 /// The last accesses since the file last wrote them down, read from the log.

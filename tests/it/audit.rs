@@ -15,7 +15,7 @@ use sealroom::{
 
 use super::{
     server::{PASSPHRASE, START, context, plan, secret, settings},
-    tamper::{AUDIT, backend, close, meta, owner, shared, store, unlock},
+    tamper::{AUDIT, backend, close, edit, meta, owner, refused, shared, store, unlock},
 };
 
 const HASHES: TableDefinition<'static, &[u8], &[u8]> = TableDefinition::new("hashes");
@@ -112,4 +112,24 @@ fn the_subtrees_of_the_second_level_are_stored_too() {
     assert_eq!((stored.len(), second.len()), (257, 1));
     assert_eq!((second[0].level, second[0].index, second[0].hash), (16, 0, root(&leaves[..1 << 16])));
     assert_eq!((frontier.size(), frontier.root()), (leaves.len() as u64, root(&leaves)));
+}
+
+/// At a size that is a multiple of 256 the start once re-hashed the records after the last full 256: none.
+#[tokio::test]
+async fn the_newest_records_are_checked_at_every_size_of_the_log() {
+    for size in [255, 256, 257, 512] {
+        let (medium, vault, caller) = vault().await;
+        while read(&vault, &caller).await + 2 < size {}
+        let closed = close(Arc::into_inner(vault).unwrap(), &medium).await;
+        assert_eq!(leaves_and_hashes(&closed).0.len() as u64, size);
+        assert!(unlock(&closed, PASSPHRASE).await.is_ok(), "untouched, at size {size}, it opens");
+        let changed = edit(&closed, |txn| {
+            let mut audit = txn.open_table(AUDIT).unwrap();
+            let record = String::from_utf8(audit.get(size - 1).unwrap().unwrap().value().to_vec()).unwrap();
+            let other = record.replace("host:test", "host:evil");
+            assert_ne!(other, record);
+            audit.insert(size - 1, other.as_bytes()).unwrap();
+        });
+        refused(&changed, &format!("the newest of {size} records changed")).await;
+    }
 }
