@@ -29,7 +29,7 @@ enum Unsynced {
     Torn,
 }
 
-/// What happens at the n-th sync.
+/// What happens at the n-th sync, or the n-th write.
 #[derive(Debug, Clone, Copy)]
 enum Fault {
     None,
@@ -37,6 +37,8 @@ enum Fault {
     Cut(usize, Unsynced),
     /// The sync fails once; what it should have synced is there or not.
     FailOnce(usize, Unsynced),
+    /// The n-th write fails once; half of it is there, as the disk left it.
+    FailWriteOnce(usize),
 }
 
 #[derive(Debug)]
@@ -45,6 +47,7 @@ struct State {
     current: Vec<u8>,
     pending: Vec<(usize, Vec<u8>)>,
     syncs: usize,
+    writes: usize,
     fault: Fault,
     dead: bool,
 }
@@ -59,6 +62,7 @@ impl Disk {
             current: image,
             pending: Vec::new(),
             syncs: 0,
+            writes: 0,
             fault,
             dead: false,
         };
@@ -71,6 +75,10 @@ impl Disk {
 
     fn syncs(&self) -> usize {
         self.0.lock().unwrap().syncs
+    }
+
+    fn writes(&self) -> usize {
+        self.0.lock().unwrap().writes
     }
 }
 
@@ -135,7 +143,7 @@ impl redb::StorageBackend for Disk {
                 state.settle(unsynced);
                 return Err(io::Error::other("the sync failed"));
             }
-            Fault::None | Fault::Cut(..) | Fault::FailOnce(..) => {}
+            Fault::None | Fault::Cut(..) | Fault::FailOnce(..) | Fault::FailWriteOnce(..) => {}
         }
         state.durable = state.current.clone();
         state.pending.clear();
@@ -145,10 +153,12 @@ impl redb::StorageBackend for Disk {
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         let mut state = self.0.lock().unwrap();
         state.alive()?;
-        let at = offset as usize;
-        state.current[at..at + data.len()].copy_from_slice(data);
-        state.pending.push((at, data.to_vec()));
-        Ok(())
+        state.writes += 1;
+        let fails = matches!(state.fault, Fault::FailWriteOnce(n) if n == state.writes);
+        let (at, there) = (offset as usize, if fails { &data[..data.len() / 2] } else { data });
+        state.current[at..at + there.len()].copy_from_slice(there);
+        state.pending.push((at, there.to_vec()));
+        if fails { Err(io::Error::other("the write failed")) } else { Ok(()) }
     }
 }
 
@@ -325,4 +335,21 @@ async fn a_sync_that_fails_leaves_a_doubt_that_is_settled_at_once() {
         }
     }
     assert!(went_on > whole.syncs(), "the process lives on and serves after a failed sync: {went_on}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_write_that_fails_leaves_a_doubt_that_is_settled_at_once() {
+    let image = fresh();
+    let whole = Disk::new(image.clone(), Fault::None);
+    run(&whole).await;
+    let (mut went_on, mut hit) = (0, 0);
+    for at in 1..=whole.writes() {
+        let disk = Disk::new(image.clone(), Fault::FailWriteOnce(at));
+        let model = run(&disk).await;
+        hit += usize::from(disk.writes() >= at);
+        went_on += usize::from(!model.values.is_empty());
+        check(&disk, &model, &format!("write {at} fails")).await;
+    }
+    assert!(hit > 60, "{hit} failing writes are too few to say anything");
+    assert!(went_on > hit / 2, "the process lives on and serves after a failed write: {went_on} of {hit}");
 }
