@@ -379,5 +379,4 @@ fn key_text<T: std::str::FromStr>(key: &[u8]) -> Option<T> {
 }
 
 #[cfg(test)]
-#[path = "codec_tests.rs"]
 mod tests;
