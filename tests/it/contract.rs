@@ -195,3 +195,158 @@ async fn a_refresh_token_works_once_with_a_grace_and_reuse_ends_the_session() {
     assert_eq!(refresh(first).await.status, 401);
     assert_eq!(t.send("GET", "/sfp/api/users/me", &access, "").await.status, 401, "the session has ended");
 }
+
+fn message(reply: &super::server::Reply) -> (u16, String) {
+    (reply.status, reply.json()["message"].as_str().unwrap().to_owned())
+}
+
+#[tokio::test]
+async fn the_messages_that_the_published_api_fixes_are_word_for_word() {
+    let t = TestServer::start().await;
+    t.project("acme/app").await;
+    let project = r#"{"identifier":"acme/app","remoteUrl":"https://github.com/acme/app"}"#;
+    let again = t.send("POST", "/sfp/api/projects", &t.owner, project).await;
+    assert_eq!(message(&again), (409, "The project already exists.".to_owned()));
+    let denied = t.send("POST", "/sfp/api/projects", &t.member, project).await;
+    assert_eq!(message(&denied), (403, "Forbidden - Requires role: owner".to_owned()));
+    let neither = r#"{"provider":"npm","authType":"pat","credentials":{"token":"x"}}"#;
+    let neither = t.send("POST", "/sfp/api/integrations", &t.owner, neither).await;
+    assert_eq!(message(&neither), (400, "Either isGlobal or projects must be specified".to_owned()));
+    let xyz =
+        r#"{"provider":"npm","authType":"pat","credentials":{"token":"x"},"projects":["acme/app","x/yz"]}"#;
+    let xyz = t.send("POST", "/sfp/api/integrations", &t.owner, xyz).await;
+    assert_eq!(message(&xyz), (400, "Project 'x/yz' not found".to_owned()));
+}
+
+#[tokio::test]
+async fn without_a_provider_a_project_hides_what_is_global_provider_by_provider() {
+    let t = TestServer::start().await;
+    t.project("acme/app").await;
+    for (provider, name, value, scope) in [
+        ("github", "null", "github-global", GLOBAL),
+        ("github", "null", "github-app", r#""projects":["acme/app"]"#),
+        ("npm", "null", "npm-global", GLOBAL),
+        ("azuredevops", "null", "azure-global", GLOBAL),
+        ("azure-devops", "null", "azure-app", r#""projects":["acme/app"]"#),
+        ("custom", r#""one""#, "one-global", GLOBAL),
+        ("custom", r#""two""#, "two-global", GLOBAL),
+        ("custom", r#""two""#, "two-app", r#""projects":["acme/app"]"#),
+    ] {
+        // Within one millisecond "newest" means nothing.
+        t.clock.set(t.clock.now().plus(seconds(1)));
+        let body = format!(
+            r#"{{"provider":"{provider}","authType":"pat","name":{name},"credentials":{{"token":"{value}"}},{scope}}}"#
+        );
+        let reply = t.send("POST", "/sfp/api/integrations", &t.owner, &body).await;
+        assert_eq!(reply.status, 201, "{}", reply.body);
+    }
+    for (query, values) in [
+        ("?project=acme/app", "two-app one-global azure-app npm-global github-app"),
+        ("?project=acme/app&name=two", "two-app"),
+        ("?project=acme/app&provider=azuredevops", "azure-app"),
+        ("?provider=azure-devops", "azure-app azure-global"),
+        ("?provider=custom&name=one", "one-global"),
+        ("?limit=2", "two-app two-global"),
+    ] {
+        let read = t.send("GET", &format!("{CREDENTIALS}{query}"), &t.app, "").await.json();
+        let newest_first: Vec<_> =
+            read.as_array().unwrap().iter().map(|one| &one["credentials"]["token"]).collect();
+        assert_eq!(newest_first, values.split(' ').collect::<Vec<_>>(), "{query}");
+    }
+    let azure = t.send("GET", &format!("{CREDENTIALS}?provider=azuredevops"), &t.app, "").await.json();
+    assert_eq!(azure[0]["provider"], "azure-devops", "the answer echoes what was stored");
+}
+
+#[tokio::test]
+async fn a_cursor_walks_all_credentials_once() {
+    let t = TestServer::start().await;
+    for n in 0..5 {
+        t.clock.set(t.clock.now().plus(seconds(1)));
+        t.github(&format!("ghp_example_{n}"), GLOBAL).await;
+    }
+    let (mut cursor, mut seen) = (String::new(), Vec::new());
+    loop {
+        let page = t.send("GET", &format!("{CREDENTIALS}?limit=2{cursor}"), &t.app, "").await;
+        seen.extend(page.json().as_array().unwrap().iter().map(|one| one["credentials"]["token"].clone()));
+        let Some(next) = page.header("x-next-cursor") else { break };
+        cursor = format!("&cursor={next}");
+    }
+    assert_eq!(seen, ["ghp_example_4", "ghp_example_3", "ghp_example_2", "ghp_example_1", "ghp_example_0"]);
+}
+
+#[tokio::test]
+async fn a_refused_parameter_or_field_is_named_unless_it_looks_like_a_secret() {
+    let t = TestServer::start().await;
+    for (query, named) in [
+        ("projet=acme/app", "projet"),
+        ("provider=", "provider"),
+        ("provider=github&provider=github", "provider"),
+        ("limit=1001", "limit"),
+        ("cursor=x", ""),
+        ("canary%20one=1", ""),
+    ] {
+        let reply = t.send("GET", &format!("{CREDENTIALS}?{query}"), &t.app, "").await;
+        assert_eq!(reply.status, 400, "{query}");
+        assert!(
+            message(&reply).1.contains(named) && !reply.body.contains("canary"),
+            "{query}: {}",
+            reply.body
+        );
+    }
+    let body = r#"{"provider":"npm","authType":"pat","credentials":{"token":"x"},"isGlobal":true,"NAME":1}"#;
+    for (field, named) in [("expires", true), ("canary canary", false)] {
+        let reply = t.send("POST", "/sfp/api/integrations", &t.owner, &body.replace("NAME", field)).await;
+        assert_eq!((reply.status, reply.json()["code"].as_str()), (400, Some("unknown_field")));
+        assert_eq!(message(&reply).1.contains(field), named, "{}", reply.body);
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_parsed_for_a_caller_who_is_not_let_in() {
+    let t = TestServer::start().await;
+    let (json, create) = ("Content-Type: application/json\r\n", "/sfp/api/integrations");
+    let large = "a".repeat(70_000);
+    for (bearer, headers, body, status) in [
+        ("nonsense", json, "{", 401),
+        ("nonsense", json, &*large, 401),
+        (&*t.app, "", "{", 403),
+        (&t.app, json, &large, 403),
+        (&t.owner, json, &large, 413),
+        (&t.owner, "", "{}", 415),
+        (&t.owner, "Content-Type: text/plain\r\n", "{}", 415),
+        (&t.owner, "Content-Type: Application/JSON; charset=utf-8\r\n", "{", 400),
+    ] {
+        let reply = t.send_with("POST", create, bearer, headers, body).await;
+        assert_eq!(reply.status, status, "{headers:?} {}", reply.body);
+    }
+    let read = t.send_with("GET", "/sfp/api/users/me", &t.owner, json, "").await;
+    assert_eq!(read.status, 200, "a GET that claims a JSON body and has none is normal");
+}
+
+#[tokio::test]
+async fn head_works_but_where_something_is_disclosed() {
+    let t = TestServer::start().await;
+    t.github("ghp_example", GLOBAL).await;
+    let list = t.send("HEAD", "/sfp/api/integrations", &t.owner, "").await;
+    assert_eq!((list.status, &*list.body), (200, ""));
+    let read = t.send("HEAD", CREDENTIALS, &t.app, "").await;
+    assert_eq!((read.status, read.header("allow").as_deref()), (405, Some("GET")));
+    let read = t.send("GET", CREDENTIALS, &t.app, "").await;
+    for (name, value) in [("cache-control", "no-store"), ("x-content-type-options", "nosniff")] {
+        assert_eq!(read.header(name).as_deref(), Some(value));
+    }
+    assert!(read.header("x-request-id").is_some());
+}
+
+#[tokio::test]
+async fn a_logout_ends_both_tokens_of_its_session_and_no_other() {
+    let t = TestServer::start().await;
+    let body = format!(r#"{{"email":"{OWNER}","password":"{PASSWORD}"}}"#);
+    let login = t.send("POST", "/sfp/api/auth/login", "", &body).await.json();
+    let access = login["access_token"].as_str().unwrap();
+    assert_eq!(t.send("POST", "/sfp/api/auth/logout", access, "").await.status, 204);
+    assert_eq!(t.send("GET", "/sfp/api/users/me", access, "").await.status, 401);
+    let refresh = format!(r#"{{"refresh_token":{}}}"#, login["refresh_token"]);
+    assert_eq!(t.send("POST", "/sfp/api/auth/refresh", "", &refresh).await.status, 401);
+    assert_eq!(t.send("GET", "/sfp/api/users/me", &t.owner, "").await.status, 200);
+}

@@ -9,9 +9,11 @@
 )]
 
 mod audit;
+mod changes;
 mod cli;
 mod contract;
 mod crash;
+mod events;
 mod example;
 mod fixture;
 mod policy;

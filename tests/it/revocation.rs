@@ -14,6 +14,7 @@ use std::{
 use sealroom::{
     domain::{Narrowing, Role},
     http::{Limits, Listener, Server},
+    storage::REVOCATION_WAIT,
 };
 
 use super::server::{Client, TestServer, context};
@@ -148,16 +149,25 @@ fn holds_secret(bytes: &[u8]) -> bool {
 }
 
 /// Reads under way on both sides of `take_away`: what arrived by its answer may disclose, what arrives later may not.
-/// Gives how many were answered with the secret, and how many without.
-async fn race_under_way(socket: &Path, bearer: &str, take_away: impl AsyncFnOnce()) -> (usize, usize) {
+/// Gives how many were answered with the secret, and how many without. Every other round begins once a first
+/// disclosure arrives; the rest begin while all of them are on their way.
+async fn race_under_way(
+    socket: &Path,
+    round: usize,
+    bearer: &str,
+    take_away: impl AsyncFnOnce(),
+) -> (usize, usize) {
     let mut readers: Vec<_> = (0..UNDER_WAY).map(|_| UnixStream::connect(socket).unwrap()).collect();
     let (earlier, later) = readers.split_at_mut(UNDER_WAY / 2);
     earlier.iter_mut().for_each(|reader| ask(reader, bearer));
+    let mut first = vec![0; round % 2];
+    earlier[0].read_exact(&mut first).unwrap();
     // The first poll of `take_away` sends its request; then come the later reads.
     tokio::join!(take_away(), async { later.iter_mut().for_each(|reader| ask(reader, bearer)) });
-    let by_now: Vec<_> = readers.iter_mut().map(arrived).collect();
+    let mut by_now: Vec<_> = readers.iter_mut().map(|reader| arrived(reader).0).collect();
+    by_now[0].splice(0..0, first);
     let mut disclosed = 0;
-    for (reader, (before, _)) in readers.iter_mut().zip(&by_now) {
+    for (reader, before) in readers.iter_mut().zip(&by_now) {
         let mut after = Vec::new();
         reader.read_to_end(&mut after).unwrap();
         if before.starts_with(b"HTTP/1.1 200") {
@@ -203,11 +213,11 @@ async fn a_read_under_way_brings_nothing_once_its_token_is_revoked() {
     let (t, _) = stocked().await;
     let ((socket, _folder), mut tally) = (unix_listener(&t), Tally::default());
     let mut control = Client::connect(&t.address).await;
-    for _ in 0..ROUNDS {
+    for round in 0..ROUNDS {
         let token = t.token(Role::Application, Narrowing::default()).await;
         let path = format!("/sfp/api/application-tokens/{token}");
         let revoke = async || sent(&mut control, "DELETE", &path, &t.owner, "", 200).await;
-        tally.add(race_under_way(&socket, &token, revoke).await);
+        tally.add(race_under_way(&socket, round, &token, revoke).await);
     }
 }
 
@@ -216,10 +226,10 @@ async fn a_read_under_way_brings_nothing_once_its_session_has_ended() {
     let (t, _) = stocked().await;
     let ((socket, _folder), mut tally) = (unix_listener(&t), Tally::default());
     let mut control = Client::connect(&t.address).await;
-    for _ in 0..ROUNDS {
+    for round in 0..ROUNDS {
         let session = t.login("member@example.com").await;
         let logout = async || sent(&mut control, "POST", "/sfp/api/auth/logout", &session, "", 204).await;
-        tally.add(race_under_way(&socket, &session, logout).await);
+        tally.add(race_under_way(&socket, round, &session, logout).await);
     }
 }
 
@@ -236,7 +246,7 @@ async fn a_read_under_way_brings_nothing_once_its_user_has_another_role() {
             let email = "second@example.com".parse().unwrap();
             t.vault.change_role(&context, &owner, email, role).await.map(drop).map_err(drop).unwrap();
         };
-        tally.add(race_under_way(&socket, &session, change).await);
+        tally.add(race_under_way(&socket, round, &session, change).await);
     }
 }
 
@@ -247,10 +257,10 @@ async fn a_read_under_way_brings_nothing_once_the_scope_is_narrowed() {
     t.project("acme/web").await;
     let mut control = Client::connect(&t.address).await;
     let path = format!("/sfp/api/integrations/{id}");
-    for _ in 0..ROUNDS {
+    for round in 0..ROUNDS {
         let away = r#"{"projects":["acme/web"]}"#;
         let narrow = async || sent(&mut control, "PATCH", &path, &t.owner, away, 200).await;
-        tally.add(race_under_way(&socket, &t.app, narrow).await);
+        tally.add(race_under_way(&socket, round, &t.app, narrow).await);
         sent(&mut control, "PATCH", &path, &t.owner, r#"{"projects":["acme/app"]}"#, 200).await;
     }
 }
@@ -260,10 +270,10 @@ async fn a_read_under_way_brings_nothing_once_the_integration_is_deleted() {
     let (t, mut id) = stocked().await;
     let ((socket, _folder), mut tally) = (unix_listener(&t), Tally::default());
     let mut control = Client::connect(&t.address).await;
-    for _ in 0..ROUNDS {
+    for round in 0..ROUNDS {
         let path = format!("/sfp/api/integrations/{id}");
         let delete = async || sent(&mut control, "DELETE", &path, &t.owner, "", 200).await;
-        tally.add(race_under_way(&socket, &t.app, delete).await);
+        tally.add(race_under_way(&socket, round, &t.app, delete).await);
         id = t.github("ghp_example_secret", r#""projects":["acme/app"]"#).await;
     }
 }
@@ -284,7 +294,9 @@ async fn a_reader_that_stalls_is_cut_off_before_the_revocation_is_answered() {
     stalled.read_exact(&mut first).unwrap();
     let id = t.send("GET", "/sfp/api/application-tokens", &t.owner, "").await.json()[0]["id"].clone();
     let path = format!("/sfp/api/application-tokens/{}", id.as_str().unwrap());
-    assert_eq!(t.send("DELETE", &path, &t.owner, "").await.status, 200);
+    let revoke = t.send("DELETE", &path, &t.owner, "");
+    let revoked = tokio::time::timeout(2 * REVOCATION_WAIT, revoke).await.expect("an answer in time");
+    assert_eq!(revoked.status, 200);
     let (bytes, ended) = arrived(&mut stalled);
     assert!(ended, "the connection outlived the answer");
     assert!(bytes.len() < 20 * large.len(), "all of it left: the reader did not stall");
