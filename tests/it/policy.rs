@@ -123,3 +123,142 @@ async fn a_narrowed_caller_reads_its_own_projects_and_providers_alone() {
     let wider = r#"{"provider":"github","authType":"pat","credentials":{"token":"x"},"isGlobal":true}"#;
     assert_eq!(t.send("POST", "/sfp/api/integrations", &member, wider).await.status, 403);
 }
+
+/// What is stored for the grid: provider, project (or global), value.
+const STORED: &[(&str, Option<&str>, &str)] = &[
+    ("github", Some("acme/app"), "canary-github-app"),
+    ("github", Some("acme/web"), "canary-github-web"),
+    ("github", None, "canary-github-global"),
+    ("npm", Some("acme/web"), "canary-npm-web"),
+    ("npm", None, "canary-npm-global"),
+];
+
+/// Contract sections 3 and 5 by hand: the status, and the values that a read brings.
+fn expected(
+    projects: Option<&[&str]>,
+    providers: Option<&[&str]>,
+    project: Option<&str>,
+    provider: Option<&str>,
+) -> (u16, Vec<&'static str>) {
+    let outside = |named: Option<&str>, allowed: Option<&[&str]>| {
+        named.is_some_and(|named| allowed.is_some_and(|allowed| !allowed.contains(&named)))
+    };
+    if outside(project, projects) || outside(provider, providers) {
+        return (403, Vec::new());
+    }
+    let of_project = |wanted: &str, (stored_provider, stored_project, _): &(&str, Option<&str>, &str)| {
+        let own = |(other, project, _): &(&str, Option<&str>, &str)| {
+            other == stored_provider && *project == Some(wanted)
+        };
+        *stored_project == Some(wanted) || (stored_project.is_none() && !STORED.iter().any(own))
+    };
+    let reached = |stored: &(&str, Option<&str>, &str)| match (project, projects) {
+        (Some(project), _) => of_project(project, stored),
+        (None, Some(projects)) => projects.iter().any(|project| of_project(project, stored)),
+        (None, None) => true,
+    };
+    let admitted = |stored: &&(&str, Option<&str>, &str)| {
+        provider.is_none_or(|provider| provider == stored.0)
+            && providers.is_none_or(|providers| providers.contains(&stored.0))
+            && reached(stored)
+    };
+    let values: Vec<_> = STORED.iter().filter(admitted).map(|stored| stored.2).collect();
+    (if values.is_empty() { 404 } else { 200 }, values)
+}
+
+#[tokio::test]
+async fn every_narrowing_reads_exactly_what_the_contract_gives_it() {
+    let t = TestServer::start().await;
+    t.project("acme/app").await;
+    t.project("acme/web").await;
+    for (provider, project, value) in STORED {
+        let scope =
+            project.map_or(r#""isGlobal":true"#.to_owned(), |project| format!(r#""projects":["{project}"]"#));
+        let body = format!(
+            r#"{{"provider":"{provider}","authType":"pat","credentials":{{"token":"{value}"}},{scope}}}"#
+        );
+        assert_eq!(t.send("POST", "/sfp/api/integrations", &t.owner, &body).await.status, 201);
+    }
+    let narrowings: &[Option<&[&str]>] =
+        &[None, Some(&["acme/app"]), Some(&["acme/web"]), Some(&["acme/app", "acme/web"])];
+    let services: &[Option<&[&str]>] = &[None, Some(&["github"]), Some(&["npm"]), Some(&["github", "npm"])];
+    let mut cells = 0;
+    for (n, projects) in narrowings.iter().enumerate() {
+        for providers in services {
+            let narrowing = Narrowing {
+                projects: projects.map(|all| all.iter().map(|one| one.parse().unwrap()).collect()),
+                providers: providers.map(|all| all.iter().map(|one| one.parse().unwrap()).collect()),
+            };
+            let mut bearers = vec![t.token(Role::Application, narrowing.clone()).await];
+            if providers.is_none() {
+                bearers.push(t.user(&format!("narrow{n}@example.com"), Role::Member, narrowing).await);
+            }
+            for project in [None, Some("acme/app"), Some("acme/web")] {
+                for provider in [None, Some("github"), Some("npm")] {
+                    let (status, values) = expected(*projects, *providers, project, provider);
+                    let query = [("project", project), ("provider", provider)]
+                        .iter()
+                        .filter_map(|(name, value)| value.map(|value| format!("{name}={value}")))
+                        .collect::<Vec<_>>()
+                        .join("&");
+                    let mark = if query.is_empty() { "" } else { "?" };
+                    let url = format!("/sfp/api/integrations/credentials{mark}{query}");
+                    for bearer in &bearers {
+                        let reply = t.send("GET", &url, bearer, "").await;
+                        let cell = format!("{projects:?} {providers:?} {query}: {}", reply.body);
+                        assert_eq!(reply.status, status, "{cell}");
+                        for (_, _, value) in STORED {
+                            assert_eq!(reply.body.contains(value), values.contains(value), "{value} {cell}");
+                        }
+                        cells += 1;
+                    }
+                }
+            }
+        }
+    }
+    assert_eq!(cells, 4 * 4 * 9 + 4 * 9);
+}
+
+#[tokio::test]
+async fn a_narrowing_to_a_project_that_is_gone_allows_nothing() {
+    let t = TestServer::start().await;
+    t.project("acme/gone").await;
+    t.github("ghp_example_canary", r#""isGlobal":true"#).await;
+    let projects = Some(vec!["acme/gone".parse().unwrap()]);
+    let token = t.token(Role::Application, Narrowing { projects, providers: None }).await;
+    let read = "/sfp/api/integrations/credentials";
+    assert_eq!(t.send("GET", read, &token, "").await.status, 200, "its project falls back to the global one");
+    assert_eq!(t.send("DELETE", "/sfp/api/projects/acme/gone", &t.owner, "").await.status, 200);
+    for query in ["", "?provider=github", "?project=acme/gone"] {
+        let reply = t.send("GET", &format!("{read}{query}"), &token, "").await;
+        assert_eq!(reply.status, 404, "{query}: {}", reply.body);
+        assert!(!reply.body.contains("canary"));
+    }
+}
+
+#[tokio::test]
+async fn a_member_rotates_what_it_created_and_cannot_tell_anothers_from_none() {
+    let t = TestServer::start().await;
+    let theirs = t.github("ghp_example_canary", r#""isGlobal":true"#).await;
+    let body = r#"{"provider":"npm","authType":"pat","credentials":{"token":"one"},"isGlobal":true}"#;
+    let own = t.send("POST", "/sfp/api/integrations", &t.member, body).await.json();
+    let unknown = "01a21198-0ea8-7d5a-987c-6ee7878c59a0";
+    for (method, tail, body) in [
+        ("PUT", "credentials", r#"{"credentials":{"token":"two"}}"#),
+        ("POST", "rollback", r#"{"revision":1}"#),
+    ] {
+        let send = async |id: &str| {
+            t.send(method, &format!("/sfp/api/integrations/{id}/{tail}"), &t.member, body).await
+        };
+        assert_eq!(send(own["id"].as_str().unwrap()).await.status, 200);
+        let (theirs, unknown) = (send(&theirs).await, send(unknown).await);
+        assert_eq!(theirs.status, 403);
+        assert_eq!(without_request(&theirs), without_request(&unknown));
+    }
+}
+
+fn without_request(reply: &super::server::Reply) -> (u16, serde_json::Value) {
+    let mut body = reply.json();
+    body.as_object_mut().unwrap().remove("requestId").unwrap();
+    (reply.status, body)
+}
