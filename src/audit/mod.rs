@@ -3,5 +3,6 @@
 //! Follows RFC 6962 §2.1 (tree) and C2SP `signed-note` and `tlog-checkpoint`. Knows no storage.
 
 pub mod checkpoint;
+mod detail;
 pub mod record;
 pub mod tree;

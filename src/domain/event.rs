@@ -107,6 +107,8 @@ text_enum! {
 text_enum! {
     /// The keys that a detail may have; there is no other way to put a word into the log.
     DetailKey, "detail", "from the allow-list" {
+        /// How many bytes a text had that is too long for its record.
+        Bytes = "bytes",
         /// How many.
         Count = "count",
         /// Whether a late clock was accepted.
@@ -127,6 +129,8 @@ text_enum! {
         Name = "name",
         /// From how many addresses.
         Peers = "peers",
+        /// A project identifier that is too long for its record.
+        Project = "project",
         /// Project identifiers.
         Projects = "projects",
         /// Providers.
@@ -135,6 +139,8 @@ text_enum! {
         Reason = "reason",
         /// A role.
         Role = "role",
+        /// The hash of a text that is too long for its record.
+        Sha256 = "sha256",
         /// How many requests had no valid token.
         Tokens = "tokens",
         /// The program's version.
