@@ -3,7 +3,7 @@
 //! A slot wraps the vault key with XChaCha20-Poly1305 under the master key; the associated data is
 //!
 //! ```text
-//! "sealroom slot 1" ‖ id (u32) ‖ kind ‖ memory (u32) ‖ passes (u32) ‖ lanes (u32) ‖ salt, numbers little-endian
+//! "sealroom slot 1" ‖ id (u32) ‖ kind ‖ kdf ‖ memory (u32) ‖ passes (u32) ‖ lanes (u32) ‖ salt, numbers little-endian
 //! ```
 
 use chacha20poly1305::{AeadInOut, KeyInit, XChaCha20Poly1305};
@@ -19,6 +19,8 @@ use super::{
     sign::LogWrapKey,
 };
 
+/// The number of argon2id, the one key derivation that there is.
+pub const ARGON2ID: u8 = 1;
 const SLOT_LABEL: &[u8] = b"sealroom slot 1";
 const ROW_LABEL: &[u8] = b"sealroom row root key 1";
 const STATE_LABEL: &[u8] = b"sealroom state key 1";
@@ -87,7 +89,7 @@ impl SlotHeader {
     fn associated_data(&self) -> Vec<u8> {
         let mut data = SLOT_LABEL.to_vec();
         data.extend_from_slice(&self.id.to_le_bytes());
-        data.push(self.kind.code());
+        data.extend_from_slice(&[self.kind.code(), ARGON2ID]);
         for number in [self.params.memory_kib(), self.params.passes(), self.params.lanes()] {
             data.extend_from_slice(&number.to_le_bytes());
         }
