@@ -9,7 +9,7 @@ mod tests;
 use crate::domain::{
     Action, Actor, Caller, Integration, Narrowing, ProjectId, Provider,
     Role::{self, Application, Auditor, Member, Operator, Owner},
-    Scope,
+    Scope, UserId,
 };
 
 macro_rules! policy {
@@ -150,7 +150,13 @@ pub fn authorize(caller: &Caller, verb: Verb, rules: &Rules) -> Result<Permit, D
     if !required.contains(&caller.role) {
         return Err(Denied::Role { required });
     }
-    Ok(Permit { verb, role: caller.role, narrowing: caller.narrowing.clone(), actor: caller.actor() })
+    Ok(Permit {
+        verb,
+        role: caller.role,
+        narrowing: caller.narrowing.clone(),
+        actor: caller.actor(),
+        user: caller.user(),
+    })
 }
 
 /// The proof that a caller may do one thing, and the questions about whom and what it may do it to.
@@ -160,6 +166,7 @@ pub struct Permit {
     role: Role,
     narrowing: Narrowing,
     actor: Actor,
+    user: Option<UserId>,
 }
 
 impl Permit {
@@ -218,7 +225,7 @@ impl Permit {
     pub fn owns(&self, integration: &Integration) -> Result<(), Denied> {
         match self.role {
             Owner => Ok(()),
-            Member if integration.created_by == self.actor => Ok(()),
+            Member if self.user.is_some() && integration.creator == self.user => Ok(()),
             Member | Application | Auditor | Operator => Err(Denied::NotCreator),
         }
     }

@@ -126,6 +126,14 @@ impl Caller {
             Identity::Token(id) => Actor::App(*id),
         }
     }
+
+    /// The user's id, where it is one.
+    pub const fn user(&self) -> Option<UserId> {
+        match &self.identity {
+            Identity::User { id, .. } => Some(*id),
+            Identity::Token(_) => None,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Integrations: one stored credential, its metadata and the revisions that are kept.
 
-use super::{Actor, AuthType, IntegrationId, Name, ProjectId, Provider, Timestamp};
+use super::{Actor, AuthType, IntegrationId, Name, ProjectId, Provider, Timestamp, UserId};
 
 /// A JSON value as the client wrote it, already checked; kept verbatim.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -114,6 +114,8 @@ pub struct Integration {
     pub created_at: Timestamp,
     /// Who stored it.
     pub created_by: Actor,
+    /// The user's id, where a user did: a later user of the same e-mail is another.
+    pub creator: Option<UserId>,
     /// When it last changed.
     pub updated_at: Timestamp,
     /// Raised by each write.

@@ -245,6 +245,7 @@ struct StoredIntegration {
     kept: Vec<(u64, Option<u64>)>,
     created_at: u64,
     created_by: String,
+    creator: Option<[u8; 16]>,
     updated_at: u64,
     version: u64,
 }
@@ -270,6 +271,7 @@ impl Row for Integration {
             kept: self.kept.iter().map(kept).collect(),
             created_at: self.created_at.millis(),
             created_by: text(&self.created_by),
+            creator: self.creator.map(|id| *id.as_bytes()),
             updated_at: self.updated_at.millis(),
             version: self.version,
         })
@@ -297,6 +299,7 @@ impl Row for Integration {
             kept: stored.kept.into_iter().map(kept).collect(),
             created_at: Timestamp::from_millis(stored.created_at),
             created_by: stored.created_by.parse().ok()?,
+            creator: stored.creator.map(UserId::from_bytes),
             updated_at: Timestamp::from_millis(stored.updated_at),
             version: stored.version,
         })

@@ -18,7 +18,7 @@ use crate::{
     crypto::{
         digest::{StateDigest, sha256},
         kdf::KdfParams,
-        keys::{Keys, SlotHeader, SlotKind, Wrapped},
+        keys::{ARGON2ID, Keys, SlotHeader, SlotKind, Wrapped},
         seal::{self, Context},
     },
     domain::{FileId, Timestamp},
@@ -119,15 +119,15 @@ pub struct Slot {
     pub wrapped: Wrapped,
 }
 
-type SlotTuple = (u32, u8, u32, u32, u32, [u8; 16], [u8; 24], Vec<u8>);
+type SlotTuple = (u32, u8, u8, u32, u32, u32, [u8; 16], [u8; 24], Vec<u8>);
 
-/// The bytes of `meta/slots`: per slot id, kind, memory, passes, lanes, salt, nonce, wrapped key.
+/// The bytes of `meta/slots`: per slot id, kind, KDF, memory, passes, lanes, salt, nonce, wrapped key.
 pub fn encode_slots(slots: &[Slot]) -> Vec<u8> {
     let tuple = |slot: &Slot| -> SlotTuple {
         let SlotHeader { id, kind, params, salt } = &slot.header;
         let Wrapped { nonce, ciphertext } = &slot.wrapped;
         let (m, t, p) = (params.memory_kib(), params.passes(), params.lanes());
-        (*id, kind.code(), m, t, p, *salt, *nonce, ciphertext.to_vec())
+        (*id, kind.code(), ARGON2ID, m, t, p, *salt, *nonce, ciphertext.to_vec())
     };
     encode(slots.iter().map(tuple).collect::<Vec<_>>())
 }
@@ -139,7 +139,10 @@ pub fn encode_slots(slots: &[Slot]) -> Vec<u8> {
 pub fn decode_slots(bytes: &[u8]) -> Result<Vec<Slot>, StorageError> {
     let bad = || StorageError::Tampered { table: "meta", key: meta::SLOTS.to_owned() };
     let tuples: Vec<SlotTuple> = decode(bytes).ok_or_else(bad)?;
-    let slot = |(id, kind, m, t, p, salt, nonce, ciphertext): SlotTuple| {
+    let slot = |(id, kind, kdf, m, t, p, salt, nonce, ciphertext): SlotTuple| {
+        if kdf != ARGON2ID {
+            return Err(bad());
+        }
         let kind = SlotKind::from_code(kind).ok_or_else(bad)?;
         let params = KdfParams::new(m, t, p).map_err(|_| bad())?;
         let ciphertext = ciphertext.try_into().map_err(|_| bad())?;

@@ -50,7 +50,7 @@ impl Vault {
                 return Err(Error::ExpiryPast);
             }
             let kept = vec![KeptRevision { revision: Revision::FIRST, expires_at }];
-            let created_by = work.caller.actor();
+            let (created_by, creator) = (work.caller.actor(), work.caller.user());
             let integration = Integration {
                 id,
                 provider,
@@ -61,6 +61,7 @@ impl Vault {
                 kept,
                 created_at: now,
                 created_by,
+                creator,
                 updated_at: now,
                 version: 0,
             };

@@ -119,6 +119,7 @@ mod tests {
             kept: vec![KeptRevision { revision: Revision::FIRST, expires_at: None }],
             created_at: NOW,
             created_by: "user:ada@acme.com".parse().unwrap(),
+            creator: None,
             updated_at: NOW,
             version: 1,
         }

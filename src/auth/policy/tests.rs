@@ -56,6 +56,7 @@ fn integration(provider: Provider, scope: Scope, created_by: &str) -> Integratio
         kept: vec![KeptRevision { revision: Revision::FIRST, expires_at: None }],
         created_at: NOW,
         created_by: created_by.parse().unwrap(),
+        creator: (created_by == "user:ada@example.com").then(|| UserId::new(NOW, [1; 10])),
         updated_at: NOW,
         version: 1,
     }

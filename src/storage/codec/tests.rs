@@ -173,6 +173,7 @@ fn integration(scope: Scope) -> Integration {
         kept: vec![kept(2, Some(now())), kept(1, None)],
         created_at: Timestamp::from_millis(1_000),
         created_by: "user:ada@example.com".parse().unwrap(),
+        creator: Some(UserId::from_bytes([1; 16])),
         updated_at: Timestamp::from_millis(1_000),
         version: 2,
     }
@@ -194,6 +195,8 @@ fn an_integration_of_either_scope() {
             b"\x01\x00",
             b"\xfb\xe8\x03",
             b"\x14user:ada@example.com",
+            b"\x01",
+            &[1; 16],
             b"\xfb\xe8\x03",
             b"\x02",
         ];
@@ -259,12 +262,14 @@ fn the_key_slots() {
     let header = SlotHeader { id: 1, kind: SlotKind::Recovery, params, salt: [1; 16] };
     let slot = Slot { header, wrapped: Wrapped { nonce: [2; 24], ciphertext: [3; 48] } };
     let parts: &[&[u8]] =
-        &[b"\x01", b"\x01\x02", b"\xfc\x00\x00\x01\x00\x03\x04", &[1; 16], &[2; 24], b"\x30", &[3; 48]];
+        &[b"\x01", b"\x01\x02\x01", b"\xfc\x00\x00\x01\x00\x03\x04", &[1; 16], &[2; 24], b"\x30", &[3; 48]];
     let bytes = parts.concat();
     assert_eq!(encode_slots(&[slot]), bytes);
     let read = decode_slots(&bytes).map_err(drop).unwrap();
     assert_eq!(encode_slots(&read), bytes);
-    for (what, at, value) in [("kind", 2, 3), ("passes", 8, 17), ("lanes", 9, 0), ("key length", 50, 47)] {
+    for (what, at, value) in
+        [("kind", 2, 3), ("kdf", 3, 2), ("passes", 9, 17), ("lanes", 10, 0), ("key length", 51, 47)]
+    {
         let mut changed = bytes.clone();
         changed[at] = value;
         assert!(decode_slots(&changed).is_err(), "{what} {value}");
