@@ -75,6 +75,9 @@ impl CliError {
             UnlockError::WrongPassphrase => "pass --passphrase-file, or check the keyboard layout",
             UnlockError::Kdf => "free memory, or run on a larger host",
             UnlockError::Storage(_) => "the file was changed from outside or is damaged: restore a backup",
+            UnlockError::Open(_) => {
+                "check the disk and the file; the server tries again with the next unlock"
+            }
             UnlockError::AuditUnavailable => "check the disk's space and the file's mode",
         };
         Self::failed(error.to_string(), hint)

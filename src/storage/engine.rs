@@ -146,6 +146,17 @@ impl Engine {
         Ok(())
     }
 
+    /// Opens the file again where [`Engine::reopen`] could not.
+    ///
+    /// # Errors
+    /// As [`Engine::reopen`].
+    pub fn wake(&self) -> Result<(), OpenError> {
+        if self.open.read().unwrap_or_else(PoisonError::into_inner).database.is_some() {
+            return Ok(());
+        }
+        self.reopen()
+    }
+
     fn database(&self) -> Result<Arc<Database>, redb::Error> {
         let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
         open.database.clone().ok_or(redb::Error::DatabaseClosed)

@@ -11,6 +11,7 @@ mod change;
 mod codec;
 mod engine;
 mod error;
+mod examine;
 mod fence;
 pub mod file;
 mod head;

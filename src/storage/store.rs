@@ -15,11 +15,13 @@ use super::{
     codec::Row,
     engine::{Batch, Engine, FORMAT, Snapshot},
     error::{CommitError, OpenError, StorageError},
+    examine,
     head::{Head, LogKeys, Slot, decode_slots, encode_slots},
     job::{Effect, Wishes},
     rows::{accesses_of_record, signed, spoken_up_to},
     source::{Accesses, Source, StateClock},
     tables::{Table, meta},
+    view::View,
     writer::Writer,
 };
 use crate::{
@@ -140,6 +142,14 @@ impl Store {
         self.file
     }
 
+    /// Opens the file again where it did not open after a failed commit.
+    ///
+    /// # Errors
+    /// It still does not.
+    pub fn wake(&self) -> Result<(), OpenError> {
+        self.engine.wake()
+    }
+
     /// The key slots, not yet vouched for.
     ///
     /// # Errors
@@ -172,19 +182,20 @@ impl Store {
     /// # Errors
     /// A row, slot, log key, record or the checkpoint disagrees with the head: nothing is written.
     pub fn unlock(&self, vault_key: &VaultKey, queue_max: usize) -> Result<Running, StorageError> {
-        let keys = Keys::derive(vault_key);
+        let source = Arc::new(source(&self.engine, Keys::derive(vault_key), self.file));
+        let keys = &source.keys;
         let snapshot = self.engine.snapshot()?;
         let sealed = value(&snapshot, meta::HEAD)?;
-        let head = Head::open(&sealed, &keys, self.file)?;
+        let head = Head::open(&sealed, keys, self.file)?;
         let log_keys = check_meta(&snapshot, &head, self.file)?;
         let log_key = LogKey::unwrap(keys.log_wrap(), self.file, log_keys.newest(), &log_keys.private)
             .map_err(|_| tampered(meta::LOG_KEYS))?;
-        check_state(&snapshot, &keys, &head)?;
+        check_state(&snapshot, &source, &head)?;
         check_log(&snapshot, &head)?;
-        let missed = missed_accesses(&snapshot, &keys, self.file)?;
+        let missed = missed_accesses(&snapshot, keys, self.file)?;
         drop(snapshot);
         self.engine.release().map_err(|error| StorageError::Engine(Box::new(redb::Error::Io(error))))?;
-        let ledger = Ledger::new(Arc::new(source(&self.engine, keys, self.file)), log_key, head, sealed);
+        let ledger = Ledger::new(source, log_key, head, sealed);
         ledger.catch_up(missed);
         let (writer, ended) = Writer::start(ledger, queue_max);
         Ok(Running { writer, ended })
@@ -232,18 +243,18 @@ fn check_meta(snapshot: &Snapshot, head: &Head, file: FileId) -> Result<LogKeys,
 }
 
 /// The rows are all those that the head was sealed with, and no other.
-fn check_state(snapshot: &Snapshot, keys: &Keys, head: &Head) -> Result<(), StorageError> {
+fn check_state(snapshot: &Snapshot, source: &Source, head: &Head) -> Result<(), StorageError> {
     let mut digest = StateDigest::ZERO;
     for table in Table::STATE {
         snapshot.walk(table, &[], |key, value| {
-            digest.add(keys.state().row(table.number(), key, value));
+            digest.add(source.keys.state().row(table.number(), key, value));
             Ok(true)
         })?;
     }
     if digest == head.state {
         return Ok(());
     }
-    // Which row it is can be told where one does not open; an older row of the same key opens well.
+    examine::every_row(&View::fresh(source))?;
     Err(tampered("state digest"))
 }
 

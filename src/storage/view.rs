@@ -262,7 +262,11 @@ impl<'a> View<'a> {
         self.credential(integration, revision)
     }
 
-    fn credential(&self, integration: &Integration, revision: Revision) -> Result<Secret, StorageError> {
+    pub(super) fn credential(
+        &self,
+        integration: &Integration,
+        revision: Revision,
+    ) -> Result<Secret, StorageError> {
         let key = credential_key(integration.id, revision);
         let sealed = self.sealed_credential(&key)?.ok_or_else(|| tampered(Table::Credentials, &key))?;
         let context = Context::credential(

@@ -80,6 +80,9 @@ pub enum UnlockError {
     /// The file disagrees with itself, or cannot be read.
     #[error(transparent)]
     Storage(#[from] StorageError),
+    /// The file does not open any more.
+    #[error(transparent)]
+    Open(#[from] OpenError),
     /// The unlocking could not be recorded.
     #[error("the audit log cannot be written")]
     AuditUnavailable,
@@ -212,6 +215,7 @@ impl Vault {
         if !self.is_locked() {
             return Ok(());
         }
+        self.store.wake()?;
         let slots = self.store.slots()?;
         let key = tokio::task::spawn_blocking(move || vault_key(&slots, &secret)).await;
         let key = key.map_err(|_| UnlockError::Kdf)?.inspect_err(|_| {

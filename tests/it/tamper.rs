@@ -166,9 +166,11 @@ pub fn meta(image: &[u8], name: &str) -> Vec<u8> {
     txn.open_table(META).unwrap().get(name).unwrap().unwrap().value().to_vec()
 }
 
-pub async fn refused(image: &[u8], what: &str) {
+/// The file is refused; gives the table that the refusal names, where it names one.
+pub async fn refused(image: &[u8], what: &str) -> Option<&'static str> {
     match unlock(image, PASSPHRASE).await {
-        Err(UnlockError::Storage(StorageError::Tampered { .. }) | UnlockError::WrongPassphrase) => {}
+        Err(UnlockError::Storage(StorageError::Tampered { table, .. })) => Some(table),
+        Err(UnlockError::WrongPassphrase) => None,
         Err(other) => panic!("{what}: {other:?}"),
         Ok(_) => panic!("{what} was believed"),
     }
@@ -189,14 +191,14 @@ async fn rows_that_were_swapped_moved_pasted_or_put_back_are_refused() {
                 put(txn, table, &first.0, &last.1);
                 put(txn, table, &last.0, &first.1);
             });
-            refused(&swapped, &format!("{table}: rows swapped")).await;
+            assert_eq!(refused(&swapped, &format!("{table}: rows swapped")).await, Some(table));
         }
         let mut moved = first.0.clone();
         moved[0] ^= 1;
-        refused(&edit(&after, |txn| put(txn, table, &moved, &first.1)), &format!("{table}: a row moved"))
-            .await;
+        let moved = edit(&after, |txn| put(txn, table, &moved, &first.1));
+        assert_eq!(refused(&moved, &format!("{table}: a row moved")).await, Some(table));
         let pasted = edit(&after, |txn| put(txn, table, &first.0, &other[0].1));
-        refused(&pasted, &format!("{table}: a row of another file")).await;
+        assert_eq!(refused(&pasted, &format!("{table}: a row of another file")).await, Some(table));
         let older = old.iter().find(|(key, value)| now.iter().any(|(k, v)| k == key && v != value));
         if let Some((key, value)) = older {
             refused(&edit(&after, |txn| put(txn, table, key, value)), &format!("{table}: an older row"))
@@ -209,7 +211,7 @@ async fn rows_that_were_swapped_moved_pasted_or_put_back_are_refused() {
     let entry = rows(&after, "scopes").remove(0).0;
     let deleted =
         edit(&after, |txn| drop(txn.open_table(Bytes::new("scopes")).unwrap().remove(&*entry).unwrap()));
-    refused(&deleted, "an index entry deleted").await;
+    assert_eq!(refused(&deleted, "an index entry deleted").await, Some("scopes"));
 }
 
 #[tokio::test]
@@ -302,9 +304,9 @@ async fn the_recovery_key_unlocks_too() {
     vault.unlock(Secret::from(typed), Actor::host("test"), now, None).await.unwrap();
 }
 
-/// As the bytes of a slot's numbers stand in the file: id, kind, memory, passes, lanes (each below 251 is one byte).
+/// As the bytes of a slot's numbers stand in the file: id, kind, KDF, memory, passes, lanes (each below 251 is one byte).
 fn slot_of(kdf: &[u8]) -> Vec<u8> {
-    [&[1, 1, 1], kdf, &[1; 16], &[2; 24], &[48], &[3; 48]].concat()
+    [&[1, 1, 1, 1], kdf, &[1; 16], &[2; 24], &[48], &[3; 48]].concat()
 }
 
 #[tokio::test]
