@@ -55,6 +55,8 @@ pub async fn run() -> Outcome<()> {
         cache_bytes: 1 << 20,
         sessions: SessionLife::STANDARD,
         password_kdf: KdfParams::LIGHT,
+        host: Actor::host("example"),
+        disk_low_bytes: 0,
     };
     let vault = Arc::new(Vault::open(file::open(&data)?, settings)?);
     vault.unlock(passphrase, Actor::host("example"), clock.now(), None).await?;

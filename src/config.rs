@@ -25,6 +25,8 @@ pub struct FileConfig {
     pub worker_threads: Option<u16>,
     /// The engine's page cache, in bytes.
     pub cache_bytes: Option<u32>,
+    /// Free space under which nothing is added or disclosed, in bytes.
+    pub disk_low_bytes: Option<u32>,
     /// error, warn, info, debug or trace.
     pub log_level: Option<String>,
     /// What clients may take.
@@ -58,6 +60,8 @@ pub mod default {
     pub const LISTEN: &str = "127.0.0.1:3029";
     /// The engine's page cache: more gained nothing in the measurements.
     pub const CACHE_BYTES: u32 = 4 << 20;
+    /// Free space under which nothing is added or disclosed.
+    pub const DISK_LOW_BYTES: u32 = 64 << 20;
     /// How much is logged.
     pub const LOG_LEVEL: &str = "info";
     /// The longest body: a credential with a private key has a few KiB.
@@ -128,6 +132,7 @@ mod tests {
             members_may_create: Some(true),
             worker_threads: Some(1),
             cache_bytes: Some(default::CACHE_BYTES),
+            disk_low_bytes: Some(default::DISK_LOW_BYTES),
             log_level: Some(default::LOG_LEVEL.to_owned()),
             limits: FileLimits {
                 body_bytes_max: Some(default::BODY_BYTES_MAX),

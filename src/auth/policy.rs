@@ -7,9 +7,9 @@
 mod tests;
 
 use crate::domain::{
-    Action, Actor, Caller, Integration, Narrowing, ProjectId, Provider,
+    Action, Caller, Integration, Narrowing, ProjectId, Provider,
     Role::{self, Application, Auditor, Member, Operator, Owner},
-    Scope, UserId,
+    Scope,
 };
 
 macro_rules! policy {
@@ -145,31 +145,22 @@ fn joined(roles: &[Role]) -> String {
 ///
 /// # Errors
 /// [`Denied::Role`] where the table does not name the caller's role.
-pub fn authorize(caller: &Caller, verb: Verb, rules: &Rules) -> Result<Permit, Denied> {
+pub fn authorize<'c>(caller: &'c Caller, verb: Verb, rules: &Rules) -> Result<Permit<'c>, Denied> {
     let required = rules.allowed(verb);
     if !required.contains(&caller.role) {
         return Err(Denied::Role { required });
     }
-    Ok(Permit {
-        verb,
-        role: caller.role,
-        narrowing: caller.narrowing.clone(),
-        actor: caller.actor(),
-        user: caller.user(),
-    })
+    Ok(Permit { verb, caller })
 }
 
 /// The proof that a caller may do one thing, and the questions about whom and what it may do it to.
 #[derive(Debug)]
-pub struct Permit {
+pub struct Permit<'c> {
     verb: Verb,
-    role: Role,
-    narrowing: Narrowing,
-    actor: Actor,
-    user: Option<UserId>,
+    caller: &'c Caller,
 }
 
-impl Permit {
+impl Permit<'_> {
     /// What it allows.
     pub const fn verb(&self) -> Verb {
         self.verb
@@ -177,17 +168,20 @@ impl Permit {
 
     /// The caller's role.
     pub const fn role(&self) -> Role {
-        self.role
+        self.caller.role
     }
 
     /// To what the caller is narrowed.
     pub const fn narrowing(&self) -> &Narrowing {
-        &self.narrowing
+        &self.caller.narrowing
     }
 
-    /// The caller as the audit log names it.
-    pub const fn actor(&self) -> &Actor {
-        &self.actor
+    /// Whether the caller may do the part of it that is an owner's alone.
+    ///
+    /// # Errors
+    /// [`Denied::Role`] for everybody else.
+    pub fn owner(&self) -> Result<(), Denied> {
+        if self.role() == Owner { Ok(()) } else { Err(Denied::Role { required: &[Owner] }) }
     }
 
     /// Whether the caller may name this project.
@@ -195,7 +189,7 @@ impl Permit {
     /// # Errors
     /// [`Denied::Project`] where it is narrowed to others.
     pub fn project(&self, project: &ProjectId) -> Result<(), Denied> {
-        if self.narrowing.admits_project(project) { Ok(()) } else { Err(Denied::Project) }
+        if self.caller.narrowing.admits_project(project) { Ok(()) } else { Err(Denied::Project) }
     }
 
     /// Whether the caller may name this provider.
@@ -203,7 +197,7 @@ impl Permit {
     /// # Errors
     /// [`Denied::Provider`] where it is narrowed to others.
     pub fn provider(&self, provider: Provider) -> Result<(), Denied> {
-        if self.narrowing.admits_provider(provider) { Ok(()) } else { Err(Denied::Provider) }
+        if self.caller.narrowing.admits_provider(provider) { Ok(()) } else { Err(Denied::Provider) }
     }
 
     /// Whether the caller may store something of this scope: who is narrowed to projects creates nothing global.
@@ -212,7 +206,7 @@ impl Permit {
     /// [`Denied::Project`] where it reaches past its narrowing.
     pub fn scope(&self, scope: &Scope) -> Result<(), Denied> {
         match scope {
-            Scope::Global if self.narrowing.projects.is_some() => Err(Denied::Project),
+            Scope::Global if self.caller.narrowing.projects.is_some() => Err(Denied::Project),
             Scope::Global => Ok(()),
             Scope::Projects(projects) => projects.iter().try_for_each(|project| self.project(project)),
         }
@@ -223,9 +217,9 @@ impl Permit {
     /// # Errors
     /// [`Denied::NotCreator`]. An id that does not exist must be answered with the same.
     pub fn owns(&self, integration: &Integration) -> Result<(), Denied> {
-        match self.role {
+        match self.caller.role {
             Owner => Ok(()),
-            Member if self.user.is_some() && integration.creator == self.user => Ok(()),
+            Member if integration.creator.is_some() && integration.creator == self.caller.user() => Ok(()),
             Member | Application | Auditor | Operator => Err(Denied::NotCreator),
         }
     }
@@ -250,9 +244,11 @@ impl Permit {
     /// is narrowed to nothing.
     fn reaches(&self, scope: &Scope) -> bool {
         match scope {
-            Scope::Global => self.narrowing.projects.as_ref().is_none_or(|projects| !projects.is_empty()),
+            Scope::Global => {
+                self.caller.narrowing.projects.as_ref().is_none_or(|projects| !projects.is_empty())
+            }
             Scope::Projects(projects) => {
-                projects.iter().any(|project| self.narrowing.admits_project(project))
+                projects.iter().any(|project| self.caller.narrowing.admits_project(project))
             }
         }
     }

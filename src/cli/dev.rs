@@ -11,9 +11,10 @@ use super::{
     serve::{Address, host_actor, listen, shut, stop_signal, url},
 };
 use crate::{
-    api::requests::CreateToken,
+    api::requests::{CreateToken, CreateUser},
     auth::{password, token},
     clock::Clock,
+    config::default,
     crypto::kdf::KdfParams,
     domain::{Action, Email, Event, Narrowing, Role, Secret},
     http::{Limits, Server},
@@ -86,6 +87,8 @@ fn settings() -> Settings {
         cache_bytes: 4 << 20,
         sessions: SessionLife::ENDLESS,
         password_kdf: KdfParams::LIGHT,
+        host: host_actor(),
+        disk_low_bytes: u64::from(default::DISK_LOW_BYTES),
     }
 }
 
@@ -103,7 +106,15 @@ async fn tokens(
     let bearer = token::parse_bearer(&text).ok_or(crate::vault::Error::Internal)?;
     let caller = vault.authenticate(bearer, &context)?;
     let email: Email = MEMBER.parse().map_err(|_| crate::vault::Error::Internal)?;
-    vault.create_user(&context, &caller, (email, Role::Member, Narrowing::default()), copy).await?;
+    let request = CreateUser {
+        email,
+        role: Role::Member,
+        first_name: None,
+        last_name: None,
+        password: Some(copy),
+        projects: None,
+    };
+    vault.create_user(&context, &caller, request).await?;
     let member = vault.login(&context, MEMBER, member).await?;
     let request = CreateToken {
         name: "dev".parse().map_err(|_| crate::vault::Error::Internal)?,

@@ -68,6 +68,9 @@ struct Tuning {
     /// The engine's page cache, in bytes.
     #[arg(long, env = "SEALROOM_CACHE_BYTES", value_name = "BYTES")]
     cache_bytes: Option<u32>,
+    /// With less free space than this, in bytes, nothing is added or disclosed.
+    #[arg(long, env = "SEALROOM_DISK_LOW_BYTES", value_name = "BYTES")]
+    disk_low_bytes: Option<u32>,
     /// How much is logged: error, warn, info, debug or trace.
     #[arg(long, env = "SEALROOM_LOG_LEVEL", value_name = "LEVEL")]
     log_level: Option<String>,
@@ -156,6 +159,10 @@ fn plan(args: &mut Args) -> Result<Plan, CliError> {
             )?,
             sessions: SessionLife::STANDARD,
             password_kdf: KdfParams::PASSWORD,
+            host: host_actor(),
+            disk_low_bytes: u64::from(
+                tuning.disk_low_bytes.or(file.disk_low_bytes).unwrap_or(default::DISK_LOW_BYTES),
+            ),
         },
         log_level: level.parse().map_err(|_| {
             CliError::usage("log_level names no level", "use error, warn, info, debug or trace")

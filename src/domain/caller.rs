@@ -44,7 +44,7 @@ pub enum Bearer {
 }
 
 /// Who acted, as the audit log names them.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Actor {
     /// `user:<email>`
     User(Email),
@@ -124,6 +124,14 @@ impl Caller {
         match &self.identity {
             Identity::User { email, .. } => Actor::User(email.clone()),
             Identity::Token(id) => Actor::App(*id),
+        }
+    }
+
+    /// The user's e-mail, where it is one.
+    pub const fn email(&self) -> Option<&Email> {
+        match &self.identity {
+            Identity::User { email, .. } => Some(email),
+            Identity::Token(_) => None,
         }
     }
 

@@ -113,8 +113,12 @@ text_enum! {
         Count = "count",
         /// Whether a late clock was accepted.
         ClockAccepted = "clockAccepted",
+        /// Whether a user is kept out.
+        Disabled = "disabled",
         /// An e-mail address.
         Email = "email",
+        /// Which fields changed.
+        Fields = "fields",
         /// How many tries failed before.
         FailedTries = "failedTries",
         /// The revision that was made current again.

@@ -105,6 +105,11 @@ fn describe(error: &vault::Error) -> (StatusCode, &'static str, String) {
             "audit_unavailable",
             "The audit log cannot be written, so nothing is disclosed; whether a write took place is unknown",
         ),
+        Error::DiskLow => (
+            unavailable,
+            "disk_low",
+            "The disk is almost full: nothing is added or disclosed until its operator frees space",
+        ),
         Error::Tampered(_) => {
             (StatusCode::INTERNAL_SERVER_ERROR, "tampered", "A stored row does not open; ask the operator")
         }
@@ -123,6 +128,7 @@ fn describe(error: &vault::Error) -> (StatusCode, &'static str, String) {
         }
         Error::Denied(denied) => return (StatusCode::FORBIDDEN, "forbidden", denied.to_string()),
         Error::BadLogin => (StatusCode::UNAUTHORIZED, "bad_login", "Wrong e-mail or password"),
+        Error::WrongPassword => (StatusCode::FORBIDDEN, "wrong_password", "currentPassword is wrong"),
         Error::TooManyTries { retry_after_secs } => {
             let message = format!("Too many tries; try again in {retry_after_secs} seconds");
             return (StatusCode::TOO_MANY_REQUESTS, "too_many_tries", message);

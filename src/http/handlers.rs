@@ -11,16 +11,16 @@ use super::{
 use crate::{
     api::{
         requests::{
-            CreateIntegration, CreateProject, CreateToken, Login, Refresh, RollbackCredentials,
-            RotateCredentials, UpdateIntegration,
+            CreateIntegration, CreateProject, CreateToken, CreateUser, DeleteUser, Login, Refresh,
+            RollbackCredentials, RotateCredentials, UpdateIntegration, UpdateUser,
         },
         responses::{
-            self, CreatedToken, IntegrationBody, LoginBody, ProjectBody, Removed, TokenBody, UserBody,
-            to_secret_json,
+            self, CreatedToken, IntegrationBody, LoginBody, ProjectBody, Removed, TokenBody, UpdatedUser,
+            UserBody, to_secret_json,
         },
     },
     auth::token,
-    domain::{IntegrationId, ProjectId, Revision, TokenId},
+    domain::{Email, IntegrationId, ProjectId, Revision, TokenId},
     vault::{CredentialQuery, EventQuery, Listed, LoggedIn},
 };
 
@@ -40,6 +40,12 @@ pub(super) async fn answer(endpoint: Endpoint, call: Call) -> Answered {
         Endpoint::Refresh => refresh(call).await,
         Endpoint::Logout => logout(call).await,
         Endpoint::OwnUser => own_user(call).await,
+        Endpoint::ListUsers => list_users(call).await,
+        Endpoint::CreateUser => create_user(call).await,
+        Endpoint::ReadUser => read_user(call).await,
+        Endpoint::UpdateUser => update_user(call).await,
+        Endpoint::DeleteUser => delete_user(call).await,
+        Endpoint::DeleteUserByBody => delete_user_by_body(call).await,
         Endpoint::ListIntegrations => list_integrations(call).await,
         Endpoint::CreateIntegration => create_integration(call).await,
         Endpoint::ReadCredentials => read_credentials(call).await,
@@ -89,6 +95,55 @@ async fn own_user(call: Call) -> Answered {
     Ok(Answer::json(StatusCode::OK, &UserBody::new(&user)))
 }
 
+async fn list_users(call: Call) -> Answered {
+    call.query.finish()?;
+    let users = call.vault.list_users(&call.context, call.caller()?).await?;
+    Ok(Answer::json(StatusCode::OK, &users.iter().map(UserBody::new).collect::<Vec<_>>()))
+}
+
+async fn create_user(call: Call) -> Answered {
+    call.query.finish()?;
+    let request: CreateUser = call.parse()?;
+    let (user, initial) = call.vault.create_user(&call.context, call.caller()?, request).await?;
+    let body = UserBody::new(&user);
+    let body = match &initial {
+        Some(password) => body.with_initial_password(password),
+        None => body,
+    };
+    Ok(Answer::secret(StatusCode::CREATED, to_secret_json(&body)))
+}
+
+async fn read_user(call: Call) -> Answered {
+    call.query.finish()?;
+    let user = call.vault.read_user(&call.context, call.caller()?, call.argument()?).await?;
+    Ok(Answer::json(StatusCode::OK, &UserBody::new(&user)))
+}
+
+async fn update_user(call: Call) -> Answered {
+    call.query.finish()?;
+    let email: Email = call.argument()?;
+    let request: UpdateUser = call.parse()?;
+    let user = call.vault.update_user(&call.context, call.caller()?, email, request).await?;
+    Ok(Answer::json(StatusCode::OK, &UpdatedUser::new(&user)))
+}
+
+async fn delete_user(call: Call) -> Answered {
+    call.query.finish()?;
+    let email: Email = call.argument()?;
+    removed_user(&call, email).await
+}
+
+async fn delete_user_by_body(call: Call) -> Answered {
+    call.query.finish()?;
+    let DeleteUser { email } = call.parse()?;
+    removed_user(&call, email).await
+}
+
+async fn removed_user(call: &Call, email: Email) -> Answered {
+    call.vault.delete_user(&call.context, call.caller()?, email.clone()).await?;
+    Ok(Answer::json(StatusCode::OK, &Removed::User(&email)))
+}
+
 async fn list_integrations(mut call: Call) -> Answered {
     let (provider, name) = (call.query.take("provider")?, call.query.take("name")?);
     let page = (call.query.number("limit", PAGE_MAX)?, call.query.take("cursor")?);
@@ -122,7 +177,7 @@ async fn read_credentials(mut call: Call) -> Answered {
         cursor: call.query.take("cursor")?,
     };
     call.query.finish()?;
-    let read = call.vault.read_credentials(&call.context, call.caller()?, query).await?;
+    let read = call.vault.read_credentials(&call.context, call.admitted()?, query).await?;
     let items: Vec<_> = read.items.iter().map(|(integration, secret)| (&**integration, secret)).collect();
     let answer = Answer::secret(StatusCode::OK, responses::credentials_array(&items));
     let places: Vec<_> = read.receipts.iter().map(|receipt| (receipt.sequence, receipt.leaf_hash)).collect();

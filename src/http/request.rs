@@ -11,7 +11,7 @@ use crate::{
     api::{self, BadRequest, requests::Request},
     auth::token,
     domain::{Bearer, Caller, Invalid},
-    vault::{Context, Error, Vault},
+    vault::{Admitted, Context, Error, Vault},
 };
 
 /// The longest parameter name that a message repeats.
@@ -21,7 +21,7 @@ const NAME_CHARS_MAX: usize = 40;
 pub(super) struct Call {
     pub(super) vault: Arc<Vault>,
     pub(super) context: Context,
-    pub(super) caller: Option<Caller>,
+    pub(super) caller: Option<Admitted>,
     pub(super) argument: String,
     pub(super) query: Query,
     pub(super) headers: HeaderMap,
@@ -30,14 +30,16 @@ pub(super) struct Call {
 
 impl Call {
     pub(super) fn caller(&self) -> Result<&Caller, Fault> {
-        self.caller.as_ref().ok_or(Fault::Vault(Error::Unauthenticated))
+        self.caller.as_ref().map(|admitted| &admitted.caller).ok_or(Fault::Vault(Error::Unauthenticated))
+    }
+
+    pub(super) fn admitted(&self) -> Result<Admitted, Fault> {
+        self.caller.clone().ok_or(Fault::Vault(Error::Unauthenticated))
     }
 
     /// The name in the path, parsed before anything is looked up.
     pub(super) fn argument<T: FromStr<Err = Invalid>>(&self) -> Result<T, Fault> {
-        let invalid = || BadRequest::from(Invalid { what: "path", rule: "percent-encoded UTF-8" });
-        let text = percent_decode_str(&self.argument).decode_utf8().map_err(|_| invalid())?;
-        Ok(text.parse()?)
+        argument(&self.argument)
     }
 
     pub(super) fn parse<T: Request>(&self) -> Result<T, Fault> {
@@ -45,16 +47,22 @@ impl Call {
     }
 }
 
+/// A name as it stands in a path, read.
+pub(super) fn argument<T: FromStr<Err = Invalid>>(encoded: &str) -> Result<T, Fault> {
+    let invalid = || BadRequest::from(Invalid { what: "path", rule: "percent-encoded UTF-8" });
+    let text = percent_decode_str(encoded).decode_utf8().map_err(|_| invalid())?;
+    Ok(text.parse()?)
+}
+
 /// The bearer token of a request; the scheme in any case.
-pub(super) fn bearer(headers: &HeaderMap) -> Result<Bearer, Error> {
+pub(super) fn bearer(headers: &HeaderMap) -> Option<Bearer> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
-    let (Some(value), None) = (values.next(), values.next()) else { return Err(Error::Unauthenticated) };
-    let text = value.to_str().map_err(|_| Error::Unauthenticated)?;
-    let (scheme, credentials) = text.split_once(' ').ok_or(Error::Unauthenticated)?;
+    let (Some(value), None) = (values.next(), values.next()) else { return None };
+    let (scheme, credentials) = value.to_str().ok()?.split_once(' ')?;
     if !scheme.eq_ignore_ascii_case("bearer") {
-        return Err(Error::Unauthenticated);
+        return None;
     }
-    token::parse_bearer(credentials.trim()).ok_or(Error::Unauthenticated)
+    token::parse_bearer(credentials.trim())
 }
 
 /// Query parameters, each taken once; what is left over at the end is an error.

@@ -1,9 +1,10 @@
 //! The route table: every method and path with who is let in. What is not here does not exist.
 
-use crate::auth::policy::Verb;
-
-/// The base path of the published API.
-const BASE: &str = "/sfp/api";
+use self::{
+    Access::{Login, Needs, Open, OwnOr},
+    Endpoint as E,
+};
+use crate::auth::policy::{Verb, Verb as V};
 
 /// What answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +21,18 @@ pub enum Endpoint {
     Logout,
     /// Who is asking.
     OwnUser,
+    /// All users.
+    ListUsers,
+    /// A new user.
+    CreateUser,
+    /// One user.
+    ReadUser,
+    /// A changed user.
+    UpdateUser,
+    /// The end of one, named in the path.
+    DeleteUser,
+    /// The end of one, named in the body.
+    DeleteUserByBody,
     /// Metadata of all integrations.
     ListIntegrations,
     /// A new integration.
@@ -67,6 +80,8 @@ pub enum Access {
     Login,
     /// Whom the policy lets do this.
     Needs(Verb),
+    /// A user about itself for the first, and everybody else for the second.
+    OwnOr(Verb, Verb),
 }
 
 /// One row of the table.
@@ -74,7 +89,7 @@ pub enum Access {
 pub struct Route {
     /// The method.
     pub method: &'static str,
-    /// The path: `{name}` is one segment, `{name...}` all that follow. It stands under `/sfp/api`.
+    /// The path: `{name}` is one segment, `{name...}` all that follow.
     pub path: &'static str,
     /// Who is let in.
     pub access: Access,
@@ -87,54 +102,96 @@ const fn route(method: &'static str, path: &'static str, access: Access, endpoin
 }
 
 /// The table.
+#[rustfmt::skip]
 pub const ROUTES: &[Route] = &[
-    route("GET", "", Access::Open, Endpoint::Health),
-    route("GET", "/health", Access::Open, Endpoint::Health),
-    route("GET", "/ping", Access::Open, Endpoint::Ping),
-    route("POST", "/auth/admin/login", Access::Login, Endpoint::Login),
-    route("POST", "/auth/login", Access::Login, Endpoint::Login),
-    route("POST", "/auth/refresh", Access::Login, Endpoint::Refresh),
-    route("POST", "/auth/logout", Access::Needs(Verb::Logout), Endpoint::Logout),
-    route("GET", "/users/me", Access::Needs(Verb::ReadSelf), Endpoint::OwnUser),
-    route("GET", "/integrations", Access::Needs(Verb::ListIntegrations), Endpoint::ListIntegrations),
-    route("POST", "/integrations", Access::Needs(Verb::CreateIntegration), Endpoint::CreateIntegration),
-    route(
-        "GET",
-        "/integrations/credentials",
-        Access::Needs(Verb::ReadCredentials),
-        Endpoint::ReadCredentials,
-    ),
-    route("GET", "/integrations/{id}", Access::Needs(Verb::ShowIntegration), Endpoint::ShowIntegration),
-    route("PATCH", "/integrations/{id}", Access::Needs(Verb::UpdateIntegration), Endpoint::UpdateIntegration),
-    route(
-        "DELETE",
-        "/integrations/{id}",
-        Access::Needs(Verb::DeleteIntegration),
-        Endpoint::DeleteIntegration,
-    ),
-    route(
-        "PUT",
-        "/integrations/{id}/credentials",
-        Access::Needs(Verb::RotateCredentials),
-        Endpoint::RotateCredentials,
-    ),
-    route(
-        "POST",
-        "/integrations/{id}/rollback",
-        Access::Needs(Verb::RollbackCredentials),
-        Endpoint::RollbackCredentials,
-    ),
-    route("GET", "/projects", Access::Needs(Verb::ListProjects), Endpoint::ListProjects),
-    route("POST", "/projects", Access::Needs(Verb::CreateProject), Endpoint::CreateProject),
-    route("GET", "/projects/{identifier...}", Access::Needs(Verb::ReadProject), Endpoint::ReadProject),
-    route("DELETE", "/projects/{identifier...}", Access::Needs(Verb::DeleteProject), Endpoint::DeleteProject),
-    route("GET", "/application-tokens", Access::Needs(Verb::ListTokens), Endpoint::ListTokens),
-    route("POST", "/application-tokens", Access::Needs(Verb::CreateToken), Endpoint::CreateToken),
-    route("DELETE", "/application-tokens/{token}", Access::Needs(Verb::RevokeToken), Endpoint::RevokeToken),
-    route("GET", "/audit", Access::Needs(Verb::ReadAudit), Endpoint::ReadEvents),
-    route("GET", "/audit/checkpoint", Access::Needs(Verb::ReadAudit), Endpoint::ReadCheckpoint),
-    route("GET", "/audit/key", Access::Needs(Verb::ReadAudit), Endpoint::ReadVerifierKey),
+    route("GET",    "/sfp/api",                                   Open,                            E::Health),
+    route("GET",    "/sfp/api/health",                            Open,                            E::Health),
+    route("GET",    "/health",                                    Open,                            E::Health),
+    route("GET",    "/sfp/api/ping",                              Open,                            E::Ping),
+    route("POST",   "/sfp/api/auth/admin/login",                  Login,                           E::Login),
+    route("POST",   "/sfp/api/auth/login",                        Login,                           E::Login),
+    route("POST",   "/sfp/api/auth/refresh",                      Login,                           E::Refresh),
+    route("POST",   "/sfp/api/auth/logout",                       Needs(V::Logout),                E::Logout),
+    route("GET",    "/sfp/api/users/me",                          Needs(V::ReadSelf),              E::OwnUser),
+    route("GET",    "/sfp/api/users",                             Needs(V::ListUsers),             E::ListUsers),
+    route("POST",   "/sfp/api/users",                             Needs(V::CreateUser),            E::CreateUser),
+    route("DELETE", "/sfp/api/users",                             Needs(V::DeleteUser),            E::DeleteUserByBody),
+    route("GET",    "/sfp/api/users/{email}",                     Needs(V::ReadUser),              E::ReadUser),
+    route("PUT",    "/sfp/api/users/{email}",                     OwnOr(V::UpdateSelf, V::UpdateUser), E::UpdateUser),
+    route("DELETE", "/sfp/api/users/{email}",                     Needs(V::DeleteUser),            E::DeleteUser),
+    route("GET",    "/sfp/api/integrations",                      Needs(V::ListIntegrations),      E::ListIntegrations),
+    route("POST",   "/sfp/api/integrations",                      Needs(V::CreateIntegration),     E::CreateIntegration),
+    route("GET",    "/sfp/api/integrations/credentials",          Needs(V::ReadCredentials),       E::ReadCredentials),
+    route("GET",    "/sfp/api/integrations/{id}",                 Needs(V::ShowIntegration),       E::ShowIntegration),
+    route("PATCH",  "/sfp/api/integrations/{id}",                 Needs(V::UpdateIntegration),     E::UpdateIntegration),
+    route("DELETE", "/sfp/api/integrations/{id}",                 Needs(V::DeleteIntegration),     E::DeleteIntegration),
+    route("PUT",    "/sfp/api/integrations/{id}/credentials",     Needs(V::RotateCredentials),     E::RotateCredentials),
+    route("POST",   "/sfp/api/integrations/{id}/rollback",        Needs(V::RollbackCredentials),   E::RollbackCredentials),
+    route("GET",    "/sfp/api/projects",                          Needs(V::ListProjects),          E::ListProjects),
+    route("POST",   "/sfp/api/projects",                          Needs(V::CreateProject),         E::CreateProject),
+    route("GET",    "/sfp/api/projects/{identifier...}",          Needs(V::ReadProject),           E::ReadProject),
+    route("DELETE", "/sfp/api/projects/{identifier...}",          Needs(V::DeleteProject),         E::DeleteProject),
+    route("GET",    "/sfp/api/application-tokens",                Needs(V::ListTokens),            E::ListTokens),
+    route("POST",   "/sfp/api/application-tokens",                Needs(V::CreateToken),           E::CreateToken),
+    route("DELETE", "/sfp/api/application-tokens/{token}",        Needs(V::RevokeToken),           E::RevokeToken),
+    route("GET",    "/sfp/api/audit",                             Needs(V::ReadAudit),             E::ReadEvents),
+    route("GET",    "/sfp/api/audit/checkpoint",                  Needs(V::ReadAudit),             E::ReadCheckpoint),
+    route("GET",    "/sfp/api/audit/key",                         Needs(V::ReadAudit),             E::ReadVerifierKey),
 ];
+
+impl Endpoint {
+    /// Whether it discloses: then a `HEAD` has nothing to ask for.
+    pub const fn discloses(self) -> bool {
+        matches!(self, Self::ReadCredentials)
+    }
+
+    /// Whether it reads a JSON body; whatever else comes with one is not looked at.
+    pub const fn takes_body(self) -> bool {
+        match self {
+            Self::Login
+            | Self::Refresh
+            | Self::CreateUser
+            | Self::UpdateUser
+            | Self::DeleteUserByBody
+            | Self::CreateIntegration
+            | Self::UpdateIntegration
+            | Self::RotateCredentials
+            | Self::RollbackCredentials
+            | Self::CreateProject
+            | Self::CreateToken => true,
+            Self::Health
+            | Self::Ping
+            | Self::Logout
+            | Self::OwnUser
+            | Self::ListUsers
+            | Self::ReadUser
+            | Self::DeleteUser
+            | Self::ListIntegrations
+            | Self::ReadCredentials
+            | Self::ShowIntegration
+            | Self::DeleteIntegration
+            | Self::ListProjects
+            | Self::ReadProject
+            | Self::DeleteProject
+            | Self::ListTokens
+            | Self::RevokeToken
+            | Self::ReadEvents
+            | Self::ReadCheckpoint
+            | Self::ReadVerifierKey => false,
+        }
+    }
+}
+
+impl Route {
+    /// `HEAD` works wherever `GET` does, but where something is disclosed.
+    fn answers(&self, method: &str) -> bool {
+        self.method == method || (method == "HEAD" && self.has_head())
+    }
+
+    fn has_head(&self) -> bool {
+        self.method == "GET" && !self.endpoint.discloses()
+    }
+}
 
 /// What the table says of a request.
 #[derive(Debug)]
@@ -147,42 +204,23 @@ pub enum Found<'p> {
     Nothing,
 }
 
-/// Looks a request up. One trailing slash is tolerated; `HEAD` is `GET`, but where something is disclosed.
+/// Looks a request up. One trailing slash is tolerated.
 pub fn find<'p>(method: &str, path: &'p str) -> Found<'p> {
-    // `/health` is served at the root too.
-    let rest = match path {
-        "/health" | "/health/" => Some("/health"),
-        _ => path.strip_prefix(BASE),
+    let path = path.strip_suffix('/').unwrap_or(path);
+    // A literal path hides the pattern that it would fit too: `/integrations/credentials` is no id.
+    let literal = ROUTES.iter().any(|route| route.path == path);
+    let fits = |route: &'static Route| {
+        let argument = if literal { (route.path == path).then_some("") } else { matches(route.path, path) };
+        argument.map(|argument| (route, argument))
     };
-    let Some(rest) = rest.filter(|rest| rest.is_empty() || rest.starts_with('/')) else {
-        return Found::Nothing;
-    };
-    let rest = rest.strip_suffix('/').unwrap_or(rest);
-    let matching: Vec<(&Route, &str)> =
-        specific(ROUTES.iter().filter_map(|route| Some((route, matches(route.path, rest)?))).collect());
-    for (route, argument) in &matching {
-        let head = method == "HEAD" && route.method == "GET" && route.endpoint != Endpoint::ReadCredentials;
-        if route.method == method || head {
-            return Found::Route(route, argument);
-        }
+    if let Some((route, argument)) = ROUTES.iter().filter(|route| route.answers(method)).find_map(fits) {
+        return Found::Route(route, argument);
     }
-    if matching.is_empty() {
-        return Found::Nothing;
-    }
-    let mut methods: Vec<&str> = Vec::new();
-    for (route, _) in matching {
-        methods.push(route.method);
-        if route.method == "GET" && route.endpoint != Endpoint::ReadCredentials {
-            methods.push("HEAD");
-        }
-    }
-    Found::OtherMethod(methods.join(", "))
-}
-
-/// A literal path hides the pattern that it would fit too: `/integrations/credentials` is no id.
-fn specific<'p>(matching: Vec<(&'static Route, &'p str)>) -> Vec<(&'static Route, &'p str)> {
-    let literal = matching.iter().any(|(route, _)| !route.path.contains('{'));
-    matching.into_iter().filter(|(route, _)| !literal || !route.path.contains('{')).collect()
+    let fitting = ROUTES.iter().filter(|route| fits(route).is_some());
+    let head = |route: &Route| if route.has_head() { Some("HEAD") } else { None };
+    let methods: Vec<&str> =
+        fitting.flat_map(|route| std::iter::once(route.method).chain(head(route))).collect();
+    if methods.is_empty() { Found::Nothing } else { Found::OtherMethod(methods.join(", ")) }
 }
 
 /// The text in the pattern's one place for a name, or nothing for a literal path.

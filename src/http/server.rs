@@ -13,7 +13,7 @@ use std::{
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::{
-    Method, Request, Response, StatusCode, body::Incoming, header, server::conn::http1, service::service_fn,
+    Request, Response, StatusCode, body::Incoming, header, server::conn::http1, service::service_fn,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
@@ -28,7 +28,7 @@ use super::{
     connection::{Connection, Watched},
     error::Fault,
     handlers,
-    request::{Call, Query, bearer},
+    request::{self, Call, Query, bearer},
     response::{Answer, Payload},
     routes::{self, Access, Endpoint, Found, Route},
 };
@@ -36,8 +36,8 @@ use crate::{
     api::responses::{AuditState, Health},
     clock::Clock,
     crypto::random,
-    domain::{Caller, Peer, RequestId, Timestamp, days},
-    vault::{Context, Error, Vault},
+    domain::{Caller, Email, Peer, RequestId, Timestamp, days},
+    vault::{Admitted, Context, Error, Vault},
 };
 
 /// How long answers under way may take once the server stops.
@@ -252,13 +252,10 @@ impl Server {
             Endpoint::Ping => return query.finish().map(|()| Answer::text("pong".to_owned())),
             _ => {}
         }
-        let caller = self.admit(route, &head.headers, &context).await?;
-        let body = if matches!(head.method, Method::GET | Method::HEAD | Method::DELETE) {
-            Bytes::new()
-        } else {
-            self.body(&head.headers, route, body).await?
-        };
-        let ends = caller.as_ref().and_then(|caller| caller.token_expires_at);
+        let caller = self.admit(route, &argument, &head.headers, &context).await?;
+        let body =
+            if route.endpoint.takes_body() { self.body(&head.headers, body).await? } else { Bytes::new() };
+        let ends = caller.as_ref().and_then(|admitted| admitted.caller.token_expires_at);
         let call = Call {
             vault: Arc::clone(&self.vault),
             context,
@@ -279,22 +276,31 @@ impl Server {
     async fn admit(
         &self,
         route: &Route,
+        argument: &str,
         headers: &hyper::HeaderMap,
         context: &Context,
-    ) -> Result<Option<Caller>, Fault> {
+    ) -> Result<Option<Admitted>, Fault> {
         if self.vault.is_locked() {
             return Err(Error::Locked.into());
         }
-        let Access::Needs(verb) = route.access else { return Ok(None) };
-        let caller = self.vault.authenticate(bearer(headers)?, context)?;
-        self.vault.authorize(context, &caller, verb).await?;
-        Ok(Some(caller))
+        let (own, other) = match route.access {
+            Access::Open | Access::Login => return Ok(None),
+            Access::Needs(verb) => (verb, verb),
+            Access::OwnOr(own, other) => (own, other),
+        };
+        let verb = |caller: &Caller| {
+            let named = || request::argument::<Email>(argument).ok();
+            if own != other && caller.email().is_some_and(|email| named().as_ref() == Some(email)) {
+                own
+            } else {
+                other
+            }
+        };
+        let (admitted, _) = self.vault.admit(context, bearer(headers), verb).await?;
+        Ok(Some(admitted))
     }
 
-    async fn body(&self, headers: &hyper::HeaderMap, route: &Route, body: Incoming) -> Result<Bytes, Fault> {
-        if route.endpoint == Endpoint::Logout {
-            return Ok(Bytes::new());
-        }
+    async fn body(&self, headers: &hyper::HeaderMap, body: Incoming) -> Result<Bytes, Fault> {
         let bytes_max = self.limits.body_bytes_max;
         let announced =
             headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
@@ -318,7 +324,7 @@ impl Server {
     fn health(&self, now: Timestamp) -> Answer {
         let audit = if self.vault.is_locked() { AuditState::Locked } else { AuditState::Writable };
         let uptime = now.since(self.started).as_secs();
-        let health = Health::new(env!("CARGO_PKG_VERSION"), audit, false, uptime);
+        let health = Health::new(env!("CARGO_PKG_VERSION"), audit, self.vault.is_disk_low(), uptime);
         let status = StatusCode::from_u16(health.status_code()).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
         Answer::json(status, &health)
     }

@@ -11,9 +11,9 @@ use super::tables::Table;
 /// The most that one thread keeps, by the size of the sealed rows; then it starts again from nothing.
 const BYTES_MAX: usize = 2 << 20;
 
-/// Which state of which vault is meant.
+/// One state of the rows of one unlocked vault: where it is the same, so is everything that was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Generation {
+pub struct Generation {
     /// Tells the vaults of one process apart.
     pub(super) vault: u64,
     /// Counts the commits that changed state.

@@ -25,6 +25,7 @@ mod writer;
 
 pub use access::LastAccess;
 pub use backend::{Gate, Medium};
+pub use cache::Generation;
 pub use change::Changes;
 pub use engine::{Batch, Engine, FORMAT, RowWrite, Snapshot, SubtreeHash};
 pub use error::{CommitError, OpenError, StorageError};

@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use super::{access::LastAccess, engine::Engine, tables::Table};
+use super::{access::LastAccess, cache::Generation, engine::Engine, tables::Table};
 use crate::{crypto::keys::Keys, domain::FileId};
 
 /// Rows of the batch's earlier jobs, sealed; `None` is deleted.
@@ -42,6 +42,13 @@ pub(super) struct Source {
     pub(super) file: FileId,
     pub(super) state: StateClock,
     pub(super) accesses: Accesses,
+}
+
+impl Source {
+    /// The state by now; while a commit that changes it is under way, its number is odd.
+    pub(super) fn generation(&self) -> Generation {
+        Generation { vault: self.vault, number: self.state.read() }
+    }
 }
 
 /// Last accesses that are committed to the log and not yet to their table, by id.

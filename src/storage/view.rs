@@ -32,15 +32,14 @@ use crate::{
 pub struct View<'a> {
     source: &'a Source,
     overlay: Option<&'a Overlay>,
-    generation: Cell<Option<u64>>,
+    generation: Cell<Option<Generation>>,
     snapshot: OnceCell<Snapshot>,
 }
 
 impl<'a> View<'a> {
     /// The committed state. Where a commit gets between its parts, it answers [`None`] from [`View::generation`].
     pub(super) fn committed(source: &'a Source) -> Self {
-        let number = source.state.read();
-        let generation = Cell::new(number.is_multiple_of(2).then_some(number));
+        let generation = Cell::new(Some(source.generation()).filter(|now| now.number.is_multiple_of(2)));
         Self { source, overlay: None, generation, snapshot: OnceCell::new() }
     }
 
@@ -51,13 +50,12 @@ impl<'a> View<'a> {
 
     /// The state that a decision sees.
     pub(super) fn deciding(source: &'a Source, overlay: &'a Overlay) -> Self {
-        let number = source.state.read();
-        let generation = Cell::new(overlay.is_empty().then_some(number));
+        let generation = Cell::new(overlay.is_empty().then(|| source.generation()));
         Self { source, overlay: Some(overlay), generation, snapshot: OnceCell::new() }
     }
 
-    /// The state's number, for comparing what a request read with what a decision sees; `None` equals nothing.
-    pub fn generation(&self) -> Option<u64> {
+    /// The state, for comparing what a request read with what a decision sees; `None` equals nothing.
+    pub fn generation(&self) -> Option<Generation> {
         self.generation.get()
     }
 
@@ -168,14 +166,14 @@ impl<'a> View<'a> {
     /// As [`View::user`].
     pub fn integrations(&self) -> Result<Arc<Vec<Arc<Integration>>>, StorageError> {
         // No integration has an empty key: the list of all of them is cached in its place.
-        if let Some(generation) = self.cache_generation()
+        if let Some(generation) = self.generation()
             && let Some(Some(all)) = cache::get(generation, Table::Integrations, &[])
         {
             return Ok(all);
         }
         let all: Vec<Arc<Integration>> = self.all(&[])?.into_iter().map(Arc::new).collect();
         let all = Arc::new(all);
-        if let Some(generation) = self.cache_generation() {
+        if let Some(generation) = self.generation() {
             cache::put(generation, Table::Integrations, &[], Some(&all), all.len() * 512);
         }
         Ok(all)
@@ -289,13 +287,13 @@ impl<'a> View<'a> {
     }
 
     fn index(&self, prefix: &[u8]) -> Result<Arc<Vec<Vec<u8>>>, StorageError> {
-        if let Some(generation) = self.cache_generation()
+        if let Some(generation) = self.generation()
             && let Some(Some(keys)) = cache::get(generation, Table::Scopes, prefix)
         {
             return Ok(keys);
         }
         let keys = Arc::new(self.merged(Table::Scopes, prefix)?.into_keys().collect::<Vec<_>>());
-        if let Some(generation) = self.cache_generation() {
+        if let Some(generation) = self.generation() {
             cache::put(generation, Table::Scopes, prefix, Some(&keys), keys.len() * 64);
         }
         Ok(keys)
@@ -311,14 +309,14 @@ impl<'a> View<'a> {
         key: &[u8],
         open: impl FnOnce(&[u8]) -> Result<T, StorageError>,
     ) -> Result<Option<Arc<T>>, StorageError> {
-        if let Some(generation) = self.cache_generation()
+        if let Some(generation) = self.generation()
             && let Some(known) = cache::get(generation, table, key)
         {
             return Ok(known);
         }
         let bytes = self.raw(table, key)?;
         let row = bytes.as_deref().map(open).transpose()?.map(Arc::new);
-        if let Some(generation) = self.cache_generation() {
+        if let Some(generation) = self.generation() {
             cache::put(generation, table, key, row.as_ref(), bytes.map_or(0, |bytes| bytes.len()));
         }
         Ok(row)
@@ -365,14 +363,10 @@ impl<'a> View<'a> {
         }
         let snapshot = self.source.engine.snapshot()?;
         // What the cache gave before may be older than this snapshot: say so rather than mix two states unnoticed.
-        if self.overlay.is_none() && self.generation.get() != Some(self.source.state.read()) {
+        if self.overlay.is_none() && self.generation.get() != Some(self.source.generation()) {
             self.generation.set(None);
         }
         Ok(self.snapshot.get_or_init(|| snapshot))
-    }
-
-    fn cache_generation(&self) -> Option<Generation> {
-        self.generation.get().map(|number| Generation { vault: self.source.vault, number })
     }
 }
 

@@ -1,11 +1,31 @@
 //! From a bearer token to a caller.
 
+use std::sync::Arc;
+
 use super::{Context, error::Error, lifecycle::Vault};
 use crate::{
     auth::policy::{self, Permit, Verb},
-    domain::{Bearer, Caller, Identity, SessionKey, SessionKind, Timestamp, TokenStatus, User},
-    storage::View,
+    domain::{
+        Action, Bearer, Caller, Event, Identity, Outcome, SessionKey, SessionKind, SessionRow, Timestamp,
+        TokenStatus, User,
+    },
+    storage::{Generation, StorageError, View},
 };
+
+/// A caller that was let in, and the state of the rows on which it was: there nothing else can come out again.
+#[derive(Debug, Clone)]
+pub struct Admitted {
+    /// Who.
+    pub caller: Caller,
+    pub(super) generation: Option<Generation>,
+}
+
+impl From<&Caller> for Admitted {
+    /// A caller whose state is not known any more: it is looked up again wherever it matters.
+    fn from(caller: &Caller) -> Self {
+        Self { caller: caller.clone(), generation: None }
+    }
+}
 
 impl Vault {
     /// Finds the caller behind a token.
@@ -13,22 +33,74 @@ impl Vault {
     /// # Errors
     /// The vault is locked, or the token lets nobody in.
     pub fn authenticate(&self, bearer: Bearer, context: &Context) -> Result<Caller, Error> {
+        self.find_caller(bearer, context).map(|admitted| admitted.caller)
+    }
+
+    /// Lets a caller in for what `verb` says it asks, before anything of the request is parsed.
+    ///
+    /// # Errors
+    /// The vault is locked, the token lets nobody in (which is counted), or the policy forbids it (which is recorded).
+    pub async fn admit(
+        &self,
+        context: &Context,
+        bearer: Option<Bearer>,
+        verb: impl Fn(&Caller) -> Verb,
+    ) -> Result<(Admitted, Verb), Error> {
+        let found = match bearer {
+            Some(bearer) => self.find_caller(bearer, context),
+            None => self.opened().and(Err(Error::Unauthenticated)),
+        };
+        let admitted = match found {
+            Ok(admitted) => admitted,
+            Err(error @ (Error::Unauthenticated | Error::TokenExpired { .. })) => {
+                self.turned_away(context);
+                return Err(error);
+            }
+            Err(Error::Tampered(cause)) => return Err(self.damaged_caller(context, cause).await),
+            Err(error) => return Err(error),
+        };
+        let verb = verb(&admitted.caller);
+        self.authorize(context, &admitted.caller, verb).await?;
+        Ok((admitted, verb))
+    }
+
+    fn find_caller(&self, bearer: Bearer, context: &Context) -> Result<Admitted, Error> {
         let open = self.opened()?;
         let view = open.writer.view();
-        match authenticate(&view, bearer, context.now) {
+        let caller = match authenticate(&view, bearer, context.now) {
             // Rows of two states may have met: one snapshot decides.
             Err(_) if view.generation().is_none() => {
-                authenticate(&open.writer.fresh_view(), bearer, context.now)
+                authenticate(&open.writer.fresh_view(), bearer, context.now)?
             }
-            other => other,
+            other => other?,
+        };
+        Ok(Admitted { caller, generation: view.generation() })
+    }
+
+    /// Records that nobody can tell who asks: a row on the way to the caller does not open.
+    async fn damaged_caller(&self, context: &Context, cause: StorageError) -> Error {
+        tracing::error!(error = %cause, "a caller's row does not open");
+        let host = &self.settings().host;
+        if self.tally.refused(host) {
+            let event = context.event(host.clone(), Action::RequestDenied);
+            let recorded = self.record(Event { outcome: Outcome::Failed, ..event }).await;
+            if let Err(error) = recorded {
+                tracing::error!(%error, "and that could not be recorded");
+            }
         }
+        Error::Tampered(cause)
     }
 
     /// Asks the policy for a caller, before anything of the request is parsed.
     ///
     /// # Errors
     /// The policy forbids it; the refusal is recorded.
-    pub async fn authorize(&self, context: &Context, caller: &Caller, verb: Verb) -> Result<Permit, Error> {
+    pub async fn authorize<'c>(
+        &self,
+        context: &Context,
+        caller: &'c Caller,
+        verb: Verb,
+    ) -> Result<Permit<'c>, Error> {
         match policy::authorize(caller, verb, &self.rules()) {
             Ok(permit) => Ok(permit),
             // The corridor refuses again, on the newest state, and records it.
@@ -81,7 +153,7 @@ pub(super) fn session_user(
     view: &View<'_>,
     key: &SessionKey,
     kind: SessionKind,
-) -> Result<(std::sync::Arc<User>, std::sync::Arc<crate::domain::SessionRow>), Error> {
+) -> Result<(Arc<User>, Arc<SessionRow>), Error> {
     let row = view.session(key)?.filter(|row| row.kind == kind).ok_or(Error::Unauthenticated)?;
     let user = view.user(&row.email)?.ok_or(Error::Unauthenticated)?;
     if user.id == row.user && user.epoch == row.epoch && !user.disabled {

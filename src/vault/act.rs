@@ -1,12 +1,20 @@
 //! The corridor that every audited use case walks: authenticate, authorize, work, record, commit, wait.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
-use super::{access, error::Error, lifecycle::Vault};
+use super::{
+    access,
+    error::Error,
+    lifecycle::{Open, Vault},
+    tally::Tally,
+};
 use crate::{
     auth::policy::{self, Permit, Rules, Verb},
     domain::{Action, Actor, Bearer, Caller, Event, Outcome, Peer, RequestId, Timestamp},
-    storage::{Changes, Committed, Effect, Refusal, Ruling, Verdict, View},
+    storage::{Changes, Committed, Effect, Generation, Refusal, Ruling, Verdict, View},
 };
 
 /// What a use case knows of the request: when, which, from where.
@@ -48,7 +56,7 @@ impl<T> Done<T> {
 /// What a use case works with, once it is let in.
 pub(super) struct Work<'a> {
     pub(super) view: &'a View<'a>,
-    pub(super) permit: &'a Permit,
+    pub(super) permit: &'a Permit<'a>,
     pub(super) caller: &'a Caller,
     pub(super) context: &'a Context,
     /// Whether this is the very state for which the caller was known.
@@ -60,7 +68,7 @@ pub(super) struct Work<'a> {
 /// A caller as authentication found it at one moment on one state of the rows: on that state nothing else can come
 /// out again.
 pub(super) struct Known {
-    pub(super) generation: u64,
+    pub(super) generation: Generation,
     pub(super) caller: Caller,
 }
 
@@ -94,11 +102,12 @@ impl Vault {
         F: FnOnce(Work<'_>) -> Result<Done<T>, Error> + Send + 'static,
     {
         let open = self.opened()?;
-        let (context, rules, locked) = (*context, self.rules(), Arc::clone(&open.locked));
+        let gate = self.gate(&open, verb);
+        let context = *context;
         let committed = open
             .writer
             .submit(move |view| {
-                if locked.load(Ordering::Acquire) {
+                if gate.locked.load(Ordering::Acquire) {
                     return Err(silent(Error::Locked));
                 }
                 let known = known.filter(|known| view.generation() == Some(known.generation));
@@ -107,12 +116,22 @@ impl Vault {
                     Some(known) => known.caller,
                     None => access::authenticate(view, bearer, context.now).map_err(silent)?,
                 };
-                decide(view, &context, &caller, is_known, verb, &rules, work)
+                gate.decide(view, &context, &caller, is_known, work)
             })
             .await
             .map_err(Error::from)?;
         drop(open);
         self.settle(committed).await
+    }
+
+    fn gate(&self, open: &Open, verb: Verb) -> Gate {
+        Gate {
+            verb,
+            rules: self.rules(),
+            locked: Arc::clone(&open.locked),
+            tally: Arc::clone(&self.tally),
+            disk_low: self.is_disk_low(),
+        }
     }
 
     /// Waits for what the answer has to wait for.
@@ -124,42 +143,57 @@ impl Vault {
     }
 }
 
-fn decide<T>(
-    view: &View<'_>,
-    context: &Context,
-    caller: &Caller,
-    is_known: bool,
+/// What stands between a caller and its work in the commit thread.
+struct Gate {
     verb: Verb,
-    rules: &Rules,
-    work: impl FnOnce(Work<'_>) -> Result<Done<T>, Error>,
-) -> Verdict<T, Error> {
-    let event = context.event(caller.actor(), verb.action());
-    let permit = policy::authorize(caller, verb, rules).map_err(|denied| refusal(denied.into(), &event))?;
-    let asked = Work { view, permit: &permit, caller, context, is_known, event: event.clone() };
-    let Done { value, changes, events, effect } = work(asked).map_err(|error| refusal(error, &event))?;
-    Ok(Ruling { value, changes, events, effect })
+    rules: Rules,
+    locked: Arc<AtomicBool>,
+    tally: Arc<Tally>,
+    disk_low: bool,
+}
+
+impl Gate {
+    fn decide<T>(
+        &self,
+        view: &View<'_>,
+        context: &Context,
+        caller: &Caller,
+        is_known: bool,
+        work: impl FnOnce(Work<'_>) -> Result<Done<T>, Error>,
+    ) -> Verdict<T, Error> {
+        let event = context.event(caller.actor(), self.verb.action());
+        let permit = match policy::authorize(caller, self.verb, &self.rules) {
+            Ok(permit) => permit,
+            Err(denied) => return Err(self.refusal(denied.into(), event)),
+        };
+        let asked = Work { view, permit: &permit, caller, context, is_known, event: event.clone() };
+        match work(asked) {
+            Ok(done) if self.disk_low && done.effect != Effect::TakesAway => Err(silent(Error::DiskLow)),
+            Ok(Done { value, changes, events, effect }) => Ok(Ruling { value, changes, events, effect }),
+            Err(error) => Err(self.refusal(error, event)),
+        }
+    }
+
+    /// A refusal with the event that the contract wants of it, if any.
+    fn refusal(&self, error: Error, mut event: Event) -> Refusal<Error> {
+        let outcome = match &error {
+            Error::Denied(_) | Error::WrongPassword => Some(Outcome::Denied),
+            Error::NothingMatches { .. } => Some(Outcome::Failed),
+            Error::Tampered(cause) => {
+                tracing::error!(error = %cause, "a request needs a row that does not open");
+                Some(Outcome::Failed)
+            }
+            _ => None,
+        };
+        if let Error::NothingMatches { provider, project } = &error {
+            (event.provider, event.project) = (*provider, project.clone());
+        }
+        let outcome = outcome.filter(|_| self.tally.refused(&event.actor));
+        Refusal { error, events: outcome.map(|outcome| Event { outcome, ..event }).into_iter().collect() }
+    }
 }
 
 /// Nothing of it is recorded: requests without a valid token never grow the file.
 pub(super) fn silent(error: Error) -> Refusal<Error> {
     Refusal { error, events: Vec::new() }
-}
-
-/// A refusal with the event that the contract wants of it, if any.
-fn refusal(error: Error, event: &Event) -> Refusal<Error> {
-    let outcome = match &error {
-        Error::Denied(_) => Some(Outcome::Denied),
-        Error::NothingMatches { .. } => Some(Outcome::Failed),
-        Error::Tampered(cause) => {
-            tracing::error!(error = %cause, "a request needs a row that does not open");
-            Some(Outcome::Failed)
-        }
-        _ => None,
-    };
-    let mut event = event.clone();
-    if let Error::NothingMatches { provider, project } = &error {
-        (event.provider, event.project) = (*provider, project.clone());
-    }
-    let events = outcome.map(|outcome| Event { outcome, ..event }).into_iter().collect();
-    Refusal { error, events }
 }

@@ -19,6 +19,9 @@ pub enum Error {
     /// The audit log cannot be written; whether a write took place is unknown.
     #[error("the audit log cannot be written")]
     AuditUnavailable,
+    /// The disk has too little left to add or disclose anything.
+    #[error("the disk is almost full")]
+    DiskLow,
     /// A row does not open.
     #[error("a row does not open")]
     Tampered(#[source] StorageError),
@@ -40,6 +43,9 @@ pub enum Error {
     /// Wrong e-mail or password; nobody learns which.
     #[error("wrong e-mail or password")]
     BadLogin,
+    /// One's own password, given to change it, is wrong.
+    #[error("wrong password")]
+    WrongPassword,
     /// Too many tries.
     #[error("too many tries")]
     TooManyTries {

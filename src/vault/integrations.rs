@@ -15,7 +15,7 @@ use crate::{
         Caller, Detail, DetailKey, Event, Integration, IntegrationId, KeptRevision, Name, ProjectId,
         Provider, Revision, Scope, Secret, Timestamp,
     },
-    storage::{Changes, LastAccess, View},
+    storage::{Changes, Effect, LastAccess, View},
 };
 
 /// An integration with what the list shows beside it.
@@ -150,6 +150,7 @@ impl Vault {
                 return Err(Error::ExpiryPast);
             }
             apply(request.expires_at, &mut after.kept[0].expires_at);
+            let rescoped = request.scope.is_some();
             if let Some(scope) = request.scope {
                 registered(work.view, &scope)?;
                 after.scope = scope;
@@ -162,7 +163,8 @@ impl Vault {
             changes.integration(Some(&before), after.clone());
             let event = Event { detail: scope_detail(&after), ..about(work.event, &after) };
             // A narrower scope takes access away; telling narrower from wider is not worth a mistake.
-            Ok(Done::taking_away(listed(work.view, Arc::new(after))?, changes, event))
+            let effect = if rescoped { Effect::TakesAway } else { Effect::Plain };
+            Ok(Done { effect, ..Done::plain(listed(work.view, Arc::new(after))?, changes, event) })
         };
         Ok(self.act(context, caller.bearer, Verb::UpdateIntegration, work).await?.value)
     }

@@ -8,7 +8,7 @@ use std::sync::{
 use arc_swap::ArcSwapOption;
 use tokio::sync::{Semaphore, oneshot, watch};
 
-use super::{act::silent, error::Error, sessions::SessionLife};
+use super::{act::silent, error::Error, sessions::SessionLife, tally::Tally};
 use crate::{
     audit::checkpoint::VerifierKey,
     auth::{limiter::Limiter, password, policy::Rules},
@@ -40,6 +40,10 @@ pub struct Settings {
     pub sessions: SessionLife,
     /// The cost of new passwords.
     pub password_kdf: KdfParams,
+    /// Who runs this process: the actor of what no caller does.
+    pub host: Actor,
+    /// With less free space than this, nothing is added or disclosed.
+    pub disk_low_bytes: u64,
 }
 
 /// What a new vault is made of.
@@ -96,8 +100,12 @@ pub struct Vault {
     /// One unlock or lock at a time.
     turn: tokio::sync::Mutex<()>,
     failed_tries: AtomicU64,
+    pub(super) password_runs: AtomicU64,
     call_in: watch::Sender<u64>,
     pub(super) limiter: Mutex<Limiter>,
+    pub(super) tally: Arc<Tally>,
+    /// What the file's disk has left, as the host last said.
+    pub(super) free_bytes: Arc<AtomicU64>,
     /// As many password checks at a time as there are cores.
     pub(super) passwords: Semaphore,
 }
@@ -168,8 +176,11 @@ impl Vault {
             open: ArcSwapOption::empty(),
             turn: tokio::sync::Mutex::default(),
             failed_tries: AtomicU64::new(0),
+            password_runs: AtomicU64::new(0),
             call_in: watch::Sender::new(0),
             limiter: Mutex::new(Limiter::new()),
+            tally: Arc::default(),
+            free_bytes: Arc::new(AtomicU64::new(u64::MAX)),
             passwords: Semaphore::new(cores),
         })
     }
@@ -243,6 +254,9 @@ impl Vault {
     pub async fn lock(&self, event: Event) -> Result<(), Error> {
         let _turn = self.turn.lock().await;
         let open = self.opened()?;
+        if let Err(error) = self.record_counts(event.time).await {
+            tracing::warn!(%error, "what was only counted could not be recorded");
+        }
         let locked = Arc::clone(&open.locked);
         let decided = open.writer.submit(move |_| {
             if locked.swap(true, Ordering::AcqRel) {
@@ -263,6 +277,21 @@ impl Vault {
             drop(ended.await);
         }
         result
+    }
+
+    /// Tells the vault what its disk has left.
+    pub fn set_free_bytes(&self, bytes: u64) {
+        self.free_bytes.store(bytes, Ordering::Relaxed);
+    }
+
+    /// What the disk had left when the vault was last told; nothing where it never was.
+    pub fn free_bytes(&self) -> Option<u64> {
+        Some(self.free_bytes.load(Ordering::Relaxed)).filter(|bytes| *bytes != u64::MAX)
+    }
+
+    /// Whether the disk has too little left to add or disclose anything.
+    pub fn is_disk_low(&self) -> bool {
+        self.free_bytes.load(Ordering::Relaxed) < self.settings.disk_low_bytes
     }
 
     pub(super) fn opened(&self) -> Result<Arc<Open>, Error> {

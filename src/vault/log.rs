@@ -13,7 +13,7 @@ use crate::{
     },
     auth::policy::Verb,
     domain::{Action, Actor, Caller, Event, IntegrationId, Outcome, ProjectId, Timestamp},
-    storage::Changes,
+    storage::{Changes, StorageError},
 };
 
 /// How many records one snapshot gives while the log is searched.
@@ -78,7 +78,9 @@ impl Vault {
             let Some((oldest, _)) = records.last() else { return Ok((found, None)) };
             end = *oldest;
             for (sequence, bytes) in &records {
-                let Ok(record) = record::decode(bytes) else { continue };
+                let Ok(record) = record::decode(bytes) else {
+                    return Err(self.damaged_record(context, caller, *sequence).await);
+                };
                 if !query.matches(&record) {
                     continue;
                 }
@@ -121,6 +123,14 @@ impl Vault {
             effect: crate::storage::Effect::Plain,
         };
         open.writer.submit::<(), Error, _>(move |_| Ok(ruling)).await.map(drop).map_err(Error::from)
+    }
+
+    /// Records that a record does not read.
+    async fn damaged_record(&self, context: &Context, caller: &Caller, sequence: u64) -> Error {
+        let cause =
+            move || Error::Tampered(StorageError::Tampered { table: "audit", key: sequence.to_string() });
+        let work = move |_: Work<'_>| Err::<Done<()>, _>(cause());
+        self.act(context, caller.bearer, Verb::ReadAudit, work).await.err().unwrap_or_else(cause)
     }
 
     async fn record_read(&self, context: &Context, caller: &Caller) -> Result<(), Error> {

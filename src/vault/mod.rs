@@ -13,10 +13,12 @@ mod lifecycle;
 mod log;
 mod projects;
 mod sessions;
+mod tally;
 mod tokens;
 mod users;
 
 pub use crate::storage::Disclosed as Disclosure;
+pub use access::Admitted;
 pub use act::Context;
 pub use credentials::{CredentialQuery, Disclosed};
 pub use error::Error;
@@ -24,3 +26,4 @@ pub use integrations::Listed;
 pub use lifecycle::{Created, InitPlan, Settings, UnlockError, Vault};
 pub use log::EventQuery;
 pub use sessions::{LoggedIn, SessionLife};
+pub use tally::Rejected;

@@ -116,7 +116,7 @@ impl Vault {
     }
 }
 
-fn shown(view: &View<'_>, permit: &Permit, project: Project) -> Result<Shown, Error> {
+fn shown(view: &View<'_>, permit: &Permit<'_>, project: Project) -> Result<Shown, Error> {
     let integrations = match permit.role() {
         Role::Owner => view.scoped(Some(&project.identifier), None)?,
         Role::Member | Role::Application | Role::Auditor | Role::Operator => Vec::new(),

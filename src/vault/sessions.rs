@@ -1,6 +1,9 @@
 //! Logins, refreshes, logouts.
 
-use std::{sync::PoisonError, time::Duration};
+use std::{
+    sync::{MutexGuard, PoisonError, atomic::Ordering},
+    time::Duration,
+};
 
 use super::{
     access,
@@ -10,14 +13,15 @@ use super::{
 };
 use crate::{
     auth::{
+        limiter::Limiter,
         password,
         policy::Verb,
         token::{self, NewToken},
     },
-    crypto::random,
+    crypto::{kdf::KdfParams, random},
     domain::{
-        Action, Actor, Caller, Email, Identity, Peer, Secret, SessionId, SessionKey, SessionKind, SessionRow,
-        Timestamp, User, days, seconds,
+        Action, Actor, Caller, Email, Identity, PasswordHash, Peer, Secret, SessionId, SessionKey,
+        SessionKind, SessionRow, Timestamp, User, days, seconds,
     },
     storage::{Changes, Effect, Refusal, Ruling, View},
 };
@@ -96,22 +100,22 @@ impl Vault {
     /// The above, or too many tries.
     pub async fn login(&self, context: &Context, email: &str, password: Secret) -> Result<LoggedIn, Error> {
         let open = self.opened()?;
+        if self.is_disk_low() {
+            return Err(Error::DiskLow);
+        }
         let email: Option<Email> = email.parse().ok();
         let peer = context.peer.unwrap_or(Peer::Unix);
-        self.limit(email.as_ref(), peer, context.now)?;
+        self.limit(email.as_ref(), peer, context.now).inspect_err(|_| self.tally.login(context.peer))?;
         let user = match &email {
             Some(email) => open.writer.fresh_view().user(email)?,
             None => None,
         };
         let (hash, kdf) = (user.as_ref().map(|user| user.password.clone()), self.settings().password_kdf);
-        let turn = self.passwords.acquire().await.map_err(|_| Error::Internal)?;
-        let checked = tokio::task::spawn_blocking(move || match hash {
-            Some(hash) => password::verify(&hash, &password),
-            None => password::verify_absent(kdf, &password).map(|()| false),
-        });
-        let right = checked.await.ok().and_then(Result::ok).ok_or(Error::Internal)?;
-        drop(turn);
-        let checked = user.filter(|user| right && !user.disabled).ok_or(Error::BadLogin)?;
+        let right = self.is_password(hash, kdf, password).await?;
+        let checked = user.filter(|user| right && !user.disabled).ok_or_else(|| {
+            self.tally.login(context.peer);
+            Error::BadLogin
+        })?;
         let pair = Pair::new(SessionId::new(context.now, random::bytes().map_err(|_| Error::Internal)?))?;
         let (life, context) = (self.settings().sessions, *context);
         let [access, refresh] = pair.rows(&checked, context.now, life);
@@ -135,7 +139,7 @@ impl Vault {
             Ok(Ruling { value: user, changes, events, effect: Effect::Plain })
         };
         let user = open.writer.submit(decide).await.map_err(Error::from)?.value;
-        self.limiter.lock().unwrap_or_else(PoisonError::into_inner).succeeded(email.as_ref(), peer);
+        self.limited().succeeded(email.as_ref(), peer);
         Ok(pair.into_answer(user, life))
     }
 
@@ -145,9 +149,23 @@ impl Vault {
     /// # Errors
     /// The token is not, or no longer, good, or too many tries.
     pub async fn refresh(&self, context: &Context, refresh_token: &Secret) -> Result<LoggedIn, Error> {
-        let open = self.opened()?;
         let peer = context.peer.unwrap_or(Peer::Unix);
-        self.limit(None, peer, context.now)?;
+        self.opened()?;
+        self.limit(None, peer, context.now).inspect_err(|_| self.tally.login(context.peer))?;
+        let refreshed = self.refresh_with(context, refresh_token).await;
+        match &refreshed {
+            Ok(_) => self.limited().succeeded(None, peer),
+            Err(Error::Unauthenticated | Error::TokenExpired { .. }) => self.tally.login(context.peer),
+            Err(_) => {}
+        }
+        refreshed
+    }
+
+    async fn refresh_with(&self, context: &Context, refresh_token: &Secret) -> Result<LoggedIn, Error> {
+        let open = self.opened()?;
+        if self.is_disk_low() {
+            return Err(Error::DiskLow);
+        }
         let text = std::str::from_utf8(refresh_token.expose()).map_err(|_| Error::Unauthenticated)?;
         let key = token::parse_refresh(text).ok_or(Error::Unauthenticated)?;
         let pair = Pair::new(key.session)?;
@@ -162,7 +180,6 @@ impl Vault {
         };
         let committed = open.writer.submit(decide).await.map_err(Error::from)?;
         let user = self.settle(committed).await?.value.ok_or(Error::Unauthenticated)?;
-        self.limiter.lock().unwrap_or_else(PoisonError::into_inner).succeeded(None, peer);
         Ok(pair.into_answer(user, life))
     }
 
@@ -183,9 +200,33 @@ impl Vault {
         self.act(context, caller.bearer, Verb::Logout, work).await.map(drop)
     }
 
-    fn limit(&self, email: Option<&Email>, peer: Peer, now: Timestamp) -> Result<(), Error> {
-        let mut limiter = self.limiter.lock().unwrap_or_else(PoisonError::into_inner);
-        limiter
+    /// Whether that is the password of that hash; without a hash it is not, at the same price.
+    pub(super) async fn is_password(
+        &self,
+        hash: Option<PasswordHash>,
+        kdf: KdfParams,
+        password: Secret,
+    ) -> Result<bool, Error> {
+        let _turn = self.passwords.acquire().await.map_err(|_| Error::Internal)?;
+        self.password_runs.fetch_add(1, Ordering::Relaxed);
+        let checked = tokio::task::spawn_blocking(move || match hash {
+            Some(hash) => password::verify(&hash, &password),
+            None => password::verify_absent(kdf, &password).map(|()| false),
+        });
+        checked.await.ok().and_then(Result::ok).ok_or(Error::Internal)
+    }
+
+    /// How many passwords were put to the test since the start, one argon2 run each.
+    pub fn password_runs(&self) -> u64 {
+        self.password_runs.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn limited(&self) -> MutexGuard<'_, Limiter> {
+        self.limiter.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn limit(&self, email: Option<&Email>, peer: Peer, now: Timestamp) -> Result<(), Error> {
+        self.limited()
             .check(email, peer, now)
             .map_err(|retry| Error::TooManyTries { retry_after_secs: retry.seconds })
     }

@@ -1,4 +1,4 @@
-//! Users, as far as a running server needs them: who is asking, a new one, a changed role.
+//! Users: made, listed, changed, removed.
 
 use std::sync::Arc;
 
@@ -9,13 +9,18 @@ use super::{
     lifecycle::Vault,
 };
 use crate::{
+    api::{
+        BadRequest,
+        bad_request::{INVALID_FIELD, MISSING_FIELD},
+        requests::{Change, CreateUser, UpdateUser},
+    },
     auth::{password, policy::Verb},
     crypto::random,
     domain::{
-        Bearer, Caller, Detail, DetailKey, Email, Event, Narrowing, Role, Secret, SessionKey, SessionKind,
-        User, UserId,
+        Bearer, Caller, Detail, DetailKey, Email, Event, Narrowing, PasswordHash, Peer, ProjectId, Role,
+        Secret, SessionKey, SessionKind, User, UserId,
     },
-    storage::{Changes, View},
+    storage::{Changes, Effect, View},
 };
 
 impl Vault {
@@ -31,34 +36,68 @@ impl Vault {
         Ok(access::session_user(&view, &SessionKey { session, digest }, SessionKind::Access)?.0)
     }
 
-    /// Makes a user.
+    /// Every user, by e-mail.
     ///
     /// # Errors
-    /// The policy forbids it, or the e-mail is taken.
+    /// The policy forbids it.
+    pub async fn list_users(&self, context: &Context, caller: &Caller) -> Result<Vec<User>, Error> {
+        let work = move |work: Work<'_>| {
+            let users = work.view.users()?;
+            let detail = Detail::NONE.number(DetailKey::Count, users.len() as u64);
+            Ok(Done::plain(users, Changes::none(), Event { detail, ..work.event }))
+        };
+        Ok(self.act(context, caller.bearer, Verb::ListUsers, work).await?.value)
+    }
+
+    /// One user.
+    ///
+    /// # Errors
+    /// The policy forbids it, or there is none.
+    pub async fn read_user(
+        &self,
+        context: &Context,
+        caller: &Caller,
+        email: Email,
+    ) -> Result<Arc<User>, Error> {
+        let work = move |work: Work<'_>| {
+            let user = work.view.user(&email)?.ok_or(Error::UserNotFound)?;
+            let event = Event { detail: named(&user), ..work.event };
+            Ok(Done::plain(user, Changes::none(), event))
+        };
+        Ok(self.act(context, caller.bearer, Verb::ReadUser, work).await?.value)
+    }
+
+    /// Makes a user; without a password one is generated, and given back this once.
+    ///
+    /// # Errors
+    /// The policy forbids it, the e-mail is taken, a project is not registered, or the password breaks its rule.
     pub async fn create_user(
         &self,
         context: &Context,
         caller: &Caller,
-        new: (Email, Role, Narrowing),
-        password: Secret,
-    ) -> Result<User, Error> {
+        request: CreateUser,
+    ) -> Result<(User, Option<Secret>), Error> {
+        let CreateUser { email, role, first_name, last_name, password, projects } = request;
         let id = UserId::new(context.now, random::bytes().map_err(|_| Error::Internal)?);
-        let kdf = self.settings().password_kdf;
-        let _turn = self.passwords.acquire().await.map_err(|_| Error::Internal)?;
-        let hash = tokio::task::spawn_blocking(move || password::hash(&password, kdf)).await;
-        let password = hash.ok().and_then(Result::ok).ok_or(Error::Internal)?;
-        let (email, role, narrowing) = new;
+        let (password, initial) = if let Some(given) = password {
+            (given, None)
+        } else {
+            let made = password::generate().map_err(|_| Error::Internal)?;
+            (Secret::new(made.expose().to_vec()), Some(made))
+        };
+        let password = self.new_password(password).await?;
         let work = move |work: Work<'_>| {
             if work.view.user(&email)?.is_some() {
                 return Err(Error::UserExists);
             }
+            registered(work.view, projects.as_deref())?;
             let user = User {
                 id,
                 email,
-                first_name: None,
-                last_name: None,
+                first_name,
+                last_name,
                 role,
-                narrowing,
+                narrowing: Narrowing { projects, providers: None },
                 disabled: false,
                 password,
                 epoch: 0,
@@ -71,41 +110,171 @@ impl Vault {
             let event = Event { detail: named(&user), ..work.event };
             Ok(Done::plain(user, changes, event))
         };
-        Ok(self.act(context, caller.bearer, Verb::CreateUser, work).await?.value)
+        Ok((self.act(context, caller.bearer, Verb::CreateUser, work).await?.value, initial))
     }
 
-    /// Gives a user another role; every session of that user ends.
+    /// Changes a user. A new password, role or `disabled` ends every session of that user.
     ///
     /// # Errors
-    /// The policy forbids it, there is none, or it is the last enabled owner.
-    pub async fn change_role(
+    /// The policy forbids it, there is none, the own password is missing or wrong, or it is the last enabled owner.
+    pub async fn update_user(
         &self,
         context: &Context,
         caller: &Caller,
         email: Email,
-        role: Role,
+        mut request: UpdateUser,
     ) -> Result<User, Error> {
+        let own = caller.email() == Some(&email);
+        let verb = if own { Verb::UpdateSelf } else { Verb::UpdateUser };
+        if request.needs_owner() && caller.role != Role::Owner {
+            // Before any password is looked at.
+            let refuse = |work: Work<'_>| work.permit.owner().map_err(Error::from).and(Err(Error::Internal));
+            return Ok(self.act::<User, _>(context, caller.bearer, verb, refuse).await?.value);
+        }
+        let password = match request.password.take() {
+            None => None,
+            Some(new) => {
+                if own {
+                    let current = request.current_password.take().ok_or_else(current_missing)?;
+                    self.check_own_password(context, caller, &email, current).await?;
+                }
+                Some(self.new_password(new).await?)
+            }
+        };
         let work = move |work: Work<'_>| {
-            let mut user = User::clone(&*work.view.user(&email)?.ok_or(Error::UserNotFound)?);
-            if role != Role::Owner && is_last_owner(work.view, &user)? {
+            if request.needs_owner() {
+                work.permit.owner()?;
+            }
+            let before = work.view.user(&email)?.ok_or(Error::UserNotFound)?;
+            let fields = changed_fields(&request, password.is_some());
+            let (after, takes_away) = changed(work.view, &before, request, password)?;
+            let mut changes = Changes::none();
+            changes.user(after.clone());
+            let detail = named(&after).list(DetailKey::Fields, &fields);
+            let event = Event { detail, ..work.event };
+            let effect = if takes_away { Effect::TakesAway } else { Effect::Plain };
+            Ok(Done { effect, ..Done::plain(after, changes, event) })
+        };
+        Ok(self.act(context, caller.bearer, verb, work).await?.value)
+    }
+
+    /// Removes a user; every session of that user ends.
+    ///
+    /// # Errors
+    /// The policy forbids it, there is none, or it is the last enabled owner.
+    pub async fn delete_user(&self, context: &Context, caller: &Caller, email: Email) -> Result<(), Error> {
+        let work = move |work: Work<'_>| {
+            let user = work.view.user(&email)?.ok_or(Error::UserNotFound)?;
+            if is_last_owner(work.view, &user)? {
                 return Err(Error::LastOwner);
             }
-            user.role = role;
-            user.epoch += 1;
             let mut changes = Changes::none();
-            changes.user(user.clone());
-            let event = Event { detail: named(&user), ..work.event };
-            Ok(Done::taking_away(user, changes, event))
+            changes.remove_user(&email);
+            Ok(Done::taking_away((), changes, Event { detail: named(&user), ..work.event }))
         };
-        Ok(self.act(context, caller.bearer, Verb::UpdateUser, work).await?.value)
+        self.act(context, caller.bearer, Verb::DeleteUser, work).await.map(drop)
+    }
+
+    async fn new_password(&self, password: Secret) -> Result<PasswordHash, Error> {
+        password::check_rule(&password).map_err(|invalid| Error::BadRequest(invalid.into()))?;
+        let kdf = self.settings().password_kdf;
+        let _turn = self.passwords.acquire().await.map_err(|_| Error::Internal)?;
+        let hash = tokio::task::spawn_blocking(move || password::hash(&password, kdf)).await;
+        hash.ok().and_then(Result::ok).ok_or(Error::Internal)
+    }
+
+    /// Whoever sits down at somebody's open session cannot take the account over; tries count as logins do.
+    async fn check_own_password(
+        &self,
+        context: &Context,
+        caller: &Caller,
+        email: &Email,
+        password: Secret,
+    ) -> Result<(), Error> {
+        let peer = context.peer.unwrap_or(Peer::Unix);
+        self.limit(Some(email), peer, context.now)?;
+        let user = self.opened()?.writer.fresh_view().user(email)?;
+        let hash = user.map(|user| user.password.clone());
+        if self.is_password(hash, self.settings().password_kdf, password).await? {
+            self.limited().succeeded(Some(email), peer);
+            return Ok(());
+        }
+        self.tally.login(context.peer);
+        let refuse = |_: Work<'_>| Err::<Done<()>, _>(Error::WrongPassword);
+        self.act(context, caller.bearer, Verb::UpdateSelf, refuse).await.map(drop)
     }
 }
 
+/// The user after the change, and whether it takes anything away.
+fn changed(
+    view: &View<'_>,
+    before: &User,
+    request: UpdateUser,
+    password: Option<PasswordHash>,
+) -> Result<(User, bool), Error> {
+    let mut after = before.clone();
+    after.first_name = request.first_name.apply(after.first_name);
+    after.last_name = request.last_name.apply(after.last_name);
+    after.role = request.role.unwrap_or(before.role);
+    after.disabled = request.disabled.unwrap_or(before.disabled);
+    if after.role == Role::Owner && matches!(request.projects, Change::Set(_)) {
+        let message = "projects narrows a member: an owner has them all".to_owned();
+        return Err(Error::BadRequest(BadRequest { code: INVALID_FIELD, message }));
+    }
+    after.narrowing.projects = request.projects.apply(after.narrowing.projects);
+    if after.role == Role::Owner {
+        after.narrowing.projects = None;
+    }
+    if after.narrowing != before.narrowing {
+        registered(view, after.narrowing.projects.as_deref())?;
+    }
+    if (after.role != Role::Owner || after.disabled) && is_last_owner(view, before)? {
+        return Err(Error::LastOwner);
+    }
+    let ends_sessions = password.is_some() || (after.role, after.disabled) != (before.role, before.disabled);
+    after.epoch += u64::from(ends_sessions);
+    after.password = password.unwrap_or(after.password);
+    let takes_away = ends_sessions || after.narrowing != before.narrowing;
+    Ok((after, takes_away))
+}
+
+fn current_missing() -> Error {
+    let message = "currentPassword is required for a new password of one's own".to_owned();
+    Error::BadRequest(BadRequest { code: MISSING_FIELD, message })
+}
+
+fn changed_fields(request: &UpdateUser, password: bool) -> Vec<&'static str> {
+    let fields = [
+        ("firstName", !request.first_name.is_keep()),
+        ("lastName", !request.last_name.is_keep()),
+        ("role", request.role.is_some()),
+        ("disabled", request.disabled.is_some()),
+        ("projects", !request.projects.is_keep()),
+        ("password", password),
+    ];
+    fields.into_iter().filter_map(|(name, there)| there.then_some(name)).collect()
+}
+
+fn registered(view: &View<'_>, projects: Option<&[ProjectId]>) -> Result<(), Error> {
+    for project in projects.into_iter().flatten() {
+        if view.project(project)?.is_none() {
+            return Err(Error::ProjectNotRegistered(project.clone()));
+        }
+    }
+    Ok(())
+}
+
+/// Whether no other owner could let anybody in any more.
 fn is_last_owner(view: &View<'_>, user: &User) -> Result<bool, Error> {
-    let other = |one: &User| one.role == Role::Owner && !one.disabled && one.id != user.id;
-    Ok(user.role == Role::Owner && !view.users()?.iter().any(other))
+    let enabled = |one: &User| one.role == Role::Owner && !one.disabled;
+    Ok(enabled(user) && !view.users()?.iter().any(|one| enabled(one) && one.id != user.id))
 }
 
 fn named(user: &User) -> Detail {
-    Detail::NONE.text(DetailKey::Email, &user.email).text(DetailKey::Role, user.role)
+    let detail = Detail::NONE.text(DetailKey::Email, &user.email).text(DetailKey::Role, user.role);
+    let detail = if user.disabled { detail.truth(DetailKey::Disabled, true) } else { detail };
+    match &user.narrowing.projects {
+        Some(projects) => detail.list(DetailKey::Projects, projects),
+        None => detail,
+    }
 }

@@ -83,6 +83,8 @@ async fn sealed(folder: std::path::PathBuf, ready: oneshot::Sender<(String, Stri
         cache_bytes: 4 << 20,
         sessions: SessionLife::STANDARD,
         password_kdf: KdfParams::LIGHT,
+        host: Actor::host("bench"),
+        disk_low_bytes: 0,
     };
     let plan = InitPlan {
         owner: "owner@example.com".parse().unwrap(),

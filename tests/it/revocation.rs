@@ -17,7 +17,7 @@ use sealroom::{
     storage::REVOCATION_WAIT,
 };
 
-use super::server::{Client, TestServer, context};
+use super::server::{Client, TestServer};
 
 const READERS: usize = 8;
 const READ: &str = "/sfp/api/integrations/credentials?provider=github&project=acme/app";
@@ -80,13 +80,7 @@ async fn a_user_whose_role_changed_cannot_finish_a_read() {
     let (t, _) = stocked().await;
     let second = t.user("second@example.com", Role::Owner, Narrowing::default()).await;
     race(&t, &second, async || {
-        let email = "second@example.com".parse().unwrap();
-        t.vault
-            .change_role(&context(t.clock.now()), &t.caller(&t.owner), email, Role::Member)
-            .await
-            .map(drop)
-            .map_err(drop)
-            .unwrap();
+        t.change_user("second@example.com", r#"{"role":"member"}"#).await;
     })
     .await;
 }
@@ -240,12 +234,8 @@ async fn a_read_under_way_brings_nothing_once_its_user_has_another_role() {
     t.user("second@example.com", Role::Owner, Narrowing::default()).await;
     for round in 0..ROUNDS {
         let session = t.login("second@example.com").await;
-        let role = if round % 2 == 0 { Role::Member } else { Role::Owner };
-        let (context, owner) = (context(t.clock.now()), t.caller(&t.owner));
-        let change = async || {
-            let email = "second@example.com".parse().unwrap();
-            t.vault.change_role(&context, &owner, email, role).await.map(drop).map_err(drop).unwrap();
-        };
+        let role = if round % 2 == 0 { r#"{"role":"member"}"# } else { r#"{"role":"owner"}"# };
+        let change = async || t.change_user("second@example.com", role).await;
         tally.add(race_under_way(&socket, round, &session, change).await);
     }
 }

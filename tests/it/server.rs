@@ -3,7 +3,7 @@
 use std::{path::PathBuf, sync::Arc};
 
 use sealroom::{
-    api::requests::CreateToken,
+    api::requests::{CreateToken, CreateUser},
     auth::token,
     clock::Clock,
     crypto::kdf::KdfParams,
@@ -35,6 +35,8 @@ pub fn settings() -> Settings {
         cache_bytes: 1 << 20,
         sessions: SessionLife::STANDARD,
         password_kdf: KdfParams::LIGHT,
+        host: Actor::host("test"),
+        disk_low_bytes: 0,
     }
 }
 
@@ -202,13 +204,25 @@ impl TestServer {
 
     pub async fn user(&self, email: &str, role: Role, narrowing: Narrowing) -> String {
         let address: Email = email.parse().unwrap();
+        let request = CreateUser {
+            email: address,
+            role,
+            first_name: None,
+            last_name: None,
+            password: Some(secret(PASSWORD)),
+            projects: narrowing.projects,
+        };
         let (context, caller) = (context(self.clock.now()), self.caller(&self.owner));
-        self.vault
-            .create_user(&context, &caller, (address, role, narrowing), secret(PASSWORD))
-            .await
-            .map_err(drop)
-            .unwrap();
+        self.vault.create_user(&context, &caller, request).await.map_err(drop).unwrap();
         self.login(email).await
+    }
+
+    /// Changes a user as the owner; `change` is the JSON body.
+    pub async fn change_user(&self, email: &str, change: &str) {
+        let request = sealroom::api::parse(change.as_bytes()).map_err(drop).unwrap();
+        let (context, caller) = (context(self.clock.now()), self.caller(&self.owner));
+        let changed = self.vault.update_user(&context, &caller, email.parse().unwrap(), request);
+        changed.await.map(drop).map_err(drop).unwrap();
     }
 
     pub async fn token(&self, role: Role, narrowing: Narrowing) -> String {

@@ -1,0 +1,172 @@
+//! What is counted instead of recorded, so that nobody makes the log grow at will (contract §2).
+//!
+//! A minute here is the time between two calls of [`Tally::take`].
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use super::{act::Context, error::Error, lifecycle::Vault};
+use crate::{
+    domain::{Action, Actor, Detail, DetailKey, Event, Peer, Timestamp},
+    storage::{Changes, Effect, Ruling},
+};
+
+/// How many refusals of one caller are events of their own, a minute.
+const EVENTS_MAX: u64 = 60;
+/// How many addresses are told apart, a minute; 1 MB at the very most.
+const PEERS_MAX: usize = 10_000;
+
+/// The counts of this minute, and of the whole run.
+#[derive(Default)]
+pub(super) struct Tally(Mutex<Counts>);
+
+#[derive(Default)]
+struct Counts {
+    minute: Minute,
+    total: Rejected,
+}
+
+#[derive(Default)]
+struct Minute {
+    /// Authenticated callers alone, of which there are as many as tokens and users.
+    refusals: HashMap<Actor, u64>,
+    rejected: Rejected,
+    peers: HashSet<Option<Peer>>,
+}
+
+/// How often somebody was not let in.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Rejected {
+    /// Requests without a valid token.
+    pub tokens: u64,
+    /// Failed logins and refreshes.
+    pub logins: u64,
+}
+
+impl Tally {
+    /// Counts a refusal of a caller; whether it becomes an event of its own.
+    pub(super) fn refused(&self, actor: &Actor) -> bool {
+        let mut counts = self.lock();
+        let refusals = match counts.minute.refusals.get_mut(actor) {
+            Some(refusals) => refusals,
+            None => counts.minute.refusals.entry(actor.clone()).or_default(),
+        };
+        *refusals += 1;
+        *refusals <= EVENTS_MAX
+    }
+
+    /// Counts a request without a valid token.
+    pub(super) fn token(&self, peer: Option<Peer>) {
+        self.rejected(peer, Rejected { tokens: 1, logins: 0 });
+    }
+
+    /// Counts a login that failed.
+    pub(super) fn login(&self, peer: Option<Peer>) {
+        self.rejected(peer, Rejected { tokens: 0, logins: 1 });
+    }
+
+    /// Since the start.
+    pub(super) fn total(&self) -> Rejected {
+        self.lock().total
+    }
+
+    /// What this minute comes to, as events; the next minute begins.
+    fn take(&self, now: Timestamp, host: &Actor) -> Vec<Event> {
+        let Minute { refusals, rejected, peers } = std::mem::take(&mut self.lock().minute);
+        let mut over: Vec<(Actor, u64)> =
+            refusals.into_iter().filter(|(_, count)| *count > EVENTS_MAX).collect();
+        over.sort_by_key(|(actor, _)| actor.to_string());
+        let refused = |(actor, count): (Actor, u64)| Event {
+            detail: Detail::NONE.number(DetailKey::Count, count - EVENTS_MAX),
+            outcome: crate::domain::Outcome::Denied,
+            ..Event::new(now, actor, Action::RequestRefused)
+        };
+        let detail = Detail::NONE
+            .number(DetailKey::Tokens, rejected.tokens)
+            .number(DetailKey::Logins, rejected.logins)
+            .number(DetailKey::Peers, peers.len() as u64);
+        let outcome = crate::domain::Outcome::Denied;
+        let sum = Event { outcome, detail, ..Event::new(now, host.clone(), Action::AuthRejected) };
+        let sum = Some(sum).filter(|_| rejected != Rejected::default());
+        over.into_iter().map(refused).chain(sum).collect()
+    }
+
+    fn rejected(&self, peer: Option<Peer>, one: Rejected) {
+        let counts = &mut *self.lock();
+        for sums in [&mut counts.total, &mut counts.minute.rejected] {
+            sums.tokens += one.tokens;
+            sums.logins += one.logins;
+        }
+        if counts.minute.peers.len() < PEERS_MAX {
+            counts.minute.peers.insert(peer);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Counts> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Vault {
+    /// Records what was only counted since the last call; to be called once a minute, and before a lock or a stop.
+    ///
+    /// # Errors
+    /// The vault is locked (what was counted then waits), or the events cannot be written.
+    pub async fn record_counts(&self, now: Timestamp) -> Result<(), Error> {
+        let open = self.opened()?;
+        let events = self.tally.take(now, &self.settings().host);
+        if events.is_empty() {
+            return Ok(());
+        }
+        let ruling = Ruling { value: (), changes: Changes::none(), events, effect: Effect::Plain };
+        open.writer.submit::<(), Error, _>(move |_| Ok(ruling)).await.map(drop).map_err(Error::from)
+    }
+
+    /// How often somebody was not let in since the start.
+    pub fn rejected(&self) -> Rejected {
+        self.tally.total()
+    }
+
+    /// Counts a request that came without a valid token.
+    pub fn turned_away(&self, context: &Context) {
+        self.tally.token(context.peer);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sixty_refusals_a_minute_are_events_and_the_rest_is_one() {
+        let (tally, now, host) = (Tally::default(), Timestamp::from_millis(0), Actor::host("test"));
+        let (one, other) = (Actor::host("one"), Actor::host("other"));
+        assert_eq!((0..100).filter(|_| tally.refused(&one)).count(), 60);
+        assert!(tally.refused(&other));
+        let events = tally.take(now, &host);
+        assert_eq!(events.len(), 1);
+        assert_eq!((&events[0].actor, events[0].action), (&one, Action::RequestRefused));
+        assert_eq!(events[0].detail, Detail::NONE.number(DetailKey::Count, 40));
+        assert!(tally.refused(&one), "the next minute begins");
+        assert!(tally.take(now, &host).is_empty());
+    }
+
+    #[test]
+    fn strangers_are_one_sum_however_many_they_are() {
+        let (tally, now, host) = (Tally::default(), Timestamp::from_millis(0), Actor::host("test"));
+        for n in 0..20_000_u32 {
+            let peer = Some(Peer::Ip(std::net::Ipv4Addr::from(n).into()));
+            tally.token(peer);
+            tally.login(peer);
+        }
+        let events = tally.take(now, &host);
+        let detail = Detail::NONE
+            .number(DetailKey::Tokens, 20_000)
+            .number(DetailKey::Logins, 20_000)
+            .number(DetailKey::Peers, 10_000);
+        assert_eq!((events.len(), &events[0].detail), (1, &detail));
+        assert_eq!(tally.total(), Rejected { tokens: 20_000, logins: 20_000 });
+    }
+}
