@@ -55,6 +55,7 @@ pub async fn run() -> Outcome<()> {
         cache_bytes: 1 << 20,
         sessions: SessionLife::STANDARD,
         password_kdf: KdfParams::LIGHT,
+        monotonic: sealroom::clock::monotonic,
         host: Actor::host("example"),
         disk_low_bytes: 0,
     };

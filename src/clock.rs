@@ -1,8 +1,8 @@
 //! The clock: the only place that reads one, for `http` and `cli` alone.
 
 use std::{
-    sync::Arc,
     sync::atomic::{AtomicU64, Ordering},
+    sync::{Arc, LazyLock},
     time::{Duration, Instant, SystemTime},
 };
 
@@ -44,6 +44,12 @@ impl Clock {
             Kind::Manual(millis) => Timestamp::from_millis(millis.load(Ordering::Acquire)),
         }
     }
+}
+
+/// The time since this process first asked, for measuring; never behind.
+pub fn monotonic() -> Duration {
+    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+    START.elapsed()
 }
 
 fn wall() -> Timestamp {

@@ -20,6 +20,7 @@
 //! | 1 | [`crypto`] | every primitive, and the random source |
 //! | 1 | [`config`] | the config file and the defaults |
 //! | 1 | [`api`] | wire types |
+//! | 1 | [`stats`] | counters and histograms |
 //! | 2 | [`audit`] | records, Merkle tree, signed checkpoints |
 //! | 2 | [`auth`] | tokens, passwords, the policy table, the limiter |
 //! | 3 | [`storage`] | the file, the view, the writer |
@@ -55,5 +56,6 @@ pub mod config;
 pub mod crypto;
 pub mod domain;
 pub mod http;
+pub mod stats;
 pub mod storage;
 pub mod vault;

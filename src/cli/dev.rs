@@ -13,7 +13,7 @@ use super::{
 use crate::{
     api::requests::{CreateToken, CreateUser},
     auth::{password, token},
-    clock::Clock,
+    clock::{self, Clock},
     config::default,
     crypto::kdf::KdfParams,
     domain::{Action, Email, Event, Narrowing, Role, Secret},
@@ -87,6 +87,7 @@ fn settings() -> Settings {
         cache_bytes: 4 << 20,
         sessions: SessionLife::ENDLESS,
         password_kdf: KdfParams::LIGHT,
+        monotonic: clock::monotonic,
         host: host_actor(),
         disk_low_bytes: u64::from(default::DISK_LOW_BYTES),
     }

@@ -17,7 +17,7 @@ use super::{
     secrets::{Asking, PassphraseArgs},
 };
 use crate::{
-    clock::Clock,
+    clock::{self, Clock},
     config::{FileConfig, FileLimits, default},
     crypto::kdf::KdfParams,
     domain::{Action, Actor, Detail, DetailKey, Event},
@@ -159,6 +159,7 @@ fn plan(args: &mut Args) -> Result<Plan, CliError> {
             )?,
             sessions: SessionLife::STANDARD,
             password_kdf: KdfParams::PASSWORD,
+            monotonic: clock::monotonic,
             host: host_actor(),
             disk_low_bytes: u64::from(
                 tuning.disk_low_bytes.or(file.disk_low_bytes).unwrap_or(default::DISK_LOW_BYTES),

@@ -5,7 +5,7 @@
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
@@ -78,11 +78,15 @@ impl Ledger {
         }
     }
 
-    /// Writes the last accesses that wait; a failure leaves them waiting.
-    pub(super) fn flush_last_access(&mut self) {
-        if !self.source.accesses.is_empty() {
+    /// Writes the last accesses that wait (a failure leaves them waiting), and tries a disk that failed again.
+    pub(super) fn idle(&mut self) {
+        if !self.source.accesses.is_empty() || self.is_failing() {
             self.begin().commit();
         }
+    }
+
+    fn is_failing(&self) -> bool {
+        self.source.stats.failing.load(Ordering::Relaxed)
     }
 
     /// Settles an older doubt, then commits. After a failure the file is closed, opened and asked.
@@ -94,7 +98,7 @@ impl Ledger {
             // The doubt just settled moved the head: this batch was decided on a state that is no more.
             return false;
         }
-        match self.source.engine.commit(batch) {
+        match self.source.stats.timed(|| self.source.engine.commit(batch)) {
             Ok(()) => {
                 (self.head, self.sealed_head) = (head, sealed_head);
                 true
@@ -226,9 +230,17 @@ impl Round<'_> {
     /// Commits what was gathered; with nothing gathered there is nothing to fail.
     pub(super) fn commit(mut self) -> Outcomes {
         let changes_state = self.overlay.keys().any(|(table, _)| table.is_state());
-        let idle =
-            self.overlay.is_empty() && self.records.is_empty() && self.ledger.source.accesses.is_empty();
+        let idle = self.overlay.is_empty()
+            && self.records.is_empty()
+            && self.ledger.source.accesses.is_empty()
+            && !self.ledger.is_failing();
         let done = idle || self.write_out(changes_state);
+        let stats = &self.ledger.source.stats;
+        stats.failing.store(!done, Ordering::Relaxed);
+        if !idle && !self.places.is_empty() {
+            stats.batch_jobs.observe(self.places.len() as u64);
+        }
+        stats.log_size.store(self.ledger.head.frontier.size(), Ordering::Relaxed);
         Outcomes { done, places: self.places.into_iter().map(Some).collect() }
     }
 

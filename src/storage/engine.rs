@@ -146,6 +146,14 @@ impl Engine {
         Ok(())
     }
 
+    /// How long the file is, in bytes.
+    ///
+    /// # Errors
+    /// It cannot be asked.
+    pub fn bytes(&self) -> std::io::Result<u64> {
+        self.medium.len()
+    }
+
     /// Opens the file again where [`Engine::reopen`] could not.
     ///
     /// # Errors

@@ -32,6 +32,7 @@ pub use error::{CommitError, OpenError, StorageError};
 pub use fence::{Disclosed, Quiet, REVOCATION_WAIT};
 pub use head::{Head, LogKeys, Slot, decode_slots, encode_slots};
 pub use job::{Committed, Effect, JobError, Receipt, Refusal, Ruling, Verdict};
+pub use source::Stats;
 pub use store::{CreateError, NewVault, Running, Store};
 pub use view::View;
 pub use writer::Writer;

@@ -4,12 +4,17 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use super::{access::LastAccess, cache::Generation, engine::Engine, tables::Table};
-use crate::{crypto::keys::Keys, domain::FileId};
+use crate::{
+    crypto::keys::Keys,
+    domain::FileId,
+    stats::{Histogram, MICROS, POWERS},
+};
 
 /// Rows of the batch's earlier jobs, sealed; `None` is deleted.
 pub(super) type Overlay = BTreeMap<(Table, Vec<u8>), Option<Vec<u8>>>;
@@ -33,6 +38,40 @@ impl StateClock {
     }
 }
 
+/// What the commits came to so far.
+#[derive(Debug)]
+pub struct Stats {
+    /// How long each commit took, in microseconds.
+    pub commit_micros: Histogram<16>,
+    /// How many jobs each had.
+    pub batch_jobs: Histogram<11>,
+    /// How many records the log has.
+    pub log_size: AtomicU64,
+    /// Whether the last commit failed.
+    pub failing: AtomicBool,
+    monotonic: fn() -> Duration,
+}
+
+impl Stats {
+    pub(super) fn new(monotonic: fn() -> Duration) -> Self {
+        Self {
+            commit_micros: Histogram::new(MICROS),
+            batch_jobs: Histogram::new(POWERS),
+            log_size: AtomicU64::new(0),
+            failing: AtomicBool::new(false),
+            monotonic,
+        }
+    }
+
+    /// Does it and takes its time in.
+    pub(super) fn timed<T>(&self, commit: impl FnOnce() -> T) -> T {
+        let start = (self.monotonic)();
+        let done = commit();
+        self.commit_micros.observe_micros((self.monotonic)().saturating_sub(start));
+        done
+    }
+}
+
 /// What views are made of.
 pub(super) struct Source {
     /// Tells the vaults of one process apart.
@@ -42,6 +81,7 @@ pub(super) struct Source {
     pub(super) file: FileId,
     pub(super) state: StateClock,
     pub(super) accesses: Accesses,
+    pub(super) stats: Stats,
 }
 
 impl Source {

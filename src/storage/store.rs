@@ -1,8 +1,11 @@
 //! A vault file: made, opened, examined and unlocked.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 use tokio::sync::oneshot;
@@ -19,7 +22,7 @@ use super::{
     head::{Head, LogKeys, Slot, decode_slots, encode_slots},
     job::{Effect, Wishes},
     rows::{accesses_of_record, signed, spoken_up_to},
-    source::{Accesses, Source, StateClock},
+    source::{Accesses, Source, StateClock, Stats},
     tables::{Table, meta},
     view::View,
     writer::Writer,
@@ -113,7 +116,7 @@ impl Store {
             ..Batch::default()
         };
         let engine = Arc::new(Engine::create(medium, cache_bytes, &first)?);
-        let source = source(&engine, keys, new.file);
+        let source = source(&engine, keys, new.file, || Duration::ZERO);
         let mut ledger = Ledger::new(Arc::new(source), log_key, head, sealed);
         let mut changes = Changes::none();
         changes.user(new.owner);
@@ -150,6 +153,14 @@ impl Store {
         self.engine.wake()
     }
 
+    /// How long the file is, in bytes.
+    ///
+    /// # Errors
+    /// It cannot be asked.
+    pub fn bytes(&self) -> std::io::Result<u64> {
+        self.engine.bytes()
+    }
+
     /// The key slots, not yet vouched for.
     ///
     /// # Errors
@@ -181,8 +192,13 @@ impl Store {
     ///
     /// # Errors
     /// A row, slot, log key, record or the checkpoint disagrees with the head: nothing is written.
-    pub fn unlock(&self, vault_key: &VaultKey, queue_max: usize) -> Result<Running, StorageError> {
-        let source = Arc::new(source(&self.engine, Keys::derive(vault_key), self.file));
+    pub fn unlock(
+        &self,
+        vault_key: &VaultKey,
+        queue_max: usize,
+        monotonic: fn() -> Duration,
+    ) -> Result<Running, StorageError> {
+        let source = Arc::new(source(&self.engine, Keys::derive(vault_key), self.file, monotonic));
         let keys = &source.keys;
         let snapshot = self.engine.snapshot()?;
         let sealed = value(&snapshot, meta::HEAD)?;
@@ -195,6 +211,7 @@ impl Store {
         let missed = missed_accesses(&snapshot, keys, self.file)?;
         drop(snapshot);
         self.engine.release().map_err(|error| StorageError::Engine(Box::new(redb::Error::Io(error))))?;
+        source.stats.log_size.store(head.frontier.size(), Ordering::Relaxed);
         let ledger = Ledger::new(source, log_key, head, sealed);
         ledger.catch_up(missed);
         let (writer, ended) = Writer::start(ledger, queue_max);
@@ -202,7 +219,7 @@ impl Store {
     }
 }
 
-fn source(engine: &Arc<Engine>, keys: Keys, file: FileId) -> Source {
+fn source(engine: &Arc<Engine>, keys: Keys, file: FileId, monotonic: fn() -> Duration) -> Source {
     Source {
         vault: VAULTS.fetch_add(1, Ordering::Relaxed),
         engine: Arc::clone(engine),
@@ -210,6 +227,7 @@ fn source(engine: &Arc<Engine>, keys: Keys, file: FileId) -> Source {
         file,
         state: StateClock::default(),
         accesses: Accesses::default(),
+        stats: Stats::new(monotonic),
     }
 }
 

@@ -1,36 +1,58 @@
-//! The commit thread: the only writer. One batch at a time, one durable transaction a batch.
+//! The one writer: jobs are gathered into batches, one batch at a time, one durable transaction a batch.
+//!
+//! Batches are committed by a thread of their own; while one syncs, the next gathers. A job that is alone, as every
+//! one of a quiet server is, is committed by whoever brings it: a hand-over to another thread and back costs as much
+//! as a quarter of its commit.
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
         mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel},
     },
     thread,
     time::Duration,
 };
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    runtime::{Handle, RuntimeFlavor},
+    sync::{mpsc, oneshot},
+};
 
 use super::{
     batch::{Ledger, Settled},
     fence::Fence,
-    job::{Effect, Fate, Job, JobError, TypedJob, Verdict},
+    job::{Committed, Effect, Fate, Job, JobError, TypedJob, Verdict},
     source::Source,
     view::View,
 };
 
 /// The most jobs of one batch: a batch is one transaction, and the answers of all wait for the slowest.
 const BATCH_JOBS_MAX: usize = 1024;
-/// How often what is kept of last accesses is written when nothing else is.
-const LAST_ACCESS_EVERY: Duration = Duration::from_secs(1);
+/// How often what is kept of last accesses is written when nothing else is, and a failing disk is tried again.
+const IDLE_EVERY: Duration = Duration::from_secs(1);
 
 type Queued = Box<dyn Job>;
 
-/// The handle to the commit thread. Dropping every handle stops the thread once its queue is empty.
+/// The handle to the writer. Dropping every handle ends its thread once the queue is empty.
 #[derive(Clone)]
 pub struct Writer {
     queue: SyncSender<Queued>,
+    shared: Arc<Shared>,
     source: Arc<Source>,
+}
+
+struct Shared {
+    committer: Mutex<Committer>,
+    /// Jobs that wait for their answer.
+    waiting: AtomicUsize,
+    /// How many jobs the last batch had.
+    last_batch: AtomicUsize,
+}
+
+struct Committer {
+    ledger: Ledger,
+    fence: Fence,
 }
 
 impl Writer {
@@ -41,15 +63,22 @@ impl Writer {
         let (answers, deliveries) = mpsc::unbounded_channel();
         let (ended, end) = oneshot::channel();
         let source = Arc::clone(ledger.source());
+        let shared = Arc::new(Shared {
+            committer: Mutex::new(Committer { ledger, fence: Fence::new() }),
+            waiting: AtomicUsize::new(0),
+            last_batch: AtomicUsize::new(0),
+        });
         tokio::spawn(deliver(deliveries));
+        let theirs = Arc::clone(&shared);
         thread::Builder::new()
             .name("sealroom-commit".to_owned())
             .spawn(move || {
-                run(ledger, &jobs, &answers);
+                run(&theirs, &jobs, &answers);
+                drop(theirs);
                 let _ = ended.send(());
             })
             .expect("a thread for the writer: without one nothing can be served");
-        (Self { queue, source }, end)
+        (Self { queue, shared, source }, end)
     }
 
     /// The last committed state, helped by this thread's cache.
@@ -62,22 +91,75 @@ impl Writer {
         View::fresh(&self.source)
     }
 
-    /// Lets the commit thread decide on the newest state, and waits until what it decided is durable.
+    /// How many jobs wait for their answer.
+    pub fn waiting(&self) -> usize {
+        self.shared.waiting.load(Ordering::Relaxed)
+    }
+
+    /// What the commits came to so far.
+    pub fn stats(&self) -> &super::source::Stats {
+        &self.source.stats
+    }
+
+    /// Decides on the newest state, and waits until what was decided is durable.
     ///
     /// # Errors
     /// The decision's refusal, or why there was none.
-    pub async fn submit<T, E, F>(&self, decide: F) -> Result<super::job::Committed<T>, JobError<E>>
+    pub async fn submit<T, E, F>(&self, decide: F) -> Result<Committed<T>, JobError<E>>
     where
         T: Send + 'static,
         E: Send + 'static,
         F: FnOnce(&View<'_>) -> Verdict<T, E> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
-        self.queue.try_send(Box::new(TypedJob::new(decide, reply))).map_err(|error| match error {
-            TrySendError::Full(_) => JobError::Overloaded,
-            TrySendError::Disconnected(_) => JobError::Stopped,
-        })?;
+        let job: Queued = Box::new(TypedJob::new(decide, reply));
+        let waiting = Waiting::begin(&self.shared.waiting);
+        if let Some(job) = self.commit_alone(job, waiting.is_alone) {
+            self.queue.try_send(job).map_err(|error| match error {
+                TrySendError::Full(_) => JobError::Overloaded,
+                TrySendError::Disconnected(_) => JobError::Stopped,
+            })?;
+        }
         answer.await.unwrap_or(Err(JobError::Stopped))
+    }
+
+    /// Commits a job here and now if no other waits and the last one was alone too; gives it back otherwise.
+    fn commit_alone(&self, job: Queued, is_alone: bool) -> Option<Queued> {
+        // Under load the batches are large, and the thread that gathers them is where a job belongs.
+        if !is_alone || self.shared.last_batch.load(Ordering::Relaxed) > 1 {
+            return Some(job);
+        }
+        // Only there can the runtime's other tasks move on to another thread while the disk works.
+        let movable = Handle::try_current().is_ok_and(|it| it.runtime_flavor() == RuntimeFlavor::MultiThread);
+        if !movable {
+            return Some(job);
+        }
+        let Ok(mut committer) = self.shared.committer.try_lock() else { return Some(job) };
+        tokio::task::block_in_place(|| {
+            for (job, fate) in committer.commit(vec![job], &self.shared.last_batch) {
+                job.answer(fate);
+            }
+        });
+        None
+    }
+}
+
+/// Counts a job for as long as somebody waits for it.
+struct Waiting<'a> {
+    count: &'a AtomicUsize,
+    is_alone: bool,
+}
+
+impl<'a> Waiting<'a> {
+    fn begin(count: &'a AtomicUsize) -> Self {
+        let is_alone = count.fetch_add(1, Ordering::Relaxed) == 0;
+        Self { count, is_alone }
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.count.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -90,26 +172,40 @@ async fn deliver(mut batches: mpsc::UnboundedReceiver<Vec<(Queued, Fate)>>) {
     }
 }
 
-fn run(mut ledger: Ledger, jobs: &Receiver<Queued>, answers: &mpsc::UnboundedSender<Vec<(Queued, Fate)>>) {
-    let mut fence = Fence::new();
+fn run(shared: &Shared, jobs: &Receiver<Queued>, answers: &mpsc::UnboundedSender<Vec<(Queued, Fate)>>) {
     loop {
-        let first = match jobs.recv_timeout(LAST_ACCESS_EVERY) {
+        let first = match jobs.recv_timeout(IDLE_EVERY) {
             Ok(job) => job,
             Err(RecvTimeoutError::Timeout) => {
-                ledger.flush_last_access();
+                shared.committer().ledger.idle();
                 continue;
             }
             Err(RecvTimeoutError::Disconnected) => break,
         };
+        let mut committer = shared.committer();
         // No artificial delay: while one batch syncs, the next gathers.
         let batch = std::iter::once(first).chain(jobs.try_iter()).take(BATCH_JOBS_MAX).collect();
-        let settled = settle(&mut ledger, batch);
-        let fates = settled.into_iter().map(|(job, settled)| (job, fate(settled, &mut fence))).collect();
+        let fates = committer.commit(batch, &shared.last_batch);
+        drop(committer);
         if answers.send(fates).is_err() {
             break;
         }
     }
-    ledger.flush_last_access();
+    shared.committer().ledger.idle();
+}
+
+impl Shared {
+    fn committer(&self) -> MutexGuard<'_, Committer> {
+        self.committer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Committer {
+    fn commit(&mut self, batch: Vec<Queued>, last_batch: &AtomicUsize) -> Vec<(Queued, Fate)> {
+        last_batch.store(batch.len(), Ordering::Relaxed);
+        let settled = settle(&mut self.ledger, batch);
+        settled.into_iter().map(|(job, settled)| (job, fate(settled, &mut self.fence))).collect()
+    }
 }
 
 fn settle(ledger: &mut Ledger, batch: Vec<Queued>) -> Vec<(Queued, Settled)> {

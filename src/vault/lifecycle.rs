@@ -5,6 +5,8 @@ use std::sync::{
     atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
+use std::time::Duration;
+
 use arc_swap::ArcSwapOption;
 use tokio::sync::{Semaphore, oneshot, watch};
 
@@ -40,6 +42,8 @@ pub struct Settings {
     pub sessions: SessionLife,
     /// The cost of new passwords.
     pub password_kdf: KdfParams,
+    /// The time since some moment of this process, for measuring; never behind.
+    pub monotonic: fn() -> Duration,
     /// Who runs this process: the actor of what no caller does.
     pub host: Actor,
     /// With less free space than this, nothing is added or disclosed.
@@ -232,7 +236,7 @@ impl Vault {
         let key = key.map_err(|_| UnlockError::Kdf)?.inspect_err(|_| {
             self.failed_tries.fetch_add(1, Ordering::Relaxed);
         })?;
-        let running = self.store.unlock(&key, self.settings.queue_max)?;
+        let running = self.store.unlock(&key, self.settings.queue_max, self.settings.monotonic)?;
         let tries = self.failed_tries.load(Ordering::Relaxed);
         let detail = Detail::NONE.number(DetailKey::FailedTries, tries);
         let event = Event { detail, ..Event::new(now, actor, Action::VaultUnlock) };

@@ -83,6 +83,7 @@ async fn sealed(folder: std::path::PathBuf, ready: oneshot::Sender<(String, Stri
         cache_bytes: 4 << 20,
         sessions: SessionLife::STANDARD,
         password_kdf: KdfParams::LIGHT,
+        monotonic: sealroom::clock::monotonic,
         host: Actor::host("bench"),
         disk_low_bytes: 0,
     };

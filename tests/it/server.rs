@@ -35,6 +35,7 @@ pub fn settings() -> Settings {
         cache_bytes: 1 << 20,
         sessions: SessionLife::STANDARD,
         password_kdf: KdfParams::LIGHT,
+        monotonic: sealroom::clock::monotonic,
         host: Actor::host("test"),
         disk_low_bytes: 0,
     }

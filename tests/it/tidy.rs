@@ -43,6 +43,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("crypto", 1),
     ("config", 1),
     ("api", 1),
+    ("stats", 1),
     ("audit", 2),
     ("auth", 2),
     ("storage", 3),
