@@ -125,11 +125,10 @@ impl Engine {
         // redb's design notes ask for two phases where an attacker may choose the data.
         txn.set_two_phase_commit(true);
         txn.set_quick_repair(false);
-        if !head_is(&txn, batch.expected_head.as_deref())? {
+        if !write_all(&txn, batch)? {
             txn.abort().map_err(redb::Error::from)?;
             return Err(CommitError::HeadMoved);
         }
-        write_all(&txn, batch)?;
         Ok(txn.commit().map_err(redb::Error::from)?)
     }
 
@@ -201,13 +200,12 @@ fn open_database(gate: Gate, cache_bytes: usize) -> Result<Database, OpenError> 
     })
 }
 
-fn head_is(txn: &redb::WriteTransaction, expected: Option<&[u8]>) -> Result<bool, redb::Error> {
-    let table = txn.open_table(META)?;
-    let found = table.get(meta::HEAD)?;
-    Ok(found.as_ref().map(redb::AccessGuard::value) == expected)
-}
-
-fn write_all(txn: &redb::WriteTransaction, batch: &Batch) -> Result<(), redb::Error> {
+/// Writes the batch, if the head is the one that it builds on.
+fn write_all(txn: &redb::WriteTransaction, batch: &Batch) -> Result<bool, redb::Error> {
+    let mut meta = txn.open_table(META)?;
+    if meta.get(meta::HEAD)?.as_ref().map(redb::AccessGuard::value) != batch.expected_head.as_deref() {
+        return Ok(false);
+    }
     // Rows of one table lie side by side, so that each table is opened once.
     for rows in batch.rows.chunk_by(|a, b| a.table == b.table) {
         let mut table = txn.open_table(rows[0].table.definition())?;
@@ -228,11 +226,10 @@ fn write_all(txn: &redb::WriteTransaction, batch: &Batch) -> Result<(), redb::Er
             hashes.insert(hash_key(stored.level, stored.index).as_slice(), stored.hash.as_slice())?;
         }
     }
-    let mut table = txn.open_table(META)?;
     for (name, value) in &batch.meta {
-        table.insert(name, value.as_slice())?;
+        meta.insert(name, value.as_slice())?;
     }
-    Ok(())
+    Ok(true)
 }
 
 /// One committed state.
