@@ -138,6 +138,10 @@ pub struct TestServer {
 
 impl TestServer {
     pub async fn start() -> Self {
+        Self::start_with(Limits::STANDARD).await
+    }
+
+    pub async fn start_with(limits: Limits) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("test.redb");
         let lock = FileLock::take(&data).unwrap();
@@ -149,7 +153,7 @@ impl TestServer {
         vault.unlock(secret(PASSPHRASE), Actor::host("test"), clock.now(), None).await.unwrap();
         let listener = Listener::tcp("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let address = listener.url().unwrap().trim_start_matches("http://").to_owned();
-        let server = Server::new(Arc::clone(&vault), clock.clone(), Limits::STANDARD, false);
+        let server = Server::new(Arc::clone(&vault), clock.clone(), limits, false);
         tokio::spawn(server.run(listener, std::future::pending()));
         let mut this = Self {
             vault,
