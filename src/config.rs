@@ -17,6 +17,10 @@ pub struct FileConfig {
     pub listen: Option<String>,
     /// Whether a proxy in front ends TLS.
     pub behind_tls_proxy: Option<bool>,
+    /// The certificate chain to speak TLS with.
+    pub tls_cert: Option<PathBuf>,
+    /// Its private key.
+    pub tls_key: Option<PathBuf>,
     /// The file that holds the passphrase.
     pub passphrase_file: Option<PathBuf>,
     /// Whether members may store integrations.
@@ -46,6 +50,8 @@ pub struct FileLimits {
     pub header_timeout_secs: Option<u16>,
     /// The time for the whole request, in seconds.
     pub request_timeout_secs: Option<u16>,
+    /// For how long a response may stall, in seconds.
+    pub stall_timeout_secs: Option<u16>,
     /// The most connections at a time.
     pub connections_max: Option<u32>,
     /// How many requests may wait for the writer.
@@ -72,6 +78,8 @@ pub mod default {
     pub const HEADER_TIMEOUT_SECS: u16 = 10;
     /// The time for the whole request.
     pub const REQUEST_TIMEOUT_SECS: u16 = 30;
+    /// For how long a response may stall.
+    pub const STALL_TIMEOUT_SECS: u16 = 30;
     /// The most connections at a time.
     pub const CONNECTIONS_MAX: u32 = 1024;
     /// How many requests may wait for the writer.
@@ -128,6 +136,8 @@ mod tests {
             data: Some(default::DATA.into()),
             listen: Some(default::LISTEN.to_owned()),
             behind_tls_proxy: Some(false),
+            tls_cert: Some("/etc/sealroom/tls.crt".into()),
+            tls_key: Some("/etc/sealroom/tls.key".into()),
             passphrase_file: Some("/run/secrets/sealroom-passphrase".into()),
             members_may_create: Some(true),
             worker_threads: Some(1),
@@ -139,6 +149,7 @@ mod tests {
                 header_bytes_max: Some(default::HEADER_BYTES_MAX),
                 header_timeout_secs: Some(default::HEADER_TIMEOUT_SECS),
                 request_timeout_secs: Some(default::REQUEST_TIMEOUT_SECS),
+                stall_timeout_secs: Some(default::STALL_TIMEOUT_SECS),
                 connections_max: Some(default::CONNECTIONS_MAX),
                 queue_max: Some(default::QUEUE_MAX),
             },

@@ -8,7 +8,8 @@ use super::{
     error::CliError,
     output::Output,
     secrets::shown,
-    serve::{Address, host_actor, listen, shut, stop_signal, url},
+    serve::{host_actor, listen, shut, stop_signal, url},
+    settings::Address,
 };
 use crate::{
     api::requests::{CreateToken, CreateUser},
@@ -66,7 +67,7 @@ pub(super) async fn serve(address: Address, limits: Limits, output: &Output) -> 
         .unlock(passphrase, host_actor(), clock.now(), Some(start))
         .await
         .map_err(|error| CliError::unlock(&error))?;
-    let listener = listen(&address).await?;
+    let listener = listen(&address, None).await?;
     let password = shown(&owner);
     let tokens = tokens(&vault, &clock, owner, member).await.map_err(|error| failed(&error))?;
     let [owner, member, application] = tokens;

@@ -1,13 +1,16 @@
 //! L6. The command line: one file a command. `output.rs` holds the only `print!`.
 
+mod certificate;
 mod control;
 mod dev;
 mod error;
 mod init;
 mod lock;
+mod log;
 mod output;
 mod secrets;
 mod serve;
+mod settings;
 
 use std::process::ExitCode;
 
@@ -36,7 +39,7 @@ enum Command {
     #[command(
         after_help = "Examples:\n  sealroom serve --dev\n  sealroom serve --data team.redb --passphrase-file /run/secrets/passphrase"
     )]
-    Serve(serve::Args),
+    Serve(Box<settings::Args>),
     /// Unlock the vault of a running server, over its local socket.
     #[command(after_help = "Example:\n  sealroom unlock --data team.redb")]
     Unlock(lock::UnlockArgs),
@@ -58,7 +61,7 @@ pub fn main() -> ExitCode {
     let output = Output::new(cli.json);
     let result = match cli.command {
         Command::Init(args) => init::run(args, &output),
-        Command::Serve(args) => serve::run(args, &output),
+        Command::Serve(args) => serve::run(*args, &output),
         Command::Unlock(args) => lock::unlock(args, &output),
         Command::Lock(args) => lock::lock(args, &output),
     };

@@ -17,7 +17,7 @@ use crate::domain::Secret;
 const SECRET_BYTES_MAX: u64 = 64 * 1024;
 
 /// The sources of the passphrase.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(super) struct PassphraseArgs {
     /// Read the passphrase from this file (mode 0600).
     #[arg(long, env = "SEALROOM_PASSPHRASE_FILE", value_name = "FILE")]

@@ -1,121 +1,35 @@
 //! `sealroom serve`.
 
-use std::{
-    net::{SocketAddr, ToSocketAddrs},
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use serde_json::json;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{
-    control, dev,
+    certificate, control, dev,
     error::CliError,
+    log::Log,
     output::Output,
-    secrets::{Asking, PassphraseArgs},
+    secrets::Asking,
+    settings::{Address, Args, Plan, TlsFiles, check_listener, plan},
 };
 use crate::{
-    clock::{self, Clock},
-    config::{FileConfig, FileLimits, default},
-    crypto::kdf::KdfParams,
+    clock::Clock,
     domain::{Action, Actor, Detail, DetailKey, Event},
-    http::{Limits, Listener, Server},
+    http::{Listener, Server, Tls},
     storage::file::{self, FileLock},
-    vault::{SessionLife, Settings, UnlockError, Vault},
+    vault::{UnlockError, Vault},
 };
 
 /// A clock further behind the newest event than this stops the start.
 const CLOCK_SLACK: Duration = Duration::from_mins(5);
+/// How often the disk is asked what it has left.
+const DISK_EVERY: Duration = Duration::from_secs(1);
 
-/// `serve`'s flags.
-#[derive(Debug, clap::Args)]
-pub(super) struct Args {
-    /// Serve a throw-away vault with made-up users and tokens, on loopback alone.
-    #[arg(long, conflicts_with_all = ["data", "config", "passphrase_file", "passphrase_stdin"])]
-    dev: bool,
-    /// Take what no flag and no environment variable says from this file.
-    #[arg(long, env = "SEALROOM_CONFIG", value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// The vault file [default: sealroom.redb].
-    #[arg(long, env = "SEALROOM_DATA", value_name = "FILE")]
-    data: Option<PathBuf>,
-    /// Where to listen: host:port (port 0 picks one) or unix:PATH [default: 127.0.0.1:3029].
-    #[arg(long, env = "SEALROOM_LISTEN", value_name = "ADDRESS")]
-    listen: Option<String>,
-    /// A proxy in front ends TLS; the peer is the last hop of X-Forwarded-For.
-    #[arg(long, env = "SEALROOM_BEHIND_TLS_PROXY", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
-    behind_tls_proxy: Option<bool>,
-    /// The clock is right, though it is behind the newest event.
-    #[arg(long)]
-    accept_clock: bool,
-    #[command(flatten)]
-    tuning: Tuning,
-    #[command(flatten)]
-    passphrase: PassphraseArgs,
-}
-
-/// The settings that most people leave alone; `config.example.toml` has their defaults.
-#[derive(Debug, Default, clap::Args)]
-struct Tuning {
-    /// Whether members may store integrations, or only owners.
-    #[arg(long, env = "SEALROOM_MEMBERS_MAY_CREATE", value_name = "BOOL")]
-    members_may_create: Option<bool>,
-    /// Threads for connections.
-    #[arg(long, env = "SEALROOM_WORKER_THREADS", value_name = "N")]
-    worker_threads: Option<u16>,
-    /// The engine's page cache, in bytes.
-    #[arg(long, env = "SEALROOM_CACHE_BYTES", value_name = "BYTES")]
-    cache_bytes: Option<u32>,
-    /// With less free space than this, in bytes, nothing is added or disclosed.
-    #[arg(long, env = "SEALROOM_DISK_LOW_BYTES", value_name = "BYTES")]
-    disk_low_bytes: Option<u32>,
-    /// How much is logged: error, warn, info, debug or trace.
-    #[arg(long, env = "SEALROOM_LOG_LEVEL", value_name = "LEVEL")]
-    log_level: Option<String>,
-    /// The longest request body, in bytes.
-    #[arg(long, env = "SEALROOM_BODY_BYTES_MAX", value_name = "BYTES")]
-    body_bytes_max: Option<u32>,
-    /// The longest header block, in bytes.
-    #[arg(long, env = "SEALROOM_HEADER_BYTES_MAX", value_name = "BYTES")]
-    header_bytes_max: Option<u32>,
-    /// The time for the headers, in seconds.
-    #[arg(long, env = "SEALROOM_HEADER_TIMEOUT_SECS", value_name = "SECS")]
-    header_timeout_secs: Option<u16>,
-    /// The time for the whole request, in seconds.
-    #[arg(long, env = "SEALROOM_REQUEST_TIMEOUT_SECS", value_name = "SECS")]
-    request_timeout_secs: Option<u16>,
-    /// The most connections at a time.
-    #[arg(long, env = "SEALROOM_CONNECTIONS_MAX", value_name = "N")]
-    connections_max: Option<u32>,
-    /// How many requests may wait for the writer.
-    #[arg(long, env = "SEALROOM_QUEUE_MAX", value_name = "N")]
-    queue_max: Option<u32>,
-}
-
-/// Where a server listens, as it was asked.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Address {
-    Tcp(SocketAddr),
-    Unix(PathBuf),
-}
-
-/// The settings once flag, environment, file and default have had their say.
-struct Plan {
-    data: PathBuf,
-    address: Address,
-    behind_tls_proxy: bool,
-    workers: usize,
-    limits: Limits,
-    settings: Settings,
-    log_level: tracing::Level,
-}
-
-pub(super) fn run(mut args: Args, output: &Output) -> Result<(), CliError> {
-    let plan = plan(&mut args)?;
-    start_log(plan.log_level);
-    check_listener(&plan.address, plan.behind_tls_proxy, args.dev)?;
+pub(super) fn run(args: Args, output: &Output) -> Result<(), CliError> {
+    let plan = plan(&args)?;
+    check_listener(&plan, args.dev)?;
+    let log = Log::start(plan.log_level);
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(plan.workers).enable_all().build();
     let runtime = runtime
@@ -123,112 +37,99 @@ pub(super) fn run(mut args: Args, output: &Output) -> Result<(), CliError> {
     if args.dev {
         runtime.block_on(dev::serve(plan.address, plan.limits, output))
     } else {
-        runtime.block_on(serve(plan, &args, output))
+        runtime.block_on(serve(plan, &args, &log, output))
     }
 }
 
-fn plan(args: &mut Args) -> Result<Plan, CliError> {
-    let file = match &args.config {
-        Some(path) => FileConfig::read(path).map_err(|error| {
-            CliError::usage(format!("{}: {error}", path.display()), "config.example.toml shows every setting")
-        })?,
-        None => FileConfig::default(),
-    };
-    let mut tuning = std::mem::take(&mut args.tuning);
-    args.passphrase.fall_back(file.passphrase_file);
-    let listen = args.listen.take().or(file.listen).unwrap_or_else(|| default::LISTEN.to_owned());
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let workers = tuning.worker_threads.or(file.worker_threads).map_or(cores.saturating_sub(1), usize::from);
-    let level = tuning.log_level.take().or(file.log_level).unwrap_or_else(|| default::LOG_LEVEL.to_owned());
-    let limits = &file.limits;
-    Ok(Plan {
-        data: args.data.take().or(file.data).unwrap_or_else(|| default::DATA.into()),
-        address: address(&listen)?,
-        behind_tls_proxy: args.behind_tls_proxy.or(file.behind_tls_proxy).unwrap_or(false),
-        workers: workers.max(1),
-        limits: client_limits(&tuning, limits)?,
-        settings: Settings {
-            members_may_create: tuning.members_may_create.or(file.members_may_create).unwrap_or(true),
-            queue_max: number("queue_max", tuning.queue_max, limits.queue_max, default::QUEUE_MAX, 1)?,
-            cache_bytes: number(
-                "cache_bytes",
-                tuning.cache_bytes,
-                file.cache_bytes,
-                default::CACHE_BYTES,
-                1 << 20,
-            )?,
-            sessions: SessionLife::STANDARD,
-            password_kdf: KdfParams::PASSWORD,
-            monotonic: clock::monotonic,
-            host: host_actor(),
-            disk_low_bytes: u64::from(
-                tuning.disk_low_bytes.or(file.disk_low_bytes).unwrap_or(default::DISK_LOW_BYTES),
-            ),
-        },
-        log_level: level.parse().map_err(|_| {
-            CliError::usage("log_level names no level", "use error, warn, info, debug or trace")
-        })?,
-    })
-}
-
-fn client_limits(flags: &Tuning, file: &FileLimits) -> Result<Limits, CliError> {
-    use default::{
-        BODY_BYTES_MAX, CONNECTIONS_MAX, HEADER_BYTES_MAX, HEADER_TIMEOUT_SECS, REQUEST_TIMEOUT_SECS,
-    };
-    let body = flags.body_bytes_max.or(file.body_bytes_max);
-    let header = flags.header_bytes_max.or(file.header_bytes_max);
-    let connections = flags.connections_max.or(file.connections_max);
-    Ok(Limits {
-        body_bytes_max: number("body_bytes_max", body, None, BODY_BYTES_MAX, 1024)?,
-        header_bytes_max: number("header_bytes_max", header, None, HEADER_BYTES_MAX, 8192)?,
-        header_timeout: secs(flags.header_timeout_secs.or(file.header_timeout_secs), HEADER_TIMEOUT_SECS),
-        request_timeout: secs(flags.request_timeout_secs.or(file.request_timeout_secs), REQUEST_TIMEOUT_SECS),
-        connections_max: number("connections_max", connections, None, CONNECTIONS_MAX, 1)?,
-    })
-}
-
-fn number(
-    name: &str,
-    flag: Option<u32>,
-    file: Option<u32>,
-    default: u32,
-    least: u32,
-) -> Result<usize, CliError> {
-    let number = flag.or(file).unwrap_or(default);
-    let wrong =
-        || CliError::usage(format!("{name} must be at least {least}"), "leave it away for the default");
-    usize::try_from(number).ok().filter(|_| number >= least).ok_or_else(wrong)
-}
-
-fn secs(set: Option<u16>, default: u16) -> Duration {
-    Duration::from_secs(u64::from(set.unwrap_or(default).max(1)))
-}
-
-async fn serve(plan: Plan, args: &Args, output: &Output) -> Result<(), CliError> {
+async fn serve(plan: Plan, args: &Args, log: &Log, output: &Output) -> Result<(), CliError> {
     let data = plan.data;
+    let tls = plan.tls.as_ref().map(|files| certificate::load(files, output)).transpose()?.map(Arc::new);
     let _lock = FileLock::take(&data)?;
     let vault =
         Vault::open(file::open(&data)?, plan.settings).map_err(|error| CliError::open(&data, &error))?;
     let clock = Clock::system();
     let start = start_event(&vault, &clock, args.accept_clock)?;
     let vault = Arc::new(vault);
-    if args.passphrase.has_source() {
-        let passphrase = args.passphrase.read(Asking::Once, output)?;
+    measure_disk(&data, &vault);
+    if plan.passphrase.has_source() {
+        let passphrase = plan.passphrase.read(Asking::Once, output)?;
         let unlocked = vault.unlock(passphrase, host_actor(), clock.now(), Some(start)).await;
         unlocked.map_err(|error: UnlockError| CliError::unlock(&error))?;
     } else {
         output.warning(&format!("locked: run `sealroom unlock --data {}`", data.display()));
     }
     let control = control::listen(&data, Arc::clone(&vault), clock.clone())?;
-    let listener = listen(&plan.address).await?;
+    let listener = listen(&plan.address, tls.clone()).await?;
     let url = url(&listener)?;
     let server = Server::new(Arc::clone(&vault), clock.clone(), plan.limits, plan.behind_tls_proxy);
-    let stop = stop_signal()?;
+    let (stop, hang_up) = (stop_signal()?, hang_up_signal()?);
     output.result(&format!("listening on {url}"), &json!({ "url": url }));
-    server.run(listener, stop).await;
+    let serving = Arc::clone(&server).run(listener, stop);
+    tokio::select! {
+        () = serving => {}
+        () = watch_disk(&data, &vault) => {}
+        () = reload(hang_up, args, &server, tls.as_deref(), log, output) => {}
+    }
     drop(control);
     shut(&vault, &clock).await;
     Ok(())
+}
+
+/// Reads certificate, limits and log level again at each SIGHUP; what is wrong with them stops nothing.
+async fn reload(
+    mut hang_up: Signal,
+    args: &Args,
+    server: &Server,
+    tls: Option<&Tls>,
+    log: &Log,
+    output: &Output,
+) {
+    while hang_up.recv().await.is_some() {
+        match plan(args) {
+            Ok(plan) => {
+                server.set_limits(plan.limits);
+                log.set_level(plan.log_level);
+                tracing::info!("limits and log level were read again");
+                if let (Some(tls), Some(files)) = (tls, &plan.tls) {
+                    exchange(tls, files, output);
+                }
+            }
+            Err(error) => {
+                tracing::error!(error = %error.message, hint = %error.hint, "the settings stay as they were");
+            }
+        }
+    }
+    std::future::pending::<()>().await;
+}
+
+fn exchange(tls: &Tls, files: &TlsFiles, output: &Output) {
+    match certificate::replace(tls, files, output) {
+        Ok(()) => tracing::info!("the certificate was read again"),
+        Err(error) => {
+            tracing::error!(error = %error.message, hint = %error.hint, "the old certificate stays");
+        }
+    }
+}
+
+/// Tells the vault what the disk has left, for as long as it is polled.
+async fn watch_disk(data: &Path, vault: &Vault) {
+    let mut every = tokio::time::interval(DISK_EVERY);
+    loop {
+        every.tick().await;
+        measure_disk(data, vault);
+    }
+}
+
+fn measure_disk(data: &Path, vault: &Vault) {
+    let was_low = vault.is_disk_low();
+    if let Ok(stat) = rustix::fs::statvfs(data) {
+        vault.set_free_bytes(stat.f_bavail.saturating_mul(stat.f_frsize));
+    }
+    match (was_low, vault.is_disk_low()) {
+        (false, true) => tracing::error!("the disk is almost full: nothing is added or disclosed"),
+        (true, false) => tracing::info!("the disk has room again"),
+        _ => {}
+    }
 }
 
 fn start_event(vault: &Vault, clock: &Clock, accept_clock: bool) -> Result<Event, CliError> {
@@ -276,9 +177,20 @@ pub(super) fn stop_signal() -> Result<impl Future<Output = ()>, CliError> {
     })
 }
 
-pub(super) async fn listen(address: &Address) -> Result<Listener, CliError> {
+fn hang_up_signal() -> Result<Signal, CliError> {
+    signal(SignalKind::hangup())
+        .map_err(|error| CliError::failed(format!("no signals: {error}"), "try again"))
+}
+
+pub(super) async fn listen(address: &Address, tls: Option<Arc<Tls>>) -> Result<Listener, CliError> {
     let (listener, shown) = match address {
-        Address::Tcp(address) => (Listener::tcp(*address).await, address.to_string()),
+        Address::Tcp(address) => {
+            let listener = match tls {
+                Some(tls) => Listener::tls(*address, tls).await,
+                None => Listener::tcp(*address).await,
+            };
+            (listener, address.to_string())
+        }
         Address::Unix(path) => (Listener::unix(path), format!("unix:{}", path.display())),
     };
     listener.map_err(|error| {
@@ -293,60 +205,4 @@ pub(super) fn url(listener: &Listener) -> Result<String, CliError> {
     listener
         .url()
         .map_err(|error| CliError::failed(format!("the socket has no address: {error}"), "try again"))
-}
-
-fn address(text: &str) -> Result<Address, CliError> {
-    if let Some(path) = text.strip_prefix("unix:").filter(|path| !path.is_empty()) {
-        return Ok(Address::Unix(Path::new(path).to_owned()));
-    }
-    let resolved = text.to_socket_addrs().ok().and_then(|mut addresses| addresses.next());
-    let hint = "use host:port like 127.0.0.1:3029, or unix:PATH";
-    resolved.map(Address::Tcp).ok_or_else(|| CliError::usage("--listen names no address of this host", hint))
-}
-
-/// Credentials must not cross a network in the clear.
-fn check_listener(address: &Address, behind_tls_proxy: bool, dev: bool) -> Result<(), CliError> {
-    let Address::Tcp(tcp) = address else { return Ok(()) };
-    if tcp.ip().is_loopback() {
-        return Ok(());
-    }
-    if dev {
-        return Err(CliError::usage(
-            "serve --dev listens on loopback alone",
-            "leave --listen away, or use 127.0.0.1:PORT",
-        ));
-    }
-    if behind_tls_proxy {
-        return Ok(());
-    }
-    Err(CliError::usage(
-        format!("{tcp} is no loopback address, and there is no TLS"),
-        "listen on 127.0.0.1, or put a TLS proxy in front and say so with --behind-tls-proxy",
-    ))
-}
-
-fn start_log(level: tracing::Level) {
-    use std::io::IsTerminal;
-    let log = tracing_subscriber::fmt().with_writer(std::io::stderr).with_target(false);
-    let log = log.with_max_level(level);
-    if std::io::stderr().is_terminal() { log.init() } else { log.json().init() }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_loopback_a_socket_or_a_proxy_may_be_plain() {
-        let tcp = |text: &str| address(text).unwrap();
-        assert!(check_listener(&tcp("127.0.0.1:0"), false, true).is_ok());
-        assert!(check_listener(&tcp("[::1]:0"), false, false).is_ok());
-        assert!(check_listener(&tcp("unix:/tmp/x"), false, true).is_ok());
-        assert!(check_listener(&tcp("0.0.0.0:0"), false, false).is_err());
-        assert!(check_listener(&tcp("0.0.0.0:0"), true, false).is_ok());
-        assert!(check_listener(&tcp("0.0.0.0:0"), true, true).is_err());
-        for text in ["", "unix:", "127.0.0.1", "127.0.0.1:99999"] {
-            assert!(address(text).is_err(), "{text}");
-        }
-    }
 }

@@ -4,7 +4,7 @@ use hyper::{StatusCode, header};
 
 use super::{
     error::Fault,
-    request::{Call, bad},
+    request::{Call, bad, digits},
     response::Answer,
     routes::Endpoint,
 };
@@ -35,7 +35,8 @@ type Answered = Result<Answer, Fault>;
 
 pub(super) async fn answer(endpoint: Endpoint, call: Call) -> Answered {
     match endpoint {
-        Endpoint::Health | Endpoint::Ping => Err(Fault::NoRoute), // answered by the server itself, without a caller
+        // Answered by the server itself, which needs no use case for them.
+        Endpoint::Health | Endpoint::Ping | Endpoint::Metrics => Err(Fault::NoRoute),
         Endpoint::Login => login(call).await,
         Endpoint::Refresh => refresh(call).await,
         Endpoint::Logout => logout(call).await,
@@ -227,8 +228,7 @@ fn if_match(call: &Call) -> Result<Option<Revision>, Fault> {
         return Ok(None);
     }
     let bare = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(text);
-    let digits = !bare.is_empty() && bare.bytes().all(|byte| byte.is_ascii_digit());
-    bare.parse().ok().filter(|_| digits).map(|number| Some(Revision::new(number))).ok_or_else(wrong)
+    digits(bare).map(|number| Some(Revision::new(number))).ok_or_else(wrong)
 }
 
 async fn rollback_credentials(call: Call) -> Answered {
@@ -336,7 +336,7 @@ async fn read_events(mut call: Call) -> Answered {
 fn sequence(text: Option<String>) -> Result<Option<u64>, Fault> {
     let wrong =
         || bad("invalid_parameter", "Query parameter cursor must be one that x-next-cursor gave".to_owned());
-    text.map(|text| text.parse().map_err(|_| wrong())).transpose()
+    text.map(|text| digits(&text).ok_or_else(wrong)).transpose()
 }
 
 async fn read_checkpoint(call: Call) -> Answered {

@@ -6,9 +6,16 @@
 mod connection;
 mod error;
 mod handlers;
+mod listener;
+mod metrics;
 mod request;
 mod response;
 pub mod routes;
 mod server;
+mod service;
+mod share;
+mod tls;
 
-pub use server::{Limits, Listener, Server};
+pub use listener::Listener;
+pub use server::{Limits, Server};
+pub use tls::{Tls, TlsError};

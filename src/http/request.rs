@@ -96,7 +96,7 @@ impl Query {
     /// A whole number within bounds.
     pub(super) fn number(&mut self, name: &'static str, most: usize) -> Result<Option<usize>, Fault> {
         let Some(text) = self.text(name)? else { return Ok(None) };
-        let number = text.parse().ok().filter(|number| (1..=most).contains(number));
+        let number = digits(&text).filter(|number| (1..=most).contains(number));
         let wrong = || {
             bad(
                 "invalid_parameter",
@@ -114,6 +114,18 @@ impl Query {
         let name = if plain { format!(" {name}") } else { String::new() };
         Err(bad("unknown_parameter", format!("Unknown query parameter{name}")))
     }
+}
+
+/// A number of digits alone: `parse` would take a sign too.
+pub(super) fn digits<T: FromStr>(text: &str) -> Option<T> {
+    text.parse().ok().filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// Whether every `%` leads two hexadecimal digits, and all of it is UTF-8 once it is decoded.
+pub(super) fn is_well_formed(encoded: &str) -> bool {
+    let escape =
+        |rest: &str| rest.as_bytes().get(..2).is_some_and(|two| two.iter().all(u8::is_ascii_hexdigit));
+    encoded.split('%').skip(1).all(escape) && percent_decode_str(encoded).decode_utf8().is_ok()
 }
 
 pub(super) fn bad(code: &'static str, message: String) -> Fault {

@@ -1,7 +1,7 @@
 //! The route table: every method and path with who is let in. What is not here does not exist.
 
 use self::{
-    Access::{Login, Needs, Open, OwnOr},
+    Access::{Local, Login, Needs, Open, OwnOr},
     Endpoint as E,
 };
 use crate::auth::policy::{Verb, Verb as V};
@@ -13,6 +13,8 @@ pub enum Endpoint {
     Health,
     /// `pong`.
     Ping,
+    /// Numbers for an operator.
+    Metrics,
     /// E-mail and password for a pair of tokens.
     Login,
     /// A refresh token for another pair.
@@ -80,6 +82,8 @@ pub enum Access {
     Login,
     /// Whom the policy lets do this.
     Needs(Verb),
+    /// Anyone who comes in where only this host can and no proxy stands before it; elsewhere, whom the policy lets.
+    Local(Verb),
     /// A user about itself for the first, and everybody else for the second.
     OwnOr(Verb, Verb),
 }
@@ -108,6 +112,7 @@ pub const ROUTES: &[Route] = &[
     route("GET",    "/sfp/api/health",                            Open,                            E::Health),
     route("GET",    "/health",                                    Open,                            E::Health),
     route("GET",    "/sfp/api/ping",                              Open,                            E::Ping),
+    route("GET",    "/metrics",                                   Local(V::ReadMetrics),           E::Metrics),
     route("POST",   "/sfp/api/auth/admin/login",                  Login,                           E::Login),
     route("POST",   "/sfp/api/auth/login",                        Login,                           E::Login),
     route("POST",   "/sfp/api/auth/refresh",                      Login,                           E::Refresh),
@@ -161,6 +166,7 @@ impl Endpoint {
             | Self::CreateToken => true,
             Self::Health
             | Self::Ping
+            | Self::Metrics
             | Self::Logout
             | Self::OwnUser
             | Self::ListUsers

@@ -1,52 +1,40 @@
-//! Sockets in, answers out.
+//! Sockets in: who gets a connection, for how long, and how it ends.
 
-use std::{
-    io,
-    net::SocketAddr,
-    os::unix::fs::PermissionsExt,
-    path::{Path, PathBuf},
-    pin::pin,
-    sync::Arc,
-    time::Duration,
-};
+use std::{io, pin::pin, sync::Arc, time::Duration};
 
-use bytes::Bytes;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
-use hyper::{
-    Request, Response, StatusCode, body::Incoming, header, server::conn::http1, service::service_fn,
-};
+use arc_swap::ArcSwap;
+use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::{TcpListener, UnixListener},
-    sync::{Semaphore, watch},
+    sync::watch,
     task::JoinSet,
-    time::timeout,
+    time::{MissedTickBehavior, interval, timeout},
 };
 
 use super::{
     connection::{Connection, Watched},
-    error::Fault,
-    handlers,
-    request::{self, Call, Query, bearer},
-    response::{Answer, Payload},
-    routes::{self, Access, Endpoint, Found, Route},
+    listener::{Listener, Socket},
+    metrics::Metrics,
+    service::Origin,
+    share::{Place, Share},
 };
 use crate::{
-    api::responses::{AuditState, Health},
     clock::Clock,
-    crypto::random,
-    domain::{Caller, Email, Peer, RequestId, Timestamp, days},
-    vault::{Admitted, Context, Error, Vault},
+    domain::{Peer, Timestamp},
+    vault::Vault,
 };
 
 /// How long answers under way may take once the server stops.
 const DRAIN: Duration = Duration::from_secs(10);
-/// A token's end is announced in its last days.
-const SOON_DAYS: u64 = 7;
+/// How often what is only counted becomes an event (contract §2).
+const COUNTS_EVERY: Duration = Duration::from_mins(1);
+/// The pause after a connection that could not be accepted: out of descriptors, most likely; that passes, and looping
+/// at once would burn a core.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// What a client may take.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// The longest body, in bytes.
     pub body_bytes_max: usize,
@@ -56,7 +44,9 @@ pub struct Limits {
     pub header_timeout: Duration,
     /// The time for the whole request.
     pub request_timeout: Duration,
-    /// The most connections at a time.
+    /// For how long a response may stall.
+    pub stall_timeout: Duration,
+    /// The most connections at a time; one address gets half of them.
     pub connections_max: usize,
 }
 
@@ -67,107 +57,70 @@ impl Limits {
         header_bytes_max: 16 * 1024,
         header_timeout: Duration::from_secs(10),
         request_timeout: Duration::from_secs(30),
+        stall_timeout: Duration::from_secs(30),
         connections_max: 1024,
     };
 }
 
-/// Where to listen.
-#[derive(Debug)]
-pub enum Listener {
-    /// An address.
-    Tcp(TcpListener),
-    /// A socket file, removed at the end.
-    Unix(UnixListener, PathBuf),
-}
-
-impl Listener {
-    /// Binds an address.
-    ///
-    /// # Errors
-    /// It is taken, or not ours.
-    pub async fn tcp(address: SocketAddr) -> io::Result<Self> {
-        TcpListener::bind(address).await.map(Self::Tcp)
-    }
-
-    /// Binds a socket file, mode 0600; one that nobody answers any more is replaced.
-    ///
-    /// # Errors
-    /// Somebody answers there, or the folder refuses.
-    pub fn unix(path: &Path) -> io::Result<Self> {
-        if std::os::unix::net::UnixStream::connect(path).is_ok() {
-            return Err(io::ErrorKind::AddrInUse.into());
-        }
-        match std::fs::remove_file(path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let listener = UnixListener::bind(path)?;
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
-        Ok(Self::Unix(listener, path.to_owned()))
-    }
-
-    /// The URL of the server, as a client would write it.
-    ///
-    /// # Errors
-    /// The socket has no address.
-    pub fn url(&self) -> io::Result<String> {
-        match self {
-            Self::Tcp(listener) => Ok(format!("http://{}", listener.local_addr()?)),
-            Self::Unix(_, path) => Ok(format!("unix:{}", path.display())),
-        }
-    }
-}
-
-impl Drop for Listener {
-    fn drop(&mut self) {
-        if let Self::Unix(_, path) = self {
-            drop(std::fs::remove_file(path));
-        }
-    }
-}
-
 /// A server over a vault.
 pub struct Server {
-    vault: Arc<Vault>,
-    clock: Clock,
-    limits: Limits,
-    behind_proxy: bool,
-    started: Timestamp,
-    slots: Arc<Semaphore>,
+    pub(super) vault: Arc<Vault>,
+    pub(super) clock: Clock,
+    pub(super) limits: ArcSwap<Limits>,
+    pub(super) behind_proxy: bool,
+    pub(super) started: Timestamp,
+    pub(super) metrics: Metrics,
+    share: Arc<Share>,
 }
 
 impl Server {
     /// A server that does not listen yet. `behind_proxy` takes the peer from the last hop of `X-Forwarded-For`.
     pub fn new(vault: Arc<Vault>, clock: Clock, limits: Limits, behind_proxy: bool) -> Arc<Self> {
         let started = clock.now();
-        let slots = Arc::new(Semaphore::new(limits.connections_max));
-        Arc::new(Self { vault, clock, limits, behind_proxy, started, slots })
+        let share = Share::new(limits.connections_max, behind_proxy);
+        let (limits, metrics) = (ArcSwap::from_pointee(limits), Metrics::new());
+        Arc::new(Self { vault, clock, limits, behind_proxy, started, metrics, share })
+    }
+
+    /// Exchanges the limits for requests and connections to come; how many connections there may be stays.
+    pub fn set_limits(&self, limits: Limits) {
+        self.limits.store(Arc::new(limits));
     }
 
     /// Serves until `stop`, then finishes what is under way.
     pub async fn run(self: Arc<Self>, listener: Listener, stop: impl Future<Output = ()>) {
         let (stopping, stopped) = watch::channel(false);
+        let metrics_open = listener.is_local() && !self.behind_proxy;
         let mut connections = JoinSet::new();
         let mut stop = pin!(stop);
+        let mut minute = interval(COUNTS_EVERY);
+        minute.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let accepted = tokio::select! {
                 () = &mut stop => break,
-                accepted = self.accept(&listener) => accepted,
+                accepted = listener.accept() => accepted,
                 Some(_) = connections.join_next(), if !connections.is_empty() => continue,
+                _ = minute.tick() => {
+                    connections.spawn(Arc::clone(&self).record_counts());
+                    continue;
+                }
             };
             match accepted {
-                Ok((Socket::Tcp(socket), peer)) => {
-                    let server = Arc::clone(&self);
-                    connections.spawn(server.connection(socket, peer, stopped.clone()));
-                }
-                Ok((Socket::Unix(socket), peer)) => {
-                    let server = Arc::clone(&self);
-                    connections.spawn(server.connection(socket, peer, stopped.clone()));
+                Ok((socket, peer)) => {
+                    // Whoever has no place is gone at once, before it costs anything.
+                    if let Some(place) = self.share.take(peer) {
+                        let origin = Origin { peer, metrics_open };
+                        connections.spawn(Arc::clone(&self).connection(
+                            socket,
+                            origin,
+                            place,
+                            stopped.clone(),
+                        ));
+                    }
                 }
                 Err(error) => {
-                    // Out of descriptors, most likely: it passes, and looping at once would burn a core.
                     tracing::warn!(%error, "a connection could not be accepted");
-                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             }
         }
@@ -179,41 +132,68 @@ impl Server {
         }
     }
 
-    async fn accept(&self, listener: &Listener) -> io::Result<(Socket, Peer)> {
-        match listener {
-            Listener::Tcp(listener) => {
-                let (socket, address) = listener.accept().await?;
-                socket.set_nodelay(true)?;
-                Ok((Socket::Tcp(socket), Peer::Ip(address.ip())))
-            }
-            Listener::Unix(listener, _) => Ok((Socket::Unix(listener.accept().await?.0), Peer::Unix)),
+    async fn record_counts(self: Arc<Self>) {
+        if self.vault.is_locked() {
+            return;
+        }
+        if let Err(error) = self.vault.record_counts(self.clock.now()).await {
+            tracing::warn!(%error, "what was only counted could not be recorded");
         }
     }
 
-    async fn connection<S>(self: Arc<Self>, socket: S, peer: Peer, mut stopped: watch::Receiver<bool>)
+    async fn connection(
+        self: Arc<Self>,
+        socket: Socket,
+        origin: Origin,
+        place: Place,
+        stopped: watch::Receiver<bool>,
+    ) {
+        match socket {
+            Socket::Tcp(socket) => self.serve(socket, origin, stopped).await,
+            Socket::Unix(socket) => self.serve(socket, origin, stopped).await,
+            Socket::Tls(socket, tls) => {
+                let shaken = timeout(self.limits.load().header_timeout, tls.acceptor().accept(socket)).await;
+                match shaken {
+                    Ok(Ok(socket)) => self.serve(socket, origin, stopped).await,
+                    Ok(Err(error)) => tracing::debug!(%error, peer = %origin.peer, "no TLS handshake"),
+                    Err(_) => tracing::debug!(peer = %origin.peer, "the TLS handshake took too long"),
+                }
+            }
+        }
+        drop(place);
+    }
+
+    async fn serve<S>(self: Arc<Self>, socket: S, origin: Origin, mut stopped: watch::Receiver<bool>)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let Ok(_slot) = Arc::clone(&self.slots).try_acquire_owned() else { return };
+        let limits = **self.limits.load();
         let connection = Arc::new(Connection::default());
         let mut called_in = self.vault.called_in();
         let service = {
             let (server, connection) = (Arc::clone(&self), Arc::clone(&connection));
             service_fn(move |request| {
                 let (server, connection) = (Arc::clone(&server), Arc::clone(&connection));
-                async move { Ok::<_, std::convert::Infallible>(server.respond(request, peer, &connection).await) }
+                async move {
+                    Ok::<_, std::convert::Infallible>(server.respond(request, origin, &connection).await)
+                }
             })
         };
         let mut http = http1::Builder::new();
         http.timer(TokioTimer::new())
-            .header_read_timeout(self.limits.header_timeout)
-            .max_buf_size(self.limits.header_bytes_max.max(8192))
+            .header_read_timeout(limits.header_timeout)
+            .max_buf_size(limits.header_bytes_max.max(8192))
             .half_close(false);
-        let io = TokioIo::new(Watched::new(socket, Arc::clone(&connection)));
+        let io = TokioIo::new(Watched::new(socket, Arc::clone(&connection), limits.stall_timeout));
         let mut serving = pin!(http.serve_connection(io, service));
         loop {
             tokio::select! {
-                _ = &mut serving => return,
+                ended = &mut serving => {
+                    if let Err(error) = ended {
+                        tracing::debug!(error = reason(&error), peer = %origin.peer, "a connection ended early");
+                    }
+                    return;
+                }
                 Ok(()) = stopped.changed() => serving.as_mut().graceful_shutdown(),
                 Ok(()) = called_in.changed() => {
                     // What a revocation took away must not leave any more: the connection closes where it stands.
@@ -224,123 +204,24 @@ impl Server {
             }
         }
     }
+}
 
-    async fn respond(
-        &self,
-        request: Request<Incoming>,
-        peer: Peer,
-        connection: &Arc<Connection>,
-    ) -> Response<Payload> {
-        let now = self.clock.now();
-        let id = RequestId::new(now, random::bytes().unwrap_or_default());
-        let context = Context { now, request: Some(id), peer: Some(self.peer(&request, peer)) };
-        let answer = self.answer(request, context).await.unwrap_or_else(|fault| fault.answer(id));
-        tracing::debug!(request = %id, status = answer.status.as_u16(), "answered");
-        answer.finish(id, connection)
-    }
-
-    async fn answer(&self, request: Request<Incoming>, context: Context) -> Result<Answer, Fault> {
-        let (head, body) = request.into_parts();
-        let (route, argument) = match routes::find(head.method.as_str(), head.uri.path()) {
-            Found::Route(route, argument) => (route, argument.to_owned()),
-            Found::OtherMethod(allow) => return Err(Fault::Method(allow)),
-            Found::Nothing => return Err(Fault::NoRoute),
-        };
-        let query = Query::parse(head.uri.query());
-        match route.endpoint {
-            Endpoint::Health => return query.finish().map(|()| self.health(context.now)),
-            Endpoint::Ping => return query.finish().map(|()| Answer::text("pong".to_owned())),
-            _ => {}
-        }
-        let caller = self.admit(route, &argument, &head.headers, &context).await?;
-        let body =
-            if route.endpoint.takes_body() { self.body(&head.headers, body).await? } else { Bytes::new() };
-        let ends = caller.as_ref().and_then(|admitted| admitted.caller.token_expires_at);
-        let call = Call {
-            vault: Arc::clone(&self.vault),
-            context,
-            caller,
-            argument,
-            query,
-            headers: head.headers,
-            body,
-        };
-        let answer = handlers::answer(route.endpoint, call).await?;
-        match ends.filter(|end| *end <= context.now.plus(days(SOON_DAYS))) {
-            Some(end) => Ok(answer.header("token-expires-at", end)),
-            None => Ok(answer),
-        }
-    }
-
-    /// Locked, then who, then what: before anything of the body is read.
-    async fn admit(
-        &self,
-        route: &Route,
-        argument: &str,
-        headers: &hyper::HeaderMap,
-        context: &Context,
-    ) -> Result<Option<Admitted>, Fault> {
-        if self.vault.is_locked() {
-            return Err(Error::Locked.into());
-        }
-        let (own, other) = match route.access {
-            Access::Open | Access::Login => return Ok(None),
-            Access::Needs(verb) => (verb, verb),
-            Access::OwnOr(own, other) => (own, other),
-        };
-        let verb = |caller: &Caller| {
-            let named = || request::argument::<Email>(argument).ok();
-            if own != other && caller.email().is_some_and(|email| named().as_ref() == Some(email)) {
-                own
-            } else {
-                other
-            }
-        };
-        let (admitted, _) = self.vault.admit(context, bearer(headers), verb).await?;
-        Ok(Some(admitted))
-    }
-
-    async fn body(&self, headers: &hyper::HeaderMap, body: Incoming) -> Result<Bytes, Fault> {
-        let bytes_max = self.limits.body_bytes_max;
-        let announced =
-            headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-        if announced.is_some_and(|length| length > bytes_max as u64) {
-            return Err(Fault::TooLarge { bytes_max });
-        }
-        let kind =
-            headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let kind = kind.split(';').next().unwrap_or_default().trim();
-        if !kind.eq_ignore_ascii_case("application/json") {
-            return Err(Fault::MediaType);
-        }
-        match timeout(self.limits.request_timeout, Limited::new(body, bytes_max).collect()).await {
-            Ok(Ok(collected)) => Ok(collected.to_bytes()),
-            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Fault::TooLarge { bytes_max }),
-            Ok(Err(_)) => Err(Fault::BrokenBody),
-            Err(_) => Err(Fault::Timeout),
-        }
-    }
-
-    fn health(&self, now: Timestamp) -> Answer {
-        let audit = if self.vault.is_locked() { AuditState::Locked } else { AuditState::Writable };
-        let uptime = now.since(self.started).as_secs();
-        let health = Health::new(env!("CARGO_PKG_VERSION"), audit, self.vault.is_disk_low(), uptime);
-        let status = StatusCode::from_u16(health.status_code()).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
-        Answer::json(status, &health)
-    }
-
-    /// Behind a proxy the peer is the last hop of `X-Forwarded-For`; without one that header means nothing.
-    fn peer(&self, request: &Request<Incoming>, socket: Peer) -> Peer {
-        if !self.behind_proxy {
-            return socket;
-        }
-        let last = request.headers().get_all("x-forwarded-for").iter().next_back();
-        let hop = last.and_then(|value| value.to_str().ok()?.rsplit(',').next());
-        hop.and_then(|hop| hop.trim().parse().ok()).map_or(socket, Peer::Ip)
+/// Why a connection ended, in words of our own: a parser's text may quote what it read.
+fn reason(error: &hyper::Error) -> &'static str {
+    let source = std::error::Error::source(error).and_then(|source| source.downcast_ref::<io::Error>());
+    match source.map(io::Error::kind) {
+        Some(io::ErrorKind::TimedOut) => "the client did not take its answer",
+        Some(_) => "the connection broke",
+        None if error.is_timeout() => "the headers did not come in time",
+        None if error.is_parse() => "the request is no HTTP/1.1",
+        None if error.is_incomplete_message() => "the client hung up in the middle of a request",
+        None => "another reason",
     }
 }
 
-enum Socket {
-    Tcp(tokio::net::TcpStream),
-    Unix(tokio::net::UnixStream),
+impl Origin {
+    /// The peer as the socket names it.
+    pub(super) const fn peer(&self) -> Peer {
+        self.peer
+    }
 }

@@ -45,7 +45,7 @@ impl Vault {
         context: &Context,
         bearer: Option<Bearer>,
         verb: impl Fn(&Caller) -> Verb,
-    ) -> Result<(Admitted, Verb), Error> {
+    ) -> Result<Admitted, Error> {
         let found = match bearer {
             Some(bearer) => self.find_caller(bearer, context),
             None => self.opened().and(Err(Error::Unauthenticated)),
@@ -61,7 +61,7 @@ impl Vault {
         };
         let verb = verb(&admitted.caller);
         self.authorize(context, &admitted.caller, verb).await?;
-        Ok((admitted, verb))
+        Ok(admitted)
     }
 
     fn find_caller(&self, bearer: Bearer, context: &Context) -> Result<Admitted, Error> {

@@ -298,6 +298,10 @@ impl Vault {
         self.free_bytes.load(Ordering::Relaxed) < self.settings.disk_low_bytes
     }
 
+    pub(super) fn file_bytes(&self) -> Option<u64> {
+        self.store.bytes().ok()
+    }
+
     pub(super) fn opened(&self) -> Result<Arc<Open>, Error> {
         self.open.load_full().ok_or(Error::Locked)
     }

@@ -1,0 +1,41 @@
+//! The certificate's files.
+
+use std::fs;
+
+use super::{error::CliError, output::Output, secrets, settings::TlsFiles};
+use crate::{domain::Secret, http::Tls};
+
+/// Reads certificate and key.
+///
+/// # Errors
+/// A file does not read, others can read the key, or the two do not belong together.
+pub(super) fn load(files: &TlsFiles, output: &Output) -> Result<Tls, CliError> {
+    let (chain, key) = read(files, output)?;
+    Tls::new(&chain, key.expose()).map_err(|error| unusable(files, &error))
+}
+
+/// Reads them again into a running server; where that fails, the old ones stay.
+///
+/// # Errors
+/// As [`load`].
+pub(super) fn replace(tls: &Tls, files: &TlsFiles, output: &Output) -> Result<(), CliError> {
+    let (chain, key) = read(files, output)?;
+    tls.replace(&chain, key.expose()).map_err(|error| unusable(files, &error))
+}
+
+fn read(files: &TlsFiles, output: &Output) -> Result<(Vec<u8>, Secret), CliError> {
+    let cert = &files.cert;
+    let chain = fs::read(cert).map_err(|error| {
+        CliError::failed(format!("{}: {error}", cert.display()), "check the path and mode of --tls-cert")
+    })?;
+    Ok((chain, secrets::from_file(&files.key, output)?))
+}
+
+fn unusable(files: &TlsFiles, error: &crate::http::TlsError) -> CliError {
+    let cause = std::error::Error::source(error).map_or(String::new(), |cause| format!(" ({cause})"));
+    let TlsFiles { cert, key } = files;
+    CliError::failed(
+        format!("{} with {}: {error}{cause}", cert.display(), key.display()),
+        "name the certificate chain, leaf first, and the private key that belongs to it",
+    )
+}

@@ -1,0 +1,112 @@
+//! Where the server listens: an address, plain or with TLS, or a socket file.
+
+use std::{
+    fs, io,
+    net::SocketAddr,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+
+use super::tls::Tls;
+use crate::domain::Peer;
+
+/// Where to listen.
+#[derive(Debug)]
+pub enum Listener {
+    /// An address, in the clear.
+    Tcp(TcpListener),
+    /// An address, with TLS.
+    Tls(TcpListener, Arc<Tls>),
+    /// A socket file, removed at the end.
+    Unix(UnixListener, PathBuf),
+}
+
+/// A connection before anything is spoken on it.
+pub(super) enum Socket {
+    Tcp(TcpStream),
+    Tls(TcpStream, Arc<Tls>),
+    Unix(UnixStream),
+}
+
+impl Listener {
+    /// Binds an address.
+    ///
+    /// # Errors
+    /// It is taken, or not ours.
+    pub async fn tcp(address: SocketAddr) -> io::Result<Self> {
+        TcpListener::bind(address).await.map(Self::Tcp)
+    }
+
+    /// Binds an address, to speak TLS there.
+    ///
+    /// # Errors
+    /// It is taken, or not ours.
+    pub async fn tls(address: SocketAddr, tls: Arc<Tls>) -> io::Result<Self> {
+        TcpListener::bind(address).await.map(|listener| Self::Tls(listener, tls))
+    }
+
+    /// Binds a socket file, mode 0600; one that nobody answers any more is replaced.
+    ///
+    /// # Errors
+    /// Somebody answers there, or the folder refuses.
+    pub fn unix(path: &Path) -> io::Result<Self> {
+        if std::os::unix::net::UnixStream::connect(path).is_ok() {
+            return Err(io::ErrorKind::AddrInUse.into());
+        }
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let listener = UnixListener::bind(path)?;
+        fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
+        Ok(Self::Unix(listener, path.to_owned()))
+    }
+
+    /// The URL of the server, as a client would write it.
+    ///
+    /// # Errors
+    /// The socket has no address.
+    pub fn url(&self) -> io::Result<String> {
+        match self {
+            Self::Tcp(listener) => Ok(format!("http://{}", listener.local_addr()?)),
+            Self::Tls(listener, _) => Ok(format!("https://{}", listener.local_addr()?)),
+            Self::Unix(_, path) => Ok(format!("unix:{}", path.display())),
+        }
+    }
+
+    /// Whether only this host can come in here.
+    pub(super) fn is_local(&self) -> bool {
+        match self {
+            Self::Tcp(listener) | Self::Tls(listener, _) => {
+                listener.local_addr().is_ok_and(|address| address.ip().is_loopback())
+            }
+            Self::Unix(..) => true,
+        }
+    }
+
+    pub(super) async fn accept(&self) -> io::Result<(Socket, Peer)> {
+        let tcp = async |listener: &TcpListener| {
+            let (socket, address) = listener.accept().await?;
+            socket.set_nodelay(true)?;
+            io::Result::Ok((socket, Peer::Ip(address.ip())))
+        };
+        match self {
+            Self::Tcp(listener) => tcp(listener).await.map(|(socket, peer)| (Socket::Tcp(socket), peer)),
+            Self::Tls(listener, tls) => {
+                tcp(listener).await.map(|(socket, peer)| (Socket::Tls(socket, Arc::clone(tls)), peer))
+            }
+            Self::Unix(listener, _) => Ok((Socket::Unix(listener.accept().await?.0), Peer::Unix)),
+        }
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        if let Self::Unix(_, path) = self {
+            drop(fs::remove_file(path));
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! The metrics page (contract §11), in the Prometheus text format 0.0.4. No label holds a name, address or token.
+
+use std::{fmt, time::Duration};
+
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, NoLabelSet, prometheus_text},
+    metrics::MetricType,
+    registry::Registry,
+};
+
+use super::routes::{ROUTES, Route};
+use crate::{
+    stats::{Counter, Histogram, MICROS, Reading},
+    vault::{Gauges, OpenGauges, Rejected},
+};
+
+/// The content type of the text format.
+pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// The statuses that are counted each by itself; the last place takes every other.
+const STATUSES: [u16; 21] =
+    [200, 201, 204, 400, 401, 403, 404, 405, 408, 409, 410, 412, 413, 415, 429, 431, 500, 502, 503, 504, 0];
+
+/// What the requests came to so far, by the place of their route in the table; the last is for those without one.
+pub(super) struct Metrics(Vec<OfRoute>);
+
+struct OfRoute {
+    statuses: [Counter; STATUSES.len()],
+    micros: Histogram<16>,
+}
+
+impl Metrics {
+    pub(super) fn new() -> Self {
+        let of_route = || OfRoute {
+            statuses: [const { Counter::new() }; STATUSES.len()],
+            micros: Histogram::new(MICROS),
+        };
+        Self((0..=ROUTES.len()).map(|_| of_route()).collect())
+    }
+
+    pub(super) fn observe(&self, route: Option<&'static Route>, status: u16, took: Duration) {
+        let at = route.and_then(|route| ROUTES.iter().position(|one| std::ptr::eq(one, route)));
+        let of_route = &self.0[at.unwrap_or(ROUTES.len())];
+        let status = STATUSES.iter().position(|one| *one == status).unwrap_or(STATUSES.len() - 1);
+        of_route.statuses[status].add(1);
+        of_route.micros.observe_micros(took);
+    }
+
+    /// The page.
+    pub(super) fn page(&self, gauges: Gauges, rejected: Rejected, uptime_secs: u64) -> String {
+        let requests = self.0.iter().enumerate().flat_map(|(at, of_route)| {
+            let statuses = STATUSES.iter().zip(&of_route.statuses);
+            let counted = statuses.map(|(status, count)| (*status, count.read()));
+            counted.filter(|(_, count)| *count > 0).map(move |(status, count)| (names(at), status, count))
+        });
+        let durations = self.0.iter().enumerate().map(|(at, of_route)| (names(at), of_route.micros.read()));
+        let page = Page {
+            requests: requests.collect(),
+            durations: durations.filter(|(_, reading)| reading.count() > 0).collect(),
+            gauges,
+            rejected,
+            uptime_secs,
+        };
+        let mut registry = Registry::with_prefix("sealroom");
+        registry.register_collector(Box::new(page));
+        let mut text = String::with_capacity(16 * 1024);
+        prometheus_text::encode(&mut text, &registry).expect("writing into a String cannot fail");
+        text
+    }
+}
+
+/// Method and path of the route at that place.
+fn names(at: usize) -> (&'static str, &'static str) {
+    ROUTES.get(at).map_or(("", "none"), |route| (route.method, route.path))
+}
+
+#[derive(Debug)]
+struct Page {
+    requests: Vec<((&'static str, &'static str), u16, u64)>,
+    durations: Vec<((&'static str, &'static str), Reading)>,
+    gauges: Gauges,
+    rejected: Rejected,
+    uptime_secs: u64,
+}
+
+impl Collector for Page {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        self.http(&mut encoder)?;
+        self.host(&mut encoder)?;
+        match &self.gauges.open {
+            Some(open) => opened(&mut encoder, open),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Page {
+    fn http(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let help = "Answered requests, by route and status; 0 is any other status";
+        let mut requests = encoder.encode_descriptor("http_requests", help, None, MetricType::Counter)?;
+        for ((method, route), status, count) in &self.requests {
+            let status = status.to_string();
+            let labels = [("method", *method), ("route", *route), ("status", status.as_str())];
+            requests.encode_family(&labels)?.encode_counter::<NoLabelSet, _, f64>(count, None)?;
+        }
+        let help = "Seconds from a request's headers to its answer";
+        let name = "http_request_duration_seconds";
+        let mut durations = encoder.encode_descriptor(name, help, None, MetricType::Histogram)?;
+        for ((method, route), reading) in &self.durations {
+            let labels = [("method", *method), ("route", *route)];
+            let (sum, buckets) = in_seconds(reading);
+            durations.encode_family(&labels)?.encode_histogram::<NoLabelSet>(
+                sum,
+                reading.count(),
+                &buckets,
+                None,
+            )?;
+        }
+        let help = "Requests without a valid token and failed logins";
+        let name = "rejected_authentications";
+        let mut rejected = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+        for (kind, count) in [("token", self.rejected.tokens), ("login", self.rejected.logins)] {
+            let labels = [("kind", kind)];
+            rejected.encode_family(&labels)?.encode_counter::<NoLabelSet, _, f64>(&count, None)?;
+        }
+        let help = "Passwords put to the test, one argon2 run each";
+        encoder
+            .encode_descriptor("password_checks", help, None, MetricType::Counter)?
+            .encode_counter::<NoLabelSet, _, f64>(&self.gauges.password_runs, None)
+    }
+
+    fn host(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let version = [("version", env!("CARGO_PKG_VERSION"))];
+        encoder
+            .encode_descriptor("build_info", "The program's version", None, MetricType::Gauge)?
+            .encode_family(&version)?
+            .encode_gauge(&1_u64)?;
+        let locked = u64::from(self.gauges.open.is_none());
+        let failing = u64::from(self.gauges.open.as_ref().is_none_or(|open| open.is_failing));
+        gauge(encoder, "uptime_seconds", "Seconds since the start", self.uptime_secs)?;
+        gauge(encoder, "locked", "1 while the vault is locked", locked)?;
+        gauge(encoder, "audit_writable", "1 while events can be recorded", 1 - failing)?;
+        if let Some(bytes) = self.gauges.free_bytes {
+            gauge(encoder, "disk_free_bytes", "What the file's disk has left", bytes)?;
+        }
+        if let Some(bytes) = self.gauges.file_bytes {
+            gauge(encoder, "file_bytes", "Length of the vault file", bytes)?;
+        }
+        let help = "Seconds since a backup was last made and verified; +Inf while there is none on record";
+        encoder
+            .encode_descriptor("verified_backup_age_seconds", help, None, MetricType::Gauge)?
+            .encode_gauge(&f64::INFINITY)
+    }
+}
+
+fn opened(encoder: &mut DescriptorEncoder<'_>, open: &OpenGauges) -> fmt::Result {
+    gauge(encoder, "audit_sequence", "Records in the audit log", open.log_size)?;
+    gauge(encoder, "queue_depth", "Requests that wait for their commit", open.waiting as u64)?;
+    let help = "Seconds that a commit took, its syncs included";
+    let (sum, buckets) = in_seconds(&open.commit_micros);
+    let count = open.commit_micros.count();
+    encoder
+        .encode_descriptor("commit_duration_seconds", help, None, MetricType::Histogram)?
+        .encode_histogram::<NoLabelSet>(sum, count, &buckets, None)?;
+    let (sum, buckets) = plain(&open.batch_jobs);
+    encoder
+        .encode_descriptor("commit_batch_jobs", "Requests that shared a commit", None, MetricType::Histogram)?
+        .encode_histogram::<NoLabelSet>(sum, open.batch_jobs.count(), &buckets, None)?;
+    let mut all =
+        encoder.encode_descriptor("integrations", "Stored integrations", None, MetricType::Gauge)?;
+    for (provider, (count, _)) in &open.integrations {
+        all.encode_family(&[("provider", *provider)])?.encode_gauge(count)?;
+    }
+    let help = "Those whose credential ends within 30 days, or has ended";
+    let mut soon = encoder.encode_descriptor("integrations_expiring", help, None, MetricType::Gauge)?;
+    for (provider, (_, count)) in &open.integrations {
+        soon.encode_family(&[("provider", *provider)])?.encode_gauge(count)?;
+    }
+    Ok(())
+}
+
+fn gauge(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: u64) -> fmt::Result {
+    encoder.encode_descriptor(name, help, None, MetricType::Gauge)?.encode_gauge(&value)
+}
+
+/// Sum and buckets in seconds of a reading in microseconds; the encoder adds the counts up.
+fn in_seconds(reading: &Reading) -> (f64, Vec<(f64, u64)>) {
+    let (sum, buckets) = plain(reading);
+    (sum / 1e6, buckets.into_iter().map(|(bound, count)| (bound / 1e6, count)).collect())
+}
+
+#[allow(clippy::cast_precision_loss, reason = "a page for people and graphs; 52 bits of a count are enough")]
+fn plain(reading: &Reading) -> (f64, Vec<(f64, u64)>) {
+    let bound = |bound: u64| if bound == u64::MAX { f64::INFINITY } else { bound as f64 };
+    (reading.sum as f64, reading.buckets.iter().map(|(at, count)| (bound(*at), *count)).collect())
+}

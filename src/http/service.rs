@@ -1,0 +1,231 @@
+//! One request: who asks, for what, and what is said of it in the log.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::{
+    HeaderMap, Request, Response, StatusCode, Uri, Version,
+    body::Incoming,
+    header,
+    http::{request::Parts, uri::Authority},
+};
+use tokio::time::timeout;
+
+use super::{
+    connection::Connection,
+    error::Fault,
+    handlers, metrics,
+    request::{self, Call, Query, bad, bearer, is_well_formed},
+    response::{Answer, Payload},
+    routes::{self, Access, Endpoint, Found, Route},
+    server::Server,
+};
+use crate::{
+    api::responses::{AuditState, Health},
+    auth::policy::Verb,
+    clock::monotonic,
+    crypto::random,
+    domain::{Actor, Caller, Email, Peer, RequestId, Timestamp, days},
+    vault::{Admitted, Context, Error},
+};
+
+/// A token's end is announced in its last days.
+const SOON_DAYS: u64 = 7;
+
+/// From where a request comes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Origin {
+    pub(super) peer: Peer,
+    /// Whether the metrics are open to whoever comes in here.
+    pub(super) metrics_open: bool,
+}
+
+/// What is known of a request when it is answered.
+#[derive(Default)]
+struct Seen {
+    route: Option<&'static Route>,
+    caller: Option<Actor>,
+}
+
+impl Server {
+    pub(super) async fn respond(
+        &self,
+        request: Request<Incoming>,
+        origin: Origin,
+        connection: &Arc<Connection>,
+    ) -> Response<Payload> {
+        let started = monotonic();
+        let now = self.clock.now();
+        let id = RequestId::new(now, random::bytes().unwrap_or_default());
+        let peer = self.peer(request.headers(), origin.peer());
+        let context = Context { now, request: Some(id), peer: Some(peer) };
+        let mut seen = Seen::default();
+        let answered = self.answer(request, context, origin, &mut seen).await;
+        let answer = answered.unwrap_or_else(|fault| fault.answer(id));
+        let took = monotonic().saturating_sub(started);
+        self.metrics.observe(seen.route, answer.status.as_u16(), took);
+        log(&seen, id, peer, &answer, took);
+        answer.finish(id, connection)
+    }
+
+    async fn answer(
+        &self,
+        request: Request<Incoming>,
+        context: Context,
+        origin: Origin,
+        seen: &mut Seen,
+    ) -> Result<Answer, Fault> {
+        let (head, body) = request.into_parts();
+        check_form(&head)?;
+        let (route, argument) = match routes::find(head.method.as_str(), head.uri.path()) {
+            Found::Route(route, argument) => (route, argument.to_owned()),
+            Found::OtherMethod(allow) => return Err(Fault::Method(allow)),
+            Found::Nothing => return Err(Fault::NoRoute),
+        };
+        seen.route = Some(route);
+        let query = Query::parse(head.uri.query());
+        match route.endpoint {
+            Endpoint::Health => return query.finish().map(|()| self.health(context.now)),
+            Endpoint::Ping => return query.finish().map(|()| Answer::text("pong".to_owned())),
+            Endpoint::Metrics if origin.metrics_open => {
+                return query.finish().map(|()| self.metrics(context.now));
+            }
+            _ => {}
+        }
+        let caller = self.admit(route, &argument, &head.headers, &context).await?;
+        seen.caller = caller.as_ref().map(|admitted| admitted.caller.actor());
+        if route.endpoint == Endpoint::Metrics {
+            return query.finish().map(|()| self.metrics(context.now));
+        }
+        let body =
+            if route.endpoint.takes_body() { self.body(&head.headers, body).await? } else { Bytes::new() };
+        let ends = caller.as_ref().and_then(|admitted| admitted.caller.token_expires_at);
+        let vault = Arc::clone(&self.vault);
+        let call = Call { vault, context, caller, argument, query, headers: head.headers, body };
+        let answer = handlers::answer(route.endpoint, call).await?;
+        match ends.filter(|end| *end <= context.now.plus(days(SOON_DAYS))) {
+            Some(end) => Ok(answer.header("token-expires-at", end)),
+            None => Ok(answer),
+        }
+    }
+
+    /// Locked, then who, then what: before anything of the body is read.
+    async fn admit(
+        &self,
+        route: &Route,
+        argument: &str,
+        headers: &HeaderMap,
+        context: &Context,
+    ) -> Result<Option<Admitted>, Fault> {
+        if self.vault.is_locked() {
+            return Err(Error::Locked.into());
+        }
+        let (own, other) = match route.access {
+            Access::Open | Access::Login => return Ok(None),
+            Access::Needs(verb) | Access::Local(verb) => (verb, verb),
+            Access::OwnOr(own, other) => (own, other),
+        };
+        let verb = |caller: &Caller| -> Verb {
+            let named = || request::argument::<Email>(argument).ok();
+            let is_own = own != other && caller.email().is_some_and(|email| named().as_ref() == Some(email));
+            if is_own { own } else { other }
+        };
+        self.vault.admit(context, bearer(headers), verb).await.map(Some).map_err(Fault::from)
+    }
+
+    async fn body(&self, headers: &HeaderMap, body: Incoming) -> Result<Bytes, Fault> {
+        let limits = self.limits.load();
+        let bytes_max = limits.body_bytes_max;
+        let announced =
+            headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+        if announced.is_some_and(|length| length > bytes_max as u64) {
+            return Err(Fault::TooLarge { bytes_max });
+        }
+        let kind =
+            headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let kind = kind.split(';').next().unwrap_or_default().trim();
+        if !kind.eq_ignore_ascii_case("application/json") {
+            return Err(Fault::MediaType);
+        }
+        match timeout(limits.request_timeout, Limited::new(body, bytes_max).collect()).await {
+            Ok(Ok(collected)) => Ok(collected.to_bytes()),
+            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Fault::TooLarge { bytes_max }),
+            Ok(Err(_)) => Err(Fault::BrokenBody),
+            Err(_) => Err(Fault::Timeout),
+        }
+    }
+
+    fn health(&self, now: Timestamp) -> Answer {
+        let audit = match (self.vault.is_locked(), self.vault.is_failing()) {
+            (true, _) => AuditState::Locked,
+            (false, true) => AuditState::Unavailable,
+            (false, false) => AuditState::Writable,
+        };
+        let low = self.vault.is_disk_low();
+        let health = Health::new(env!("CARGO_PKG_VERSION"), audit, low, self.uptime_secs(now));
+        let status = StatusCode::from_u16(health.status_code()).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
+        Answer::json(status, &health)
+    }
+
+    fn metrics(&self, now: Timestamp) -> Answer {
+        let page = self.metrics.page(self.vault.gauges(now), self.vault.rejected(), self.uptime_secs(now));
+        Answer { content_type: metrics::CONTENT_TYPE, ..Answer::text(page) }
+    }
+
+    fn uptime_secs(&self, now: Timestamp) -> u64 {
+        now.since(self.started).as_secs()
+    }
+
+    /// Behind a proxy the peer is the last hop of `X-Forwarded-For`; without one that header means nothing.
+    fn peer(&self, headers: &HeaderMap, socket: Peer) -> Peer {
+        if !self.behind_proxy {
+            return socket;
+        }
+        let last = headers.get_all("x-forwarded-for").iter().next_back();
+        let hop = last.and_then(|value| value.to_str().ok()?.rsplit(',').next());
+        hop.and_then(|hop| hop.trim().parse().ok()).map_or(socket, Peer::Ip)
+    }
+}
+
+/// What hyper lets pass and HTTP does not: no host or two (RFC 9112 §3.2), a target that does not decode.
+fn check_form(head: &Parts) -> Result<(), Fault> {
+    let mut hosts = head.headers.get_all(header::HOST).iter();
+    let is_host = |value: &header::HeaderValue| {
+        value.is_empty() || value.to_str().is_ok_and(|text| text.parse::<Authority>().is_ok())
+    };
+    let one = match (hosts.next(), hosts.next()) {
+        (Some(host), None) => is_host(host),
+        (None, None) => head.version != Version::HTTP_11,
+        (_, Some(_)) => false,
+    };
+    if !one {
+        return Err(bad("invalid_host", "A request has exactly one Host header".to_owned()));
+    }
+    check_target(&head.uri)
+}
+
+fn check_target(target: &Uri) -> Result<(), Fault> {
+    if is_well_formed(target.path()) && target.query().is_none_or(is_well_formed) {
+        return Ok(());
+    }
+    Err(bad("invalid_target", "Path and query must be percent-encoded UTF-8".to_owned()))
+}
+
+/// The completion line: typed fields from this list alone.
+fn log(seen: &Seen, id: RequestId, peer: Peer, answer: &Answer, took: std::time::Duration) {
+    if !tracing::enabled!(tracing::Level::INFO) {
+        return;
+    }
+    let route = seen.route.map_or("none", |route| route.path);
+    let method = seen.route.map_or("none", |route| route.method);
+    let caller = seen.caller.as_ref().map(ToString::to_string);
+    let caller = caller.as_deref().unwrap_or("nobody");
+    let (status, bytes) = (answer.status.as_u16(), answer.body.len());
+    let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+    if answer.status == StatusCode::INTERNAL_SERVER_ERROR {
+        tracing::error!(request = %id, %peer, caller, method, route, status, micros, bytes, "answered");
+    } else {
+        tracing::info!(request = %id, %peer, caller, method, route, status, micros, bytes, "answered");
+    }
+}

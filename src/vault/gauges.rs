@@ -1,0 +1,78 @@
+//! What an operator watches: numbers without any name.
+
+use std::{collections::BTreeMap, sync::atomic::Ordering, time::Duration};
+
+use super::lifecycle::Vault;
+use crate::{
+    domain::{Provider, Timestamp, days},
+    stats::Reading,
+};
+
+/// An end within this is soon.
+const SOON: Duration = days(30);
+
+/// The vault's numbers at one moment.
+#[derive(Debug)]
+pub struct Gauges {
+    /// Length of the file, in bytes.
+    pub file_bytes: Option<u64>,
+    /// What its disk has left, in bytes.
+    pub free_bytes: Option<u64>,
+    /// Passwords put to the test.
+    pub password_runs: u64,
+    /// What there is only while it is unlocked.
+    pub open: Option<OpenGauges>,
+}
+
+/// The numbers of an unlocked vault.
+#[derive(Debug)]
+pub struct OpenGauges {
+    /// Records in the log.
+    pub log_size: u64,
+    /// Jobs that wait for their commit.
+    pub waiting: usize,
+    /// Whether the last commit failed.
+    pub is_failing: bool,
+    /// How long the commits took, in microseconds.
+    pub commit_micros: Reading,
+    /// How many jobs each had.
+    pub batch_jobs: Reading,
+    /// By provider: how many integrations, and how many of them end within thirty days or have ended.
+    pub integrations: BTreeMap<&'static str, (u64, u64)>,
+}
+
+impl Vault {
+    /// The numbers by now.
+    pub fn gauges(&self, now: Timestamp) -> Gauges {
+        Gauges {
+            file_bytes: self.file_bytes(),
+            free_bytes: self.free_bytes(),
+            password_runs: self.password_runs(),
+            open: self.opened().ok().map(|open| {
+                let stats = open.writer.stats();
+                let mut integrations: BTreeMap<_, (u64, u64)> =
+                    Provider::ALL.iter().map(|provider| (provider.service().as_str(), (0, 0))).collect();
+                // A row that does not open is reported where it is needed; here it is not counted.
+                let all = open.writer.view().integrations().unwrap_or_default();
+                for integration in all.iter() {
+                    let counts = integrations.entry(integration.provider.service().as_str()).or_default();
+                    counts.0 += 1;
+                    counts.1 += u64::from(integration.expires_at().is_some_and(|end| end <= now.plus(SOON)));
+                }
+                OpenGauges {
+                    log_size: stats.log_size.load(Ordering::Relaxed),
+                    waiting: open.writer.waiting(),
+                    is_failing: stats.failing.load(Ordering::Relaxed),
+                    commit_micros: stats.commit_micros.read(),
+                    batch_jobs: stats.batch_jobs.read(),
+                    integrations,
+                }
+            }),
+        }
+    }
+
+    /// Whether events can be recorded, as far as the last commit tells.
+    pub fn is_failing(&self) -> bool {
+        self.opened().is_ok_and(|open| open.writer.stats().failing.load(Ordering::Relaxed))
+    }
+}
