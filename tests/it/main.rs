@@ -23,3 +23,4 @@ mod revocation;
 mod server;
 mod tamper;
 mod tidy;
+mod users;
