@@ -107,7 +107,7 @@ const fn route(method: &'static str, path: &'static str, access: Access, endpoin
 
 /// The table.
 #[rustfmt::skip]
-pub const ROUTES: &[Route] = &[
+pub static ROUTES: &[Route] = &[
     route("GET",    "/sfp/api",                                   Open,                            E::Health),
     route("GET",    "/sfp/api/health",                            Open,                            E::Health),
     route("GET",    "/health",                                    Open,                            E::Health),

@@ -37,7 +37,7 @@ pub fn settings() -> Settings {
         password_kdf: KdfParams::LIGHT,
         monotonic: sealroom::clock::monotonic,
         host: Actor::host("test"),
-        disk_low_bytes: 0,
+        disk_low_bytes: 64 << 20,
     }
 }
 
@@ -142,6 +142,10 @@ impl TestServer {
     }
 
     pub async fn start_with(limits: Limits) -> Self {
+        Self::start_at(limits, "127.0.0.1:0", false).await
+    }
+
+    pub async fn start_at(limits: Limits, listen: &str, behind_proxy: bool) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("test.redb");
         let lock = FileLock::take(&data).unwrap();
@@ -151,9 +155,9 @@ impl TestServer {
         let vault = Arc::new(Vault::open(file::open(&data).unwrap(), settings()).unwrap());
         let clock = Clock::manual(Timestamp::from_millis(START));
         vault.unlock(secret(PASSPHRASE), Actor::host("test"), clock.now(), None).await.unwrap();
-        let listener = Listener::tcp("127.0.0.1:0".parse().unwrap()).await.unwrap();
-        let address = listener.url().unwrap().trim_start_matches("http://").to_owned();
-        let server = Server::new(Arc::clone(&vault), clock.clone(), limits, false);
+        let listener = Listener::tcp(listen.parse().unwrap()).await.unwrap();
+        let address = listener.url().unwrap().trim_start_matches("http://").replace("0.0.0.0", "127.0.0.1");
+        let server = Server::new(Arc::clone(&vault), clock.clone(), limits, behind_proxy);
         tokio::spawn(server.run(listener, std::future::pending()));
         let mut this = Self {
             vault,
