@@ -1,102 +1,10 @@
 //! The real binary: what it makes, what it refuses, and that refusals change nothing.
 
-use std::{
-    fs,
-    io::{BufRead, BufReader},
-    os::unix::fs::PermissionsExt,
-    path::Path,
-    process::{Child, Command, Output, Stdio},
-};
+use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
 use serde_json::Value;
 
-const PASSPHRASE: &str = "correct horse battery staple example\n";
-
-fn sealroom(folder: &Path, args: &[&str]) -> Output {
-    command(folder, args).stdin(Stdio::null()).output().unwrap()
-}
-
-fn command(folder: &Path, args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_sealroom"));
-    command.current_dir(folder).args(args).env_clear().env("USER", "tester");
-    command
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8(output.stderr.clone()).unwrap()
-}
-
-fn secret_file(folder: &Path, name: &str, text: &str, mode: u32) {
-    fs::write(folder.join(name), text).unwrap();
-    fs::set_permissions(folder.join(name), fs::Permissions::from_mode(mode)).unwrap();
-}
-
-const INIT: &[&str] = &[
-    "init",
-    "--json",
-    "--data",
-    "v.redb",
-    "--owner-email",
-    "ada@example.com",
-    "--passphrase-file",
-    "pass",
-    "--kdf-memory",
-    "64",
-    "--kdf-passes",
-    "1",
-];
-
-fn vault() -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    secret_file(folder.path(), "pass", PASSPHRASE, 0o600);
-    let made = sealroom(folder.path(), INIT);
-    assert!(made.status.success(), "{}", stderr(&made));
-    let keys: Value = serde_json::from_slice(&made.stdout).unwrap();
-    for key in ["data", "owner_email", "owner_password", "recovery_key", "audit_key"] {
-        assert!(keys[key].is_string(), "{key}");
-    }
-    folder
-}
-
-/// A running server; its first line of output says where.
-struct Serving {
-    child: Child,
-    url: String,
-}
-
-impl Serving {
-    fn start(folder: &Path, args: &[&str]) -> Self {
-        let mut command = command(folder, args);
-        let mut child =
-            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let url = line.trim().strip_prefix("listening on ").unwrap_or_default().to_owned();
-        Self { child, url }
-    }
-
-    fn health(&self) -> String {
-        use std::io::{Read, Write};
-        let mut socket = std::net::TcpStream::connect(self.url.trim_start_matches("http://")).unwrap();
-        socket.write_all(b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
-        let mut text = String::new();
-        socket.read_to_string(&mut text).unwrap();
-        text
-    }
-
-    fn stop(&mut self) -> bool {
-        let pid = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
-        self.child.wait().unwrap().success()
-    }
-}
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
-}
+use super::binary::{INIT, PASSPHRASE, Serving, sealroom, secret_file, stderr, vault};
 
 #[test]
 fn init_makes_a_private_file_and_never_overwrites_one() {
@@ -180,18 +88,14 @@ fn a_server_starts_locked_unlocks_locks_and_ends_well() {
 #[test]
 fn the_throw_away_server_prints_what_a_test_suite_needs_and_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let mut command = command(folder.path(), &["serve", "--dev", "--json", "--listen", "127.0.0.1:0"]);
-    let mut child =
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-    let mut line = String::new();
-    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    let value: Value = serde_json::from_str(&line).unwrap();
+    let args = ["serve", "--dev", "--json", "--listen", "127.0.0.1:0"];
+    let mut server = Serving::start(folder.path(), &args);
+    let value: Value = serde_json::from_str(&server.said).unwrap();
     for key in
         ["url", "data", "owner_email", "owner_password", "owner_token", "member_token", "application_token"]
     {
         assert!(value[key].is_string(), "{key}");
     }
-    let mut server = Serving { child, url: value["url"].as_str().unwrap().to_owned() };
     assert!(server.health().contains("healthy"));
     assert!(server.stop());
     assert!(!Path::new(value["data"].as_str().unwrap()).exists());

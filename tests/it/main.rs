@@ -3,12 +3,14 @@
     clippy::unwrap_used,
     clippy::pedantic,
     clippy::type_complexity,
+    clippy::print_stderr,
     missing_docs,
     unreachable_pub,
     reason = "tests"
 )]
 
 mod audit;
+mod binary;
 mod changes;
 mod cli;
 mod contract;
@@ -25,4 +27,5 @@ mod revocation;
 mod server;
 mod tamper;
 mod tidy;
+mod tls;
 mod users;

@@ -1,0 +1,130 @@
+//! The real binary, run as its users run it.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+};
+
+use serde_json::Value;
+
+pub const PASSPHRASE: &str = "correct horse battery staple example\n";
+
+pub fn sealroom(folder: &Path, args: &[&str]) -> Output {
+    command(folder, args).stdin(Stdio::null()).output().unwrap()
+}
+
+pub fn command(folder: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sealroom"));
+    command.current_dir(folder).args(args).env_clear().env("USER", "tester");
+    command
+}
+
+pub fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+pub fn secret_file(folder: &Path, name: &str, text: &str, mode: u32) {
+    fs::write(folder.join(name), text).unwrap();
+    fs::set_permissions(folder.join(name), fs::Permissions::from_mode(mode)).unwrap();
+}
+
+pub const INIT: &[&str] = &[
+    "init",
+    "--json",
+    "--data",
+    "v.redb",
+    "--owner-email",
+    "ada@example.com",
+    "--passphrase-file",
+    "pass",
+    "--kdf-memory",
+    "64",
+    "--kdf-passes",
+    "1",
+];
+
+pub fn vault() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    secret_file(folder.path(), "pass", PASSPHRASE, 0o600);
+    let made = sealroom(folder.path(), INIT);
+    assert!(made.status.success(), "{}", stderr(&made));
+    let keys: Value = serde_json::from_slice(&made.stdout).unwrap();
+    for key in ["data", "owner_email", "owner_password", "recovery_key", "audit_key"] {
+        assert!(keys[key].is_string(), "{key}");
+    }
+    folder
+}
+
+/// A running server; its first line of output says where.
+pub struct Serving {
+    pub child: Child,
+    pub url: String,
+    /// The line itself.
+    pub said: String,
+    log: PathBuf,
+}
+
+impl Serving {
+    pub fn start(folder: &Path, args: &[&str]) -> Self {
+        let log = folder.join("server.log");
+        let mut command = command(folder, args);
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(fs::File::create(&log).unwrap())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let json = serde_json::from_str::<Value>(&line)
+            .ok()
+            .and_then(|json| json["url"].as_str().map(str::to_owned));
+        let plain = line.trim().strip_prefix("listening on ").unwrap_or_default();
+        Self { child, url: json.unwrap_or_else(|| plain.to_owned()), said: line, log }
+    }
+
+    /// Host and port.
+    pub fn address(&self) -> &str {
+        self.url.split("://").nth(1).unwrap_or_default()
+    }
+
+    /// The first line of the log that has this text, once it is there.
+    pub fn logged(&self, text: &str) -> String {
+        for _ in 0..500 {
+            let log = fs::read_to_string(&self.log).unwrap();
+            if let Some(line) = log.lines().find(|line| line.contains(text)) {
+                return line.to_owned();
+            }
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        panic!("{text} is not in the log: {}", fs::read_to_string(&self.log).unwrap());
+    }
+
+    pub fn signal(&self, signal: rustix::process::Signal) {
+        rustix::process::kill_process(rustix::process::Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    pub fn health(&self) -> String {
+        use std::io::{Read, Write};
+        let mut socket = std::net::TcpStream::connect(self.url.trim_start_matches("http://")).unwrap();
+        socket.write_all(b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+        let mut text = String::new();
+        socket.read_to_string(&mut text).unwrap();
+        text
+    }
+
+    pub fn stop(&mut self) -> bool {
+        self.signal(rustix::process::Signal::TERM);
+        self.child.wait().unwrap().success()
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
