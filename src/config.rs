@@ -114,8 +114,23 @@ impl FileConfig {
         toml::from_str(text).map_err(|error| {
             let line = error.span().map(|span| text[..span.start].matches('\n').count() + 1);
             let place = line.map_or(String::new(), |line| format!("line {line}: "));
-            ConfigError::Invalid(format!("{place}{}", error.message()))
+            ConfigError::Invalid(format!("{place}{}", readable(error.message())))
         })
+    }
+}
+
+/// serde's text for an unknown key, which lists all that are known, with the nearest of them alone.
+fn readable(message: &str) -> String {
+    let mut words = message.split('`').skip(1).step_by(2);
+    let (true, Some(unknown)) = (message.starts_with("unknown field"), words.next()) else {
+        return message.to_owned();
+    };
+    let nearness = |known: &&str| strsim::jaro_winkler(unknown, known);
+    match words.max_by(|a, b| nearness(a).total_cmp(&nearness(b))) {
+        Some(nearest) if nearness(&nearest) > 0.7 => {
+            format!("there is no setting `{unknown}`; did you mean `{nearest}`?")
+        }
+        _ => format!("there is no setting `{unknown}`"),
     }
 }
 
@@ -158,8 +173,12 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_key_is_an_error_that_names_its_line() {
+    fn an_unknown_key_is_an_error_that_names_its_line_and_the_nearest() {
         let error = FileConfig::parse("data = \"x\"\nlissten = \"y\"\n").unwrap_err().to_string();
-        assert!(error.contains("line 2") && error.contains("lissten") && error.contains("listen"), "{error}");
+        assert!(error.ends_with("line 2: there is no setting `lissten`; did you mean `listen`?"), "{error}");
+        let error = FileConfig::parse("[limits]\nbody_max = 1\n").unwrap_err().to_string();
+        assert!(error.ends_with("did you mean `body_bytes_max`?"), "{error}");
+        let error = FileConfig::parse("zzz = 1\n").unwrap_err().to_string();
+        assert!(error.ends_with("line 1: there is no setting `zzz`"), "{error}");
     }
 }

@@ -52,10 +52,10 @@ enum Command {
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => {
-            // clap's own text goes where it belongs: help to stdout, mistakes to stderr.
-            drop(error.print());
-            return if error.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS };
+        Err(error) if error.use_stderr() => return usage(&error),
+        Err(help) => {
+            drop(help.print());
+            return ExitCode::SUCCESS;
         }
     };
     let output = Output::new(cli.json);
@@ -72,4 +72,22 @@ pub fn main() -> ExitCode {
             ExitCode::from(error.exit as u8)
         }
     }
+}
+
+/// A mistake in the arguments, as any other error: a line of cause and one of remedy, or one JSON object.
+fn usage(error: &clap::Error) -> ExitCode {
+    use clap::error::ErrorKind;
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        drop(error.print());
+        return ExitCode::from(Exit::Usage as u8);
+    }
+    let text = error.render().to_string();
+    let mut paragraphs =
+        text.split("\n\n").map(|lines| lines.split_whitespace().collect::<Vec<_>>().join(" "));
+    let message = paragraphs.next().unwrap_or_default();
+    let message = message.trim_start_matches("error: ").to_owned();
+    let tip = paragraphs.find_map(|lines| lines.strip_prefix("tip: ").map(str::to_owned));
+    let hint = tip.unwrap_or_else(|| "see `sealroom --help`, or --help after the command".to_owned());
+    Output::new(std::env::args_os().any(|arg| arg == "--json")).error(&CliError::usage(message, hint));
+    ExitCode::from(Exit::Usage as u8)
 }

@@ -102,6 +102,17 @@ fn the_throw_away_server_prints_what_a_test_suite_needs_and_leaves_nothing() {
 }
 
 #[test]
+fn a_folder_that_cannot_be_written_is_named_and_nothing_is_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    // Not even root makes a file there, so this holds wherever the tests run.
+    let args = ["init", "--data", "/sys/v.redb", "--owner-email", "ada@example.com", "--passphrase-stdin"];
+    let made = sealroom(folder.path(), &args);
+    assert_eq!(made.status.code(), Some(1));
+    let said = stderr(&made);
+    assert!(said.contains("/sys/v.redb") && said.contains("hint: check the path"), "{said}");
+}
+
+#[test]
 fn what_is_asked_wrongly_ends_with_two_and_a_way_on() {
     let folder = tempfile::tempdir().unwrap();
     for (args, says) in [
@@ -118,5 +129,9 @@ fn what_is_asked_wrongly_ends_with_two_and_a_way_on() {
         assert_eq!(output.status.code(), Some(2), "{args:?}: {}", stderr(&output));
         assert!(stderr(&output).contains(says), "{args:?}: {}", stderr(&output));
     }
+    let json = sealroom(folder.path(), &["serve", "--json", "--dat"]);
+    assert_eq!(json.status.code(), Some(2));
+    let value: Value = serde_json::from_str(stderr(&json).trim()).unwrap();
+    assert!(value["hint"].as_str().unwrap().contains("--data"), "{value}");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "nothing was left behind");
 }
