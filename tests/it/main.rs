@@ -11,6 +11,7 @@
 
 mod audit;
 mod binary;
+mod canary;
 mod changes;
 mod cli;
 mod contract;
@@ -18,6 +19,7 @@ mod crash;
 mod events;
 mod example;
 mod fixture;
+mod forms;
 mod limits;
 mod malformed;
 mod metrics;
