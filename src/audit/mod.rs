@@ -4,5 +4,6 @@
 
 pub mod checkpoint;
 mod detail;
+pub mod proof;
 pub mod record;
 pub mod tree;

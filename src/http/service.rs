@@ -101,8 +101,9 @@ impl Server {
         let body =
             if route.endpoint.takes_body() { self.body(&head.headers, body).await? } else { Bytes::new() };
         let ends = caller.as_ref().and_then(|admitted| admitted.caller.token_expires_at);
-        let vault = Arc::clone(&self.vault);
-        let call = Call { vault, context, caller, argument, query, headers: head.headers, body };
+        let (vault, clock, closing) = (Arc::clone(&self.vault), self.clock.clone(), self.closing.subscribe());
+        let call =
+            Call { vault, clock, closing, context, caller, argument, query, headers: head.headers, body };
         let answer = handlers::answer(route.endpoint, call).await?;
         match ends.filter(|end| *end <= context.now.plus(days(SOON_DAYS))) {
             Some(end) => Ok(answer.header("token-expires-at", end)),

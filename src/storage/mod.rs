@@ -16,11 +16,13 @@ mod fence;
 pub mod file;
 mod head;
 mod job;
+mod proofs;
 mod rows;
 mod source;
 mod store;
 pub mod tables;
 mod view;
+mod view_log;
 mod writer;
 
 pub use access::LastAccess;

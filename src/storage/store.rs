@@ -211,7 +211,7 @@ impl Store {
         let missed = missed_accesses(&snapshot, keys, self.file)?;
         drop(snapshot);
         self.engine.release().map_err(|error| StorageError::Engine(Box::new(redb::Error::Io(error))))?;
-        source.stats.log_size.store(head.frontier.size(), Ordering::Relaxed);
+        source.stats.log_size.send_replace(head.frontier.size());
         let ledger = Ledger::new(source, log_key, head, sealed);
         ledger.catch_up(missed);
         let (writer, ended) = Writer::start(ledger, queue_max);

@@ -60,7 +60,7 @@ impl Vault {
                     counts.1 += u64::from(integration.expires_at().is_some_and(|end| end <= now.plus(SOON)));
                 }
                 OpenGauges {
-                    log_size: stats.log_size.load(Ordering::Relaxed),
+                    log_size: *stats.log_size.borrow(),
                     waiting: open.writer.waiting(),
                     is_failing: stats.failing.load(Ordering::Relaxed),
                     commit_micros: stats.commit_micros.read(),
