@@ -7,3 +7,4 @@ mod detail;
 pub mod proof;
 pub mod record;
 pub mod tree;
+pub mod verify;

@@ -8,9 +8,11 @@ mod init;
 mod lock;
 mod log;
 mod output;
+mod progress;
 mod secrets;
 mod serve;
 mod settings;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -46,6 +48,18 @@ enum Command {
     /// Lock the vault of a running server and wipe its keys from memory.
     #[command(after_help = "Example:\n  sealroom lock --data team.redb")]
     Lock(lock::LockArgs),
+    /// The audit log.
+    #[command(subcommand)]
+    Audit(Audit),
+}
+
+#[derive(Debug, Subcommand)]
+enum Audit {
+    /// Check a log without passphrase and server: a vault file, a backup or an export.
+    #[command(
+        after_help = "Examples:\n  sealroom audit verify team.redb --key audit.key --checkpoint /mnt/elsewhere\n  sealroom audit verify export.ndjson --key audit.key --checkpoint kept.checkpoint --receipts build.log"
+    )]
+    Verify(verify::Args),
 }
 
 /// Parses the arguments, runs the command, and turns the outcome into an exit code: 0 done, 1 failed, 2 usage.
@@ -64,6 +78,7 @@ pub fn main() -> ExitCode {
         Command::Serve(args) => serve::run(*args, &output),
         Command::Unlock(args) => lock::unlock(args, &output),
         Command::Lock(args) => lock::lock(args, &output),
+        Command::Audit(Audit::Verify(args)) => verify::run(&args, &output),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -18,6 +18,11 @@ impl Output {
         Self { json }
     }
 
+    /// Whether machines read along.
+    pub(super) const fn is_json(&self) -> bool {
+        self.json
+    }
+
     /// A command's result: `lines` for people, `value` for machines. A reader that has gone away is no error.
     pub(super) fn result(&self, lines: &str, value: &Value) {
         let text = if self.json { value.to_string() } else { lines.trim_end().to_owned() };

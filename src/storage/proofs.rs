@@ -39,7 +39,7 @@ impl Snapshot {
             .ok_or_else(|| StorageError::Tampered { table: "audit", key: sequence.to_string() })
     }
 
-    fn stored(&self, level: u8, index: u64) -> Result<Option<Hash>, StorageError> {
+    pub(super) fn stored(&self, level: u8, index: u64) -> Result<Option<Hash>, StorageError> {
         let key = hash_key(level, index);
         let Some(bytes) = self.value(HASHES, &key)? else { return Ok(None) };
         let hash = bytes
