@@ -36,6 +36,19 @@ pub struct FileConfig {
     /// What clients may take.
     #[serde(default)]
     pub limits: FileLimits,
+    /// Where checkpoints go.
+    #[serde(default)]
+    pub checkpoint: FileCheckpoint,
+}
+
+/// `[checkpoint]`.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FileCheckpoint {
+    /// The folder that gets the newest one.
+    pub folder: Option<PathBuf>,
+    /// How often, in seconds.
+    pub every_secs: Option<u32>,
 }
 
 /// `[limits]`.
@@ -82,6 +95,8 @@ pub mod default {
     pub const STALL_TIMEOUT_SECS: u16 = 30;
     /// The most connections at a time.
     pub const CONNECTIONS_MAX: u32 = 1024;
+    /// How often the newest checkpoint goes to its folder.
+    pub const CHECKPOINT_EVERY_SECS: u32 = 60;
     /// How many requests may wait for the writer.
     pub const QUEUE_MAX: u32 = 4096;
 }
@@ -167,6 +182,10 @@ mod tests {
                 stall_timeout_secs: Some(default::STALL_TIMEOUT_SECS),
                 connections_max: Some(default::CONNECTIONS_MAX),
                 queue_max: Some(default::QUEUE_MAX),
+            },
+            checkpoint: FileCheckpoint {
+                folder: Some("/mnt/elsewhere/sealroom".into()),
+                every_secs: Some(default::CHECKPOINT_EVERY_SECS),
             },
         };
         assert_eq!(FileConfig::parse(&uncommented).unwrap(), expected);

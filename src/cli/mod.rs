@@ -1,6 +1,7 @@
 //! L6. The command line: one file a command. `output.rs` holds the only `print!`.
 
 mod certificate;
+mod checkpoints;
 mod control;
 mod dev;
 mod error;

@@ -164,7 +164,13 @@ impl Server {
             (false, false) => AuditState::Writable,
         };
         let low = self.vault.is_disk_low();
-        let health = Health::new(env!("CARGO_PKG_VERSION"), audit, low, self.uptime_secs(now));
+        let mut health = Health::new(env!("CARGO_PKG_VERSION"), audit, low, self.uptime_secs(now));
+        if low {
+            health = health.with_detail("disk_low");
+        }
+        if self.vault.is_checkpoint_lost() {
+            health = health.with_detail("checkpoint_lost");
+        }
         let status = StatusCode::from_u16(health.status_code()).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
         Answer::json(status, &health)
     }
