@@ -18,6 +18,7 @@ mod contract;
 mod crash;
 mod events;
 mod example;
+mod export;
 mod fixture;
 mod forms;
 mod limits;
