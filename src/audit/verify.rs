@@ -151,6 +151,10 @@ impl Verifier {
     /// It is no record, or not the next one.
     pub fn push(&mut self, bytes: &[u8], leaf: Hash) -> Result<(), Flaw> {
         let sequence = sequence(bytes).ok_or(Flaw::Form { sequence: self.next })?;
+        if self.first.is_none() && sequence > 0 && !self.checkpoints.is_empty() {
+            // A checkpoint speaks of a log from its first record on.
+            return Err(Flaw::Order { expected: 0, found: sequence });
+        }
         if self.first.is_none() {
             self.first = Some(sequence);
             self.next = sequence;

@@ -21,7 +21,7 @@ pub(super) struct CheckpointPlan {
 enum NotWritten {
     #[error("{path}: {source}", path = .path.display())]
     Io { path: PathBuf, source: io::Error },
-    #[error("{path} knows {there} records, this vault {ours}: an older copy of the file was put back", path = .path.display())]
+    #[error("{path} knows {there} records, this vault has {ours}, or others: an older copy of the file was put back", path = .path.display())]
     Larger { path: PathBuf, there: u64, ours: u64 },
     #[error("the vault's own checkpoint cannot be read")]
     Own,
@@ -56,7 +56,7 @@ fn write(folder: &Path, vault: &Vault) -> Result<(), NotWritten> {
         Ok(there) if there == note => return Ok(()),
         Ok(there) => {
             if let Ok(there) = checkpoint::read_unsigned(&there)
-                && there.size > ours.size
+                && (there.size > ours.size || (there.size == ours.size && there.root != ours.root))
             {
                 return Err(NotWritten::Larger { path, there: there.size, ours: ours.size });
             }

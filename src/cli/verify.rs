@@ -231,7 +231,8 @@ fn kept_checkpoints(args: &Args, key: Option<&VerifierKey>) -> Result<Vec<Checkp
         let entries = fs::read_dir(path).map_err(failed)?;
         paths = entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.is_file()).collect();
         // What the server is just writing, and what else lies there, is no checkpoint.
-        paths.retain(|path| path.extension().is_none_or(|extension| extension == "checkpoint"));
+        let is_ours = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "checkpoint");
+        paths.retain(is_ours);
     }
     let open = |path: &PathBuf| {
         let note = fs::read_to_string(path).map_err(failed)?;

@@ -32,3 +32,4 @@ mod tamper;
 mod tidy;
 mod tls;
 mod users;
+mod verify;
