@@ -25,7 +25,7 @@ macro_rules! policy {
             pub const ALL: &'static [Self] = &[$(Self::$verb,)+];
 
             /// The roles that may, before [`Rules`].
-            const fn allowed(self) -> &'static [Role] {
+            pub const fn allowed(self) -> &'static [Role] {
                 match self {
                     $(Self::$verb => &[$($role),+],)+
                 }

@@ -35,7 +35,7 @@ pub(super) type Answered = Result<Answer, Fault>;
 pub(super) async fn answer(endpoint: Endpoint, call: Call) -> Answered {
     match endpoint {
         // Answered by the server itself, which needs no use case for them.
-        Endpoint::Health | Endpoint::Ping | Endpoint::Metrics => Err(Fault::NoRoute),
+        Endpoint::Health | Endpoint::Ping | Endpoint::Metrics | Endpoint::ApiDocs => Err(Fault::NoRoute),
         Endpoint::Login => login(call).await,
         Endpoint::Refresh => refresh(call).await,
         Endpoint::Logout => logout(call).await,

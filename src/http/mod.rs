@@ -10,6 +10,7 @@ mod handlers;
 mod listener;
 mod log;
 mod metrics;
+pub mod openapi;
 mod request;
 mod response;
 pub mod routes;

@@ -53,6 +53,11 @@ impl Answer {
         Self::new(StatusCode::OK, JSON, body.into())
     }
 
+    /// JSON that is the same for everybody.
+    pub(super) const fn fixed_json(body: &'static str) -> Self {
+        Self::new(StatusCode::OK, JSON, Bytes::from_static(body.as_bytes()))
+    }
+
     pub(super) fn text(body: String) -> Self {
         Self::new(StatusCode::OK, TEXT, body.into())
     }

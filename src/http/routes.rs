@@ -15,6 +15,8 @@ pub enum Endpoint {
     Ping,
     /// Numbers for an operator.
     Metrics,
+    /// The `OpenAPI` document.
+    ApiDocs,
     /// E-mail and password for a pair of tokens.
     Login,
     /// A refresh token for another pair.
@@ -117,6 +119,7 @@ pub static ROUTES: &[Route] = &[
     route("GET",    "/health",                                    Open,                            E::Health),
     route("GET",    "/sfp/api/ping",                              Open,                            E::Ping),
     route("GET",    "/metrics",                                   Local(V::ReadMetrics),           E::Metrics),
+    route("GET",    "/sfp/apidocs-json",                          Open,                            E::ApiDocs),
     route("POST",   "/sfp/api/auth/admin/login",                  Login,                           E::Login),
     route("POST",   "/sfp/api/auth/login",                        Login,                           E::Login),
     route("POST",   "/sfp/api/auth/refresh",                      Login,                           E::Refresh),
@@ -173,6 +176,7 @@ impl Endpoint {
             Self::Health
             | Self::Ping
             | Self::Metrics
+            | Self::ApiDocs
             | Self::Logout
             | Self::OwnUser
             | Self::ListUsers

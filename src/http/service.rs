@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use super::{
     connection::Connection,
     error::Fault,
-    handlers, metrics,
+    handlers, metrics, openapi,
     request::{self, Call, Query, bad, bearer, is_well_formed},
     response::{Answer, Payload},
     routes::{self, Access, Endpoint, Found, Route},
@@ -88,6 +88,7 @@ impl Server {
         match route.endpoint {
             Endpoint::Health => return query.finish().map(|()| self.health(context.now)),
             Endpoint::Ping => return query.finish().map(|()| Answer::text("pong".to_owned())),
+            Endpoint::ApiDocs => return query.finish().map(|()| Answer::fixed_json(openapi::document())),
             Endpoint::Metrics if origin.metrics_open => {
                 return query.finish().map(|()| self.metrics(context.now));
             }

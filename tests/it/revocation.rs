@@ -46,6 +46,7 @@ async fn race(t: &TestServer, bearer: &str, take_away: impl AsyncFnOnce()) {
         })
         .collect();
     while disclosed.load(Ordering::SeqCst) < 200 {
+        assert!(readers.iter().all(|reader| !reader.is_finished()), "a reader gave up");
         tokio::task::yield_now().await;
     }
     take_away().await;

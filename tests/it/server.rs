@@ -124,6 +124,8 @@ impl Client {
             }
         }
         reply.body = String::from_utf8(bytes[end..end + length].to_vec()).unwrap();
+        // Every answer of every test is held against the document.
+        super::openapi::check(method, request.split(' ').nth(1).unwrap_or_default(), &reply);
         Some(reply)
     }
 }

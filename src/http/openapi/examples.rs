@@ -1,0 +1,163 @@
+//! Examples: one made-up house, so that each value is found again in the others.
+
+use hyper::StatusCode;
+use serde_json::{Value, json};
+
+const ID: &str = "0192f5a4-7c1e-7b3a-9d52-3f1c8e6a4b70";
+const REQUEST_ID: &str = "0192f5a4-9e07-7d41-8a66-5b2d9c7e1f08";
+const TOKEN_ID: &str = "0192f5a4-8d2f-7c19-b1e4-6a7f3d5c2e91";
+const CREATED: &str = "2026-11-24T10:00:00.000Z";
+const LATER: &str = "2026-12-24T10:00:00.000Z";
+const ADA: &str = "ada@example.com";
+const PROJECT: &str = "acme/app";
+const HASH: &str = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
+
+pub(super) fn error(status: u16, code: &str, meaning: &str) -> Value {
+    let reason = StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
+    json!({
+        "statusCode": status, "error": reason, "code": code, "message": meaning, "requestId": REQUEST_ID,
+    })
+}
+
+pub(super) fn health(healthy: bool) -> Value {
+    json!({
+        "status": if healthy { "healthy" } else { "unhealthy" },
+        "version": env!("CARGO_PKG_VERSION"),
+        "locked": !healthy,
+        "audit": if healthy { "writable" } else { "locked" },
+        "uptimeSeconds": 86_400,
+    })
+}
+
+pub(super) fn login_request() -> Value {
+    json!({ "email": ADA, "password": "password-example" })
+}
+
+pub(super) fn refresh_request() -> Value {
+    json!({ "refresh_token": "sfp_ref_example" })
+}
+
+pub(super) fn login() -> Value {
+    json!({
+        "success": true,
+        "access_token": "sfp_usr_example",
+        "refresh_token": "sfp_ref_example",
+        "expires_in": 3600,
+        "user": { "id": ID, "email": ADA, "role": "owner" },
+    })
+}
+
+pub(super) fn user() -> Value {
+    json!({
+        "id": ID, "email": "grace@example.com", "firstName": "Grace", "lastName": null, "role": "member",
+        "projects": [PROJECT], "disabled": false, "createdAt": CREATED, "lastLoginAt": null,
+    })
+}
+
+pub(super) fn created_user() -> Value {
+    let mut user = user();
+    user["initialPassword"] = "abcde-fghjk-mnpqr-stvwx-yz012".into();
+    user
+}
+
+pub(super) fn create_user() -> Value {
+    json!({ "email": "grace@example.com", "role": "member", "firstName": "Grace" })
+}
+
+pub(super) fn update_user() -> Value {
+    json!({ "firstName": "Grace", "lastName": null })
+}
+
+pub(super) fn removed_user() -> Value {
+    json!({ "success": true, "email": "grace@example.com" })
+}
+
+pub(super) fn create_integration() -> Value {
+    json!({
+        "provider": "github", "authType": "pat", "credentials": { "token": "ghp_example" },
+        "isGlobal": true, "name": "deploy key",
+    })
+}
+
+pub(super) fn update_integration() -> Value {
+    json!({ "name": "deploy key", "expiresAt": null })
+}
+
+pub(super) fn rotate_credentials() -> Value {
+    json!({ "credentials": { "token": "ghp_example" } })
+}
+
+pub(super) fn integration() -> Value {
+    json!({
+        "id": ID, "provider": "github", "authType": "pat", "name": "deploy key", "isGlobal": false,
+        "projects": [PROJECT], "config": {}, "expiresAt": null, "revision": 1, "createdAt": CREATED,
+        "createdBy": format!("user:{ADA}"), "updatedAt": CREATED, "lastAccessedAt": null, "lastAccessedBy": null,
+    })
+}
+
+pub(super) fn created_integration() -> Value {
+    let mut integration = integration();
+    integration["shadows"] = json!([TOKEN_ID]);
+    integration
+}
+
+pub(super) fn disclosed() -> Value {
+    json!([{
+        "integration_id": ID, "provider": "github", "auth_type": "pat", "credentials": { "token": "ghp_example" },
+    }])
+}
+
+pub(super) fn removed_by_id() -> Value {
+    json!({ "success": true, "id": ID })
+}
+
+pub(super) fn create_project() -> Value {
+    json!({ "identifier": PROJECT, "remoteUrl": "https://github.com/acme/app.git" })
+}
+
+pub(super) fn project() -> Value {
+    json!({
+        "identifier": PROJECT, "remoteUrl": "https://github.com/acme/app.git", "platform": "github",
+        "createdAt": CREATED, "updatedAt": CREATED, "version": 1, "configuration": {},
+        "integrations": [{ "id": ID, "provider": "github", "authType": "pat", "created_at": CREATED }],
+    })
+}
+
+pub(super) fn removed_project() -> Value {
+    json!({ "success": true, "identifier": PROJECT })
+}
+
+pub(super) fn create_token() -> Value {
+    json!({ "name": "ci", "expiresIn": 30, "role": "application" })
+}
+
+pub(super) fn created_token() -> Value {
+    json!({
+        "id": TOKEN_ID, "name": "ci", "role": "application", "token": "sfp_app_example",
+        "createdAt": CREATED, "expiresAt": LATER,
+    })
+}
+
+pub(super) fn token() -> Value {
+    json!({
+        "id": TOKEN_ID, "name": "ci", "role": "application", "projects": [PROJECT], "providers": null,
+        "createdBy": format!("user:{ADA}"), "createdAt": CREATED, "expiresAt": LATER, "lastUsedAt": null,
+        "status": "active",
+    })
+}
+
+pub(super) fn event() -> Value {
+    json!({
+        "v": 1, "sequence": 41, "time": CREATED, "actor": format!("app:{TOKEN_ID}"), "action": "credentials.read",
+        "outcome": "allowed", "integrationId": ID, "revision": 1, "provider": "github", "project": PROJECT,
+        "requestId": REQUEST_ID, "peer": "127.0.0.1", "detail": {}, "leafHash": HASH,
+    })
+}
+
+pub(super) fn checkpoint() -> String {
+    format!("sealroom/{ID}\n42\n{HASH}\n\n— sealroom/{ID} SRl4YW1wbGU=\n")
+}
+
+pub(super) fn verifier_key() -> String {
+    format!("sealroom/{ID}+5b2d9c7e+SRl4YW1wbGU=\n")
+}

@@ -1,0 +1,53 @@
+//! Contract §4: projects.
+
+use crate::http::openapi::{
+    examples,
+    operation::{Operation, Reply},
+    schemas::{array_of, reference},
+};
+
+pub(super) const TAG: &str = "Projects";
+
+pub(super) fn list() -> Operation {
+    let example = [examples::project()].into_iter().collect();
+    Operation::new(TAG, "List projects", "A narrowed caller sees its own.").answers(Reply::json(
+        200,
+        "The projects.",
+        array_of("Project"),
+        example,
+    ))
+}
+
+pub(super) fn create() -> Operation {
+    let mut example = examples::project();
+    example["integrations"] = serde_json::json!([]);
+    Operation::new(TAG, "Register a project", "Credentials can be scoped to registered projects alone.")
+        .takes("CreateProjectRequest", examples::create_project())
+        .answers(Reply::json(201, "The new project.", reference("Project"), example))
+        .codes(&["project_exists", "disk_low"])
+}
+
+pub(super) fn read() -> Operation {
+    named(Operation::new(TAG, "Show a project", "By identifier."))
+        .answers(Reply::json(200, "The project.", reference("Project"), examples::project()))
+        .codes(&["project_not_found"])
+}
+
+pub(super) fn delete() -> Operation {
+    named(Operation::new(TAG, "Delete a project", "Not while integrations are scoped to it."))
+        .answers(Reply::json(
+            200,
+            "The project is gone.",
+            reference("RemovedProject"),
+            examples::removed_project(),
+        ))
+        .codes(&["project_not_found", "project_in_use"])
+}
+
+fn named(operation: Operation) -> Operation {
+    operation.path(
+        "identifier",
+        reference("ProjectIdentifier"),
+        "The project's identifier, its slashes as `%2F` or as they are.",
+    )
+}

@@ -1,0 +1,44 @@
+//! Contract §5: application tokens.
+
+use crate::http::openapi::{
+    examples,
+    operation::{Operation, Reply},
+    schemas::{array_of, reference, token_or_id},
+};
+
+pub(super) const TAG: &str = "Application tokens";
+
+pub(super) fn list() -> Operation {
+    let example = [examples::token()].into_iter().collect();
+    Operation::new(TAG, "List application tokens", "Never a token itself.")
+        .answers(Reply::json(200, "The tokens.", array_of("ApplicationToken"), example))
+        .codes(&["disk_low"])
+}
+
+pub(super) fn create() -> Operation {
+    Operation::new(
+        TAG,
+        "Make an application token",
+        "The token is shown this once. `projects` and `providers` narrow what it may read.",
+    )
+    .takes("CreateTokenRequest", examples::create_token())
+    .answers(Reply::json(
+        201,
+        "The new token.",
+        reference("CreatedApplicationToken"),
+        examples::created_token(),
+    ))
+    .codes(&["project_not_registered", "disk_low"])
+}
+
+pub(super) fn revoke() -> Operation {
+    Operation::new(TAG, "Revoke an application token", "At once and for good.")
+        .path("token", token_or_id(), "The token's id, or the token itself.")
+        .answers(Reply::json(
+            200,
+            "The token lets nobody in any more.",
+            reference("RemovedById"),
+            examples::removed_by_id(),
+        ))
+        .codes(&["token_not_found"])
+}

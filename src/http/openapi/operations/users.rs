@@ -1,0 +1,72 @@
+//! Contract §6: users.
+
+use crate::http::openapi::{
+    examples,
+    operation::{Operation, Reply},
+    schemas::{array_of, reference},
+};
+
+pub(super) const TAG: &str = "Users";
+
+pub(super) fn own() -> Operation {
+    Operation::new(TAG, "Show oneself", "The user whose session speaks.").answers(Reply::json(
+        200,
+        "The user.",
+        reference("User"),
+        examples::user(),
+    ))
+}
+
+pub(super) fn list() -> Operation {
+    Operation::new(TAG, "List users", "By e-mail.")
+        .answers(Reply::json(200, "The users.", array_of("User"), [examples::user()].into_iter().collect()))
+        .codes(&["disk_low"])
+}
+
+pub(super) fn create() -> Operation {
+    Operation::new(
+        TAG,
+        "Add a user",
+        "Without a password one is generated and returned once as `initialPassword`. `projects` narrows a member.",
+    )
+    .takes("CreateUserRequest", examples::create_user())
+    .answers(Reply::json(201, "The new user.", reference("CreatedUser"), examples::created_user()))
+    .codes(&["user_exists", "project_not_registered", "disk_low"])
+}
+
+pub(super) fn read() -> Operation {
+    named(Operation::new(TAG, "Show a user", "By e-mail."))
+        .answers(Reply::json(200, "The user.", reference("User"), examples::user()))
+        .codes(&["user_not_found", "disk_low"])
+}
+
+pub(super) fn update() -> Operation {
+    let example = serde_json::json!({ "success": true, "user": examples::user() });
+    named(Operation::new(
+        TAG,
+        "Change a user",
+        "A user may change its own names, and its own password beside `currentPassword`; the rest is an owner's. A \
+         change of password, role or `disabled` ends that user's sessions.",
+    ))
+    .takes("UpdateUserRequest", examples::update_user())
+    .answers(Reply::json(200, "The user after the change.", reference("UpdatedUser"), example))
+    .codes(&["user_not_found", "wrong_password", "too_many_tries", "last_owner"])
+    .codes(&["project_not_registered", "disk_low"])
+}
+
+pub(super) fn delete() -> Operation {
+    named(Operation::new(TAG, "Remove a user", "Every session of that user ends."))
+        .answers(Reply::json(200, "The user is gone.", reference("RemovedUser"), examples::removed_user()))
+        .codes(&["user_not_found", "last_owner"])
+}
+
+pub(super) fn delete_by_body() -> Operation {
+    Operation::new(TAG, "Remove a user named in the body", "Every session of that user ends.")
+        .takes("DeleteUserRequest", serde_json::json!({ "email": "grace@example.com" }))
+        .answers(Reply::json(200, "The user is gone.", reference("RemovedUser"), examples::removed_user()))
+        .codes(&["user_not_found", "last_owner"])
+}
+
+fn named(operation: Operation) -> Operation {
+    operation.path("email", reference("Email"), "The user's e-mail.")
+}

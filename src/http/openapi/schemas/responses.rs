@@ -1,0 +1,232 @@
+//! The bodies that go out. `required` keeps the order of the contract; the tests hold it against real bodies.
+
+use serde_json::{Map, Value, json};
+
+use super::{IN_EMAIL, any_object, object, or_null, reference, text, truth};
+
+pub(super) fn all() -> Map<String, Value> {
+    [
+        ("Health", health()),
+        ("Login", login()),
+        ("User", user(&[])),
+        ("CreatedUser", user(&[("initialPassword", initial_password())])),
+        ("UpdatedUser", object(&[("success", done()), ("user", reference("User"))], &[])),
+        ("Integration", integration(&[])),
+        ("CreatedIntegration", integration(&[("shadows", shadows())])),
+        ("DisclosedCredential", disclosed()),
+        ("Project", project()),
+        ("ApplicationToken", token()),
+        ("CreatedApplicationToken", created_token()),
+        ("RemovedById", object(&[("success", done()), ("id", reference("Id"))], &[])),
+        (
+            "RemovedProject",
+            object(&[("success", done()), ("identifier", reference("ProjectIdentifier"))], &[]),
+        ),
+        ("RemovedUser", object(&[("success", done()), ("email", address())], &[])),
+        ("Event", event()),
+    ]
+    .into_iter()
+    .map(|(name, schema)| (name.to_owned(), schema))
+    .collect()
+}
+
+fn health() -> Value {
+    object(
+        &[
+            ("status", json!({ "type": "string", "enum": ["healthy", "unhealthy"] })),
+            ("version", text()),
+            ("locked", truth()),
+            ("audit", json!({ "type": "string", "enum": ["writable", "unavailable", "locked"] })),
+            ("uptimeSeconds", json!({ "type": "integer", "minimum": 0 })),
+        ],
+        &[("details", json!({ "type": "array", "items": { "enum": ["disk_low", "checkpoint_lost"] } }))],
+    )
+}
+
+fn login() -> Value {
+    let who = object(&[("id", reference("Id")), ("email", address()), ("role", reference("UserRole"))], &[]);
+    let token = |prefix: &str| json!({ "type": "string", "pattern": format!("^{prefix}[0-9A-Za-z]+$") });
+    object(
+        &[
+            ("success", done()),
+            ("access_token", token("sfp_usr_")),
+            ("refresh_token", token("sfp_ref_")),
+            ("expires_in", json!({ "type": "integer", "minimum": 0, "description": "Seconds." })),
+            ("user", who),
+        ],
+        &[],
+    )
+}
+
+fn user(optional: &[(&str, Value)]) -> Value {
+    object(
+        &[
+            ("id", reference("Id")),
+            ("email", address()),
+            ("firstName", or_null(reference("Name"))),
+            ("lastName", or_null(reference("Name"))),
+            ("role", reference("UserRole")),
+            ("projects", narrowed("ProjectIdentifier")),
+            ("disabled", truth()),
+            ("createdAt", reference("Time")),
+            ("lastLoginAt", or_null(reference("Time"))),
+        ],
+        optional,
+    )
+}
+
+fn initial_password() -> Value {
+    json!({ "type": "string", "description": "Generated, and shown this once; only where none was given." })
+}
+
+fn integration(optional: &[(&str, Value)]) -> Value {
+    object(
+        &[
+            ("id", reference("Id")),
+            ("provider", reference("Provider")),
+            ("authType", reference("AuthType")),
+            ("name", or_null(reference("Name"))),
+            ("isGlobal", truth()),
+            ("projects", super::array_of("ProjectIdentifier")),
+            ("config", any_object()),
+            ("expiresAt", or_null(reference("Time"))),
+            ("revision", revision()),
+            ("createdAt", reference("Time")),
+            ("createdBy", actor()),
+            ("updatedAt", reference("Time")),
+            ("lastAccessedAt", or_null(reference("Time"))),
+            ("lastAccessedBy", or_null(actor())),
+        ],
+        optional,
+    )
+}
+
+fn shadows() -> Value {
+    json!({
+        "type": "array", "items": reference("Id"), "minItems": 1,
+        "description": "Others of the same provider that share a project with it, or are global as it is.",
+    })
+}
+
+fn disclosed() -> Value {
+    let credentials =
+        json!({ "type": "object", "minProperties": 1, "description": "As it was stored, verbatim." });
+    object(
+        &[
+            ("integration_id", reference("Id")),
+            ("provider", reference("Provider")),
+            ("auth_type", reference("AuthType")),
+            ("credentials", credentials),
+        ],
+        &[("config", any_object()), ("expires_at", reference("Time"))],
+    )
+}
+
+fn project() -> Value {
+    let scoped = object(
+        &[
+            ("id", reference("Id")),
+            ("provider", reference("Provider")),
+            ("authType", reference("AuthType")),
+            ("created_at", reference("Time")),
+        ],
+        &[],
+    );
+    object(
+        &[
+            ("identifier", reference("ProjectIdentifier")),
+            ("remoteUrl", text()),
+            ("platform", reference("Platform")),
+            ("createdAt", reference("Time")),
+            ("updatedAt", reference("Time")),
+            ("version", json!({ "type": "integer", "minimum": 1 })),
+            ("configuration", any_object()),
+            (
+                "integrations",
+                json!({ "type": "array", "items": scoped, "description": "Empty but for owners." }),
+            ),
+        ],
+        &[],
+    )
+}
+
+fn token() -> Value {
+    object(
+        &[
+            ("id", reference("Id")),
+            ("name", reference("Name")),
+            ("role", reference("TokenRole")),
+            ("projects", narrowed("ProjectIdentifier")),
+            ("providers", narrowed("Provider")),
+            ("createdBy", actor()),
+            ("createdAt", reference("Time")),
+            ("expiresAt", reference("Time")),
+            ("lastUsedAt", or_null(reference("Time"))),
+            ("status", reference("TokenStatus")),
+        ],
+        &[],
+    )
+}
+
+fn created_token() -> Value {
+    let token = json!({
+        "type": "string", "pattern": "^sfp_app_[0-9A-Za-z]+$", "description": "Shown this once.",
+    });
+    object(
+        &[
+            ("id", reference("Id")),
+            ("name", reference("Name")),
+            ("role", reference("TokenRole")),
+            ("token", token),
+            ("createdAt", reference("Time")),
+            ("expiresAt", reference("Time")),
+        ],
+        &[],
+    )
+}
+
+fn event() -> Value {
+    object(
+        &[
+            ("v", json!({ "const": 1 })),
+            ("sequence", super::sequence()),
+            ("time", reference("Time")),
+            ("actor", actor()),
+            ("action", reference("Action")),
+            ("outcome", reference("Outcome")),
+            ("integrationId", or_null(reference("Id"))),
+            ("revision", or_null(revision())),
+            ("provider", or_null(reference("Provider"))),
+            ("project", or_null(reference("ProjectIdentifier"))),
+            ("requestId", or_null(reference("Id"))),
+            ("peer", or_null(json!({ "type": "string", "description": "An IP address, or `unix`." }))),
+            ("detail", any_object()),
+            ("leafHash", json!({ "type": "string", "pattern": "^[0-9A-Za-z+/]{43}=$" })),
+        ],
+        &[],
+    )
+}
+
+fn revision() -> Value {
+    json!({ "type": "integer", "minimum": 1 })
+}
+
+fn done() -> Value {
+    json!({ "const": true })
+}
+
+fn address() -> Value {
+    json!({ "type": "string", "maxLength": 254, "pattern": format!("^{IN_EMAIL}@{IN_EMAIL}$") })
+}
+
+fn actor() -> Value {
+    json!({ "type": "string", "pattern": "^(?:user|app|host):.+$" })
+}
+
+/// `null` where nothing is narrowed.
+fn narrowed(items: &str) -> Value {
+    json!({
+        "type": ["array", "null"], "items": reference(items),
+        "description": "`null` where it is not narrowed; an empty list allows nothing.",
+    })
+}

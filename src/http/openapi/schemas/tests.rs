@@ -1,0 +1,196 @@
+//! Requests and answers against their schemas: nothing may be in one and not in the other.
+
+use serde_json::{Value, value::RawValue};
+
+use super::{all, requests};
+use crate::{
+    api::{
+        requests::{
+            CreateIntegration, CreateProject, CreateToken, CreateUser, DeleteUser, Login, Refresh, Request,
+            RollbackCredentials, RotateCredentials, UpdateIntegration, UpdateUser,
+        },
+        responses::{
+            AuditState, CreatedToken, ErrorBody, Health, IntegrationBody, LastAccess, LoginBody, ProjectBody,
+            Removed, TokenBody, UpdatedUser, UserBody, credentials_array, to_json, to_secret_json,
+        },
+    },
+    domain::{
+        ApplicationToken, AuthType, Digest, Integration, IntegrationId, Json, KeptRevision, Narrowing,
+        PasswordHash, Platform, Project, Provider, RequestId, Revision, Role, Scope, Secret, Timestamp,
+        TokenId, User, UserId, minutes,
+    },
+};
+
+const NOW: Timestamp = Timestamp::from_millis(1_795_514_400_000);
+
+fn same_fields<T: Request>(name: &str) {
+    let schema = &requests::all()[name];
+    let mut described: Vec<&str> =
+        schema["properties"].as_object().unwrap().keys().map(String::as_str).collect();
+    let mut fields = T::FIELDS.to_vec();
+    described.sort_unstable();
+    fields.sort_unstable();
+    assert_eq!(described, fields, "{name}");
+    assert_eq!(schema["additionalProperties"], Value::Bool(false), "{name}");
+}
+
+#[test]
+fn a_request_has_the_fields_of_its_type() {
+    same_fields::<Login>("LoginRequest");
+    same_fields::<Refresh>("RefreshRequest");
+    same_fields::<CreateUser>("CreateUserRequest");
+    same_fields::<UpdateUser>("UpdateUserRequest");
+    same_fields::<DeleteUser>("DeleteUserRequest");
+    same_fields::<CreateIntegration>("CreateIntegrationRequest");
+    same_fields::<UpdateIntegration>("UpdateIntegrationRequest");
+    same_fields::<RotateCredentials>("RotateCredentialsRequest");
+    same_fields::<RollbackCredentials>("RollbackCredentialsRequest");
+    same_fields::<CreateProject>("CreateProjectRequest");
+    same_fields::<CreateToken>("CreateTokenRequest");
+    assert_eq!(requests::all().len(), 11);
+}
+
+/// An object's keys, in the order in which they were written.
+fn keys(body: &[u8]) -> Vec<String> {
+    struct Keys(Vec<String>);
+    impl<'de> serde::Deserialize<'de> for Keys {
+        fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            struct InOrder;
+            impl<'de> serde::de::Visitor<'de> for InOrder {
+                type Value = Keys;
+                fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                    f.write_str("an object")
+                }
+                fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Keys, A::Error> {
+                    let mut keys = Vec::new();
+                    while let Some((key, _)) = map.next_entry::<String, &RawValue>()? {
+                        keys.push(key);
+                    }
+                    Ok(Keys(keys))
+                }
+            }
+            deserializer.deserialize_map(InOrder)
+        }
+    }
+    serde_json::from_slice::<Keys>(body).unwrap().0
+}
+
+/// The body that has everything: its required keys come first and in the order of the schema, the rest is known.
+fn same_keys(name: &str, body: &[u8]) {
+    let schema = &all()[name];
+    let required: Vec<String> =
+        schema["required"].as_array().unwrap().iter().map(|key| key.as_str().unwrap().to_owned()).collect();
+    let keys = keys(body);
+    assert_eq!(keys[..required.len()], required, "{name}");
+    let mut described: Vec<String> = schema["properties"].as_object().unwrap().keys().cloned().collect();
+    let mut sorted = keys;
+    described.sort_unstable();
+    sorted.sort_unstable();
+    assert_eq!(sorted, described, "{name}");
+}
+
+fn integration() -> Integration {
+    Integration {
+        id: IntegrationId::from_bytes([0x11; 16]),
+        provider: Provider::Jira,
+        auth_type: AuthType::BasicAuth,
+        name: None,
+        scope: Scope::Global,
+        config: Some(Json::empty_object()),
+        kept: vec![KeptRevision { revision: Revision::FIRST, expires_at: Some(NOW) }],
+        created_at: NOW,
+        created_by: "user:ada@example.com".parse().unwrap(),
+        creator: None,
+        updated_at: NOW,
+        version: 1,
+    }
+}
+
+fn user() -> User {
+    User {
+        id: UserId::from_bytes([0x11; 16]),
+        email: "ada@example.com".parse().unwrap(),
+        first_name: None,
+        last_name: None,
+        role: Role::Member,
+        narrowing: Narrowing::default(),
+        disabled: false,
+        password: PasswordHash { memory_kib: 1, passes: 1, lanes: 1, salt: [1; 16], hash: [2; 32] },
+        epoch: 1,
+        created_at: NOW,
+        last_login_at: None,
+        version: 1,
+    }
+}
+
+#[test]
+fn an_answer_about_integrations_has_the_keys_of_its_schema() {
+    let integration = integration();
+    let access = LastAccess { at: NOW, by: "host:root".parse().unwrap() };
+    let body = IntegrationBody::new(&integration, Some(&access));
+    same_keys("Integration", &to_json(&body));
+    same_keys("CreatedIntegration", &to_json(&body.with_shadows(&[integration.id])));
+    let credentials = Secret::from("{\"a\":1}".to_owned());
+    let array = credentials_array(&[(&integration, &credentials)]);
+    let array: Vec<&RawValue> = serde_json::from_slice(array.expose()).unwrap();
+    same_keys("DisclosedCredential", array[0].get().as_bytes());
+    same_keys("RemovedById", &to_json(&Removed::Integration(integration.id)));
+}
+
+#[test]
+fn an_answer_about_projects_has_the_keys_of_its_schema() {
+    let identifier = "acme/app".parse().unwrap();
+    let project = Project {
+        identifier: "acme/app".parse().unwrap(),
+        remote_url: "https://github.com/acme/app.git".parse().unwrap(),
+        platform: Platform::Github,
+        configuration: Json::empty_object(),
+        created_at: NOW,
+        updated_at: NOW,
+        version: 1,
+    };
+    same_keys("Project", &to_json(&ProjectBody::new(&project, &[&integration()])));
+    same_keys("RemovedProject", &to_json(&Removed::Project(&identifier)));
+}
+
+#[test]
+fn an_answer_about_users_has_the_keys_of_its_schema() {
+    let (user, secret) = (user(), Secret::from("abcde-fghjk".to_owned()));
+    same_keys("User", &to_json(&UserBody::new(&user)));
+    let created = to_secret_json(&UserBody::new(&user).with_initial_password(&secret));
+    same_keys("CreatedUser", created.expose());
+    same_keys("UpdatedUser", &to_json(&UpdatedUser::new(&user)));
+    same_keys("RemovedUser", &to_json(&Removed::User(&user.email)));
+    let login = to_secret_json(&LoginBody::new(&secret, &secret, minutes(60), &user));
+    same_keys("Login", login.expose());
+}
+
+#[test]
+fn an_answer_about_tokens_has_the_keys_of_its_schema() {
+    let token = ApplicationToken {
+        id: TokenId::from_bytes([0x11; 16]),
+        digest: Digest([7; 32]),
+        name: "ci".parse().unwrap(),
+        role: Role::Application,
+        narrowing: Narrowing::default(),
+        created_by: "user:ada@example.com".parse().unwrap(),
+        created_at: NOW,
+        expires_at: NOW,
+        revoked_at: None,
+        version: 1,
+    };
+    let created =
+        to_secret_json(&CreatedToken::new(&token, &Secret::from("sfp_app_x".to_owned()))).expose().to_vec();
+    same_keys("CreatedApplicationToken", &created);
+    same_keys("ApplicationToken", &to_json(&TokenBody::new(&token, None, NOW)));
+}
+
+#[test]
+fn an_error_and_a_state_have_the_keys_of_their_schemas() {
+    let id = RequestId::from_bytes([0x11; 16]);
+    same_keys("Error", &to_json(&ErrorBody::new(404, "Not Found", "route_not_found", "No", id)));
+    same_keys(
+        "Health",
+        &to_json(&Health::new("1.2.3", AuditState::Writable, false, 7).with_detail("disk_low")),
+    );
+}
