@@ -248,7 +248,6 @@ impl<'a> View<'a> {
         revision: Revision,
     ) -> Result<Secret, StorageError> {
         let key = credential_key(integration.id, revision);
-        let sealed = self.sealed_credential(&key)?.ok_or_else(|| tampered(Table::Credentials, &key))?;
         let context = Context::credential(
             Table::Credentials.number(),
             self.source.file,
@@ -257,11 +256,23 @@ impl<'a> View<'a> {
             integration.provider,
             integration.auth_type,
         );
-        seal::open(self.source.keys.row(), &context, &sealed).map_err(|_| tampered(Table::Credentials, &key))
-    }
-
-    fn sealed_credential(&self, key: &[u8]) -> Result<Option<Arc<Vec<u8>>>, StorageError> {
-        self.cached(Table::Credentials, key, |bytes| Ok(bytes.to_vec()))
+        let open = |sealed: &[u8]| {
+            let opened = seal::open(self.source.keys.row(), &context, sealed);
+            opened.map_err(|_| tampered(Table::Credentials, &key))
+        };
+        if let Some(generation) = self.generation()
+            && let Some(Some(sealed)) = cache::get::<Vec<u8>>(generation, Table::Credentials, &key)
+        {
+            return open(&sealed);
+        }
+        let sealed = self.raw(Table::Credentials, &key)?.ok_or_else(|| tampered(Table::Credentials, &key))?;
+        // Only what opens is kept: a page that was read wrong once may be read right the next time.
+        let secret = open(&sealed)?;
+        if let Some(generation) = self.generation() {
+            let bytes = sealed.len();
+            cache::put(generation, Table::Credentials, &key, Some(&Arc::new(sealed)), bytes);
+        }
+        Ok(secret)
     }
 
     fn row<R: Row>(&self, key: &[u8]) -> Result<Option<Arc<R>>, StorageError> {

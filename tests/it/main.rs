@@ -20,6 +20,7 @@ mod crash;
 mod events;
 mod example;
 mod export;
+mod faults;
 mod fixture;
 mod forms;
 mod limits;

@@ -1,6 +1,6 @@
 //! A real server on a real file, and a client that speaks to it over a real socket.
 
-use std::{path::PathBuf, sync::Arc};
+use std::sync::Arc;
 
 use sealroom::{
     api::requests::{CreateToken, CreateUser},
@@ -175,9 +175,8 @@ pub struct TestServer {
     pub owner: String,
     pub member: String,
     pub app: String,
-    _data: PathBuf,
-    _folder: tempfile::TempDir,
-    _lock: FileLock,
+    /// Where its file is, if it has one.
+    _home: Option<(tempfile::TempDir, FileLock)>,
 }
 
 impl TestServer {
@@ -196,7 +195,13 @@ impl TestServer {
         let new = NewFile::begin(&data, &lock).unwrap();
         Vault::create(new.medium(), 1 << 20, &plan()).unwrap();
         drop(new.publish().unwrap());
-        let vault = Arc::new(Vault::open(file::open(&data).unwrap(), settings()).unwrap());
+        let vault = Vault::open(file::open(&data).unwrap(), settings()).unwrap();
+        Self { _home: Some((folder, lock)), ..Self::over(vault, limits, listen, behind_proxy).await }
+    }
+
+    /// A server over a vault on whatever medium.
+    pub async fn over(vault: Vault, limits: Limits, listen: &str, behind_proxy: bool) -> Self {
+        let vault = Arc::new(vault);
         let clock = Clock::manual(Timestamp::from_millis(START));
         vault.unlock(secret(PASSPHRASE), Actor::host("test"), clock.now(), None).await.unwrap();
         let listener = Listener::tcp(listen.parse().unwrap()).await.unwrap();
@@ -210,9 +215,7 @@ impl TestServer {
             owner: String::new(),
             member: String::new(),
             app: String::new(),
-            _data: data,
-            _folder: folder,
-            _lock: lock,
+            _home: None,
         };
         this.owner = this.login(OWNER).await;
         this.member = this.user("member@example.com", Role::Member, Narrowing::default()).await;

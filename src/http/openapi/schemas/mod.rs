@@ -118,7 +118,7 @@ fn email() -> Value {
 /// An address with blanks around it, which go.
 fn email_as_read() -> String {
     let blanks = format!(r"[\t-\r\u0085{BLANK}]*");
-    format!("{blanks}{IN_EMAIL}@{IN_EMAIL}{blanks}")
+    format!("{blanks}{IN_EMAIL}@[0-9A-Za-z.-]+{blanks}")
 }
 
 fn name() -> Value {
