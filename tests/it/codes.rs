@@ -12,11 +12,18 @@ use super::server::{Client, PASSWORD, TestServer};
 const GITHUB: &str = r#""provider":"github","authType":"pat","credentials":{"token":"ghp_example"}"#;
 const ID: &str = "0192f5a4-7c1e-7b3a-9d52-3f1c8e6a4b70";
 
+/// An error's body as a client sees it, but for the one thing in it that differs each time.
+fn golden_body(reply: &super::server::Reply) -> String {
+    let id = reply.json()["requestId"].as_str().unwrap().to_owned();
+    reply.body.replace(&id, "…") + "\n"
+}
+
 #[tokio::test]
 async fn a_request_that_breaks_a_rule_is_answered_with_the_code_of_that_rule() {
     let t = TestServer::start().await;
     let integrations = "/sfp/api/integrations";
     let global = format!(r#"{{{GITHUB},"isGlobal":true}}"#);
+    let mut golden = String::new();
     for (status, code, method, path, body) in [
         (404, "route_not_found", "GET", "/sfp/api/nothing", ""),
         (405, "method_not_allowed", "PATCH", "/sfp/api/projects", ""),
@@ -53,7 +60,16 @@ async fn a_request_that_breaks_a_rule_is_answered_with_the_code_of_that_rule() {
         let reply = t.send(method, path, &t.owner, body).await;
         let found = (reply.status, reply.json()["code"].as_str().map(str::to_owned));
         assert_eq!(found, (status, Some(code.to_owned())), "{method} {path}: {}", reply.body);
+        golden += &golden_body(&reply);
     }
+    for (bearer, path) in [("", integrations), (&t.member, integrations), (&t.app, "/sfp/api/users")] {
+        golden += &golden_body(&t.send("GET", path, bearer, "").await);
+    }
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/errors.txt");
+    if std::env::var_os("SEALROOM_UPDATE").is_some() {
+        std::fs::write(file, &golden).unwrap();
+    }
+    assert_eq!(golden, std::fs::read_to_string(file).unwrap(), "SEALROOM_UPDATE=1 writes the file anew");
     assert_eq!(t.send("GET", integrations, "", "").await.json()["code"], "unauthorized");
     assert_eq!(t.send("GET", integrations, &t.member, "").await.json()["code"], "forbidden");
     let text = t.send_with("POST", integrations, &t.owner, "Content-Type: text/plain\r\n", &global).await;
