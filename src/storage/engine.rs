@@ -298,15 +298,22 @@ impl Snapshot {
         range.take(limit).map(|entry| record(entry.map_err(engine)?)).collect()
     }
 
-    /// The log's rows from `first` on as they stand, oldest first, at most `limit`, for whoever checks them.
+    /// Shows the log's rows from `first` on as they stand, oldest first, at most `limit`, to whoever checks them.
     ///
     /// # Errors
     /// The engine refuses.
-    pub fn audit_rows(&self, first: u64, limit: usize) -> Result<Vec<(u64, Vec<u8>)>, StorageError> {
-        let Some(table) = there(self.txn.open_table(AUDIT))? else { return Ok(Vec::new()) };
-        let range = table.range(first..).map_err(engine)?;
-        let row = |(sequence, row): RecordEntry<'_>| (sequence.value(), row.value().to_vec());
-        range.take(limit).map(|entry| entry.map(row).map_err(engine)).collect()
+    pub fn audit_rows(
+        &self,
+        first: u64,
+        limit: usize,
+        mut visit: impl FnMut(u64, &[u8]),
+    ) -> Result<(), StorageError> {
+        let Some(table) = there(self.txn.open_table(AUDIT))? else { return Ok(()) };
+        for entry in table.range(first..).map_err(engine)?.take(limit) {
+            let (sequence, row) = entry.map_err(engine)?;
+            visit(sequence.value(), row.value());
+        }
+        Ok(())
     }
 
     /// The records before `end`, newest first, at most `limit`.

@@ -35,7 +35,7 @@ pub use fence::{Disclosed, Quiet, REVOCATION_WAIT};
 pub use head::{Head, LogKeys, Slot, decode_slots, encode_slots};
 pub use job::{Committed, Effect, JobError, Receipt, Refusal, Ruling, Verdict};
 pub use source::Stats;
-pub use store::{AuditRow, CreateError, NewVault, Running, Store};
+pub use store::{CreateError, NewVault, Running, Store};
 pub use view::View;
 pub use writer::Writer;
 

@@ -23,7 +23,7 @@ use super::{
     job::{Effect, Wishes},
     rows::{accesses_of_record, signed, spoken_up_to},
     source::{Accesses, Source, StateClock, Stats},
-    tables::{Table, meta},
+    tables::{Table, meta, split_audit_row},
     view::View,
     writer::Writer,
 };
@@ -76,9 +76,6 @@ pub enum CreateError {
     #[error("the first commit failed")]
     First,
 }
-
-/// A record as it lies in the file: sequence, record, and the hash beside it.
-pub type AuditRow = (u64, Vec<u8>, [u8; 8]);
 
 /// An open vault file, locked or not.
 pub struct Store {
@@ -190,20 +187,21 @@ impl Store {
         String::from_utf8(bytes).map_err(|_| tampered(meta::CHECKPOINT))
     }
 
-    /// The log from `first` on, at most `limit` records: sequence, record and the hash beside it, not yet judged.
+    /// Shows the log from `first` on, at most `limit` records: sequence, record and the hash beside it, unjudged;
+    /// a row that is too short to be one has neither.
     ///
     /// # Errors
-    /// The engine refuses, or a row is too short to be one.
-    pub fn audit_rows(&self, first: u64, limit: usize) -> Result<Vec<AuditRow>, StorageError> {
-        let rows = self.engine.snapshot()?.audit_rows(first, limit)?;
-        let split = |(sequence, mut row): (u64, Vec<u8>)| {
-            let check = row.split_last_chunk().map(|(_, check)| *check);
-            let bad = || StorageError::Tampered { table: "audit", key: sequence.to_string() };
-            let check = check.ok_or_else(bad)?;
-            row.truncate(row.len() - 8);
-            Ok((sequence, row, check))
-        };
-        rows.into_iter().map(split).collect()
+    /// The engine refuses.
+    pub fn audit_rows(
+        &self,
+        first: u64,
+        limit: usize,
+        mut visit: impl FnMut(u64, &[u8], &[u8]),
+    ) -> Result<(), StorageError> {
+        self.engine.snapshot()?.audit_rows(first, limit, |sequence, row| {
+            let (record, check) = split_audit_row(row).unwrap_or_default();
+            visit(sequence, record, check);
+        })
     }
 
     /// The stored hash of a subtree.

@@ -27,6 +27,7 @@ mod limits;
 mod malformed;
 mod metrics;
 mod openapi;
+mod overload;
 mod policy;
 mod raw;
 mod revocation;
