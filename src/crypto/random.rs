@@ -26,3 +26,37 @@ pub fn secret<const N: usize>() -> Result<Zeroizing<[u8; N]>, RandomError> {
     getrandom::fill(bytes.as_mut()).map_err(|_| RandomError)?;
     Ok(bytes)
 }
+
+/// Bytes that a thread fetches at a time for [`for_id`].
+const STOCK: usize = 1024;
+
+thread_local! {
+    static LEFT: std::cell::RefCell<Vec<u8>> = const { std::cell::RefCell::new(Vec::new()) };
+}
+
+/// So many random bytes for the id of something that happens often and is no secret: one call of the system serves a
+/// hundred of them.
+///
+/// # Errors
+/// The source fails.
+pub fn for_id<const N: usize>() -> Result<[u8; N], RandomError> {
+    LEFT.with_borrow_mut(|left| {
+        if left.len() < N {
+            left.clear();
+            left.extend_from_slice(&bytes::<STOCK>()?);
+        }
+        let from = left.len() - N;
+        left.drain(from..).as_slice().try_into().map_err(|_| RandomError)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_id_comes_twice() {
+        let ids: std::collections::BTreeSet<[u8; 10]> = (0..1000).map(|_| for_id().unwrap()).collect();
+        assert_eq!(ids.len(), 1000);
+    }
+}

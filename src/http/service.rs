@@ -57,7 +57,7 @@ impl Server {
     ) -> Response<Payload> {
         let started = monotonic();
         let now = self.clock.now();
-        let id = RequestId::new(now, random::bytes().unwrap_or_default());
+        let id = RequestId::new(now, random::for_id().unwrap_or_default());
         let peer = self.peer(request.headers(), origin.peer());
         let context = Context { now, request: Some(id), peer: Some(peer) };
         let mut seen = Seen::default();

@@ -29,6 +29,8 @@ use super::{
 
 /// The most jobs of one batch: a batch is one transaction, and the answers of all wait for the slowest.
 const BATCH_JOBS_MAX: usize = 1024;
+/// After so many batches of one job each the server is quiet.
+const LONE_BATCHES: usize = 8;
 /// How often what is kept of last accesses is written when nothing else is, and a failing disk is tried again.
 const IDLE_EVERY: Duration = Duration::from_secs(1);
 
@@ -46,8 +48,8 @@ struct Shared {
     committer: Mutex<Committer>,
     /// Jobs that wait for their answer.
     waiting: AtomicUsize,
-    /// How many jobs the last batch had.
-    last_batch: AtomicUsize,
+    /// How many batches in a row had one job alone.
+    lone_batches: AtomicUsize,
 }
 
 struct Committer {
@@ -66,7 +68,7 @@ impl Writer {
         let shared = Arc::new(Shared {
             committer: Mutex::new(Committer { ledger, fence: Fence::new() }),
             waiting: AtomicUsize::new(0),
-            last_batch: AtomicUsize::new(0),
+            lone_batches: AtomicUsize::new(LONE_BATCHES),
         });
         tokio::spawn(deliver(deliveries));
         let theirs = Arc::clone(&shared);
@@ -126,7 +128,7 @@ impl Writer {
     /// Commits a job here and now if no other waits and the last one was alone too; gives it back otherwise.
     fn commit_alone(&self, job: Queued, is_alone: bool) -> Option<Queued> {
         // Under load the batches are large, and the thread that gathers them is where a job belongs.
-        if !is_alone || self.shared.last_batch.load(Ordering::Relaxed) > 1 {
+        if !is_alone || self.shared.lone_batches.load(Ordering::Relaxed) < LONE_BATCHES {
             return Some(job);
         }
         // Only there can the runtime's other tasks move on to another thread while the disk works.
@@ -136,7 +138,7 @@ impl Writer {
         }
         let Ok(mut committer) = self.shared.committer.try_lock() else { return Some(job) };
         tokio::task::block_in_place(|| {
-            for (job, fate) in committer.commit(vec![job], &self.shared.last_batch) {
+            for (job, fate) in committer.commit(vec![job], &self.shared.lone_batches) {
                 job.answer(fate);
             }
         });
@@ -185,7 +187,7 @@ fn run(shared: &Shared, jobs: &Receiver<Queued>, answers: &mpsc::UnboundedSender
         let mut committer = shared.committer();
         // No artificial delay: while one batch syncs, the next gathers.
         let batch = std::iter::once(first).chain(jobs.try_iter()).take(BATCH_JOBS_MAX).collect();
-        let fates = committer.commit(batch, &shared.last_batch);
+        let fates = committer.commit(batch, &shared.lone_batches);
         drop(committer);
         if answers.send(fates).is_err() {
             break;
@@ -201,8 +203,9 @@ impl Shared {
 }
 
 impl Committer {
-    fn commit(&mut self, batch: Vec<Queued>, last_batch: &AtomicUsize) -> Vec<(Queued, Fate)> {
-        last_batch.store(batch.len(), Ordering::Relaxed);
+    fn commit(&mut self, batch: Vec<Queued>, lone_batches: &AtomicUsize) -> Vec<(Queued, Fate)> {
+        let lone = if batch.len() == 1 { lone_batches.load(Ordering::Relaxed).saturating_add(1) } else { 0 };
+        lone_batches.store(lone, Ordering::Relaxed);
         let settled = settle(&mut self.ledger, batch);
         settled.into_iter().map(|(job, settled)| (job, fate(settled, &mut self.fence))).collect()
     }
