@@ -39,6 +39,9 @@ pub struct FileConfig {
     /// How the commands reach a server.
     #[serde(default)]
     pub client: FileClient,
+    /// Where checkpoints go.
+    #[serde(default)]
+    pub checkpoint: FileCheckpoint,
 }
 
 /// `[client]`.
@@ -53,6 +56,16 @@ pub struct FileClient {
     pub ca_file: Option<PathBuf>,
     /// Whether a credential may cross a network in the clear.
     pub insecure_http: Option<bool>,
+}
+
+/// `[checkpoint]`.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FileCheckpoint {
+    /// The folder that gets the newest one.
+    pub folder: Option<PathBuf>,
+    /// How often, in seconds.
+    pub every_secs: Option<u32>,
 }
 
 /// `[limits]`.
@@ -101,6 +114,8 @@ pub mod default {
     pub const STALL_TIMEOUT_SECS: u16 = 30;
     /// The most connections at a time.
     pub const CONNECTIONS_MAX: u32 = 1024;
+    /// How often the newest checkpoint goes to its folder.
+    pub const CHECKPOINT_EVERY_SECS: u32 = 60;
     /// How many requests may wait for the writer.
     pub const QUEUE_MAX: u32 = 4096;
 }
@@ -192,6 +207,10 @@ mod tests {
                 token_file: Some("/run/secrets/sealroom-token".into()),
                 ca_file: Some("/etc/sealroom/ca.crt".into()),
                 insecure_http: Some(false),
+            },
+            checkpoint: FileCheckpoint {
+                folder: Some("/mnt/elsewhere/sealroom".into()),
+                every_secs: Some(default::CHECKPOINT_EVERY_SECS),
             },
         };
         assert_eq!(FileConfig::parse(&uncommented).unwrap(), expected);

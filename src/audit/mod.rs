@@ -4,5 +4,7 @@
 
 pub mod checkpoint;
 mod detail;
+pub mod proof;
 pub mod record;
 pub mod tree;
+pub mod verify;

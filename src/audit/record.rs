@@ -119,6 +119,40 @@ pub fn to_api_json(record: &[u8], leaf_hash: &Hash) -> String {
     format!("{open},\"leafHash\":\"{}\"}}", STANDARD.encode(leaf_hash))
 }
 
+/// The first line of a CSV export.
+pub const CSV_HEADER: &str =
+    "sequence,time,actor,action,outcome,integrationId,revision,provider,project,requestId,peer,detail\r\n";
+
+/// Writes a record as a line of CSV (RFC 4180) for people, with formula characters neutralised.
+///
+/// # Errors
+/// It is no record.
+pub fn write_csv(bytes: &[u8], into: &mut Vec<u8>) -> Result<(), BadRecord> {
+    let wire: Wire<'_> = serde_json::from_slice(bytes).map_err(|_| BadRecord)?;
+    let fields = [
+        wire.sequence.to_string(),
+        wire.time,
+        wire.actor,
+        wire.action,
+        wire.outcome,
+        wire.integration_id.unwrap_or_default(),
+        wire.revision.map(|revision| revision.to_string()).unwrap_or_default(),
+        wire.provider.unwrap_or_default(),
+        wire.project.unwrap_or_default(),
+        wire.request_id.unwrap_or_default(),
+        wire.peer.unwrap_or_default(),
+        wire.detail.get().to_owned(),
+    ];
+    let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(into);
+    writer.write_record(fields.map(plain)).map_err(|_| BadRecord)?;
+    writer.flush().map_err(|_| BadRecord)
+}
+
+/// A spreadsheet takes what begins so for a formula (OWASP, CSV injection).
+fn plain(field: String) -> String {
+    if field.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{field}") } else { field }
+}
+
 fn encode_with(sequence: u64, event: &Event, project: Option<&ProjectId>, detail: &str) -> Vec<u8> {
     let detail: &RawValue = serde_json::from_str(detail).expect("a detail is JSON of our own making");
     let wire = Wire {

@@ -4,10 +4,11 @@
 
 #[cfg(feature = "client")]
 mod ask;
-#[cfg(feature = "client")]
 mod audit;
 #[cfg(feature = "server")]
 mod certificate;
+#[cfg(feature = "server")]
+mod checkpoints;
 mod config;
 #[cfg(feature = "server")]
 mod control;
@@ -16,6 +17,8 @@ mod credentials;
 #[cfg(feature = "server")]
 mod dev;
 mod error;
+#[cfg(feature = "client")]
+mod events;
 #[cfg(feature = "client")]
 mod failure;
 #[cfg(feature = "client")]
@@ -33,6 +36,8 @@ mod login;
 mod output;
 #[cfg(feature = "server")]
 mod passphrase;
+#[cfg(feature = "server")]
+mod progress;
 #[cfg(feature = "client")]
 mod project;
 mod prompt;
@@ -53,6 +58,8 @@ mod table;
 mod token;
 #[cfg(feature = "client")]
 mod user;
+#[cfg(feature = "server")]
+mod verify;
 
 use std::process::ExitCode;
 
@@ -92,6 +99,9 @@ enum Command {
     #[cfg(feature = "server")]
     #[command(after_help = "Examples:\n  sealroom lock --data team.redb")]
     Lock(lock::LockArgs),
+    /// Read the audit log, and check it.
+    #[command(after_help = audit::EXAMPLES)]
+    Audit(audit::Args),
     #[cfg(feature = "client")]
     #[command(flatten)]
     Remote(Remote),
@@ -143,9 +153,6 @@ enum Remote {
     /// Add, list, change and remove users.
     #[command(after_help = "Examples:\n  sealroom user add bob@example.com")]
     User(user::Args),
-    /// Read the audit log, its checkpoint and its key.
-    #[command(after_help = "Examples:\n  sealroom audit list --action credentials.read")]
-    Audit(audit::Args),
     /// Show the server's health, and for owners what is stored and what ends soon.
     #[command(after_help = "Examples:\n  sealroom status")]
     Status(status::Args),
@@ -171,8 +178,9 @@ pub fn main() -> ExitCode {
         Command::Unlock(args) => lock::unlock(args, &output),
         #[cfg(feature = "server")]
         Command::Lock(args) => lock::lock(args, &output),
+        Command::Audit(args) => audit::run(args, output),
         #[cfg(feature = "client")]
-        Command::Remote(remote) => at_server(remote, output),
+        Command::Remote(remote) => block_on(at_server(remote, output)),
         #[cfg(feature = "client")]
         Command::Completions(args) => shell::completions(args, output),
         #[cfg(feature = "client")]
@@ -189,24 +197,26 @@ pub fn main() -> ExitCode {
 
 /// One thread is enough for one call after the other.
 #[cfg(feature = "client")]
-fn at_server(command: Remote, output: Output) -> Result<(), CliError> {
+fn block_on(work: impl Future<Output = Result<(), CliError>>) -> Result<(), CliError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime =
         runtime.map_err(|error| CliError::failed(format!("no runtime: {error}"), "free memory or files"))?;
-    runtime.block_on(async {
-        match command {
-            Remote::Login(args) => login::login(args, output).await,
-            Remote::Logout(args) => login::logout(args, output).await,
-            Remote::Whoami(args) => login::whoami(args, output).await,
-            Remote::Integration(args) => integration::run(args, output).await,
-            Remote::Credentials(args) => credentials::run(args, output).await,
-            Remote::Project(args) => project::run(args, output).await,
-            Remote::Token(args) => token::run(args, output).await,
-            Remote::User(args) => user::run(args, output).await,
-            Remote::Audit(args) => audit::run(args, output).await,
-            Remote::Status(args) => status::run(args, output).await,
-        }
-    })
+    runtime.block_on(work)
+}
+
+#[cfg(feature = "client")]
+async fn at_server(command: Remote, output: Output) -> Result<(), CliError> {
+    match command {
+        Remote::Login(args) => login::login(args, output).await,
+        Remote::Logout(args) => login::logout(args, output).await,
+        Remote::Whoami(args) => login::whoami(args, output).await,
+        Remote::Integration(args) => integration::run(args, output).await,
+        Remote::Credentials(args) => credentials::run(args, output).await,
+        Remote::Project(args) => project::run(args, output).await,
+        Remote::Token(args) => token::run(args, output).await,
+        Remote::User(args) => user::run(args, output).await,
+        Remote::Status(args) => status::run(args, output).await,
+    }
 }
 
 /// A mistake in the arguments, as any other error: a line of cause and one of remedy, or one JSON object.

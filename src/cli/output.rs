@@ -20,7 +20,6 @@ impl Output {
     }
 
     /// Whether machines read this.
-    #[cfg(feature = "client")]
     pub(super) const fn is_json(self) -> bool {
         self.json
     }

@@ -6,7 +6,7 @@ use serde_json::json;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{
-    certificate, control, dev,
+    certificate, checkpoints, control, dev,
     error::CliError,
     log::Log,
     output::Output,
@@ -68,10 +68,14 @@ async fn serve(plan: Plan, args: &Args, log: &Log, output: &Output) -> Result<()
     tokio::select! {
         () = serving => {}
         () = watch_disk(&data, &vault) => {}
+        () = checkpoints::keep(plan.checkpoints.as_ref(), &vault) => {}
         () = reload(hang_up, args, &server, tls.as_deref(), log, output) => {}
     }
     drop(control);
     shut(&vault, &clock).await;
+    if let Some(plan) = &plan.checkpoints {
+        checkpoints::write_now(plan, &vault);
+    }
     Ok(())
 }
 

@@ -6,10 +6,12 @@ use std::{
     time::Duration,
 };
 
-use super::{config, error::CliError, passphrase::PassphraseArgs, serve::host_actor};
+use super::{
+    checkpoints::CheckpointPlan, config, error::CliError, passphrase::PassphraseArgs, serve::host_actor,
+};
 use crate::{
     clock,
-    config::{FileLimits, default},
+    config::{FileCheckpoint, FileLimits, default},
     crypto::kdf::KdfParams,
     http::Limits,
     vault::{SessionLife, Settings},
@@ -42,6 +44,12 @@ pub(super) struct Args {
     /// The certificate's private key, as PEM (mode 0600).
     #[arg(long, env = "SEALROOM_TLS_KEY", value_name = "FILE")]
     tls_key: Option<PathBuf>,
+    /// A folder that gets the newest checkpoint of the audit log: another disk, a share, a git work tree.
+    #[arg(long, env = "SEALROOM_CHECKPOINT_FOLDER", value_name = "FOLDER")]
+    checkpoint_folder: Option<PathBuf>,
+    /// How often the folder gets it, in seconds.
+    #[arg(long, env = "SEALROOM_CHECKPOINT_EVERY_SECS", value_name = "SECS")]
+    checkpoint_every_secs: Option<u32>,
     #[command(flatten)]
     tuning: Tuning,
     #[command(flatten)]
@@ -103,6 +111,7 @@ pub(super) struct Plan {
     pub(super) behind_tls_proxy: bool,
     pub(super) tls: Option<TlsFiles>,
     pub(super) passphrase: PassphraseArgs,
+    pub(super) checkpoints: Option<CheckpointPlan>,
     pub(super) workers: usize,
     pub(super) limits: Limits,
     pub(super) settings: Settings,
@@ -133,6 +142,7 @@ pub(super) fn plan(args: &Args) -> Result<Plan, CliError> {
     Ok(Plan {
         tls: tls_files(args.tls_cert.clone().or(file.tls_cert), args.tls_key.clone().or(file.tls_key))?,
         passphrase,
+        checkpoints: checkpoint_plan(args, &file.checkpoint)?,
         data: args.data.clone().or(file.data).unwrap_or_else(|| default::DATA.into()),
         address: address(&listen)?,
         behind_tls_proxy: args.behind_tls_proxy.or(file.behind_tls_proxy).unwrap_or(false),
@@ -160,6 +170,16 @@ pub(super) fn plan(args: &Args) -> Result<Plan, CliError> {
             CliError::usage("log_level names no level", "use error, warn, info, debug or trace")
         })?,
     })
+}
+
+fn checkpoint_plan(args: &Args, file: &FileCheckpoint) -> Result<Option<CheckpointPlan>, CliError> {
+    let Some(folder) = args.checkpoint_folder.clone().or_else(|| file.folder.clone()) else {
+        return Ok(None);
+    };
+    let every = args.checkpoint_every_secs;
+    let every =
+        number("checkpoint.every_secs", every, file.every_secs, default::CHECKPOINT_EVERY_SECS, 1)? as u64;
+    Ok(Some(CheckpointPlan { folder, every: Duration::from_secs(every) }))
 }
 
 fn tls_files(cert: Option<PathBuf>, key: Option<PathBuf>) -> Result<Option<TlsFiles>, CliError> {

@@ -175,6 +175,14 @@ fn describe(error: &vault::Error) -> (StatusCode, &'static str, String) {
             return (StatusCode::CONFLICT, "project_in_use", message);
         }
         Error::TokenNotFound => (StatusCode::NOT_FOUND, "token_not_found", "No such application token"),
+        Error::OutOfRange => (
+            StatusCode::BAD_REQUEST,
+            "out_of_range",
+            "The log has no such sequence or size: see GET /sfp/api/audit/checkpoint for its size",
+        ),
+        Error::Archived { last } => {
+            return (StatusCode::GONE, "archived", format!("archived: sequences 0 to {last}"));
+        }
         Error::UserExists => (StatusCode::CONFLICT, "user_exists", "A user with that e-mail already exists"),
         Error::UserNotFound => (StatusCode::NOT_FOUND, "user_not_found", "No such user"),
         Error::LastOwner => (StatusCode::CONFLICT, "last_owner", "The last enabled owner stays"),

@@ -4,6 +4,7 @@ use hyper::{StatusCode, header};
 
 use super::{
     error::Fault,
+    export, log,
     request::{Call, bad, digits},
     response::Answer,
     routes::Endpoint,
@@ -21,17 +22,15 @@ use crate::{
     },
     auth::token,
     domain::{Email, IntegrationId, ProjectId, Revision, TokenId},
-    vault::{CredentialQuery, EventQuery, Listed, LoggedIn},
+    vault::{CredentialQuery, Listed, LoggedIn},
 };
 
 /// The largest page of a list.
-const PAGE_MAX: usize = 1_000;
-/// The page of the audit list where none is asked for.
-const EVENTS_DEFAULT: usize = 100;
+pub(super) const PAGE_MAX: usize = 1_000;
 /// An answer with more credentials than this carries one receipt for them all.
 const RECEIPTS_MAX: usize = 16;
 
-type Answered = Result<Answer, Fault>;
+pub(super) type Answered = Result<Answer, Fault>;
 
 pub(super) async fn answer(endpoint: Endpoint, call: Call) -> Answered {
     match endpoint {
@@ -62,9 +61,11 @@ pub(super) async fn answer(endpoint: Endpoint, call: Call) -> Answered {
         Endpoint::ListTokens => list_tokens(call).await,
         Endpoint::CreateToken => create_token(call).await,
         Endpoint::RevokeToken => revoke_token(call).await,
-        Endpoint::ReadEvents => read_events(call).await,
-        Endpoint::ReadCheckpoint => read_checkpoint(call).await,
-        Endpoint::ReadVerifierKey => read_verifier_key(call).await,
+        Endpoint::ReadEvents => log::read_events(call).await,
+        Endpoint::ReadProof => log::read_proof(call).await,
+        Endpoint::ExportAudit => export::export(call).await,
+        Endpoint::ReadCheckpoint => log::read_checkpoint(call).await,
+        Endpoint::ReadVerifierKey => log::read_verifier_key(call).await,
     }
 }
 
@@ -316,41 +317,7 @@ async fn revoke_token(call: Call) -> Answered {
     Ok(Answer::json(StatusCode::OK, &Removed::Token(id)))
 }
 
-async fn read_events(mut call: Call) -> Answered {
-    let query = EventQuery {
-        actor: call.query.take("actor")?,
-        action: call.query.take("action")?,
-        integration: call.query.take("integration")?,
-        project: call.query.take("project")?,
-        outcome: call.query.take("outcome")?,
-        from: call.query.take("from")?,
-        to: call.query.take("to")?,
-        limit: call.query.number("limit", PAGE_MAX)?.unwrap_or(EVENTS_DEFAULT),
-        cursor: sequence(call.query.text("cursor")?)?,
-    };
-    call.query.finish()?;
-    let (events, next) = call.vault.read_events(&call.context, call.caller()?, &query).await?;
-    Ok(with_cursor(Answer::raw_json(format!("[{}]", events.join(","))), next))
-}
-
-fn sequence(text: Option<String>) -> Result<Option<u64>, Fault> {
-    let wrong =
-        || bad("invalid_parameter", "Query parameter cursor must be one that x-next-cursor gave".to_owned());
-    text.map(|text| digits(&text).ok_or_else(wrong)).transpose()
-}
-
-async fn read_checkpoint(call: Call) -> Answered {
-    call.query.finish()?;
-    Ok(Answer::text(call.vault.read_checkpoint(&call.context, call.caller()?).await?))
-}
-
-async fn read_verifier_key(call: Call) -> Answered {
-    call.query.finish()?;
-    let key = call.vault.read_verifier_key(&call.context, call.caller()?).await?;
-    Ok(Answer::text(format!("{key}\n")))
-}
-
-fn with_cursor(answer: Answer, next: Option<impl ToString>) -> Answer {
+pub(super) fn with_cursor(answer: Answer, next: Option<impl ToString>) -> Answer {
     match next {
         Some(next) => answer.header("x-next-cursor", next),
         None => answer,

@@ -141,6 +141,8 @@ impl Page {
         gauge(encoder, "uptime_seconds", "Seconds since the start", self.uptime_secs)?;
         gauge(encoder, "locked", "1 while the vault is locked", locked)?;
         gauge(encoder, "audit_writable", "1 while events can be recorded", 1 - failing)?;
+        let lost = u64::from(self.gauges.checkpoint_lost);
+        gauge(encoder, "checkpoint_lost", "1 while the newest checkpoint did not reach its folder", lost)?;
         if let Some(bytes) = self.gauges.free_bytes {
             gauge(encoder, "disk_free_bytes", "What the file's disk has left", bytes)?;
         }

@@ -5,8 +5,10 @@
 
 mod connection;
 mod error;
+mod export;
 mod handlers;
 mod listener;
+mod log;
 mod metrics;
 mod request;
 mod response;

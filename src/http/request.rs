@@ -5,11 +5,13 @@ use std::{str::FromStr, sync::Arc};
 use bytes::Bytes;
 use hyper::{HeaderMap, header};
 use percent_encoding::percent_decode_str;
+use tokio::sync::watch;
 
 use super::error::Fault;
 use crate::{
     api::{self, BadRequest, requests::Request},
     auth::token,
+    clock::Clock,
     domain::{Bearer, Caller, Invalid},
     vault::{Admitted, Context, Error, Vault},
 };
@@ -20,6 +22,9 @@ const NAME_CHARS_MAX: usize = 40;
 /// A request that was let in.
 pub(super) struct Call {
     pub(super) vault: Arc<Vault>,
+    pub(super) clock: Clock,
+    /// Whether the server stops.
+    pub(super) closing: watch::Receiver<bool>,
     pub(super) context: Context,
     pub(super) caller: Option<Admitted>,
     pub(super) argument: String,

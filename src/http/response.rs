@@ -1,7 +1,7 @@
 //! Answers: status, headers, and a body that is wiped once it is sent.
 
 use std::{
-    convert::Infallible,
+    io,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -13,6 +13,7 @@ use hyper::{
     body::{Body, Frame, SizeHint},
     header::{self, HeaderName, HeaderValue},
 };
+use tokio::sync::mpsc;
 
 use super::connection::Connection;
 use crate::{
@@ -28,7 +29,11 @@ pub(super) struct Answer {
     pub(super) headers: Vec<(HeaderName, String)>,
     pub(super) body: Bytes,
     pub(super) disclosure: Option<Disclosure>,
+    pub(super) stream: Option<Pieces>,
 }
+
+/// A body that comes piece by piece.
+pub(super) type Pieces = mpsc::Receiver<io::Result<Bytes>>;
 
 const JSON: &str = "application/json";
 const TEXT: &str = "text/plain; charset=utf-8";
@@ -52,6 +57,10 @@ impl Answer {
         Self::new(StatusCode::OK, TEXT, body.into())
     }
 
+    pub(super) fn stream(content_type: &'static str, pieces: Pieces) -> Self {
+        Self { stream: Some(pieces), ..Self::new(StatusCode::OK, content_type, Bytes::new()) }
+    }
+
     pub(super) fn empty(status: StatusCode) -> Self {
         Self::new(status, JSON, Bytes::new())
     }
@@ -67,7 +76,7 @@ impl Answer {
     }
 
     const fn new(status: StatusCode, content_type: &'static str, body: Bytes) -> Self {
-        Self { status, content_type, headers: Vec::new(), body, disclosure: None }
+        Self { status, content_type, headers: Vec::new(), body, disclosure: None, stream: None }
     }
 
     /// Adds the headers that every answer has.
@@ -75,7 +84,8 @@ impl Answer {
         if let Some(disclosure) = self.disclosure {
             connection.hold(disclosure);
         }
-        let payload = Payload { bytes: Some(self.body), connection: Arc::clone(connection) };
+        let content = self.stream.map_or(Content::Whole(Some(self.body)), Content::Pieces);
+        let payload = Payload { content, connection: Arc::clone(connection) };
         let mut response = Response::new(payload);
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
@@ -94,30 +104,50 @@ impl Answer {
     }
 }
 
-/// A body of one piece, which tells its connection when hyper has taken it.
+/// A body, which tells its connection when hyper has taken all of it.
 pub(super) struct Payload {
-    bytes: Option<Bytes>,
+    content: Content,
     connection: Arc<Connection>,
+}
+
+enum Content {
+    Whole(Option<Bytes>),
+    Pieces(Pieces),
 }
 
 impl Body for Payload {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = io::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let bytes = self.bytes.take().filter(|bytes| !bytes.is_empty());
-        Poll::Ready(bytes.map(|bytes| Ok(Frame::data(bytes))))
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        match &mut self.content {
+            Content::Whole(bytes) => {
+                let bytes = bytes.take().filter(|bytes| !bytes.is_empty());
+                Poll::Ready(bytes.map(|bytes| Ok(Frame::data(bytes))))
+            }
+            Content::Pieces(pieces) => {
+                pieces.poll_recv(cx).map(|piece| piece.map(|piece| piece.map(Frame::data)))
+            }
+        }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.bytes.as_ref().is_none_or(Bytes::is_empty)
+        match &self.content {
+            Content::Whole(bytes) => bytes.as_ref().is_none_or(Bytes::is_empty),
+            Content::Pieces(_) => false,
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
+        match &self.content {
+            Content::Whole(bytes) => {
+                SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
+            }
+            Content::Pieces(_) => SizeHint::default(),
+        }
     }
 }
 

@@ -67,6 +67,10 @@ pub enum Endpoint {
     RevokeToken,
     /// Events.
     ReadEvents,
+    /// A proof of the tree.
+    ReadProof,
+    /// The records themselves.
+    ExportAudit,
     /// The newest checkpoint.
     ReadCheckpoint,
     /// The newest verifier key.
@@ -141,13 +145,15 @@ pub static ROUTES: &[Route] = &[
     route("DELETE", "/sfp/api/application-tokens/{token}",        Needs(V::RevokeToken),           E::RevokeToken),
     route("GET",    "/sfp/api/audit",                             Needs(V::ReadAudit),             E::ReadEvents),
     route("GET",    "/sfp/api/audit/checkpoint",                  Needs(V::ReadAudit),             E::ReadCheckpoint),
+    route("GET",    "/sfp/api/audit/proof",                       Needs(V::ReadAudit),             E::ReadProof),
+    route("GET",    "/sfp/api/audit/export",                      Needs(V::ExportAudit),           E::ExportAudit),
     route("GET",    "/sfp/api/audit/key",                         Needs(V::ReadAudit),             E::ReadVerifierKey),
 ];
 
 impl Endpoint {
-    /// Whether it discloses: then a `HEAD` has nothing to ask for.
+    /// Whether it discloses or streams: then a `HEAD` has nothing to ask for.
     pub const fn discloses(self) -> bool {
-        matches!(self, Self::ReadCredentials)
+        matches!(self, Self::ReadCredentials | Self::ExportAudit)
     }
 
     /// Whether it reads a JSON body; whatever else comes with one is not looked at.
@@ -182,6 +188,8 @@ impl Endpoint {
             | Self::ListTokens
             | Self::RevokeToken
             | Self::ReadEvents
+            | Self::ReadProof
+            | Self::ExportAudit
             | Self::ReadCheckpoint
             | Self::ReadVerifierKey => false,
         }

@@ -70,6 +70,7 @@ pub struct Server {
     pub(super) behind_proxy: bool,
     pub(super) started: Timestamp,
     pub(super) metrics: Metrics,
+    pub(super) closing: watch::Sender<bool>,
     share: Arc<Share>,
 }
 
@@ -79,7 +80,8 @@ impl Server {
         let started = clock.now();
         let share = Share::new(limits.connections_max, behind_proxy);
         let (limits, metrics) = (ArcSwap::from_pointee(limits), Metrics::new());
-        Arc::new(Self { vault, clock, limits, behind_proxy, started, metrics, share })
+        let closing = watch::Sender::new(false);
+        Arc::new(Self { vault, clock, limits, behind_proxy, started, metrics, closing, share })
     }
 
     /// Exchanges the limits for requests and connections to come; how many connections there may be stays.
@@ -126,6 +128,7 @@ impl Server {
         }
         drop(listener);
         stopping.send_replace(true);
+        self.closing.send_replace(true);
         let drained = timeout(DRAIN, async { while connections.join_next().await.is_some() {} }).await;
         if drained.is_err() {
             tracing::warn!("connections that did not end in time are closed");

@@ -101,8 +101,9 @@ impl Server {
         let body =
             if route.endpoint.takes_body() { self.body(&head.headers, body).await? } else { Bytes::new() };
         let ends = caller.as_ref().and_then(|admitted| admitted.caller.token_expires_at);
-        let vault = Arc::clone(&self.vault);
-        let call = Call { vault, context, caller, argument, query, headers: head.headers, body };
+        let (vault, clock, closing) = (Arc::clone(&self.vault), self.clock.clone(), self.closing.subscribe());
+        let call =
+            Call { vault, clock, closing, context, caller, argument, query, headers: head.headers, body };
         let answer = handlers::answer(route.endpoint, call).await?;
         match ends.filter(|end| *end <= context.now.plus(days(SOON_DAYS))) {
             Some(end) => Ok(answer.header("token-expires-at", end)),
@@ -163,7 +164,13 @@ impl Server {
             (false, false) => AuditState::Writable,
         };
         let low = self.vault.is_disk_low();
-        let health = Health::new(env!("CARGO_PKG_VERSION"), audit, low, self.uptime_secs(now));
+        let mut health = Health::new(env!("CARGO_PKG_VERSION"), audit, low, self.uptime_secs(now));
+        if low {
+            health = health.with_detail("disk_low");
+        }
+        if self.vault.is_checkpoint_lost() {
+            health = health.with_detail("checkpoint_lost");
+        }
         let status = StatusCode::from_u16(health.status_code()).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
         Answer::json(status, &health)
     }

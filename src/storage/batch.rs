@@ -18,7 +18,7 @@ use super::{
     job::{Effect, Receipt, Wishes},
     rows::{accesses_of, deletes, lower, signed, spoken_up_to},
     source::{Overlay, Source},
-    tables::{Table, meta},
+    tables::{Table, audit_row, meta},
     view::View,
 };
 use crate::{
@@ -222,7 +222,7 @@ impl Round<'_> {
             self.hashes.push(SubtreeHash { level: stored.level, index: stored.index, hash: stored.hash });
         }
         self.newest_time = self.newest_time.max(event.time);
-        self.records.push((sequence, bytes));
+        self.records.push((sequence, audit_row(&bytes, &leaf_hash)));
         self.accesses.extend(accesses_of(sequence, event));
         Receipt { sequence, leaf_hash }
     }
@@ -240,7 +240,8 @@ impl Round<'_> {
         if !idle && !self.places.is_empty() {
             stats.batch_jobs.observe(self.places.len() as u64);
         }
-        stats.log_size.store(self.ledger.head.frontier.size(), Ordering::Relaxed);
+        let size = self.ledger.head.frontier.size();
+        stats.log_size.send_if_modified(|known| std::mem::replace(known, size) != size);
         Outcomes { done, places: self.places.into_iter().map(Some).collect() }
     }
 

@@ -5,13 +5,16 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
-use redb::{Database, Durability, ReadTransaction, ReadableDatabase, ReadableTable, TableError};
+use redb::{
+    Database, Durability, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, TableError,
+};
 
 use super::{
     backend::{Gate, Medium},
     error::{CommitError, OpenError, StorageError, engine},
-    tables::{AUDIT, HASHES, META, Table, hash_key, meta},
+    tables::{AUDIT, HASHES, META, Table, hash_key, meta, split_audit_row},
 };
+use crate::audit::tree::leaf_hash;
 
 /// The format that this program writes.
 pub const FORMAT: u32 = 1;
@@ -45,7 +48,7 @@ pub struct Batch {
     pub expected_head: Option<Vec<u8>>,
     /// Rows.
     pub rows: Vec<RowWrite>,
-    /// Records of the log by sequence.
+    /// Rows of the log by sequence.
     pub records: Vec<(u64, Vec<u8>)>,
     /// Subtrees that the records complete.
     pub hashes: Vec<SubtreeHash>,
@@ -247,13 +250,21 @@ impl Snapshot {
         Ok(table.get(name).map_err(engine)?.map(|guard| guard.value().to_vec()))
     }
 
+    pub(super) fn value(
+        &self,
+        table: TableDefinition<'static, &'static [u8], &'static [u8]>,
+        key: &[u8],
+    ) -> Result<Option<Vec<u8>>, StorageError> {
+        let Some(table) = there(self.txn.open_table(table))? else { return Ok(None) };
+        Ok(table.get(key).map_err(engine)?.map(|guard| guard.value().to_vec()))
+    }
+
     /// A row's bytes.
     ///
     /// # Errors
     /// The engine refuses.
     pub fn row(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StorageError> {
-        let Some(table) = there(self.txn.open_table(table.definition()))? else { return Ok(None) };
-        Ok(table.get(key).map_err(engine)?.map(|guard| guard.value().to_vec()))
+        self.value(table.definition(), key)
     }
 
     /// Walks the rows whose keys begin with `prefix`, in order, until `visit` answers `false`.
@@ -280,21 +291,32 @@ impl Snapshot {
     /// The records from `first` on, oldest first, at most `limit`.
     ///
     /// # Errors
-    /// The engine refuses.
+    /// The engine refuses, or a record does not fit its check.
     pub fn records(&self, first: u64, limit: usize) -> Result<Vec<(u64, Vec<u8>)>, StorageError> {
         let Some(table) = there(self.txn.open_table(AUDIT))? else { return Ok(Vec::new()) };
         let range = table.range(first..).map_err(engine)?;
-        range.take(limit).map(|entry| entry.map(record).map_err(engine)).collect()
+        range.take(limit).map(|entry| record(entry.map_err(engine)?)).collect()
+    }
+
+    /// The log's rows from `first` on as they stand, oldest first, at most `limit`, for whoever checks them.
+    ///
+    /// # Errors
+    /// The engine refuses.
+    pub fn audit_rows(&self, first: u64, limit: usize) -> Result<Vec<(u64, Vec<u8>)>, StorageError> {
+        let Some(table) = there(self.txn.open_table(AUDIT))? else { return Ok(Vec::new()) };
+        let range = table.range(first..).map_err(engine)?;
+        let row = |(sequence, row): RecordEntry<'_>| (sequence.value(), row.value().to_vec());
+        range.take(limit).map(|entry| entry.map(row).map_err(engine)).collect()
     }
 
     /// The records before `end`, newest first, at most `limit`.
     ///
     /// # Errors
-    /// The engine refuses.
+    /// The engine refuses, or a record does not fit its check.
     pub fn records_before(&self, end: u64, limit: usize) -> Result<Vec<(u64, Vec<u8>)>, StorageError> {
         let Some(table) = there(self.txn.open_table(AUDIT))? else { return Ok(Vec::new()) };
         let range = table.range(..end).map_err(engine)?;
-        range.rev().take(limit).map(|entry| entry.map(record).map_err(engine)).collect()
+        range.rev().take(limit).map(|entry| record(entry.map_err(engine)?)).collect()
     }
 
     /// Every stored subtree hash.
@@ -318,8 +340,12 @@ impl Snapshot {
 
 type RecordEntry<'a> = (redb::AccessGuard<'a, u64>, redb::AccessGuard<'a, &'static [u8]>);
 
-fn record((sequence, bytes): RecordEntry<'_>) -> (u64, Vec<u8>) {
-    (sequence.value(), bytes.value().to_vec())
+fn record((sequence, row): RecordEntry<'_>) -> Result<(u64, Vec<u8>), StorageError> {
+    let checked = split_audit_row(row.value()).filter(|(record, check)| leaf_hash(record).starts_with(check));
+    match checked {
+        Some((record, _)) => Ok((sequence.value(), record.to_vec())),
+        None => Err(StorageError::Tampered { table: "audit", key: sequence.value().to_string() }),
+    }
 }
 
 /// A table that no commit has written yet is empty.

@@ -47,6 +47,18 @@ pub struct FileLock {
 }
 
 impl FileLock {
+    /// Takes the lock of a file that is only looked at, if it ever had one: nothing is made or written.
+    ///
+    /// # Errors
+    /// Another process has it.
+    pub fn probe(data: &Path) -> Result<Option<Self>, FileError> {
+        let Ok(file) = File::open(beside(data, ".lock")) else { return Ok(None) };
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Self { _lock: file })),
+            Err(_) => Err(in_use(data, file)),
+        }
+    }
+
     /// Takes the lock and writes this process's id into it.
     ///
     /// # Errors
@@ -66,13 +78,7 @@ impl FileLock {
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                let mut holder = String::new();
-                let read = file.take(20).read_to_string(&mut holder);
-                let digits = holder.trim().to_owned();
-                let known =
-                    read.is_ok() && !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
-                let holder = if known { digits } else { "?".to_owned() };
-                return Err(FileError::InUse { path: data.to_owned(), holder });
+                return Err(in_use(data, file));
             }
             Err(TryLockError::Error(error)) => return Err(failed(error)),
         }
@@ -90,6 +96,14 @@ impl FileLock {
     }
 }
 
+fn in_use(data: &Path, lock: File) -> FileError {
+    let mut holder = String::new();
+    let read = lock.take(20).read_to_string(&mut holder);
+    let digits = holder.trim().to_owned();
+    let known = read.is_ok() && !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    FileError::InUse { path: data.to_owned(), holder: if known { digits } else { "?".to_owned() } }
+}
+
 /// Opens an existing data file.
 ///
 /// # Errors
@@ -103,6 +117,19 @@ pub fn open(data: &Path) -> Result<Medium, FileError> {
     if !file.metadata().map_err(failed)?.is_file() {
         return Err(failed(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")));
     }
+    medium(file).map_err(failed)
+}
+
+/// Opens an existing data file to be looked at.
+///
+/// # Errors
+/// It does not exist, is no regular file, or may not be read.
+pub fn read_only(data: &Path) -> Result<Medium, FileError> {
+    let failed = |source| FileError::Io { path: data.to_owned(), source };
+    let file = File::open(data).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => FileError::Missing(data.to_owned()),
+        _ => failed(error),
+    })?;
     medium(file).map_err(failed)
 }
 

@@ -16,11 +16,13 @@ mod fence;
 pub mod file;
 mod head;
 mod job;
+mod proofs;
 mod rows;
 mod source;
 mod store;
 pub mod tables;
 mod view;
+mod view_log;
 mod writer;
 
 pub use access::LastAccess;
@@ -33,7 +35,7 @@ pub use fence::{Disclosed, Quiet, REVOCATION_WAIT};
 pub use head::{Head, LogKeys, Slot, decode_slots, encode_slots};
 pub use job::{Committed, Effect, JobError, Receipt, Refusal, Ruling, Verdict};
 pub use source::Stats;
-pub use store::{CreateError, NewVault, Running, Store};
+pub use store::{AuditRow, CreateError, NewVault, Running, Store};
 pub use view::View;
 pub use writer::Writer;
 

@@ -9,6 +9,8 @@ use std::{
     time::Duration,
 };
 
+use tokio::sync::watch;
+
 use super::{access::LastAccess, cache::Generation, engine::Engine, tables::Table};
 use crate::{
     crypto::keys::Keys,
@@ -46,7 +48,7 @@ pub struct Stats {
     /// How many jobs each had.
     pub batch_jobs: Histogram<11>,
     /// How many records the log has.
-    pub log_size: AtomicU64,
+    pub log_size: watch::Sender<u64>,
     /// Whether the last commit failed.
     pub failing: AtomicBool,
     monotonic: fn() -> Duration,
@@ -57,7 +59,7 @@ impl Stats {
         Self {
             commit_micros: Histogram::new(MICROS),
             batch_jobs: Histogram::new(POWERS),
-            log_size: AtomicU64::new(0),
+            log_size: watch::Sender::new(0),
             failing: AtomicBool::new(false),
             monotonic,
         }

@@ -77,6 +77,9 @@ pub enum CreateError {
     First,
 }
 
+/// A record as it lies in the file: sequence, record, and the hash beside it.
+pub type AuditRow = (u64, Vec<u8>, [u8; 8]);
+
 /// An open vault file, locked or not.
 pub struct Store {
     engine: Arc<Engine>,
@@ -178,6 +181,39 @@ impl Store {
         Ok(VerifierKey::new(&checkpoint::origin(self.file), keys.newest()))
     }
 
+    /// The newest signed checkpoint.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn checkpoint(&self) -> Result<String, StorageError> {
+        let bytes = value(&self.engine.snapshot()?, meta::CHECKPOINT)?;
+        String::from_utf8(bytes).map_err(|_| tampered(meta::CHECKPOINT))
+    }
+
+    /// The log from `first` on, at most `limit` records: sequence, record and the hash beside it, not yet judged.
+    ///
+    /// # Errors
+    /// The engine refuses, or a row is too short to be one.
+    pub fn audit_rows(&self, first: u64, limit: usize) -> Result<Vec<AuditRow>, StorageError> {
+        let rows = self.engine.snapshot()?.audit_rows(first, limit)?;
+        let split = |(sequence, mut row): (u64, Vec<u8>)| {
+            let check = row.split_last_chunk().map(|(_, check)| *check);
+            let bad = || StorageError::Tampered { table: "audit", key: sequence.to_string() };
+            let check = check.ok_or_else(bad)?;
+            row.truncate(row.len() - 8);
+            Ok((sequence, row, check))
+        };
+        rows.into_iter().map(split).collect()
+    }
+
+    /// The stored hash of a subtree.
+    ///
+    /// # Errors
+    /// The engine refuses.
+    pub fn subtree(&self, level: u8, index: u64) -> Result<Option<[u8; 32]>, StorageError> {
+        self.engine.snapshot()?.stored(level, index)
+    }
+
     /// The time of the newest event, as its record says; not yet vouched for.
     ///
     /// # Errors
@@ -211,7 +247,7 @@ impl Store {
         let missed = missed_accesses(&snapshot, keys, self.file)?;
         drop(snapshot);
         self.engine.release().map_err(|error| StorageError::Engine(Box::new(redb::Error::Io(error))))?;
-        source.stats.log_size.store(head.frontier.size(), Ordering::Relaxed);
+        source.stats.log_size.send_replace(head.frontier.size());
         let ledger = Ledger::new(source, log_key, head, sealed);
         ledger.catch_up(missed);
         let (writer, ended) = Writer::start(ledger, queue_max);

@@ -11,9 +11,12 @@
 //! credentials   integration id ‖ revision             sealed credential
 //! scopes        scope ‖ service ‖ integration id      nothing
 //! last_access   integration or token id, or nothing   sealed row
-//! audit         sequence                              record
+//! audit         sequence                              record ‖ first 8 bytes of its leaf hash
 //! hashes        level ‖ index                         hash of a complete subtree
 //! ```
+//!
+//! The 8 bytes beside a record tell which one it is where records and tree disagree: the tree itself tells only that
+//! one of up to 256 does.
 //!
 //! redb sees `u64`, `&str` and `&[u8]` alone. Numbers inside a key are big-endian, so that keys sort as they count;
 //! a scope is `0`, or `1 ‖ length (u16) ‖ identifier`; a service is `length (u8) ‖ name`.
@@ -21,6 +24,9 @@
 use redb::TableDefinition;
 
 use crate::domain::{IntegrationId, ProjectId, Provider, Revision, SessionId};
+
+/// Bytes of its leaf hash that stand beside a record.
+const CHECK: usize = 8;
 
 /// `meta`: the few values that describe the file itself.
 pub(super) const META: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("meta");
@@ -154,6 +160,16 @@ pub fn scope_key_id(key: &[u8]) -> Option<IntegrationId> {
     key.last_chunk::<16>().map(|bytes| IntegrationId::from_bytes(*bytes))
 }
 
+/// `audit`: record ‖ check.
+pub fn audit_row(record: &[u8], leaf_hash: &[u8; 32]) -> Vec<u8> {
+    [record, &leaf_hash[..CHECK]].concat()
+}
+
+/// `audit`: the record of a row, and its check; `None` where the row is too short to be one.
+pub fn split_audit_row(row: &[u8]) -> Option<(&[u8], &[u8])> {
+    row.split_at_checked(row.len().checked_sub(CHECK)?)
+}
+
 /// `hashes`: level ‖ index.
 pub fn hash_key(level: u8, index: u64) -> Vec<u8> {
     [&[level], index.to_be_bytes().as_slice()].concat()
@@ -174,5 +190,13 @@ mod tests {
             Provider::ALL.iter().filter(|one| scope_service_prefix(None, **one).starts_with(&npm)).count()
                 == 1
         );
+    }
+
+    #[test]
+    fn an_audit_row_is_the_record_and_eight_bytes_of_its_leaf_hash() {
+        let row = audit_row(b"{}", &[7; 32]);
+        assert_eq!(row, b"{}\x07\x07\x07\x07\x07\x07\x07\x07");
+        assert_eq!(split_audit_row(&row), Some((&b"{}"[..], &[7; 8][..])));
+        assert_eq!(split_audit_row(&[7; 7]), None);
     }
 }

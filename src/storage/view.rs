@@ -17,7 +17,7 @@ use super::{
     error::StorageError,
     readable,
     source::{Overlay, Source},
-    tables::{Table, credential_key, meta, scope_key_id, scope_prefix, scope_service_prefix, session_prefix},
+    tables::{Table, credential_key, scope_key_id, scope_prefix, scope_service_prefix, session_prefix},
 };
 use crate::{
     auth::policy::Disclosure,
@@ -219,24 +219,6 @@ impl<'a> View<'a> {
             Some(access) => Ok(Some(access)),
             None => self.row::<LastAccess>(id).map(|row| row.map(|row| LastAccess::clone(&row))),
         }
-    }
-
-    /// The committed records before sequence `end`, newest first, at most `limit`.
-    ///
-    /// # Errors
-    /// As [`View::user`].
-    pub fn records_before(&self, end: u64, limit: usize) -> Result<Vec<(u64, Vec<u8>)>, StorageError> {
-        self.snapshot()?.records_before(end, limit)
-    }
-
-    /// The newest signed checkpoint.
-    ///
-    /// # Errors
-    /// As [`View::user`].
-    pub fn checkpoint(&self) -> Result<String, StorageError> {
-        let bytes = self.snapshot()?.meta(meta::CHECKPOINT)?;
-        let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
-        text.ok_or_else(|| StorageError::Tampered { table: "meta", key: meta::CHECKPOINT.to_owned() })
     }
 
     /// Opens the current credential of an integration; only policy makes the proof that it takes.

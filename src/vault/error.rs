@@ -102,6 +102,15 @@ pub enum Error {
     /// No such token.
     #[error("no such token")]
     TokenNotFound,
+    /// A sequence or size that the log does not have.
+    #[error("out of range")]
+    OutOfRange,
+    /// Records that were moved to an archive.
+    #[error("archived")]
+    Archived {
+        /// The last of them.
+        last: u64,
+    },
     /// The e-mail is taken.
     #[error("the user exists already")]
     UserExists,

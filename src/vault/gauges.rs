@@ -18,6 +18,8 @@ pub struct Gauges {
     pub file_bytes: Option<u64>,
     /// What its disk has left, in bytes.
     pub free_bytes: Option<u64>,
+    /// Whether the newest checkpoint did not reach its folder.
+    pub checkpoint_lost: bool,
     /// Passwords put to the test.
     pub password_runs: u64,
     /// What there is only while it is unlocked.
@@ -47,6 +49,7 @@ impl Vault {
         Gauges {
             file_bytes: self.file_bytes(),
             free_bytes: self.free_bytes(),
+            checkpoint_lost: self.is_checkpoint_lost(),
             password_runs: self.password_runs(),
             open: self.opened().ok().map(|open| {
                 let stats = open.writer.stats();
@@ -60,7 +63,7 @@ impl Vault {
                     counts.1 += u64::from(integration.expires_at().is_some_and(|end| end <= now.plus(SOON)));
                 }
                 OpenGauges {
-                    log_size: stats.log_size.load(Ordering::Relaxed),
+                    log_size: *stats.log_size.borrow(),
                     waiting: open.writer.waiting(),
                     is_failing: stats.failing.load(Ordering::Relaxed),
                     commit_micros: stats.commit_micros.read(),

@@ -110,6 +110,7 @@ pub struct Vault {
     pub(super) tally: Arc<Tally>,
     /// What the file's disk has left, as the host last said.
     pub(super) free_bytes: Arc<AtomicU64>,
+    checkpoint_lost: AtomicBool,
     /// As many password checks at a time as there are cores.
     pub(super) passwords: Semaphore,
 }
@@ -185,6 +186,7 @@ impl Vault {
             limiter: Mutex::new(Limiter::new()),
             tally: Arc::default(),
             free_bytes: Arc::new(AtomicU64::new(u64::MAX)),
+            checkpoint_lost: AtomicBool::new(false),
             passwords: Semaphore::new(cores),
         })
     }
@@ -281,6 +283,24 @@ impl Vault {
             drop(ended.await);
         }
         result
+    }
+
+    /// The newest signed checkpoint, for whoever has the file itself; no event.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn checkpoint(&self) -> Result<String, StorageError> {
+        self.store.checkpoint()
+    }
+
+    /// Tells the vault whether its newest checkpoint reached the folder that it goes to.
+    pub fn set_checkpoint_kept(&self, kept: bool) {
+        self.checkpoint_lost.store(!kept, Ordering::Relaxed);
+    }
+
+    /// Whether the newest checkpoint did not reach its folder.
+    pub fn is_checkpoint_lost(&self) -> bool {
+        self.checkpoint_lost.load(Ordering::Relaxed)
     }
 
     /// Tells the vault what its disk has left.

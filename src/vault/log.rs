@@ -74,12 +74,17 @@ impl Vault {
         let mut end = query.cursor.unwrap_or(u64::MAX);
         loop {
             // A short transaction a chunk: one long-held snapshot makes the file grow.
-            let records = open.writer.fresh_view().records_before(end, CHUNK)?;
+            let records = match open.writer.fresh_view().records_before(end, CHUNK) {
+                Err(StorageError::Tampered { key, .. }) => {
+                    return Err(self.damaged_record(context, caller, key).await);
+                }
+                other => other?,
+            };
             let Some((oldest, _)) = records.last() else { return Ok((found, None)) };
             end = *oldest;
             for (sequence, bytes) in &records {
                 let Ok(record) = record::decode(bytes) else {
-                    return Err(self.damaged_record(context, caller, *sequence).await);
+                    return Err(self.damaged_record(context, caller, sequence.to_string()).await);
                 };
                 if !query.matches(&record) {
                     continue;
@@ -126,14 +131,15 @@ impl Vault {
     }
 
     /// Records that a record does not read.
-    async fn damaged_record(&self, context: &Context, caller: &Caller, sequence: u64) -> Error {
-        let cause =
-            move || Error::Tampered(StorageError::Tampered { table: "audit", key: sequence.to_string() });
-        let work = move |_: Work<'_>| Err::<Done<()>, _>(cause());
-        self.act(context, caller.bearer, Verb::ReadAudit, work).await.err().unwrap_or_else(cause)
+    async fn damaged_record(&self, context: &Context, caller: &Caller, sequence: String) -> Error {
+        let cause = |key| Error::Tampered(StorageError::Tampered { table: "audit", key });
+        let key = sequence.clone();
+        let work = move |_: Work<'_>| Err::<Done<()>, _>(cause(key));
+        let refused = self.act(context, caller.bearer, Verb::ReadAudit, work).await;
+        refused.err().unwrap_or_else(|| cause(sequence))
     }
 
-    async fn record_read(&self, context: &Context, caller: &Caller) -> Result<(), Error> {
+    pub(super) async fn record_read(&self, context: &Context, caller: &Caller) -> Result<(), Error> {
         let work = |work: Work<'_>| Ok(Done::plain((), Changes::none(), work.event));
         self.act(context, caller.bearer, Verb::ReadAudit, work).await.map(drop)
     }

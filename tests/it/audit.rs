@@ -60,7 +60,10 @@ fn leaves_and_hashes(image: &[u8]) -> (Vec<Hash>, Vec<(Vec<u8>, Vec<u8>)>) {
     for (n, row) in txn.open_table(AUDIT).unwrap().iter().unwrap().enumerate() {
         let (sequence, record) = row.unwrap();
         assert_eq!(sequence.value(), n as u64);
-        leaves.push(sha256(&[&[0], record.value()].concat()));
+        let (record, check) = record.value().split_at(record.value().len() - 8);
+        let leaf = sha256(&[&[0], record].concat());
+        assert_eq!(check, &leaf[..8], "the check beside the record");
+        leaves.push(leaf);
     }
     // A log without a complete subtree has no table of them yet.
     let Ok(hashes) = txn.open_table(HASHES) else { return (leaves, Vec::new()) };
@@ -125,10 +128,13 @@ async fn the_newest_records_are_checked_at_every_size_of_the_log() {
         assert!(unlock(&closed, PASSPHRASE).await.is_ok(), "untouched, at size {size}, it opens");
         let changed = edit(&closed, |txn| {
             let mut audit = txn.open_table(AUDIT).unwrap();
-            let record = String::from_utf8(audit.get(size - 1).unwrap().unwrap().value().to_vec()).unwrap();
+            let row = audit.get(size - 1).unwrap().unwrap().value().to_vec();
+            let record = String::from_utf8(row[..row.len() - 8].to_vec()).unwrap();
             let other = record.replace("host:test", "host:evil");
             assert_ne!(other, record);
-            audit.insert(size - 1, other.as_bytes()).unwrap();
+            // Its check is made anew too: what notices it is the tree.
+            let check = &sha256(&[&[0], other.as_bytes()].concat())[..8];
+            audit.insert(size - 1, [other.as_bytes(), check].concat().as_slice()).unwrap();
         });
         refused(&changed, &format!("the newest of {size} records changed")).await;
     }

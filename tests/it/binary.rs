@@ -55,6 +55,7 @@ pub fn vault() -> tempfile::TempDir {
     for key in ["data", "owner_email", "owner_password", "recovery_key", "audit_key"] {
         assert!(keys[key].is_string(), "{key}");
     }
+    fs::write(folder.path().join("owner"), keys["owner_password"].as_str().unwrap()).unwrap();
     folder
 }
 

@@ -81,7 +81,7 @@ const CALLS: &[&str] = &[
     "init --data v.redb --owner-email a@example.com --passphrase-file pass --kdf-memory 64 --kdf-passes 1",
 ];
 /// What `tests/it/cli.rs` runs with `--json` or at a server of its own.
-const ELSEWHERE: &[&str] = &["serve", "unlock", "lock"];
+const ELSEWHERE: &[&str] = &["serve", "unlock", "lock", "audit verify"];
 
 #[test]
 fn json_of_every_command_is_one_value_and_its_errors_are_one_object() {

@@ -11,6 +11,7 @@
 
 mod audit;
 mod binary;
+mod canary;
 mod changes;
 mod cli;
 mod commands;
@@ -18,8 +19,10 @@ mod contract;
 mod crash;
 mod events;
 mod example;
+mod export;
 mod fake;
 mod fixture;
+mod forms;
 mod limits;
 mod malformed;
 mod metrics;
@@ -34,3 +37,4 @@ mod tidy;
 mod tls;
 mod transcripts;
 mod users;
+mod verify;

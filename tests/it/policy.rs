@@ -37,6 +37,8 @@ const MATRIX: &[(&str, &str, [bool; 5])] = &[
     ("POST", "/application-tokens", [true, false, false, false, false]),
     ("DELETE", "/application-tokens/{token}", [true, false, false, false, false]),
     ("GET", "/audit", [true, false, false, true, false]),
+    ("GET", "/audit/proof", [true, false, false, true, false]),
+    ("GET", "/audit/export", [true, false, false, true, false]),
     ("GET", "/audit/checkpoint", [true, false, false, true, false]),
     ("GET", "/audit/key", [true, false, false, true, false]),
 ];

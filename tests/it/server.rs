@@ -112,6 +112,10 @@ impl Client {
         let head = String::from_utf8(bytes[..end].to_vec()).unwrap();
         let status = head.split(' ').nth(1)?.parse().ok()?;
         let mut reply = Reply { status, head, body: String::new() };
+        if reply.header("transfer-encoding").as_deref() == Some("chunked") {
+            reply.body = self.chunks(bytes.split_off(end)).await?;
+            return Some(reply);
+        }
         let length: usize = reply.header("content-length").map_or(0, |length| length.parse().unwrap());
         let length = if method == "HEAD" { 0 } else { length };
         while bytes.len() < end + length {
@@ -121,6 +125,44 @@ impl Client {
         }
         reply.body = String::from_utf8(bytes[end..end + length].to_vec()).unwrap();
         Some(reply)
+    }
+}
+
+impl Client {
+    /// A body in chunks, to its proper end; `None` where it breaks off.
+    async fn chunks(&mut self, mut bytes: Vec<u8>) -> Option<String> {
+        let mut body = Vec::new();
+        loop {
+            let Some(line) = bytes.windows(2).position(|two| two == b"\r\n") else {
+                if self.0.read_buf(&mut bytes).await.ok()? == 0 {
+                    return None;
+                }
+                continue;
+            };
+            let size = usize::from_str_radix(std::str::from_utf8(&bytes[..line]).ok()?, 16).ok()?;
+            while bytes.len() < line + 2 + size + 2 {
+                if self.0.read_buf(&mut bytes).await.ok()? == 0 {
+                    return None;
+                }
+            }
+            body.extend_from_slice(&bytes[line + 2..line + 2 + size]);
+            bytes.drain(..line + 2 + size + 2);
+            if size == 0 {
+                return String::from_utf8(body).ok();
+            }
+        }
+    }
+
+    /// Writes a request and nothing more.
+    pub async fn write(&mut self, request: &str) {
+        self.0.write_all(request.as_bytes()).await.unwrap();
+    }
+
+    /// What comes next, whatever it is; nothing where the server has closed.
+    pub async fn read(&mut self) -> String {
+        let mut bytes = Vec::new();
+        drop(self.0.read_buf(&mut bytes).await);
+        String::from_utf8(bytes).unwrap()
     }
 }
 

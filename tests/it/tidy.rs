@@ -173,3 +173,26 @@ fn the_rules_can_be_broken() {
     }
     assert!(breaches(Path::new("cli/x.rs"), "use crate::{http::Server, storage::file};").is_empty());
 }
+
+#[test]
+fn the_readme_explains_every_audit_action() {
+    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    let table = readme.split("## What is recorded").nth(1).unwrap().split("\n## ").next().unwrap();
+    let mut explained = Vec::new();
+    for row in table.lines().filter(|line| line.starts_with("| `")) {
+        let mut noun = "";
+        for name in row.split('|').nth(1).unwrap().split('`').skip(1).step_by(2) {
+            match name.strip_prefix('.') {
+                Some(verb) => explained.push(format!("{noun}.{verb}")),
+                None => {
+                    noun = name.split('.').next().unwrap();
+                    explained.push(name.to_owned());
+                }
+            }
+        }
+    }
+    for action in sealroom::domain::Action::ALL {
+        assert!(explained.contains(&action.to_string()), "{action} is not explained");
+    }
+    assert_eq!(explained.len(), sealroom::domain::Action::ALL.len(), "{explained:?}");
+}

@@ -23,6 +23,8 @@ pub struct Health<'a> {
     locked: bool,
     audit: AuditState,
     uptime_seconds: u64,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    details: Vec<&'static str>,
 }
 
 impl<'a> Health<'a> {
@@ -35,7 +37,15 @@ impl<'a> Health<'a> {
             locked: matches!(audit, AuditState::Locked),
             audit,
             uptime_seconds,
+            details: Vec::new(),
         }
+    }
+
+    /// Adds what an operator should look at: `disk_low`, `checkpoint_lost`.
+    #[must_use]
+    pub fn with_detail(mut self, detail: &'static str) -> Self {
+        self.details.push(detail);
+        self
     }
 
     /// 200 or 503.
@@ -56,6 +66,8 @@ mod tests {
             r#"{"status":"healthy","version":"1.2.3","locked":false,"audit":"writable","uptimeSeconds":7}"#
         );
         assert_eq!(health.status_code(), 200);
+        let detailed = text(&health.with_detail("disk_low"));
+        assert!(detailed.ends_with(r#","uptimeSeconds":7,"details":["disk_low"]}"#), "{detailed}");
         for (audit, disk_low, expected) in [
             (AuditState::Locked, false, r#""locked":true,"audit":"locked""#),
             (AuditState::Unavailable, false, r#""locked":false,"audit":"unavailable""#),

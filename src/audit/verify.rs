@@ -1,0 +1,289 @@
+//! The check of a log by whoever has its records, a checkpoint and the public key: no passphrase, no server.
+//!
+//! Owns what makes a log good and how its first flaw is named. Records come one by one, in constant memory.
+
+use std::collections::BTreeMap;
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+
+use super::{
+    checkpoint::Checkpoint,
+    record,
+    tree::{Frontier, Hash, leaf_hash},
+};
+use crate::crypto::digest::sha256;
+
+/// What begins every record of this format, up to its sequence.
+const START: &[u8] = br#"{"v":1,"sequence":"#;
+/// What begins a receipt in a text.
+const RECEIPT: &str = "audit-receipt:";
+
+/// The first flaw of a log.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Flaw {
+    /// A record that does not have the form of one.
+    #[error("record {sequence} is damaged: it does not have the form of a record")]
+    Form {
+        /// Where it should stand.
+        sequence: u64,
+    },
+    /// Another record than the next one.
+    #[error("record {expected} is missing: {found} stands in its place")]
+    Order {
+        /// The next sequence.
+        expected: u64,
+        /// What stands there.
+        found: u64,
+    },
+    /// A record that is not the one that was written.
+    #[error("record {sequence} was changed: it does not fit the hash beside it")]
+    Changed {
+        /// Which.
+        sequence: u64,
+    },
+    /// Records that do not make the subtree that was stored over them.
+    #[error("one of the records {first} to {last} was changed: together they do not make their stored hash")]
+    Subtree {
+        /// The first of them.
+        first: u64,
+        /// The last of them.
+        last: u64,
+    },
+    /// Records that do not make the root that was signed.
+    #[error("one of the records {first} to {last} was changed: together they do not make the signed root")]
+    Root {
+        /// The first of them.
+        first: u64,
+        /// The last of them.
+        last: u64,
+    },
+    /// Records that a checkpoint vouches for and that are not there.
+    #[error("{missing} records are missing at the end: the log has {size}, the checkpoint {signed}")]
+    Cut {
+        /// How many.
+        missing: u64,
+        /// How many there are.
+        size: u64,
+        /// How many were signed for.
+        signed: u64,
+    },
+    /// A receipt for a record that is not in the log, or is another one there.
+    #[error("the receipt for record {sequence} does not fit the log")]
+    Receipt {
+        /// Which.
+        sequence: u64,
+    },
+}
+
+/// A receipt as a pipeline's log has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receipt {
+    /// The first record that it is for.
+    pub first: u64,
+    /// The last one; the first itself in a receipt for one record.
+    pub last: u64,
+    /// The leaf hash, or SHA-256 over all of their leaf hashes.
+    pub hash: Hash,
+}
+
+/// Finds the receipts in a line of any text.
+pub fn receipts_in(line: &str) -> Vec<Receipt> {
+    let mut found = Vec::new();
+    for (at, _) in line.match_indices(RECEIPT) {
+        let rest = line[at + RECEIPT.len()..].trim_start();
+        let is_part = |c: char| c.is_ascii_alphanumeric() || "+/=:,-".contains(c);
+        let value = &rest[..rest.find(|c| !is_part(c)).unwrap_or(rest.len())];
+        found.extend(value.split(',').filter_map(receipt));
+    }
+    found
+}
+
+fn receipt(text: &str) -> Option<Receipt> {
+    let (sequences, hash) = text.split_once(':')?;
+    let (first, last) = sequences.split_once('-').unwrap_or((sequences, sequences));
+    let hash = STANDARD.decode(hash).ok()?.try_into().ok()?;
+    let (first, last) = (first.parse().ok()?, last.parse().ok()?);
+    (first <= last).then_some(Receipt { first, last, hash })
+}
+
+/// The check of one log, record after record.
+pub struct Verifier {
+    frontier: Frontier,
+    /// The first record's sequence: where it is not 0, no root can be made.
+    first: Option<u64>,
+    next: u64,
+    checkpoints: Vec<Checkpoint>,
+    roots: BTreeMap<u64, Hash>,
+    receipts: Vec<Receipt>,
+    leaves: BTreeMap<u64, Hash>,
+}
+
+/// What a log that is good came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Good {
+    /// The first record's sequence.
+    pub first: u64,
+    /// How many records there are from there on.
+    pub count: u64,
+    /// The root over all of them, where they begin with the first.
+    pub root: Option<Hash>,
+}
+
+impl Verifier {
+    /// A check against these checkpoints (whose signatures are the caller's to judge) and receipts.
+    pub fn new(mut checkpoints: Vec<Checkpoint>, receipts: Vec<Receipt>) -> Self {
+        checkpoints.sort_by_key(|checkpoint| checkpoint.size);
+        let wanted =
+            receipts.iter().flat_map(|receipt| receipt.first..=receipt.last.min(receipt.first + 1_000));
+        let leaves = wanted.map(|sequence| (sequence, [0; 32])).collect();
+        let roots = checkpoints.iter().map(|checkpoint| (checkpoint.size, [0; 32])).collect();
+        Self { frontier: Frontier::EMPTY, first: None, next: 0, checkpoints, roots, receipts, leaves }
+    }
+
+    /// The sequence that comes next.
+    pub const fn next(&self) -> u64 {
+        self.next
+    }
+
+    /// Takes a record in, with its leaf hash.
+    ///
+    /// # Errors
+    /// It is no record, or not the next one.
+    pub fn push(&mut self, bytes: &[u8], leaf: Hash) -> Result<(), Flaw> {
+        let sequence = sequence(bytes).ok_or(Flaw::Form { sequence: self.next })?;
+        if self.first.is_none() && sequence > 0 && !self.checkpoints.is_empty() {
+            // A checkpoint speaks of a log from its first record on.
+            return Err(Flaw::Order { expected: 0, found: sequence });
+        }
+        if self.first.is_none() {
+            self.first = Some(sequence);
+            self.next = sequence;
+        }
+        if sequence != self.next {
+            return Err(Flaw::Order { expected: self.next, found: sequence });
+        }
+        if let Some(kept) = self.leaves.get_mut(&sequence) {
+            *kept = leaf;
+        }
+        self.next += 1;
+        if self.first == Some(0) {
+            drop(self.frontier.push(leaf));
+            if let Some(root) = self.roots.get_mut(&self.next) {
+                *root = self.frontier.root();
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether this record has the one form that a record has; slower than [`Verifier::push`], which looks only at
+    /// what places it.
+    ///
+    /// # Errors
+    /// It has not.
+    pub fn check_form(sequence: u64, bytes: &[u8]) -> Result<(), Flaw> {
+        match record::decode(bytes) {
+            Ok(record) if record.sequence == sequence => Ok(()),
+            Ok(record) => Err(Flaw::Order { expected: sequence, found: record.sequence }),
+            Err(_) => Err(Flaw::Form { sequence }),
+        }
+    }
+
+    /// Judges the whole.
+    ///
+    /// # Errors
+    /// The first checkpoint or receipt that the records contradict.
+    pub fn finish(self) -> Result<Good, Flaw> {
+        let first = self.first.unwrap_or(0);
+        let size = if self.first == Some(0) || self.first.is_none() { self.next } else { 0 };
+        let mut vouched = 0;
+        for checkpoint in self.checkpoints.iter().filter(|_| first == 0) {
+            if checkpoint.size > size {
+                let missing = checkpoint.size - size;
+                return Err(Flaw::Cut { missing, size, signed: checkpoint.size });
+            }
+            let empty = Frontier::EMPTY.root();
+            let root = if checkpoint.size == 0 { &empty } else { &self.roots[&checkpoint.size] };
+            if *root != checkpoint.root {
+                return Err(Flaw::Root { first: vouched, last: checkpoint.size.saturating_sub(1) });
+            }
+            vouched = checkpoint.size;
+        }
+        for receipt in &self.receipts {
+            if !self.holds(receipt) {
+                return Err(Flaw::Receipt { sequence: receipt.first });
+            }
+        }
+        let root = (first == 0).then(|| self.frontier.root());
+        Ok(Good { first, count: self.next - first, root })
+    }
+
+    fn holds(&self, receipt: &Receipt) -> bool {
+        let (first, end) = (self.first.unwrap_or(0), self.next);
+        if receipt.first < first || receipt.last >= end {
+            return false;
+        }
+        if receipt.first == receipt.last {
+            return self.leaves.get(&receipt.first) == Some(&receipt.hash);
+        }
+        let hashes: Vec<u8> =
+            self.leaves.range(receipt.first..=receipt.last).flat_map(|(_, hash)| *hash).collect();
+        sha256(&hashes) == receipt.hash
+    }
+}
+
+/// The sequence that a record's first bytes say; `None` where they are no record's.
+pub fn sequence(bytes: &[u8]) -> Option<u64> {
+    if bytes.len() > record::RECORD_BYTES_MAX || !bytes.ends_with(b"}") {
+        return None;
+    }
+    let digits = bytes.strip_prefix(START)?;
+    let end = digits.iter().position(|byte| !byte.is_ascii_digit())?;
+    let (digits, rest) = digits.split_at(end);
+    let canonical =
+        !digits.is_empty() && (digits == b"0" || digits[0] != b'0') && rest.starts_with(br#","time":""#);
+    std::str::from_utf8(digits).ok()?.parse().ok().filter(|_| canonical)
+}
+
+/// What a damaged file still shows of its log: the records in its raw bytes, each judged by the hash beside it.
+///
+/// Pages that do not hold together are nothing to walk; records can be told by how they begin. The first sequence
+/// whose record is damaged, or that is nowhere before the last one found, is the answer.
+pub fn first_damaged(bytes: &[u8]) -> Option<u64> {
+    let mut good = std::collections::BTreeSet::new();
+    let mut damaged = std::collections::BTreeSet::new();
+    let mut at = 0;
+    while let Some(found) = find(&bytes[at..], START) {
+        let start = at + found;
+        let window = &bytes[start..bytes.len().min(start + record::RECORD_BYTES_MAX + 8)];
+        let digits = window[START.len()..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let number = std::str::from_utf8(&window[START.len()..START.len() + digits]).ok();
+        match (intact(window), number.and_then(|number| number.parse::<u64>().ok())) {
+            (true, Some(sequence)) => drop(good.insert(sequence)),
+            (false, Some(sequence)) => drop(damaged.insert(sequence)),
+            (_, None) => {}
+        }
+        at = start + START.len();
+    }
+    let missing = (0..good.last().copied().unwrap_or(0)).find(|sequence| !good.contains(sequence));
+    damaged.first().copied().into_iter().chain(missing).min()
+}
+
+/// Whether a record with the hash beside it begins here.
+fn intact(window: &[u8]) -> bool {
+    let ends = window.iter().enumerate().filter(|(_, byte)| **byte == b'}').map(|(at, _)| at + 1);
+    ends.into_iter()
+        .any(|end| window.get(end..end + 8).is_some_and(|check| leaf_hash(&window[..end])[..8] == *check))
+}
+
+fn find(within: &[u8], what: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    // The first byte alone is found fast; the rest seldom has to be looked at.
+    while let Some(found) = within[at..].iter().position(|byte| *byte == what[0]) {
+        at += found;
+        if within[at..].starts_with(what) {
+            return Some(at);
+        }
+        at += 1;
+    }
+    None
+}

@@ -1,0 +1,156 @@
+//! The export: the log as a stream, a piece at a time, in constant memory.
+
+use std::{io, sync::Arc};
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+
+use super::{
+    error::Fault,
+    handlers::Answered,
+    log::whole,
+    request::{Call, bad},
+    response::Answer,
+};
+use crate::{
+    audit::record,
+    clock::Clock,
+    domain::{Caller, Timestamp},
+    vault::{Error, Vault},
+};
+
+/// How many pieces may wait for a slow client.
+const PIECES: usize = 2;
+
+/// How the records are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Format {
+    /// Each line is one record, byte for byte.
+    Ndjson,
+    /// For people; it cannot be verified.
+    Csv,
+}
+
+/// Which records, how written, and to whom.
+struct Export {
+    vault: Arc<Vault>,
+    clock: Clock,
+    caller: Caller,
+    format: Format,
+    from: Option<Timestamp>,
+    to: Option<Timestamp>,
+    next: u64,
+    /// Before which sequence it ends; none where it goes on for as long as somebody reads.
+    end: Option<u64>,
+    pieces: mpsc::Sender<io::Result<Bytes>>,
+}
+
+pub(super) async fn export(mut call: Call) -> Answered {
+    let format = match call.query.text("format")?.as_deref() {
+        None | Some("ndjson") => Format::Ndjson,
+        Some("csv") => Format::Csv,
+        Some(_) => return Err(invalid("Query parameter format must be one of ndjson, csv")),
+    };
+    let (from, to): (Option<Timestamp>, Option<Timestamp>) =
+        (call.query.take("from")?, call.query.take("to")?);
+    let next = whole("fromSequence", call.query.text("fromSequence")?)?.unwrap_or(0);
+    let follow = match call.query.text("follow")?.as_deref() {
+        None | Some("false") => false,
+        Some("true") => true,
+        Some(_) => return Err(invalid("Query parameter follow must be true or false")),
+    };
+    call.query.finish()?;
+    if from.zip(to).is_some_and(|(from, to)| from > to) {
+        return Err(invalid("Query parameter from must not be after to"));
+    }
+    if follow && to.is_some() {
+        return Err(invalid("Query parameter to has no meaning beside follow=true"));
+    }
+    let size = call.vault.begin_export(&call.context, call.caller()?, next).await?;
+    let (pieces, stream) = mpsc::channel(PIECES);
+    let end = (!follow).then_some(size);
+    let caller = call.caller()?.clone();
+    let Call { vault, clock, mut closing, .. } = call;
+    let export = Export { vault, clock, caller, format, from, to, next, end, pieces };
+    tokio::spawn(async move {
+        tokio::select! {
+            () = export.pump() => {}
+            // A server that stops ends its streams in good order, between two records.
+            _ = closing.wait_for(|closing| *closing) => {}
+        }
+    });
+    let content_type = match format {
+        Format::Ndjson => "application/x-ndjson",
+        Format::Csv => "text/csv; charset=utf-8",
+    };
+    Ok(Answer::stream(content_type, stream))
+}
+
+fn invalid(message: &str) -> Fault {
+    bad("invalid_parameter", message.to_owned())
+}
+
+impl Export {
+    async fn pump(mut self) {
+        if self.format == Format::Csv && self.pieces.send(Ok(record::CSV_HEADER.into())).await.is_err() {
+            return;
+        }
+        loop {
+            let records = match self.chunk().await {
+                Ok(records) => records,
+                Err(error) => return self.break_off(&error).await,
+            };
+            let Some((last, _)) = records.last() else {
+                if self.end.is_some() {
+                    return;
+                }
+                tokio::select! {
+                    () = self.vault.grown_past(self.next) => continue,
+                    () = self.pieces.closed() => return,
+                }
+            };
+            self.next = last + 1;
+            let piece = match self.write(&records) {
+                Ok(piece) => piece,
+                Err(error) => return self.break_off(&error).await,
+            };
+            if !piece.is_empty() && self.pieces.send(Ok(piece.into())).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// The next records; the caller is let in anew each time, so that a revocation ends the stream.
+    async fn chunk(&self) -> Result<Vec<(u64, Vec<u8>)>, Error> {
+        let (vault, caller, now) = (Arc::clone(&self.vault), self.caller.clone(), self.clock.now());
+        let (next, end) = (self.next, self.end.unwrap_or(u64::MAX));
+        let read = tokio::task::spawn_blocking(move || vault.export_chunk(&caller, now, next, end));
+        read.await.map_err(|_| Error::Internal)?
+    }
+
+    fn write(&self, records: &[(u64, Vec<u8>)]) -> Result<Vec<u8>, Error> {
+        let mut piece = Vec::with_capacity(records.iter().map(|(_, record)| record.len() + 1).sum());
+        for (_, bytes) in records {
+            if self.from.is_some() || self.to.is_some() {
+                let time = record::decode(bytes).map_err(|_| Error::Internal)?.time;
+                if self.from.is_some_and(|from| time < from) || self.to.is_some_and(|to| time >= to) {
+                    continue;
+                }
+            }
+            match self.format {
+                Format::Ndjson => {
+                    piece.extend_from_slice(bytes);
+                    piece.push(b'\n');
+                }
+                Format::Csv => record::write_csv(bytes, &mut piece).map_err(|_| Error::Internal)?,
+            }
+        }
+        Ok(piece)
+    }
+
+    /// The connection closes without the stream's proper end, so that nobody takes it for whole.
+    async fn break_off(&self, error: &Error) {
+        tracing::warn!(%error, "an export was broken off");
+        drop(self.pieces.send(Err(io::Error::other("broken off"))).await);
+    }
+}

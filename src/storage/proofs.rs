@@ -1,0 +1,50 @@
+//! The hashes that proofs are made of, from stored subtrees and from records.
+
+use std::ops::Range;
+
+use super::{
+    engine::Snapshot,
+    error::StorageError,
+    tables::{HASHES, hash_key},
+};
+use crate::audit::{
+    proof::{self, OutOfRange},
+    tree::{Hash, leaf_hash},
+};
+
+impl From<OutOfRange> for StorageError {
+    /// A leaf that the head promises and the log does not have.
+    fn from(_: OutOfRange) -> Self {
+        Self::Tampered { table: "audit", key: "a record is missing".to_owned() }
+    }
+}
+
+impl Snapshot {
+    /// The root over the leaves of that range; at most a thousand reads.
+    ///
+    /// # Errors
+    /// The engine refuses, or a record of the range is missing or does not fit its check.
+    pub fn tree_hash(&self, range: &Range<u64>) -> Result<Hash, StorageError> {
+        proof::subtree(range, &mut |level, index| match level {
+            0 => self.leaf(index).map(Some),
+            level if level.is_multiple_of(8) => self.stored(level, index),
+            _ => Ok(None),
+        })
+    }
+
+    fn leaf(&self, sequence: u64) -> Result<Hash, StorageError> {
+        let found = self.records(sequence, 1)?.pop().filter(|(found, _)| *found == sequence);
+        found
+            .map(|(_, record)| leaf_hash(&record))
+            .ok_or_else(|| StorageError::Tampered { table: "audit", key: sequence.to_string() })
+    }
+
+    pub(super) fn stored(&self, level: u8, index: u64) -> Result<Option<Hash>, StorageError> {
+        let key = hash_key(level, index);
+        let Some(bytes) = self.value(HASHES, &key)? else { return Ok(None) };
+        let hash = bytes
+            .try_into()
+            .map_err(|_| StorageError::Tampered { table: "hashes", key: super::readable(&key) })?;
+        Ok(Some(hash))
+    }
+}

@@ -1,0 +1,57 @@
+//! What a view shows of the log: always what is committed, whatever a batch in the making holds.
+
+use std::ops::Range;
+
+use super::{error::StorageError, tables::meta, view::View};
+
+impl View<'_> {
+    /// The committed records before sequence `end`, newest first, at most `limit`.
+    ///
+    /// # Errors
+    /// As [`View::user`].
+    pub fn records_before(&self, end: u64, limit: usize) -> Result<Vec<(u64, Vec<u8>)>, StorageError> {
+        self.snapshot()?.records_before(end, limit)
+    }
+
+    /// The committed records from `first` on, oldest first, at most `limit`.
+    ///
+    /// # Errors
+    /// As [`View::user`].
+    pub fn records(&self, first: u64, limit: usize) -> Result<Vec<(u64, Vec<u8>)>, StorageError> {
+        self.snapshot()?.records(first, limit)
+    }
+
+    /// How many records the log has, those that were archived included.
+    ///
+    /// # Errors
+    /// As [`View::user`].
+    pub fn log_size(&self) -> Result<u64, StorageError> {
+        Ok(self.snapshot()?.records_before(u64::MAX, 1)?.first().map_or(0, |(newest, _)| newest + 1))
+    }
+
+    /// The first record that the file still holds.
+    ///
+    /// # Errors
+    /// As [`View::user`].
+    pub fn first_sequence(&self) -> Result<u64, StorageError> {
+        Ok(self.snapshot()?.records(0, 1)?.first().map_or(0, |(oldest, _)| *oldest))
+    }
+
+    /// The root over a range of leaves.
+    ///
+    /// # Errors
+    /// As [`View::user`].
+    pub fn tree_hash(&self, range: &Range<u64>) -> Result<[u8; 32], StorageError> {
+        self.snapshot()?.tree_hash(range)
+    }
+
+    /// The newest signed checkpoint.
+    ///
+    /// # Errors
+    /// As [`View::user`].
+    pub fn checkpoint(&self) -> Result<String, StorageError> {
+        let bytes = self.snapshot()?.meta(meta::CHECKPOINT)?;
+        let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
+        text.ok_or_else(|| StorageError::Tampered { table: "meta", key: meta::CHECKPOINT.to_owned() })
+    }
+}

@@ -1,0 +1,102 @@
+//! The log for outsiders: proofs, and exports piece by piece.
+
+use super::{
+    access,
+    act::{Context, Done, Work},
+    error::Error,
+    lifecycle::Vault,
+};
+use crate::{
+    audit::{proof, tree::Hash},
+    auth::policy::{self, Verb},
+    domain::{Caller, Timestamp},
+    storage::Changes,
+};
+
+/// How many records one snapshot gives: a long-held one makes the file grow.
+const CHUNK: usize = 1_000;
+
+/// What is to be proved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Proof {
+    /// That a record is in the tree of that size.
+    Inclusion {
+        /// Which.
+        sequence: u64,
+        /// The tree's size.
+        size: u64,
+    },
+    /// That the tree of one size begins with that of another.
+    Consistency {
+        /// The smaller size.
+        from: u64,
+        /// The larger size.
+        to: u64,
+    },
+}
+
+impl Vault {
+    /// The hashes of a proof, in the order of RFC 6962.
+    ///
+    /// # Errors
+    /// The policy forbids it, or it is out of the log's range.
+    pub async fn prove(&self, context: &Context, caller: &Caller, wanted: Proof) -> Result<Vec<Hash>, Error> {
+        self.record_read(context, caller).await?;
+        let open = self.opened()?;
+        let view = open.writer.fresh_view();
+        let (ranges, size) = match wanted {
+            Proof::Inclusion { sequence, size } => (proof::inclusion(sequence, size), size),
+            Proof::Consistency { from, to } => (proof::consistency(from, to), to),
+        };
+        let ranges = ranges.map_err(|_| Error::OutOfRange)?;
+        if size > view.log_size()? {
+            return Err(Error::OutOfRange);
+        }
+        ranges.iter().map(|range| view.tree_hash(range).map_err(Error::from)).collect()
+    }
+
+    /// Records the export, and says up to where the log goes, the export's own event included.
+    ///
+    /// # Errors
+    /// The policy forbids it, or the range begins in archived records.
+    pub async fn begin_export(&self, context: &Context, caller: &Caller, first: u64) -> Result<u64, Error> {
+        let work = move |work: Work<'_>| {
+            let archived = work.view.first_sequence()?;
+            if first < archived {
+                return Err(Error::Archived { last: archived - 1 });
+            }
+            Ok(Done::plain((), Changes::none(), work.event))
+        };
+        let committed = self.act(context, caller.bearer, Verb::ExportAudit, work).await?;
+        Ok(committed.receipts.first().map_or(0, |receipt| receipt.sequence + 1))
+    }
+
+    /// The next records of an export, oldest first, before `end`; none where there are no more by now.
+    ///
+    /// # Errors
+    /// The caller may no longer export, the vault was locked, or a record does not fit its check.
+    pub fn export_chunk(
+        &self,
+        caller: &Caller,
+        now: Timestamp,
+        first: u64,
+        end: u64,
+    ) -> Result<Vec<(u64, Vec<u8>)>, Error> {
+        let open = self.opened()?;
+        let view = open.writer.fresh_view();
+        let caller = access::authenticate(&view, caller.bearer, now)?;
+        policy::authorize(&caller, Verb::ExportAudit, &self.rules())?;
+        let mut records = view.records(first, CHUNK)?;
+        records.retain(|(sequence, _)| *sequence < end);
+        Ok(records)
+    }
+
+    /// Resolves when the log is longer than that, or the vault locked.
+    pub async fn grown_past(&self, size: u64) {
+        let Ok(open) = self.opened() else { return };
+        let mut sizes = open.writer.stats().log_size.subscribe();
+        drop(open);
+        // An error says that the writer is gone with its vault.
+        drop(sizes.wait_for(|now| *now > size).await);
+    }
+}

@@ -1,0 +1,193 @@
+//! The audit log at size: how fast it is exported, verified and proved.
+//!
+//! `cargo bench --bench log` takes a million events, about a minute; `SEALROOM_BENCH_EVENTS=10000000` another number;
+//! `SEALROOM_BENCH_QUICK=1` a few seconds.
+#![allow(clippy::unwrap_used, clippy::pedantic, clippy::print_stdout, missing_docs, reason = "a benchmark")]
+
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Stdio},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use sealroom::{
+    auth::token,
+    clock::{self, Clock},
+    crypto::kdf::KdfParams,
+    domain::{Action, Actor, Event, Secret},
+    http::{Limits, Listener, Server},
+    storage::file::{self, FileLock, NewFile},
+    vault::{Context, InitPlan, Proof, SessionLife, Settings, Vault},
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+fn secret(text: &str) -> Secret {
+    Secret::new(text.as_bytes().to_vec())
+}
+
+async fn vault(data: &Path) -> Arc<Vault> {
+    let lock = FileLock::take(data).unwrap();
+    let settings = Settings {
+        members_may_create: true,
+        queue_max: 8192,
+        cache_bytes: 4 << 20,
+        sessions: SessionLife::ENDLESS,
+        password_kdf: KdfParams::LIGHT,
+        monotonic: clock::monotonic,
+        host: Actor::host("bench"),
+        disk_low_bytes: 0,
+    };
+    let plan = InitPlan {
+        owner: "owner@example.com".parse().unwrap(),
+        password: secret("password-example"),
+        passphrase: secret("passphrase-example"),
+        kdf: KdfParams::LIGHT,
+        password_kdf: KdfParams::LIGHT,
+        actor: Actor::host("bench"),
+        now: Clock::system().now(),
+    };
+    let new = NewFile::begin(data, &lock).unwrap();
+    Vault::create(new.medium(), 1 << 20, &plan).unwrap();
+    drop(new.publish().unwrap());
+    let vault = Arc::new(Vault::open(file::open(data).unwrap(), settings).unwrap());
+    let now = Clock::system().now();
+    vault.unlock(secret("passphrase-example"), Actor::host("bench"), now, None).await.unwrap();
+    vault
+}
+
+/// As long as a read's event is: a machine, an integration, a project.
+fn event() -> Event {
+    let id = "0192f0c1-7b3c-7def-8000-0123456789ab";
+    Event {
+        integration: Some(id.parse().unwrap()),
+        revision: Some(sealroom::domain::Revision::FIRST),
+        provider: Some(sealroom::domain::Provider::Github),
+        project: Some("acme/app".parse().unwrap()),
+        request: Some(id.parse().unwrap()),
+        peer: Some("127.0.0.1".parse().unwrap()),
+        ..Event::new(Clock::system().now(), Actor::App(id.parse().unwrap()), Action::CredentialsRead)
+    }
+}
+
+async fn fill(vault: &Arc<Vault>, events: u64) {
+    const WRITERS: u64 = 1024;
+    let mut writers = tokio::task::JoinSet::new();
+    for n in 0..WRITERS {
+        let (vault, share) = (Arc::clone(vault), events / WRITERS + u64::from(n < events % WRITERS));
+        writers.spawn(async move {
+            for _ in 0..share {
+                vault.record(event()).await.map_err(drop).unwrap();
+            }
+        });
+    }
+    while let Some(done) = writers.join_next().await {
+        done.unwrap();
+    }
+}
+
+/// Fetches the whole export over a socket; what it takes and where it is put.
+async fn export(address: &str, bearer: &str, to: &Path) -> (Duration, u64) {
+    let mut socket = TcpStream::connect(address).await.unwrap();
+    let request =
+        format!("GET /sfp/api/audit/export HTTP/1.0\r\nHost: x\r\nAuthorization: Bearer {bearer}\r\n\r\n");
+    let start = Instant::now();
+    socket.write_all(request.as_bytes()).await.unwrap();
+    let mut file = std::io::BufWriter::new(fs::File::create(to).unwrap());
+    let (mut buffer, mut head, mut body) = (Vec::with_capacity(1 << 20), true, 0);
+    loop {
+        buffer.clear();
+        if socket.read_buf(&mut buffer).await.unwrap() == 0 {
+            break;
+        }
+        let from = if head { buffer.windows(4).position(|four| four == b"\r\n\r\n").unwrap() + 4 } else { 0 };
+        head = false;
+        body += (buffer.len() - from) as u64;
+        std::io::Write::write_all(&mut file, &buffer[from..]).unwrap();
+    }
+    (start.elapsed(), body)
+}
+
+/// Runs `audit verify`; what it takes, and the most memory that it ever had, in KiB.
+fn verify(folder: &Path, args: &[&str]) -> (Duration, u64) {
+    let start = Instant::now();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_sealroom"))
+        .current_dir(folder)
+        .args(["audit", "verify"])
+        .args(args)
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut peak = 0;
+    let status = loop {
+        let text = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
+        let line = text.lines().find_map(|line| line.strip_prefix("RssAnon:"));
+        peak = peak.max(line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0));
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    };
+    assert!(status.success());
+    (start.elapsed(), peak)
+}
+
+fn main() {
+    let quick = std::env::var_os("SEALROOM_BENCH_QUICK").is_some();
+    let events = std::env::var("SEALROOM_BENCH_EVENTS").ok().and_then(|text| text.parse().ok());
+    let events: u64 = events.unwrap_or(if quick { 20_000 } else { 1_000_000 });
+    let folder = tempfile::tempdir_in(Path::new(env!("CARGO_TARGET_TMPDIR"))).unwrap();
+    let data = folder.path().join("bench.redb");
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let (proof, exported, bytes) = runtime.block_on(async {
+        let vault = vault(&data).await;
+        fill(&vault, events).await;
+        let context = Context { now: Clock::system().now(), request: None, peer: None };
+        let login = vault.login(&context, "owner@example.com", secret("password-example")).await;
+        let bearer = String::from_utf8(login.map_err(drop).unwrap().access.expose().to_vec()).unwrap();
+        let caller = vault.authenticate(token::parse_bearer(&bearer).unwrap(), &context).unwrap();
+        let mut proofs = Vec::new();
+        for n in 0..200 {
+            let wanted = Proof::Inclusion { sequence: events / 200 * n, size: events };
+            let start = Instant::now();
+            vault.prove(&context, &caller, wanted).await.map_err(drop).unwrap();
+            proofs.push(start.elapsed());
+        }
+        proofs.sort();
+        let listener = Listener::tcp("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let address = listener.url().unwrap().trim_start_matches("http://").to_owned();
+        let server = Server::new(Arc::clone(&vault), Clock::system(), Limits::STANDARD, false);
+        let serving = tokio::spawn(server.run(listener, std::future::pending()));
+        let (exported, bytes) = export(&address, &bearer, &folder.path().join("export")).await;
+        fs::write(folder.path().join("note"), vault.checkpoint().unwrap()).unwrap();
+        fs::write(folder.path().join("key"), vault.verifier_key().unwrap().to_string()).unwrap();
+        serving.abort();
+        let stop = Event::new(Clock::system().now(), Actor::host("bench"), Action::ServerStop);
+        vault.lock(stop).await.map_err(drop).unwrap();
+        (proofs[proofs.len() / 2], exported, bytes)
+    });
+    drop(runtime);
+    let rate = |took: Duration| events as f64 / took.as_secs_f64();
+    let (of_export, export_kib) = verify(folder.path(), &["export", "--key", "key", "--checkpoint", "note"]);
+    let (of_file, file_kib) = verify(folder.path(), &["bench.redb", "--key", "key", "--checkpoint", "note"]);
+    println!("events                            {events:>9}");
+    println!("file                              {:>9.0} MB", fs::metadata(&data).unwrap().len() as f64 / 1e6);
+    println!(
+        "export                            {:>9.0} events/s, {:.0} MB/s",
+        rate(exported),
+        bytes as f64 / 1e6 / exported.as_secs_f64()
+    );
+    println!(
+        "audit verify of the export        {:>9.0} events/s, {export_kib} KiB of its own memory",
+        rate(of_export)
+    );
+    println!(
+        "audit verify of the file          {:>9.0} events/s, {file_kib} KiB of its own memory",
+        rate(of_file)
+    );
+    println!("an inclusion proof, its event too {:>9.0} µs", proof.as_secs_f64() * 1e6);
+}

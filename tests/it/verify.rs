@@ -1,0 +1,320 @@
+//! `audit verify`: what it finds in files and exports that somebody changed, and what it says it rests on.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::Path,
+    process::{Command, Output},
+};
+
+use sealroom::audit::{
+    checkpoint::{self, Checkpoint},
+    tree::leaf_hash,
+    verify::{Flaw, Good, Verifier},
+};
+use serde_json::{Value, json};
+
+use super::{
+    binary::{Serving, sealroom, stderr, vault},
+    server::Client,
+};
+
+/// A vault after so many reads, with what an outsider may have of it.
+struct Log {
+    folder: tempfile::TempDir,
+    records: Vec<String>,
+    checkpoint: Checkpoint,
+}
+
+const SERVE: &[&str] = &["serve", "--data", "v.redb", "--passphrase-file", "pass", "--listen", "127.0.0.1:0"];
+
+/// Serves the vault, reads a credential so many times, and leaves beside it `export`, `note`, `key` and `build.log`.
+async fn grow(folder: &Path, reads: usize) {
+    let mut server = Serving::start(folder, SERVE);
+    let mut client = Client::connect(server.address()).await;
+    let password = fs::read_to_string(folder.join("owner")).unwrap();
+    let login = json!({"email":"ada@example.com","password":password}).to_string();
+    let login = client.send("POST", "/sfp/api/auth/login", "", &login).await.unwrap();
+    let owner = login.json()["access_token"].as_str().unwrap().to_owned();
+    let body =
+        r#"{"provider":"github","authType":"pat","credentials":{"token":"ghp_example"},"isGlobal":true}"#;
+    client.send("POST", "/sfp/api/integrations", &owner, body).await.unwrap();
+    let mut build_log = String::from("step 1\n");
+    for _ in 0..reads {
+        let path = "/sfp/api/integrations/credentials?provider=github";
+        let read = client.send("GET", path, &owner, "").await.unwrap();
+        build_log += &format!("12:00:01 < audit-receipt: {}\r\n", read.header("audit-receipt").unwrap());
+    }
+    fs::write(folder.join("build.log"), build_log + "done\n").unwrap();
+    for (name, path) in [("key", "key"), ("note", "checkpoint"), ("export", "export")] {
+        let reply = client.send("GET", &format!("/sfp/api/audit/{path}"), &owner, "").await.unwrap();
+        fs::write(folder.join(name), reply.body).unwrap();
+    }
+    assert!(server.stop());
+}
+
+async fn log(reads: usize) -> Log {
+    let folder = vault();
+    grow(folder.path(), reads).await;
+    let export = fs::read_to_string(folder.path().join("export")).unwrap();
+    let note = fs::read_to_string(folder.path().join("note")).unwrap();
+    let checkpoint = checkpoint::read_unsigned(&note).unwrap();
+    Log { records: export.lines().map(str::to_owned).collect(), checkpoint, folder }
+}
+
+impl Log {
+    fn verify(&self, args: &[&str]) -> Output {
+        sealroom(self.folder.path(), &[&["audit", "verify"], args].concat())
+    }
+
+    fn said(&self, args: &[&str]) -> String {
+        let output = self.verify(args);
+        String::from_utf8_lossy(&output.stdout).into_owned() + &stderr(&output)
+    }
+}
+
+/// Judges an export's lines as the command does.
+fn judge<'a>(lines: impl IntoIterator<Item = &'a [u8]>, checkpoint: &Checkpoint) -> Result<Good, Flaw> {
+    let mut verifier = Verifier::new(vec![checkpoint.clone()], Vec::new());
+    for line in lines {
+        let sequence = verifier.next();
+        if let Err(flaw) = verifier.push(line, leaf_hash(line)) {
+            return Err(Verifier::check_form(sequence, line).err().unwrap_or(flaw));
+        }
+    }
+    verifier.finish()
+}
+
+/// Whether a flaw names this record, or a range with it.
+fn names(flaw: &Flaw, record: u64) -> bool {
+    match *flaw {
+        Flaw::Form { sequence } | Flaw::Changed { sequence } | Flaw::Receipt { sequence } => {
+            sequence == record
+        }
+        Flaw::Order { expected, found } => expected == record || found == record,
+        Flaw::Subtree { first, last } | Flaw::Root { first, last } => (first..=last).contains(&record),
+        Flaw::Cut { .. } => false,
+    }
+}
+
+#[tokio::test]
+async fn every_flipped_byte_of_a_small_export_is_found() {
+    let log = log(12).await;
+    let size = log.checkpoint.size as usize;
+    let lines: Vec<&[u8]> = log.records[..size].iter().map(String::as_bytes).collect();
+    assert_eq!(judge(lines.iter().copied(), &log.checkpoint).unwrap().count, size as u64);
+    for n in 0..size {
+        for at in 0..lines[n].len() {
+            let mut changed = lines[n].to_vec();
+            changed[at] ^= 1 << (at % 8);
+            let damaged = lines.iter().enumerate().map(|(m, line)| if m == n { &changed[..] } else { line });
+            let flaw = judge(damaged, &log.checkpoint).unwrap_err();
+            assert!(names(&flaw, n as u64), "byte {at} of record {n}: {flaw}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn dropped_doubled_swapped_and_cut_lines_are_found() {
+    let log = log(1000).await;
+    let size = log.checkpoint.size as usize;
+    let lines: Vec<&[u8]> = log.records[..size].iter().map(String::as_bytes).collect();
+    for n in 0..size {
+        let dropped = lines.iter().enumerate().filter(|(m, _)| *m != n).map(|(_, line)| *line);
+        match judge(dropped, &log.checkpoint).unwrap_err() {
+            // Without its first record nothing shows but that it begins later.
+            Flaw::Order { expected, .. } => assert_eq!(expected, n as u64),
+            Flaw::Cut { missing, .. } => assert_eq!((n, missing), (size - 1, 1)),
+            other => panic!("{n}: {other}"),
+        }
+        let doubled = lines[..=n].iter().chain(&lines[n..]).copied();
+        assert_eq!(
+            judge(doubled, &log.checkpoint).unwrap_err(),
+            Flaw::Order { expected: n as u64 + 1, found: n as u64 }
+        );
+        if n + 1 < size {
+            let mut swapped = lines.clone();
+            swapped.swap(n, n + 1);
+            let flaw = judge(swapped, &log.checkpoint).unwrap_err();
+            assert!(names(&flaw, n as u64) || names(&flaw, n as u64 + 1), "{n}: {flaw}");
+        }
+        let signed = size as u64;
+        let cut = judge(lines[..n].iter().copied(), &log.checkpoint).unwrap_err();
+        assert_eq!(cut, Flaw::Cut { missing: signed - n as u64, size: n as u64, signed });
+    }
+}
+
+#[tokio::test]
+async fn a_changed_byte_of_a_vault_file_is_found_and_its_record_named() {
+    let log = log(20).await;
+    let good = fs::read(log.folder.path().join("v.redb")).unwrap();
+    assert!(log.said(&["v.redb"]).starts_with("ok: "));
+    for n in (0..log.records.len()).step_by(3) {
+        let record = log.records[n].as_bytes();
+        let place = good.windows(record.len()).rposition(|window| window == record).unwrap();
+        for at in [0, 5, 20, record.len() / 2, record.len() - 1, record.len() + 3] {
+            let mut changed = good.clone();
+            changed[place + at] ^= 1;
+            fs::write(log.folder.path().join("copy.redb"), &changed).unwrap();
+            let output = log.verify(&["copy.redb"]);
+            assert_eq!(output.status.code(), Some(1));
+            let wanted = format!("record {n} was changed");
+            assert!(stderr(&output).contains(&wanted), "byte {at} of {n}: {}", stderr(&output));
+            assert_eq!(fs::read(log.folder.path().join("copy.redb")).unwrap(), changed, "nothing is written");
+        }
+    }
+    // Bytes of no record, all over the file: never a panic, never believed unless they mean nothing.
+    for at in (0..good.len()).step_by(good.len() / 60) {
+        let mut changed = good.clone();
+        changed[at] ^= 0x10;
+        fs::write(log.folder.path().join("copy.redb"), &changed).unwrap();
+        let output = log.verify(&["copy.redb"]);
+        assert!(matches!(output.status.code(), Some(0 | 1)), "byte {at}: {:?}", output.status);
+        assert!(!stderr(&output).contains("panic"), "byte {at}: {}", stderr(&output));
+    }
+}
+
+#[tokio::test]
+async fn an_older_copy_of_the_file_is_caught_by_a_newer_checkpoint_or_by_one_receipt() {
+    let log = log(3).await;
+    let folder = log.folder.path();
+    fs::copy(folder.join("v.redb"), folder.join("yesterday.redb")).unwrap();
+    grow(folder, 5).await;
+    assert!(
+        log.said(&["v.redb", "--key", "key", "--checkpoint", "note", "--receipts", "build.log"])
+            .contains("ok: ")
+    );
+    let alone = log.said(&["yesterday.redb", "--key", "key"]);
+    assert!(
+        alone.starts_with("ok: ") && alone.contains("an older copy of the whole file would pass too"),
+        "{alone}"
+    );
+    let (now, then) = (fs::read_to_string(folder.join("note")).unwrap(), log.records.len() + 1);
+    let missing = checkpoint::read_unsigned(&now).unwrap().size as usize - then;
+    let caught = log.said(&["yesterday.redb", "--key", "key", "--checkpoint", "note"]);
+    assert!(caught.contains(&format!("{missing} records are missing at the end")), "{caught}");
+    let caught = log.said(&["yesterday.redb", "--key", "key", "--receipts", "build.log"]);
+    assert!(caught.contains("does not fit the log"), "{caught}");
+}
+
+#[tokio::test]
+async fn what_is_not_of_this_log_is_refused_with_a_word() {
+    let (log, other) = (log(2).await, log(2).await);
+    let folder = log.folder.path();
+    for (name, from) in [("other.note", "note"), ("other.key", "key"), ("other.export", "export")] {
+        fs::copy(other.folder.path().join(from), folder.join(name)).unwrap();
+    }
+    fs::write(folder.join("empty"), "").unwrap();
+    fs::write(folder.join("csv"), "sequence,time\n").unwrap();
+    fs::write(folder.join("long"), format!("{{{}", "x".repeat(1 << 20))).unwrap();
+    let export = fs::read_to_string(folder.join("export")).unwrap();
+    fs::write(folder.join("cut"), &export[..export.len() - 20]).unwrap();
+    fs::create_dir(folder.join("kept")).unwrap();
+    fs::copy(folder.join("note"), folder.join("kept/log.checkpoint")).unwrap();
+    fs::write(folder.join("kept/.checkpoint-x"), "half a checkp").unwrap();
+    for (args, code, says) in [
+        (
+            &["export", "--key", "key", "--checkpoint", "note", "--receipts", "build.log"][..],
+            0,
+            "receipts: 2 found",
+        ),
+        (&["export", "--key", "key", "--checkpoint", "kept"], 0, "rests on: the checkpoint of"),
+        (&["export"], 0, "the export agrees with itself, and that is all"),
+        (&["export", "--key", "other.key", "--checkpoint", "note"], 1, "no known key signed"),
+        (&["export", "--key", "key", "--checkpoint", "other.note"], 1, "no known key signed"),
+        (&["other.export", "--key", "key", "--checkpoint", "note"], 1, "do not make the signed root"),
+        (&["v.redb", "--key", "other.key"], 1, "the file's own checkpoint: no known key signed"),
+        (&["export", "--key", "nonsense"], 2, "no verifier key"),
+        (&["export", "--checkpoint", "gone"], 1, "gone: "),
+        (&["export", "--receipts", "gone"], 1, "gone: "),
+        (&["empty"], 1, "the file is empty"),
+        (&["csv"], 1, "format=ndjson"),
+        (&["long"], 1, "line 1 is no whole record"),
+        (&["cut"], 1, "is no whole record"),
+        (&["gone"], 1, "gone: "),
+        (&["key"], 1, "neither a vault file nor an export"),
+    ] {
+        let output = log.verify(args);
+        let text = String::from_utf8_lossy(&output.stdout).into_owned() + &stderr(&output);
+        assert_eq!(output.status.code(), Some(code), "{args:?}: {text}");
+        assert!(text.contains(says), "{args:?}: {text}");
+        assert!(code == 0 || text.contains("\nhint: "), "{args:?}: {text}");
+    }
+    let json = log.verify(&["export", "--json", "--key", "key", "--checkpoint", "note"]);
+    let value: Value = serde_json::from_slice(&json.stdout).unwrap();
+    assert_eq!((&value["ok"], &value["first"]), (&json!(true), &json!(0)));
+    let busy = Serving::start(folder, SERVE);
+    let said = log.said(&["v.redb"]);
+    assert!(said.contains(&format!("in use by process {}", busy.child.id())), "{said}");
+}
+
+#[tokio::test]
+async fn the_outsiders_script_says_the_same() {
+    let ready = Command::new("python3").args(["-c", "import cryptography"]).output();
+    if !ready.is_ok_and(|output| output.status.success()) {
+        eprintln!("skipped: python3 with the package cryptography is not installed");
+        return;
+    }
+    let log = log(5).await;
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/verify_log.py");
+    let run = |export: &str, note: &str, key: &str| {
+        let output = Command::new("python3")
+            .current_dir(log.folder.path())
+            .arg(&script)
+            .args([export, note, key])
+            .output()
+            .unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned() + &stderr(&output))
+    };
+    let (code, said) = run("export", "note", "key");
+    assert!(code == Some(0) && said.starts_with("ok: the first "), "{said}");
+    let export = fs::read_to_string(log.folder.path().join("export")).unwrap();
+    let cut: String = export.lines().take(3).flat_map(|line| [line, "\n"]).collect();
+    let damaged = BTreeMap::from([("flipped", export.replacen("github", "gitlab", 1)), ("cut", cut)]);
+    for (name, text) in damaged {
+        fs::write(log.folder.path().join(name), text).unwrap();
+        let (code, said) = run(name, "note", "key");
+        assert!(code == Some(1) && said.contains("are not what was signed"), "{name}: {said}");
+    }
+    let note = fs::read_to_string(log.folder.path().join("note")).unwrap();
+    fs::write(log.folder.path().join("forged"), note.replacen("\n9\n", "\n8\n", 1) + "x").unwrap();
+    fs::write(log.folder.path().join("forged"), note.replacen("sealroom", "sealrosm", 1)).unwrap();
+    let (code, said) = run("export", "forged", "key");
+    assert!(code == Some(1) && said.contains("did not sign"), "{said}");
+}
+
+#[tokio::test]
+async fn checkpoints_reach_their_folder_and_never_go_back() {
+    let log = log(1).await;
+    let folder = log.folder.path();
+    fs::create_dir(folder.join("kept")).unwrap();
+    let args = [SERVE, &["--checkpoint-folder", "kept", "--checkpoint-every-secs", "1"]].concat();
+    fs::copy(folder.join("v.redb"), folder.join("yesterday.redb")).unwrap();
+    let mut server = Serving::start(folder, &args);
+    let file = || {
+        let mut entries = fs::read_dir(folder.join("kept")).unwrap();
+        entries.next().map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap())
+    };
+    assert!(server.stop());
+    let newest = checkpoint::read_unsigned(&file().unwrap()).unwrap();
+    let (now, _) = (log.said(&["v.redb", "--checkpoint", "kept", "--key", "key"]), ());
+    assert!(now.contains(&format!("the checkpoint of {} records in kept", newest.size)), "{now}");
+
+    // Yesterday's copy of the file is put back, and served: the folder knows better.
+    fs::copy(folder.join("yesterday.redb"), folder.join("v.redb")).unwrap();
+    let mut server = Serving::start(folder, &args);
+    server.logged("an older copy of the file was put back");
+    let health = server.health();
+    assert!(health.contains("200 OK") && health.contains(r#""details":["checkpoint_lost"]"#), "{health}");
+    assert!(server.stop());
+    assert_eq!(checkpoint::read_unsigned(&file().unwrap()).unwrap(), newest, "it stays as it was");
+
+    // A folder that is gone stops nothing, and is used again once it is back.
+    fs::remove_dir_all(folder.join("kept")).unwrap();
+    let mut server = Serving::start(folder, &args);
+    server.logged("the checkpoint was not written to its folder");
+    assert!(server.health().contains("checkpoint_lost"));
+    fs::create_dir(folder.join("kept")).unwrap();
+    assert!(server.stop());
+    assert!(file().is_some());
+}
