@@ -19,8 +19,6 @@ use crate::{
 /// `credentials`' flags.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    #[command(flatten)]
-    server: ServerArgs,
     /// Of this service alone.
     #[arg(long)]
     provider: Option<String>,
@@ -39,6 +37,8 @@ pub(super) struct Args {
     /// As JSON, as `export` lines for a shell, or as a .env file.
     #[arg(long, value_enum)]
     format: Option<Format>,
+    #[command(flatten)]
+    server: ServerArgs,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]

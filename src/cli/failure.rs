@@ -121,8 +121,9 @@ fn refusal_hint(refusal: &Refusal) -> String {
 }
 
 /// A server's sentence as one of ours: lower case, without its full stop.
-fn sentence(message: &str) -> String {
-    let message = message.trim_end_matches('.').replace('\n', " ");
+pub(super) fn sentence(message: &str) -> String {
+    // Whatever answers there must not steer the terminal, nor make two lines of one.
+    let message = message.trim_end_matches('.').replace(char::is_control, " ");
     let message = message.strip_prefix("Forbidden - ").unwrap_or(&message);
     let mut chars = message.chars();
     let first = chars.next().map(|first| first.to_lowercase().to_string()).unwrap_or_default();

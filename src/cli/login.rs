@@ -17,14 +17,14 @@ use crate::client::{Error, SessionFile};
 /// `login`'s flags.
 #[derive(Debug, clap::Args)]
 pub(super) struct LoginArgs {
-    #[command(flatten)]
-    server: ServerArgs,
     /// Who logs in; asked for at a terminal.
     #[arg(long, env = "SEALROOM_EMAIL", value_name = "EMAIL")]
     email: Option<String>,
     /// Read the password from this file (mode 0600), or - for standard input; asked for at a terminal.
     #[arg(long, env = "SEALROOM_PASSWORD_FILE", value_name = "FILE")]
     password_file: Option<PathBuf>,
+    #[command(flatten)]
+    server: ServerArgs,
 }
 
 /// The flags of `logout` and `whoami`.

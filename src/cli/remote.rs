@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use super::{config, error::CliError, output::Output, secrets, table::local};
+use super::{config, error::CliError, failure::sentence, output::Output, secrets, table::local};
 use crate::{
     client::{Client, Endpoint, Notice, Roots, Session, SessionFile},
     clock::Clock,
@@ -18,23 +18,33 @@ use crate::{
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Server")]
 pub(super) struct ServerArgs {
-    /// The server: `https://HOST`, `http://127.0.0.1:PORT` or unix:PATH [default: the session's, else
-    /// `http://127.0.0.1:3029`].
-    #[arg(long, global = true, env = "SFP_SERVER_URL", value_name = "URL")]
+    /// Where the server is.
+    #[arg(
+        long,
+        global = true,
+        env = "SFP_SERVER_URL",
+        hide_env_values = true,
+        value_name = "URL",
+        help = "The server: https://HOST, http://127.0.0.1:PORT or unix:PATH [default: the session's, else http://127.0.0.1:3029]"
+    )]
     server: Option<String>,
-    /// Read the token from this file (mode 0600) [env: `SFP_SERVER_TOKEN`, `SFP_SERVER_TOKEN_FILE`,
-    /// `SFP_APPLICATION_TOKEN`, `SFP_APPLICATION_TOKEN_FILE`] [default: the session of `sealroom login`].
-    #[arg(long, global = true, value_name = "FILE")]
+    /// The file that holds the token.
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        help = "Read the token from this file (mode 0600) [env: SFP_SERVER_TOKEN, SFP_SERVER_TOKEN_FILE, SFP_APPLICATION_TOKEN, SFP_APPLICATION_TOKEN_FILE] [default: the session of `sealroom login`]"
+    )]
     token_file: Option<PathBuf>,
     /// Trust the authorities of this PEM file instead of the system's.
-    #[arg(long, global = true, env = "SEALROOM_CA_FILE", value_name = "FILE")]
+    #[arg(long, global = true, env = "SEALROOM_CA_FILE", hide_env_values = true, value_name = "FILE")]
     ca_file: Option<PathBuf>,
     /// Let credentials cross a network in the clear.
-    #[arg(long, global = true, env = "SEALROOM_INSECURE_HTTP", num_args = 0..=1, require_equals = true,
+    #[arg(long, global = true, env = "SEALROOM_INSECURE_HTTP", hide_env_values = true, num_args = 0..=1, require_equals = true,
           default_missing_value = "true", value_name = "BOOL")]
     insecure_http: Option<bool>,
     /// Take what no flag and no environment variable says from this file.
-    #[arg(long, global = true, env = "SEALROOM_CONFIG", value_name = "FILE")]
+    #[arg(long, global = true, env = "SEALROOM_CONFIG", hide_env_values = true, value_name = "FILE")]
     config: Option<PathBuf>,
 }
 
@@ -196,7 +206,7 @@ fn token_file(path: &Path, output: Output) -> Result<Secret, CliError> {
 fn say(notice: &Notice, output: Output) {
     match notice {
         Notice::Waiting { time, message } => {
-            output.note(&format!("the server says: {message}; waiting {} s", time.as_secs()));
+            output.note(&format!("the server says: {}; waiting {} s", sentence(message), time.as_secs()));
         }
         Notice::TokenEnds(end) => {
             let left = end.since(Clock::system().now());

@@ -19,9 +19,9 @@ pub(super) fn from_file(path: &Path, output: &Output) -> Result<Secret, CliError
         |error: io::Error| CliError::failed(format!("{shown}: {error}"), "check the path and its mode");
     let file = File::open(path).map_err(failed)?;
     let metadata = file.metadata().map_err(failed)?;
-    if !metadata.is_file() {
+    if !(metadata.is_file() || is_pipe(&metadata)) {
         return Err(CliError::failed(
-            format!("{shown} is not a regular file"),
+            format!("{shown} is neither a regular file nor a pipe"),
             "name a file with the secret in it",
         ));
     }
@@ -32,6 +32,17 @@ pub(super) fn from_file(path: &Path, output: &Output) -> Result<Secret, CliError
 /// Reads a secret from standard input, to its end.
 pub(super) fn from_stdin() -> Result<Secret, CliError> {
     from_reader(io::stdin().lock(), "standard input")
+}
+
+/// A shell's `<(…)` is one; it has an owner and a mode as a file has.
+#[cfg(unix)]
+fn is_pipe(metadata: &Metadata) -> bool {
+    std::os::unix::fs::FileTypeExt::is_fifo(&metadata.file_type())
+}
+
+#[cfg(not(unix))]
+const fn is_pipe(_: &Metadata) -> bool {
+    false
 }
 
 /// Others must not be able to read it; where the mode cannot be changed, as with a container's secrets, they may.

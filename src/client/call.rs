@@ -152,10 +152,14 @@ impl Client {
         let mut sender = self.sender().await?;
         let request = self.request(call, bearer)?;
         let exchange = async {
-            let answer = sender.send_request(request).await.map_err(|error| self.broken(&error))?;
+            let answer = sender.send_request(request).await.map_err(|error| {
+                // A kept connection that the server has closed meanwhile: nothing was sent on it.
+                if error.is_canceled() { self.unsent(error) } else { self.broken(&error) }
+            })?;
             let (parts, body) = answer.into_parts();
             let whole = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
             let whole = whole.map_err(|error| self.broken(&*error))?.to_bytes();
+            // hyper's own buffers cannot be wiped from here; this copy is.
             let body = Secret::new(whole.to_vec());
             Ok::<_, Error>(Answer { status: parts.status, headers: parts.headers, body })
         };
@@ -216,6 +220,10 @@ impl Client {
 
     pub(super) fn foreign(&self, status: StatusCode) -> Error {
         Error::Foreign { server: self.endpoint().to_string(), status: status.as_u16() }
+    }
+
+    fn unsent(&self, error: hyper::Error) -> Error {
+        Error::Connect { server: self.endpoint().to_string(), source: std::io::Error::other(error) }
     }
 
     fn broken(&self, error: &dyn std::error::Error) -> Error {

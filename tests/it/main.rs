@@ -38,3 +38,4 @@ mod tls;
 mod transcripts;
 mod users;
 mod verify;
+mod ways;

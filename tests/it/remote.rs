@@ -59,7 +59,7 @@ fn a_refusal_says_what_to_do_and_keeps_its_code() {
         (403, "forbidden", "Forbidden - Requires role: owner", "requires role: owner", "sealroom whoami"),
         (503, "disk_low", "The disk is almost full", "the disk is almost full", "operator"),
         (500, "internal", "An internal error", "an internal error", "operator"),
-        (418, "new_code", "Something new.", "something new", "log"),
+        (418, "new_code", "Some\\u001b[2Jthing\\n new.", "some [2Jthing  new", "log"),
     ] {
         let fake = Fake::start(move |_, _| Reply::refusal(status, code, message).with("retry-after", "1"));
         refused(&run(folder.path(), &fake.url, &["project", "list"]), 1, error, hint);
@@ -77,7 +77,7 @@ fn a_429_is_waited_for_as_told_and_given_up_in_time() {
     let fake = Fake::start(move |_, before| if before == 0 { busy("1") } else { Reply::json(201, PROJECT) });
     let waited = run(folder.path(), &fake.url, REGISTER);
     assert!(waited.status.success(), "{}", stderr(&waited));
-    assert!(stderr(&waited).contains("Too many tries; waiting 1 s"), "{}", stderr(&waited));
+    assert!(stderr(&waited).contains("too many tries; waiting 1 s"), "{}", stderr(&waited));
     let fake = Fake::start(move |_, _| busy("3600"));
     refused(&run(folder.path(), &fake.url, REGISTER), 1, "too many tries", "wait");
     assert_eq!(fake.asked().len(), 1);

@@ -12,7 +12,7 @@ use std::{
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
-    termios::{LocalModes, tcgetattr},
+    termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize},
 };
 use serde_json::Value;
 
@@ -31,7 +31,25 @@ struct Typing {
 }
 
 impl Typing {
+    /// With stdout in a file, so that what is asked and what is printed are told apart.
     fn start(folder: &Path, server: &Serving, args: &[&str]) -> Self {
+        Self::open(folder, server, args, None, &[])
+    }
+
+    /// With all three streams at a terminal of that width.
+    fn wide(folder: &Path, server: &Serving, args: &[&str], width: u16, set: &[(&str, &str)]) -> String {
+        let mut typing = Self::open(folder, server, args, Some(width), set);
+        assert_eq!(typing.end(), 0, "{}", typing.screen);
+        typing.screen.replace('\r', "")
+    }
+
+    fn open(
+        folder: &Path,
+        server: &Serving,
+        args: &[&str],
+        width: Option<u16>,
+        set: &[(&str, &str)],
+    ) -> Self {
         let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
         grantpt(&master).unwrap();
         unlockpt(&master).unwrap();
@@ -42,7 +60,13 @@ impl Typing {
         command.env("SFP_SERVER_URL", &server.url).env("SFP_SERVER_TOKEN_FILE", "owner.token");
         command.env("HOME", folder).env("TERM", "xterm");
         command.stdin(slave.try_clone().unwrap()).stderr(slave.try_clone().unwrap());
-        let child = command.stdout(Stdio::from(File::create(&out).unwrap())).spawn().unwrap();
+        command.env("TZ", "UTC").envs(set.iter().copied()).stdout(Stdio::from(File::create(&out).unwrap()));
+        if let Some(width) = width {
+            let size = Winsize { ws_row: 40, ws_col: width, ws_xpixel: 0, ws_ypixel: 0 };
+            tcsetwinsize(&slave, size).unwrap();
+            command.stdout(slave.try_clone().unwrap());
+        }
+        let child = command.spawn().unwrap();
         Self { child, master: master.into(), slave: slave.into(), screen: String::new(), out }
     }
 
@@ -250,4 +274,44 @@ fn an_error_at_a_terminal_has_colours_unless_nobody_wants_them() {
     let mut typing = Typing::start(folder.path(), &server, &["integration", "show", "none"]);
     assert_eq!(typing.end(), 1);
     typing.wait_for("\x1b[1;31merror:\x1b[0m no integration");
+}
+
+#[test]
+fn a_table_fits_its_terminal_and_colours_are_a_terminals_own() {
+    let (folder, server) = stage();
+    secret_file(folder.path(), "github.json", r#"{"token":"ghp_example\u001b[2J"}"#, 0o600);
+    let name = "a name that is rather long for a narrow terminal";
+    let add = [
+        "integration",
+        "add",
+        "github/pat",
+        "--global",
+        "--name",
+        name,
+        "--from-json",
+        "github.json",
+        "--json",
+    ];
+    stored(folder.path(), &server, &add);
+    let list = ["integration", "list"];
+    for width in [60, 100, 200] {
+        let screen = Typing::wide(folder.path(), &server, &list, width, &[("NO_COLOR", "1")]);
+        let rows = screen.lines().filter(|line| !line.starts_with("not shown: "));
+        let widest = rows.map(str::len).max().unwrap();
+        assert!(widest <= usize::from(width), "{width}: {screen}");
+        assert!(screen.contains("LAST READ"), "what is left out is named: {screen}");
+        assert_eq!(screen.contains("not shown: "), width < 200, "{screen}");
+        assert!(!screen.contains('\x1b'), "{screen}");
+    }
+    assert!(Typing::wide(folder.path(), &server, &list, 200, &[]).starts_with("\x1b[1mID"));
+    assert!(!Typing::wide(folder.path(), &server, &list, 200, &[("TERM", "dumb")]).contains('\x1b'));
+    let shown = Typing::wide(folder.path(), &server, &["credentials", "--all"], 80, &[("NO_COLOR", "1")]);
+    assert_eq!(shown.matches("warning: a credential is on this screen").count(), 1, "{shown}");
+    assert!(
+        !shown.contains("audit-receipt") && !shown.contains('\x1b'),
+        "a credential cannot steer it: {shown}"
+    );
+    let at =
+        |zone| Typing::wide(folder.path(), &server, &["integration", "show", name], 200, &[("TZ", zone)]);
+    assert!(at("Asia/Tokyo").contains(" JST by") && at("UTC").contains(" UTC by"));
 }
