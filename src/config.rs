@@ -36,9 +36,26 @@ pub struct FileConfig {
     /// What clients may take.
     #[serde(default)]
     pub limits: FileLimits,
+    /// How the commands reach a server.
+    #[serde(default)]
+    pub client: FileClient,
     /// Where checkpoints go.
     #[serde(default)]
     pub checkpoint: FileCheckpoint,
+}
+
+/// `[client]`.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FileClient {
+    /// The server's URL.
+    pub server: Option<String>,
+    /// The file that holds the token.
+    pub token_file: Option<PathBuf>,
+    /// The authorities that the server's certificate may come from.
+    pub ca_file: Option<PathBuf>,
+    /// Whether a credential may cross a network in the clear.
+    pub insecure_http: Option<bool>,
 }
 
 /// `[checkpoint]`.
@@ -77,6 +94,8 @@ pub mod default {
     pub const DATA: &str = "sealroom.redb";
     /// Where to listen.
     pub const LISTEN: &str = "127.0.0.1:3029";
+    /// Where the commands look for a server: where one listens by default.
+    pub const SERVER: &str = "http://127.0.0.1:3029";
     /// The engine's page cache: more gained nothing in the measurements.
     pub const CACHE_BYTES: u32 = 4 << 20;
     /// Free space under which nothing is added or disclosed.
@@ -182,6 +201,12 @@ mod tests {
                 stall_timeout_secs: Some(default::STALL_TIMEOUT_SECS),
                 connections_max: Some(default::CONNECTIONS_MAX),
                 queue_max: Some(default::QUEUE_MAX),
+            },
+            client: FileClient {
+                server: Some(default::SERVER.to_owned()),
+                token_file: Some("/run/secrets/sealroom-token".into()),
+                ca_file: Some("/etc/sealroom/ca.crt".into()),
+                insecure_http: Some(false),
             },
             checkpoint: FileCheckpoint {
                 folder: Some("/mnt/elsewhere/sealroom".into()),

@@ -25,7 +25,7 @@
 //! | 2 | [`auth`] | tokens, passwords, the policy table, the limiter |
 //! | 3 | [`storage`] | the file, the view, the writer |
 //! | 4 | [`vault`] | the use cases |
-//! | 5 | [`clock`], [`http`] | time; the server |
+//! | 5 | [`clock`], [`http`], [`client`] | time; the server; the client, which knows `api` and `domain` alone |
 //! | 6 | [`cli`] | the commands |
 //!
 //! # Invariants
@@ -48,14 +48,26 @@
 //!   of that user with one write.
 
 pub mod api;
+#[cfg(feature = "server")]
 pub mod audit;
+#[cfg(feature = "server")]
 pub mod auth;
 pub mod cli;
+#[cfg(feature = "client")]
+pub mod client;
 pub mod clock;
 pub mod config;
+#[cfg(feature = "server")]
 pub mod crypto;
 pub mod domain;
+#[cfg(feature = "server")]
 pub mod http;
+#[cfg(feature = "server")]
 pub mod stats;
+#[cfg(feature = "server")]
 pub mod storage;
+#[cfg(feature = "server")]
 pub mod vault;
+
+#[cfg(not(any(feature = "server", feature = "client")))]
+compile_error!("choose at least one of the features `server` and `client`");

@@ -209,7 +209,7 @@ impl<'a> Value<'a> {
 }
 
 /// An object's members in their order, values untouched. Keys are no secrets; values are borrowed.
-pub(super) struct Members<'a>(pub(super) Vec<(String, &'a RawValue)>);
+pub(crate) struct Members<'a>(pub(crate) Vec<(String, &'a RawValue)>);
 
 impl<'de> Deserialize<'de> for Members<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -12,5 +12,7 @@ pub mod strict;
 mod unescape;
 
 pub use bad_request::BadRequest;
+#[cfg(feature = "client")]
+pub(crate) use fields::Members;
 pub use requests::parse;
 pub use strict::BadJson;

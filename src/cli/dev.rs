@@ -75,7 +75,7 @@ pub(super) async fn serve(address: Address, limits: Limits, output: &Output) -> 
         Dev { url: url(&listener)?, data: data.display().to_string(), password, owner, member, application };
     let server = Server::new(Arc::clone(&vault), clock.clone(), limits, false);
     let stop = stop_signal()?;
-    report(&dev, output);
+    report(&dev, output)?;
     server.run(listener, stop).await;
     shut(&vault, &clock).await;
     Ok(())
@@ -128,7 +128,7 @@ async fn tokens(
     Ok([text, shown(&member.access), shown(&application)])
 }
 
-fn report(dev: &Dev, output: &Output) {
+fn report(dev: &Dev, output: &Output) -> Result<(), CliError> {
     let Dev { url, data, password, owner, member, application } = dev;
     let lines = format!(
         "listening on {url}\n\
@@ -152,5 +152,5 @@ fn report(dev: &Dev, output: &Output) {
         "member_token": member,
         "application_token": application,
     });
-    output.result(&lines, &value);
+    output.result(&lines, &value)
 }

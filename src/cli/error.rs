@@ -1,7 +1,6 @@
 //! Errors of the command line: one line of cause, one of remedy.
 
-use std::path::Path;
-
+#[cfg(feature = "server")]
 use crate::{
     storage::{OpenError, file::FileError},
     vault::UnlockError,
@@ -24,6 +23,8 @@ pub struct CliError {
     pub message: String,
     /// What to do about it.
     pub hint: String,
+    /// The server's code, where a server said no.
+    pub code: Option<String>,
     /// The exit code.
     pub exit: Exit,
 }
@@ -31,15 +32,16 @@ pub struct CliError {
 impl CliError {
     /// Something that failed.
     pub fn failed(message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { message: message.into(), hint: hint.into(), exit: Exit::Failed }
+        Self { message: message.into(), hint: hint.into(), code: None, exit: Exit::Failed }
     }
 
     /// Something that was asked wrongly.
     pub fn usage(message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { message: message.into(), hint: hint.into(), exit: Exit::Usage }
+        Self { message: message.into(), hint: hint.into(), code: None, exit: Exit::Usage }
     }
 }
 
+#[cfg(feature = "server")]
 impl From<FileError> for CliError {
     fn from(error: FileError) -> Self {
         let hint = match &error {
@@ -54,9 +56,10 @@ impl From<FileError> for CliError {
     }
 }
 
+#[cfg(feature = "server")]
 impl CliError {
     /// A file that does not open.
-    pub fn open(data: &Path, error: &OpenError) -> Self {
+    pub fn open(data: &std::path::Path, error: &OpenError) -> Self {
         let hint = match error {
             OpenError::Missing => "make it with `sealroom init`, or name another file with --data".to_owned(),
             OpenError::Foreign => {

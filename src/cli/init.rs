@@ -12,7 +12,9 @@ use serde_json::json;
 use super::{
     error::CliError,
     output::Output,
-    secrets::{self, Asking, PassphraseArgs, shown},
+    passphrase::PassphraseArgs,
+    prompt::Asking,
+    secrets::{self, shown},
     serve::host_actor,
 };
 use crate::{
@@ -77,8 +79,7 @@ pub(super) fn run(args: Args, output: &Output) -> Result<(), CliError> {
         write_new(path, &created.recovery_key)?;
     }
     file.publish()?;
-    report(&args, &plan.owner, shown_password, &created, output);
-    Ok(())
+    report(&args, &plan.owner, shown_password, &created, output)
 }
 
 fn owner_password(path: Option<&Path>, output: &Output) -> Result<(Secret, bool), CliError> {
@@ -100,7 +101,13 @@ fn write_new(path: &Path, secret: &Secret) -> Result<(), CliError> {
     written.map_err(|error| CliError::failed(format!("{}: {error}", path.display()), hint))
 }
 
-fn report(args: &Args, owner: &Email, password: Option<String>, created: &Created, output: &Output) {
+fn report(
+    args: &Args,
+    owner: &Email,
+    password: Option<String>,
+    created: &Created,
+    output: &Output,
+) -> Result<(), CliError> {
     let data = args.data.display().to_string();
     let recovery = shown(&created.recovery_key);
     let mut lines = vec![format!("made {data}\n"), format!("owner         {owner}")];
@@ -114,6 +121,7 @@ fn report(args: &Args, owner: &Email, password: Option<String>, created: &Create
         "These are shown this once. Keep the recovery key and the audit key away from this host.".to_owned(),
     );
     lines.push(format!("Start it with: sealroom serve --data {data}"));
+    lines.push(format!("Then log in:   sealroom login --email {owner}"));
     let mut value =
         json!({ "data": data, "owner_email": owner.to_string(), "audit_key": created.audit_key.to_string() });
     if let Some(password) = password {
@@ -122,5 +130,5 @@ fn report(args: &Args, owner: &Email, password: Option<String>, created: &Create
     if args.recovery_key_file.is_none() {
         value["recovery_key"] = json!(recovery);
     }
-    output.result(&lines.join("\n"), &value);
+    output.result(&lines.join("\n"), &value)
 }

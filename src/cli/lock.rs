@@ -4,12 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
-use super::{
-    control,
-    error::CliError,
-    output::Output,
-    secrets::{Asking, PassphraseArgs},
-};
+use super::{control, error::CliError, output::Output, passphrase::PassphraseArgs, prompt::Asking};
 
 /// `unlock`'s flags.
 #[derive(Debug, clap::Args)]
@@ -32,12 +27,10 @@ pub(super) struct LockArgs {
 pub(super) fn unlock(args: UnlockArgs, output: &Output) -> Result<(), CliError> {
     let secret = args.passphrase.read(Asking::Once, output)?;
     control::unlock(&args.data, &secret)?;
-    output.result("unlocked", &json!({ "locked": false }));
-    Ok(())
+    output.result("unlocked", &json!({ "locked": false }))
 }
 
 pub(super) fn lock(args: LockArgs, output: &Output) -> Result<(), CliError> {
     control::lock(&args.data)?;
-    output.result("locked", &json!({ "locked": true }));
-    Ok(())
+    output.result("locked", &json!({ "locked": true }))
 }

@@ -1,18 +1,64 @@
-//! L6. The command line: one file a command. `output.rs` holds the only `print!`.
+//! L6. The command line: one file a command or group. `output.rs` holds the only `print!`, `prompt.rs` the only question.
+//!
+//! The commands of the host open the file and need the feature `server`; those that speak to a server need `client`.
 
+#[cfg(feature = "client")]
+mod ask;
+mod audit;
+#[cfg(feature = "server")]
 mod certificate;
+#[cfg(feature = "server")]
 mod checkpoints;
+mod config;
+#[cfg(feature = "server")]
 mod control;
+#[cfg(feature = "client")]
+mod credentials;
+#[cfg(feature = "server")]
 mod dev;
 mod error;
+#[cfg(feature = "client")]
+mod events;
+#[cfg(feature = "client")]
+mod failure;
+#[cfg(feature = "client")]
+mod form;
+#[cfg(feature = "server")]
 mod init;
+#[cfg(feature = "client")]
+mod integration;
+#[cfg(feature = "server")]
 mod lock;
+#[cfg(feature = "server")]
 mod log;
+#[cfg(feature = "client")]
+mod login;
 mod output;
+#[cfg(feature = "server")]
+mod passphrase;
+#[cfg(feature = "server")]
 mod progress;
+#[cfg(feature = "client")]
+mod project;
+mod prompt;
+#[cfg(feature = "client")]
+mod remote;
 mod secrets;
+#[cfg(feature = "server")]
 mod serve;
+#[cfg(feature = "server")]
 mod settings;
+#[cfg(feature = "client")]
+mod shell;
+#[cfg(feature = "client")]
+mod status;
+#[cfg(feature = "client")]
+mod table;
+#[cfg(feature = "client")]
+mod token;
+#[cfg(feature = "client")]
+mod user;
+#[cfg(feature = "server")]
 mod verify;
 
 use std::process::ExitCode;
@@ -36,31 +82,80 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Make a vault file with its first owner.
-    #[command(after_help = "Example:\n  sealroom init --data team.redb --owner-email ada@example.com")]
+    #[cfg(feature = "server")]
+    #[command(after_help = "Examples:\n  sealroom init --data team.redb --owner-email ada@example.com")]
     Init(init::Args),
     /// Serve a vault file over HTTP; with --dev a throw-away one.
+    #[cfg(feature = "server")]
     #[command(
         after_help = "Examples:\n  sealroom serve --dev\n  sealroom serve --data team.redb --passphrase-file /run/secrets/passphrase"
     )]
     Serve(Box<settings::Args>),
     /// Unlock the vault of a running server, over its local socket.
-    #[command(after_help = "Example:\n  sealroom unlock --data team.redb")]
+    #[cfg(feature = "server")]
+    #[command(after_help = "Examples:\n  sealroom unlock --data team.redb")]
     Unlock(lock::UnlockArgs),
     /// Lock the vault of a running server and wipe its keys from memory.
-    #[command(after_help = "Example:\n  sealroom lock --data team.redb")]
+    #[cfg(feature = "server")]
+    #[command(after_help = "Examples:\n  sealroom lock --data team.redb")]
     Lock(lock::LockArgs),
-    /// The audit log.
-    #[command(subcommand)]
-    Audit(Audit),
+    /// Read the audit log, and check it.
+    #[command(after_help = audit::EXAMPLES)]
+    Audit(audit::Args),
+    #[cfg(feature = "client")]
+    #[command(flatten)]
+    Remote(Remote),
+    /// Print the completions of a shell.
+    #[cfg(feature = "client")]
+    #[command(
+        after_help = "Examples:\n  source <(sealroom completions bash)\n  sealroom completions fish > ~/.config/fish/completions/sealroom.fish"
+    )]
+    Completions(shell::CompletionArgs),
+    /// Write the manual pages into a folder.
+    #[cfg(feature = "client")]
+    #[command(after_help = "Examples:\n  sealroom man ~/.local/share/man/man1")]
+    Man(shell::ManArgs),
 }
 
+/// The commands that speak to a server.
+#[cfg(feature = "client")]
 #[derive(Debug, Subcommand)]
-enum Audit {
-    /// Check a log without passphrase and server: a vault file, a backup or an export.
+enum Remote {
+    /// Log in at a server; the session is kept in your config folder.
     #[command(
-        after_help = "Examples:\n  sealroom audit verify team.redb --key audit.key --checkpoint /mnt/elsewhere\n  sealroom audit verify export.ndjson --key audit.key --checkpoint kept.checkpoint --receipts build.log"
+        after_help = "Examples:\n  sealroom login --server https://vault.example.com --email ada@example.com"
     )]
-    Verify(verify::Args),
+    Login(login::LoginArgs),
+    /// End the session, at the server and here.
+    #[command(after_help = "Examples:\n  sealroom logout")]
+    Logout(login::PlainArgs),
+    /// Say who you are to the server.
+    #[command(after_help = "Examples:\n  sealroom whoami")]
+    Whoami(login::PlainArgs),
+    /// Store, list, rotate and delete integrations.
+    #[command(
+        after_help = "Examples:\n  sealroom integration add github/pat --global\n  sealroom integration list"
+    )]
+    Integration(integration::Args),
+    /// Print credentials; every one is recorded first.
+    #[command(
+        after_help = "Examples:\n  TOKEN=$(sealroom credentials --provider github --project acme/app --field token)\n  eval \"$(sealroom credentials --project acme/app --format env)\""
+    )]
+    Credentials(credentials::Args),
+    /// Register, list and delete projects.
+    #[command(after_help = "Examples:\n  sealroom project register acme/app https://github.com/acme/app")]
+    Project(project::Args),
+    /// Make, list and revoke tokens for machines.
+    #[command(
+        after_help = "Examples:\n  sealroom token create deploy --project acme/app --write-to deploy.token"
+    )]
+    Token(token::Args),
+    /// Add, list, change and remove users.
+    #[command(after_help = "Examples:\n  sealroom user add bob@example.com")]
+    User(user::Args),
+    /// Show the server's health, and for owners what is stored and what ends soon.
+    #[command(after_help = "Examples:\n  sealroom status")]
+    Status(status::Args),
 }
 
 /// Parses the arguments, runs the command, and turns the outcome into an exit code: 0 done, 1 failed, 2 usage.
@@ -75,11 +170,21 @@ pub fn main() -> ExitCode {
     };
     let output = Output::new(cli.json);
     let result = match cli.command {
+        #[cfg(feature = "server")]
         Command::Init(args) => init::run(args, &output),
+        #[cfg(feature = "server")]
         Command::Serve(args) => serve::run(*args, &output),
+        #[cfg(feature = "server")]
         Command::Unlock(args) => lock::unlock(args, &output),
+        #[cfg(feature = "server")]
         Command::Lock(args) => lock::lock(args, &output),
-        Command::Audit(Audit::Verify(args)) => verify::run(&args, &output),
+        Command::Audit(args) => audit::run(args, output),
+        #[cfg(feature = "client")]
+        Command::Remote(remote) => block_on(at_server(remote, output)),
+        #[cfg(feature = "client")]
+        Command::Completions(args) => shell::completions(args, output),
+        #[cfg(feature = "client")]
+        Command::Man(args) => shell::man(args, output),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -87,6 +192,30 @@ pub fn main() -> ExitCode {
             output.error(&error);
             ExitCode::from(error.exit as u8)
         }
+    }
+}
+
+/// One thread is enough for one call after the other.
+#[cfg(feature = "client")]
+fn block_on(work: impl Future<Output = Result<(), CliError>>) -> Result<(), CliError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime =
+        runtime.map_err(|error| CliError::failed(format!("no runtime: {error}"), "free memory or files"))?;
+    runtime.block_on(work)
+}
+
+#[cfg(feature = "client")]
+async fn at_server(command: Remote, output: Output) -> Result<(), CliError> {
+    match command {
+        Remote::Login(args) => login::login(args, output).await,
+        Remote::Logout(args) => login::logout(args, output).await,
+        Remote::Whoami(args) => login::whoami(args, output).await,
+        Remote::Integration(args) => integration::run(args, output).await,
+        Remote::Credentials(args) => credentials::run(args, output).await,
+        Remote::Project(args) => project::run(args, output).await,
+        Remote::Token(args) => token::run(args, output).await,
+        Remote::User(args) => user::run(args, output).await,
+        Remote::Status(args) => status::run(args, output).await,
     }
 }
 

@@ -1,9 +1,10 @@
 //! What a command says: the only place that prints.
 #![allow(clippy::print_stderr, reason = "this is where the command line prints")]
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::json;
 
 use super::error::CliError;
 
@@ -18,30 +19,79 @@ impl Output {
         Self { json }
     }
 
-    /// Whether machines read along.
-    pub(super) const fn is_json(&self) -> bool {
+    /// Whether machines read this.
+    pub(super) const fn is_json(self) -> bool {
         self.json
     }
 
-    /// A command's result: `lines` for people, `value` for machines. A reader that has gone away is no error.
-    pub(super) fn result(&self, lines: &str, value: &Value) {
-        let text = if self.json { value.to_string() } else { lines.trim_end().to_owned() };
+    /// A command's result: `lines` for people, `value` for machines.
+    ///
+    /// # Errors
+    /// It could not be written; that a reader has gone away is no error.
+    pub(super) fn result<T: Serialize + ?Sized>(self, lines: &str, value: &T) -> Result<(), CliError> {
+        let text = if self.json {
+            serde_json::to_string(value)
+                .map_err(|error| CliError::failed(format!("no JSON: {error}"), "this is a defect"))?
+        } else {
+            lines.trim_end().to_owned()
+        };
+        self.bytes(format!("{text}\n").as_bytes())
+    }
+
+    /// A result that is printed as it is.
+    ///
+    /// # Errors
+    /// As [`Output::result`].
+    #[allow(clippy::unused_self, reason = "whoever prints has been given the output")]
+    pub(super) fn bytes(self, bytes: &[u8]) -> Result<(), CliError> {
         let mut stdout = io::stdout().lock();
-        drop(writeln!(stdout, "{text}").and_then(|()| stdout.flush()));
+        match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(CliError::failed(
+                format!("the output cannot be written: {error}"),
+                "check where standard output leads; what was asked for was done",
+            )),
+            _ => Ok(()),
+        }
     }
 
     /// Something to know, which stops nothing.
     #[allow(clippy::unused_self, reason = "whoever prints has been given the output")]
     pub(super) fn warning(self, text: &str) {
-        eprintln!("warning: {text}");
+        say(&format!("{} {text}", coloured("33", "warning:")));
+    }
+
+    /// A line for people, beside the result.
+    #[cfg(feature = "client")]
+    #[allow(clippy::unused_self, reason = "whoever prints has been given the output")]
+    pub(super) fn note(self, text: &str) {
+        say(text);
     }
 
     pub(super) fn error(self, error: &CliError) {
         if self.json {
-            eprintln!("{}", json!({ "error": error.message, "hint": error.hint }));
+            let mut object = json!({ "error": error.message, "hint": error.hint });
+            if let Some(code) = &error.code {
+                object["code"] = json!(code);
+            }
+            say(&object.to_string());
         } else {
-            eprintln!("error: {}", error.message);
-            eprintln!("hint: {}", error.hint);
+            say(&format!("{} {}", coloured("1;31", "error:"), error.message));
+            say(&format!("{} {}", coloured("36", "hint:"), error.hint));
         }
     }
+}
+
+/// Whether a stream may have colours: a terminal, and nobody asked for none (no-color.org).
+pub(super) fn has_colours(stream: &impl IsTerminal) -> bool {
+    let unset = |name| std::env::var_os(name).is_none_or(|value| value.is_empty());
+    stream.is_terminal() && unset("NO_COLOR") && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+}
+
+fn coloured(code: &str, text: &str) -> String {
+    if has_colours(&io::stderr()) { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+}
+
+/// A line on stderr; where nobody listens there is nobody to tell.
+fn say(line: &str) {
+    drop(writeln!(io::stderr(), "{line}"));
 }

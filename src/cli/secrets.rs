@@ -1,71 +1,16 @@
-//! Where secrets come from: a file, standard input, a prompt without echo; never the arguments.
+//! Secrets from files and standard input; never from the arguments. `prompt.rs` asks people.
 
 use std::{
-    fs::File,
-    io::{self, IsTerminal, Read},
-    os::unix::fs::{MetadataExt, PermissionsExt},
-    path::{Path, PathBuf},
+    fs::{File, Metadata},
+    io::{self, Read},
+    path::Path,
 };
-
-use clap::Args;
-use rustix::fs::StatVfsMountFlags;
 
 use super::{error::CliError, output::Output};
 use crate::domain::Secret;
 
 /// No passphrase or password is longer.
 const SECRET_BYTES_MAX: u64 = 64 * 1024;
-
-/// The sources of the passphrase.
-#[derive(Debug, Clone, Args)]
-pub(super) struct PassphraseArgs {
-    /// Read the passphrase from this file (mode 0600).
-    #[arg(long, env = "SEALROOM_PASSPHRASE_FILE", value_name = "FILE")]
-    pub(super) passphrase_file: Option<PathBuf>,
-    /// Read the passphrase from standard input.
-    #[arg(long, conflicts_with = "passphrase_file")]
-    pub(super) passphrase_stdin: bool,
-}
-
-/// Whether a passphrase is typed once or, where a mistake cannot be mended, twice.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Asking {
-    Once,
-    Twice,
-}
-
-impl PassphraseArgs {
-    /// Takes the config file's word where no flag and no environment variable says anything.
-    pub(super) fn fall_back(&mut self, passphrase_file: Option<PathBuf>) {
-        if !self.passphrase_stdin {
-            self.passphrase_file = self.passphrase_file.take().or(passphrase_file);
-        }
-    }
-
-    /// Whether a passphrase can be had at all.
-    pub(super) fn has_source(&self) -> bool {
-        self.passphrase_file.is_some() || self.passphrase_stdin || io::stdin().is_terminal()
-    }
-
-    /// Reads the passphrase.
-    pub(super) fn read(&self, asking: Asking, output: &Output) -> Result<Secret, CliError> {
-        let secret = match &self.passphrase_file {
-            Some(path) => from_file(path, output)?,
-            None if self.passphrase_stdin => from_reader(io::stdin().lock(), "standard input")?,
-            None if io::stdin().is_terminal() => prompt("Passphrase", asking)?,
-            None => {
-                return Err(CliError::usage(
-                    "no passphrase: standard input is no terminal",
-                    "pass --passphrase-file FILE, SEALROOM_PASSPHRASE_FILE or --passphrase-stdin",
-                ));
-            }
-        };
-        if secret.is_empty() {
-            return Err(CliError::failed("the passphrase is empty", "use a long one that you can remember"));
-        }
-        Ok(secret)
-    }
-}
 
 /// Reads a secret file that nobody else can read.
 pub(super) fn from_file(path: &Path, output: &Output) -> Result<Secret, CliError> {
@@ -74,15 +19,42 @@ pub(super) fn from_file(path: &Path, output: &Output) -> Result<Secret, CliError
         |error: io::Error| CliError::failed(format!("{shown}: {error}"), "check the path and its mode");
     let file = File::open(path).map_err(failed)?;
     let metadata = file.metadata().map_err(failed)?;
-    if !metadata.is_file() {
+    if !(metadata.is_file() || is_pipe(&metadata)) {
         return Err(CliError::failed(
-            format!("{shown} is not a regular file"),
+            format!("{shown} is neither a regular file nor a pipe"),
             "name a file with the secret in it",
         ));
     }
+    check_mode(path, &file, &metadata, output)?;
+    from_reader(file, &shown.to_string())
+}
+
+/// Reads a secret from standard input, to its end.
+pub(super) fn from_stdin() -> Result<Secret, CliError> {
+    from_reader(io::stdin().lock(), "standard input")
+}
+
+/// A shell's `<(…)` is one; it has an owner and a mode as a file has.
+#[cfg(unix)]
+fn is_pipe(metadata: &Metadata) -> bool {
+    std::os::unix::fs::FileTypeExt::is_fifo(&metadata.file_type())
+}
+
+#[cfg(not(unix))]
+const fn is_pipe(_: &Metadata) -> bool {
+    false
+}
+
+/// Others must not be able to read it; where the mode cannot be changed, as with a container's secrets, they may.
+#[cfg(unix)]
+fn check_mode(path: &Path, file: &File, metadata: &Metadata, output: &Output) -> Result<(), CliError> {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+
+    let shown = path.display();
     if metadata.permissions().mode() & 0o077 != 0 {
-        let mount = rustix::fs::fstatvfs(&file).map_err(|error| failed(error.into()))?;
-        if !mount.f_flag.contains(StatVfsMountFlags::RDONLY) {
+        let mount = rustix::fs::fstatvfs(file)
+            .map_err(|error| CliError::failed(format!("{shown}: {error}"), "check the path and its mode"))?;
+        if !mount.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY) {
             return Err(CliError::failed(
                 format!("{shown} can be read by others (mode {:04o})", metadata.mode() & 0o7777),
                 format!("chmod 600 {shown}"),
@@ -90,7 +62,14 @@ pub(super) fn from_file(path: &Path, output: &Output) -> Result<Secret, CliError
         }
         output.warning(&format!("{shown} can be read by others; accepted, since its mount is read-only"));
     }
-    from_reader(file, &shown.to_string())
+    Ok(())
+}
+
+/// Elsewhere a file has no mode; its folder's rights protect it.
+#[cfg(not(unix))]
+#[allow(clippy::unnecessary_wraps, reason = "as on unix")]
+fn check_mode(_: &Path, _: &File, _: &Metadata, _: &Output) -> Result<(), CliError> {
+    Ok(())
 }
 
 fn from_reader(reader: impl Read, name: &str) -> Result<Secret, CliError> {
@@ -113,24 +92,45 @@ fn from_reader(reader: impl Read, name: &str) -> Result<Secret, CliError> {
     Ok(Secret::new(bytes))
 }
 
-fn prompt(what: &str, asking: Asking) -> Result<Secret, CliError> {
-    let ask = |text: String| {
-        let typed = rpassword::prompt_password(text);
-        typed
-            .map(Secret::from)
-            .map_err(|error| CliError::failed(format!("nothing was typed: {error}"), "try again"))
-    };
-    let first = ask(format!("{what}: "))?;
-    if asking == Asking::Twice {
-        let again = ask(format!("{what} once more: "))?;
-        if !crate::crypto::digest::equal(first.expose(), again.expose()) {
-            return Err(CliError::failed("the two do not match", "try again"));
-        }
-    }
-    Ok(first)
-}
-
 /// A secret as text, for showing it this once.
+#[cfg(feature = "server")]
 pub(super) fn shown(secret: &Secret) -> String {
     String::from_utf8_lossy(secret.expose()).into_owned()
+}
+
+/// A new file for a secret, made before the secret is, so that none is lost; gone again unless it is written.
+#[cfg(feature = "client")]
+pub(super) struct NewFile<'a> {
+    path: &'a Path,
+    file: tempfile::NamedTempFile,
+}
+
+#[cfg(feature = "client")]
+impl<'a> NewFile<'a> {
+    /// Makes sure that it can be written, and is not there yet.
+    pub(super) fn begin(path: &'a Path) -> Result<Self, CliError> {
+        if path.exists() {
+            return Err(CliError::failed(format!("{} exists already", path.display()), "name a new file"));
+        }
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let file = tempfile::NamedTempFile::new_in(folder).map_err(|error| unwritable(path, &error))?;
+        Ok(Self { path, file })
+    }
+
+    /// Writes it, mode 0600, with a line end.
+    pub(super) fn write(mut self, secret: &[u8]) -> Result<(), CliError> {
+        use io::Write;
+        let written = self.file.write_all(secret).and_then(|()| self.file.write_all(b"\n"));
+        let written = written.and_then(|()| self.file.as_file().sync_all());
+        written.map_err(|error| unwritable(self.path, &error))?;
+        self.file.persist_noclobber(self.path).map(drop).map_err(|error| unwritable(self.path, &error.error))
+    }
+}
+
+#[cfg(feature = "client")]
+fn unwritable(path: &Path, error: &io::Error) -> CliError {
+    CliError::failed(
+        format!("{}: {error}", path.display()),
+        "name a new file in a folder that you can write into",
+    )
 }

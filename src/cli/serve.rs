@@ -10,7 +10,7 @@ use super::{
     error::CliError,
     log::Log,
     output::Output,
-    secrets::Asking,
+    prompt::Asking,
     settings::{Address, Args, Plan, TlsFiles, check_listener, plan},
 };
 use crate::{
@@ -63,7 +63,7 @@ async fn serve(plan: Plan, args: &Args, log: &Log, output: &Output) -> Result<()
     let url = url(&listener)?;
     let server = Server::new(Arc::clone(&vault), clock.clone(), plan.limits, plan.behind_tls_proxy);
     let (stop, hang_up) = (stop_signal()?, hang_up_signal()?);
-    output.result(&format!("listening on {url}"), &json!({ "url": url }));
+    output.result(&format!("listening on {url}"), &json!({ "url": url }))?;
     let serving = Arc::clone(&server).run(listener, stop);
     tokio::select! {
         () = serving => {}

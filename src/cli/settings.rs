@@ -6,10 +6,12 @@ use std::{
     time::Duration,
 };
 
-use super::{checkpoints::CheckpointPlan, error::CliError, secrets::PassphraseArgs, serve::host_actor};
+use super::{
+    checkpoints::CheckpointPlan, config, error::CliError, passphrase::PassphraseArgs, serve::host_actor,
+};
 use crate::{
     clock,
-    config::{FileCheckpoint, FileConfig, FileLimits, default},
+    config::{FileCheckpoint, FileLimits, default},
     crypto::kdf::KdfParams,
     http::Limits,
     vault::{SessionLife, Settings},
@@ -128,12 +130,7 @@ pub(super) struct TlsFiles {
 /// # Errors
 /// The config file does not read, or a value is out of bounds.
 pub(super) fn plan(args: &Args) -> Result<Plan, CliError> {
-    let file = match &args.config {
-        Some(path) => FileConfig::read(path).map_err(|error| {
-            CliError::usage(format!("{}: {error}", path.display()), "config.example.toml shows every setting")
-        })?,
-        None => FileConfig::default(),
-    };
+    let file = config::read(args.config.as_deref())?;
     let tuning = args.tuning.clone();
     let mut passphrase = args.passphrase.clone();
     passphrase.fall_back(file.passphrase_file);

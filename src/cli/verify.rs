@@ -61,7 +61,7 @@ pub(super) fn run(args: &Args, output: &Output) -> Result<(), CliError> {
             let length = fs::metadata(&args.file).map_or(0, |metadata| metadata.len());
             let kept = kept_checkpoints(args, given.as_ref())?;
             let good = check(export, &kept, receipts.clone().unwrap_or_default(), length, output)?;
-            report(args, &good, &rests_on(args, given.as_ref(), None, &kept), receipts.as_deref(), output);
+            report(args, &good, &rests_on(args, given.as_ref(), None, &kept), receipts.as_deref(), output)
         }
         Kind::Vault => {
             let store = open(&args.file)?;
@@ -76,10 +76,9 @@ pub(super) fn run(args: &Args, output: &Output) -> Result<(), CliError> {
             let log = Log { store, next: 0 };
             let length = fs::metadata(&args.file).map_or(0, |metadata| metadata.len());
             let good = check(log, &kept, receipts.clone().unwrap_or_default(), length, output)?;
-            report(args, &good, &rests, receipts.as_deref(), output);
+            report(args, &good, &rests, receipts.as_deref(), output)
         }
     }
-    Ok(())
 }
 
 enum Kind {
@@ -273,7 +272,13 @@ fn rests_on(
     lines
 }
 
-fn report(args: &Args, good: &Good, rests: &[String], receipts: Option<&[Receipt]>, output: &Output) {
+fn report(
+    args: &Args,
+    good: &Good,
+    rests: &[String],
+    receipts: Option<&[Receipt]>,
+    output: &Output,
+) -> Result<(), CliError> {
     use base64::{Engine, engine::general_purpose::STANDARD};
     let last = good.first + good.count.saturating_sub(1);
     let root = good.root.map(|root| STANDARD.encode(root));
@@ -290,7 +295,7 @@ fn report(args: &Args, good: &Good, rests: &[String], receipts: Option<&[Receipt
         "receipts": receipts.map(<[Receipt]>::len),
         "rests_on": rests,
     });
-    output.result(&lines.join("\n"), &value);
+    output.result(&lines.join("\n"), &value)
 }
 
 fn failed(path: &Path, message: &str, hint: &str) -> CliError {

@@ -15,7 +15,7 @@ use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
 use super::binary::{Serving, sealroom, secret_file, stderr, vault};
 
 /// Whether a program is there; says so in one line where it is not.
-fn has(program: &str) -> bool {
+pub fn has(program: &str) -> bool {
     let found = Command::new(program).arg("version").stdout(Stdio::null()).stderr(Stdio::null()).status();
     if found.is_err() {
         eprintln!("skipped: {program} is not installed");
@@ -24,7 +24,7 @@ fn has(program: &str) -> bool {
 }
 
 /// A self-signed certificate for 127.0.0.1, as `NAME.crt` and `NAME.key`.
-fn certificate(folder: &Path, name: &str) {
+pub fn certificate(folder: &Path, name: &str) {
     let (key, cert, subject) = (format!("{name}.key"), format!("{name}.crt"), format!("/CN={name}"));
     let made = Command::new("openssl")
         .current_dir(folder)

@@ -1,0 +1,67 @@
+//! Consent before a loss, and the password of whoever logs in.
+
+use std::path::PathBuf;
+
+use super::{
+    error::CliError,
+    output::Output,
+    prompt::{self, Asking},
+    secrets,
+};
+use crate::domain::Secret;
+
+/// `--yes`.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub(super) struct Consent {
+    /// Do not ask.
+    #[arg(long, short = 'y')]
+    yes: bool,
+}
+
+impl Consent {
+    /// Whether it may be asked or need not be: before anything is looked up that a refusal would waste.
+    pub(super) fn check(self) -> Result<(), CliError> {
+        if self.yes || prompt::is_possible() {
+            return Ok(());
+        }
+        Err(CliError::usage("this cannot be undone, and there is no terminal to ask at", "say so with --yes"))
+    }
+
+    /// Shows what will be lost, and asks.
+    pub(super) fn obtain(self, loss: &str, question: &str, output: Output) -> Result<(), CliError> {
+        self.check()?;
+        if self.yes {
+            return Ok(());
+        }
+        output.note(loss);
+        if prompt::confirm(question)? {
+            return Ok(());
+        }
+        Err(CliError::failed("nothing was changed", "answer y, or pass --yes"))
+    }
+}
+
+/// A password from a file, standard input or a prompt; `flag` names the file's flag.
+pub(super) fn password(
+    what: &str,
+    file: Option<&PathBuf>,
+    flag: &str,
+    asking: Asking,
+    output: Output,
+) -> Result<Secret, CliError> {
+    let secret = match file {
+        Some(path) if path.as_os_str() == "-" => secrets::from_stdin()?,
+        Some(path) => secrets::from_file(path, &output)?,
+        None if prompt::is_possible() => prompt::secret(what, asking)?,
+        None => {
+            return Err(CliError::usage(
+                format!("no {}: standard input is no terminal", what.to_lowercase()),
+                format!("pass {flag} FILE, or {flag} - for standard input"),
+            ));
+        }
+    };
+    if secret.is_empty() {
+        return Err(CliError::failed(format!("the {} is empty", what.to_lowercase()), "type it, then Enter"));
+    }
+    Ok(secret)
+}

@@ -1,0 +1,48 @@
+//! `sealroom audit`: the log of a server, and the check of a log by whoever has it.
+
+use clap::Subcommand;
+
+#[cfg(feature = "server")]
+use super::verify;
+#[cfg(feature = "client")]
+use super::{block_on, events, remote::ServerArgs};
+use super::{error::CliError, output::Output};
+
+/// What the help of the group shows.
+#[cfg(feature = "client")]
+pub(super) const EXAMPLES: &str = "Examples:\n  sealroom audit list --action credentials.read";
+/// What the help of the group shows.
+#[cfg(not(feature = "client"))]
+pub(super) const EXAMPLES: &str = "Examples:\n  sealroom audit verify team.redb";
+
+/// `audit`'s flags.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[cfg(feature = "client")]
+    #[command(flatten)]
+    server: ServerArgs,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    #[cfg(feature = "client")]
+    #[command(flatten)]
+    Events(events::Command),
+    /// Check a log without passphrase and server: a vault file, a backup or an export.
+    #[cfg(feature = "server")]
+    #[command(
+        after_help = "Examples:\n  sealroom audit verify team.redb --key audit.key --checkpoint /mnt/elsewhere\n  sealroom audit verify export.ndjson --key audit.key --checkpoint kept.checkpoint --receipts build.log"
+    )]
+    Verify(verify::Args),
+}
+
+pub(super) fn run(args: Args, output: Output) -> Result<(), CliError> {
+    match args.command {
+        #[cfg(feature = "client")]
+        Command::Events(command) => block_on(events::run(command, &args.server, output)),
+        #[cfg(feature = "server")]
+        Command::Verify(args) => verify::run(&args, &output),
+    }
+}

@@ -1,0 +1,124 @@
+//! A credential's fields: from a JSON file, or asked for one by one.
+
+use std::path::Path;
+
+use serde::ser::{SerializeMap, Serializer};
+use zeroize::Zeroizing;
+
+use super::{
+    error::CliError,
+    output::Output,
+    prompt::{self, Asking},
+    secrets,
+};
+use crate::{
+    api::{responses::to_secret_json, strict},
+    domain::{AuthType, Provider, Secret, field_rule},
+};
+
+/// The fields that may be seen while they are typed: they say where and who, and open nothing.
+const PLAIN: &[&str] = &["base_url", "username", "client_id", "cloud_id", "tenant_id", "tenant", "app_id"];
+
+/// The credential of a pair as a JSON object.
+///
+/// # Errors
+/// The file is none of it, or nobody can be asked.
+pub(super) fn credentials(
+    provider: Provider,
+    auth_type: AuthType,
+    from_json: Option<&Path>,
+    output: Output,
+) -> Result<Secret, CliError> {
+    if let Some(path) = from_json {
+        return from_file(path, output);
+    }
+    let fields = field_rule(provider, auth_type).map(|rule| rule.sets[0]);
+    if !prompt::is_possible() {
+        let shape = fields.unwrap_or(&["token"]).iter().map(|field| format!("\"{field}\":\"…\""));
+        let shape = shape.collect::<Vec<_>>().join(",");
+        return Err(CliError::usage(
+            format!("no fields for {provider}/{auth_type}: standard input is no terminal"),
+            format!("pass --from-json FILE, or --from-json - for standard input, with {{{shape}}}"),
+        ));
+    }
+    let object = match fields {
+        Some(fields) => fields.iter().map(|field| Ok(((*field).to_owned(), ask(field)?))).collect(),
+        None => open_ended(output),
+    };
+    Ok(to_secret_json(&Object(object?)))
+}
+
+/// The label that was given, or asked for where there must be one.
+pub(super) fn label(provider: Provider, given: Option<String>) -> Result<Option<String>, CliError> {
+    if given.is_some() || provider != Provider::Custom {
+        return Ok(given);
+    }
+    if prompt::is_possible() {
+        return prompt::text("Name").map(Some);
+    }
+    Err(CliError::usage("custom needs a name, which tells it apart", "pass --name NAME"))
+}
+
+fn from_file(path: &Path, output: Output) -> Result<Secret, CliError> {
+    let from_stdin = path.as_os_str() == "-";
+    let json = if from_stdin { secrets::from_stdin()? } else { secrets::from_file(path, &output)? };
+    let shown = if from_stdin { "standard input".to_owned() } else { path.display().to_string() };
+    // The server would refuse it too; here nothing has been sent yet.
+    let checked = strict::check(json.expose()).map_err(|bad| {
+        CliError::failed(
+            format!("{shown}: {}", bad.to_string().replace("the body", "it")),
+            "give one JSON object",
+        )
+    })?;
+    if checked.trim_ascii_start().starts_with('{') {
+        Ok(json)
+    } else {
+        Err(CliError::failed(format!("{shown} is no JSON object"), "give one like {\"token\":\"…\"}"))
+    }
+}
+
+fn ask(field: &str) -> Result<Secret, CliError> {
+    let answer = if PLAIN.contains(&field) {
+        Secret::from(prompt::text(field)?)
+    } else {
+        prompt::secret(field, Asking::Once)?
+    };
+    if answer.is_empty() {
+        return Err(CliError::failed(format!("{field} is empty"), "nothing was stored; run it again"));
+    }
+    Ok(answer)
+}
+
+/// Where no pair says which fields there are, the user does.
+fn open_ended(output: Output) -> Result<Vec<(String, Secret)>, CliError> {
+    output.note("Fields of the credential, one by one; an empty name ends.");
+    let mut fields: Vec<(String, Secret)> = Vec::new();
+    loop {
+        let name = prompt::text("field name")?;
+        if name.is_empty() && !fields.is_empty() {
+            return Ok(fields);
+        }
+        if name.is_empty() || fields.iter().any(|(known, _)| *known == name) {
+            return Err(CliError::failed(
+                "each field needs a name of its own",
+                "nothing was stored; run it again",
+            ));
+        }
+        let value = ask(&name)?;
+        fields.push((name, value));
+    }
+}
+
+/// Fields as a JSON object, in the order in which they were asked for.
+struct Object(Vec<(String, Secret)>);
+
+impl serde::Serialize for Object {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for (name, value) in &self.0 {
+            let text = Zeroizing::new(String::from_utf8_lossy(value.expose()).into_owned());
+            map.serialize_entry(name, text.as_str())?;
+        }
+        map.end()
+    }
+}

@@ -1,0 +1,120 @@
+//! `sealroom login`, `logout` and `whoami`.
+
+use std::path::PathBuf;
+
+use serde_json::json;
+
+use super::{
+    ask,
+    error::CliError,
+    output::Output,
+    prompt::{self, Asking},
+    remote::{Need, Remote, ServerArgs, Speaker},
+    table::{facts, local},
+};
+use crate::client::{Error, SessionFile};
+
+/// `login`'s flags.
+#[derive(Debug, clap::Args)]
+pub(super) struct LoginArgs {
+    /// Who logs in; asked for at a terminal.
+    #[arg(long, env = "SEALROOM_EMAIL", value_name = "EMAIL")]
+    email: Option<String>,
+    /// Read the password from this file (mode 0600), or - for standard input; asked for at a terminal.
+    #[arg(long, env = "SEALROOM_PASSWORD_FILE", value_name = "FILE")]
+    password_file: Option<PathBuf>,
+    #[command(flatten)]
+    server: ServerArgs,
+}
+
+/// The flags of `logout` and `whoami`.
+#[derive(Debug, clap::Args)]
+pub(super) struct PlainArgs {
+    #[command(flatten)]
+    server: ServerArgs,
+}
+
+pub(super) async fn login(args: LoginArgs, output: Output) -> Result<(), CliError> {
+    let (client, ca_file) = args.server.anonymous(output)?;
+    let file = SessionFile::of_user()?;
+    let email = match args.email.filter(|email| !email.is_empty()) {
+        Some(email) => email,
+        None if prompt::is_possible() => prompt::text("E-mail")?,
+        None => {
+            return Err(CliError::usage("no e-mail: standard input is no terminal", "pass --email EMAIL"));
+        }
+    };
+    // Before a password is asked for: a server that is not there must not cost anybody one.
+    client.health().await?;
+    let password =
+        ask::password("Password", args.password_file.as_ref(), "--password-file", Asking::Once, output)?;
+    let mut session = client.login(&email, &password).await?;
+    session.ca_file = ca_file;
+    file.save(&session).await?;
+    if args.server.has_token() {
+        output.warning("a token is set by flag or environment: it is used instead of this login");
+    }
+    let (server, email, role) = (&session.server, &session.email, &session.role);
+    output.result(
+        &format!("logged in to {server} as {email} ({role})"),
+        &json!({ "server": server, "email": email, "role": role, "session": file.path() }),
+    )
+}
+
+pub(super) async fn logout(args: PlainArgs, output: Output) -> Result<(), CliError> {
+    let file = SessionFile::of_user()?;
+    let session = file
+        .load()?
+        .ok_or_else(|| CliError::failed("nobody is logged in", "`sealroom login` begins a session"))?;
+    let (server, email) = (session.server.clone(), session.email.clone());
+    let client = args.server.with_session(session, output)?;
+    match client.logout().await {
+        Ok(()) | Err(Error::Session(_)) => {}
+        // The server has ended it already.
+        Err(Error::Refused(refusal)) if refusal.status == 401 => {}
+        Err(error) => return Err(error.into()),
+    }
+    file.remove().await?;
+    output.result(
+        &format!("logged out of {server}"),
+        &json!({ "server": server, "email": email, "logged_out": true }),
+    )
+}
+
+pub(super) async fn whoami(args: PlainArgs, output: Output) -> Result<(), CliError> {
+    let remote = args.server.connect(Need::Token, output)?;
+    match remote.speaker {
+        Speaker::User => user(&remote).await,
+        Speaker::Application | Speaker::Nobody => token(&remote).await,
+    }
+}
+
+async fn user(remote: &Remote) -> Result<(), CliError> {
+    let user = remote.client.own_user().await?;
+    let server = remote.client.endpoint().to_string();
+    let mut lines =
+        vec![("user", user.email.clone()), ("role", user.role.clone()), ("server", server.clone())];
+    lines.extend(user.projects.as_ref().map(|projects| ("projects", projects.join(", "))));
+    lines.extend(user.last_login_at.map(|time| ("last login", local(time))));
+    let value =
+        json!({ "server": server, "kind": "user", "email": user.email, "role": user.role, "user": user });
+    remote.output.result(&facts(&lines), &value)
+}
+
+/// An application token cannot ask who it is; that it may list projects shows its role, and leaves no event.
+async fn token(remote: &Remote) -> Result<(), CliError> {
+    let (role, projects) = match remote.client.projects().await {
+        Ok(projects) => {
+            ("application", Some(projects.into_iter().map(|project| project.identifier).collect()))
+        }
+        Err(Error::Refused(refusal)) if refusal.status == 403 => ("auditor or operator", None::<Vec<String>>),
+        Err(error) => return Err(error.into()),
+    };
+    let server = remote.client.endpoint().to_string();
+    let mut lines = vec![("token", role.to_owned()), ("server", server.clone())];
+    lines.extend(projects.as_ref().map(|projects| {
+        ("projects", if projects.is_empty() { "none yet".to_owned() } else { projects.join(", ") })
+    }));
+    let value = json!({ "server": server, "kind": "token", "role": role, "projects": projects });
+    remote.output.result(&facts(&lines), &value)
+}

@@ -1,0 +1,57 @@
+//! Where the passphrase comes from.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::{
+    error::CliError,
+    output::Output,
+    prompt::{self, Asking},
+    secrets,
+};
+use crate::domain::Secret;
+
+/// The sources of the passphrase.
+#[derive(Debug, Clone, Args)]
+pub(super) struct PassphraseArgs {
+    /// Read the passphrase from this file (mode 0600).
+    #[arg(long, env = "SEALROOM_PASSPHRASE_FILE", value_name = "FILE")]
+    pub(super) passphrase_file: Option<PathBuf>,
+    /// Read the passphrase from standard input.
+    #[arg(long, conflicts_with = "passphrase_file")]
+    pub(super) passphrase_stdin: bool,
+}
+
+impl PassphraseArgs {
+    /// Takes the config file's word where no flag and no environment variable says anything.
+    pub(super) fn fall_back(&mut self, passphrase_file: Option<PathBuf>) {
+        if !self.passphrase_stdin {
+            self.passphrase_file = self.passphrase_file.take().or(passphrase_file);
+        }
+    }
+
+    /// Whether a passphrase can be had at all.
+    pub(super) fn has_source(&self) -> bool {
+        self.passphrase_file.is_some() || self.passphrase_stdin || prompt::is_possible()
+    }
+
+    /// Reads the passphrase.
+    pub(super) fn read(&self, asking: Asking, output: &Output) -> Result<Secret, CliError> {
+        let secret = match &self.passphrase_file {
+            Some(path) => secrets::from_file(path, output)?,
+            None if self.passphrase_stdin => secrets::from_stdin()?,
+            None if prompt::is_possible() => prompt::secret("Passphrase", asking)?,
+            None => {
+                return Err(CliError::usage(
+                    "no passphrase: standard input is no terminal",
+                    "pass --passphrase-file FILE, SEALROOM_PASSPHRASE_FILE or --passphrase-stdin",
+                ));
+            }
+        };
+        if secret.is_empty() {
+            return Err(CliError::failed("the passphrase is empty", "use a long one that you can remember"));
+        }
+        Ok(secret)
+    }
+}

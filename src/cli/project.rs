@@ -1,0 +1,134 @@
+//! `sealroom project`.
+
+use clap::Subcommand;
+use serde_json::json;
+
+use super::{
+    ask::Consent,
+    error::CliError,
+    output::Output,
+    remote::{Need, Remote, ServerArgs},
+    table::{facts, local, table},
+};
+use crate::client::{NewProject, Project};
+
+/// `project`'s flags.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    server: ServerArgs,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Register a project, so that credentials can be scoped to it.
+    #[command(after_help = "Examples:\n  sealroom project register acme/app https://github.com/acme/app")]
+    Register(RegisterArgs),
+    /// List the projects.
+    #[command(after_help = "Examples:\n  sealroom project list --json")]
+    List,
+    /// Show one project and what is scoped to it.
+    #[command(after_help = "Examples:\n  sealroom project show acme/app")]
+    Show(ShowArgs),
+    /// Delete a project that nothing is scoped to.
+    #[command(after_help = "Examples:\n  sealroom project delete acme/app --yes")]
+    Delete(DeleteArgs),
+}
+
+#[derive(Debug, clap::Args)]
+struct RegisterArgs {
+    /// org/repo, org/project/repo or a number.
+    identifier: String,
+    /// Where its repository is.
+    remote_url: String,
+    /// github, gitlab, bitbucket, azure-devops or other [default: read off the URL].
+    #[arg(long)]
+    platform: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+struct ShowArgs {
+    /// Its identifier.
+    identifier: String,
+}
+
+#[derive(Debug, clap::Args)]
+struct DeleteArgs {
+    /// Its identifier.
+    identifier: String,
+    #[command(flatten)]
+    consent: Consent,
+}
+
+pub(super) async fn run(args: Args, output: Output) -> Result<(), CliError> {
+    if let Command::Delete(args) = &args.command {
+        args.consent.check()?;
+    }
+    let remote = args.server.connect(Need::Token, output)?;
+    match args.command {
+        Command::Register(args) => register(args, &remote).await,
+        Command::List => show_all(&remote).await,
+        Command::Show(args) => {
+            let project = remote.client.project(&args.identifier).await?;
+            remote.output.result(&described(&project), &project)
+        }
+        Command::Delete(args) => delete(args, &remote).await,
+    }
+}
+
+async fn register(args: RegisterArgs, remote: &Remote) -> Result<(), CliError> {
+    let RegisterArgs { identifier, remote_url, platform } = args;
+    let made = remote.client.create_project(&NewProject { identifier, remote_url, platform }).await?;
+    remote.output.result(&format!("registered {} ({})", made.identifier, made.platform), &made)
+}
+
+async fn show_all(remote: &Remote) -> Result<(), CliError> {
+    let all = remote.client.projects().await?;
+    let row = |one: &Project| {
+        [
+            one.identifier.clone(),
+            one.platform.clone(),
+            one.remote_url.clone(),
+            one.integrations.len().to_string(),
+            local(one.created_at),
+        ]
+    };
+    let lines = if all.is_empty() {
+        "no project is registered; see `sealroom project register --help`".to_owned()
+    } else {
+        table(["PROJECT", "PLATFORM", "URL", "INTEGRATIONS", "CREATED"], all.iter().map(row).collect())
+    };
+    remote.output.result(&lines, &all)
+}
+
+async fn delete(args: DeleteArgs, remote: &Remote) -> Result<(), CliError> {
+    let project = remote.client.project(&args.identifier).await?;
+    let loss = format!(
+        "{}\n\nLost: its registration. Tokens narrowed to it read nothing for it any more.",
+        described(&project)
+    );
+    args.consent.obtain(&loss, &format!("Delete {}?", project.identifier), remote.output)?;
+    remote.client.delete_project(&project.identifier).await?;
+    let identifier = &project.identifier;
+    remote
+        .output
+        .result(&format!("deleted {identifier}"), &json!({ "success": true, "identifier": identifier }))
+}
+
+fn described(project: &Project) -> String {
+    let scoped =
+        project.integrations.iter().map(|one| format!("{}/{} {}", one.provider, one.auth_type, one.id));
+    let scoped = scoped.collect::<Vec<_>>();
+    facts(&[
+        ("project", project.identifier.clone()),
+        ("platform", project.platform.clone()),
+        ("url", project.remote_url.clone()),
+        ("created", local(project.created_at)),
+        (
+            "integrations",
+            if scoped.is_empty() { "none that you may see".to_owned() } else { scoped.join(", ") },
+        ),
+    ])
+}

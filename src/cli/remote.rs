@@ -1,0 +1,221 @@
+//! Which server a command speaks to, and as whom: flag, environment, config file, saved session, default.
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use super::{config, error::CliError, failure::sentence, output::Output, secrets, table::local};
+use crate::{
+    client::{Client, Endpoint, Notice, Roots, Session, SessionFile},
+    clock::Clock,
+    config::{FileClient, default},
+    domain::Secret,
+};
+
+/// The flags of every command that speaks to a server.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Server")]
+pub(super) struct ServerArgs {
+    /// Where the server is.
+    #[arg(
+        long,
+        global = true,
+        env = "SFP_SERVER_URL",
+        hide_env_values = true,
+        value_name = "URL",
+        help = "The server: https://HOST, http://127.0.0.1:PORT or unix:PATH [default: the session's, else http://127.0.0.1:3029]"
+    )]
+    server: Option<String>,
+    /// The file that holds the token.
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        help = "Read the token from this file (mode 0600) [env: SFP_SERVER_TOKEN, SFP_SERVER_TOKEN_FILE, SFP_APPLICATION_TOKEN, SFP_APPLICATION_TOKEN_FILE] [default: the session of `sealroom login`]"
+    )]
+    token_file: Option<PathBuf>,
+    /// Trust the authorities of this PEM file instead of the system's.
+    #[arg(long, global = true, env = "SEALROOM_CA_FILE", hide_env_values = true, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
+    /// Let credentials cross a network in the clear.
+    #[arg(long, global = true, env = "SEALROOM_INSECURE_HTTP", hide_env_values = true, num_args = 0..=1, require_equals = true,
+          default_missing_value = "true", value_name = "BOOL")]
+    insecure_http: Option<bool>,
+    /// Take what no flag and no environment variable says from this file.
+    #[arg(long, global = true, env = "SEALROOM_CONFIG", hide_env_values = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+/// A server that a command speaks to.
+pub(super) struct Remote {
+    pub(super) client: Client,
+    pub(super) output: Output,
+    pub(super) speaker: Speaker,
+}
+
+/// As whom.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Speaker {
+    Nobody,
+    /// An application token, by its prefix.
+    Application,
+    /// A user, by a session or an access token.
+    User,
+}
+
+/// Whether a command needs a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Need {
+    Token,
+    Nothing,
+}
+
+impl ServerArgs {
+    /// The server, with the token or session that the settings name.
+    ///
+    /// # Errors
+    /// A setting is wrong, or there is no token and one is needed.
+    pub(super) fn connect(&self, need: Need, output: Output) -> Result<Remote, CliError> {
+        let file = config::read(self.config.as_deref())?.client;
+        let token = self.token(&file, output)?;
+        let session = match Self::session() {
+            // A token that is given is used alone: a damaged session must not stop a pipeline.
+            Err(_) if token.is_some() => None,
+            session => session?,
+        };
+        let endpoint = self.endpoint(&file, session.as_ref().map(|(_, session)| session))?;
+        let session = session.filter(|(_, session)| session.server == endpoint.to_string());
+        let ca_file = session.as_ref().and_then(|(_, session)| session.ca_file.clone());
+        let client = self.client(endpoint, &file, ca_file, output)?;
+        let (client, speaker) = match (token, session) {
+            (Some(token), _) => {
+                let application = token.expose().starts_with(b"sfp_app_");
+                (client.with_token(token), if application { Speaker::Application } else { Speaker::User })
+            }
+            (None, Some((file, session))) => (client.with_session(file, session), Speaker::User),
+            (None, None) if need == Need::Nothing => (client, Speaker::Nobody),
+            (None, None) => {
+                return Err(CliError::failed(
+                    format!("nobody is logged in at {}", client.endpoint()),
+                    "run `sealroom login`, or pass --token-file, SFP_SERVER_TOKEN or SFP_SERVER_TOKEN_FILE",
+                ));
+            }
+        };
+        Ok(Remote { client, output, speaker })
+    }
+
+    /// The server for a login, without a token.
+    pub(super) fn anonymous(&self, output: Output) -> Result<(Client, Option<PathBuf>), CliError> {
+        let file = config::read(self.config.as_deref())?.client;
+        // A damaged session is what a login mends.
+        let saved = Self::session().unwrap_or_default();
+        let endpoint = self.endpoint(&file, saved.as_ref().map(|(_, session)| session))?;
+        let saved = saved.filter(|(_, session)| session.server == endpoint.to_string());
+        let ca_file = self.ca_file(&file).or(saved.and_then(|(_, session)| session.ca_file));
+        let ca_file = ca_file.map(|path| std::path::absolute(&path).unwrap_or(path));
+        Ok((self.client(endpoint, &file, ca_file.clone(), output)?, ca_file))
+    }
+
+    /// A client that speaks by the saved session and nothing else.
+    pub(super) fn with_session(&self, session: Session, output: Output) -> Result<Client, CliError> {
+        let file = config::read(self.config.as_deref())?.client;
+        let endpoint: Endpoint = session.server.parse()?;
+        let client = self.client(endpoint, &file, session.ca_file.clone(), output)?;
+        Ok(client.with_session(SessionFile::of_user()?, session))
+    }
+
+    /// Whether a token is set that would be used instead of a session.
+    pub(super) fn has_token(&self) -> bool {
+        self.token_file.is_some() || TOKENS.iter().any(|name| set(name).is_some())
+    }
+
+    fn session() -> Result<Option<(SessionFile, Session)>, CliError> {
+        // Without a home there is no session; whoever needs one is told so.
+        let Ok(file) = SessionFile::of_user() else { return Ok(None) };
+        let session = file.load()?;
+        Ok(session.map(|session| (file, session)))
+    }
+
+    fn endpoint(&self, file: &FileClient, session: Option<&Session>) -> Result<Endpoint, CliError> {
+        let given = self.server.clone().filter(|text| !text.is_empty()).or_else(|| file.server.clone());
+        let text = given.or_else(|| session.map(|session| session.server.clone()));
+        let endpoint: Endpoint = text.as_deref().unwrap_or(default::SERVER).parse()?;
+        let insecure = self.insecure_http.or(file.insecure_http).unwrap_or(false);
+        if endpoint.is_exposed() && !insecure {
+            return Err(CliError::usage(
+                format!("{endpoint} would send credentials over the network in the clear"),
+                "use https://, or say that you accept it with --insecure-http",
+            ));
+        }
+        Ok(endpoint)
+    }
+
+    fn ca_file(&self, file: &FileClient) -> Option<PathBuf> {
+        let given = self.ca_file.clone().filter(|path| !path.as_os_str().is_empty());
+        given.or_else(|| file.ca_file.clone())
+    }
+
+    fn client(
+        &self,
+        endpoint: Endpoint,
+        file: &FileClient,
+        of_session: Option<PathBuf>,
+        output: Output,
+    ) -> Result<Client, CliError> {
+        let roots = self.ca_file(file).or(of_session).map_or(Roots::System, Roots::File);
+        Ok(Client::new(endpoint, &roots)?.on_notice(move |notice| say(&notice, output)))
+    }
+
+    fn token(&self, file: &FileClient, output: Output) -> Result<Option<Secret>, CliError> {
+        if let Some(path) = &self.token_file {
+            return token_file(path, output).map(Some);
+        }
+        for name in TOKENS {
+            if let Some(value) = set(name) {
+                return if name.ends_with("_FILE") {
+                    token_file(Path::new(&value), output).map(Some)
+                } else {
+                    Ok(Some(Secret::from(value)))
+                };
+            }
+        }
+        file.token_file.as_deref().map(|path| token_file(path, output)).transpose()
+    }
+}
+
+/// Where a token may stand in the environment; the first that is set counts.
+const TOKENS: [&str; 4] =
+    ["SFP_SERVER_TOKEN", "SFP_SERVER_TOKEN_FILE", "SFP_APPLICATION_TOKEN", "SFP_APPLICATION_TOKEN_FILE"];
+
+/// An environment variable that says something; pipelines set empty ones.
+fn set(name: &str) -> Option<String> {
+    let value = env::var_os(name).filter(|value| !value.is_empty())?;
+    Some(value.to_string_lossy().into_owned())
+}
+
+fn token_file(path: &Path, output: Output) -> Result<Secret, CliError> {
+    let token = secrets::from_file(path, &output)?;
+    if token.is_empty() {
+        return Err(CliError::failed(format!("{} is empty", path.display()), "put the token into it"));
+    }
+    Ok(token)
+}
+
+fn say(notice: &Notice, output: Output) {
+    match notice {
+        Notice::Waiting { time, message } => {
+            output.note(&format!("the server says: {}; waiting {} s", sentence(message), time.as_secs()));
+        }
+        Notice::TokenEnds(end) => {
+            let left = end.since(Clock::system().now());
+            output.warning(&format!("this token ends at {}, in {}", local(*end), rough(left)));
+        }
+    }
+}
+
+fn rough(time: Duration) -> String {
+    let hours = time.as_secs() / 3600;
+    if hours < 48 { format!("{hours} hours") } else { format!("{} days", hours / 24) }
+}

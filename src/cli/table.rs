@@ -1,0 +1,96 @@
+//! Tables for people, and times as their clock on the wall shows them.
+
+use std::io;
+
+use comfy_table::{ColumnConstraint, ContentArrangement, Table, presets};
+use jiff::tz::TimeZone;
+
+use super::output::has_colours;
+use crate::domain::Timestamp;
+
+/// The blanks around a cell, but before the first.
+const PADDING: usize = 2;
+/// A cell that is broken into lines of this width can still be read.
+const READABLE: usize = 22;
+/// A cell where there is nothing.
+pub(super) const NOTHING: &str = "-";
+
+/// Columns under headings: fitted to the terminal's width, and one row a line elsewhere.
+///
+/// The first column names a row and is never broken, so that it can be copied; what would be
+/// too narrow to be read is left out, and said so.
+pub(super) fn table<const N: usize>(headings: [&str; N], rows: Vec<[String; N]>) -> String {
+    let width = terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| width.0);
+    let shown = width.map_or(N, |width| fitting(usize::from(width), &headings, &rows));
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header(&headings[..shown]);
+    rows.into_iter().for_each(|row| {
+        table.add_row(row[..shown].iter().map(|cell| visible(cell)));
+    });
+    if let Some(width) = width {
+        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
+    }
+    if let Some(column) = table.column_mut(0) {
+        column.set_padding((0, 1)).set_constraint(ColumnConstraint::ContentWidth);
+    }
+    let text = table.trim_fmt();
+    let bold = has_colours(&io::stdout());
+    let line = |(index, line): (usize, &str)| match index {
+        0 if bold => format!("\x1b[1m{}\x1b[0m", line.trim_end()),
+        _ => line.trim_end().to_owned(),
+    };
+    let mut lines: Vec<String> = text.lines().enumerate().map(line).collect();
+    if shown < N {
+        lines.push(format!("not shown: {} (a wider terminal, or --json)", headings[shown..].join(", ")));
+    }
+    lines.join("\n")
+}
+
+/// How many columns can be read at that width: each is as wide as its cells are, the first whole and the others up to
+/// [`READABLE`], and two are always there.
+fn fitting<const N: usize>(width: usize, headings: &[&str; N], rows: &[[String; N]]) -> usize {
+    let mut taken = 0;
+    let columns = headings.iter().enumerate().take_while(|(index, heading)| {
+        let widest = rows.iter().map(|row| row[*index].chars().count()).max().unwrap_or_default();
+        let most = if *index == 0 { usize::MAX } else { READABLE };
+        taken += widest.min(most).max(heading.len()) + PADDING;
+        taken <= width + PADDING
+    });
+    columns.count().max(2)
+}
+
+/// Lines of a name and its value.
+pub(super) fn facts(facts: &[(&str, String)]) -> String {
+    let width = facts.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
+    let line = |(name, value): &(&str, String)| format!("{name:width$}  {}", visible(value));
+    facts.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// Text that cannot steer a terminal: control characters but line ends and tabs are shown as what they are.
+pub(super) fn visible(text: &str) -> String {
+    let shown = |c: char| match c {
+        '\n' | '\t' => c.to_string(),
+        c if c.is_control() => c.escape_default().to_string(),
+        c => c.to_string(),
+    };
+    text.chars().map(shown).collect()
+}
+
+/// A moment in the user's own zone, which is named.
+pub(super) fn local(time: Timestamp) -> String {
+    let millis = i64::try_from(time.millis()).unwrap_or(i64::MAX);
+    match jiff::Timestamp::from_millisecond(millis) {
+        Ok(moment) => moment.to_zoned_datetime(TimeZone::system()).strftime("%Y-%m-%d %H:%M %Z").to_string(),
+        Err(_) => time.to_string(),
+    }
+}
+
+/// [`local`], or [`NOTHING`].
+pub(super) fn local_or_nothing(time: Option<Timestamp>) -> String {
+    time.map_or_else(|| NOTHING.to_owned(), local)
+}
+
+/// A list in one cell.
+pub(super) fn list(items: &[String]) -> String {
+    items.join(", ")
+}

@@ -1,0 +1,227 @@
+//! What a client asks, written.
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::text;
+use crate::{
+    api::responses::to_secret_json,
+    domain::{Secret, Timestamp},
+};
+
+/// For whom a credential is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Scope {
+    /// Every project that has none of its own.
+    Global,
+    /// These projects.
+    Projects(Vec<String>),
+}
+
+impl Scope {
+    fn fields(&self) -> (Option<bool>, Option<&[String]>) {
+        match self {
+            Self::Global => (Some(true), None),
+            Self::Projects(projects) => (None, Some(projects)),
+        }
+    }
+}
+
+/// A new integration.
+pub struct NewIntegration {
+    /// The service.
+    pub provider: String,
+    /// How the credential authenticates.
+    pub auth_type: String,
+    /// The credential, a JSON object; it is sent and stored byte for byte.
+    pub credentials: Secret,
+    /// For whom it is.
+    pub scope: Scope,
+    /// A label.
+    pub name: Option<String>,
+    /// When the credential ends at the provider.
+    pub expires_at: Option<Timestamp>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct IntegrationBody<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    provider: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    auth_type: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    credentials: Option<&'a RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    is_global: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    projects: Option<&'a [String]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none", with = "text::optional")]
+    expires_at: Option<Timestamp>,
+}
+
+impl IntegrationBody<'_> {
+    const EMPTY: Self = Self {
+        provider: None,
+        auth_type: None,
+        credentials: None,
+        is_global: None,
+        projects: None,
+        name: None,
+        expires_at: None,
+    };
+}
+
+impl NewIntegration {
+    pub(super) fn body(&self) -> Result<Secret, NotJson> {
+        let (is_global, projects) = self.scope.fields();
+        Ok(to_secret_json(&IntegrationBody {
+            provider: Some(&self.provider),
+            auth_type: Some(&self.auth_type),
+            credentials: Some(raw(&self.credentials)?),
+            is_global,
+            projects,
+            name: self.name.as_deref(),
+            expires_at: self.expires_at,
+        }))
+    }
+}
+
+/// The credentials that a caller holds are no JSON.
+#[derive(Debug)]
+pub(super) struct NotJson;
+
+fn raw(json: &Secret) -> Result<&RawValue, NotJson> {
+    serde_json::from_slice(json.expose()).map_err(|_| NotJson)
+}
+
+pub(super) fn rotation(credentials: &Secret, expires_at: Option<Timestamp>) -> Result<Secret, NotJson> {
+    let body = IntegrationBody { credentials: Some(raw(credentials)?), expires_at, ..IntegrationBody::EMPTY };
+    Ok(to_secret_json(&body))
+}
+
+pub(super) fn new_scope(scope: &Scope) -> Secret {
+    let (is_global, projects) = scope.fields();
+    to_secret_json(&IntegrationBody { is_global, projects, ..IntegrationBody::EMPTY })
+}
+
+/// Which credentials are read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CredentialFilter {
+    /// Of this service.
+    pub provider: Option<String>,
+    /// For this project: its own, else the global ones.
+    pub project: Option<String>,
+    /// With this label.
+    pub name: Option<String>,
+}
+
+/// A project to register.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NewProject {
+    /// Its name in every other call.
+    pub identifier: String,
+    /// Where its repository is.
+    pub remote_url: String,
+    /// Where it is hosted; read off the URL where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub platform: Option<String>,
+}
+
+/// A token to make.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NewToken {
+    /// A label.
+    pub name: String,
+    /// Days until its end.
+    pub expires_in: u64,
+    /// What its holder may do.
+    pub role: String,
+    /// The only projects it may name.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub projects: Vec<String>,
+    /// The only providers it may read.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub providers: Vec<String>,
+}
+
+/// A user to make.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NewUser {
+    /// The address.
+    pub email: String,
+    /// What the user may do.
+    pub role: String,
+    /// The first name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_name: Option<String>,
+    /// The last name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_name: Option<String>,
+    /// The password; one is made where absent.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "exposed")]
+    pub password: Option<Secret>,
+    /// The only projects it may name.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub projects: Vec<String>,
+}
+
+/// What becomes of a user; what is absent stays.
+#[derive(Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UserChange {
+    /// What the user may do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub role: Option<String>,
+    /// Whether it is kept out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disabled: Option<bool>,
+    /// The only projects it may name; `Some(None)` lifts the narrowing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub projects: Option<Option<Vec<String>>>,
+    /// A new password.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "exposed")]
+    pub password: Option<Secret>,
+    /// The present one, where it is the caller's own.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "exposed")]
+    pub current_password: Option<Secret>,
+}
+
+#[allow(clippy::ref_option, reason = "serde's signature")]
+fn exposed<S: serde::Serializer>(secret: &Option<Secret>, serializer: S) -> Result<S::Ok, S::Error> {
+    match secret {
+        Some(secret) => serializer.serialize_str(&String::from_utf8_lossy(secret.expose())),
+        None => serializer.serialize_none(),
+    }
+}
+
+/// `POST /auth/login`.
+#[derive(Serialize)]
+pub(super) struct LoginBody<'a> {
+    pub(super) email: &'a str,
+    #[serde(serialize_with = "shown")]
+    pub(super) password: &'a Secret,
+}
+
+/// `POST /auth/refresh`.
+#[derive(Serialize)]
+pub(super) struct RefreshBody<'a> {
+    #[serde(serialize_with = "shown")]
+    pub(super) refresh_token: &'a Secret,
+}
+
+fn shown<S: serde::Serializer>(secret: &&Secret, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&String::from_utf8_lossy(secret.expose()))
+}
+
+/// Which events are read; texts as the contract's §9 has them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EventFilter {
+    /// Name and value of each parameter.
+    pub parameters: Vec<(&'static str, String)>,
+}

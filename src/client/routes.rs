@@ -1,0 +1,340 @@
+//! Every route as a method.
+
+use form_urlencoded::Serializer;
+use hyper::Method;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Serialize;
+use serde_json::{json, value::RawValue};
+
+use super::{
+    Client, CredentialFilter, Credentials, Error, EventFilter, Health, Integration, NewIntegration,
+    NewProject, NewToken, NewUser, Pair, Project, Refusal, Scope, Session, Token, User, UserChange,
+    call::{As, Call},
+    requests::{LoginBody, NotJson, RefreshBody, new_scope, rotation},
+};
+use crate::{
+    api::responses::to_secret_json,
+    domain::{IntegrationId, Secret, Timestamp, TokenId},
+};
+
+/// What stands in a path as it is (RFC 3986 §2.3); a slash within a name does not.
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+/// How many integrations one page of a list has.
+const PAGE: &str = "1000";
+
+impl Client {
+    /// Logs in; the session is not saved yet.
+    ///
+    /// # Errors
+    /// [`Error`], as every method here; a wrong password is a refusal with the code `bad_login`.
+    pub async fn login(&self, email: &str, password: &Secret) -> Result<Session, Error> {
+        let body = to_secret_json(&LoginBody { email, password });
+        let call = Call::new(Method::POST, "/sfp/api/auth/login").with_body(body);
+        let pair: Pair = self.json(Call { speaker: As::Nobody, ..call }).await?;
+        Ok(self.session(pair))
+    }
+
+    pub(super) async fn refreshed(&self, refresh_token: &Secret) -> Result<Pair, Error> {
+        let call = Call::new(Method::POST, "/sfp/api/auth/refresh")
+            .with_body(to_secret_json(&RefreshBody { refresh_token }));
+        self.json(Call { speaker: As::Nobody, ..call }).await
+    }
+
+    /// Ends the session at the server.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn logout(&self) -> Result<(), Error> {
+        self.answer(Call::new(Method::POST, "/sfp/api/auth/logout")).await.map(drop)
+    }
+
+    /// The user that this client speaks as.
+    ///
+    /// # Errors
+    /// [`Error`]; an application token is refused with the code `forbidden`.
+    pub async fn own_user(&self) -> Result<User, Error> {
+        self.json(Call::new(Method::GET, "/sfp/api/users/me")).await
+    }
+
+    /// The health object, that of an unhealthy server too.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn health(&self) -> Result<Health, Error> {
+        let call = Call::new(Method::GET, "/sfp/api/health");
+        self.unjudged(Call { speaker: As::Nobody, ..call }).await
+    }
+
+    /// All integrations, or those of that provider or label; newest first.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn integrations(
+        &self,
+        provider: Option<&str>,
+        name: Option<&str>,
+    ) -> Result<Vec<Integration>, Error> {
+        let mut all = Vec::new();
+        let mut cursor: Option<String> = None;
+        loop {
+            let parameters = [
+                ("provider", provider),
+                ("name", name),
+                ("limit", Some(PAGE)),
+                ("cursor", cursor.as_deref()),
+            ];
+            let answer = self.answer(get("/sfp/api/integrations", &parameters)).await?;
+            let page: Vec<Integration> =
+                serde_json::from_slice(answer.body.expose()).map_err(|_| self.foreign(answer.status))?;
+            all.extend(page);
+            cursor = answer.header("x-next-cursor").map(str::to_owned);
+            if cursor.is_none() {
+                return Ok(all);
+            }
+        }
+    }
+
+    /// One integration's metadata.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn integration(&self, id: IntegrationId) -> Result<Integration, Error> {
+        self.json(Call::new(Method::GET, format!("/sfp/api/integrations/{id}"))).await
+    }
+
+    /// Stores a credential.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn create_integration(&self, new: &NewIntegration) -> Result<Integration, Error> {
+        let body = new.body().map_err(no_json)?;
+        self.json(Call::new(Method::POST, "/sfp/api/integrations").with_body(body)).await
+    }
+
+    /// Replaces a credential; with `revision`, only while that one is current.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn rotate(
+        &self,
+        id: IntegrationId,
+        revision: Option<u64>,
+        credentials: &Secret,
+        expires_at: Option<Timestamp>,
+    ) -> Result<Integration, Error> {
+        let body = rotation(credentials, expires_at).map_err(no_json)?;
+        let call = Call::new(Method::PUT, format!("/sfp/api/integrations/{id}/credentials")).with_body(body);
+        self.json(Call { revision, ..call }).await
+    }
+
+    /// Makes an older revision current again.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn rollback(&self, id: IntegrationId, revision: u64) -> Result<Integration, Error> {
+        let call = Call::new(Method::POST, format!("/sfp/api/integrations/{id}/rollback"));
+        self.json(call.with_body(to_secret_json(&json!({ "revision": revision })))).await
+    }
+
+    /// Changes for whom a credential is.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn rescope(&self, id: IntegrationId, scope: &Scope) -> Result<Integration, Error> {
+        let call = Call::new(Method::PATCH, format!("/sfp/api/integrations/{id}"));
+        self.json(call.with_body(new_scope(scope))).await
+    }
+
+    /// Deletes an integration with all its revisions.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn delete_integration(&self, id: IntegrationId) -> Result<(), Error> {
+        self.delete(format!("/sfp/api/integrations/{id}")).await
+    }
+
+    /// Reads credentials; each is an event in the audit log.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn credentials(&self, filter: &CredentialFilter) -> Result<Credentials, Error> {
+        let CredentialFilter { provider, project, name } = filter;
+        let parameters =
+            [("provider", provider.as_deref()), ("project", project.as_deref()), ("name", name.as_deref())];
+        let answer = self.answer(get("/sfp/api/integrations/credentials", &parameters)).await?;
+        let receipt = answer.header("audit-receipt").map(str::to_owned);
+        Ok(Credentials { receipt, server: self.endpoint().to_string(), body: answer.body })
+    }
+
+    /// All projects that the caller may see.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn projects(&self) -> Result<Vec<Project>, Error> {
+        self.json(Call::new(Method::GET, "/sfp/api/projects")).await
+    }
+
+    /// One project.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn project(&self, identifier: &str) -> Result<Project, Error> {
+        self.json(Call::new(Method::GET, named("projects", identifier))).await
+    }
+
+    /// Registers a project.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn create_project(&self, new: &NewProject) -> Result<Project, Error> {
+        self.post("/sfp/api/projects", new).await
+    }
+
+    /// Deletes a project that nothing is scoped to.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn delete_project(&self, identifier: &str) -> Result<(), Error> {
+        self.delete(named("projects", identifier)).await
+    }
+
+    /// All application tokens.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn tokens(&self) -> Result<Vec<Token>, Error> {
+        self.json(Call::new(Method::GET, "/sfp/api/application-tokens")).await
+    }
+
+    /// Makes an application token; the answer alone shows it.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn create_token(&self, new: &NewToken) -> Result<Token, Error> {
+        self.post("/sfp/api/application-tokens", new).await
+    }
+
+    /// Takes an application token back, at once and for good.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn revoke_token(&self, id: TokenId) -> Result<(), Error> {
+        self.delete(format!("/sfp/api/application-tokens/{id}")).await
+    }
+
+    /// All users.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn users(&self) -> Result<Vec<User>, Error> {
+        self.json(Call::new(Method::GET, "/sfp/api/users")).await
+    }
+
+    /// One user.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn user(&self, email: &str) -> Result<User, Error> {
+        self.json(Call::new(Method::GET, named("users", email))).await
+    }
+
+    /// Makes a user; where its password is generated, the answer alone shows it.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn create_user(&self, new: &NewUser) -> Result<User, Error> {
+        self.post("/sfp/api/users", new).await
+    }
+
+    /// Changes a user.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn change_user(&self, email: &str, change: &UserChange) -> Result<User, Error> {
+        #[derive(serde::Deserialize)]
+        struct Changed {
+            user: User,
+        }
+        let call = Call::new(Method::PUT, named("users", email)).with_body(to_secret_json(change));
+        self.json::<Changed>(call).await.map(|changed| changed.user)
+    }
+
+    /// Removes a user.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn delete_user(&self, email: &str) -> Result<(), Error> {
+        self.delete(named("users", email)).await
+    }
+
+    /// Events, newest first, each as its record; and the cursor of the next page.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn events(&self, filter: &EventFilter) -> Result<(Vec<Box<RawValue>>, Option<String>), Error> {
+        let parameters: Vec<_> =
+            filter.parameters.iter().map(|(name, value)| (*name, Some(value.as_str()))).collect();
+        let answer = self.answer(get("/sfp/api/audit", &parameters)).await?;
+        let events = serde_json::from_slice(answer.body.expose()).map_err(|_| self.foreign(answer.status))?;
+        Ok((events, answer.header("x-next-cursor").map(str::to_owned)))
+    }
+
+    /// The latest signed checkpoint, as its text.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn checkpoint(&self) -> Result<String, Error> {
+        self.text("/sfp/api/audit/checkpoint").await
+    }
+
+    /// The newest verifier key, as its text.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn verifier_key(&self) -> Result<String, Error> {
+        self.text("/sfp/api/audit/key").await
+    }
+
+    async fn text(&self, path: &str) -> Result<String, Error> {
+        let answer = self.answer(Call::new(Method::GET, path)).await?;
+        let text = std::str::from_utf8(answer.body.expose()).map_err(|_| self.foreign(answer.status))?;
+        Ok(text.to_owned())
+    }
+
+    async fn post<T: serde::de::DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, Error> {
+        self.json(Call::new(Method::POST, path).with_body(to_secret_json(body))).await
+    }
+
+    async fn delete(&self, path: String) -> Result<(), Error> {
+        self.answer(Call::new(Method::DELETE, path)).await.map(drop)
+    }
+}
+
+fn get(path: &str, parameters: &[(&str, Option<&str>)]) -> Call {
+    let mut query = Serializer::new(String::new());
+    for (name, value) in parameters {
+        if let Some(value) = value {
+            query.append_pair(name, value);
+        }
+    }
+    let query = query.finish();
+    Call::new(Method::GET, if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") })
+}
+
+fn named(what: &str, name: &str) -> String {
+    format!("/sfp/api/{what}/{}", utf8_percent_encode(name, SEGMENT))
+}
+
+/// What the server would say, without sending what is none of its business.
+fn no_json(_: NotJson) -> Error {
+    Error::Refused(Refusal {
+        status: 400,
+        code: "malformed_json".to_owned(),
+        message: "credentials are not valid JSON".to_owned(),
+        retry_after: None,
+    })
+}
