@@ -56,6 +56,7 @@ pub async fn run() -> Outcome<()> {
         sessions: SessionLife::STANDARD,
         password_kdf: KdfParams::LIGHT,
         monotonic: sealroom::clock::monotonic,
+        commit_stall: Settings::COMMIT_STALL,
         host: Actor::host("example"),
         disk_low_bytes: 0,
     };

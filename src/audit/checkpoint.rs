@@ -44,6 +44,11 @@ impl VerifierKey {
         Self { name: name.to_owned(), public }
     }
 
+    /// The log that it speaks for.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// The first four bytes of SHA-256(name ‖ "\n" ‖ 0x01 ‖ public key).
     fn hash(&self) -> [u8; 4] {
         let hash = sha256_parts(&[self.name.as_bytes(), b"\n", &[ED25519], &self.public]);

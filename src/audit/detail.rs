@@ -70,7 +70,8 @@ fn is_typed(value: &Value) -> bool {
         Value::Array(items) => items.iter().all(Value::is_string),
         Value::Object(object) => {
             let number = |key| object.get(key).is_some_and(Value::is_u64);
-            object.len() == 2 && (number("bytes") || number("count")) && object["sha256"].is_string()
+            let hash = object.get("sha256").is_some_and(Value::is_string);
+            object.len() == 2 && (number("bytes") || number("count")) && hash
         }
         Value::Null => false,
     }
@@ -159,6 +160,7 @@ mod tests {
             r#"{"projects":[1]}"#,
             r#"{"projects":["a", "b"]}"#,
             r#"{"projects":{"count":1}}"#,
+            r#"{"projects":{"count":1,"x":2}}"#,
             "[]",
             "null",
         ] {

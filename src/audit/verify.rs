@@ -67,6 +67,14 @@ pub enum Flaw {
         /// How many were signed for.
         signed: u64,
     },
+    /// Records after the end that the file's own checkpoint signs.
+    #[error("the records {first} to {last} were added: the file's own checkpoint ends before them")]
+    Added {
+        /// The first of them.
+        first: u64,
+        /// The last of them.
+        last: u64,
+    },
     /// A receipt for a record that is not in the log, or is another one there.
     #[error("the receipt for record {sequence} does not fit the log")]
     Receipt {
@@ -116,6 +124,10 @@ pub struct Verifier {
     roots: BTreeMap<u64, Hash>,
     receipts: Vec<Receipt>,
     leaves: BTreeMap<u64, Hash>,
+    /// Up to where a checkpoint vouches: from there on the form of each record is all that can be judged.
+    vouched: u64,
+    /// Where the log must end, if that is known.
+    end: Option<u64>,
 }
 
 /// What a log that is good came to.
@@ -127,17 +139,38 @@ pub struct Good {
     pub count: u64,
     /// The root over all of them, where they begin with the first.
     pub root: Option<Hash>,
+    /// Before which sequence a checkpoint vouches for them.
+    pub vouched: u64,
 }
 
 impl Verifier {
     /// A check against these checkpoints (whose signatures are the caller's to judge) and receipts.
     pub fn new(mut checkpoints: Vec<Checkpoint>, receipts: Vec<Receipt>) -> Self {
         checkpoints.sort_by_key(|checkpoint| checkpoint.size);
-        let wanted =
-            receipts.iter().flat_map(|receipt| receipt.first..=receipt.last.min(receipt.first + 1_000));
+        let wanted = receipts
+            .iter()
+            .flat_map(|receipt| receipt.first..=receipt.last.min(receipt.first.saturating_add(1_000)));
         let leaves = wanted.map(|sequence| (sequence, [0; 32])).collect();
         let roots = checkpoints.iter().map(|checkpoint| (checkpoint.size, [0; 32])).collect();
-        Self { frontier: Frontier::EMPTY, first: None, next: 0, checkpoints, roots, receipts, leaves }
+        let vouched = checkpoints.last().map_or(0, |newest| newest.size);
+        let first = None;
+        Self {
+            frontier: Frontier::EMPTY,
+            first,
+            next: 0,
+            checkpoints,
+            roots,
+            receipts,
+            leaves,
+            vouched,
+            end: None,
+        }
+    }
+
+    /// The log ends there: whatever follows was added by somebody else.
+    #[must_use]
+    pub fn ending_at(self, size: u64) -> Self {
+        Self { end: Some(size), ..self }
     }
 
     /// The sequence that comes next.
@@ -162,10 +195,13 @@ impl Verifier {
         if sequence != self.next {
             return Err(Flaw::Order { expected: self.next, found: sequence });
         }
+        if sequence >= self.vouched {
+            Self::check_form(sequence, bytes)?;
+        }
         if let Some(kept) = self.leaves.get_mut(&sequence) {
             *kept = leaf;
         }
-        self.next += 1;
+        self.next = self.next.checked_add(1).ok_or(Flaw::Form { sequence })?;
         if self.first == Some(0) {
             drop(self.frontier.push(leaf));
             if let Some(root) = self.roots.get_mut(&self.next) {
@@ -208,13 +244,16 @@ impl Verifier {
             }
             vouched = checkpoint.size;
         }
+        if let Some(end) = self.end.filter(|end| *end < self.next) {
+            return Err(Flaw::Added { first: end, last: self.next - 1 });
+        }
         for receipt in &self.receipts {
             if !self.holds(receipt) {
                 return Err(Flaw::Receipt { sequence: receipt.first });
             }
         }
         let root = (first == 0).then(|| self.frontier.root());
-        Ok(Good { first, count: self.next - first, root })
+        Ok(Good { first, count: self.next - first, root, vouched: self.vouched.clamp(first, self.next) })
     }
 
     fn holds(&self, receipt: &Receipt) -> bool {

@@ -76,6 +76,16 @@ impl Limiter {
         Ok(())
     }
 
+    /// The try that was let in last came to no judgement: it counts for nothing.
+    pub fn undecided(&mut self, email: Option<&Email>, peer: Peer) {
+        let address = Address::of(peer);
+        if let Some(email) = email {
+            self.pairs.take_back(&(email.clone(), address));
+            self.emails.take_back(email);
+        }
+        self.addresses.take_back(&address);
+    }
+
     /// The try that was let in last had the right password: the pair starts afresh, and the e-mail and the address
     /// get that one try back. Not more: who has one account could else clear an address for guessing at others.
     pub fn succeeded(&mut self, email: Option<&Email>, peer: Peer) {
@@ -94,13 +104,14 @@ impl Default for Limiter {
     }
 }
 
-/// What counts as one address: an IPv4 address, also where it comes mapped; of IPv6 the /64, since that is the least
+/// What counts as one host: an IPv4 address, also where it comes mapped; of IPv6 the /64, since that is the least
 /// that one host is given (RFC 6177) and it may use all of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct Address(Peer);
+pub struct Address(Peer);
 
 impl Address {
-    fn of(peer: Peer) -> Self {
+    /// The host behind a peer.
+    pub fn of(peer: Peer) -> Self {
         match peer {
             Peer::Unix => Self(Peer::Unix),
             Peer::Ip(ip) => match ip.to_canonical() {

@@ -4,10 +4,18 @@ use std::{
     fs,
     io::{self, Write},
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
+use tokio::time::timeout;
+
 use crate::{audit::checkpoint, vault::Vault};
+
+/// After that a folder hangs.
+const WRITE_MAX: Duration = Duration::from_secs(10);
+/// A checkpoint with many witnesses has a few KiB.
+const NOTE_BYTES_MAX: u64 = 64 * 1024;
 
 /// Where to, and how often.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,23 +31,34 @@ enum NotWritten {
     Io { path: PathBuf, source: io::Error },
     #[error("{path} knows {there} records, this vault has {ours}, or others: an older copy of the file was put back", path = .path.display())]
     Larger { path: PathBuf, there: u64, ours: u64 },
+    #[error("{path} is no checkpoint: it is not written over", path = .path.display())]
+    Foreign { path: PathBuf },
+    #[error("{path} does not answer", path = .path.display())]
+    Hangs { path: PathBuf },
     #[error("the vault's own checkpoint cannot be read")]
     Own,
 }
 
 /// Writes the newest checkpoint every so often, for as long as it is polled. What fails is loud and stops nothing.
-pub(super) async fn keep(plan: Option<&CheckpointPlan>, vault: &Vault) {
+pub(super) async fn keep(plan: Option<&CheckpointPlan>, vault: &Arc<Vault>) {
     let Some(plan) = plan else { return std::future::pending().await };
     let mut every = tokio::time::interval(plan.every);
+    every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         every.tick().await;
-        write_now(plan, vault);
+        write_now(plan, vault).await;
     }
 }
 
-/// Writes the newest checkpoint; whether that failed stands in log, metrics and health.
-pub(super) fn write_now(plan: &CheckpointPlan, vault: &Vault) {
-    let written = write(&plan.folder, vault);
+/// Writes the newest checkpoint; whether that failed stands in log, metrics and health. A share that hangs is given up
+/// on, and asked again the next time.
+pub(super) async fn write_now(plan: &CheckpointPlan, vault: &Arc<Vault>) {
+    let (folder, from) = (plan.folder.clone(), Arc::clone(vault));
+    let writing = tokio::task::spawn_blocking(move || write(&folder, &from));
+    let written = match timeout(WRITE_MAX, writing).await {
+        Ok(Ok(written)) => written,
+        Ok(Err(_)) | Err(_) => Err(NotWritten::Hangs { path: plan.folder.clone() }),
+    };
     if let Err(error) = &written {
         tracing::error!(%error, "the checkpoint was not written to its folder");
     }
@@ -52,20 +71,32 @@ fn write(folder: &Path, vault: &Vault) -> Result<(), NotWritten> {
     let name = ours.origin.replace('/', "-");
     let path = folder.join(format!("{name}.checkpoint"));
     let failed = |source| NotWritten::Io { path: path.clone(), source };
-    match fs::read_to_string(&path) {
-        Ok(there) if there == note => return Ok(()),
-        Ok(there) => {
-            if let Ok(there) = checkpoint::read_unsigned(&there)
-                && (there.size > ours.size || (there.size == ours.size && there.root != ours.root))
-            {
+    match there(&path).map_err(failed)? {
+        Some(there) if there == note => return Ok(()),
+        Some(there) => match checkpoint::read_unsigned(&there) {
+            Ok(there) if there.size > ours.size || (there.size == ours.size && there.root != ours.root) => {
                 return Err(NotWritten::Larger { path, there: there.size, ours: ours.size });
             }
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(failed(error)),
+            Ok(_) => {}
+            Err(_) => return Err(NotWritten::Foreign { path }),
+        },
+        None => {}
     }
     // Under another name first: whoever reads the folder never sees half a checkpoint.
     let mut file = tempfile::Builder::new().prefix(".checkpoint-").tempfile_in(folder).map_err(failed)?;
     file.write_all(note.as_bytes()).and_then(|()| file.as_file().sync_all()).map_err(failed)?;
-    file.persist(&path).map(drop).map_err(|error| failed(error.error))
+    file.persist(&path).map_err(|error| failed(error.error))?;
+    fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)
+}
+
+/// What stands there, if it is a regular file of a checkpoint's size: opening anything else may hang.
+fn there(path: &Path) -> io::Result<Option<String>> {
+    match fs::symlink_metadata(path) {
+        Ok(found) if found.is_file() && found.len() <= NOTE_BYTES_MAX => fs::read_to_string(path).map(Some),
+        Ok(_) => {
+            Err(io::Error::new(io::ErrorKind::InvalidData, "it is no file, or too long for a checkpoint"))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
 }

@@ -89,6 +89,7 @@ fn settings() -> Settings {
         sessions: SessionLife::ENDLESS,
         password_kdf: KdfParams::LIGHT,
         monotonic: clock::monotonic,
+        commit_stall: Settings::COMMIT_STALL,
         host: host_actor(),
         disk_low_bytes: u64::from(default::DISK_LOW_BYTES),
     }

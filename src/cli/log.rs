@@ -3,8 +3,11 @@
 use std::io::{self, IsTerminal};
 
 use tracing::Level;
-use tracing_appender::non_blocking::{NonBlocking, WorkerGuard};
+use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::{filter::LevelFilter, prelude::*, reload};
+
+/// Lines that may wait for a reader that stalls: some megabytes; then they are lost.
+const LINES_MAX: usize = 10_000;
 
 /// The running log; what waits is written when it is dropped.
 pub(super) struct Log {
@@ -16,7 +19,8 @@ impl Log {
     /// Starts it, for the whole process.
     pub(super) fn start(level: Level) -> Self {
         // A reader that stalls costs lines, not requests.
-        let (writer, writing) = NonBlocking::new(io::stderr());
+        let (writer, writing) =
+            NonBlockingBuilder::default().buffered_lines_limit(LINES_MAX).lossy(true).finish(io::stderr());
         let (filter, handle) = reload::Layer::new(LevelFilter::from_level(level));
         let lines = tracing_subscriber::fmt::layer().with_writer(writer).with_target(false);
         let registry = tracing_subscriber::registry().with(filter);

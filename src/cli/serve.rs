@@ -74,7 +74,7 @@ async fn serve(plan: Plan, args: &Args, log: &Log, output: &Output) -> Result<()
     drop(control);
     shut(&vault, &clock).await;
     if let Some(plan) = &plan.checkpoints {
-        checkpoints::write_now(plan, &vault);
+        checkpoints::write_now(plan, &vault).await;
     }
     Ok(())
 }
@@ -116,11 +116,13 @@ fn exchange(tls: &Tls, files: &TlsFiles, output: &Output) {
 }
 
 /// Tells the vault what the disk has left, for as long as it is polled.
-async fn watch_disk(data: &Path, vault: &Vault) {
+async fn watch_disk(data: &Path, vault: &Arc<Vault>) {
     let mut every = tokio::time::interval(DISK_EVERY);
     loop {
         every.tick().await;
-        measure_disk(data, vault);
+        let (data, vault) = (data.to_owned(), Arc::clone(vault));
+        // A disk that hangs must not hang the server too.
+        drop(tokio::task::spawn_blocking(move || measure_disk(&data, &vault)).await);
     }
 }
 

@@ -60,22 +60,25 @@ pub(super) fn run(args: &Args, output: &Output) -> Result<(), CliError> {
             let export = Export::open(&args.file)?;
             let length = fs::metadata(&args.file).map_or(0, |metadata| metadata.len());
             let kept = kept_checkpoints(args, given.as_ref())?;
-            let good = check(export, &kept, receipts.clone().unwrap_or_default(), length, output)?;
+            let verifier = Verifier::new(kept.clone(), receipts.clone().unwrap_or_default());
+            let good = check(export, verifier, length, output)?;
             report(args, &good, &rests_on(args, given.as_ref(), None, &kept), receipts.as_deref(), output)
         }
         Kind::Vault => {
-            let store = open(&args.file)?;
+            let (_lock, store) = open(&args.file)?;
             let own = store.verifier_key().map_err(damaged)?;
             let key = given.clone().unwrap_or_else(|| own.clone());
             let mut kept = kept_checkpoints(args, Some(&key))?;
             let rests = rests_on(args, given.as_ref(), Some(&own), &kept);
             let note = store.checkpoint().map_err(damaged)?;
-            kept.push(
-                open_note(&note, Some(&key)).map_err(|error| not_ours("the file's own checkpoint", error))?,
-            );
+            let newest =
+                open_note(&note, Some(&key)).map_err(|error| not_ours("the file's own checkpoint", error))?;
+            let end = newest.size;
+            kept.push(newest);
             let log = Log { store, next: 0 };
             let length = fs::metadata(&args.file).map_or(0, |metadata| metadata.len());
-            let good = check(log, &kept, receipts.clone().unwrap_or_default(), length, output)?;
+            let verifier = Verifier::new(kept, receipts.clone().unwrap_or_default()).ending_at(end);
+            let good = check(log, verifier, length, output)?;
             report(args, &good, &rests, receipts.as_deref(), output)
         }
     }
@@ -103,9 +106,9 @@ fn kind(path: &Path) -> Result<Kind, CliError> {
     }
 }
 
-/// Opens a vault file without changing a byte of it.
-fn open(path: &Path) -> Result<Store, CliError> {
-    let _lock = FileLock::probe(path)?;
+/// Opens a vault file without changing a byte of it; no server starts on it while the lock is held.
+fn open(path: &Path) -> Result<(Option<FileLock>, Store), CliError> {
+    let lock = FileLock::probe(path)?;
     let opened = Store::open(file::read_only(path)?, CACHE_BYTES);
     if let Err(OpenError::Damaged(_)) = opened {
         let message = "the file's pages do not hold together; none of its records is damaged";
@@ -115,26 +118,23 @@ fn open(path: &Path) -> Result<Store, CliError> {
             |sequence| flawed(&Flaw::Changed { sequence }),
         ));
     }
-    opened.map_err(|error| CliError::open(path, &error))
+    opened.map(|store| (lock, store)).map_err(|error| CliError::open(path, &error))
 }
 
 /// Reads, hashes and judges, each on a thread of its own.
 fn check(
     mut source: impl Source,
-    kept: &[Checkpoint],
-    receipts: Vec<Receipt>,
+    mut verifier: Verifier,
     length: u64,
     output: &Output,
 ) -> Result<Good, CliError> {
-    let mut verifier = Verifier::new(kept.to_vec(), receipts);
     let progress = Progress::bytes("verifying", length, output);
     thread::scope(|scope| {
         let (read, to_hash) = sync_channel::<Result<Batch, CliError>>(WAITING);
         let (hashed, to_judge) = sync_channel::<Result<(Batch, Vec<Hash>), CliError>>(WAITING);
         // A channel that nobody reads any more ends its writer.
-        let (reader, shared) = (&mut source, ());
+        let reader = &mut source;
         scope.spawn(move || {
-            let () = shared;
             while let Some(batch) = reader.next().transpose() {
                 let broken = batch.is_err();
                 if read.send(batch).is_err() || broken {
@@ -215,6 +215,10 @@ fn read_receipts(path: &Path) -> Result<Vec<Receipt>, CliError> {
     loop {
         line.clear();
         if (&mut reader).take(LINE_BYTES_MAX).read_until(b'\n', &mut line).map_err(failed)? == 0 {
+            if found.is_empty() {
+                let hint = "a receipt is `audit-receipt: <sequence>:<hash>`; was the right file named?";
+                return Err(self::failed(path, "there is no receipt in it", hint));
+            }
             return Ok(found);
         }
         found.extend(receipts_in(&String::from_utf8_lossy(&line)));
@@ -232,12 +236,29 @@ fn kept_checkpoints(args: &Args, key: Option<&VerifierKey>) -> Result<Vec<Checkp
         // What the server is just writing, and what else lies there, is no checkpoint.
         let is_ours = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "checkpoint");
         paths.retain(is_ours);
+        if paths.is_empty() {
+            let hint = "is the share mounted? a checkpoint's name ends with .checkpoint";
+            return Err(self::failed(path, "there is no checkpoint in this folder", hint));
+        }
     }
-    let open = |path: &PathBuf| {
+    let is_folder = path.is_dir();
+    let mut found = Vec::new();
+    for path in &paths {
         let note = fs::read_to_string(path).map_err(failed)?;
-        open_note(&note, key).map_err(|error| not_ours(&path.display().to_string(), error))
-    };
-    paths.iter().map(open).collect()
+        // A folder may hold the checkpoints of several vaults: those of others say nothing of this one.
+        let stranger = |key: &VerifierKey| {
+            checkpoint::read_unsigned(&note).is_ok_and(|checkpoint| checkpoint.origin != key.name())
+        };
+        if is_folder && key.is_some_and(stranger) {
+            continue;
+        }
+        found.push(open_note(&note, key).map_err(|error| not_ours(&path.display().to_string(), error))?);
+    }
+    if found.is_empty() {
+        let hint = "name the folder that this vault's checkpoints go to";
+        return Err(self::failed(path, "none of the checkpoints in this folder is of this log", hint));
+    }
+    Ok(found)
 }
 
 fn open_note(note: &str, key: Option<&VerifierKey>) -> Result<Checkpoint, BadNote> {
@@ -284,6 +305,12 @@ fn report(
     let root = good.root.map(|root| STANDARD.encode(root));
     let mut lines = vec![format!("ok: {} records, sequences {} to {last}", good.count, good.first)];
     lines.extend(root.as_ref().map(|root| format!("root: {root}")));
+    if good.vouched > good.first && good.vouched <= last {
+        lines.push(format!(
+            "not vouched for: sequences {} to {last}, which are after the checkpoint",
+            good.vouched
+        ));
+    }
     lines.extend(receipts.map(|receipts| format!("receipts: {} found, all in the log", receipts.len())));
     lines.extend(rests.iter().map(|line| format!("rests on: {line}")));
     let value = json!({
@@ -292,6 +319,7 @@ fn report(
         "first": good.first,
         "count": good.count,
         "root": root,
+        "vouched_before": good.vouched,
         "receipts": receipts.map(<[Receipt]>::len),
         "rests_on": rests,
     });

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// How many pieces may wait for a slow client.
-const PIECES: usize = 2;
+const PIECES: usize = 1;
 
 /// How the records are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,18 +66,23 @@ pub(super) async fn export(mut call: Call) -> Answered {
     if follow && to.is_some() {
         return Err(invalid("Query parameter to has no meaning beside follow=true"));
     }
-    let size = call.vault.begin_export(&call.context, call.caller()?, next).await?;
+    let (size, turn) = call.vault.begin_export(&call.context, call.caller()?, next).await?;
     let (pieces, stream) = mpsc::channel(PIECES);
     let end = (!follow).then_some(size);
     let caller = call.caller()?.clone();
     let Call { vault, clock, mut closing, .. } = call;
     let export = Export { vault, clock, caller, format, from, to, next, end, pieces };
+    let (pieces, has_end) = (export.pieces.clone(), export.end.is_some());
     tokio::spawn(async move {
-        tokio::select! {
-            () = export.pump() => {}
-            // A server that stops ends its streams in good order, between two records.
-            _ = closing.wait_for(|closing| *closing) => {}
+        let stopped = tokio::select! {
+            () = export.pump() => false,
+            closing = closing.wait_for(|closing| *closing) => closing.is_ok(),
+        };
+        // Who follows has all that there is; whoever wanted the whole must not take a part for it.
+        if stopped && has_end {
+            drop(pieces.send(Err(io::Error::other("the server stops"))).await);
         }
+        drop(turn);
     });
     let content_type = match format {
         Format::Ndjson => "application/x-ndjson",
@@ -96,6 +101,9 @@ impl Export {
             return;
         }
         loop {
+            if self.pieces.is_closed() {
+                return;
+            }
             let records = match self.chunk().await {
                 Ok(records) => records,
                 Err(error) => return self.break_off(&error).await,

@@ -2,26 +2,25 @@
 
 use std::{
     collections::HashMap,
-    net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::domain::Peer;
+use crate::{auth::limiter::Address, domain::Peer};
 
 /// The places for connections.
 pub(super) struct Share {
     places: Arc<Semaphore>,
     /// How many one address may hold; nothing where addresses tell nobody apart, as behind a proxy.
     most: Option<usize>,
-    held: Mutex<HashMap<IpAddr, usize>>,
+    held: Mutex<HashMap<Address, usize>>,
 }
 
 /// A connection's place.
 pub(super) struct Place {
     share: Arc<Share>,
-    address: Option<IpAddr>,
+    address: Option<Address>,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -36,21 +35,21 @@ impl Share {
     pub(super) fn take(self: &Arc<Self>, peer: Peer) -> Option<Place> {
         let permit = Arc::clone(&self.places).try_acquire_owned().ok()?;
         let address = match (peer, self.most) {
-            (Peer::Ip(address), Some(most)) => {
-                let mut held = self.held();
-                let count = held.entry(address.to_canonical()).or_default();
+            (Peer::Ip(_), Some(most)) => {
+                let (mut held, address) = (self.held(), Address::of(peer));
+                let count = held.entry(address).or_default();
                 if *count >= most {
                     return None;
                 }
                 *count += 1;
-                Some(address.to_canonical())
+                Some(address)
             }
             (Peer::Unix, _) | (_, None) => None,
         };
         Some(Place { share: Arc::clone(self), address, _permit: permit })
     }
 
-    fn held(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
+    fn held(&self) -> MutexGuard<'_, HashMap<Address, usize>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -98,7 +98,10 @@ impl Ledger {
             // The doubt just settled moved the head: this batch was decided on a state that is no more.
             return false;
         }
-        match self.source.stats.timed(|| self.source.engine.commit(batch)) {
+        let committing = AssertUnwindSafe(|| self.source.stats.timed(|| self.source.engine.commit(batch)));
+        // The engine may panic on pages that do not hold together: what it wrote until then is in doubt.
+        let broke = |_| Err(CommitError::Engine(Box::new(redb::Error::PreviousIo)));
+        match catch_unwind(committing).unwrap_or_else(broke) {
             Ok(()) => {
                 (self.head, self.sealed_head) = (head, sealed_head);
                 true

@@ -51,27 +51,50 @@ pub struct Stats {
     pub log_size: watch::Sender<u64>,
     /// Whether the last commit failed.
     pub failing: AtomicBool,
+    /// When the commit that runs began, in microseconds, and 0 where none does.
+    began_micros: AtomicU64,
+    /// A commit that takes longer than this stands still.
+    pub(super) stall: Duration,
     monotonic: fn() -> Duration,
 }
 
 impl Stats {
-    pub(super) fn new(monotonic: fn() -> Duration) -> Self {
+    pub(super) fn new(monotonic: fn() -> Duration, stall: Duration) -> Self {
         Self {
             commit_micros: Histogram::new(MICROS),
             batch_jobs: Histogram::new(POWERS),
             log_size: watch::Sender::new(0),
             failing: AtomicBool::new(false),
+            began_micros: AtomicU64::new(0),
+            stall,
             monotonic,
         }
+    }
+
+    /// Whether events cannot be recorded by now: the last commit failed, or one stands still.
+    pub fn is_unavailable(&self) -> bool {
+        self.failing.load(Ordering::Relaxed) || self.is_stalled()
+    }
+
+    /// Whether a commit stands still: a device that blocks answers nobody.
+    pub(super) fn is_stalled(&self) -> bool {
+        let began = self.began_micros.load(Ordering::Relaxed);
+        began > 0 && micros((self.monotonic)()).saturating_sub(began) > micros(self.stall)
     }
 
     /// Does it and takes its time in.
     pub(super) fn timed<T>(&self, commit: impl FnOnce() -> T) -> T {
         let start = (self.monotonic)();
+        self.began_micros.store(micros(start).max(1), Ordering::Relaxed);
         let done = commit();
+        self.began_micros.store(0, Ordering::Relaxed);
         self.commit_micros.observe_micros((self.monotonic)().saturating_sub(start));
         done
     }
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// What views are made of.

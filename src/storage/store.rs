@@ -116,7 +116,8 @@ impl Store {
             ..Batch::default()
         };
         let engine = Arc::new(Engine::create(medium, cache_bytes, &first)?);
-        let source = source(&engine, keys, new.file, || Duration::ZERO);
+        let stats = Stats::new(|| Duration::ZERO, Duration::MAX);
+        let source = source(&engine, keys, new.file, stats);
         let mut ledger = Ledger::new(Arc::new(source), log_key, head, sealed);
         let mut changes = Changes::none();
         changes.user(new.owner);
@@ -230,9 +231,10 @@ impl Store {
         &self,
         vault_key: &VaultKey,
         queue_max: usize,
-        monotonic: fn() -> Duration,
+        (monotonic, stall): (fn() -> Duration, Duration),
     ) -> Result<Running, StorageError> {
-        let source = Arc::new(source(&self.engine, Keys::derive(vault_key), self.file, monotonic));
+        let source =
+            Arc::new(source(&self.engine, Keys::derive(vault_key), self.file, Stats::new(monotonic, stall)));
         let keys = &source.keys;
         let snapshot = self.engine.snapshot()?;
         let sealed = value(&snapshot, meta::HEAD)?;
@@ -253,7 +255,7 @@ impl Store {
     }
 }
 
-fn source(engine: &Arc<Engine>, keys: Keys, file: FileId, monotonic: fn() -> Duration) -> Source {
+fn source(engine: &Arc<Engine>, keys: Keys, file: FileId, stats: Stats) -> Source {
     Source {
         vault: VAULTS.fetch_add(1, Ordering::Relaxed),
         engine: Arc::clone(engine),
@@ -261,7 +263,7 @@ fn source(engine: &Arc<Engine>, keys: Keys, file: FileId, monotonic: fn() -> Dur
         file,
         state: StateClock::default(),
         accesses: Accesses::default(),
-        stats: Stats::new(monotonic),
+        stats,
     }
 }
 

@@ -217,7 +217,8 @@ impl<'a> View<'a> {
     pub fn last_access(&self, id: &[u8; 16]) -> Result<Option<LastAccess>, StorageError> {
         match self.source.accesses.of(id) {
             Some(access) => Ok(Some(access)),
-            None => self.row::<LastAccess>(id).map(|row| row.map(|row| LastAccess::clone(&row))),
+            // Never from a thread's cache: writing it begins no new state.
+            None => self.raw(Table::LastAccess, id)?.map(|sealed| self.open_row(id, &sealed)).transpose(),
         }
     }
 

@@ -39,9 +39,10 @@ type Queued = Box<dyn Job>;
 /// The handle to the writer. Dropping every handle ends its thread once the queue is empty.
 #[derive(Clone)]
 pub struct Writer {
-    queue: SyncSender<Queued>,
     shared: Arc<Shared>,
     source: Arc<Source>,
+    /// Dropped last: its end tells the thread that nobody holds the keys any more.
+    queue: SyncSender<Queued>,
 }
 
 struct Shared {
@@ -80,7 +81,7 @@ impl Writer {
                 let _ = ended.send(());
             })
             .expect("a thread for the writer: without one nothing can be served");
-        (Self { queue, shared, source }, end)
+        (Self { shared, source, queue }, end)
     }
 
     /// The last committed state, helped by this thread's cache.
@@ -113,6 +114,9 @@ impl Writer {
         E: Send + 'static,
         F: FnOnce(&View<'_>) -> Verdict<T, E> + Send + 'static,
     {
+        if self.source.stats.is_stalled() {
+            return Err(JobError::Unavailable);
+        }
         let (reply, answer) = oneshot::channel();
         let job: Queued = Box::new(TypedJob::new(decide, reply));
         let waiting = Waiting::begin(&self.shared.waiting);
@@ -122,7 +126,12 @@ impl Writer {
                 TrySendError::Disconnected(_) => JobError::Stopped,
             })?;
         }
-        answer.await.unwrap_or(Err(JobError::Stopped))
+        // Whoever waits for a device that blocks is told so; what is decided after all is dropped, and wiped, with its
+        // answer.
+        match tokio::time::timeout(self.source.stats.stall * 2, answer).await {
+            Ok(answered) => answered.unwrap_or(Err(JobError::Stopped)),
+            Err(_) => Err(JobError::Unavailable),
+        }
     }
 
     /// Commits a job here and now if no other waits and the last one was alone too; gives it back otherwise.

@@ -179,6 +179,8 @@ impl Gate {
         let outcome = match &error {
             Error::Denied(_) | Error::WrongPassword => Some(Outcome::Denied),
             Error::NothingMatches { .. } => Some(Outcome::Failed),
+            // Or a token could try out project names unseen.
+            Error::ProjectNotFound(_) if self.verb == Verb::ReadCredentials => Some(Outcome::Failed),
             Error::Tampered(cause) => {
                 tracing::error!(error = %cause, "a request needs a row that does not open");
                 Some(Outcome::Failed)
@@ -187,6 +189,9 @@ impl Gate {
         };
         if let Error::NothingMatches { provider, project } = &error {
             (event.provider, event.project) = (*provider, project.clone());
+        }
+        if let Error::ProjectNotFound(project) = &error {
+            event.project = Some(project.clone());
         }
         let outcome = outcome.filter(|_| self.tally.refused(&event.actor));
         Refusal { error, events: outcome.map(|outcome| Event { outcome, ..event }).into_iter().collect() }

@@ -1,5 +1,9 @@
 //! The log for outsiders: proofs, and exports piece by piece.
 
+use std::sync::Arc;
+
+use tokio::sync::OwnedSemaphorePermit;
+
 use super::{
     access,
     act::{Context, Done, Work},
@@ -13,8 +17,10 @@ use crate::{
     storage::Changes,
 };
 
-/// How many records one snapshot gives: a long-held one makes the file grow.
-const CHUNK: usize = 1_000;
+/// How many records one snapshot gives: a long-held one makes the file grow, and a slow client holds two such pieces.
+const CHUNK: usize = 250;
+/// How many exports may be under way: half a megabyte each at the most.
+pub(super) const EXPORTS_MAX: usize = 16;
 
 /// What is to be proved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,25 +47,35 @@ impl Vault {
     /// # Errors
     /// The policy forbids it, or it is out of the log's range.
     pub async fn prove(&self, context: &Context, caller: &Caller, wanted: Proof) -> Result<Vec<Hash>, Error> {
-        self.record_read(context, caller).await?;
-        let open = self.opened()?;
-        let view = open.writer.fresh_view();
         let (ranges, size) = match wanted {
             Proof::Inclusion { sequence, size } => (proof::inclusion(sequence, size), size),
             Proof::Consistency { from, to } => (proof::consistency(from, to), to),
         };
         let ranges = ranges.map_err(|_| Error::OutOfRange)?;
-        if size > view.log_size()? {
-            return Err(Error::OutOfRange);
-        }
+        let work = move |work: Work<'_>| {
+            if size > work.view.log_size()? {
+                return Err(Error::OutOfRange);
+            }
+            Ok(Done::plain((), Changes::none(), work.event))
+        };
+        self.act(context, caller.bearer, Verb::ReadAudit, work).await?;
+        let open = self.opened()?;
+        let view = open.writer.fresh_view();
         ranges.iter().map(|range| view.tree_hash(range).map_err(Error::from)).collect()
     }
 
-    /// Records the export, and says up to where the log goes, the export's own event included.
+    /// Records the export, and says up to where the log goes, the export's own event included; the turn is to be held
+    /// for as long as the export goes on.
     ///
     /// # Errors
     /// The policy forbids it, or the range begins in archived records.
-    pub async fn begin_export(&self, context: &Context, caller: &Caller, first: u64) -> Result<u64, Error> {
+    pub async fn begin_export(
+        &self,
+        context: &Context,
+        caller: &Caller,
+        first: u64,
+    ) -> Result<(u64, OwnedSemaphorePermit), Error> {
+        let turn = Arc::clone(&self.exports).try_acquire_owned().map_err(|_| Error::Overloaded)?;
         let work = move |work: Work<'_>| {
             let archived = work.view.first_sequence()?;
             if first < archived {
@@ -68,7 +84,7 @@ impl Vault {
             Ok(Done::plain((), Changes::none(), work.event))
         };
         let committed = self.act(context, caller.bearer, Verb::ExportAudit, work).await?;
-        Ok(committed.receipts.first().map_or(0, |receipt| receipt.sequence + 1))
+        Ok((committed.receipts.first().map_or(0, |receipt| receipt.sequence + 1), turn))
     }
 
     /// The next records of an export, oldest first, before `end`; none where there are no more by now.

@@ -1,6 +1,6 @@
 //! What an operator watches: numbers without any name.
 
-use std::{collections::BTreeMap, sync::atomic::Ordering, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use super::lifecycle::Vault;
 use crate::{
@@ -55,9 +55,12 @@ impl Vault {
                 let stats = open.writer.stats();
                 let mut integrations: BTreeMap<_, (u64, u64)> =
                     Provider::ALL.iter().map(|provider| (provider.service().as_str(), (0, 0))).collect();
-                // A row that does not open is reported where it is needed; here it is not counted.
-                let all = open.writer.view().integrations().unwrap_or_default();
-                for integration in all.iter() {
+                // Where a row does not open, no count is better than a wrong one.
+                let all = open.writer.view().integrations().ok();
+                if all.is_none() {
+                    integrations.clear();
+                }
+                for integration in all.iter().flat_map(|all| all.iter()) {
                     let counts = integrations.entry(integration.provider.service().as_str()).or_default();
                     counts.0 += 1;
                     counts.1 += u64::from(integration.expires_at().is_some_and(|end| end <= now.plus(SOON)));
@@ -65,7 +68,7 @@ impl Vault {
                 OpenGauges {
                     log_size: *stats.log_size.borrow(),
                     waiting: open.writer.waiting(),
-                    is_failing: stats.failing.load(Ordering::Relaxed),
+                    is_failing: stats.is_unavailable(),
                     commit_micros: stats.commit_micros.read(),
                     batch_jobs: stats.batch_jobs.read(),
                     integrations,
@@ -76,6 +79,6 @@ impl Vault {
 
     /// Whether events can be recorded, as far as the last commit tells.
     pub fn is_failing(&self) -> bool {
-        self.opened().is_ok_and(|open| open.writer.stats().failing.load(Ordering::Relaxed))
+        self.opened().is_ok_and(|open| open.writer.stats().is_unavailable())
     }
 }

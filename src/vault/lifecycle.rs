@@ -10,7 +10,7 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use tokio::sync::{Semaphore, oneshot, watch};
 
-use super::{act::silent, error::Error, sessions::SessionLife, tally::Tally};
+use super::{act::silent, error::Error, export::EXPORTS_MAX, sessions::SessionLife, tally::Tally};
 use crate::{
     audit::checkpoint::VerifierKey,
     auth::{limiter::Limiter, password, policy::Rules},
@@ -44,10 +44,17 @@ pub struct Settings {
     pub password_kdf: KdfParams,
     /// The time since some moment of this process, for measuring; never behind.
     pub monotonic: fn() -> Duration,
+    /// A commit that takes longer than this stands still: nobody waits for it much longer.
+    pub commit_stall: Duration,
     /// Who runs this process: the actor of what no caller does.
     pub host: Actor,
     /// With less free space than this, nothing is added or disclosed.
     pub disk_low_bytes: u64,
+}
+
+impl Settings {
+    /// Far above what a commit takes on any disk that works.
+    pub const COMMIT_STALL: Duration = Duration::from_secs(5);
 }
 
 /// What a new vault is made of.
@@ -113,6 +120,8 @@ pub struct Vault {
     checkpoint_lost: AtomicBool,
     /// As many password checks at a time as there are cores.
     pub(super) passwords: Semaphore,
+    /// Exports under way.
+    pub(super) exports: Arc<Semaphore>,
 }
 
 /// What there is only while the vault is unlocked.
@@ -188,6 +197,7 @@ impl Vault {
             free_bytes: Arc::new(AtomicU64::new(u64::MAX)),
             checkpoint_lost: AtomicBool::new(false),
             passwords: Semaphore::new(cores),
+            exports: Arc::new(Semaphore::new(EXPORTS_MAX)),
         })
     }
 
@@ -238,7 +248,11 @@ impl Vault {
         let key = key.map_err(|_| UnlockError::Kdf)?.inspect_err(|_| {
             self.failed_tries.fetch_add(1, Ordering::Relaxed);
         })?;
-        let running = self.store.unlock(&key, self.settings.queue_max, self.settings.monotonic)?;
+        let running = self.store.unlock(
+            &key,
+            self.settings.queue_max,
+            (self.settings.monotonic, self.settings.commit_stall),
+        )?;
         let tries = self.failed_tries.load(Ordering::Relaxed);
         let detail = Detail::NONE.number(DetailKey::FailedTries, tries);
         let event = Event { detail, ..Event::new(now, actor, Action::VaultUnlock) };

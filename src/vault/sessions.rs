@@ -99,23 +99,37 @@ impl Vault {
     /// # Errors
     /// The above, or too many tries.
     pub async fn login(&self, context: &Context, email: &str, password: Secret) -> Result<LoggedIn, Error> {
-        let open = self.opened()?;
+        self.opened()?;
         if self.is_disk_low() {
             return Err(Error::DiskLow);
         }
         let email: Option<Email> = email.parse().ok();
         let peer = context.peer.unwrap_or(Peer::Unix);
         self.limit(email.as_ref(), peer, context.now).inspect_err(|_| self.tally.login(context.peer))?;
-        let user = match &email {
+        let outcome = self.login_with(context, email.as_ref(), password).await;
+        match &outcome {
+            Ok(_) => self.limited().succeeded(email.as_ref(), peer),
+            Err(Error::BadLogin) => self.tally.login(context.peer),
+            // A disk that fails is nobody's wrong password.
+            Err(_) => self.limited().undecided(email.as_ref(), peer),
+        }
+        outcome
+    }
+
+    async fn login_with(
+        &self,
+        context: &Context,
+        email: Option<&Email>,
+        password: Secret,
+    ) -> Result<LoggedIn, Error> {
+        let open = self.opened()?;
+        let user = match email {
             Some(email) => open.writer.fresh_view().user(email)?,
             None => None,
         };
         let (hash, kdf) = (user.as_ref().map(|user| user.password.clone()), self.settings().password_kdf);
         let right = self.is_password(hash, kdf, password).await?;
-        let checked = user.filter(|user| right && !user.disabled).ok_or_else(|| {
-            self.tally.login(context.peer);
-            Error::BadLogin
-        })?;
+        let checked = user.filter(|user| right && !user.disabled).ok_or(Error::BadLogin)?;
         let pair = Pair::new(SessionId::new(context.now, random::bytes().map_err(|_| Error::Internal)?))?;
         let (life, context) = (self.settings().sessions, *context);
         let [access, refresh] = pair.rows(&checked, context.now, life);
@@ -139,7 +153,6 @@ impl Vault {
             Ok(Ruling { value: user, changes, events, effect: Effect::Plain })
         };
         let user = open.writer.submit(decide).await.map_err(Error::from)?.value;
-        self.limited().succeeded(email.as_ref(), peer);
         Ok(pair.into_answer(user, life))
     }
 
@@ -156,7 +169,7 @@ impl Vault {
         match &refreshed {
             Ok(_) => self.limited().succeeded(None, peer),
             Err(Error::Unauthenticated | Error::TokenExpired { .. }) => self.tally.login(context.peer),
-            Err(_) => {}
+            Err(_) => self.limited().undecided(None, peer),
         }
         refreshed
     }

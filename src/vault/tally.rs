@@ -72,25 +72,20 @@ impl Tally {
         self.lock().total
     }
 
-    /// What this minute comes to, as events; the next minute begins.
-    fn take(&self, now: Timestamp, host: &Actor) -> Vec<Event> {
-        let Minute { refusals, rejected, peers } = std::mem::take(&mut self.lock().minute);
-        let mut over: Vec<(Actor, u64)> =
-            refusals.into_iter().filter(|(_, count)| *count > EVENTS_MAX).collect();
-        over.sort_by_key(|(actor, _)| actor.to_string());
-        let refused = |(actor, count): (Actor, u64)| Event {
-            detail: Detail::NONE.number(DetailKey::Count, count - EVENTS_MAX),
-            outcome: crate::domain::Outcome::Denied,
-            ..Event::new(now, actor, Action::RequestRefused)
-        };
-        let detail = Detail::NONE
-            .number(DetailKey::Tokens, rejected.tokens)
-            .number(DetailKey::Logins, rejected.logins)
-            .number(DetailKey::Peers, peers.len() as u64);
-        let outcome = crate::domain::Outcome::Denied;
-        let sum = Event { outcome, detail, ..Event::new(now, host.clone(), Action::AuthRejected) };
-        let sum = Some(sum).filter(|_| rejected != Rejected::default());
-        over.into_iter().map(refused).chain(sum).collect()
+    /// The minute that ends; the next begins.
+    fn take(&self) -> Minute {
+        std::mem::take(&mut self.lock().minute)
+    }
+
+    /// Counts a minute with the one that goes on.
+    fn give_back(&self, minute: Minute) {
+        let now = &mut self.lock().minute;
+        for (actor, count) in minute.refusals {
+            *now.refusals.entry(actor).or_default() += count;
+        }
+        now.rejected.tokens += minute.rejected.tokens;
+        now.rejected.logins += minute.rejected.logins;
+        now.peers.extend(minute.peers);
     }
 
     fn rejected(&self, peer: Option<Peer>, one: Rejected) {
@@ -109,6 +104,29 @@ impl Tally {
     }
 }
 
+impl Minute {
+    /// What it comes to, as events.
+    fn events(&self, now: Timestamp, host: &Actor) -> Vec<Event> {
+        let Self { refusals, rejected, peers } = self;
+        let over = refusals.iter().filter(|(_, count)| **count > EVENTS_MAX);
+        let mut over: Vec<(Actor, u64)> = over.map(|(actor, count)| (actor.clone(), *count)).collect();
+        over.sort_by_key(|(actor, _)| actor.to_string());
+        let refused = |(actor, count): (Actor, u64)| Event {
+            detail: Detail::NONE.number(DetailKey::Count, count - EVENTS_MAX),
+            outcome: crate::domain::Outcome::Denied,
+            ..Event::new(now, actor, Action::RequestRefused)
+        };
+        let detail = Detail::NONE
+            .number(DetailKey::Tokens, rejected.tokens)
+            .number(DetailKey::Logins, rejected.logins)
+            .number(DetailKey::Peers, peers.len() as u64);
+        let outcome = crate::domain::Outcome::Denied;
+        let sum = Event { outcome, detail, ..Event::new(now, host.clone(), Action::AuthRejected) };
+        let sum = Some(sum).filter(|_| *rejected != Rejected::default());
+        over.into_iter().map(refused).chain(sum).collect()
+    }
+}
+
 impl Vault {
     /// Records what was only counted since the last call; to be called once a minute, and before a lock or a stop.
     ///
@@ -116,12 +134,15 @@ impl Vault {
     /// The vault is locked (what was counted then waits), or the events cannot be written.
     pub async fn record_counts(&self, now: Timestamp) -> Result<(), Error> {
         let open = self.opened()?;
-        let events = self.tally.take(now, &self.settings().host);
+        let minute = self.tally.take();
+        let events = minute.events(now, &self.settings().host);
         if events.is_empty() {
             return Ok(());
         }
         let ruling = Ruling { value: (), changes: Changes::none(), events, effect: Effect::Plain };
-        open.writer.submit::<(), Error, _>(move |_| Ok(ruling)).await.map(drop).map_err(Error::from)
+        let recorded = open.writer.submit::<(), Error, _>(move |_| Ok(ruling)).await;
+        // What could not be recorded waits for the next time: a flood must not erase its own trace.
+        recorded.map(drop).map_err(Error::from).inspect_err(|_| self.tally.give_back(minute))
     }
 
     /// How often somebody was not let in since the start.
@@ -145,12 +166,12 @@ mod tests {
         let (one, other) = (Actor::host("one"), Actor::host("other"));
         assert_eq!((0..100).filter(|_| tally.refused(&one)).count(), 60);
         assert!(tally.refused(&other));
-        let events = tally.take(now, &host);
+        let events = tally.take().events(now, &host);
         assert_eq!(events.len(), 1);
         assert_eq!((&events[0].actor, events[0].action), (&one, Action::RequestRefused));
         assert_eq!(events[0].detail, Detail::NONE.number(DetailKey::Count, 40));
         assert!(tally.refused(&one), "the next minute begins");
-        assert!(tally.take(now, &host).is_empty());
+        assert!(tally.take().events(now, &host).is_empty());
     }
 
     #[test]
@@ -161,7 +182,7 @@ mod tests {
             tally.token(peer);
             tally.login(peer);
         }
-        let events = tally.take(now, &host);
+        let events = tally.take().events(now, &host);
         let detail = Detail::NONE
             .number(DetailKey::Tokens, 20_000)
             .number(DetailKey::Logins, 20_000)

@@ -39,6 +39,7 @@ async fn vault(data: &Path) -> Arc<Vault> {
         sessions: SessionLife::ENDLESS,
         password_kdf: KdfParams::LIGHT,
         monotonic: clock::monotonic,
+        commit_stall: Settings::COMMIT_STALL,
         host: Actor::host("bench"),
         disk_low_bytes: 0,
     };

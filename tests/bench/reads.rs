@@ -88,6 +88,7 @@ async fn sealed(
         sessions: SessionLife::STANDARD,
         password_kdf: KdfParams::LIGHT,
         monotonic: sealroom::clock::monotonic,
+        commit_stall: Settings::COMMIT_STALL,
         host: Actor::host("bench"),
         disk_low_bytes: 0,
     };

@@ -117,7 +117,7 @@ async fn last(t: &TestServer, action: &str) -> serde_json::Value {
     t.send("GET", &path, &t.owner, "").await.json()[0].clone()
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_credential_that_rots_under_a_running_server_is_a_500_on_record_and_nothing_else_suffers() {
     // No page is cached, so that each read sees the disk.
     let (disk, t) = server(Settings { cache_bytes: 0, ..settings() }).await;
@@ -153,7 +153,7 @@ async fn a_callers_row_that_rots_lets_nobody_in_and_is_on_record() {
     assert_eq!(t.send("GET", CREDENTIALS, &t.owner, "").await.status, 200, "others go on");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_failing_disk_is_a_503_at_once_and_the_server_recovers_by_itself() {
     let (disk, t) = server(settings()).await;
     t.github("ghp_example_canary", r#""isGlobal":true"#).await;
@@ -221,6 +221,36 @@ async fn a_stalled_disk_fills_a_bounded_queue_and_hangs_nothing_that_needs_no_co
         assert!(matches!(status, 200 | 503));
     }
     assert_eq!(t.send("GET", CREDENTIALS, &t.app, "").await.status, 200);
+}
+
+/// On one thread, where every job goes to the writer's own: a request that brings its job to the disk itself waits for
+/// the device, it alone.
+#[tokio::test]
+async fn a_device_that_blocks_is_told_to_everybody_and_hangs_nobody() {
+    let commit_stall = Duration::from_millis(300);
+    let (disk, t) = server(Settings { commit_stall, ..settings() }).await;
+    t.github("ghp_example_canary", r#""isGlobal":true"#).await;
+    let read = async || t.send("GET", CREDENTIALS, &t.app, "").await;
+    disk.is(Mood::Stalled);
+    let (one, other) = tokio::join!(read(), read());
+    for reply in [one, other] {
+        assert_eq!((reply.status, &reply.json()["code"]), (503, &json!("audit_unavailable")));
+        assert!(!reply.body.contains("canary"));
+    }
+    let health = t.send("GET", "/health", "", "").await;
+    assert_eq!((health.status, &health.json()["audit"]), (503, &json!("unavailable")));
+    assert_eq!(read().await.json()["code"], "audit_unavailable", "at once, while it lasts");
+    assert_eq!(t.send("GET", "/sfp/api/projects", &t.app, "").await.status, 200, "not audited");
+    disk.is(Mood::Fine);
+    let mut status = 0;
+    for _ in 0..300 {
+        status = read().await.status;
+        if status == 200 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(status, 200);
 }
 
 #[tokio::test]

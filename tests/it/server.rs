@@ -36,6 +36,7 @@ pub fn settings() -> Settings {
         sessions: SessionLife::STANDARD,
         password_kdf: KdfParams::LIGHT,
         monotonic: sealroom::clock::monotonic,
+        commit_stall: Settings::COMMIT_STALL,
         host: Actor::host("test"),
         disk_low_bytes: 64 << 20,
     }

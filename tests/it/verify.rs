@@ -93,6 +93,7 @@ fn names(flaw: &Flaw, record: u64) -> bool {
         }
         Flaw::Order { expected, found } => expected == record || found == record,
         Flaw::Subtree { first, last } | Flaw::Root { first, last } => (first..=last).contains(&record),
+        Flaw::Added { first, last } => (first..=last).contains(&record),
         Flaw::Cut { .. } => false,
     }
 }
@@ -175,6 +176,29 @@ async fn a_changed_byte_of_a_vault_file_is_found_and_its_record_named() {
 }
 
 #[tokio::test]
+async fn what_follows_a_checkpoint_is_not_vouched_for_and_must_still_be_a_record() {
+    let log = log(3).await;
+    let folder = log.folder.path();
+    let (export, size) = (fs::read_to_string(folder.join("export")).unwrap(), log.records.len());
+    let honest = log.said(&["export", "--key", "key", "--checkpoint", "note"]);
+    let vouched = log.checkpoint.size;
+    assert!(honest.contains(&format!("not vouched for: sequences {vouched} to {}", size - 1)), "{honest}");
+    let forged =
+        format!("{export}{{\"v\":1,\"sequence\":{size},\"time\":\"forged: the owner approved this\"}}\n");
+    fs::write(folder.join("forged"), forged).unwrap();
+    for args in [&["forged", "--key", "key", "--checkpoint", "note"][..], &["forged"]] {
+        let said = log.said(args);
+        assert!(said.contains(&format!("record {size} is damaged")), "{said}");
+    }
+    // A record of the right form, put behind the end of a vault file with the hash that belongs to it.
+    let mut verifier = Verifier::new(vec![log.checkpoint.clone()], Vec::new()).ending_at(vouched);
+    for line in &log.records {
+        verifier.push(line.as_bytes(), leaf_hash(line.as_bytes())).unwrap();
+    }
+    assert_eq!(verifier.finish().unwrap_err(), Flaw::Added { first: vouched, last: size as u64 - 1 });
+}
+
+#[tokio::test]
 async fn an_older_copy_of_the_file_is_caught_by_a_newer_checkpoint_or_by_one_receipt() {
     let log = log(3).await;
     let folder = log.folder.path();
@@ -212,6 +236,12 @@ async fn what_is_not_of_this_log_is_refused_with_a_word() {
     fs::create_dir(folder.join("kept")).unwrap();
     fs::copy(folder.join("note"), folder.join("kept/log.checkpoint")).unwrap();
     fs::write(folder.join("kept/.checkpoint-x"), "half a checkp").unwrap();
+    fs::copy(folder.join("other.note"), folder.join("kept/other.checkpoint")).unwrap();
+    fs::create_dir(folder.join("bare")).unwrap();
+    fs::create_dir(folder.join("others")).unwrap();
+    fs::copy(folder.join("other.note"), folder.join("others/x.checkpoint")).unwrap();
+    let huge = format!("audit-receipt: {}:{}=", u64::MAX, "A".repeat(43));
+    fs::write(folder.join("huge"), huge).unwrap();
     for (args, code, says) in [
         (
             &["export", "--key", "key", "--checkpoint", "note", "--receipts", "build.log"][..],
@@ -227,6 +257,10 @@ async fn what_is_not_of_this_log_is_refused_with_a_word() {
         (&["export", "--key", "nonsense"], 2, "no verifier key"),
         (&["export", "--checkpoint", "gone"], 1, "gone: "),
         (&["export", "--receipts", "gone"], 1, "gone: "),
+        (&["export", "--key", "key", "--checkpoint", "bare"], 1, "no checkpoint in this folder"),
+        (&["export", "--key", "key", "--checkpoint", "others"], 1, "none of the checkpoints in this folder"),
+        (&["export", "--receipts", "export"], 1, "there is no receipt in it"),
+        (&["export", "--receipts", "huge"], 1, "does not fit the log"),
         (&["empty"], 1, "the file is empty"),
         (&["csv"], 1, "format=ndjson"),
         (&["long"], 1, "line 1 is no whole record"),
@@ -277,7 +311,6 @@ async fn the_outsiders_script_says_the_same() {
         assert!(code == Some(1) && said.contains("are not what was signed"), "{name}: {said}");
     }
     let note = fs::read_to_string(log.folder.path().join("note")).unwrap();
-    fs::write(log.folder.path().join("forged"), note.replacen("\n9\n", "\n8\n", 1) + "x").unwrap();
     fs::write(log.folder.path().join("forged"), note.replacen("sealroom", "sealrosm", 1)).unwrap();
     let (code, said) = run("export", "forged", "key");
     assert!(code == Some(1) && said.contains("did not sign"), "{said}");
@@ -297,7 +330,7 @@ async fn checkpoints_reach_their_folder_and_never_go_back() {
     };
     assert!(server.stop());
     let newest = checkpoint::read_unsigned(&file().unwrap()).unwrap();
-    let (now, _) = (log.said(&["v.redb", "--checkpoint", "kept", "--key", "key"]), ());
+    let now = log.said(&["v.redb", "--checkpoint", "kept", "--key", "key"]);
     assert!(now.contains(&format!("the checkpoint of {} records in kept", newest.size)), "{now}");
 
     // Yesterday's copy of the file is put back, and served: the folder knows better.
