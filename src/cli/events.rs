@@ -7,6 +7,7 @@ use super::{
     error::CliError,
     output::Output,
     remote::{Need, Remote, ServerArgs},
+    stream,
     table::{NOTHING, local, table},
 };
 use crate::{
@@ -25,6 +26,16 @@ pub(super) enum Command {
     /// Print the latest signed checkpoint; keep it away from the host.
     #[command(after_help = "Examples:\n  sealroom audit checkpoint > checkpoint.txt")]
     Checkpoint,
+    /// Write the log, oldest first: each line of NDJSON is one record, byte for byte.
+    #[command(
+        after_help = "Examples:\n  sealroom audit export --output export.ndjson\n  sealroom audit export --format csv --from 2026-11-01T00:00:00Z > november.csv"
+    )]
+    Export(stream::ExportArgs),
+    /// Print the newest records, oldest first; with --json each as it is.
+    #[command(
+        after_help = "Examples:\n  sealroom audit tail -f\n  sealroom audit tail -f --json --cursor-file /var/lib/shipper/sealroom.cursor"
+    )]
+    Tail(stream::TailArgs),
     /// Print the key that checkpoints are verified with.
     #[command(after_help = "Examples:\n  sealroom audit key > audit.key")]
     Key,
@@ -65,6 +76,8 @@ pub(super) async fn run(command: Command, server: &ServerArgs, output: Output) -
     let remote = server.connect(Need::Token, output)?;
     match command {
         Command::List(args) => show_all(args, &remote).await,
+        Command::Export(args) => stream::export(args, &remote).await,
+        Command::Tail(args) => stream::tail(args, &remote).await,
         Command::Checkpoint => {
             let text = remote.client.checkpoint().await?;
             // A signed note ends with its line end; a machine gets the text whole.

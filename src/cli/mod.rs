@@ -53,6 +53,8 @@ mod shell;
 #[cfg(feature = "client")]
 mod status;
 #[cfg(feature = "client")]
+mod stream;
+#[cfg(feature = "client")]
 mod table;
 #[cfg(feature = "client")]
 mod token;

@@ -26,9 +26,9 @@ enum Echo {
     Hidden,
 }
 
-/// Whether anybody can be asked.
+/// Whether anybody can be asked. A command in the background of its shell would be stopped by the terminal instead.
 pub(super) fn is_possible() -> bool {
-    io::stdin().is_terminal()
+    io::stdin().is_terminal() && terminal::is_ours()
 }
 
 /// Asks for a secret.
@@ -80,9 +80,10 @@ mod terminal {
 
     use rustix::{
         event::{PollFd, PollFlags, Timespec, poll},
+        process::getpgrp,
         termios::{
             LocalModes, OptionalActions, QueueSelector, SpecialCodeIndex, Termios, tcflush, tcgetattr,
-            tcsetattr,
+            tcgetpgrp, tcsetattr,
         },
     };
     use zeroize::Zeroizing;
@@ -113,6 +114,11 @@ mod terminal {
         fn drop(&mut self) {
             let _ = tcsetattr(io::stdin(), OptionalActions::Now, &self.before);
         }
+    }
+
+    /// Whether this process is in its terminal's foreground; a terminal without a session has none.
+    pub(super) fn is_ours() -> bool {
+        tcgetpgrp(io::stdin()).map_or(true, |foreground| foreground == getpgrp())
     }
 
     pub(super) fn read(echo: Echo) -> io::Result<Vec<u8>> {
@@ -205,6 +211,10 @@ mod terminal {
     use std::io;
 
     use super::{ANSWER_BYTES_MAX, Echo};
+
+    pub(super) const fn is_ours() -> bool {
+        true
+    }
 
     pub(super) fn read(echo: Echo) -> io::Result<Vec<u8>> {
         let mut typed = match echo {

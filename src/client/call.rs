@@ -185,7 +185,11 @@ impl Client {
         self.connector.open().await
     }
 
-    fn request(&self, call: &Call, bearer: Option<&Secret>) -> Result<Request<Full<Bytes>>, Error> {
+    pub(super) fn request(
+        &self,
+        call: &Call,
+        bearer: Option<&Secret>,
+    ) -> Result<Request<Full<Bytes>>, Error> {
         let mut request = Request::builder()
             .method(&call.method)
             .uri(&call.path)
@@ -209,7 +213,7 @@ impl Client {
         request.body(body).map_err(|error| self.broken(&error))
     }
 
-    fn refusal(&self, answer: &Answer) -> Result<Refusal, Error> {
+    pub(super) fn refusal(&self, answer: &Answer) -> Result<Refusal, Error> {
         let body: ErrorBody =
             serde_json::from_slice(answer.body.expose()).map_err(|_| self.foreign(answer.status))?;
         let secs = answer.header("retry-after").and_then(|secs| secs.parse().ok());
@@ -226,7 +230,7 @@ impl Client {
         Error::Connect { server: self.endpoint().to_string(), source: std::io::Error::other(error) }
     }
 
-    fn broken(&self, error: &dyn std::error::Error) -> Error {
+    pub(super) fn broken(&self, error: &dyn std::error::Error) -> Error {
         let cause = error.source().map_or(String::new(), |cause| format!(" ({cause})"));
         Error::Broken { server: self.endpoint().to_string(), text: format!("{error}{cause}") }
     }

@@ -26,6 +26,7 @@ mod error;
 mod requests;
 mod routes;
 mod session;
+mod stream;
 mod text;
 
 use std::{sync::Arc, time::Duration};
@@ -50,6 +51,7 @@ pub use requests::{
     CredentialFilter, EventFilter, NewIntegration, NewProject, NewToken, NewUser, Scope, UserChange,
 };
 pub use session::{Session, SessionError, SessionFile};
+pub use stream::{ExportFilter, Records};
 
 /// The longest time for name look-up, connection and TLS handshake.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);

@@ -314,7 +314,7 @@ impl Client {
     }
 }
 
-fn get(path: &str, parameters: &[(&str, Option<&str>)]) -> Call {
+pub(super) fn get(path: &str, parameters: &[(&str, Option<&str>)]) -> Call {
     let mut query = Serializer::new(String::new());
     for (name, value) in parameters {
         if let Some(value) = value {

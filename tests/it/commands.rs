@@ -74,6 +74,8 @@ const CALLS: &[&str] = &[
     "audit list",
     "audit checkpoint",
     "audit key",
+    "audit export --output export.ndjson",
+    "audit tail -n 1",
     "status",
     "logout",
     "completions bash",

@@ -50,11 +50,7 @@ impl Typing {
         width: Option<u16>,
         set: &[(&str, &str)],
     ) -> Self {
-        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-        grantpt(&master).unwrap();
-        unlockpt(&master).unwrap();
-        let name = ptsname(&master, Vec::new()).unwrap();
-        let slave = File::options().read(true).write(true).open(name.to_str().unwrap()).unwrap();
+        let (master, slave) = terminal();
         let out = folder.join("stdout");
         let mut command = command(folder, args);
         command.env("SFP_SERVER_URL", &server.url).env("SFP_SERVER_TOKEN_FILE", "owner.token");
@@ -67,7 +63,7 @@ impl Typing {
             command.stdout(slave.try_clone().unwrap());
         }
         let child = command.spawn().unwrap();
-        Self { child, master: master.into(), slave: slave.into(), screen: String::new(), out }
+        Self { child, master, slave: slave.into(), screen: String::new(), out }
     }
 
     /// Reads the screen until this text is on it.
@@ -127,6 +123,26 @@ impl Typing {
     fn printed(&self) -> String {
         fs::read_to_string(&self.out).unwrap()
     }
+}
+
+impl Drop for Typing {
+    /// A test that failed leaves no command waiting for keys.
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// Both ends of a new pseudo-terminal.
+fn terminal() -> (File, File) {
+    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&master).unwrap();
+    unlockpt(&master).unwrap();
+    let name = ptsname(&master, Vec::new()).unwrap();
+    // Without NOCTTY a test's own process would take the terminal over, where it has none.
+    let flags = rustix::fs::OFlags::RDWR | rustix::fs::OFlags::NOCTTY;
+    let slave = rustix::fs::open(&*name, flags, rustix::fs::Mode::empty()).unwrap();
+    (master.into(), slave.into())
 }
 
 fn stage() -> (tempfile::TempDir, Serving) {
@@ -314,4 +330,28 @@ fn a_table_fits_its_terminal_and_colours_are_a_terminals_own() {
     let at =
         |zone| Typing::wide(folder.path(), &server, &["integration", "show", name], 200, &[("TZ", zone)]);
     assert!(at("Asia/Tokyo").contains(" JST by") && at("UTC").contains(" UTC by"));
+}
+
+/// A `serve` in the background of an interactive shell was stopped by its terminal when it asked for a passphrase, and
+/// nothing said so.
+#[test]
+fn a_server_in_the_background_of_its_shell_starts_locked_and_asks_nothing() {
+    let folder = super::binary::vault();
+    let script = "sealroom serve --data v.redb --listen 127.0.0.1:0 > out 2> err &\n\
+        for i in $(seq 100); do grep -q listening out && break; sleep 0.1; done\n\
+        cat out; kill %1; kill -CONT %1; wait %1; echo ended $?";
+    let (master, slave) = terminal();
+    let binaries = Path::new(env!("CARGO_BIN_EXE_sealroom")).parent().unwrap();
+    let mut shell = std::process::Command::new("setsid");
+    shell.args(["--ctty", "--wait", "bash", "--norc", "-ic", script]).current_dir(folder.path());
+    shell.env_clear().env("PATH", format!("{}:/usr/bin:/bin", binaries.display())).env("USER", "tester");
+    shell.stdin(slave.try_clone().unwrap());
+    shell.stdout(slave.try_clone().unwrap()).stderr(slave.try_clone().unwrap());
+    let child = shell.spawn().unwrap();
+    let out = folder.path().join("out");
+    let mut typing = Typing { child, master, slave: slave.into(), screen: String::new(), out };
+    typing.wait_for("ended");
+    assert!(typing.screen.contains("listening on") && typing.screen.contains("ended 0"), "{}", typing.screen);
+    let said = fs::read_to_string(folder.path().join("err")).unwrap();
+    assert!(said.contains("locked: run `sealroom unlock"), "{said}");
 }
