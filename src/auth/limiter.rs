@@ -280,6 +280,18 @@ mod tests {
     }
 
     #[test]
+    fn a_try_without_a_judgement_counts_for_nothing() {
+        let (mut limiter, ada, at) = (Limiter::new(), email("ada@example.com"), peer("192.0.2.1"));
+        limiter.check(Some(&ada), at, START).unwrap();
+        for _ in 0..1_000 {
+            limiter.check(Some(&ada), at, START).unwrap();
+            limiter.undecided(Some(&ada), at);
+        }
+        let let_in = (0..10).filter(|_| limiter.check(Some(&ada), at, START).is_ok()).count();
+        assert_eq!(let_in, PAIR_MAX - 1, "the failure before them still counts");
+    }
+
+    #[test]
     fn a_success_does_not_clear_an_address_for_guessing_at_others() {
         let (mut limiter, own, at) = (Limiter::new(), email("own@example.com"), peer("192.0.2.1"));
         let mut let_in = 0;

@@ -135,3 +135,13 @@ fn what_is_asked_wrongly_ends_with_two_and_a_way_on() {
     assert!(value["hint"].as_str().unwrap().contains("--data"), "{value}");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "nothing was left behind");
 }
+
+#[test]
+fn a_socket_never_takes_the_place_of_another_file() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("precious"), "mine").unwrap();
+    let served = sealroom(folder.path(), &["serve", "--dev", "--listen", "unix:precious"]);
+    assert_eq!(served.status.code(), Some(1));
+    assert!(stderr(&served).contains("cannot listen on unix:precious"), "{}", stderr(&served));
+    assert_eq!(fs::read_to_string(folder.path().join("precious")).unwrap(), "mine");
+}

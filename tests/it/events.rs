@@ -168,3 +168,37 @@ async fn a_refusal_is_on_record_under_its_caller_and_an_invalid_token_leaves_non
         (&"user:member@example.com".into(), &"project.create".into())
     );
 }
+
+#[tokio::test]
+async fn a_last_access_stays_known_once_it_is_written_to_its_table() {
+    let t = TestServer::start().await;
+    t.github("ghp_example", r#""isGlobal":true"#).await;
+    let list = async || t.send("GET", "/sfp/api/integrations", &t.owner, "").await.json()[0].clone();
+    assert!(list().await["lastAccessedAt"].is_null());
+    t.send("GET", "/sfp/api/integrations/credentials", &t.app, "").await;
+    let known = list().await["lastAccessedAt"].clone();
+    assert!(known.is_string());
+    // A second later the accesses go to their table with the next commit, and are kept in memory no longer.
+    t.clock.set(t.clock.now().plus(sealroom::domain::seconds(2)));
+    for _ in 0..3 {
+        assert_eq!(list().await["lastAccessedAt"], known);
+    }
+}
+
+#[tokio::test]
+async fn trying_out_project_names_is_on_record_and_a_proof_out_of_range_is_not() {
+    let t = TestServer::start().await;
+    let read = "/sfp/api/integrations/credentials?project=acme/secret";
+    assert_eq!(t.send("GET", read, &t.app, "").await.status, 404);
+    let path = "/sfp/api/audit?action=credentials.read&limit=1";
+    let event = t.send("GET", path, &t.owner, "").await.json()[0].clone();
+    assert_eq!((event["outcome"].as_str(), event["project"].as_str()), (Some("failed"), Some("acme/secret")));
+    let newest = async || {
+        let log = t.send("GET", "/sfp/api/audit?limit=1", &t.owner, "").await.json();
+        log[0]["sequence"].as_u64().unwrap()
+    };
+    let before = newest().await;
+    let proof = "/sfp/api/audit/proof?sequence=0&size=99999";
+    assert_eq!(t.send("GET", proof, &t.owner, "").await.status, 400);
+    assert_eq!(newest().await, before + 1);
+}

@@ -189,6 +189,28 @@ async fn a_failing_disk_is_a_503_at_once_and_the_server_recovers_by_itself() {
     );
 }
 
+#[tokio::test]
+async fn a_login_that_the_disk_refuses_is_nobodys_wrong_password() {
+    let (disk, t) = server(settings()).await;
+    let right = json!({ "email": super::server::OWNER, "password": super::server::PASSWORD }).to_string();
+    let login = async || t.send("POST", "/sfp/api/auth/login", "", &right).await;
+    disk.is(Mood::Failing);
+    for _ in 0..7 {
+        let reply = login().await;
+        assert_eq!((reply.status, &reply.json()["code"]), (503, &json!("audit_unavailable")));
+    }
+    disk.is(Mood::Fine);
+    let mut status = 0;
+    for _ in 0..300 {
+        status = login().await.status;
+        if status != 503 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(status, 200, "and not 429: what the disk refused was no wrong password");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stalled_disk_fills_a_bounded_queue_and_hangs_nothing_that_needs_no_commit() {
     let (disk, t) = server(Settings { queue_max: 4, ..settings() }).await;

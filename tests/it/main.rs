@@ -35,6 +35,7 @@ mod raw;
 mod remote;
 mod revocation;
 mod server;
+mod tail;
 mod tamper;
 mod terminal;
 mod tidy;
