@@ -30,8 +30,9 @@ pub(super) fn run(args: Args, output: &Output) -> Result<(), CliError> {
     let plan = plan(&args)?;
     check_listener(&plan, args.dev)?;
     let log = Log::start(plan.log_level);
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(plan.workers).enable_all().build();
+    // One more than serve stands by, for when the disk holds one up.
+    let threads = plan.workers + 1;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build();
     let runtime = runtime
         .map_err(|error| CliError::failed(format!("no threads: {error}"), "free memory or threads"))?;
     if args.dev {

@@ -23,6 +23,7 @@ mod store;
 pub mod tables;
 mod view;
 mod view_log;
+mod watch;
 mod writer;
 
 pub use access::LastAccess;

@@ -1,8 +1,9 @@
 //! The one writer: jobs are gathered into batches, one batch at a time, one durable transaction a batch.
 //!
-//! Batches are committed by a thread of their own; while one syncs, the next gathers. A job that is alone, as every
-//! one of a quiet server is, is committed by whoever brings it: a hand-over to another thread and back costs as much
-//! as a quarter of its commit.
+//! Batches are committed by a thread of their own; while one syncs, the next gathers. A connection that has the server
+//! to itself commits its jobs where it is served: a hand-over to another thread and back costs as much as a third of
+//! a commit. That blocks a thread that serves for as long as the disk takes; where it takes long the
+//! [stand-by](super::watch) serves instead, and a device that stalls holds up that one request alone.
 
 use std::{
     sync::{
@@ -14,10 +15,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::{
-    runtime::{Handle, RuntimeFlavor},
-    sync::{mpsc, oneshot},
-};
+use tokio::sync::{mpsc, oneshot};
 
 use super::{
     batch::{Ledger, Settled},
@@ -25,13 +23,12 @@ use super::{
     job::{Committed, Effect, Fate, Job, JobError, TypedJob, Verdict},
     source::Source,
     view::View,
+    watch::{Lone, StandBy, WATCH_EVERY},
 };
 
 /// The most jobs of one batch: a batch is one transaction, and the answers of all wait for the slowest.
 const BATCH_JOBS_MAX: usize = 1024;
-/// After so many batches of one job each the server is quiet.
-const LONE_BATCHES: usize = 8;
-/// How often what is kept of last accesses is written when nothing else is, and a failing disk is tried again.
+/// How often what waits for a pause is written when nothing else is, and a failing disk is tried again.
 const IDLE_EVERY: Duration = Duration::from_secs(1);
 
 type Queued = Box<dyn Job>;
@@ -49,8 +46,8 @@ struct Shared {
     committer: Mutex<Committer>,
     /// Jobs that wait for their answer.
     waiting: AtomicUsize,
-    /// How many batches in a row had one job alone.
-    lone_batches: AtomicUsize,
+    lone: Lone,
+    stand_by: Arc<StandBy>,
 }
 
 struct Committer {
@@ -69,7 +66,8 @@ impl Writer {
         let shared = Arc::new(Shared {
             committer: Mutex::new(Committer { ledger, fence: Fence::new() }),
             waiting: AtomicUsize::new(0),
-            lone_batches: AtomicUsize::new(LONE_BATCHES),
+            lone: Lone::default(),
+            stand_by: StandBy::begin(),
         });
         tokio::spawn(deliver(deliveries));
         let theirs = Arc::clone(&shared);
@@ -119,8 +117,8 @@ impl Writer {
         }
         let (reply, answer) = oneshot::channel();
         let job: Queued = Box::new(TypedJob::new(decide, reply));
-        let waiting = Waiting::begin(&self.shared.waiting);
-        if let Some(job) = self.commit_alone(job, waiting.is_alone) {
+        let _waiting = Waiting::begin(&self.shared.waiting);
+        if let Some(job) = self.commit_alone(job) {
             self.queue.try_send(job).map_err(|error| match error {
                 TrySendError::Full(_) => JobError::Overloaded,
                 TrySendError::Disconnected(_) => JobError::Stopped,
@@ -134,43 +132,32 @@ impl Writer {
         }
     }
 
-    /// Commits a job here and now if no other waits and the last one was alone too; gives it back otherwise.
-    fn commit_alone(&self, job: Queued, is_alone: bool) -> Option<Queued> {
-        // Under load the batches are large, and the thread that gathers them is where a job belongs.
-        if !is_alone || self.shared.lone_batches.load(Ordering::Relaxed) < LONE_BATCHES {
-            return Some(job);
-        }
-        // Only there can the runtime's other tasks move on to another thread while the disk works.
-        let movable = Handle::try_current().is_ok_and(|it| it.runtime_flavor() == RuntimeFlavor::MultiThread);
-        if !movable {
+    /// Commits the job of a connection that is alone here and now; gives it back otherwise.
+    fn commit_alone(&self, job: Queued) -> Option<Queued> {
+        if !self.shared.lone.count() || !self.shared.stand_by.is_ready() {
             return Some(job);
         }
         let Ok(mut committer) = self.shared.committer.try_lock() else { return Some(job) };
-        tokio::task::block_in_place(|| {
-            for (job, fate) in committer.commit(vec![job], &self.shared.lone_batches) {
-                job.answer(fate);
-            }
-        });
+        for (job, fate) in committer.commit(vec![job]) {
+            job.answer(fate);
+        }
         None
     }
 }
 
 /// Counts a job for as long as somebody waits for it.
-struct Waiting<'a> {
-    count: &'a AtomicUsize,
-    is_alone: bool,
-}
+struct Waiting<'a>(&'a AtomicUsize);
 
 impl<'a> Waiting<'a> {
     fn begin(count: &'a AtomicUsize) -> Self {
-        let is_alone = count.fetch_add(1, Ordering::Relaxed) == 0;
-        Self { count, is_alone }
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
     }
 }
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        self.count.fetch_sub(1, Ordering::Relaxed);
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -184,11 +171,13 @@ async fn deliver(mut batches: mpsc::UnboundedReceiver<Vec<(Queued, Fate)>>) {
 }
 
 fn run(shared: &Shared, jobs: &Receiver<Queued>, answers: &mpsc::UnboundedSender<Vec<(Queued, Fate)>>) {
+    let mut watch = Watch { lone_jobs: 0, since: Duration::MAX };
     loop {
-        let first = match jobs.recv_timeout(IDLE_EVERY) {
+        let patience = watch.patience(shared);
+        let first = match jobs.recv_timeout(patience) {
             Ok(job) => job,
             Err(RecvTimeoutError::Timeout) => {
-                shared.committer().ledger.idle();
+                watch.look(shared, patience);
                 continue;
             }
             Err(RecvTimeoutError::Disconnected) => break,
@@ -196,13 +185,46 @@ fn run(shared: &Shared, jobs: &Receiver<Queued>, answers: &mpsc::UnboundedSender
         let mut committer = shared.committer();
         // No artificial delay: while one batch syncs, the next gathers.
         let batch = std::iter::once(first).chain(jobs.try_iter()).take(BATCH_JOBS_MAX).collect();
-        let fates = committer.commit(batch, &shared.lone_batches);
+        let fates = committer.commit(batch);
         drop(committer);
         if answers.send(fates).is_err() {
             break;
         }
+        watch.since = Duration::ZERO;
     }
     shared.committer().ledger.idle();
+    shared.stand_by.needed(true);
+}
+
+/// What the commit thread does while a connection commits for itself.
+struct Watch {
+    /// How many jobs that had brought in a row when it last looked.
+    lone_jobs: usize,
+    /// For how long nothing was committed.
+    since: Duration,
+}
+
+impl Watch {
+    /// How long to wait for the next job.
+    fn patience(&self, shared: &Shared) -> Duration {
+        let watches = shared.lone.jobs().1 && self.since < IDLE_EVERY;
+        shared.stand_by.watched(watches);
+        if watches { WATCH_EVERY } else { IDLE_EVERY }
+    }
+
+    fn look(&mut self, shared: &Shared, waited: Duration) {
+        let (lone_jobs, _) = shared.lone.jobs();
+        let moved = std::mem::replace(&mut self.lone_jobs, lone_jobs) != lone_jobs;
+        self.since = if moved { waited } else { self.since.saturating_add(waited) };
+        let committer = shared.committer.try_lock();
+        // Not one commit ended in all that time, and one is under way.
+        shared.stand_by.needed(committer.is_err() && !moved);
+        if let Ok(mut committer) = committer
+            && self.since >= IDLE_EVERY
+        {
+            committer.ledger.idle();
+        }
+    }
 }
 
 impl Shared {
@@ -212,9 +234,7 @@ impl Shared {
 }
 
 impl Committer {
-    fn commit(&mut self, batch: Vec<Queued>, lone_batches: &AtomicUsize) -> Vec<(Queued, Fate)> {
-        let lone = if batch.len() == 1 { lone_batches.load(Ordering::Relaxed).saturating_add(1) } else { 0 };
-        lone_batches.store(lone, Ordering::Relaxed);
+    fn commit(&mut self, batch: Vec<Queued>) -> Vec<(Queued, Fate)> {
         let settled = settle(&mut self.ledger, batch);
         settled.into_iter().map(|(job, settled)| (job, fate(settled, &mut self.fence))).collect()
     }
