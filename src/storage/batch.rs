@@ -38,6 +38,8 @@ pub(super) struct Ledger {
     sealed_head: Vec<u8>,
     /// The newest event's time when they were last written.
     accesses_written: Timestamp,
+    /// Whether records may stand beside the head.
+    has_tail: bool,
     /// Set when a commit is in doubt and the file could not say: tried again before the next batch.
     doubt: Option<Doubt>,
 }
@@ -50,7 +52,8 @@ struct Doubt {
 
 impl Ledger {
     pub(super) fn new(source: Arc<Source>, log_key: LogKey, head: Head, sealed_head: Vec<u8>) -> Self {
-        Self { source, log_key, head, sealed_head, accesses_written: Timestamp::from_millis(0), doubt: None }
+        let accesses_written = Timestamp::from_millis(0);
+        Self { source, log_key, head, sealed_head, accesses_written, has_tail: true, doubt: None }
     }
 
     pub(super) const fn source(&self) -> &Arc<Source> {
@@ -74,14 +77,18 @@ impl Ledger {
             hashes: Vec::new(),
             accesses: Vec::new(),
             places: Vec::new(),
+            settles: false,
             ledger: self,
         }
     }
 
-    /// Writes the last accesses that wait (a failure leaves them waiting), and tries a disk that failed again.
+    /// Writes what waits for a pause (a failure leaves it waiting), and tries a disk that failed again: a file at rest
+    /// has its last accesses, and all of its log in one place.
     pub(super) fn idle(&mut self) {
-        if !self.source.accesses.is_empty() || self.is_failing() {
-            self.begin().commit();
+        if self.has_tail || !self.source.accesses.is_empty() || self.is_failing() {
+            let mut round = self.begin();
+            round.settles = true;
+            round.commit();
         }
     }
 
@@ -158,6 +165,8 @@ pub(super) struct Round<'a> {
     hashes: Vec<SubtreeHash>,
     accesses: Vec<LastAccess>,
     places: Vec<Gathered>,
+    /// Whether the tail of the log moves to its table.
+    settles: bool,
 }
 
 /// What a job left in its round.
@@ -236,6 +245,7 @@ impl Round<'_> {
         let idle = self.overlay.is_empty()
             && self.records.is_empty()
             && self.ledger.source.accesses.is_empty()
+            && !self.settles
             && !self.ledger.is_failing();
         let done = idle || self.write_out(changes_state);
         let stats = &self.ledger.source.stats;
@@ -263,6 +273,7 @@ impl Round<'_> {
             self.ledger.source.state.settle();
         }
         if done {
+            self.ledger.has_tail = !self.settles;
             if written_accesses {
                 self.ledger.source.accesses.clear();
                 self.ledger.accesses_written = self.newest_time;
@@ -299,6 +310,7 @@ impl Round<'_> {
             rows,
             records: std::mem::take(&mut self.records),
             hashes: std::mem::take(&mut self.hashes),
+            settle: self.settles,
             meta,
         };
         Ok((head, batch))

@@ -12,9 +12,9 @@ use redb::{
 use super::{
     backend::{Gate, Medium},
     error::{CommitError, OpenError, StorageError, engine},
-    tables::{AUDIT, HASHES, META, Table, hash_key, meta, split_audit_row},
+    log::{Place, place},
+    tables::{AUDIT, HASHES, META, Table, hash_key, meta},
 };
-use crate::audit::tree::leaf_hash;
 
 /// The format that this program writes.
 pub const FORMAT: u32 = 1;
@@ -50,6 +50,8 @@ pub struct Batch {
     pub rows: Vec<RowWrite>,
     /// Rows of the log by sequence.
     pub records: Vec<(u64, Vec<u8>)>,
+    /// Leave no record beside the head.
+    pub settle: bool,
     /// Subtrees that the records complete.
     pub hashes: Vec<SubtreeHash>,
     /// Values of `meta`, the new head among them.
@@ -219,9 +221,16 @@ fn write_all(txn: &redb::WriteTransaction, batch: &Batch) -> Result<bool, redb::
             }
         }
     }
-    let mut audit = txn.open_table(AUDIT)?;
-    for (sequence, record) in &batch.records {
-        audit.insert(sequence, record.as_slice())?;
+    match place(&meta, &batch.records, batch.settle)? {
+        Place::Tail(tail) => drop(meta.insert(meta::TAIL, tail.as_slice())?),
+        Place::Table(tail) => {
+            let mut audit = txn.open_table(AUDIT)?;
+            for (sequence, row) in tail.iter().chain(&batch.records) {
+                audit.insert(sequence, row.as_slice())?;
+            }
+            drop(meta.remove(meta::TAIL)?);
+        }
+        Place::Nowhere => {}
     }
     if !batch.hashes.is_empty() {
         let mut hashes = txn.open_table(HASHES)?;
@@ -241,6 +250,10 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    pub(super) const fn txn(&self) -> &ReadTransaction {
+        &self.txn
+    }
+
     /// A value of `meta`.
     ///
     /// # Errors
@@ -287,76 +300,10 @@ impl Snapshot {
         }
         Ok(())
     }
-
-    /// The records from `first` on, oldest first, at most `limit`.
-    ///
-    /// # Errors
-    /// The engine refuses, or a record does not fit its check.
-    pub fn records(&self, first: u64, limit: usize) -> Result<Vec<(u64, Vec<u8>)>, StorageError> {
-        let Some(table) = there(self.txn.open_table(AUDIT))? else { return Ok(Vec::new()) };
-        let range = table.range(first..).map_err(engine)?;
-        range.take(limit).map(|entry| record(entry.map_err(engine)?)).collect()
-    }
-
-    /// Shows the log's rows from `first` on as they stand, oldest first, at most `limit`, to whoever checks them.
-    ///
-    /// # Errors
-    /// The engine refuses.
-    pub fn audit_rows(
-        &self,
-        first: u64,
-        limit: usize,
-        mut visit: impl FnMut(u64, &[u8]),
-    ) -> Result<(), StorageError> {
-        let Some(table) = there(self.txn.open_table(AUDIT))? else { return Ok(()) };
-        for entry in table.range(first..).map_err(engine)?.take(limit) {
-            let (sequence, row) = entry.map_err(engine)?;
-            visit(sequence.value(), row.value());
-        }
-        Ok(())
-    }
-
-    /// The records before `end`, newest first, at most `limit`.
-    ///
-    /// # Errors
-    /// The engine refuses, or a record does not fit its check.
-    pub fn records_before(&self, end: u64, limit: usize) -> Result<Vec<(u64, Vec<u8>)>, StorageError> {
-        let Some(table) = there(self.txn.open_table(AUDIT))? else { return Ok(Vec::new()) };
-        let range = table.range(..end).map_err(engine)?;
-        range.rev().take(limit).map(|entry| record(entry.map_err(engine)?)).collect()
-    }
-
-    /// Every stored subtree hash.
-    ///
-    /// # Errors
-    /// The engine refuses, or a row has no hash's form.
-    pub fn subtree_hashes(&self) -> Result<Vec<SubtreeHash>, StorageError> {
-        let Some(table) = there(self.txn.open_table(HASHES))? else { return Ok(Vec::new()) };
-        let mut hashes = Vec::new();
-        for entry in table.iter().map_err(engine)? {
-            let (key, value) = entry.map_err(engine)?;
-            let tampered = || StorageError::Tampered { table: "hashes", key: super::readable(key.value()) };
-            let (level, index) = key.value().split_first_chunk::<1>().ok_or_else(tampered)?;
-            let index = u64::from_be_bytes(index.try_into().map_err(|_| tampered())?);
-            let hash = value.value().try_into().map_err(|_| tampered())?;
-            hashes.push(SubtreeHash { level: level[0], index, hash });
-        }
-        Ok(hashes)
-    }
-}
-
-type RecordEntry<'a> = (redb::AccessGuard<'a, u64>, redb::AccessGuard<'a, &'static [u8]>);
-
-fn record((sequence, row): RecordEntry<'_>) -> Result<(u64, Vec<u8>), StorageError> {
-    let checked = split_audit_row(row.value()).filter(|(record, check)| leaf_hash(record).starts_with(check));
-    match checked {
-        Some((record, _)) => Ok((sequence.value(), record.to_vec())),
-        None => Err(StorageError::Tampered { table: "audit", key: sequence.value().to_string() }),
-    }
 }
 
 /// A table that no commit has written yet is empty.
-fn there<T>(opened: Result<T, TableError>) -> Result<Option<T>, StorageError> {
+pub(super) fn there<T>(opened: Result<T, TableError>) -> Result<Option<T>, StorageError> {
     match opened {
         Ok(table) => Ok(Some(table)),
         Err(TableError::TableDoesNotExist(_)) => Ok(None),

@@ -16,6 +16,7 @@ mod fence;
 pub mod file;
 mod head;
 mod job;
+mod log;
 mod proofs;
 mod rows;
 mod source;

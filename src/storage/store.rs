@@ -126,6 +126,7 @@ impl Store {
         if !round.commit().is_done() {
             return Err(CreateError::First);
         }
+        ledger.idle();
         Ok(Self { engine, file: new.file })
     }
 

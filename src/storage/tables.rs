@@ -1,7 +1,7 @@
 //! Every table on one screen, and the keys that are made of more than one part.
 //!
 //! ```text
-//! meta          name                                  format, file_id, slots, log_keys, checkpoint, head
+//! meta          name                                  format, file_id, slots, log_keys, checkpoint, head, tail
 //! users         e-mail                                sealed row
 //! sessions      session id ‖ token digest             sealed row
 //! projects      identifier                            sealed row
@@ -14,6 +14,9 @@
 //! audit         sequence                              record ‖ first 8 bytes of its leaf hash
 //! hashes        level ‖ index                         hash of a complete subtree
 //! ```
+//!
+//! `tail` holds the newest records, as long as they are few: the first one's sequence (u64, little-endian), then each
+//! row of `audit` behind its length (u16, little-endian).
 //!
 //! The 8 bytes beside a record tell which one it is where records and tree disagree: the tree itself tells only that
 //! one of up to 256 does.
@@ -49,6 +52,8 @@ pub mod meta {
     pub const CHECKPOINT: &str = "checkpoint";
     /// What the whole file must agree with.
     pub const HEAD: &str = "head";
+    /// The newest records that are not in `audit` yet.
+    pub const TAIL: &str = "tail";
 }
 
 /// A table of rows. The number stands in each row's associated data and in the state digest: it never changes.
@@ -170,6 +175,35 @@ pub fn split_audit_row(row: &[u8]) -> Option<(&[u8], &[u8])> {
     row.split_at_checked(row.len().checked_sub(CHECK)?)
 }
 
+/// `meta/tail`: the rows, whose sequences follow each other.
+pub fn tail(rows: &[(u64, Vec<u8>)]) -> Vec<u8> {
+    let Some((first, _)) = rows.first() else { return Vec::new() };
+    let mut bytes = first.to_le_bytes().to_vec();
+    for (_, row) in rows {
+        let length = u16::try_from(row.len()).expect("a record has at most 1,024 bytes");
+        bytes.extend_from_slice(&length.to_le_bytes());
+        bytes.extend_from_slice(row);
+    }
+    bytes
+}
+
+/// Reads what [`tail`] made; `None` where it has not the form.
+pub fn tail_rows(bytes: &[u8]) -> Option<Vec<(u64, Vec<u8>)>> {
+    if bytes.is_empty() {
+        return Some(Vec::new());
+    }
+    let (first, mut rest) = bytes.split_first_chunk::<8>()?;
+    let mut sequence = u64::from_le_bytes(*first);
+    let mut rows = Vec::new();
+    while let Some((length, after)) = rest.split_first_chunk::<2>() {
+        let (row, after) = after.split_at_checked(u16::from_le_bytes(*length).into())?;
+        rows.push((sequence, row.to_vec()));
+        sequence = sequence.checked_add(1)?;
+        rest = after;
+    }
+    rest.is_empty().then_some(rows)
+}
+
 /// `hashes`: level ‖ index.
 pub fn hash_key(level: u8, index: u64) -> Vec<u8> {
     [&[level], index.to_be_bytes().as_slice()].concat()
@@ -198,5 +232,17 @@ mod tests {
         assert_eq!(row, b"{}\x07\x07\x07\x07\x07\x07\x07\x07");
         assert_eq!(split_audit_row(&row), Some((&b"{}"[..], &[7; 8][..])));
         assert_eq!(split_audit_row(&[7; 7]), None);
+    }
+
+    #[test]
+    fn a_tail_is_its_first_sequence_and_rows_behind_their_lengths() {
+        let rows = vec![(258, b"{}".to_vec()), (259, b"[7]".to_vec())];
+        let bytes = tail(&rows);
+        assert_eq!(bytes, b"\x02\x01\0\0\0\0\0\0\x02\0{}\x03\0[7]");
+        assert_eq!(tail_rows(&bytes), Some(rows));
+        assert_eq!((tail(&[]), tail_rows(&[])), (Vec::new(), Some(Vec::new())));
+        for cut in (1..bytes.len()).filter(|cut| ![8, 12].contains(cut)) {
+            assert_eq!(tail_rows(&bytes[..cut]), None, "{cut}");
+        }
     }
 }

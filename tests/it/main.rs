@@ -28,6 +28,7 @@ mod forms;
 mod limits;
 mod malformed;
 mod metrics;
+mod newest;
 mod openapi;
 mod overload;
 mod policy;

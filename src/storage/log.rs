@@ -1,0 +1,157 @@
+//! The log in the file: most records in a table of their own, the newest few beside the head.
+//!
+//! A lone commit writes the head's page anyway. Its record goes there too, as part of `meta/tail`, and saves the pages
+//! of the table's tree, three or four of nine; when the tail is full, or a batch is large, all of it moves to `audit`
+//! with that commit. A writer that pauses or ends moves it as well, so that a file at rest has none.
+
+use redb::{ReadableTable, Table as Written};
+
+use super::{
+    engine::{Snapshot, SubtreeHash, there},
+    error::{StorageError, engine},
+    tables::{AUDIT, HASHES, META, meta, split_audit_row, tail, tail_rows},
+};
+use crate::audit::tree::leaf_hash;
+
+/// What the tail may hold: with the other values of `meta` it has to fit into one page of 4,096 bytes.
+const TAIL_BYTES_MAX: usize = 1_500;
+
+/// Where the records of a batch go.
+pub(super) enum Place {
+    /// Into the tail, which then reads so.
+    Tail(Vec<u8>),
+    /// Into the table: these rows of the tail first.
+    Table(Vec<(u64, Vec<u8>)>),
+    /// Nowhere: there is nothing to write.
+    Nowhere,
+}
+
+/// Decides it, given the tail as it stands; `settle` leaves nothing in the tail.
+pub(super) fn place(
+    meta: &Written<'_, &'static str, &'static [u8]>,
+    records: &[(u64, Vec<u8>)],
+    settle: bool,
+) -> Result<Place, redb::Error> {
+    let held = meta.get(meta::TAIL)?.map(|guard| guard.value().to_vec()).unwrap_or_default();
+    let Some(mut rows) = tail_rows(&held) else {
+        return Err(redb::Error::Corrupted("meta/tail has not the form".to_owned()));
+    };
+    if records.is_empty() && (rows.is_empty() || !settle) {
+        return Ok(Place::Nowhere);
+    }
+    let bytes: usize = rows.iter().chain(records).map(|(_, row)| row.len() + 2).sum();
+    if settle || bytes > TAIL_BYTES_MAX {
+        return Ok(Place::Table(rows));
+    }
+    rows.extend_from_slice(records);
+    Ok(Place::Tail(tail(&rows)))
+}
+
+type Row = (u64, Vec<u8>);
+
+impl Snapshot {
+    /// The records from `first` on, oldest first, at most `limit`.
+    ///
+    /// # Errors
+    /// The engine refuses, or a record does not fit its check.
+    pub fn records(&self, first: u64, limit: usize) -> Result<Vec<Row>, StorageError> {
+        let mut records = Vec::new();
+        self.each_row(first, limit, |sequence, row| {
+            records.push((sequence, record(sequence, row)?));
+            Ok(())
+        })?;
+        Ok(records)
+    }
+
+    /// Shows the log's rows from `first` on as they stand, oldest first, at most `limit`, to whoever checks them.
+    ///
+    /// # Errors
+    /// The engine refuses.
+    pub fn audit_rows(
+        &self,
+        first: u64,
+        limit: usize,
+        mut visit: impl FnMut(u64, &[u8]),
+    ) -> Result<(), StorageError> {
+        self.each_row(first, limit, |sequence, row| {
+            visit(sequence, row);
+            Ok(())
+        })
+    }
+
+    /// The records before `end`, newest first, at most `limit`.
+    ///
+    /// # Errors
+    /// The engine refuses, or a record does not fit its check.
+    pub fn records_before(&self, end: u64, limit: usize) -> Result<Vec<Row>, StorageError> {
+        let newest = self.tail()?.into_iter().rev().filter(|(sequence, _)| *sequence < end).take(limit);
+        let mut records = newest
+            .map(|(sequence, row)| Ok((sequence, record(sequence, &row)?)))
+            .collect::<Result<Vec<_>, StorageError>>()?;
+        let Some(table) = there(self.txn().open_table(AUDIT))? else { return Ok(records) };
+        let older = table.range(..end).map_err(engine)?.rev().take(limit - records.len());
+        for entry in older {
+            let (sequence, row) = entry.map_err(engine)?;
+            records.push((sequence.value(), record(sequence.value(), row.value())?));
+        }
+        Ok(records)
+    }
+
+    /// Every stored subtree hash.
+    ///
+    /// # Errors
+    /// The engine refuses, or a row has no hash's form.
+    pub fn subtree_hashes(&self) -> Result<Vec<SubtreeHash>, StorageError> {
+        let Some(table) = there(self.txn().open_table(HASHES))? else { return Ok(Vec::new()) };
+        let mut hashes = Vec::new();
+        for entry in table.iter().map_err(engine)? {
+            let (key, value) = entry.map_err(engine)?;
+            let tampered = || StorageError::Tampered { table: "hashes", key: super::readable(key.value()) };
+            let (level, index) = key.value().split_first_chunk::<1>().ok_or_else(tampered)?;
+            let index = u64::from_be_bytes(index.try_into().map_err(|_| tampered())?);
+            let hash = value.value().try_into().map_err(|_| tampered())?;
+            hashes.push(SubtreeHash { level: level[0], index, hash });
+        }
+        Ok(hashes)
+    }
+
+    fn each_row(
+        &self,
+        first: u64,
+        limit: usize,
+        mut visit: impl FnMut(u64, &[u8]) -> Result<(), StorageError>,
+    ) -> Result<(), StorageError> {
+        let mut left = limit;
+        if let Some(table) = there(self.txn().open_table(AUDIT))? {
+            for entry in table.range(first..).map_err(engine)?.take(limit) {
+                let (sequence, row) = entry.map_err(engine)?;
+                visit(sequence.value(), row.value())?;
+                left -= 1;
+            }
+        }
+        if left == 0 {
+            return Ok(());
+        }
+        let newest = self.tail()?;
+        newest
+            .iter()
+            .filter(|(sequence, _)| *sequence >= first)
+            .take(left)
+            .try_for_each(|(sequence, row)| visit(*sequence, row))
+    }
+
+    fn tail(&self) -> Result<Vec<Row>, StorageError> {
+        let Some(table) = there(self.txn().open_table(META))? else { return Ok(Vec::new()) };
+        let Some(held) = table.get(meta::TAIL).map_err(engine)? else { return Ok(Vec::new()) };
+        let malformed = || StorageError::Tampered { table: "meta", key: meta::TAIL.to_owned() };
+        tail_rows(held.value()).ok_or_else(malformed)
+    }
+}
+
+fn record(sequence: u64, row: &[u8]) -> Result<Vec<u8>, StorageError> {
+    let checked = split_audit_row(row).filter(|(record, check)| leaf_hash(record).starts_with(check));
+    match checked {
+        Some((record, _)) => Ok(record.to_vec()),
+        None => Err(StorageError::Tampered { table: "audit", key: sequence.to_string() }),
+    }
+}
