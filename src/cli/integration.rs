@@ -11,6 +11,7 @@ use super::{
     form,
     output::Output,
     remote::{Need, Remote, ServerArgs},
+    shadows,
     table::{NOTHING, facts, list, local, local_or_nothing, table},
 };
 use crate::{
@@ -196,10 +197,7 @@ async fn add(args: AddArgs, remote: &Remote) -> Result<(), CliError> {
         expires_at: args.source.expires_at,
     };
     let made = remote.client.create_integration(&new).await?;
-    if !made.shadows.is_empty() {
-        let older = made.shadows.join(", ");
-        remote.output.warning(&format!("where both apply, it is now read before {older}"));
-    }
+    shadows::warn(&made, remote).await;
     let line = format!("stored {} as {}, {}", what(&made), made.id, reach(&made));
     remote.output.result(&line, &made)
 }
@@ -313,11 +311,11 @@ async fn id_of(text: &str, remote: &Remote) -> Result<IntegrationId, CliError> {
     }
 }
 
-fn what(one: &Integration) -> String {
+pub(super) fn what(one: &Integration) -> String {
     format!("{}/{}", one.provider, one.auth_type)
 }
 
-fn reach(one: &Integration) -> String {
+pub(super) fn reach(one: &Integration) -> String {
     if one.is_global { "all projects".to_owned() } else { list(&one.projects) }
 }
 

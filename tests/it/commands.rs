@@ -40,7 +40,44 @@ fn every_command_has_an_example_that_is_a_command() {
         let (_, examples) = text.split_once("Examples:\n").unwrap_or_else(|| panic!("{name} has no example"));
         let own = format!("sealroom {}", words(name).join(" "));
         assert!(examples.contains(&own), "{name}: {examples}");
+        // A line that the help's width breaks in two cannot be copied.
+        assert!(
+            examples
+                .lines()
+                .all(|line| line.starts_with("  sealroom ") || EXAMPLES_OF_SHELLS.contains(&line)),
+            "{name}: {examples}"
+        );
     }
+    let top = String::from_utf8(sealroom(folder.path(), &["--help"]).stdout).unwrap();
+    assert!(top.contains("Examples:\n  sealroom serve --dev "), "{top}");
+}
+
+/// What commands stand in.
+const EXAMPLES_OF_SHELLS: &[&str] = &[
+    "  TOKEN=$(sealroom credentials --provider github --project acme/app --field token)",
+    "  eval \"$(sealroom credentials --project acme/app --format env)\"",
+    "  source <(sealroom completions bash)",
+];
+
+/// Commands that speak to no server, or as nobody, have no flags that say to which and as whom.
+#[test]
+fn a_command_has_the_flags_of_a_server_only_where_it_speaks_to_one() {
+    const OF_THE_HOST: &[&str] =
+        &["init", "serve", "unlock", "lock", "audit", "audit verify", "completions", "man"];
+    let folder = tempfile::tempdir().unwrap();
+    for name in all() {
+        let words = words(&name);
+        let help = sealroom(folder.path(), &[&words[..], &["--help"]].concat());
+        let text = String::from_utf8(help.stdout).unwrap();
+        let remote = !OF_THE_HOST.contains(&words.join(" ").as_str());
+        for flag in ["--server <URL>", "--insecure-http", "--ca-file <FILE>"] {
+            assert_eq!(text.contains(flag), remote, "{name} {flag}: {text}");
+        }
+        let speaks = remote && !["login", "logout"].contains(&words[0]);
+        assert_eq!(text.contains("--token-file <FILE>"), speaks, "{name}: {text}");
+    }
+    let refused = sealroom(folder.path(), &["audit", "verify", "--server", "http://127.0.0.1:1"]);
+    assert_eq!(refused.status.code(), Some(2), "{}", stderr(&refused));
 }
 
 /// One good call of each command that ends by itself; `serve` has tests of its own.
