@@ -33,6 +33,7 @@ mod overload;
 mod pages;
 mod policy;
 mod raw;
+mod readme;
 mod remote;
 mod revocation;
 mod server;
