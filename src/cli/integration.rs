@@ -209,7 +209,8 @@ async fn show_all(args: ListArgs, remote: &Remote) -> Result<(), CliError> {
             one.id.to_string(),
             what(one),
             one.name.clone().unwrap_or_else(|| NOTHING.to_owned()),
-            reach(one),
+            // Short, so that a terminal of 80 columns has room for it.
+            if one.is_global { "all".to_owned() } else { reach(one) },
             one.revision.to_string(),
             local_or_nothing(one.expires_at),
             local_or_nothing(one.last_accessed_at),

@@ -67,7 +67,7 @@ mod verify;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 pub use error::{CliError, Exit};
 use output::Output;
@@ -243,6 +243,18 @@ async fn at_server(command: Remote, output: Output) -> Result<(), CliError> {
     }
 }
 
+/// The command that the arguments name, as it is typed.
+fn command_named() -> String {
+    let (mut command, mut name) = (Cli::command(), "sealroom".to_owned());
+    for word in std::env::args_os().skip(1) {
+        if let Some(next) = command.find_subcommand(&word).cloned() {
+            name = format!("{name} {}", next.get_name());
+            command = next;
+        }
+    }
+    name
+}
+
 /// A mistake in the arguments, as any other error: a line of cause and one of remedy, or one JSON object.
 fn usage(error: &clap::Error) -> ExitCode {
     use clap::error::ErrorKind;
@@ -256,7 +268,7 @@ fn usage(error: &clap::Error) -> ExitCode {
     let message = paragraphs.next().unwrap_or_default();
     let message = message.trim_start_matches("error: ").to_owned();
     let tip = paragraphs.find_map(|lines| lines.strip_prefix("tip: ").map(str::to_owned));
-    let hint = tip.unwrap_or_else(|| "see `sealroom --help`, or --help after the command".to_owned());
+    let hint = tip.unwrap_or_else(|| format!("see `{} --help`", command_named()));
     Output::new(std::env::args_os().any(|arg| arg == "--json")).error(&CliError::usage(message, hint));
     ExitCode::from(Exit::Usage as u8)
 }

@@ -12,6 +12,7 @@ use super::{
     error::CliError,
     output::Reader,
     remote::Remote,
+    secrets::cause,
     table::{NOTHING, local},
 };
 use crate::{
@@ -82,7 +83,7 @@ pub(super) async fn export(args: ExportArgs, remote: &Remote) -> Result<(), CliE
 /// Under another name until it is whole: half an export is none.
 async fn to_file(records: &mut Records, path: &Path) -> Result<u64, CliError> {
     let failed = |error: std::io::Error| {
-        CliError::failed(format!("{}: {error}", path.display()), "check the folder and its disk")
+        CliError::failed(format!("{}: {}", path.display(), cause(&error)), "check the folder and its disk")
     };
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
@@ -190,7 +191,10 @@ impl Tail<'_> {
         // Only once it is printed: what a crash loses here is sent twice rather than never.
         match &self.cursor {
             Some(path) => write_cursor(path, self.next).map(|()| Reader::Listens).map_err(|error| {
-                CliError::failed(format!("{}: {error}", path.display()), "check the folder of --cursor-file")
+                CliError::failed(
+                    format!("{}: {}", path.display(), cause(&error)),
+                    "check the folder of --cursor-file",
+                )
             }),
             None => Ok(Reader::Listens),
         }

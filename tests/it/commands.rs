@@ -119,7 +119,7 @@ const CALLS: &[&str] = &[
     "man pages",
     "init --data v.redb --owner-email a@example.com --passphrase-file pass --kdf-memory 64 --kdf-passes 1",
 ];
-/// What `tests/it/cli.rs` runs with `--json` or at a server of its own.
+/// Those that need a file and its server, which the last test has.
 const ELSEWHERE: &[&str] = &["serve", "unlock", "lock", "audit verify"];
 
 #[test]
@@ -212,4 +212,34 @@ fn arguments_that_are_no_text_end_with_an_error_and_a_hint() {
     }
     let output = command(folder.path(), &["status"]).env("SFP_SERVER_URL", bad).output().unwrap();
     assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+}
+
+#[test]
+fn json_of_the_commands_of_the_host_is_one_value_too() {
+    let folder = super::binary::vault();
+    let serve = ["serve", "--data", "v.redb", "--listen", "127.0.0.1:0", "--json"];
+    let mut server = Serving::start(folder.path(), &serve);
+    assert!(serde_json::from_str::<Value>(&server.said).unwrap()["url"].is_string());
+    let said = |args: &[&str]| {
+        let output = sealroom(folder.path(), &[args, &["--json"]].concat());
+        let text = String::from_utf8(output.stdout.clone()).unwrap();
+        assert!(output.status.success() && text.matches('\n').count() == 1, "{args:?}: {}", stderr(&output));
+        serde_json::from_str::<Value>(&text).unwrap()
+    };
+    let unlock = ["unlock", "--data", "v.redb", "--passphrase-file", "pass"];
+    assert_eq!(said(&unlock)["locked"], false);
+    assert_eq!(said(&["lock", "--data", "v.redb"])["locked"], true);
+    assert!(server.stop());
+    assert!(said(&["audit", "verify", "v.redb"]).is_object());
+    for args in [
+        &unlock[..],
+        &["lock", "--data", "v.redb"],
+        &["audit", "verify", "none"],
+        &["serve", "--data", "none", "--passphrase-file", "pass"],
+    ] {
+        let output = sealroom(folder.path(), &[args, &["--json"]].concat());
+        let value: Value = serde_json::from_str(stderr(&output).lines().last().unwrap()).unwrap();
+        assert!(value["error"].is_string() && value["hint"].is_string(), "{args:?}: {value}");
+        assert!(output.stdout.is_empty() && output.status.code() == Some(1), "{args:?}");
+    }
 }

@@ -112,6 +112,35 @@ fn after_a_prompt_a_signal_ends_a_command_as_it_always_did() {
 }
 
 #[test]
+fn a_new_passphrase_is_typed_twice_and_a_short_one_is_said_to_be_short() {
+    let folder = tempfile::tempdir().unwrap();
+    let init = ["init", "--data", "n.redb", "--owner-email", "ada@example.com", "--kdf-memory", "64"];
+    let begin = || {
+        let mut typing = Typing::start(folder.path(), "", &init);
+        typing.prompted("New passphrase: ");
+        typing
+    };
+    let mut typing = begin();
+    kill_process(Pid::from_child(&typing.child), Signal::TERM).unwrap();
+    assert_eq!(typing.end(), 1, "{}", typing.screen);
+    let mut typing = begin();
+    typing.keys("short\n");
+    typing.prompted("New passphrase once more: ");
+    typing.keys("shirt\n");
+    assert_eq!(typing.end(), 1, "{}", typing.screen);
+    let left = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
+    let left: Vec<_> = left.filter(|name| name != "stdout" && name != "n.redb.lock").collect();
+    assert!(left.is_empty(), "nothing half done: {left:?}");
+    let mut typing = begin();
+    typing.keys("short\n");
+    typing.prompted("New passphrase once more: ");
+    typing.keys("short\n");
+    assert_eq!(typing.end(), 0, "{}", typing.screen);
+    assert!(typing.screen.contains("the passphrase is short"), "{}", typing.screen);
+    assert!(typing.printed().contains("recovery key") && folder.path().join("n.redb").exists());
+}
+
+#[test]
 fn a_signal_ends_a_server_that_asks_for_its_passphrase_and_one_that_was_told() {
     let folder = super::binary::vault();
     let serve = ["serve", "--data", "v.redb", "--listen", "127.0.0.1:0"];
