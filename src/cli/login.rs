@@ -51,8 +51,11 @@ pub(super) async fn login(args: LoginArgs, output: Output) -> Result<(), CliErro
             return Err(CliError::usage("no e-mail: standard input is no terminal", "pass --email EMAIL"));
         }
     };
-    // Before a password is asked for: a server that is not there must not cost anybody one.
-    client.health().await?;
+    // Before a password is asked for: a server that is not there, or locked, must not cost anybody one.
+    if client.health().await?.locked {
+        let told = CliError::failed("the vault is locked", "on its host: sealroom unlock --data FILE");
+        return Err(CliError { code: Some("locked".to_owned()), ..told });
+    }
     let password =
         ask::password("Password", args.password_file.as_ref(), "--password-file", Asking::Once, output)?;
     let mut session = client.login(&email, &password).await?;
