@@ -10,6 +10,7 @@ use super::{
     error::CliError,
     form,
     output::Output,
+    prompt,
     remote::{Need, Remote, ServerArgs},
     shadows,
     table::{NOTHING, facts, list, local, local_or_nothing, table},
@@ -90,7 +91,8 @@ struct Source {
 
 #[derive(Debug, clap::Args)]
 struct AddArgs {
-    /// Service and way to authenticate, like github/pat.
+    /// Service and way to authenticate: github/pat, github/app, jira/basic_auth, jira/oauth_client_credentials,
+    /// azure-devops/pat, azure-devops/service_principal, or another pair, whose fields' names are asked for too.
     #[arg(value_name = "PROVIDER/TYPE")]
     pair: Pair,
     #[command(flatten)]
@@ -185,6 +187,10 @@ pub(super) async fn run(args: Args, output: Output) -> Result<(), CliError> {
 
 async fn add(args: AddArgs, remote: &Remote) -> Result<(), CliError> {
     let Pair { provider, auth_type } = args.pair;
+    let scope = args.scope.scope();
+    if args.source.from_json.is_none() && prompt::is_possible() {
+        check_projects(&scope, remote).await?;
+    }
     let name = form::label(provider, args.name)?;
     let credentials =
         form::credentials(provider, auth_type, args.source.from_json.as_deref(), remote.output)?;
@@ -192,7 +198,7 @@ async fn add(args: AddArgs, remote: &Remote) -> Result<(), CliError> {
         provider: provider.to_string(),
         auth_type: auth_type.to_string(),
         credentials,
-        scope: args.scope.scope(),
+        scope,
         name,
         expires_at: args.source.expires_at,
     };
@@ -200,6 +206,16 @@ async fn add(args: AddArgs, remote: &Remote) -> Result<(), CliError> {
     shadows::warn(&made, remote).await;
     let line = format!("stored {} as {}, {}", what(&made), made.id, reach(&made));
     remote.output.result(&line, &made)
+}
+
+/// Before anything is asked: a project that is not there must not cost anybody a secret.
+async fn check_projects(scope: &Scope, remote: &Remote) -> Result<(), CliError> {
+    if let Scope::Projects(projects) = scope {
+        for project in projects {
+            remote.client.project(project).await?;
+        }
+    }
+    Ok(())
 }
 
 async fn show_all(args: ListArgs, remote: &Remote) -> Result<(), CliError> {

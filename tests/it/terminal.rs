@@ -54,6 +54,49 @@ fn the_fields_of_a_pair_are_asked_for_and_secret_ones_are_not_shown() {
 }
 
 #[test]
+fn a_project_that_is_not_there_costs_nobody_a_secret() {
+    let (folder, server) = stage();
+    let add = ["integration", "add", "github/pat", "--project", "acme/none"];
+    let mut typing = Typing::start(folder.path(), &server.url, &add);
+    assert_eq!(typing.end(), 1, "{}", typing.screen);
+    assert!(!typing.screen.contains("token: ") && typing.screen.contains("not found"), "{}", typing.screen);
+}
+
+#[test]
+fn no_word_of_a_table_is_broken_in_two() {
+    let (folder, server) = stage();
+    secret_file(folder.path(), "jira.json", r#"{"base_url":"x","username":"x","api_token":"x"}"#, 0o600);
+    let add = [
+        "integration",
+        "add",
+        "jira/basic_auth",
+        "--global",
+        "--name",
+        "jira bot",
+        "--from-json",
+        "jira.json",
+        "--json",
+    ];
+    stored(folder.path(), &server, &add);
+    for width in (60..110).step_by(3) {
+        for command in ["integration", "token", "user"] {
+            let screen =
+                Typing::wide(folder.path(), &server.url, &[command, "list"], width, &[("NO_COLOR", "1")]);
+            let rows = screen.lines().filter(|line| !line.starts_with("not shown: "));
+            let wide = usize::from(width);
+            assert!(rows.clone().all(|line| line.len() <= wide), "{width}: {screen}");
+            let (heading, whole) = match command {
+                "integration" => ("TYPE", "jira/basic_auth"),
+                "token" => ("ROLE", "application"),
+                _ => ("EMAIL", "member@example.com"),
+            };
+            let shown = screen.lines().next().unwrap().contains(heading);
+            assert!(!shown || screen.contains(whole), "{width}: {screen}");
+        }
+    }
+}
+
+#[test]
 fn ctrl_c_at_a_prompt_gives_the_echo_back_and_stores_nothing() {
     let (folder, server) = stage();
     let mut typing =
