@@ -91,9 +91,11 @@ struct Source {
 
 #[derive(Debug, clap::Args)]
 struct AddArgs {
-    /// Service and way to authenticate: github/pat, github/app, jira/basic_auth, jira/oauth_client_credentials,
-    /// azure-devops/pat, azure-devops/service_principal, or another pair, whose fields' names are asked for too.
-    #[arg(value_name = "PROVIDER/TYPE")]
+    /// Service and way to authenticate.
+    #[arg(
+        value_name = "PROVIDER/TYPE",
+        help = "Service and way to authenticate: github/pat, github/app, jira/basic_auth, jira/oauth_client_credentials, azure-devops/pat, azure-devops/service_principal; of any other pair the fields' names are asked for too"
+    )]
     pair: Pair,
     #[command(flatten)]
     scope: ScopeFlags,

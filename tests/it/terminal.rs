@@ -78,8 +78,10 @@ fn no_word_of_a_table_is_broken_in_two() {
         "--json",
     ];
     stored(folder.path(), &server, &add);
+    let url = "https://github.com/acme/an-application-with-a-long-name";
+    stored(folder.path(), &server, &["project", "register", "acme/app", url, "--json"]);
     for width in (60..110).step_by(3) {
-        for command in ["integration", "token", "user"] {
+        for command in ["integration", "token", "user", "project"] {
             let screen =
                 Typing::wide(folder.path(), &server.url, &[command, "list"], width, &[("NO_COLOR", "1")]);
             let rows = screen.lines().filter(|line| !line.starts_with("not shown: "));
@@ -88,6 +90,7 @@ fn no_word_of_a_table_is_broken_in_two() {
             let (heading, whole) = match command {
                 "integration" => ("TYPE", "jira/basic_auth"),
                 "token" => ("ROLE", "application"),
+                "project" => ("URL", url),
                 _ => ("EMAIL", "member@example.com"),
             };
             let shown = screen.lines().next().unwrap().contains(heading);
@@ -149,8 +152,8 @@ fn after_a_prompt_a_signal_ends_a_command_as_it_always_did() {
         typing.keys("ghp_example\n");
         let (_connection, _) = silent.accept().unwrap();
         kill_process(Pid::from_child(&typing.child), signal).unwrap();
+        assert_eq!(typing.end(), -1, "{}", typing.screen);
         assert_eq!(typing.child.wait().unwrap().signal(), Some(signal.as_raw()));
-        assert_eq!(typing.end(), -1, "the terminal is as it was");
     }
 }
 

@@ -104,7 +104,14 @@ impl Typing {
 
     /// The exit code, once it has ended; the terminal must be as it was, and nothing left in it for a shell to read.
     pub fn end(&mut self) -> i32 {
-        let code = self.child.wait().unwrap().code().unwrap_or(-1);
+        let began = std::time::Instant::now();
+        let code = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status.code().unwrap_or(-1);
+            }
+            assert!(began.elapsed() < PATIENCE, "it does not end: {:?}", self.screen);
+            self.read(10);
+        };
         while self.read(50) {}
         assert!(self.echoes(), "the terminal is as it was");
         let mut waiting = [PollFd::new(&self.slave, PollFlags::IN)];
