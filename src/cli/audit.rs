@@ -5,7 +5,7 @@ use clap::Subcommand;
 #[cfg(feature = "server")]
 use super::verify;
 #[cfg(feature = "client")]
-use super::{block_on, events, remote::ServerArgs};
+use super::{block_on, events};
 use super::{error::CliError, output::Output};
 
 /// What the help of the group shows.
@@ -18,9 +18,6 @@ pub(super) const EXAMPLES: &str = "Examples:\n  sealroom audit verify team.redb"
 /// `audit`'s flags.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    #[cfg(feature = "client")]
-    #[command(flatten)]
-    server: ServerArgs,
     #[command(subcommand)]
     command: Command,
 }
@@ -33,7 +30,7 @@ enum Command {
     /// Check a log without passphrase and server: a vault file, a backup or an export.
     #[cfg(feature = "server")]
     #[command(
-        after_help = "Examples:\n  sealroom audit verify team.redb --key audit.key --checkpoint /mnt/elsewhere\n  sealroom audit verify export.ndjson --key audit.key --checkpoint kept.checkpoint --receipts build.log"
+        after_help = "Examples:\n  sealroom audit verify team.redb --key audit.key --checkpoint /mnt/elsewhere\n  sealroom audit verify export.ndjson --checkpoint kept.checkpoint --receipts build.log"
     )]
     Verify(verify::Args),
 }
@@ -41,7 +38,7 @@ enum Command {
 pub(super) fn run(args: Args, output: Output) -> Result<(), CliError> {
     match args.command {
         #[cfg(feature = "client")]
-        Command::Events(command) => block_on(events::run(command, &args.server, output)),
+        Command::Events(command) => block_on(events::run(command, output)),
         #[cfg(feature = "server")]
         Command::Verify(args) => verify::run(&args, &output),
     }

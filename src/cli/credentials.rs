@@ -7,13 +7,13 @@ use zeroize::Zeroizing;
 
 use super::{
     error::CliError,
-    output::Output,
+    output::{Output, Reader},
     remote::{Need, ServerArgs},
     table::visible,
 };
 use crate::{
     api::Members,
-    client::{Credential, CredentialFilter, Credentials},
+    client::{Credential, CredentialFilter, Credentials, Error},
 };
 
 /// `credentials`' flags.
@@ -48,6 +48,9 @@ enum Format {
     Dotenv,
 }
 
+/// How many credentials one answer brings where they are too many for one: the server's most.
+const PAGE: usize = 1_000;
+
 pub(super) async fn run(args: Args, output: Output) -> Result<(), CliError> {
     if args.project.is_none() && !args.all {
         return Err(CliError::usage(
@@ -55,38 +58,121 @@ pub(super) async fn run(args: Args, output: Output) -> Result<(), CliError> {
             "pass --project PROJECT, or --all for what is stored for any project",
         ));
     }
-    let remote = args.server.connect(Need::Token, output)?;
+    let client = args.server.connect(Need::Token, output)?.client;
     let filter = CredentialFilter { provider: args.provider, project: args.project, name: args.name };
-    let read = remote.client.credentials(&filter).await?;
-    let text = Zeroizing::new(match (&args.field, args.format) {
-        (Some(field), _) => one_field(&read, field)?,
-        (None, Some(Format::Json)) => lossless(&read),
-        (None, _) if output.is_json() => lossless(&read),
-        (None, Some(Format::Env)) => variables(&read, output, |name, value| {
-            format!("export {name}='{}'\n", value.replace('\'', r"'\''"))
-        })?,
-        (None, Some(Format::Dotenv)) => variables(&read, output, dotenv_line)?,
-        (None, None) => readable(&read)?,
-    });
-    warn(&read, output);
-    output.bytes(text.as_bytes())
+    let first = match client.credentials(&filter).await {
+        Err(Error::Refused(refusal)) if refusal.code == "too_many_matches" && args.field.is_none() => {
+            client.credentials_page(&filter, PAGE, None).await?
+        }
+        first => first?,
+    };
+    if let Some(field) = &args.field {
+        let value = Zeroizing::new(one_field(&first, field)?);
+        warn(output);
+        receipt(&first, output);
+        return output.bytes(value.as_bytes());
+    }
+    let format = match args.format {
+        None if output.is_json() => Some(Format::Json),
+        format => format,
+    };
+    warn(output);
+    let mut writer = Writer { format, output, is_first: true, taken: Vec::new() };
+    let mut page = first;
+    loop {
+        receipt(&page, output);
+        // What nobody reads any more is not disclosed either.
+        if writer.page(&page)? == Reader::Gone {
+            return Ok(());
+        }
+        let Some(next) = page.next.take() else { break };
+        page = client.credentials_page(&filter, PAGE, Some(&next)).await?;
+    }
+    writer.end()
 }
 
-/// A line that says what has just happened, and in a pipeline's log the receipt that the audit log can be held against.
-fn warn(read: &Credentials, output: Output) {
+/// Prints page after page as one result. One that breaks off is no JSON, so that nobody takes it for the whole.
+struct Writer {
+    format: Option<Format>,
+    output: Output,
+    is_first: bool,
+    /// The providers that have their variables.
+    taken: Vec<String>,
+}
+
+impl Writer {
+    fn page(&mut self, read: &Credentials) -> Result<Reader, CliError> {
+        let text = Zeroizing::new(match self.format {
+            Some(Format::Json) => self.lossless(read)?,
+            Some(Format::Env) => self.variables(read, |name, value| {
+                format!("export {name}='{}'\n", value.replace('\'', r"'\''"))
+            })?,
+            Some(Format::Dotenv) => self.variables(read, dotenv_line)?,
+            None => readable(read)?,
+        });
+        self.output.piece(text.as_bytes())
+    }
+
+    fn end(self) -> Result<(), CliError> {
+        if self.format == Some(Format::Json) { self.output.bytes(b"]\n") } else { Ok(()) }
+    }
+
+    /// The items of the server's array as they came, credentials byte for byte, as a part of one array.
+    fn lossless(&mut self, read: &Credentials) -> Result<String, CliError> {
+        let body = std::str::from_utf8(read.body.expose()).ok().map(str::trim_ascii);
+        let items = body.and_then(|body| body.strip_prefix('[')?.strip_suffix(']'));
+        let items = items
+            .ok_or_else(|| CliError::failed("the answer is no JSON array", "check the URL in --server"))?;
+        let before = if self.is_first {
+            "["
+        } else if items.is_empty() {
+            ""
+        } else {
+            ","
+        };
+        self.is_first = false;
+        Ok([before, items].concat())
+    }
+
+    /// One line a field, `PROVIDER_FIELD`; of two credentials of one provider the newest wins.
+    fn variables(
+        &mut self,
+        read: &Credentials,
+        line: impl Fn(&str, &str) -> String,
+    ) -> Result<String, CliError> {
+        let mut text = String::new();
+        for one in read.items()? {
+            let provider = upper(&one.provider);
+            if self.taken.contains(&provider) {
+                self.output.warning(&format!(
+                    "{} of {} is left out: a newer one is there",
+                    one.integration_id, one.provider
+                ));
+                continue;
+            }
+            for (name, value) in fields(&one)? {
+                text += &line(&format!("{provider}_{}", upper(&name)), &value);
+            }
+            self.taken.push(provider);
+        }
+        Ok(text)
+    }
+}
+
+/// A line that says what happens now.
+fn warn(output: Output) {
     if io::stdout().is_terminal() {
         output.warning(
             "a credential is on this screen now, and in its scroll-back; --field with a pipe avoids that",
         );
     }
+}
+
+/// In a pipeline's log, what the audit log can be held against.
+fn receipt(read: &Credentials, output: Output) {
     if let Some(receipt) = read.receipt.as_ref().filter(|_| !io::stderr().is_terminal()) {
         output.note(&format!("audit-receipt: {receipt}"));
     }
-}
-
-/// The server's array as it came, credentials byte for byte.
-fn lossless(read: &Credentials) -> String {
-    String::from_utf8_lossy(read.body.expose()).into_owned() + "\n"
 }
 
 fn one_field(read: &Credentials, field: &str) -> Result<String, CliError> {
@@ -122,31 +208,6 @@ fn readable(read: &Credentials) -> Result<String, CliError> {
                 .iter()
                 .for_each(|part| text.push_str(part));
         }
-    }
-    Ok(text)
-}
-
-/// One line a field, `PROVIDER_FIELD`; of two credentials of one provider the newest wins.
-fn variables(
-    read: &Credentials,
-    output: Output,
-    line: impl Fn(&str, &str) -> String,
-) -> Result<String, CliError> {
-    let mut taken: Vec<String> = Vec::new();
-    let mut text = String::new();
-    for one in read.items()? {
-        let provider = upper(&one.provider);
-        if taken.contains(&provider) {
-            output.warning(&format!(
-                "{} of {} is left out: a newer one is there",
-                one.integration_id, one.provider
-            ));
-            continue;
-        }
-        for (name, value) in fields(&one)? {
-            text += &line(&format!("{provider}_{}", upper(&name)), &value);
-        }
-        taken.push(provider);
     }
     Ok(text)
 }

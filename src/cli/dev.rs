@@ -138,6 +138,8 @@ fn report(dev: &Dev, output: &Output) -> Result<(), CliError> {
          owner token  {owner}\n\
          member token {member}\n\
          application  {application}\n\n\
+         The same for a shell:\n\n\
+         export URL={url} OWNER={owner} APPLICATION={application} DATA='{data}'\n\n\
          Store a credential, fetch it as a machine does, and see who had it:\n\n\
          curl -sS {url}/sfp/api/integrations -H 'Authorization: Bearer {owner}' -H 'Content-Type: application/json' \
          -d '{{\"provider\":\"github\",\"authType\":\"pat\",\"credentials\":{{\"token\":\"ghp_example\"}},\"isGlobal\":true}}'\n\

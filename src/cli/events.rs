@@ -22,24 +22,36 @@ pub(super) enum Command {
     #[command(
         after_help = "Examples:\n  sealroom audit list --action credentials.read --limit 20\n  sealroom audit list --actor user:ada@example.com --from 2026-11-01T00:00:00Z"
     )]
-    List(ListArgs),
+    List(At<ListArgs>),
     /// Print the latest signed checkpoint; keep it away from the host.
     #[command(after_help = "Examples:\n  sealroom audit checkpoint > checkpoint.txt")]
-    Checkpoint,
+    Checkpoint(At<NoArgs>),
     /// Write the log, oldest first: each line of NDJSON is one record, byte for byte.
     #[command(
         after_help = "Examples:\n  sealroom audit export --output export.ndjson\n  sealroom audit export --format csv --from 2026-11-01T00:00:00Z > november.csv"
     )]
-    Export(stream::ExportArgs),
+    Export(At<stream::ExportArgs>),
     /// Print the newest records, oldest first; with --json each as it is.
     #[command(
         after_help = "Examples:\n  sealroom audit tail -f\n  sealroom audit tail -f --json --cursor-file /var/lib/shipper/sealroom.cursor"
     )]
-    Tail(stream::TailArgs),
+    Tail(At<stream::TailArgs>),
     /// Print the key that checkpoints are verified with.
     #[command(after_help = "Examples:\n  sealroom audit key > audit.key")]
-    Key,
+    Key(At<NoArgs>),
 }
+
+/// A command's own flags, and its server: `audit verify` beside it has none.
+#[derive(Debug, clap::Args)]
+pub(super) struct At<T: clap::Args> {
+    #[command(flatten)]
+    own: T,
+    #[command(flatten)]
+    server: ServerArgs,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct NoArgs {}
 
 #[derive(Debug, clap::Args)]
 pub(super) struct ListArgs {
@@ -72,20 +84,20 @@ pub(super) struct ListArgs {
     cursor: Option<String>,
 }
 
-pub(super) async fn run(command: Command, server: &ServerArgs, output: Output) -> Result<(), CliError> {
-    let remote = server.connect(Need::Token, output)?;
+pub(super) async fn run(command: Command, output: Output) -> Result<(), CliError> {
+    let at = |server: ServerArgs| server.connect(Need::Token, output);
     match command {
-        Command::List(args) => show_all(args, &remote).await,
-        Command::Export(args) => stream::export(args, &remote).await,
-        Command::Tail(args) => stream::tail(args, &remote).await,
-        Command::Checkpoint => {
-            let text = remote.client.checkpoint().await?;
+        Command::List(At { own, server }) => show_all(own, &at(server)?).await,
+        Command::Export(At { own, server }) => stream::export(own, &at(server)?).await,
+        Command::Tail(At { own, server }) => stream::tail(own, &at(server)?).await,
+        Command::Checkpoint(At { server, .. }) => {
+            let text = at(server)?.client.checkpoint().await?;
             // A signed note ends with its line end; a machine gets the text whole.
-            remote.output.result(&text, &json!({ "checkpoint": text }))
+            output.result(&text, &json!({ "checkpoint": text }))
         }
-        Command::Key => {
-            let key = remote.client.verifier_key().await?;
-            remote.output.result(&key, &json!({ "key": key.trim_end() }))
+        Command::Key(At { server, .. }) => {
+            let key = at(server)?.client.verifier_key().await?;
+            output.result(&key, &json!({ "key": key.trim_end() }))
         }
     }
 }

@@ -91,7 +91,9 @@ fn tls_hint(cause: &str) -> &'static str {
 fn refusal_hint(refusal: &Refusal) -> String {
     let hint = match refusal.code.as_str() {
         "locked" => "on its host: sealroom unlock --data FILE",
-        "token_expired" => "an owner makes a new one: sealroom token create NAME",
+        "token_expired" => {
+            "an owner makes a new one, `sealroom token create NAME`; a person's own: sealroom login"
+        }
         "unauthorized" => "it is unknown or revoked: run `sealroom login`, or ask an owner for a new token",
         "invalid_token" => "give the token alone, on one line",
         "bad_login" => "check both; after 5 failures the server makes you wait",

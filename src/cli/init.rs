@@ -26,6 +26,9 @@ use crate::{
     vault::{Created, InitPlan, Vault},
 };
 
+/// A passphrase of fewer bytes than a password must have.
+const SHORT: usize = 12;
+
 /// `init`'s flags.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -60,6 +63,9 @@ pub(super) fn run(args: Args, output: &Output) -> Result<(), CliError> {
     let lock = FileLock::take(&args.data)?;
     let file = NewFile::begin(&args.data, &lock)?;
     let passphrase = args.passphrase.read(Asking::Twice, output)?;
+    if passphrase.expose().len() < SHORT {
+        output.warning("the passphrase is short: whoever has the file can try out all of its length");
+    }
     let (password, generated) = owner_password(args.owner_password_file.as_deref(), output)?;
     password::check_rule(&password).map_err(invalid)?;
     let shown_password = generated.then(|| shown(&password));

@@ -10,7 +10,9 @@ use super::{
     error::CliError,
     form,
     output::Output,
+    prompt,
     remote::{Need, Remote, ServerArgs},
+    shadows,
     table::{NOTHING, facts, list, local, local_or_nothing, table},
 };
 use crate::{
@@ -89,8 +91,11 @@ struct Source {
 
 #[derive(Debug, clap::Args)]
 struct AddArgs {
-    /// Service and way to authenticate, like github/pat.
-    #[arg(value_name = "PROVIDER/TYPE")]
+    /// Service and way to authenticate.
+    #[arg(
+        value_name = "PROVIDER/TYPE",
+        help = "Service and way to authenticate: github/pat, github/app, jira/basic_auth, jira/oauth_client_credentials, azure-devops/pat, azure-devops/service_principal; of any other pair the fields' names are asked for too"
+    )]
     pair: Pair,
     #[command(flatten)]
     scope: ScopeFlags,
@@ -184,6 +189,10 @@ pub(super) async fn run(args: Args, output: Output) -> Result<(), CliError> {
 
 async fn add(args: AddArgs, remote: &Remote) -> Result<(), CliError> {
     let Pair { provider, auth_type } = args.pair;
+    let scope = args.scope.scope();
+    if args.source.from_json.is_none() && prompt::is_possible() {
+        check_projects(&scope, remote).await?;
+    }
     let name = form::label(provider, args.name)?;
     let credentials =
         form::credentials(provider, auth_type, args.source.from_json.as_deref(), remote.output)?;
@@ -191,17 +200,24 @@ async fn add(args: AddArgs, remote: &Remote) -> Result<(), CliError> {
         provider: provider.to_string(),
         auth_type: auth_type.to_string(),
         credentials,
-        scope: args.scope.scope(),
+        scope,
         name,
         expires_at: args.source.expires_at,
     };
     let made = remote.client.create_integration(&new).await?;
-    if !made.shadows.is_empty() {
-        let older = made.shadows.join(", ");
-        remote.output.warning(&format!("where both apply, it is now read before {older}"));
-    }
+    shadows::warn(&made, remote).await;
     let line = format!("stored {} as {}, {}", what(&made), made.id, reach(&made));
     remote.output.result(&line, &made)
+}
+
+/// Before anything is asked: a project that is not there must not cost anybody a secret.
+async fn check_projects(scope: &Scope, remote: &Remote) -> Result<(), CliError> {
+    if let Scope::Projects(projects) = scope {
+        for project in projects {
+            remote.client.project(project).await?;
+        }
+    }
+    Ok(())
 }
 
 async fn show_all(args: ListArgs, remote: &Remote) -> Result<(), CliError> {
@@ -211,7 +227,8 @@ async fn show_all(args: ListArgs, remote: &Remote) -> Result<(), CliError> {
             one.id.to_string(),
             what(one),
             one.name.clone().unwrap_or_else(|| NOTHING.to_owned()),
-            reach(one),
+            // Short, so that a terminal of 80 columns has room for it.
+            if one.is_global { "all".to_owned() } else { reach(one) },
             one.revision.to_string(),
             local_or_nothing(one.expires_at),
             local_or_nothing(one.last_accessed_at),
@@ -313,11 +330,11 @@ async fn id_of(text: &str, remote: &Remote) -> Result<IntegrationId, CliError> {
     }
 }
 
-fn what(one: &Integration) -> String {
+pub(super) fn what(one: &Integration) -> String {
     format!("{}/{}", one.provider, one.auth_type)
 }
 
-fn reach(one: &Integration) -> String {
+pub(super) fn reach(one: &Integration) -> String {
     if one.is_global { "all projects".to_owned() } else { list(&one.projects) }
 }
 

@@ -9,7 +9,7 @@ use super::{
     error::CliError,
     output::Output,
     prompt::{self, Asking},
-    remote::{Need, Remote, ServerArgs, Speaker},
+    remote::{Need, PlaceArgs, Remote, ServerArgs, Speaker, has_token},
     table::{facts, local},
 };
 use crate::client::{Error, SessionFile};
@@ -24,12 +24,19 @@ pub(super) struct LoginArgs {
     #[arg(long, env = "SEALROOM_PASSWORD_FILE", value_name = "FILE")]
     password_file: Option<PathBuf>,
     #[command(flatten)]
-    server: ServerArgs,
+    server: PlaceArgs,
 }
 
-/// The flags of `logout` and `whoami`.
+/// `logout`'s flags.
 #[derive(Debug, clap::Args)]
-pub(super) struct PlainArgs {
+pub(super) struct LogoutArgs {
+    #[command(flatten)]
+    server: PlaceArgs,
+}
+
+/// `whoami`'s flags.
+#[derive(Debug, clap::Args)]
+pub(super) struct WhoamiArgs {
     #[command(flatten)]
     server: ServerArgs,
 }
@@ -44,15 +51,18 @@ pub(super) async fn login(args: LoginArgs, output: Output) -> Result<(), CliErro
             return Err(CliError::usage("no e-mail: standard input is no terminal", "pass --email EMAIL"));
         }
     };
-    // Before a password is asked for: a server that is not there must not cost anybody one.
-    client.health().await?;
+    // Before a password is asked for: a server that is not there, or locked, must not cost anybody one.
+    if client.health().await?.locked {
+        let told = CliError::failed("the vault is locked", "on its host: sealroom unlock --data FILE");
+        return Err(CliError { code: Some("locked".to_owned()), ..told });
+    }
     let password =
         ask::password("Password", args.password_file.as_ref(), "--password-file", Asking::Once, output)?;
     let mut session = client.login(&email, &password).await?;
     session.ca_file = ca_file;
     file.save(&session).await?;
-    if args.server.has_token() {
-        output.warning("a token is set by flag or environment: it is used instead of this login");
+    if has_token() {
+        output.warning("the environment has a token: it is used instead of this login");
     }
     let (server, email, role) = (&session.server, &session.email, &session.role);
     output.result(
@@ -61,7 +71,7 @@ pub(super) async fn login(args: LoginArgs, output: Output) -> Result<(), CliErro
     )
 }
 
-pub(super) async fn logout(args: PlainArgs, output: Output) -> Result<(), CliError> {
+pub(super) async fn logout(args: LogoutArgs, output: Output) -> Result<(), CliError> {
     let file = SessionFile::of_user()?;
     let session = file
         .load()?
@@ -81,7 +91,7 @@ pub(super) async fn logout(args: PlainArgs, output: Output) -> Result<(), CliErr
     )
 }
 
-pub(super) async fn whoami(args: PlainArgs, output: Output) -> Result<(), CliError> {
+pub(super) async fn whoami(args: WhoamiArgs, output: Output) -> Result<(), CliError> {
     let remote = args.server.connect(Need::Token, output)?;
     match remote.speaker {
         Speaker::User => user(&remote).await,
@@ -101,20 +111,47 @@ async fn user(remote: &Remote) -> Result<(), CliError> {
     remote.output.result(&facts(&lines), &value)
 }
 
-/// An application token cannot ask who it is; that it may list projects shows its role, and leaves no event.
+/// No route tells a token who it is, so its role is read off what it may do: an application lists projects, which
+/// leaves no event; an auditor reads the log; what may do neither is an operator.
 async fn token(remote: &Remote) -> Result<(), CliError> {
-    let (role, projects) = match remote.client.projects().await {
-        Ok(projects) => {
-            ("application", Some(projects.into_iter().map(|project| project.identifier).collect()))
-        }
-        Err(Error::Refused(refusal)) if refusal.status == 403 => ("auditor or operator", None::<Vec<String>>),
-        Err(error) => return Err(error.into()),
+    let client = &remote.client;
+    let projects = allowed(client.projects().await)?;
+    let role = if projects.is_some() {
+        "application"
+    } else if allowed(client.checkpoint().await)?.is_some() {
+        "auditor"
+    } else {
+        "operator"
     };
-    let server = remote.client.endpoint().to_string();
+    let server = client.endpoint().to_string();
     let mut lines = vec![("token", role.to_owned()), ("server", server.clone())];
+    let projects: Option<Vec<String>> =
+        projects.map(|projects| projects.into_iter().map(|project| project.identifier).collect());
     lines.extend(projects.as_ref().map(|projects| {
-        ("projects", if projects.is_empty() { "none yet".to_owned() } else { projects.join(", ") })
+        (
+            "projects",
+            if projects.is_empty() { "none that it may name".to_owned() } else { projects.join(", ") },
+        )
     }));
+    let told = match role {
+        "application" => {
+            "reads credentials; its name, providers and end only an owner sees: sealroom token list"
+        }
+        "auditor" => {
+            "reads the log and the list of integrations, no credential; told by what the server lets it do"
+        }
+        _ => "reads metrics, no credential; told by what the server does not let it do",
+    };
+    lines.push(("may do", told.to_owned()));
     let value = json!({ "server": server, "kind": "token", "role": role, "projects": projects });
     remote.output.result(&facts(&lines), &value)
+}
+
+/// What a call brought, or none where the caller's role is not let in.
+fn allowed<T>(outcome: Result<T, Error>) -> Result<Option<T>, CliError> {
+    match outcome {
+        Ok(value) => Ok(Some(value)),
+        Err(Error::Refused(refusal)) if refusal.status == 403 => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }

@@ -49,6 +49,8 @@ mod serve;
 #[cfg(feature = "server")]
 mod settings;
 #[cfg(feature = "client")]
+mod shadows;
+#[cfg(feature = "client")]
 mod shell;
 #[cfg(feature = "client")]
 mod status;
@@ -65,17 +67,34 @@ mod verify;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 pub use error::{CliError, Exit};
 use output::Output;
 
+/// What the help of all shows: the first minutes.
+#[cfg(all(feature = "server", feature = "client"))]
+const EXAMPLES: &str = "Examples:
+  sealroom serve --dev                                              a throw-away server to try
+  sealroom init --data team.redb --owner-email ada@example.com      a vault file
+  sealroom serve --data team.redb                                   its server
+  sealroom login --email ada@example.com                            from here on, as an owner:
+  sealroom integration add github/pat --global                      store a credential
+  sealroom credentials --all --provider github --field token        read it in a script";
+/// What the help of all shows.
+#[cfg(all(feature = "server", not(feature = "client")))]
+const EXAMPLES: &str = "Examples:\n  sealroom serve --dev";
+/// What the help of all shows.
+#[cfg(not(feature = "server"))]
+const EXAMPLES: &str =
+    "Examples:\n  sealroom login --server https://vault.example.com --email ada@example.com";
+
 /// Keeps the credentials of teams and pipelines in one encrypted file and records every disclosure.
 #[derive(Debug, Parser)]
-#[command(name = "sealroom", version, max_term_width = 100, arg_required_else_help = true)]
+#[command(name = "sealroom", version, max_term_width = 100, arg_required_else_help = true, after_help = EXAMPLES)]
 struct Cli {
     /// Print one JSON value on stdout and nothing else there.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, display_order = 900)]
     json: bool,
     #[command(subcommand)]
     command: Command,
@@ -130,10 +149,13 @@ enum Remote {
     Login(login::LoginArgs),
     /// End the session, at the server and here.
     #[command(after_help = "Examples:\n  sealroom logout")]
-    Logout(login::PlainArgs),
-    /// Say who you are to the server.
-    #[command(after_help = "Examples:\n  sealroom whoami")]
-    Whoami(login::PlainArgs),
+    Logout(login::LogoutArgs),
+    /// Say who you are to the server; of a token, what can be told by what it may do.
+    #[command(
+        after_help = "A token cannot ask for its own role: it is tried out, and what an auditor or operator token is\n\
+                      refused meanwhile stands in the audit log.\n\nExamples:\n  sealroom whoami"
+    )]
+    Whoami(login::WhoamiArgs),
     /// Store, list, rotate and delete integrations.
     #[command(
         after_help = "Examples:\n  sealroom integration add github/pat --global\n  sealroom integration list"
@@ -221,6 +243,18 @@ async fn at_server(command: Remote, output: Output) -> Result<(), CliError> {
     }
 }
 
+/// The command that the arguments name, as it is typed.
+fn command_named() -> String {
+    let (mut command, mut name) = (Cli::command(), "sealroom".to_owned());
+    for word in std::env::args_os().skip(1) {
+        if let Some(next) = command.find_subcommand(&word).cloned() {
+            name = format!("{name} {}", next.get_name());
+            command = next;
+        }
+    }
+    name
+}
+
 /// A mistake in the arguments, as any other error: a line of cause and one of remedy, or one JSON object.
 fn usage(error: &clap::Error) -> ExitCode {
     use clap::error::ErrorKind;
@@ -234,7 +268,7 @@ fn usage(error: &clap::Error) -> ExitCode {
     let message = paragraphs.next().unwrap_or_default();
     let message = message.trim_start_matches("error: ").to_owned();
     let tip = paragraphs.find_map(|lines| lines.strip_prefix("tip: ").map(str::to_owned));
-    let hint = tip.unwrap_or_else(|| "see `sealroom --help`, or --help after the command".to_owned());
+    let hint = tip.unwrap_or_else(|| format!("see `{} --help`", command_named()));
     Output::new(std::env::args_os().any(|arg| arg == "--json")).error(&CliError::usage(message, hint));
     ExitCode::from(Exit::Usage as u8)
 }

@@ -14,6 +14,14 @@ pub(super) struct Output {
     json: bool,
 }
 
+/// Whether anybody still reads what is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reader {
+    Listens,
+    /// It closed its end, as `head` does.
+    Gone,
+}
+
 impl Output {
     pub(super) const fn new(json: bool) -> Self {
         Self { json }
@@ -42,15 +50,24 @@ impl Output {
     ///
     /// # Errors
     /// As [`Output::result`].
-    #[allow(clippy::unused_self, reason = "whoever prints has been given the output")]
     pub(super) fn bytes(self, bytes: &[u8]) -> Result<(), CliError> {
+        self.piece(bytes).map(drop)
+    }
+
+    /// One piece of a result that comes in many: once nobody reads, there is no reason to fetch more.
+    ///
+    /// # Errors
+    /// As [`Output::result`].
+    #[allow(clippy::unused_self, reason = "whoever prints has been given the output")]
+    pub(super) fn piece(self, bytes: &[u8]) -> Result<Reader, CliError> {
         let mut stdout = io::stdout().lock();
         match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
-            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(CliError::failed(
+            Ok(()) => Ok(Reader::Listens),
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Reader::Gone),
+            Err(error) => Err(CliError::failed(
                 format!("the output cannot be written: {error}"),
                 "check where standard output leads; what was asked for was done",
             )),
-            _ => Ok(()),
         }
     }
 

@@ -41,7 +41,7 @@ impl PassphraseArgs {
         let secret = match &self.passphrase_file {
             Some(path) => secrets::from_file(path, output)?,
             None if self.passphrase_stdin => secrets::from_stdin()?,
-            None if prompt::is_possible() => prompt::secret("Passphrase", asking)?,
+            None if prompt::is_possible() => prompt::secret(label(asking), asking)?,
             None => {
                 return Err(CliError::usage(
                     "no passphrase: standard input is no terminal",
@@ -53,5 +53,13 @@ impl PassphraseArgs {
             return Err(CliError::failed("the passphrase is empty", "use a long one that you can remember"));
         }
         Ok(secret)
+    }
+}
+
+/// What is asked for: one that is typed twice is a new one.
+const fn label(asking: Asking) -> &'static str {
+    match asking {
+        Asking::Once => "Passphrase",
+        Asking::Twice => "New passphrase",
     }
 }

@@ -1,12 +1,18 @@
 //! Questions to a person at a terminal: the answers of secrets are not shown, and the terminal is left as it was found.
 //!
-//! On unix a key press arrives by itself, Ctrl-C too, so that nothing can end the process while the echo is off and
-//! nothing that was pasted is left for the shell to run.
+//! On unix a key press arrives by itself, Ctrl-C too, and a signal ends the question first, so that nothing can end the
+//! process while the echo is off and nothing that was pasted is left for the shell to run.
 
 use std::io::{self, IsTerminal, Write};
 
+#[cfg(unix)]
+mod signals;
+
 use super::error::CliError;
 use crate::domain::Secret;
+
+#[cfg(all(unix, feature = "server"))]
+pub(super) use signals::are_handled;
 
 /// No answer is longer.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
@@ -88,7 +94,7 @@ mod terminal {
     };
     use zeroize::Zeroizing;
 
-    use super::{ANSWER_BYTES_MAX, Echo};
+    use super::{ANSWER_BYTES_MAX, Echo, signals::Question};
 
     /// A paste arrives in pieces; its next is there within this time.
     const PASTE_GAP: Timespec = Timespec { tv_sec: 0, tv_nsec: 30_000_000 };
@@ -122,17 +128,24 @@ mod terminal {
     }
 
     pub(super) fn read(echo: Echo) -> io::Result<Vec<u8>> {
-        let _raw = Raw::enter()?;
+        // Dropped in the other order: signals wait until the terminal is as it was.
+        let question = Question::begin()?;
+        let raw = Raw::enter()?;
         // Whole from the start, so that no half-typed copy is left behind by a growing buffer.
         let mut typed = Zeroizing::new(Vec::with_capacity(ANSWER_BYTES_MAX));
-        let outcome = read_keys(echo, &mut typed);
-        show("\n")?;
-        outcome.map(|()| typed.to_vec())
+        let outcome = read_keys(echo, &question, &mut typed);
+        drop(raw);
+        // A terminal that hung up shows nothing; what came of the question counts.
+        let shown = show("\n");
+        if question.was_interrupted() {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
+        outcome.and(shown).map(|()| typed.to_vec())
     }
 
-    fn read_keys(echo: Echo, typed: &mut Vec<u8>) -> io::Result<()> {
+    fn read_keys(echo: Echo, question: &Question, typed: &mut Vec<u8>) -> io::Result<()> {
         loop {
-            match key()? {
+            match key(question)? {
                 b'\n' | b'\r' => {
                     if echo == Echo::Hidden && typed.starts_with(b"-----BEGIN ") {
                         // A private key is several lines by nature; it ends where its armour does.
@@ -159,7 +172,7 @@ mod terminal {
                         erase(echo, typed)?;
                     }
                 }
-                0x1b => skip_sequence()?,
+                0x1b => skip_sequence(question)?,
                 control if control < 0x20 && control != b'\t' => {}
                 byte if typed.len() < ANSWER_BYTES_MAX => {
                     typed.push(byte);
@@ -172,8 +185,23 @@ mod terminal {
         }
     }
 
-    fn key() -> io::Result<u8> {
+    fn key(question: &Question) -> io::Result<u8> {
+        let stdin = io::stdin();
         let mut byte = [0];
+        loop {
+            let mut waiting =
+                [PollFd::new(question.signals(), PollFlags::IN), PollFd::new(&stdin, PollFlags::IN)];
+            match poll(&mut waiting, None) {
+                Ok(_) if waiting[0].revents().is_empty() => break,
+                Ok(_) => {
+                    tcflush(io::stdin(), QueueSelector::IFlush)?;
+                    return Err(io::ErrorKind::Interrupted.into());
+                }
+                // The signal's byte is in the pipe by now.
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
         match rustix::io::read(io::stdin(), &mut byte)? {
             0 => Err(io::ErrorKind::UnexpectedEof.into()),
             _ => Ok(byte[0]),
@@ -183,7 +211,12 @@ mod terminal {
     fn is_more_coming() -> io::Result<bool> {
         let stdin = io::stdin();
         let mut waiting = [PollFd::new(&stdin, PollFlags::IN)];
-        Ok(poll(&mut waiting, Some(&PASTE_GAP))? > 0)
+        match poll(&mut waiting, Some(&PASTE_GAP)) {
+            Ok(ready) => Ok(ready > 0),
+            // The next key finds the signal.
+            Err(rustix::io::Errno::INTR) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Takes one character back, all its bytes.
@@ -194,9 +227,9 @@ mod terminal {
     }
 
     /// An arrow key or the like: ESC, a bracket or O, and all up to a letter or tilde.
-    fn skip_sequence() -> io::Result<()> {
-        if is_more_coming()? && matches!(key()?, b'[' | b'O') {
-            while !(0x40..=0x7e).contains(&key()?) {}
+    fn skip_sequence(question: &Question) -> io::Result<()> {
+        if is_more_coming()? && matches!(key(question)?, b'[' | b'O') {
+            while !(0x40..=0x7e).contains(&key(question)?) {}
         }
         Ok(())
     }

@@ -14,10 +14,10 @@ use crate::{
     domain::Secret,
 };
 
-/// The flags of every command that speaks to a server.
+/// The flags of every command that speaks to a server: where it is.
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Server")]
-pub(super) struct ServerArgs {
+pub(super) struct PlaceArgs {
     /// Where the server is.
     #[arg(
         long,
@@ -28,14 +28,6 @@ pub(super) struct ServerArgs {
         help = "The server: https://HOST, http://127.0.0.1:PORT or unix:PATH [default: the session's, else http://127.0.0.1:3029]"
     )]
     server: Option<String>,
-    /// The file that holds the token.
-    #[arg(
-        long,
-        global = true,
-        value_name = "FILE",
-        help = "Read the token from this file (mode 0600) [env: SFP_SERVER_TOKEN, SFP_SERVER_TOKEN_FILE, SFP_APPLICATION_TOKEN, SFP_APPLICATION_TOKEN_FILE] [default: the session of `sealroom login`]"
-    )]
-    token_file: Option<PathBuf>,
     /// Trust the authorities of this PEM file instead of the system's.
     #[arg(long, global = true, env = "SEALROOM_CA_FILE", hide_env_values = true, value_name = "FILE")]
     ca_file: Option<PathBuf>,
@@ -46,6 +38,22 @@ pub(super) struct ServerArgs {
     /// Take what no flag and no environment variable says from this file.
     #[arg(long, global = true, env = "SEALROOM_CONFIG", hide_env_values = true, value_name = "FILE")]
     config: Option<PathBuf>,
+}
+
+/// Where the server is, and the token to speak with.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Server")]
+pub(super) struct ServerArgs {
+    #[command(flatten)]
+    place: PlaceArgs,
+    /// The file that holds the token.
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        help = "Read the token from this file (mode 0600) [env: SFP_SERVER_TOKEN, SFP_SERVER_TOKEN_FILE, SFP_APPLICATION_TOKEN, SFP_APPLICATION_TOKEN_FILE] [default: the session of `sealroom login`]"
+    )]
+    token_file: Option<PathBuf>,
 }
 
 /// A server that a command speaks to.
@@ -78,17 +86,18 @@ impl ServerArgs {
     /// # Errors
     /// A setting is wrong, or there is no token and one is needed.
     pub(super) fn connect(&self, need: Need, output: Output) -> Result<Remote, CliError> {
-        let file = config::read(self.config.as_deref())?.client;
+        let place = &self.place;
+        let file = place.file()?;
         let token = self.token(&file, output)?;
-        let session = match Self::session() {
+        let session = match saved_session() {
             // A token that is given is used alone: a damaged session must not stop a pipeline.
             Err(_) if token.is_some() => None,
             session => session?,
         };
-        let endpoint = self.endpoint(&file, session.as_ref().map(|(_, session)| session))?;
+        let endpoint = place.endpoint(&file, session.as_ref().map(|(_, session)| session))?;
         let session = session.filter(|(_, session)| session.server == endpoint.to_string());
         let ca_file = session.as_ref().and_then(|(_, session)| session.ca_file.clone());
-        let client = self.client(endpoint, &file, ca_file, output)?;
+        let client = place.client(endpoint, &file, ca_file, output)?;
         let (client, speaker) = match (token, session) {
             (Some(token), _) => {
                 let application = token.expose().starts_with(b"sfp_app_");
@@ -106,11 +115,29 @@ impl ServerArgs {
         Ok(Remote { client, output, speaker })
     }
 
+    fn token(&self, file: &FileClient, output: Output) -> Result<Option<Secret>, CliError> {
+        if let Some(path) = &self.token_file {
+            return token_file(path, output).map(Some);
+        }
+        for name in TOKENS {
+            if let Some(value) = set(name) {
+                return if name.ends_with("_FILE") {
+                    token_file(Path::new(&value), output).map(Some)
+                } else {
+                    Ok(Some(Secret::from(value)))
+                };
+            }
+        }
+        file.token_file.as_deref().map(|path| token_file(path, output)).transpose()
+    }
+}
+
+impl PlaceArgs {
     /// The server for a login, without a token.
     pub(super) fn anonymous(&self, output: Output) -> Result<(Client, Option<PathBuf>), CliError> {
-        let file = config::read(self.config.as_deref())?.client;
+        let file = self.file()?;
         // A damaged session is what a login mends.
-        let saved = Self::session().unwrap_or_default();
+        let saved = saved_session().unwrap_or_default();
         let endpoint = self.endpoint(&file, saved.as_ref().map(|(_, session)| session))?;
         let saved = saved.filter(|(_, session)| session.server == endpoint.to_string());
         let ca_file = self.ca_file(&file).or(saved.and_then(|(_, session)| session.ca_file));
@@ -118,24 +145,22 @@ impl ServerArgs {
         Ok((self.client(endpoint, &file, ca_file.clone(), output)?, ca_file))
     }
 
-    /// A client that speaks by the saved session and nothing else.
+    /// A client that speaks by the saved session and nothing else; where a server is named, it must be the session's.
     pub(super) fn with_session(&self, session: Session, output: Output) -> Result<Client, CliError> {
-        let file = config::read(self.config.as_deref())?.client;
-        let endpoint: Endpoint = session.server.parse()?;
+        let file = self.file()?;
+        let endpoint = self.endpoint(&file, Some(&session))?;
+        if endpoint.to_string() != session.server {
+            return Err(CliError::failed(
+                format!("nobody is logged in at {endpoint}"),
+                format!("the session is one at {}: name that with --server", session.server),
+            ));
+        }
         let client = self.client(endpoint, &file, session.ca_file.clone(), output)?;
         Ok(client.with_session(SessionFile::of_user()?, session))
     }
 
-    /// Whether a token is set that would be used instead of a session.
-    pub(super) fn has_token(&self) -> bool {
-        self.token_file.is_some() || TOKENS.iter().any(|name| set(name).is_some())
-    }
-
-    fn session() -> Result<Option<(SessionFile, Session)>, CliError> {
-        // Without a home there is no session; whoever needs one is told so.
-        let Ok(file) = SessionFile::of_user() else { return Ok(None) };
-        let session = file.load()?;
-        Ok(session.map(|session| (file, session)))
+    fn file(&self) -> Result<FileClient, CliError> {
+        Ok(config::read(self.config.as_deref())?.client)
     }
 
     fn endpoint(&self, file: &FileClient, session: Option<&Session>) -> Result<Endpoint, CliError> {
@@ -167,22 +192,18 @@ impl ServerArgs {
         let roots = self.ca_file(file).or(of_session).map_or(Roots::System, Roots::File);
         Ok(Client::new(endpoint, &roots)?.on_notice(move |notice| say(&notice, output)))
     }
+}
 
-    fn token(&self, file: &FileClient, output: Output) -> Result<Option<Secret>, CliError> {
-        if let Some(path) = &self.token_file {
-            return token_file(path, output).map(Some);
-        }
-        for name in TOKENS {
-            if let Some(value) = set(name) {
-                return if name.ends_with("_FILE") {
-                    token_file(Path::new(&value), output).map(Some)
-                } else {
-                    Ok(Some(Secret::from(value)))
-                };
-            }
-        }
-        file.token_file.as_deref().map(|path| token_file(path, output)).transpose()
-    }
+/// Whether the environment has a token that is used instead of a session.
+pub(super) fn has_token() -> bool {
+    TOKENS.iter().any(|name| set(name).is_some())
+}
+
+fn saved_session() -> Result<Option<(SessionFile, Session)>, CliError> {
+    // Without a home there is no session; whoever needs one is told so.
+    let Ok(file) = SessionFile::of_user() else { return Ok(None) };
+    let session = file.load()?;
+    Ok(session.map(|session| (file, session)))
 }
 
 /// Where a token may stand in the environment; the first that is set counts.

@@ -127,10 +127,17 @@ impl<'a> NewFile<'a> {
     }
 }
 
+/// What the operating system said of a temporary file, without that file's name, which says nothing to anybody.
+#[cfg(feature = "client")]
+pub(super) fn cause(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split_once(" at path ").map_or_else(|| text.clone(), |(cause, _)| cause.to_owned())
+}
+
 #[cfg(feature = "client")]
 fn unwritable(path: &Path, error: &io::Error) -> CliError {
     CliError::failed(
-        format!("{}: {error}", path.display()),
+        format!("{}: {}", path.display(), cause(error)),
         "name a new file in a folder that you can write into",
     )
 }

@@ -10,7 +10,7 @@ use super::{
     error::CliError,
     log::Log,
     output::Output,
-    prompt::Asking,
+    prompt::{self, Asking},
     settings::{Address, Args, Plan, TlsFiles, check_listener, plan},
 };
 use crate::{
@@ -52,6 +52,9 @@ async fn serve(plan: Plan, args: &Args, log: &Log, output: &Output) -> Result<()
     let start = start_event(&vault, &clock, args.accept_clock)?;
     let vault = Arc::new(vault);
     measure_disk(&data, &vault);
+    // Before anybody is asked: from here on a signal is the server's.
+    let (stop, hang_up) = (stop_signal()?, hang_up_signal()?);
+    prompt::are_handled();
     if plan.passphrase.has_source() {
         let passphrase = plan.passphrase.read(Asking::Once, output)?;
         let unlocked = vault.unlock(passphrase, host_actor(), clock.now(), Some(start)).await;
@@ -63,7 +66,6 @@ async fn serve(plan: Plan, args: &Args, log: &Log, output: &Output) -> Result<()
     let listener = listen(&plan.address, tls.clone()).await?;
     let url = url(&listener)?;
     let server = Server::new(Arc::clone(&vault), clock.clone(), plan.limits, plan.behind_tls_proxy);
-    let (stop, hang_up) = (stop_signal()?, hang_up_signal()?);
     output.result(&format!("listening on {url}"), &json!({ "url": url }))?;
     let serving = Arc::clone(&server).run(listener, stop);
     tokio::select! {

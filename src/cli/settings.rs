@@ -51,13 +51,14 @@ pub(super) struct Args {
     #[arg(long, env = "SEALROOM_CHECKPOINT_EVERY_SECS", value_name = "SECS")]
     checkpoint_every_secs: Option<u32>,
     #[command(flatten)]
-    tuning: Tuning,
-    #[command(flatten)]
     pub(super) passphrase: PassphraseArgs,
+    #[command(flatten)]
+    tuning: Tuning,
 }
 
 /// The settings that most people leave alone; `config.example.toml` has their defaults.
 #[derive(Debug, Default, Clone, clap::Args)]
+#[command(next_help_heading = "Tuning")]
 struct Tuning {
     /// Whether members may store integrations, or only owners.
     #[arg(long, env = "SEALROOM_MEMBERS_MAY_CREATE", value_name = "BOOL")]

@@ -10,7 +10,9 @@ use serde_json::json;
 
 use super::{
     error::CliError,
+    output::Reader,
     remote::Remote,
+    secrets::cause,
     table::{NOTHING, local},
 };
 use crate::{
@@ -71,7 +73,9 @@ pub(super) async fn export(args: ExportArgs, remote: &Remote) -> Result<(), CliE
         return remote.output.result(&format!("wrote {shown}, {bytes} bytes"), &value);
     }
     while let Some(piece) = records.next().await? {
-        remote.output.bytes(&piece)?;
+        if remote.output.piece(&piece)? == Reader::Gone {
+            break;
+        }
     }
     Ok(())
 }
@@ -79,7 +83,7 @@ pub(super) async fn export(args: ExportArgs, remote: &Remote) -> Result<(), CliE
 /// Under another name until it is whole: half an export is none.
 async fn to_file(records: &mut Records, path: &Path) -> Result<u64, CliError> {
     let failed = |error: std::io::Error| {
-        CliError::failed(format!("{}: {error}", path.display()), "check the folder and its disk")
+        CliError::failed(format!("{}: {}", path.display(), cause(&error)), "check the folder and its disk")
     };
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
@@ -104,6 +108,7 @@ pub(super) async fn tail(args: TailArgs, remote: &Remote) -> Result<(), CliError
     loop {
         let before = tail.next;
         match tail.read(args.follow).await {
+            Err(Broke::Unread) => return Ok(()),
             Ok(()) if !args.follow => return Ok(()),
             Err(Broke::Here(error)) => return Err(error),
             Err(Broke::There(error)) if !args.follow || !passes(&error) => return Err(error.into()),
@@ -130,6 +135,8 @@ fn passes(error: &Error) -> bool {
 
 /// On which side a stream ended before its end.
 enum Broke {
+    /// Nobody reads any more.
+    Unread,
     Here(CliError),
     There(Error),
 }
@@ -163,39 +170,46 @@ impl Tail<'_> {
         let filter = ExportFilter { parameters, follow };
         let mut records = self.remote.client.export(&filter).await.map_err(Broke::There)?;
         while let Some(piece) = records.next().await.map_err(Broke::There)? {
-            self.take(&piece).map_err(Broke::Here)?;
+            if self.take(&piece).map_err(Broke::Here)? == Reader::Gone {
+                return Err(Broke::Unread);
+            }
         }
         Ok(())
     }
 
-    fn take(&mut self, piece: &[u8]) -> Result<(), CliError> {
+    fn take(&mut self, piece: &[u8]) -> Result<Reader, CliError> {
         let mut rest = piece;
         while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
             self.line.extend_from_slice(&rest[..end]);
             rest = &rest[end + 1..];
             let line = std::mem::take(&mut self.line);
-            self.show(&line)?;
+            if self.show(&line)? == Reader::Gone {
+                return Ok(Reader::Gone);
+            }
         }
         self.line.extend_from_slice(rest);
         // Only once it is printed: what a crash loses here is sent twice rather than never.
         match &self.cursor {
-            Some(path) => write_cursor(path, self.next).map_err(|error| {
-                CliError::failed(format!("{}: {error}", path.display()), "check the folder of --cursor-file")
+            Some(path) => write_cursor(path, self.next).map(|()| Reader::Listens).map_err(|error| {
+                CliError::failed(
+                    format!("{}: {}", path.display(), cause(&error)),
+                    "check the folder of --cursor-file",
+                )
             }),
-            None => Ok(()),
+            None => Ok(Reader::Listens),
         }
     }
 
-    fn show(&mut self, line: &[u8]) -> Result<(), CliError> {
+    fn show(&mut self, line: &[u8]) -> Result<Reader, CliError> {
         let event: Event = serde_json::from_slice(line).map_err(|_| {
             CliError::failed("a record is of a kind that this sealroom does not know", "pass --json")
         })?;
         if event.sequence >= self.end {
-            return Ok(());
+            return Ok(Reader::Listens);
         }
         self.next = event.sequence + 1;
         if self.remote.output.is_json() {
-            return self.remote.output.bytes(&[line, b"\n"].concat());
+            return self.remote.output.piece(&[line, b"\n"].concat());
         }
         let or_nothing = |text: Option<String>| text.unwrap_or_else(|| NOTHING.to_owned());
         let text = format!(
@@ -208,7 +222,7 @@ impl Tail<'_> {
             or_nothing(event.provider),
             or_nothing(event.project),
         );
-        self.remote.output.bytes(text.as_bytes())
+        self.remote.output.piece(text.as_bytes())
     }
 }
 

@@ -10,7 +10,7 @@ use crate::domain::Timestamp;
 
 /// The blanks around a cell, but before the first.
 const PADDING: usize = 2;
-/// A cell that is broken into lines of this width can still be read.
+/// A cell of several words that is broken into lines of this width can still be read; one word is never broken.
 const READABLE: usize = 22;
 /// A cell where there is nothing.
 pub(super) const NOTHING: &str = "-";
@@ -46,15 +46,22 @@ pub(super) fn table<const N: usize>(headings: [&str; N], rows: Vec<[String; N]>)
     lines.join("\n")
 }
 
-/// How many columns can be read at that width: each is as wide as its cells are, the first whole and the others up to
-/// [`READABLE`], and two are always there.
+/// How many columns can be read at that width, and two are always there: each is as wide as its cells are, but those
+/// of several words up to [`READABLE`].
 fn fitting<const N: usize>(width: usize, headings: &[&str; N], rows: &[[String; N]]) -> usize {
+    let needed = |cell: &String| {
+        let whole = cell.chars().count();
+        if cell.contains(' ') { whole.min(READABLE) } else { whole }
+    };
     let mut taken = 0;
     let columns = headings.iter().enumerate().take_while(|(index, heading)| {
-        let widest = rows.iter().map(|row| row[*index].chars().count()).max().unwrap_or_default();
-        let most = if *index == 0 { usize::MAX } else { READABLE };
-        taken += widest.min(most).max(heading.len()) + PADDING;
-        taken <= width + PADDING
+        let cells = rows.iter().map(|row| match index {
+            0 => row[0].chars().count(),
+            _ => needed(&row[*index]),
+        });
+        taken += cells.max().unwrap_or_default().max(heading.len()) + PADDING;
+        // The first has no blank before it.
+        taken <= width + 1
     });
     columns.count().max(2)
 }

@@ -280,6 +280,8 @@ pub struct Credentials {
     pub body: Secret,
     /// `audit-receipt`: what the log can be held against later.
     pub receipt: Option<String>,
+    /// Where the next page begins, while more remain.
+    pub next: Option<String>,
     pub(super) server: String,
 }
 

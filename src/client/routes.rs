@@ -153,17 +153,46 @@ impl Client {
         self.delete(format!("/sfp/api/integrations/{id}")).await
     }
 
-    /// Reads credentials; each is an event in the audit log.
+    /// Reads all credentials that match; each is an event in the audit log.
+    ///
+    /// # Errors
+    /// [`Error`]; more than 1,000 are a refusal with the code `too_many_matches`, before any is disclosed: they come
+    /// by [`Client::credentials_page`].
+    pub async fn credentials(&self, filter: &CredentialFilter) -> Result<Credentials, Error> {
+        self.read_credentials(filter, None, None).await
+    }
+
+    /// Reads at most `limit` (1 to 1,000) credentials, those after `cursor`; [`Credentials::next`] leads on.
     ///
     /// # Errors
     /// [`Error`].
-    pub async fn credentials(&self, filter: &CredentialFilter) -> Result<Credentials, Error> {
+    pub async fn credentials_page(
+        &self,
+        filter: &CredentialFilter,
+        limit: usize,
+        cursor: Option<&str>,
+    ) -> Result<Credentials, Error> {
+        self.read_credentials(filter, Some(&limit.to_string()), cursor).await
+    }
+
+    async fn read_credentials(
+        &self,
+        filter: &CredentialFilter,
+        limit: Option<&str>,
+        cursor: Option<&str>,
+    ) -> Result<Credentials, Error> {
         let CredentialFilter { provider, project, name } = filter;
-        let parameters =
-            [("provider", provider.as_deref()), ("project", project.as_deref()), ("name", name.as_deref())];
+        let parameters = [
+            ("provider", provider.as_deref()),
+            ("project", project.as_deref()),
+            ("name", name.as_deref()),
+            ("limit", limit),
+            ("cursor", cursor),
+        ];
         let answer = self.answer(get("/sfp/api/integrations/credentials", &parameters)).await?;
         let receipt = answer.header("audit-receipt").map(str::to_owned);
-        Ok(Credentials { receipt, server: self.endpoint().to_string(), body: answer.body })
+        let next = answer.header("x-next-cursor").map(str::to_owned);
+        Ok(Credentials { receipt, next, server: self.endpoint().to_string(), body: answer.body })
     }
 
     /// All projects that the caller may see.

@@ -40,7 +40,44 @@ fn every_command_has_an_example_that_is_a_command() {
         let (_, examples) = text.split_once("Examples:\n").unwrap_or_else(|| panic!("{name} has no example"));
         let own = format!("sealroom {}", words(name).join(" "));
         assert!(examples.contains(&own), "{name}: {examples}");
+        // A line that the help's width breaks in two cannot be copied.
+        assert!(
+            examples
+                .lines()
+                .all(|line| line.starts_with("  sealroom ") || EXAMPLES_OF_SHELLS.contains(&line)),
+            "{name}: {examples}"
+        );
     }
+    let top = String::from_utf8(sealroom(folder.path(), &["--help"]).stdout).unwrap();
+    assert!(top.contains("Examples:\n  sealroom serve --dev "), "{top}");
+}
+
+/// What commands stand in.
+const EXAMPLES_OF_SHELLS: &[&str] = &[
+    "  TOKEN=$(sealroom credentials --provider github --project acme/app --field token)",
+    "  eval \"$(sealroom credentials --project acme/app --format env)\"",
+    "  source <(sealroom completions bash)",
+];
+
+/// Commands that speak to no server, or as nobody, have no flags that say to which and as whom.
+#[test]
+fn a_command_has_the_flags_of_a_server_only_where_it_speaks_to_one() {
+    const OF_THE_HOST: &[&str] =
+        &["init", "serve", "unlock", "lock", "audit", "audit verify", "completions", "man"];
+    let folder = tempfile::tempdir().unwrap();
+    for name in all() {
+        let words = words(&name);
+        let help = sealroom(folder.path(), &[&words[..], &["--help"]].concat());
+        let text = String::from_utf8(help.stdout).unwrap();
+        let remote = !OF_THE_HOST.contains(&words.join(" ").as_str());
+        for flag in ["--server <URL>", "--insecure-http", "--ca-file <FILE>"] {
+            assert_eq!(text.contains(flag), remote, "{name} {flag}: {text}");
+        }
+        let speaks = remote && !["login", "logout"].contains(&words[0]);
+        assert_eq!(text.contains("--token-file <FILE>"), speaks, "{name}: {text}");
+    }
+    let refused = sealroom(folder.path(), &["audit", "verify", "--server", "http://127.0.0.1:1"]);
+    assert_eq!(refused.status.code(), Some(2), "{}", stderr(&refused));
 }
 
 /// One good call of each command that ends by itself; `serve` has tests of its own.
@@ -82,7 +119,7 @@ const CALLS: &[&str] = &[
     "man pages",
     "init --data v.redb --owner-email a@example.com --passphrase-file pass --kdf-memory 64 --kdf-passes 1",
 ];
-/// What `tests/it/cli.rs` runs with `--json` or at a server of its own.
+/// Those that need a file and its server, which the last test has.
 const ELSEWHERE: &[&str] = &["serve", "unlock", "lock", "audit verify"];
 
 #[test]
@@ -175,4 +212,34 @@ fn arguments_that_are_no_text_end_with_an_error_and_a_hint() {
     }
     let output = command(folder.path(), &["status"]).env("SFP_SERVER_URL", bad).output().unwrap();
     assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+}
+
+#[test]
+fn json_of_the_commands_of_the_host_is_one_value_too() {
+    let folder = super::binary::vault();
+    let serve = ["serve", "--data", "v.redb", "--listen", "127.0.0.1:0", "--json"];
+    let mut server = Serving::start(folder.path(), &serve);
+    assert!(serde_json::from_str::<Value>(&server.said).unwrap()["url"].is_string());
+    let said = |args: &[&str]| {
+        let output = sealroom(folder.path(), &[args, &["--json"]].concat());
+        let text = String::from_utf8(output.stdout.clone()).unwrap();
+        assert!(output.status.success() && text.matches('\n').count() == 1, "{args:?}: {}", stderr(&output));
+        serde_json::from_str::<Value>(&text).unwrap()
+    };
+    let unlock = ["unlock", "--data", "v.redb", "--passphrase-file", "pass"];
+    assert_eq!(said(&unlock)["locked"], false);
+    assert_eq!(said(&["lock", "--data", "v.redb"])["locked"], true);
+    assert!(server.stop());
+    assert!(said(&["audit", "verify", "v.redb"]).is_object());
+    for args in [
+        &unlock[..],
+        &["lock", "--data", "v.redb"],
+        &["audit", "verify", "none"],
+        &["serve", "--data", "none", "--passphrase-file", "pass"],
+    ] {
+        let output = sealroom(folder.path(), &[args, &["--json"]].concat());
+        let value: Value = serde_json::from_str(stderr(&output).lines().last().unwrap()).unwrap();
+        assert!(value["error"].is_string() && value["hint"].is_string(), "{args:?}: {value}");
+        assert!(output.stdout.is_empty() && output.status.code() == Some(1), "{args:?}");
+    }
 }

@@ -1,149 +1,14 @@
-//! Prompts at a real pseudo-terminal: no echo, Ctrl-C, pastes of several lines, and consent before a loss.
+//! Prompts at a real pseudo-terminal: no echo, Ctrl-C, signals, pastes of several lines, and consent before a loss.
 
-use std::{
-    fs::{self, File},
-    io::{Read, Write},
-    os::fd::OwnedFd,
-    path::Path,
-    process::{Child, Stdio},
-    time::Duration,
-};
+use std::{fs, path::Path, process::Stdio};
 
-use rustix::{
-    event::{PollFd, PollFlags, Timespec, poll},
-    pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
-    termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize},
-};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use super::binary::{Serving, command, secret_file};
-
-/// How long a word may take to appear.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-/// A command at a terminal of its own; what it prints on stdout goes to a file.
-struct Typing {
-    child: Child,
-    master: File,
-    slave: OwnedFd,
-    screen: String,
-    out: std::path::PathBuf,
-}
-
-impl Typing {
-    /// With stdout in a file, so that what is asked and what is printed are told apart.
-    fn start(folder: &Path, server: &Serving, args: &[&str]) -> Self {
-        Self::open(folder, server, args, None, &[])
-    }
-
-    /// With all three streams at a terminal of that width.
-    fn wide(folder: &Path, server: &Serving, args: &[&str], width: u16, set: &[(&str, &str)]) -> String {
-        let mut typing = Self::open(folder, server, args, Some(width), set);
-        assert_eq!(typing.end(), 0, "{}", typing.screen);
-        typing.screen.replace('\r', "")
-    }
-
-    fn open(
-        folder: &Path,
-        server: &Serving,
-        args: &[&str],
-        width: Option<u16>,
-        set: &[(&str, &str)],
-    ) -> Self {
-        let (master, slave) = terminal();
-        let out = folder.join("stdout");
-        let mut command = command(folder, args);
-        command.env("SFP_SERVER_URL", &server.url).env("SFP_SERVER_TOKEN_FILE", "owner.token");
-        command.env("HOME", folder).env("TERM", "xterm");
-        command.stdin(slave.try_clone().unwrap()).stderr(slave.try_clone().unwrap());
-        command.env("TZ", "UTC").envs(set.iter().copied()).stdout(Stdio::from(File::create(&out).unwrap()));
-        if let Some(width) = width {
-            let size = Winsize { ws_row: 40, ws_col: width, ws_xpixel: 0, ws_ypixel: 0 };
-            tcsetwinsize(&slave, size).unwrap();
-            command.stdout(slave.try_clone().unwrap());
-        }
-        let child = command.spawn().unwrap();
-        Self { child, master, slave: slave.into(), screen: String::new(), out }
-    }
-
-    /// Reads the screen until this text is on it.
-    fn wait_for(&mut self, text: &str) {
-        let began = std::time::Instant::now();
-        while !self.screen.contains(text) {
-            assert!(began.elapsed() < PATIENCE, "{text} is not on the screen: {:?}", self.screen);
-            self.read(100);
-        }
-    }
-
-    /// Takes what is on its way; whether there was anything.
-    fn read(&mut self, millis: i64) -> bool {
-        let mut waiting = [PollFd::new(&self.master, PollFlags::IN)];
-        let time = Timespec { tv_sec: 0, tv_nsec: millis * 1_000_000 };
-        if poll(&mut waiting, Some(&time)).unwrap() > 0 {
-            let mut bytes = [0; 4096];
-            let length = self.master.read(&mut bytes).unwrap_or(0);
-            self.screen.push_str(&String::from_utf8_lossy(&bytes[..length]));
-            return true;
-        }
-        false
-    }
-
-    /// Waits for a prompt and until the keys are its own: what is typed before that, the terminal itself shows.
-    fn prompted(&mut self, text: &str) {
-        self.wait_for(text);
-        let began = std::time::Instant::now();
-        while self.echoes() {
-            assert!(began.elapsed() < PATIENCE, "the echo stays on at {text}");
-            std::thread::yield_now();
-        }
-    }
-
-    fn keys(&mut self, keys: &str) {
-        self.master.write_all(keys.as_bytes()).unwrap();
-    }
-
-    fn echoes(&self) -> bool {
-        tcgetattr(&self.slave)
-            .unwrap()
-            .local_modes
-            .contains(LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG)
-    }
-
-    /// The exit code, once it has ended; the terminal must be as it was, and nothing left in it for a shell to read.
-    fn end(&mut self) -> i32 {
-        let code = self.child.wait().unwrap().code().unwrap_or(-1);
-        while self.read(50) {}
-        assert!(self.echoes(), "the terminal is as it was");
-        let mut waiting = [PollFd::new(&self.slave, PollFlags::IN)];
-        let left = poll(&mut waiting, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).unwrap();
-        assert_eq!(left, 0, "nothing is left for the shell");
-        code
-    }
-
-    fn printed(&self) -> String {
-        fs::read_to_string(&self.out).unwrap()
-    }
-}
-
-impl Drop for Typing {
-    /// A test that failed leaves no command waiting for keys.
-    fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
-}
-
-/// Both ends of a new pseudo-terminal.
-fn terminal() -> (File, File) {
-    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-    grantpt(&master).unwrap();
-    unlockpt(&master).unwrap();
-    let name = ptsname(&master, Vec::new()).unwrap();
-    // Without NOCTTY a test's own process would take the terminal over, where it has none.
-    let flags = rustix::fs::OFlags::RDWR | rustix::fs::OFlags::NOCTTY;
-    let slave = rustix::fs::open(&*name, flags, rustix::fs::Mode::empty()).unwrap();
-    (master.into(), slave.into())
-}
+use super::{
+    binary::{Serving, command, secret_file},
+    typing::{Typing, terminal},
+};
 
 fn stage() -> (tempfile::TempDir, Serving) {
     let folder = tempfile::tempdir().unwrap();
@@ -171,7 +36,7 @@ const ALL: &[&str] = &["credentials", "--all", "--json"];
 fn the_fields_of_a_pair_are_asked_for_and_secret_ones_are_not_shown() {
     let (folder, server) = stage();
     let mut typing =
-        Typing::start(folder.path(), &server, &["integration", "add", "jira/basic_auth", "--global"]);
+        Typing::start(folder.path(), &server.url, &["integration", "add", "jira/basic_auth", "--global"]);
     typing.prompted("base_url: ");
     typing.keys("https://acme.atlassian.nett\x7f\n");
     typing.prompted("username: ");
@@ -189,25 +54,163 @@ fn the_fields_of_a_pair_are_asked_for_and_secret_ones_are_not_shown() {
 }
 
 #[test]
+fn a_project_that_is_not_there_costs_nobody_a_secret() {
+    let (folder, server) = stage();
+    let add = ["integration", "add", "github/pat", "--project", "acme/none"];
+    let mut typing = Typing::start(folder.path(), &server.url, &add);
+    assert_eq!(typing.end(), 1, "{}", typing.screen);
+    assert!(!typing.screen.contains("token: ") && typing.screen.contains("not found"), "{}", typing.screen);
+}
+
+#[test]
+fn no_word_of_a_table_is_broken_in_two() {
+    let (folder, server) = stage();
+    secret_file(folder.path(), "jira.json", r#"{"base_url":"x","username":"x","api_token":"x"}"#, 0o600);
+    let add = [
+        "integration",
+        "add",
+        "jira/basic_auth",
+        "--global",
+        "--name",
+        "jira bot",
+        "--from-json",
+        "jira.json",
+        "--json",
+    ];
+    stored(folder.path(), &server, &add);
+    let url = "https://github.com/acme/an-application-with-a-long-name";
+    stored(folder.path(), &server, &["project", "register", "acme/app", url, "--json"]);
+    for width in (60..110).step_by(3) {
+        for command in ["integration", "token", "user", "project"] {
+            let screen =
+                Typing::wide(folder.path(), &server.url, &[command, "list"], width, &[("NO_COLOR", "1")]);
+            let rows = screen.lines().filter(|line| !line.starts_with("not shown: "));
+            let wide = usize::from(width);
+            assert!(rows.clone().all(|line| line.len() <= wide), "{width}: {screen}");
+            let (heading, whole) = match command {
+                "integration" => ("TYPE", "jira/basic_auth"),
+                "token" => ("ROLE", "application"),
+                "project" => ("URL", url),
+                _ => ("EMAIL", "member@example.com"),
+            };
+            let shown = screen.lines().next().unwrap().contains(heading);
+            assert!(!shown || screen.contains(whole), "{width}: {screen}");
+        }
+    }
+}
+
+#[test]
 fn ctrl_c_at_a_prompt_gives_the_echo_back_and_stores_nothing() {
     let (folder, server) = stage();
-    let mut typing = Typing::start(folder.path(), &server, &["integration", "add", "github/pat", "--global"]);
+    let mut typing =
+        Typing::start(folder.path(), &server.url, &["integration", "add", "github/pat", "--global"]);
     typing.prompted("token: ");
     typing.keys("ghp_exam\x03");
     assert_eq!(typing.end(), 1, "{}", typing.screen);
     assert!(typing.screen.contains("interrupted") && typing.screen.contains("nothing was changed"));
     assert!(!typing.screen.contains("ghp_exam"), "{}", typing.screen);
     assert_eq!(stored(folder.path(), &server, ALL), Value::Null);
-    let mut typing = Typing::start(folder.path(), &server, &["integration", "add", "github/pat", "--global"]);
+    let mut typing =
+        Typing::start(folder.path(), &server.url, &["integration", "add", "github/pat", "--global"]);
     typing.prompted("token: ");
     typing.keys("\x04");
     assert_eq!(typing.end(), 1, "{}", typing.screen);
 }
 
+/// A command that was killed while it asked left a terminal that showed nothing of what was typed at it.
+#[test]
+fn a_signal_at_a_prompt_gives_the_echo_back_and_stores_nothing() {
+    let (folder, server) = stage();
+    for signal in [Signal::TERM, Signal::HUP, Signal::INT, Signal::QUIT] {
+        let mut typing =
+            Typing::start(folder.path(), &server.url, &["integration", "add", "github/pat", "--global"]);
+        typing.prompted("token: ");
+        typing.keys("ghp_exam");
+        kill_process(Pid::from_child(&typing.child), signal).unwrap();
+        assert_eq!(typing.end(), 1, "{signal:?}: {}", typing.screen);
+        assert!(typing.screen.contains("error:") && typing.screen.contains("hint:"), "{}", typing.screen);
+        assert!(
+            typing.screen.contains("interrupted") && !typing.screen.contains("ghp_"),
+            "{}",
+            typing.screen
+        );
+        assert_eq!(stored(folder.path(), &server, ALL), Value::Null);
+    }
+}
+
+/// Once somebody was asked the handlers stay: they must not make a command deaf.
+#[test]
+fn after_a_prompt_a_signal_ends_a_command_as_it_always_did() {
+    use std::os::unix::process::ExitStatusExt;
+    let (folder, _server) = stage();
+    for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", silent.local_addr().unwrap());
+        let mut typing =
+            Typing::start(folder.path(), &url, &["integration", "add", "github/pat", "--global"]);
+        typing.prompted("token: ");
+        typing.keys("ghp_example\n");
+        let (_connection, _) = silent.accept().unwrap();
+        kill_process(Pid::from_child(&typing.child), signal).unwrap();
+        assert_eq!(typing.end(), -1, "{}", typing.screen);
+        assert_eq!(typing.child.wait().unwrap().signal(), Some(signal.as_raw()));
+    }
+}
+
+#[test]
+fn a_new_passphrase_is_typed_twice_and_a_short_one_is_said_to_be_short() {
+    let folder = tempfile::tempdir().unwrap();
+    let init = ["init", "--data", "n.redb", "--owner-email", "ada@example.com", "--kdf-memory", "64"];
+    let begin = || {
+        let mut typing = Typing::start(folder.path(), "", &init);
+        typing.prompted("New passphrase: ");
+        typing
+    };
+    let mut typing = begin();
+    kill_process(Pid::from_child(&typing.child), Signal::TERM).unwrap();
+    assert_eq!(typing.end(), 1, "{}", typing.screen);
+    let mut typing = begin();
+    typing.keys("short\n");
+    typing.prompted("New passphrase once more: ");
+    typing.keys("shirt\n");
+    assert_eq!(typing.end(), 1, "{}", typing.screen);
+    let left = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
+    let left: Vec<_> = left.filter(|name| name != "stdout" && name != "n.redb.lock").collect();
+    assert!(left.is_empty(), "nothing half done: {left:?}");
+    let mut typing = begin();
+    typing.keys("short\n");
+    typing.prompted("New passphrase once more: ");
+    typing.keys("short\n");
+    assert_eq!(typing.end(), 0, "{}", typing.screen);
+    assert!(typing.screen.contains("the passphrase is short"), "{}", typing.screen);
+    assert!(typing.printed().contains("recovery key") && folder.path().join("n.redb").exists());
+}
+
+#[test]
+fn a_signal_ends_a_server_that_asks_for_its_passphrase_and_one_that_was_told() {
+    let folder = super::binary::vault();
+    let serve = ["serve", "--data", "v.redb", "--listen", "127.0.0.1:0"];
+    let mut typing = Typing::start(folder.path(), "", &serve);
+    typing.prompted("Passphrase: ");
+    kill_process(Pid::from_child(&typing.child), Signal::TERM).unwrap();
+    assert_eq!(typing.end(), 1, "{}", typing.screen);
+    let mut typing = Typing::start(folder.path(), "", &serve);
+    typing.prompted("Passphrase: ");
+    typing.keys(super::binary::PASSPHRASE);
+    let began = std::time::Instant::now();
+    while !typing.printed().contains("listening on") {
+        assert!(began.elapsed() < std::time::Duration::from_secs(20), "{}", typing.screen);
+        typing.read(50);
+    }
+    kill_process(Pid::from_child(&typing.child), Signal::TERM).unwrap();
+    assert_eq!(typing.end(), 0, "it drains and ends well: {}", typing.screen);
+}
+
 #[test]
 fn a_paste_of_several_lines_is_neither_shown_nor_stored_nor_left_for_the_shell() {
     let (folder, server) = stage();
-    let mut typing = Typing::start(folder.path(), &server, &["integration", "add", "github/pat", "--global"]);
+    let mut typing =
+        Typing::start(folder.path(), &server.url, &["integration", "add", "github/pat", "--global"]);
     typing.prompted("token: ");
     typing.keys("ghp_example1\nrm -rf example\nghp_example2\n");
     assert_eq!(typing.end(), 1, "{}", typing.screen);
@@ -219,7 +222,8 @@ fn a_paste_of_several_lines_is_neither_shown_nor_stored_nor_left_for_the_shell()
 #[test]
 fn a_private_key_is_pasted_whole() {
     let (folder, server) = stage();
-    let mut typing = Typing::start(folder.path(), &server, &["integration", "add", "github/app", "--global"]);
+    let mut typing =
+        Typing::start(folder.path(), &server.url, &["integration", "add", "github/app", "--global"]);
     typing.prompted("app_id: ");
     typing.keys("12345\n");
     typing.prompted("private_key: ");
@@ -247,7 +251,7 @@ fn a_delete_shows_what_is_lost_and_takes_only_a_yes() {
     ];
     stored(folder.path(), &server, &add);
     for (answer, code) in [("n\n", 1), ("\n", 1), ("\x03", 1), ("y\n", 0)] {
-        let mut typing = Typing::start(folder.path(), &server, &["integration", "delete", "deploy"]);
+        let mut typing = Typing::start(folder.path(), &server.url, &["integration", "delete", "deploy"]);
         typing.prompted("Delete github/pat? [y/N]: ");
         assert!(
             typing.screen.contains("Lost for good") && typing.screen.contains("deploy"),
@@ -265,7 +269,7 @@ fn a_delete_shows_what_is_lost_and_takes_only_a_yes() {
 fn a_login_asks_for_both_and_new_passwords_are_typed_twice() {
     let (folder, server) = stage();
     let password = fs::read_to_string(folder.path().join("password")).unwrap();
-    let mut typing = Typing::start(folder.path(), &server, &["login"]);
+    let mut typing = Typing::start(folder.path(), &server.url, &["login"]);
     typing.prompted("E-mail: ");
     typing.keys("owner@example.com\n");
     typing.prompted("Password: ");
@@ -274,7 +278,8 @@ fn a_login_asks_for_both_and_new_passwords_are_typed_twice() {
     assert!(!typing.screen.contains(&password) && typing.printed().contains("logged in to"));
     assert!(typing.screen.contains("it is used instead of this login"), "{}", typing.screen);
     for (again, code) in [("another one example", 1), ("a new one for example", 0)] {
-        let mut typing = Typing::start(folder.path(), &server, &["user", "password", "member@example.com"]);
+        let mut typing =
+            Typing::start(folder.path(), &server.url, &["user", "password", "member@example.com"]);
         typing.prompted("New password: ");
         typing.keys("a new one for example\n");
         typing.prompted("New password once more: ");
@@ -287,7 +292,7 @@ fn a_login_asks_for_both_and_new_passwords_are_typed_twice() {
 #[test]
 fn an_error_at_a_terminal_has_colours_unless_nobody_wants_them() {
     let (folder, server) = stage();
-    let mut typing = Typing::start(folder.path(), &server, &["integration", "show", "none"]);
+    let mut typing = Typing::start(folder.path(), &server.url, &["integration", "show", "none"]);
     assert_eq!(typing.end(), 1);
     typing.wait_for("\x1b[1;31merror:\x1b[0m no integration");
 }
@@ -311,7 +316,7 @@ fn a_table_fits_its_terminal_and_colours_are_a_terminals_own() {
     stored(folder.path(), &server, &add);
     let list = ["integration", "list"];
     for width in [60, 100, 200] {
-        let screen = Typing::wide(folder.path(), &server, &list, width, &[("NO_COLOR", "1")]);
+        let screen = Typing::wide(folder.path(), &server.url, &list, width, &[("NO_COLOR", "1")]);
         let rows = screen.lines().filter(|line| !line.starts_with("not shown: "));
         let widest = rows.map(str::len).max().unwrap();
         assert!(widest <= usize::from(width), "{width}: {screen}");
@@ -319,16 +324,16 @@ fn a_table_fits_its_terminal_and_colours_are_a_terminals_own() {
         assert_eq!(screen.contains("not shown: "), width < 200, "{screen}");
         assert!(!screen.contains('\x1b'), "{screen}");
     }
-    assert!(Typing::wide(folder.path(), &server, &list, 200, &[]).starts_with("\x1b[1mID"));
-    assert!(!Typing::wide(folder.path(), &server, &list, 200, &[("TERM", "dumb")]).contains('\x1b'));
-    let shown = Typing::wide(folder.path(), &server, &["credentials", "--all"], 80, &[("NO_COLOR", "1")]);
+    assert!(Typing::wide(folder.path(), &server.url, &list, 200, &[]).starts_with("\x1b[1mID"));
+    assert!(!Typing::wide(folder.path(), &server.url, &list, 200, &[("TERM", "dumb")]).contains('\x1b'));
+    let shown = Typing::wide(folder.path(), &server.url, &["credentials", "--all"], 80, &[("NO_COLOR", "1")]);
     assert_eq!(shown.matches("warning: a credential is on this screen").count(), 1, "{shown}");
     assert!(
         !shown.contains("audit-receipt") && !shown.contains('\x1b'),
         "a credential cannot steer it: {shown}"
     );
     let at =
-        |zone| Typing::wide(folder.path(), &server, &["integration", "show", name], 200, &[("TZ", zone)]);
+        |zone| Typing::wide(folder.path(), &server.url, &["integration", "show", name], 200, &[("TZ", zone)]);
     assert!(at("Asia/Tokyo").contains(" JST by") && at("UTC").contains(" UTC by"));
 }
 

@@ -61,7 +61,7 @@ fn fits(pattern: &str, line: &str) -> bool {
     true
 }
 
-fn all_fit(patterns: &[String], lines: &[String]) -> bool {
+pub fn all_fit(patterns: &[String], lines: &[String]) -> bool {
     match patterns.split_first() {
         None => lines.is_empty(),
         Some((any, rest)) if any == "..." => (0..=lines.len()).any(|skip| all_fit(rest, &lines[skip..])),
@@ -72,7 +72,7 @@ fn all_fit(patterns: &[String], lines: &[String]) -> bool {
 }
 
 /// What varies from run to run, as `[..]`.
-fn veiled(line: &str, secrets: &[String]) -> String {
+pub fn veiled(line: &str, secrets: &[String]) -> String {
     let mut line = line.to_owned();
     for secret in secrets {
         line = line.replace(secret.as_str(), "[..]");

@@ -73,7 +73,8 @@ fn a_unix_socket_is_a_server_like_any_other() {
     assert!(run(folder.path(), &["user", "list"]).status.success());
     let locked = run(folder.path(), &["lock", "--data", "v.redb"]);
     assert!(locked.status.success());
-    for args in [&["user", "list"][..], &["status"]] {
+    // A login asks for nothing first: there is no e-mail for it here, and nobody to ask.
+    for args in [&["user", "list"][..], &["status"], &["login", "--email", "ada@example.com"]] {
         let output = run(folder.path(), args);
         assert_eq!(output.status.code(), Some(1));
         assert!(stderr(&output).contains("hint: on its host: sealroom unlock"), "{}", stderr(&output));
