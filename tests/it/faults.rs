@@ -286,7 +286,7 @@ async fn a_device_that_blocks_under_a_lone_connection_hangs_nobody_else() {
         served
     });
     others.await;
-    drop(served.send(()));
+    let _ = served.send(());
     assert!(watchdog.join().unwrap(), "others waited for the device");
     assert_eq!(held.await.unwrap(), 200, "and it waited for its record");
 }
