@@ -102,9 +102,13 @@ impl Engine {
     /// Lets writes through to the medium, those that opening made first.
     ///
     /// # Errors
-    /// The medium refuses them.
+    /// The medium refuses them; the engine is then closed until [`Engine::wake`].
     pub fn release(&self) -> std::io::Result<()> {
-        self.open.read().unwrap_or_else(PoisonError::into_inner).gate.release()
+        let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
+        open.gate.release().inspect_err(|_| {
+            // The engine takes for written what is not: only a new look at the file tells what is there.
+            open.database = None;
+        })
     }
 
     /// What is committed now, as one consistent state for as long as the snapshot lives. Keep it short: a held
@@ -140,9 +144,12 @@ impl Engine {
     /// # Errors
     /// The file does not open; the engine then stays closed and a later try may succeed.
     pub fn reopen(&self) -> Result<(), OpenError> {
+        self.open_anew(Gate::open(self.medium.clone()))
+    }
+
+    fn open_anew(&self, gate: Gate) -> Result<(), OpenError> {
         let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
         open.database = None;
-        let gate = Gate::open(self.medium.clone());
         open.database = Some(Arc::new(open_database(gate.clone(), self.cache_bytes)?));
         open.gate = gate;
         Ok(())
@@ -156,7 +163,8 @@ impl Engine {
         self.medium.len()
     }
 
-    /// Opens the file again where [`Engine::reopen`] could not.
+    /// Opens the file again where [`Engine::reopen`] or [`Engine::release`] could not; as after [`Engine::open`], no
+    /// byte of it changes before [`Engine::release`].
     ///
     /// # Errors
     /// As [`Engine::reopen`].
@@ -164,7 +172,7 @@ impl Engine {
         if self.open.read().unwrap_or_else(PoisonError::into_inner).database.is_some() {
             return Ok(());
         }
-        self.reopen()
+        self.open_anew(Gate::held(self.medium.clone()).map_err(OpenError::Io)?)
     }
 
     fn database(&self) -> Result<Arc<Database>, redb::Error> {
