@@ -18,6 +18,7 @@ mod codes;
 mod commands;
 mod contract;
 mod crash;
+mod damage;
 mod events;
 mod example;
 mod export;
@@ -25,6 +26,9 @@ mod fake;
 mod faults;
 mod fixture;
 mod forms;
+mod kills;
+#[path = "../lab/mod.rs"]
+mod lab;
 mod limits;
 mod malformed;
 mod metrics;
