@@ -75,6 +75,11 @@ impl Gate {
         Ok(())
     }
 
+    /// Whether writes are held back.
+    pub fn is_held(&self) -> bool {
+        !self.is_open()
+    }
+
     fn is_open(&self) -> bool {
         self.open.load(Ordering::Acquire)
     }

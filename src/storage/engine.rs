@@ -142,9 +142,25 @@ impl Engine {
     /// Closes the file and opens it again, as after a crash; what a failed commit left is then decided.
     ///
     /// # Errors
-    /// The file does not open; the engine then stays closed and a later try may succeed.
+    /// The file does not open, or takes no writes. A later try may succeed; until then it is read as it stands, if it
+    /// can be, and must not be committed to.
     pub fn reopen(&self) -> Result<(), OpenError> {
-        self.open_anew(Gate::open(self.medium.clone()))
+        // To the length that it has: changes nothing, and a medium that is read-only refuses it.
+        let takes_writes = self.medium.len().and_then(|len| self.medium.set_len(len)).map_err(OpenError::Io);
+        let through = takes_writes.and_then(|()| self.open_anew(Gate::open(self.medium.clone())));
+        if through.is_err() && !self.is_open_held() {
+            drop(self.open_held());
+        }
+        through
+    }
+
+    fn open_held(&self) -> Result<(), OpenError> {
+        self.open_anew(Gate::held(self.medium.clone()).map_err(OpenError::Io)?)
+    }
+
+    fn is_open_held(&self) -> bool {
+        let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
+        open.database.is_some() && open.gate.is_held()
     }
 
     fn open_anew(&self, gate: Gate) -> Result<(), OpenError> {
@@ -172,7 +188,7 @@ impl Engine {
         if self.open.read().unwrap_or_else(PoisonError::into_inner).database.is_some() {
             return Ok(());
         }
-        self.open_anew(Gate::held(self.medium.clone()).map_err(OpenError::Io)?)
+        self.open_held()
     }
 
     fn database(&self) -> Result<Arc<Database>, redb::Error> {

@@ -19,6 +19,7 @@ mod commands;
 mod contract;
 mod crash;
 mod damage;
+mod disks;
 mod events;
 mod example;
 mod export;
