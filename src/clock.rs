@@ -22,7 +22,13 @@ enum Kind {
 impl Clock {
     /// The system's clock, from now on.
     pub fn system() -> Self {
-        Self(Kind::System { started_at: wall(), started: Instant::now() })
+        Self::system_after(Timestamp::from_millis(0))
+    }
+
+    /// The system's clock, which does not fall behind `newest` either: where it was set back by a little between two
+    /// runs, what had ended before stays so.
+    pub fn system_after(newest: Timestamp) -> Self {
+        Self(Kind::System { started_at: wall().max(newest), started: Instant::now() })
     }
 
     /// A clock that stands still until it is set.
@@ -40,10 +46,15 @@ impl Clock {
     /// The time.
     pub fn now(&self) -> Timestamp {
         match &self.0 {
-            Kind::System { started_at, started } => wall().max(started_at.plus(started.elapsed())),
+            Kind::System { started_at, started } => reading(wall(), *started_at, started.elapsed()),
             Kind::Manual(millis) => Timestamp::from_millis(millis.load(Ordering::Acquire)),
         }
     }
+}
+
+/// The wall clock, unless it was set back since the start.
+fn reading(wall: Timestamp, started_at: Timestamp, passed: Duration) -> Timestamp {
+    wall.max(started_at.plus(passed))
 }
 
 /// The time since this process first asked, for measuring; never behind.
@@ -55,4 +66,21 @@ pub fn monotonic() -> Duration {
 fn wall() -> Timestamp {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
     Timestamp::from_millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_is_set_back_goes_on_and_one_that_jumped_ahead_comes_back() {
+        let start = Timestamp::from_millis(1_795_514_400_000);
+        let hour = Duration::from_hours(1);
+        assert_eq!(reading(start.minus(hour), start, hour), start.plus(hour), "back an hour");
+        assert_eq!(reading(Timestamp::from_millis(0), start, hour), start.plus(hour), "1970");
+        let ahead = Timestamp::from_millis(4_291_747_200_000);
+        assert_eq!(reading(ahead, start, hour), ahead, "2106");
+        assert_eq!(reading(start.plus(2 * hour), start, 2 * hour), start.plus(2 * hour), "and back");
+        assert!(Clock::system_after(ahead).now() >= ahead);
+    }
 }

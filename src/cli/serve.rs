@@ -48,8 +48,7 @@ async fn serve(plan: Plan, args: &Args, log: &Log, output: &Output) -> Result<()
     let _lock = FileLock::take(&data)?;
     let vault =
         Vault::open(file::open(&data)?, plan.settings).map_err(|error| CliError::open(&data, &error))?;
-    let clock = Clock::system();
-    let start = start_event(&vault, &clock, args.accept_clock)?;
+    let (clock, start) = start_event(&vault, args.accept_clock)?;
     let vault = Arc::new(vault);
     measure_disk(&data, &vault);
     // Before anybody is asked: from here on a signal is the server's.
@@ -141,10 +140,11 @@ fn measure_disk(data: &Path, vault: &Vault) {
     }
 }
 
-fn start_event(vault: &Vault, clock: &Clock, accept_clock: bool) -> Result<Event, CliError> {
+/// The run's clock, and the event that it begins with.
+fn start_event(vault: &Vault, accept_clock: bool) -> Result<(Clock, Event), CliError> {
     let newest =
         vault.newest_time().map_err(|error| CliError::failed(error.to_string(), "restore a backup"))?;
-    let now = clock.now();
+    let now = Clock::system().now();
     let late = newest.filter(|newest| newest.since(now) > CLOCK_SLACK);
     if let Some(newest) = late
         && !accept_clock
@@ -156,7 +156,13 @@ fn start_event(vault: &Vault, clock: &Clock, accept_clock: bool) -> Result<Event
     }
     let detail = Detail::NONE.text(DetailKey::Version, env!("CARGO_PKG_VERSION"));
     let detail = if late.is_some() { detail.truth(DetailKey::ClockAccepted, true) } else { detail };
-    Ok(Event { detail, ..Event::new(now, host_actor(), Action::ServerStart) })
+    // A clock that is said to be right is taken at its word; one that is a little behind is not.
+    let clock = match newest {
+        Some(newest) if late.is_none() => Clock::system_after(newest),
+        _ => Clock::system(),
+    };
+    let start = Event::new(clock.now(), host_actor(), Action::ServerStart);
+    Ok((clock, Event { detail, ..start }))
 }
 
 /// Records the end and locks; the file is then as a clean stop leaves it.

@@ -1,6 +1,13 @@
 //! Users and their sessions.
 
-use super::{Digest, Email, Name, Narrowing, Role, SessionId, Timestamp, UserId, text_enum::text_enum};
+use std::time::Duration;
+
+use super::{
+    Digest, Email, Name, Narrowing, Role, SessionId, Timestamp, UserId, minutes, text_enum::text_enum,
+};
+
+/// How far ahead of the clock a token may have been made: clocks differ a little from run to run.
+const AHEAD_MAX: Duration = minutes(5);
 
 /// A password's argon2id hash with its parameters (RFC 9106); no `Debug`, so that it is never printed.
 #[derive(Clone, PartialEq, Eq)]
@@ -89,8 +96,9 @@ pub struct SessionRow {
 }
 
 impl SessionRow {
-    /// Whether the token is past its end.
+    /// Whether the token is past its end, or was made by a clock that was ahead and has been set right since: it would
+    /// live until that clock's day.
     pub fn is_expired(&self, now: Timestamp) -> bool {
-        now >= self.expires_at
+        now >= self.expires_at || self.issued_at.since(now) > AHEAD_MAX
     }
 }

@@ -59,19 +59,25 @@ impl Gate {
     /// Writes what was held, in order, and lets everything through from then on.
     ///
     /// # Errors
-    /// The medium refuses; the gate is then open, and the file is as after a power cut.
+    /// The medium refuses; the gate then stays shut, and the file is as after a power cut: open it anew.
     pub fn release(&self) -> io::Result<()> {
         let mut guard = self.lock();
-        let Some(held) = guard.take() else { return Ok(()) };
-        for step in held.journal {
+        let Some(held) = guard.as_ref() else { return Ok(()) };
+        for step in &held.journal {
             match step {
-                Step::Write(offset, data) => self.medium.write(offset, &data),
-                Step::SetLen(len) => self.medium.set_len(len),
+                Step::Write(offset, data) => self.medium.write(*offset, data),
+                Step::SetLen(len) => self.medium.set_len(*len),
                 Step::Sync => self.medium.sync_data(),
             }?;
         }
+        *guard = None;
         self.open.store(true, Ordering::Release);
         Ok(())
+    }
+
+    /// Whether writes are held back.
+    pub fn is_held(&self) -> bool {
+        !self.is_open()
     }
 
     fn is_open(&self) -> bool {

@@ -104,9 +104,13 @@ impl Engine {
     /// Lets writes through to the medium, those that opening made first.
     ///
     /// # Errors
-    /// The medium refuses them.
+    /// The medium refuses them; the engine is then closed until [`Engine::wake`].
     pub fn release(&self) -> std::io::Result<()> {
-        self.open.read().unwrap_or_else(PoisonError::into_inner).gate.release()
+        let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
+        open.gate.release().inspect_err(|_| {
+            // The engine takes for written what is not: only a new look at the file tells what is there.
+            open.database = None;
+        })
     }
 
     /// What is committed now, as one consistent state for as long as the snapshot lives. Keep it short: a held
@@ -140,11 +144,30 @@ impl Engine {
     /// Closes the file and opens it again, as after a crash; what a failed commit left is then decided.
     ///
     /// # Errors
-    /// The file does not open; the engine then stays closed and a later try may succeed.
+    /// The file does not open, or takes no writes. A later try may succeed; until then it is read as it stands, if it
+    /// can be, and must not be committed to.
     pub fn reopen(&self) -> Result<(), OpenError> {
+        // To the length that it has: changes nothing, and a medium that is read-only refuses it.
+        let takes_writes = self.medium.len().and_then(|len| self.medium.set_len(len)).map_err(OpenError::Io);
+        let through = takes_writes.and_then(|()| self.open_anew(Gate::open(self.medium.clone())));
+        if through.is_err() && !self.is_open_held() {
+            drop(self.open_held());
+        }
+        through
+    }
+
+    fn open_held(&self) -> Result<(), OpenError> {
+        self.open_anew(Gate::held(self.medium.clone()).map_err(OpenError::Io)?)
+    }
+
+    fn is_open_held(&self) -> bool {
+        let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
+        open.database.is_some() && open.gate.is_held()
+    }
+
+    fn open_anew(&self, gate: Gate) -> Result<(), OpenError> {
         let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
         open.database = None;
-        let gate = Gate::open(self.medium.clone());
         open.database = Some(Arc::new(open_database(gate.clone(), self.cache_bytes)?));
         open.gate = gate;
         Ok(())
@@ -158,7 +181,8 @@ impl Engine {
         self.medium.len()
     }
 
-    /// Opens the file again where [`Engine::reopen`] could not.
+    /// Opens the file again where [`Engine::reopen`] or [`Engine::release`] could not; as after [`Engine::open`], no
+    /// byte of it changes before [`Engine::release`].
     ///
     /// # Errors
     /// As [`Engine::reopen`].
@@ -166,7 +190,7 @@ impl Engine {
         if self.open.read().unwrap_or_else(PoisonError::into_inner).database.is_some() {
             return Ok(());
         }
-        self.reopen()
+        self.open_held()
     }
 
     fn database(&self) -> Result<Arc<Database>, redb::Error> {

@@ -135,7 +135,7 @@ pub(super) fn authenticate(view: &View<'_>, bearer: Bearer, now: Timestamp) -> R
         Bearer::Access(session, digest) => {
             let (user, row) = session_user(view, &SessionKey { session, digest }, SessionKind::Access)?;
             if row.is_expired(now) {
-                return Err(Error::TokenExpired { since: row.expires_at });
+                return Err(Error::TokenExpired { since: row.expires_at.min(now) });
             }
             Ok(Caller {
                 identity: Identity::User { id: user.id, email: user.email.clone(), session },

@@ -259,7 +259,12 @@ impl Vault {
         let events = std::iter::once(event).chain(then).collect();
         let ruling = Ruling { value: (), changes: Changes::none(), events, effect: Effect::Plain };
         let recorded = running.writer.submit::<(), Error, _>(move |_| Ok(ruling)).await;
-        recorded.map_err(|_| UnlockError::AuditUnavailable)?;
+        if recorded.is_err() {
+            // Its writer must be gone before the next one begins: two of them would each move the other's head.
+            drop(running.writer);
+            drop(running.ended.await);
+            return Err(UnlockError::AuditUnavailable);
+        }
         self.failed_tries.fetch_sub(tries, Ordering::Relaxed);
         let ended = Mutex::new(Some(running.ended));
         self.open.store(Some(Arc::new(Open { writer: running.writer, locked: Arc::default(), ended })));

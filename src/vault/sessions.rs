@@ -14,7 +14,7 @@ use super::{
 use crate::{
     auth::{
         limiter::Limiter,
-        password,
+        password::{self, PasswordError},
         policy::Verb,
         token::{self, NewToken},
     },
@@ -226,7 +226,12 @@ impl Vault {
             Some(hash) => password::verify(&hash, &password),
             None => password::verify_absent(kdf, &password).map(|()| false),
         });
-        checked.await.ok().and_then(Result::ok).ok_or(Error::Internal)
+        match checked.await {
+            Ok(Ok(right)) => Ok(right),
+            // No memory for it: that passes.
+            Ok(Err(PasswordError::Kdf(_))) => Err(Error::Overloaded),
+            Ok(Err(_)) | Err(_) => Err(Error::Internal),
+        }
     }
 
     /// How many passwords were put to the test since the start, one argon2 run each.
@@ -255,12 +260,14 @@ fn refresh_session(
     let now = context.now;
     let (user, row) = access::session_user(view, key, SessionKind::Refresh).map_err(silent)?;
     if row.is_expired(now) {
-        return Err(silent(Error::TokenExpired { since: row.expires_at }));
+        return Err(silent(Error::TokenExpired { since: row.expires_at.min(now) }));
     }
     let event = context.event(Actor::User(user.email.clone()), Action::SessionRefresh);
     let tokens = view.session_tokens(key.session).map_err(|error| silent(error.into()))?;
     let mut changes = Changes::none();
-    if row.used_at.is_some_and(|used| now.since(used) > REFRESH_GRACE) {
+    // A use that lies far ahead was made before the clock was set right: it is no reason to wait for that day.
+    let past_grace = |used: Timestamp| now.since(used).max(used.since(now)) > REFRESH_GRACE;
+    if row.used_at.is_some_and(past_grace) {
         // Somebody has a copy: the session ends for both.
         tokens.iter().for_each(|token| changes.remove_session(&token.key));
         let event = crate::domain::Event { outcome: crate::domain::Outcome::Denied, ..event };
@@ -287,6 +294,7 @@ fn refresh_session(
 /// Session ids are in the order of their logins: the dead gather at the front.
 fn sweep(view: &View<'_>, changes: &mut Changes, now: Timestamp) -> Result<(), Error> {
     let oldest = view.oldest_sessions(SWEPT_MAX)?;
-    oldest.iter().filter(|row| row.is_expired(now)).for_each(|row| changes.remove_session(&row.key));
+    // Not those of a clock that was ahead: it may be this one that is wrong.
+    oldest.iter().filter(|row| now >= row.expires_at).for_each(|row| changes.remove_session(&row.key));
     Ok(())
 }

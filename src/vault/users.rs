@@ -14,7 +14,10 @@ use crate::{
         bad_request::{INVALID_FIELD, MISSING_FIELD},
         requests::{Change, CreateUser, UpdateUser},
     },
-    auth::{password, policy::Verb},
+    auth::{
+        password::{self, PasswordError},
+        policy::Verb,
+    },
     crypto::random,
     domain::{
         Bearer, Caller, Detail, DetailKey, Email, Event, Narrowing, PasswordHash, Peer, ProjectId, Role,
@@ -180,7 +183,12 @@ impl Vault {
         let kdf = self.settings().password_kdf;
         let _turn = self.passwords.acquire().await.map_err(|_| Error::Internal)?;
         let hash = tokio::task::spawn_blocking(move || password::hash(&password, kdf)).await;
-        hash.ok().and_then(Result::ok).ok_or(Error::Internal)
+        match hash {
+            Ok(Ok(hash)) => Ok(hash),
+            // No memory for it: that passes.
+            Ok(Err(PasswordError::Kdf(_))) => Err(Error::Overloaded),
+            Ok(Err(_)) | Err(_) => Err(Error::Internal),
+        }
     }
 
     /// Whoever sits down at somebody's open session cannot take the account over; tries count as logins do.

@@ -70,14 +70,16 @@ pub struct Serving {
 
 impl Serving {
     pub fn start(folder: &Path, args: &[&str]) -> Self {
-        let log = folder.join("server.log");
         let mut command = command(folder, args);
-        let mut child = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(fs::File::create(&log).unwrap())
-            .spawn()
-            .unwrap();
+        command.stdin(Stdio::null());
+        Self::spawn(command, folder)
+    }
+
+    /// A server that was made ready to start, with its log in that folder.
+    pub fn spawn(mut command: Command, folder: &Path) -> Self {
+        let log = folder.join("server.log");
+        let mut child =
+            command.stdout(Stdio::piped()).stderr(fs::File::create(&log).unwrap()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let json = serde_json::from_str::<Value>(&line)

@@ -202,26 +202,34 @@ impl TestServer {
 
     /// A server over a vault on whatever medium.
     pub async fn over(vault: Vault, limits: Limits, listen: &str, behind_proxy: bool) -> Self {
-        let vault = Arc::new(vault);
-        let clock = Clock::manual(Timestamp::from_millis(START));
-        vault.unlock(secret(PASSPHRASE), Actor::host("test"), clock.now(), None).await.unwrap();
-        let listener = Listener::tcp(listen.parse().unwrap()).await.unwrap();
-        let address = listener.url().unwrap().trim_start_matches("http://").replace("0.0.0.0", "127.0.0.1");
-        let server = Server::new(Arc::clone(&vault), clock.clone(), limits, behind_proxy);
-        tokio::spawn(server.run(listener, std::future::pending()));
-        let mut this = Self {
-            vault,
-            clock,
-            address,
-            owner: String::new(),
-            member: String::new(),
-            app: String::new(),
-            _home: None,
-        };
+        let (vault, now) = (Arc::new(vault), Timestamp::from_millis(START));
+        vault.unlock(secret(PASSPHRASE), Actor::host("test"), now, None).await.unwrap();
+        let mut this = Self::listening(vault, now, limits, listen, behind_proxy).await;
         this.owner = this.login(OWNER).await;
         this.member = this.user("member@example.com", Role::Member, Narrowing::default()).await;
         this.app = this.token(Role::Application, Narrowing::default()).await;
         this
+    }
+
+    /// A server over a vault that is open, at that time; nobody is logged in.
+    pub async fn serving(vault: Arc<Vault>, now: Timestamp) -> Self {
+        Self::listening(vault, now, Limits::STANDARD, "127.0.0.1:0", false).await
+    }
+
+    async fn listening(
+        vault: Arc<Vault>,
+        now: Timestamp,
+        limits: Limits,
+        listen: &str,
+        behind_proxy: bool,
+    ) -> Self {
+        let clock = Clock::manual(now);
+        let listener = Listener::tcp(listen.parse().unwrap()).await.unwrap();
+        let address = listener.url().unwrap().trim_start_matches("http://").replace("0.0.0.0", "127.0.0.1");
+        let server = Server::new(Arc::clone(&vault), clock.clone(), limits, behind_proxy);
+        tokio::spawn(server.run(listener, std::future::pending()));
+        let (owner, member, app) = Default::default();
+        Self { vault, clock, address, owner, member, app, _home: None }
     }
 
     pub async fn send(&self, method: &str, path: &str, bearer: &str, body: &str) -> Reply {

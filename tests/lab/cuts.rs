@@ -1,0 +1,186 @@
+//! Power cuts: at every call of a recording, and again while the vault recovers from the first.
+
+use std::{sync::Arc, time::Duration};
+
+use sealroom::{clock::monotonic, storage::Store};
+
+use super::{
+    check,
+    disk::Disk,
+    driver::Broken,
+    journal::{Op, settle},
+    recording::Recording,
+    rng::Rng,
+};
+
+/// How many cuts one file sees at most, each in the recovery from the one before.
+const DEPTH: usize = 3;
+/// One point in so many is read back whole, through the vault, and held against the model.
+const WHOLE_ONE_IN: usize = 64;
+
+/// The engine's first page.
+const HEADER: usize = 4096;
+
+/// What was looked at.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Tally {
+    /// Power cuts.
+    pub cuts: u64,
+    /// Those of them that came in the middle of a recovery.
+    pub in_recovery: u64,
+    /// Files that were read back whole, credential by credential and record by record.
+    pub whole: u64,
+}
+
+/// Where a cut is, or which are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Point {
+    pub op: usize,
+    pub variant: usize,
+}
+
+/// Which points of a recording are visited.
+#[derive(Debug, Clone, Copy)]
+pub enum Wanted {
+    /// Each call, so many times with other remains.
+    All(usize),
+    /// One call in so many, once.
+    OneIn(usize),
+    /// This point alone.
+    Only(Point),
+}
+
+impl Wanted {
+    fn variants(self, op: usize, rng: &mut Rng) -> std::ops::Range<usize> {
+        match self {
+            Self::All(variants) => 0..variants,
+            Self::OneIn(calls) => 0..usize::from(rng.one_in(calls)),
+            Self::Only(point) if point.op == op => point.variant..point.variant + 1,
+            Self::Only(_) => 0..0,
+        }
+    }
+}
+
+/// Cuts the power at the wanted calls of a recording. `seen` is told after every point, and ends it with `false`.
+pub async fn cut_everywhere(
+    recording: &Recording,
+    seed: u64,
+    wanted: Wanted,
+    tally: &mut Tally,
+    mut seen: impl FnMut(&Tally) -> bool,
+) -> Result<(), (Point, Broken)> {
+    let (mut durable, mut pending, mut floor) = (Arc::clone(&recording.base), Vec::new(), 0);
+    let mut choices = Rng::new(&[seed]);
+    for (number, op) in recording.ops.iter().enumerate() {
+        match op {
+            Op::Acknowledged(records) => floor = floor.max(*records),
+            Op::Write(..) | Op::SetLen(_) => pending.push(op.clone()),
+            Op::Sync | Op::FailedSync(_) => {}
+        }
+        let variants = if op.is_call() { wanted.variants(number, &mut choices) } else { 0..0 };
+        for variant in variants {
+            let point = Point { op: number, variant };
+            let mut rng = Rng::new(&[seed, number as u64, variant as u64]);
+            let disk = Disk::cut(Arc::clone(&durable), &pending, &mut rng);
+            visit(recording, disk, floor, &mut rng, tally).await.map_err(|broken| (point, broken))?;
+            if !seen(tally) {
+                return Ok(());
+            }
+        }
+        if matches!(op, Op::Sync) {
+            let mut image = Arc::unwrap_or_clone(durable);
+            settle(&mut image, &mut pending, op);
+            durable = Arc::new(image);
+        }
+    }
+    Ok(())
+}
+
+/// Recovers what a cut left, cuts the recovery short as well, and looks at what comes of it each time.
+async fn visit(
+    recording: &Recording,
+    mut disk: Disk,
+    mut floor: u64,
+    rng: &mut Rng,
+    tally: &mut Tally,
+) -> Result<(), Broken> {
+    for depth in 0..DEPTH {
+        tally.cuts += 1;
+        tally.in_recovery += u64::from(depth > 0);
+        let before = disk.fork();
+        let broke = |broken| note(&before, broken);
+        let recovered = recover(recording, &disk, floor).await.map_err(broke)?;
+        recover_again(recording, &recovered).await.map_err(broke)?;
+        if rng.one_in(WHOLE_ONE_IN) {
+            tally.whole += 1;
+            let killed = recovered.killed.fork();
+            check::whole(recording, killed, recovered.size).await.map_err(broke)?;
+        }
+        // What a recovery has once shown stays.
+        floor = recovered.size;
+        let journal = disk.take_journal();
+        if journal.is_empty() || (depth > 0 && rng.one_in(2)) {
+            return Ok(());
+        }
+        let upto = 1 + rng.below(journal.len());
+        before.replay_and_cut(&journal[..upto], rng);
+        disk = before;
+    }
+    Ok(())
+}
+
+/// What a recovery came to.
+struct Recovered {
+    /// The size of the log that was found.
+    size: u64,
+    /// The disk as it was once the vault was unlocked, before it was stopped.
+    killed: Disk,
+}
+
+/// Opens, unlocks and stops.
+async fn recover(recording: &Recording, disk: &Disk, floor: u64) -> Result<Recovered, Broken> {
+    let store =
+        Store::open(Arc::new(disk.clone()), 1 << 20).map_err(|error| format!("no opening: {error:?}"))?;
+    if disk.calls() > 0 {
+        return Err("opening wrote to the file before anybody had unlocked it".to_owned());
+    }
+    let unlocked = store.unlock(&recording.key, 8, (monotonic, Duration::from_secs(600)));
+    let running = unlocked.map_err(|error| format!("no unlocking: {error:?}"))?;
+    let killed = disk.fork();
+    let text = store.checkpoint().map_err(|error| error.to_string())?;
+    drop(running.writer);
+    drop(running.ended.await);
+    drop(store);
+    // The head was sealed with this very checkpoint and with the digest of all rows: the state is that one, whole.
+    let size = *recording.states.get(&text).ok_or("a state that never was")?;
+    if size < floor {
+        return Err(format!("{floor} records were acknowledged, and {size} are there"));
+    }
+    Ok(Recovered { size, killed })
+}
+
+/// What was recovered needs no other recovery: the same state, and not a byte changes but in the engine's header,
+/// which counts its openings.
+async fn recover_again(recording: &Recording, recovered: &Recovered) -> Result<(), Broken> {
+    let second = recover(recording, &recovered.killed.fork(), recovered.size).await?;
+    if second.size != recovered.size {
+        return Err(format!(
+            "the second recovery found {} records, the first {}",
+            second.size, recovered.size
+        ));
+    }
+    let (first, second) = (recovered.killed.image(), second.killed.image());
+    if first.get(HEADER..) != second.get(HEADER..) {
+        return Err("a second recovery changes pages".to_owned());
+    }
+    Ok(())
+}
+
+/// Keeps the file that broke, where somebody can look at it.
+fn note(disk: &Disk, broken: Broken) -> Broken {
+    let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("broken.redb");
+    match std::fs::write(&path, disk.image()) {
+        Ok(()) => format!("{broken}\nthe file as the cut left it: {}", path.display()),
+        Err(_) => broken,
+    }
+}

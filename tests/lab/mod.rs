@@ -1,0 +1,16 @@
+//! The crash laboratory: a disk that loses power or refuses at any call, a model of what a vault must hold, and the
+//! points at which the one meets the other. Shared by the tests and by `cargo bench --bench crash`.
+#![allow(dead_code, reason = "each of its two users takes a part")]
+
+pub mod check;
+pub mod content;
+pub mod cuts;
+pub mod damage;
+pub mod disk;
+pub mod driver;
+pub mod faults;
+pub mod journal;
+pub mod kills;
+pub mod recording;
+pub mod rng;
+pub mod steps;

@@ -1,0 +1,80 @@
+//! One run of the model on a disk that works, written down: its calls, and every state that it went through.
+
+use std::{collections::HashMap, sync::Arc};
+
+use sealroom::{
+    audit::checkpoint,
+    crypto::{
+        kdf,
+        keys::{SlotKind, VaultKey},
+    },
+    storage::Store,
+};
+
+use super::{
+    content::{Content, Shown},
+    disk::Disk,
+    driver::{Broken, Driver, PASSPHRASE, fresh, secret},
+    journal::{Op, settle},
+    rng::Rng,
+};
+
+/// A run that was written down.
+pub struct Recording {
+    pub base: Arc<Vec<u8>>,
+    pub ops: Vec<Op>,
+    /// The size of the log by the text of its checkpoint: every state that ever was.
+    pub states: HashMap<String, u64>,
+    pub key: VaultKey,
+    pub shown: Vec<Shown>,
+    pub history: Vec<(u64, Content)>,
+    /// Texts of tokens, by name.
+    pub tokens: Vec<(String, String)>,
+}
+
+impl Recording {
+    /// Runs the model by this seed.
+    pub async fn make(seed: u64, steps: usize) -> Result<Self, Broken> {
+        let base = fresh();
+        let disk = Disk::new(Arc::clone(&base));
+        let mut driver = Driver::new(disk.clone(), Rng::new(&[seed, 1]), false);
+        driver.run(steps).await?;
+        let tokens = driver.known.tokens.iter().map(|(name, (_, text))| (name.clone(), text.clone()));
+        let tokens = tokens.collect();
+        let (shown, history) = (driver.shown, driver.history);
+        let (key, ops) = (vault_key(&base), disk.take_journal());
+        let mut this = Self { base, ops, states: HashMap::new(), key, shown, history, tokens };
+        this.states = this.find_states()?;
+        Ok(this)
+    }
+
+    /// Opens the file after each sync, and asks it what it is.
+    fn find_states(&self) -> Result<HashMap<String, u64>, Broken> {
+        let (mut image, mut pending, mut states) = (self.base.to_vec(), Vec::new(), HashMap::new());
+        for op in &self.ops {
+            settle(&mut image, &mut pending, op);
+            if matches!(op, Op::Sync) {
+                let disk = Disk::new(Arc::new(image.clone()));
+                let store = Store::open(Arc::new(disk), 1 << 20).map_err(|error| format!("{error:?}"))?;
+                let note = store.checkpoint().map_err(|error| error.to_string())?;
+                let size = checkpoint::read_unsigned(&note).map_err(|error| error.to_string())?.size;
+                states.insert(note, size);
+            }
+        }
+        Ok(states)
+    }
+
+    /// How many calls the disk was told.
+    pub fn calls(&self) -> usize {
+        self.ops.iter().filter(|op| op.is_call()).count()
+    }
+}
+
+/// The key behind the passphrase, so that not every opening has to derive it again.
+fn vault_key(base: &Arc<Vec<u8>>) -> VaultKey {
+    let store = Store::open(Arc::new(Disk::new(Arc::clone(base))), 1 << 20).unwrap();
+    let slots = store.slots().unwrap();
+    let slot = slots.iter().find(|slot| slot.header.kind == SlotKind::Passphrase).unwrap();
+    let master = kdf::master_key(&secret(PASSPHRASE), &slot.header.salt, slot.header.params).unwrap();
+    master.unwrap(&slot.header, &slot.wrapped).map_err(drop).unwrap()
+}
