@@ -152,6 +152,7 @@ pub(super) fn plan(args: &Args) -> Result<Plan, CliError> {
         settings: Settings {
             members_may_create: tuning.members_may_create.or(file.members_may_create).unwrap_or(true),
             queue_max: number("queue_max", tuning.queue_max, limits.queue_max, default::QUEUE_MAX, 1)?,
+            stand_by: true,
             cache_bytes: number(
                 "cache_bytes",
                 tuning.cache_bytes,

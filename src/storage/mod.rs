@@ -39,7 +39,7 @@ pub use job::{Committed, Effect, JobError, Receipt, Refusal, Ruling, Verdict};
 pub use source::Stats;
 pub use store::{CreateError, NewVault, Running, Store};
 pub use view::View;
-pub use writer::Writer;
+pub use writer::{Writer, Writing};
 
 /// A key as a report shows it: text where it is text, hexadecimal elsewhere.
 fn readable(key: &[u8]) -> String {

@@ -25,7 +25,7 @@ use super::{
     source::{Accesses, Source, StateClock, Stats},
     tables::{Table, meta, split_audit_row},
     view::View,
-    writer::Writer,
+    writer::{Writer, Writing},
 };
 use crate::{
     audit::{
@@ -228,14 +228,13 @@ impl Store {
     ///
     /// # Errors
     /// A row, slot, log key, record or the checkpoint disagrees with the head: nothing is written.
-    pub fn unlock(
-        &self,
-        vault_key: &VaultKey,
-        queue_max: usize,
-        (monotonic, stall): (fn() -> Duration, Duration),
-    ) -> Result<Running, StorageError> {
-        let source =
-            Arc::new(source(&self.engine, Keys::derive(vault_key), self.file, Stats::new(monotonic, stall)));
+    pub fn unlock(&self, vault_key: &VaultKey, writing: Writing) -> Result<Running, StorageError> {
+        let source = Arc::new(source(
+            &self.engine,
+            Keys::derive(vault_key),
+            self.file,
+            Stats::new(writing.monotonic, writing.commit_stall),
+        ));
         let keys = &source.keys;
         let snapshot = self.engine.snapshot()?;
         let sealed = value(&snapshot, meta::HEAD)?;
@@ -251,7 +250,7 @@ impl Store {
         source.stats.log_size.send_replace(head.frontier.size());
         let ledger = Ledger::new(source, log_key, head, sealed);
         ledger.catch_up(missed);
-        let (writer, ended) = Writer::start(ledger, queue_max);
+        let (writer, ended) = Writer::start(ledger, writing);
         Ok(Running { writer, ended })
     }
 }

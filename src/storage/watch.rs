@@ -60,11 +60,12 @@ pub(super) struct StandBy {
 }
 
 impl StandBy {
-    /// Keeps one thread of the current runtime back, if it has more than one.
-    pub(super) fn begin() -> Arc<Self> {
+    /// Keeps one thread of the current runtime back, if that is wanted and it has more than one.
+    pub(super) fn begin(is_wanted: bool) -> Arc<Self> {
         let runtime = Handle::current();
-        let is_there =
-            runtime.runtime_flavor() == RuntimeFlavor::MultiThread && runtime.metrics().num_workers() > 1;
+        let is_there = is_wanted
+            && runtime.runtime_flavor() == RuntimeFlavor::MultiThread
+            && runtime.metrics().num_workers() > 1;
         let (needed, changed) = (Mutex::new(false), Condvar::new());
         let this = Arc::new(Self { is_there, watched: AtomicBool::new(false), needed, changed });
         if is_there {

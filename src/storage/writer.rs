@@ -33,6 +33,19 @@ const IDLE_EVERY: Duration = Duration::from_secs(1);
 
 type Queued = Box<dyn Job>;
 
+/// How the writer works.
+#[derive(Debug, Clone, Copy)]
+pub struct Writing {
+    /// How many jobs may wait; one more is refused at once rather than grow the heap.
+    pub queue_max: usize,
+    /// Whether one thread of the current runtime is kept back, for it alone.
+    pub stand_by: bool,
+    /// The time since some moment of this process.
+    pub monotonic: fn() -> Duration,
+    /// A commit that takes longer than this stands still.
+    pub commit_stall: Duration,
+}
+
 /// The handle to the writer. Dropping every handle ends its thread once the queue is empty.
 #[derive(Clone)]
 pub struct Writer {
@@ -56,10 +69,9 @@ struct Committer {
 }
 
 impl Writer {
-    /// Starts the commit thread over a ledger; answers are handed over on the current tokio runtime. `queue_max` jobs
-    /// may wait; one more is refused at once rather than grow the heap.
-    pub(super) fn start(ledger: Ledger, queue_max: usize) -> (Self, oneshot::Receiver<()>) {
-        let (queue, jobs) = sync_channel(queue_max);
+    /// Starts the commit thread over a ledger; answers are handed over on the current tokio runtime.
+    pub(super) fn start(ledger: Ledger, writing: Writing) -> (Self, oneshot::Receiver<()>) {
+        let (queue, jobs) = sync_channel(writing.queue_max);
         let (answers, deliveries) = mpsc::unbounded_channel();
         let (ended, end) = oneshot::channel();
         let source = Arc::clone(ledger.source());
@@ -67,7 +79,7 @@ impl Writer {
             committer: Mutex::new(Committer { ledger, fence: Fence::new() }),
             waiting: AtomicUsize::new(0),
             lone: Lone::default(),
-            stand_by: StandBy::begin(),
+            stand_by: StandBy::begin(writing.stand_by),
         });
         tokio::spawn(deliver(deliveries));
         let theirs = Arc::clone(&shared);

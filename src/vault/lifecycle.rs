@@ -26,6 +26,7 @@ use crate::{
     },
     storage::{
         Changes, CreateError, Effect, Medium, NewVault, OpenError, Ruling, Slot, StorageError, Store, Writer,
+        Writing,
     },
 };
 
@@ -36,6 +37,10 @@ pub struct Settings {
     pub members_may_create: bool,
     /// How many jobs may wait for the writer.
     pub queue_max: usize,
+    /// Whether one thread of the runtime is kept back for this vault while it is unlocked, so that a connection that
+    /// has the server to itself may commit where it is served. Only for one vault of a runtime, and with a thread
+    /// more than serves: two that each keep one of two threads back leave none.
+    pub stand_by: bool,
     /// The engine's page cache.
     pub cache_bytes: usize,
     /// How long sessions live.
@@ -55,6 +60,11 @@ pub struct Settings {
 impl Settings {
     /// Far above what a commit takes on any disk that works.
     pub const COMMIT_STALL: Duration = Duration::from_secs(5);
+
+    const fn writing(&self) -> Writing {
+        let Self { queue_max, stand_by, monotonic, commit_stall, .. } = *self;
+        Writing { queue_max, stand_by, monotonic, commit_stall }
+    }
 }
 
 /// What a new vault is made of.
@@ -248,11 +258,7 @@ impl Vault {
         let key = key.map_err(|_| UnlockError::Kdf)?.inspect_err(|_| {
             self.failed_tries.fetch_add(1, Ordering::Relaxed);
         })?;
-        let running = self.store.unlock(
-            &key,
-            self.settings.queue_max,
-            (self.settings.monotonic, self.settings.commit_stall),
-        )?;
+        let running = self.store.unlock(&key, self.settings.writing())?;
         let tries = self.failed_tries.load(Ordering::Relaxed);
         let detail = Detail::NONE.number(DetailKey::FailedTries, tries);
         let event = Event { detail, ..Event::new(now, actor, Action::VaultUnlock) };

@@ -88,6 +88,7 @@ async fn sealed(
     let settings = Settings {
         members_may_create: true,
         queue_max: 4096,
+        stand_by: true,
         cache_bytes: 4 << 20,
         sessions: SessionLife::STANDARD,
         password_kdf: KdfParams::LIGHT,

@@ -262,7 +262,7 @@ async fn a_stalled_disk_fills_a_bounded_queue_and_hangs_nothing_that_needs_no_co
 /// A connection that has the server to itself brings its jobs to the disk on the thread that serves it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_device_that_blocks_under_a_lone_connection_hangs_nobody_else() {
-    let (disk, t) = server(settings()).await;
+    let (disk, t) = server(Settings { stand_by: true, ..settings() }).await;
     t.github("ghp_example", r#""isGlobal":true"#).await;
     let mut lone = Client::connect(&t.address).await;
     let token = t.app.clone();

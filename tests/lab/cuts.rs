@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use sealroom::{clock::monotonic, storage::Store};
+use sealroom::{
+    clock::monotonic,
+    storage::{Store, Writing},
+};
 
 use super::{
     check,
@@ -144,7 +147,9 @@ async fn recover(recording: &Recording, disk: &Disk, floor: u64) -> Result<Recov
     if disk.calls() > 0 {
         return Err("opening wrote to the file before anybody had unlocked it".to_owned());
     }
-    let unlocked = store.unlock(&recording.key, 8, (monotonic, Duration::from_secs(600)));
+    let commit_stall = Duration::from_secs(600);
+    let writing = Writing { queue_max: 8, stand_by: false, monotonic, commit_stall };
+    let unlocked = store.unlock(&recording.key, writing);
     let running = unlocked.map_err(|error| format!("no unlocking: {error:?}"))?;
     let killed = disk.fork();
     let text = store.checkpoint().map_err(|error| error.to_string())?;
