@@ -46,6 +46,12 @@
 //! - Rows are cached for each thread, not in a shared map, for the life of one such state.
 //! - A session's token carries the session's id, so that its row is found by key; a user's `epoch` ends all sessions
 //!   of that user with one write.
+//! - The newest records stand beside the head and move to the log's table by the page ([`storage::tables`]): a lone
+//!   commit writes five pages and not nine. A file at rest has them all in the table.
+//! - A row of the log carries the first bytes of its leaf hash, so that a reader tells a damaged one from a record.
+//! - A connection that has the server to itself commits on the thread that serves it, while another stands by and the
+//!   commit thread watches; all others share the commit thread's batches.
+//! - Refusals beyond a few a minute, and what strangers are refused, become one record of counts a minute.
 
 pub mod api;
 #[cfg(feature = "server")]
