@@ -1,6 +1,6 @@
 //! One request: who asks, for what, and what is said of it in the log.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -45,7 +45,7 @@ pub(super) struct Origin {
 #[derive(Default)]
 struct Seen {
     route: Option<&'static Route>,
-    caller: Option<Actor>,
+    caller: OnceLock<Actor>,
 }
 
 impl Server {
@@ -94,8 +94,7 @@ impl Server {
             }
             _ => {}
         }
-        let caller = self.admit(route, &argument, &head.headers, &context).await?;
-        seen.caller = caller.as_ref().map(|admitted| admitted.caller.actor());
+        let caller = self.admit(route, &argument, &head.headers, &context, &seen.caller).await?;
         if route.endpoint == Endpoint::Metrics {
             return query.finish().map(|()| self.metrics(context.now));
         }
@@ -119,6 +118,7 @@ impl Server {
         argument: &str,
         headers: &HeaderMap,
         context: &Context,
+        seen: &OnceLock<Actor>,
     ) -> Result<Option<Admitted>, Fault> {
         if self.vault.is_locked() {
             return Err(Error::Locked.into());
@@ -129,6 +129,8 @@ impl Server {
             Access::OwnOr(own, other) => (own, other),
         };
         let verb = |caller: &Caller| -> Verb {
+            // Known by now, let in or not.
+            seen.get_or_init(|| caller.actor());
             let named = || request::argument::<Email>(argument).ok();
             let is_own = own != other && caller.email().is_some_and(|email| named().as_ref() == Some(email));
             if is_own { own } else { other }
@@ -227,7 +229,7 @@ fn log(seen: &Seen, id: RequestId, peer: Peer, answer: &Answer, took: std::time:
     }
     let route = seen.route.map_or("none", |route| route.path);
     let method = seen.route.map_or("none", |route| route.method);
-    let caller = seen.caller.as_ref().map(ToString::to_string);
+    let caller = seen.caller.get().map(ToString::to_string);
     let caller = caller.as_deref().unwrap_or("nobody");
     let (status, bytes) = (answer.status.as_u16(), answer.body.len());
     let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);

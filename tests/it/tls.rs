@@ -237,6 +237,27 @@ fn a_sighup_reads_limits_and_log_level_again_and_a_wrong_file_changes_nothing() 
 }
 
 #[test]
+fn the_log_names_who_was_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let args = ["serve", "--dev", "--json", "--listen", "127.0.0.1:0", "--log-level", "info"];
+    let server = Serving::start(folder.path(), &args);
+    let said: serde_json::Value = serde_json::from_str(&server.said).unwrap();
+    let mut socket = TcpStream::connect(server.address()).unwrap();
+    let member = said["member_token"].as_str().unwrap();
+    write!(
+        socket,
+        "GET /sfp/api/audit HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {member}\r\nConnection: close\r\n\r\n"
+    )
+    .unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 403"), "{answer}");
+    let line = server.logged(r#""status":403"#);
+    assert!(line.contains(r#""caller":"user:member@example.com""#), "{line}");
+    assert!(!line.contains(member));
+}
+
+#[test]
 fn a_sigterm_lets_what_is_under_way_finish() {
     let folder = vault();
     fs::write(folder.path().join("c.toml"), "").unwrap();
