@@ -16,7 +16,7 @@ use crate::{
     audit::record,
     clock::Clock,
     domain::{Caller, Timestamp},
-    vault::{Error, Vault},
+    vault::{Context, Error, Vault},
 };
 
 /// How many pieces may wait for a slow client.
@@ -35,6 +35,7 @@ enum Format {
 struct Export {
     vault: Arc<Vault>,
     clock: Clock,
+    context: Context,
     caller: Caller,
     format: Format,
     from: Option<Timestamp>,
@@ -70,8 +71,8 @@ pub(super) async fn export(mut call: Call) -> Answered {
     let (pieces, stream) = mpsc::channel(PIECES);
     let end = (!follow).then_some(size);
     let caller = call.caller()?.clone();
-    let Call { vault, clock, mut closing, .. } = call;
-    let export = Export { vault, clock, caller, format, from, to, next, end, pieces };
+    let Call { vault, clock, mut closing, context, .. } = call;
+    let export = Export { vault, clock, context, caller, format, from, to, next, end, pieces };
     let (pieces, has_end) = (export.pieces.clone(), export.end.is_some());
     tokio::spawn(async move {
         let stopped = tokio::select! {
@@ -106,7 +107,7 @@ impl Export {
             }
             let records = match self.chunk().await {
                 Ok(records) => records,
-                Err(error) => return self.break_off(&error).await,
+                Err(error) => return self.break_off(error).await,
             };
             let Some((last, _)) = records.last() else {
                 if self.end.is_some() {
@@ -120,7 +121,7 @@ impl Export {
             self.next = last + 1;
             let piece = match self.write(&records) {
                 Ok(piece) => piece,
-                Err(error) => return self.break_off(&error).await,
+                Err(error) => return self.break_off(error).await,
             };
             if !piece.is_empty() && self.pieces.send(Ok(piece.into())).await.is_err() {
                 return;
@@ -157,7 +158,8 @@ impl Export {
     }
 
     /// The connection closes without the stream's proper end, so that nobody takes it for whole.
-    async fn break_off(&self, error: &Error) {
+    async fn break_off(&self, error: Error) {
+        let error = self.vault.export_broke_off(&self.context, &self.caller, error).await;
         tracing::warn!(%error, "an export was broken off");
         drop(self.pieces.send(Err(io::Error::other("broken off"))).await);
     }

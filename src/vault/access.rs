@@ -6,10 +6,10 @@ use super::{Context, error::Error, lifecycle::Vault};
 use crate::{
     auth::policy::{self, Permit, Verb},
     domain::{
-        Action, Bearer, Caller, Event, Identity, Outcome, SessionKey, SessionKind, SessionRow, Timestamp,
-        TokenStatus, User,
+        Action, Actor, Bearer, Caller, Event, Identity, Outcome, SessionKey, SessionKind, SessionRow,
+        Timestamp, TokenStatus, User,
     },
-    storage::{Generation, StorageError, View},
+    storage::{Generation, View},
 };
 
 /// A caller that was let in, and the state of the rows on which it was: there nothing else can come out again.
@@ -56,8 +56,10 @@ impl Vault {
                 self.turned_away(context);
                 return Err(error);
             }
-            Err(Error::Tampered(cause)) => return Err(self.damaged_caller(context, cause).await),
-            Err(error) => return Err(error),
+            // Nobody can tell who asks: a row on the way to the caller does not open.
+            damaged => {
+                self.noted(context, self.settings().host.clone(), Action::RequestDenied, damaged).await?
+            }
         };
         let verb = verb(&admitted.caller);
         self.authorize(context, &admitted.caller, verb).await?;
@@ -77,18 +79,24 @@ impl Vault {
         Ok(Admitted { caller, generation: view.generation() })
     }
 
-    /// Records that nobody can tell who asks: a row on the way to the caller does not open.
-    async fn damaged_caller(&self, context: &Context, cause: StorageError) -> Error {
-        tracing::error!(error = %cause, "a caller's row does not open");
-        let host = &self.settings().host;
-        if self.tally.refused(host) {
-            let event = context.event(host.clone(), Action::RequestDenied);
-            let recorded = self.record(Event { outcome: Outcome::Failed, ..event }).await;
-            if let Err(error) = recorded {
-                tracing::error!(%error, "and that could not be recorded");
+    /// Records a row that does not open, where what met it records nothing by itself.
+    pub(super) async fn noted<T>(
+        &self,
+        context: &Context,
+        actor: Actor,
+        action: Action,
+        result: Result<T, Error>,
+    ) -> Result<T, Error> {
+        if let Err(Error::Tampered(cause)) = &result {
+            tracing::error!(error = %cause, "a request needs a row that does not open");
+            if self.tally.refused(&actor) {
+                let event = Event { outcome: Outcome::Failed, ..context.event(actor, action) };
+                if let Err(error) = self.record(event).await {
+                    tracing::error!(%error, "and that could not be recorded");
+                }
             }
         }
-        Error::Tampered(cause)
+        result
     }
 
     /// Asks the policy for a caller, before anything of the request is parsed.

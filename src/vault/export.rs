@@ -60,8 +60,11 @@ impl Vault {
         };
         self.act(context, caller.bearer, Verb::ReadAudit, work).await?;
         let open = self.opened()?;
-        let view = open.writer.fresh_view();
-        ranges.iter().map(|range| view.tree_hash(range).map_err(Error::from)).collect()
+        let hashes = {
+            let view = open.writer.fresh_view();
+            ranges.iter().map(|range| view.tree_hash(range).map_err(Error::from)).collect()
+        };
+        self.noted(context, caller.actor(), Verb::ReadAudit.action(), hashes).await
     }
 
     /// Records the export, and says up to where the log goes, the export's own event included; the turn is to be held
@@ -105,6 +108,15 @@ impl Vault {
         let mut records = view.records(first, CHUNK)?;
         records.retain(|(sequence, _)| *sequence < end);
         Ok(records)
+    }
+
+    /// Records that an export broke off at a record that does not fit its check.
+    ///
+    /// # Errors
+    /// What it broke off with.
+    pub async fn export_broke_off(&self, context: &Context, caller: &Caller, error: Error) -> Error {
+        let broken = self.noted::<()>(context, caller.actor(), Verb::ExportAudit.action(), Err(error)).await;
+        broken.err().unwrap_or(Error::Internal)
     }
 
     /// Resolves when the log is longer than that, or the vault locked.

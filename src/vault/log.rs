@@ -115,7 +115,8 @@ impl Vault {
     /// The policy forbids it.
     pub async fn read_checkpoint(&self, context: &Context, caller: &Caller) -> Result<String, Error> {
         self.record_read(context, caller).await?;
-        Ok(self.opened()?.writer.fresh_view().checkpoint()?)
+        let read = self.opened()?.writer.fresh_view().checkpoint().map_err(Error::from);
+        self.noted(context, caller.actor(), Verb::ReadAudit.action(), read).await
     }
 
     /// The newest verifier key.
@@ -124,7 +125,8 @@ impl Vault {
     /// The policy forbids it.
     pub async fn read_verifier_key(&self, context: &Context, caller: &Caller) -> Result<VerifierKey, Error> {
         self.record_read(context, caller).await?;
-        Ok(self.verifier_key()?)
+        let read = self.verifier_key().map_err(Error::from);
+        self.noted(context, caller.actor(), Verb::ReadAudit.action(), read).await
     }
 
     /// Records what the host does.

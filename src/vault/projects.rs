@@ -59,12 +59,8 @@ impl Vault {
     pub async fn list_projects(&self, context: &Context, caller: &Caller) -> Result<Vec<Shown>, Error> {
         let permit = self.authorize(context, caller, Verb::ListProjects).await?;
         let open = self.opened()?;
-        let view = open.writer.fresh_view();
-        let projects = view.projects()?.into_iter();
-        projects
-            .filter(|project| permit.narrowing().admits_project(&project.identifier))
-            .map(|project| shown(&view, &permit, project))
-            .collect()
+        let listed = listed(&open.writer.fresh_view(), &permit);
+        self.noted(context, caller.actor(), Verb::ListProjects.action(), listed).await
     }
 
     /// One project; not audited.
@@ -84,9 +80,8 @@ impl Vault {
             return Ok(self.act(context, caller.bearer, Verb::ReadProject, refuse).await?.value);
         }
         let open = self.opened()?;
-        let view = open.writer.fresh_view();
-        let project = view.project(&identifier)?.ok_or(Error::ProjectNotFound(identifier))?;
-        shown(&view, &permit, Project::clone(&project))
+        let found = one(&open.writer.fresh_view(), &permit, identifier);
+        self.noted(context, caller.actor(), Verb::ReadProject.action(), found).await
     }
 
     /// Deletes a project that nothing is scoped to.
@@ -114,6 +109,19 @@ impl Vault {
         };
         self.act(context, caller.bearer, Verb::DeleteProject, work).await.map(drop)
     }
+}
+
+fn listed(view: &View<'_>, permit: &Permit<'_>) -> Result<Vec<Shown>, Error> {
+    let projects = view.projects()?.into_iter();
+    projects
+        .filter(|project| permit.narrowing().admits_project(&project.identifier))
+        .map(|project| shown(view, permit, project))
+        .collect()
+}
+
+fn one(view: &View<'_>, permit: &Permit<'_>, identifier: ProjectId) -> Result<Shown, Error> {
+    let project = view.project(&identifier)?.ok_or(Error::ProjectNotFound(identifier))?;
+    shown(view, permit, Project::clone(&project))
 }
 
 fn shown(view: &View<'_>, permit: &Permit<'_>, project: Project) -> Result<Shown, Error> {

@@ -107,6 +107,8 @@ impl Vault {
         let peer = context.peer.unwrap_or(Peer::Unix);
         self.limit(email.as_ref(), peer, context.now).inspect_err(|_| self.tally.login(context.peer))?;
         let outcome = self.login_with(context, email.as_ref(), password).await;
+        let host = self.settings().host.clone();
+        let outcome = self.noted(context, host, Action::SessionLogin, outcome).await;
         match &outcome {
             Ok(_) => self.limited().succeeded(email.as_ref(), peer),
             Err(Error::BadLogin) => self.tally.login(context.peer),
@@ -166,6 +168,8 @@ impl Vault {
         self.opened()?;
         self.limit(None, peer, context.now).inspect_err(|_| self.tally.login(context.peer))?;
         let refreshed = self.refresh_with(context, refresh_token).await;
+        let host = self.settings().host.clone();
+        let refreshed = self.noted(context, host, Action::SessionRefresh, refreshed).await;
         match &refreshed {
             Ok(_) => self.limited().succeeded(None, peer),
             Err(Error::Unauthenticated | Error::TokenExpired { .. }) => self.tally.login(context.peer),

@@ -35,8 +35,9 @@ impl Vault {
         self.authorize(context, caller, Verb::ReadSelf).await?;
         let Bearer::Access(session, digest) = caller.bearer else { return Err(Error::Unauthenticated) };
         let open = self.opened()?;
-        let view = open.writer.fresh_view();
-        Ok(access::session_user(&view, &SessionKey { session, digest }, SessionKind::Access)?.0)
+        let key = SessionKey { session, digest };
+        let found = access::session_user(&open.writer.fresh_view(), &key, SessionKind::Access);
+        Ok(self.noted(context, caller.actor(), Verb::ReadSelf.action(), found).await?.0)
     }
 
     /// Every user, by e-mail.

@@ -152,6 +152,20 @@ async fn a_credential_that_rots_under_a_running_server_is_a_500_on_record_and_no
 }
 
 #[tokio::test]
+async fn a_row_that_rots_is_on_record_also_where_nothing_else_is_recorded() {
+    let (disk, t) = server(Settings { cache_bytes: 0, ..settings() }).await;
+    t.project("acme/app").await;
+    disk.is(Mood::Rotten(sealed(&disk, "projects", b"")));
+    for path in ["/sfp/api/projects", "/sfp/api/projects/acme%2Fapp"] {
+        let reply = t.send("GET", path, &t.app, "").await;
+        assert_eq!((reply.status, &reply.json()["code"]), (500, &json!("tampered")), "{path}");
+    }
+    let denied = t.send("GET", "/sfp/api/audit?action=request.denied&limit=5", &t.owner, "").await.json();
+    assert_eq!(denied.as_array().unwrap().len(), 2, "{denied}");
+    assert!(denied[0]["actor"].as_str().unwrap().starts_with("app:"), "{denied}");
+}
+
+#[tokio::test]
 async fn a_callers_row_that_rots_lets_nobody_in_and_is_on_record() {
     let (disk, t) = server(Settings { cache_bytes: 0, ..settings() }).await;
     t.github("ghp_example_canary", r#""isGlobal":true"#).await;
