@@ -16,6 +16,8 @@ use crate::audit::tree::leaf_hash;
 /// What the tail may hold: with the other values of `meta` it has to fit into one page of 4,096 bytes.
 const TAIL_BYTES_MAX: usize = 1_500;
 
+type Row = (u64, Vec<u8>);
+
 /// Where the records of a batch go.
 pub(super) enum Place {
     /// Into the tail, which then reads so.
@@ -39,6 +41,10 @@ pub(super) fn place(
     if records.is_empty() && (rows.is_empty() || !settle) {
         return Ok(Place::Nowhere);
     }
+    let follows = |(newest, next): (&Row, &Row)| newest.0.checked_add(1) == Some(next.0);
+    if !rows.last().zip(records.first()).is_none_or(follows) {
+        return Err(redb::Error::Corrupted("meta/tail is not what the log ended with".to_owned()));
+    }
     let bytes: usize = rows.iter().chain(records).map(|(_, row)| row.len() + 2).sum();
     if settle || bytes > TAIL_BYTES_MAX {
         return Ok(Place::Table(rows));
@@ -46,8 +52,6 @@ pub(super) fn place(
     rows.extend_from_slice(records);
     Ok(Place::Tail(tail(&rows)))
 }
-
-type Row = (u64, Vec<u8>);
 
 impl Snapshot {
     /// The records from `first` on, oldest first, at most `limit`.
@@ -66,7 +70,7 @@ impl Snapshot {
     /// Shows the log's rows from `first` on as they stand, oldest first, at most `limit`, to whoever checks them.
     ///
     /// # Errors
-    /// The engine refuses.
+    /// The engine refuses, or what stands beside the head is no end of the log.
     pub fn audit_rows(
         &self,
         first: u64,
@@ -121,6 +125,8 @@ impl Snapshot {
         limit: usize,
         mut visit: impl FnMut(u64, &[u8]) -> Result<(), StorageError>,
     ) -> Result<(), StorageError> {
+        // Also where none of it is asked for: whoever checks the log must not miss what others would be shown.
+        let newest = self.tail()?;
         let mut left = limit;
         if let Some(table) = there(self.txn().open_table(AUDIT))? {
             for entry in table.range(first..).map_err(engine)?.take(limit) {
@@ -129,10 +135,6 @@ impl Snapshot {
                 left -= 1;
             }
         }
-        if left == 0 {
-            return Ok(());
-        }
-        let newest = self.tail()?;
         newest
             .iter()
             .filter(|(sequence, _)| *sequence >= first)
@@ -140,11 +142,19 @@ impl Snapshot {
             .try_for_each(|(sequence, row)| visit(*sequence, row))
     }
 
+    /// The records beside the head: all of them are newer than those of the table.
     fn tail(&self) -> Result<Vec<Row>, StorageError> {
         let Some(table) = there(self.txn().open_table(META))? else { return Ok(Vec::new()) };
         let Some(held) = table.get(meta::TAIL).map_err(engine)? else { return Ok(Vec::new()) };
         let malformed = || StorageError::Tampered { table: "meta", key: meta::TAIL.to_owned() };
-        tail_rows(held.value()).ok_or_else(malformed)
+        if held.value().len() > 8 + TAIL_BYTES_MAX {
+            return Err(malformed());
+        }
+        let rows = tail_rows(held.value()).ok_or_else(malformed)?;
+        let Some((first, _)) = rows.first() else { return Ok(rows) };
+        let Some(table) = there(self.txn().open_table(AUDIT))? else { return Ok(rows) };
+        let older = table.last().map_err(engine)?.is_none_or(|(newest, _)| newest.value() < *first);
+        if older { Ok(rows) } else { Err(malformed()) }
     }
 }
 

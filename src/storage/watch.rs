@@ -1,24 +1,27 @@
 //! A connection that has the server to itself, and what keeps that server alive when its disk does not answer.
 //!
-//! Such a connection's jobs are committed on the very thread that serves it (see [`super::writer`]). One more thread
-//! of the runtime than serves is kept back, blocked, so that it takes part in nothing; the commit thread watches, and
-//! lets it go while a commit takes long.
+//! Such a connection's jobs are committed on the very thread that serves it (see [`super::writer`]). Meanwhile one more
+//! thread of the runtime than serves is kept back, blocked, so that it takes part in nothing; the commit thread watches,
+//! and lets it go where a commit takes long. Without a thread that stands by, nobody else goes to the disk.
 
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
     sync::{
-        Arc, Condvar, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
-use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::{
+    runtime::{Handle, RuntimeFlavor},
+    sync::Notify,
+};
 
 /// How often it is looked whether a commit outside the commit thread takes long.
 pub(super) const WATCH_EVERY: Duration = Duration::from_millis(20);
 /// For how long the stand-by is blocked at a time: the longest that it holds up the end of its runtime.
-const STAND_BY: Duration = Duration::from_secs(10);
+const STAND_BY: Duration = Duration::from_secs(1);
 
 /// After so many jobs in a row of one connection nobody else is there.
 const LONE_JOBS: usize = 8;
@@ -51,34 +54,36 @@ impl Lone {
     }
 }
 
-/// One thread of a runtime, kept back.
+/// One thread of a runtime, kept back while that is wanted.
 pub(super) struct StandBy {
     is_there: bool,
-    watched: AtomicBool,
-    needed: Mutex<bool>,
+    state: Mutex<State>,
     changed: Condvar,
+    call: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    wanted: bool,
+    /// Whether a thread is blocked for it.
+    stands: bool,
+    ended: bool,
 }
 
 impl StandBy {
-    /// Keeps one thread of the current runtime back, if that is wanted and it has more than one.
-    pub(super) fn begin(is_wanted: bool) -> Arc<Self> {
+    /// For the current runtime, if it is to have one and has more than one thread.
+    pub(super) fn begin(may_stand: bool) -> Arc<Self> {
         let runtime = Handle::current();
-        let is_there = is_wanted
+        let is_there = may_stand
             && runtime.runtime_flavor() == RuntimeFlavor::MultiThread
             && runtime.metrics().num_workers() > 1;
-        let (needed, changed) = (Mutex::new(false), Condvar::new());
-        let this = Arc::new(Self { is_there, watched: AtomicBool::new(false), needed, changed });
+        let (state, changed, call) = (Mutex::default(), Condvar::new(), Notify::new());
+        let this = Arc::new(Self { is_there, state, changed, call });
         if is_there {
-            let theirs = Arc::downgrade(&this);
+            let theirs = Arc::clone(&this);
             runtime.spawn(async move {
-                while let Some(this) = theirs.upgrade() {
-                    if this.wait() {
-                        drop(this);
-                        tokio::time::sleep(WATCH_EVERY).await;
-                    } else {
-                        drop(this);
-                        tokio::task::yield_now().await;
-                    }
+                while theirs.called().await {
+                    theirs.stand();
                 }
             });
         }
@@ -87,24 +92,92 @@ impl StandBy {
 
     /// Whether a thread that serves may go to the disk itself.
     pub(super) fn is_ready(&self) -> bool {
-        self.is_there && self.watched.load(Ordering::Relaxed)
+        let state = self.state();
+        state.wanted && state.stands
     }
 
-    /// Says whether the commit thread watches.
-    pub(super) fn watched(&self, watched: bool) {
-        self.watched.store(watched, Ordering::Relaxed);
-    }
-
-    /// Says whether a commit takes long.
-    pub(super) fn needed(&self, needed: bool) {
-        *self.needed.lock().unwrap_or_else(PoisonError::into_inner) = needed;
+    /// Says whether a thread is to stand by.
+    ///
+    /// To be called from outside the runtime alone. Whoever the runtime wakes for a task from outside wakes another in
+    /// turn, who looks after sockets and timers. For a task from inside it would not, and the thread that blocks could
+    /// be the one that did.
+    pub(super) fn want(&self, wanted: bool) {
+        let mut state = self.state();
+        state.wanted = wanted;
+        if wanted && self.is_there && !state.stands {
+            self.call.notify_one();
+        }
+        drop(state);
         self.changed.notify_all();
     }
 
-    /// Blocks until it is needed; `false` if it is not yet.
-    fn wait(&self) -> bool {
-        let needed = self.needed.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = self.changed.wait_timeout_while(needed, STAND_BY, |needed| !*needed);
-        *waited.unwrap_or_else(PoisonError::into_inner).0
+    /// Lets the thread go for good.
+    pub(super) fn end(&self) {
+        self.state().ended = true;
+        self.want(false);
+        self.call.notify_one();
+    }
+
+    async fn called(&self) -> bool {
+        self.call.notified().await;
+        !self.state().ended
+    }
+
+    /// Blocks for as long as it is wanted.
+    fn stand(&self) {
+        let mut state = self.state();
+        state.stands = true;
+        let waited = self.changed.wait_timeout_while(state, STAND_BY, |state| state.wanted);
+        waited.unwrap_or_else(PoisonError::into_inner).0.stands = false;
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Barrier, mpsc};
+
+    use super::*;
+
+    #[test]
+    fn nobody_goes_to_the_disk_before_a_thread_stands_by_and_after_it_was_let_go() {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
+        let stand_by = runtime.block_on(async { StandBy::begin(true) });
+        let busy = Arc::new(Barrier::new(3));
+        let (release, released) = mpsc::channel::<()>();
+        let released = Arc::new(Mutex::new(released));
+        for _ in 0..2 {
+            let (busy, released) = (Arc::clone(&busy), Arc::clone(&released));
+            runtime.spawn(async move {
+                busy.wait();
+                let _ = released.lock().unwrap().recv();
+            });
+        }
+        busy.wait();
+        stand_by.want(true);
+        assert!(!stand_by.is_ready(), "both threads do something else");
+        drop(release);
+        while !stand_by.is_ready() {
+            std::thread::yield_now();
+        }
+        stand_by.want(false);
+        assert!(!stand_by.is_ready());
+        stand_by.end();
+    }
+
+    #[test]
+    fn one_vault_alone_may_keep_a_thread_and_only_where_there_is_another() {
+        for (threads, may_stand) in [(1, true), (2, false)] {
+            let runtime =
+                tokio::runtime::Builder::new_multi_thread().worker_threads(threads).build().unwrap();
+            let stand_by = runtime.block_on(async { StandBy::begin(may_stand) });
+            stand_by.want(true);
+            runtime.block_on(async { tokio::spawn(async {}).await.unwrap() });
+            assert!(!stand_by.is_ready());
+            stand_by.end();
+        }
     }
 }

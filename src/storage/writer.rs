@@ -183,7 +183,7 @@ async fn deliver(mut batches: mpsc::UnboundedReceiver<Vec<(Queued, Fate)>>) {
 }
 
 fn run(shared: &Shared, jobs: &Receiver<Queued>, answers: &mpsc::UnboundedSender<Vec<(Queued, Fate)>>) {
-    let mut watch = Watch { lone_jobs: 0, since: Duration::MAX };
+    let mut watch = Watch { lone_jobs: 0, since: Duration::MAX, is_slow: false };
     loop {
         let patience = watch.patience(shared);
         let first = match jobs.recv_timeout(patience) {
@@ -194,7 +194,11 @@ fn run(shared: &Shared, jobs: &Receiver<Queued>, answers: &mpsc::UnboundedSender
             }
             Err(RecvTimeoutError::Disconnected) => break,
         };
-        let mut committer = shared.committer();
+        let mut committer = shared.committer.try_lock().unwrap_or_else(|_| {
+            // Whoever holds it may do so for as long as the disk takes.
+            shared.stand_by.want(false);
+            shared.committer()
+        });
         // No artificial delay: while one batch syncs, the next gathers.
         let batch = std::iter::once(first).chain(jobs.try_iter()).take(BATCH_JOBS_MAX).collect();
         let fates = committer.commit(batch);
@@ -202,10 +206,10 @@ fn run(shared: &Shared, jobs: &Receiver<Queued>, answers: &mpsc::UnboundedSender
         if answers.send(fates).is_err() {
             break;
         }
-        watch.since = Duration::ZERO;
+        (watch.since, watch.is_slow) = (Duration::ZERO, false);
     }
+    shared.stand_by.end();
     shared.committer().ledger.idle();
-    shared.stand_by.needed(true);
 }
 
 /// What the commit thread does while a connection commits for itself.
@@ -214,13 +218,15 @@ struct Watch {
     lone_jobs: usize,
     /// For how long nothing was committed.
     since: Duration,
+    /// Whether one of its commits takes long.
+    is_slow: bool,
 }
 
 impl Watch {
     /// How long to wait for the next job.
     fn patience(&self, shared: &Shared) -> Duration {
         let watches = shared.lone.jobs().1 && self.since < IDLE_EVERY;
-        shared.stand_by.watched(watches);
+        shared.stand_by.want(watches && !self.is_slow);
         if watches { WATCH_EVERY } else { IDLE_EVERY }
     }
 
@@ -230,7 +236,7 @@ impl Watch {
         self.since = if moved { waited } else { self.since.saturating_add(waited) };
         let committer = shared.committer.try_lock();
         // Not one commit ended in all that time, and one is under way.
-        shared.stand_by.needed(committer.is_err() && !moved);
+        self.is_slow = committer.is_err() && !moved;
         if let Ok(mut committer) = committer
             && self.since >= IDLE_EVERY
         {

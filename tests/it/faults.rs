@@ -18,11 +18,11 @@ use serde_json::json;
 
 use super::server::{Client, TestServer, plan, settings};
 
-const CREDENTIALS: &str = "/sfp/api/integrations/credentials";
+pub const CREDENTIALS: &str = "/sfp/api/integrations/credentials";
 
 /// What the disk does from now on.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-enum Mood {
+pub enum Mood {
     #[default]
     Fine,
     /// Every write and sync fails.
@@ -34,21 +34,21 @@ enum Mood {
 }
 
 #[derive(Debug, Default)]
-struct Moods {
+pub struct Moods {
     mood: Mutex<Mood>,
     changed: Condvar,
     /// Syncs that did not come from the writer's own thread.
-    elsewhere: AtomicUsize,
+    pub elsewhere: AtomicUsize,
 }
 
 #[derive(Debug, Clone, Default)]
-struct Disk {
+pub struct Disk {
     inner: Arc<InMemoryBackend>,
-    moods: Arc<Moods>,
+    pub moods: Arc<Moods>,
 }
 
 impl Disk {
-    fn is(&self, mood: Mood) {
+    pub fn is(&self, mood: Mood) {
         *self.moods.mood.lock().unwrap() = mood;
         self.moods.changed.notify_all();
     }
@@ -100,7 +100,7 @@ impl StorageBackend for Disk {
     }
 }
 
-async fn server(settings: Settings) -> (Disk, TestServer) {
+pub async fn server(settings: Settings) -> (Disk, TestServer) {
     let disk = Disk::default();
     Vault::create(Arc::new(disk.clone()), 1 << 20, &plan()).unwrap();
     let vault = Vault::open(Arc::new(disk.clone()), settings).unwrap();
@@ -271,44 +271,6 @@ async fn a_stalled_disk_fills_a_bounded_queue_and_hangs_nothing_that_needs_no_co
         assert!(matches!(status, 200 | 503));
     }
     assert_eq!(t.send("GET", CREDENTIALS, &t.app, "").await.status, 200);
-}
-
-/// A connection that has the server to itself brings its jobs to the disk on the thread that serves it.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_device_that_blocks_under_a_lone_connection_hangs_nobody_else() {
-    let (disk, t) = server(Settings { stand_by: true, ..settings() }).await;
-    t.github("ghp_example", r#""isGlobal":true"#).await;
-    let mut lone = Client::connect(&t.address).await;
-    let token = t.app.clone();
-    let mut reads = 0;
-    let before = disk.moods.elsewhere.load(Ordering::Relaxed);
-    while disk.moods.elsewhere.load(Ordering::Relaxed) == before {
-        assert_eq!(lone.send("GET", CREDENTIALS, &token, "").await.unwrap().status, 200);
-        reads += 1;
-        assert!(reads < 1_000, "the lone connection's jobs still go to the writer's own thread");
-    }
-    disk.is(Mood::Stalled);
-    let held = tokio::spawn(async move { lone.send("GET", CREDENTIALS, &token, "").await.unwrap().status });
-    let others = async {
-        while t.vault.gauges(t.clock.now()).open.unwrap().waiting == 0 {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-        for _ in 0..3 {
-            assert_eq!(t.send("GET", "/sfp/api/ping", "", "").await.body, "pong");
-            assert_eq!(t.send("GET", "/sfp/api/projects", &t.app, "").await.status, 200, "not audited");
-        }
-    };
-    // Well before the stand-by looks up by itself; no timer of this runtime would tell if nobody drove it.
-    let (served, all_served) = std::sync::mpsc::channel();
-    let watchdog = std::thread::spawn(move || {
-        let served = all_served.recv_timeout(Duration::from_secs(5)).is_ok();
-        disk.is(Mood::Fine);
-        served
-    });
-    others.await;
-    let _ = served.send(());
-    assert!(watchdog.join().unwrap(), "others waited for the device");
-    assert_eq!(held.await.unwrap(), 200, "and it waited for its record");
 }
 
 /// On one thread, where every job goes to the writer's own: a request that brings its job to the disk itself waits for

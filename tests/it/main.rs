@@ -33,6 +33,7 @@ mod kills;
 #[path = "../lab/mod.rs"]
 mod lab;
 mod limits;
+mod lone;
 mod malformed;
 mod metrics;
 mod newest;

@@ -120,4 +120,18 @@ async fn a_tail_that_was_changed_is_refused() {
     ] {
         refused(&with(bytes), what).await;
     }
+    let large: Rows = (0..200).map(|n| (beside[0].0 + n, beside[0].1.clone())).collect();
+    for (what, rows) in
+        [("records of the table, forged", &table[1..3].to_vec()), ("more than it may hold", &large)]
+    {
+        let image = with(Some(tail(rows)));
+        refused(&image, what).await;
+        // However little of the log is asked for: a check in chunks could end with the table.
+        let snapshot = Engine::open(shared(&image).1, 1 << 20).unwrap().snapshot().unwrap();
+        assert!(snapshot.audit_rows(0, 1, |_, _| ()).is_err(), "{what}");
+        assert!(
+            snapshot.records(0, table.len()).is_err() && snapshot.records_before(2, 1).is_err(),
+            "{what}"
+        );
+    }
 }
