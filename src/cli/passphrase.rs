@@ -36,6 +36,12 @@ impl PassphraseArgs {
         self.passphrase_file.is_some() || self.passphrase_stdin || prompt::is_possible()
     }
 
+    /// Whether it would be asked for.
+    #[cfg(feature = "server")]
+    pub(super) fn is_asked(&self) -> bool {
+        self.passphrase_file.is_none() && !self.passphrase_stdin
+    }
+
     /// Reads the passphrase.
     pub(super) fn read(&self, asking: Asking, output: &Output) -> Result<Secret, CliError> {
         let secret = match &self.passphrase_file {

@@ -51,11 +51,14 @@ async fn serve(plan: Plan, args: &Args, log: &Log, output: &Output) -> Result<()
     let (clock, start) = start_event(&vault, args.accept_clock)?;
     let vault = Arc::new(vault);
     measure_disk(&data, &vault);
+    let is_given = plan.passphrase.has_source();
+    // A pipe may take for ever to say it, and there is nothing yet that a signal would have to wind up.
+    let early = (is_given && !plan.passphrase.is_asked()).then(|| plan.passphrase.read(Asking::Once, output));
     // Before anybody is asked: from here on a signal is the server's.
     let (stop, hang_up) = (stop_signal()?, hang_up_signal()?);
     prompt::are_handled();
-    if plan.passphrase.has_source() {
-        let passphrase = plan.passphrase.read(Asking::Once, output)?;
+    if is_given {
+        let passphrase = early.unwrap_or_else(|| plan.passphrase.read(Asking::Once, output))?;
         let unlocked = vault.unlock(passphrase, host_actor(), clock.now(), Some(start)).await;
         unlocked.map_err(|error: UnlockError| CliError::unlock(&error))?;
     } else {

@@ -119,7 +119,7 @@ pub struct Vault {
     settings: Settings,
     open: ArcSwapOption<Open>,
     /// One unlock or lock at a time.
-    turn: tokio::sync::Mutex<()>,
+    turn: Arc<tokio::sync::Mutex<()>>,
     failed_tries: AtomicU64,
     pub(super) password_runs: AtomicU64,
     call_in: watch::Sender<u64>,
@@ -198,7 +198,7 @@ impl Vault {
             store,
             settings,
             open: ArcSwapOption::empty(),
-            turn: tokio::sync::Mutex::default(),
+            turn: Arc::default(),
             failed_tries: AtomicU64::new(0),
             password_runs: AtomicU64::new(0),
             call_in: watch::Sender::new(0),
@@ -248,7 +248,9 @@ impl Vault {
         now: Timestamp,
         then: Option<Event>,
     ) -> Result<(), UnlockError> {
-        let _turn = self.turn.lock().await;
+        // An earlier one may still wait for a device that does not answer.
+        let turn = tokio::time::timeout(self.settings.commit_stall * 2, Arc::clone(&self.turn).lock_owned());
+        let turn = turn.await.map_err(|_| UnlockError::AuditUnavailable)?;
         if !self.is_locked() {
             return Ok(());
         }
@@ -268,7 +270,10 @@ impl Vault {
         if recorded.is_err() {
             // Its writer must be gone before the next one begins: two of them would each move the other's head.
             drop(running.writer);
-            drop(running.ended.await);
+            tokio::spawn(async move {
+                drop(running.ended.await);
+                drop(turn);
+            });
             return Err(UnlockError::AuditUnavailable);
         }
         self.failed_tries.fetch_sub(tries, Ordering::Relaxed);
@@ -283,6 +288,7 @@ impl Vault {
     /// # Errors
     /// The event cannot be recorded; the vault is locked all the same.
     pub async fn lock(&self, event: Event) -> Result<(), Error> {
+        self.opened()?;
         let _turn = self.turn.lock().await;
         let open = self.opened()?;
         if let Err(error) = self.record_counts(event.time).await {

@@ -4,7 +4,7 @@ use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
 use serde_json::Value;
 
-use super::binary::{INIT, PASSPHRASE, Serving, sealroom, secret_file, stderr, vault};
+use super::binary::{INIT, PASSPHRASE, Serving, command, sealroom, secret_file, stderr, vault};
 
 #[test]
 fn init_makes_a_private_file_and_never_overwrites_one() {
@@ -58,6 +58,26 @@ fn a_wrong_passphrase_and_a_missing_or_foreign_file_change_nothing() {
     let json = sealroom(folder.path(), &["serve", "--json", "--data", "none", "--passphrase-file", "pass"]);
     let last: Value = serde_json::from_str(stderr(&json).lines().last().unwrap()).unwrap();
     assert!(last["error"].is_string() && last["hint"].is_string());
+}
+
+#[test]
+fn a_server_that_waits_for_its_passphrase_can_be_stopped() {
+    use std::os::unix::process::ExitStatusExt;
+
+    use rustix::process::{Pid, Signal, kill_process};
+
+    let folder = vault();
+    let pipe = folder.path().join("pipe");
+    let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+    rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+    let args = ["serve", "--data", "v.redb", "--listen", "127.0.0.1:0", "--passphrase-file", "pipe"];
+    let mut server = command(folder.path(), &args).spawn().unwrap();
+    // It opens for writing once somebody reads, and whoever reads waits for more until it is closed.
+    let writer = fs::File::options().write(true).open(&pipe).unwrap();
+    kill_process(Pid::from_child(&server), Signal::TERM).unwrap();
+    let ended = server.wait().unwrap();
+    assert_eq!((ended.signal(), ended.code()), (Some(Signal::TERM.as_raw()), None));
+    drop(writer);
 }
 
 #[test]

@@ -71,7 +71,8 @@ fn arrived() -> io::Result<&'static UnixStream> {
     let (reader, writer) = UnixStream::pair()?;
     reader.set_nonblocking(true)?;
     for signal in ENDING {
-        if !ELSEWHERE.load(Ordering::SeqCst) {
+        // Those that a server handles itself; nobody else would do anything for the fourth.
+        if signal == SIGQUIT || !ELSEWHERE.load(Ordering::SeqCst) {
             flag::register_conditional_default(signal, &BY_DEFAULT)?;
         }
         pipe::register(signal, writer.try_clone()?)?;
