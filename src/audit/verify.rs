@@ -18,6 +18,9 @@ const START: &[u8] = br#"{"v":1,"sequence":"#;
 /// What begins a receipt in a text.
 const RECEIPT: &str = "audit-receipt:";
 
+/// How many leaves a subtree has that is hashed on its own.
+pub const BLOCK: u64 = 256;
+
 /// The first flaw of a log.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Flaw {
@@ -58,7 +61,10 @@ pub enum Flaw {
         last: u64,
     },
     /// Records that a checkpoint vouches for and that are not there.
-    #[error("{missing} records are missing at the end: the log has {size}, the checkpoint {signed}")]
+    #[error(
+        "{missing} {} missing at the end: the log has {size}, the checkpoint {signed}",
+        if *missing == 1 { "record is" } else { "records are" }
+    )]
     Cut {
         /// How many.
         missing: u64,
@@ -128,6 +134,8 @@ pub struct Verifier {
     vouched: u64,
     /// Where the log must end, if that is known.
     end: Option<u64>,
+    /// Whether a checkpoint over all of it is still to come.
+    awaits_end: bool,
 }
 
 /// What a log that is good came to.
@@ -164,13 +172,15 @@ impl Verifier {
             leaves,
             vouched,
             end: None,
+            awaits_end: false,
         }
     }
 
-    /// The log ends there: whatever follows was added by somebody else.
+    /// The log comes with a checkpoint over all of it, for [`Verifier::finish_at`]: so no record has to be judged by
+    /// its form.
     #[must_use]
-    pub fn ending_at(self, size: u64) -> Self {
-        Self { end: Some(size), ..self }
+    pub fn awaiting_end(self) -> Self {
+        Self { awaits_end: true, ..self }
     }
 
     /// The sequence that comes next.
@@ -183,8 +193,18 @@ impl Verifier {
     /// # Errors
     /// It is no record, or not the next one.
     pub fn push(&mut self, bytes: &[u8], leaf: Hash) -> Result<(), Flaw> {
+        self.place(bytes, leaf)?;
+        self.grow(&[leaf], None);
+        Ok(())
+    }
+
+    /// Takes a record in, but for the tree: [`Verifier::grow`] has to follow.
+    ///
+    /// # Errors
+    /// As [`Verifier::push`].
+    pub fn place(&mut self, bytes: &[u8], leaf: Hash) -> Result<(), Flaw> {
         let sequence = sequence(bytes).ok_or(Flaw::Form { sequence: self.next })?;
-        if self.first.is_none() && sequence > 0 && !self.checkpoints.is_empty() {
+        if self.first.is_none() && sequence > 0 && (self.awaits_end || !self.checkpoints.is_empty()) {
             // A checkpoint speaks of a log from its first record on.
             return Err(Flaw::Order { expected: 0, found: sequence });
         }
@@ -195,20 +215,40 @@ impl Verifier {
         if sequence != self.next {
             return Err(Flaw::Order { expected: self.next, found: sequence });
         }
-        if sequence >= self.vouched {
+        if sequence >= self.vouched && !self.awaits_end {
             Self::check_form(sequence, bytes)?;
         }
         if let Some(kept) = self.leaves.get_mut(&sequence) {
             *kept = leaf;
         }
         self.next = self.next.checked_add(1).ok_or(Flaw::Form { sequence })?;
-        if self.first == Some(0) {
-            drop(self.frontier.push(leaf));
-            if let Some(root) = self.roots.get_mut(&self.next) {
-                *root = self.frontier.root();
-            }
-        }
         Ok(())
+    }
+
+    /// Makes the tree grow by the leaves of the records that were placed last, all of them since the last time; the
+    /// hash over them, where there are 256 after as many or none, spares hashing them again.
+    pub fn grow(&mut self, leaves: &[Hash], subtree: Option<Hash>) {
+        if self.first != Some(0) {
+            return;
+        }
+        let size = self.frontier.size();
+        let is_asked = self.roots.range(size + 1..size + leaves.len() as u64).next().is_some();
+        match subtree.filter(|_| !is_asked && size.is_multiple_of(BLOCK)) {
+            Some(hash) => {
+                self.frontier.push_subtree(BLOCK.ilog2(), hash);
+                self.keep_root();
+            }
+            None => leaves.iter().for_each(|leaf| {
+                drop(self.frontier.push(*leaf));
+                self.keep_root();
+            }),
+        }
+    }
+
+    fn keep_root(&mut self) {
+        if let Some(root) = self.roots.get_mut(&self.frontier.size()) {
+            *root = self.frontier.root();
+        }
     }
 
     /// Whether this record has the one form that a record has; slower than [`Verifier::push`], which looks only at
@@ -222,6 +262,22 @@ impl Verifier {
             Ok(record) => Err(Flaw::Order { expected: sequence, found: record.sequence }),
             Err(_) => Err(Flaw::Form { sequence }),
         }
+    }
+
+    /// Judges the whole by its own checkpoint too: whatever follows that was added by somebody else.
+    ///
+    /// # Errors
+    /// As [`Verifier::finish`].
+    pub fn finish_at(mut self, own: Checkpoint) -> Result<Good, Flaw> {
+        self.end = Some(own.size);
+        self.vouched = self.vouched.max(own.size);
+        // Before the end there is no root to hold it against, and no need to: what follows is the flaw.
+        if own.size >= self.next {
+            self.roots.insert(own.size, self.frontier.root());
+            self.checkpoints.push(own);
+            self.checkpoints.sort_by_key(|checkpoint| checkpoint.size);
+        }
+        self.finish()
     }
 
     /// Judges the whole.

@@ -191,11 +191,12 @@ async fn what_follows_a_checkpoint_is_not_vouched_for_and_must_still_be_a_record
         assert!(said.contains(&format!("record {size} is damaged")), "{said}");
     }
     // A record of the right form, put behind the end of a vault file with the hash that belongs to it.
-    let mut verifier = Verifier::new(vec![log.checkpoint.clone()], Vec::new()).ending_at(vouched);
+    let mut verifier = Verifier::new(Vec::new(), Vec::new()).awaiting_end();
     for line in &log.records {
         verifier.push(line.as_bytes(), leaf_hash(line.as_bytes())).unwrap();
     }
-    assert_eq!(verifier.finish().unwrap_err(), Flaw::Added { first: vouched, last: size as u64 - 1 });
+    let added = verifier.finish_at(log.checkpoint.clone()).unwrap_err();
+    assert_eq!(added, Flaw::Added { first: vouched, last: size as u64 - 1 });
 }
 
 #[tokio::test]
@@ -217,6 +218,8 @@ async fn an_older_copy_of_the_file_is_caught_by_a_newer_checkpoint_or_by_one_rec
     let missing = checkpoint::read_unsigned(&now).unwrap().size as usize - then;
     let caught = log.said(&["yesterday.redb", "--key", "key", "--checkpoint", "note"]);
     assert!(caught.contains(&format!("{missing} records are missing at the end")), "{caught}");
+    let one = Flaw::Cut { missing: 1, size: 4, signed: 5 }.to_string();
+    assert!(one.starts_with("1 record is missing at the end"), "{one}");
     let caught = log.said(&["yesterday.redb", "--key", "key", "--receipts", "build.log"]);
     assert!(caught.contains("does not fit the log"), "{caught}");
 }
@@ -280,6 +283,7 @@ async fn what_is_not_of_this_log_is_refused_with_a_word() {
     let busy = Serving::start(folder, SERVE);
     let said = log.said(&["v.redb"]);
     assert!(said.contains(&format!("in use by process {}", busy.child.id())), "{said}");
+    assert!(said.contains("hint: verify what that server exports") && !said.contains("--data"), "{said}");
 }
 
 #[tokio::test]
