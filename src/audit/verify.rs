@@ -9,12 +9,12 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use super::{
     checkpoint::Checkpoint,
     record,
-    tree::{Frontier, Hash, leaf_hash},
+    tree::{Frontier, Hash},
 };
 use crate::crypto::digest::sha256;
 
 /// What begins every record of this format, up to its sequence.
-const START: &[u8] = br#"{"v":1,"sequence":"#;
+pub(super) const START: &[u8] = br#"{"v":1,"sequence":"#;
 /// What begins a receipt in a text.
 const RECEIPT: &str = "audit-receipt:";
 
@@ -337,48 +337,4 @@ pub fn sequence(bytes: &[u8]) -> Option<u64> {
     let canonical =
         !digits.is_empty() && (digits == b"0" || digits[0] != b'0') && rest.starts_with(br#","time":""#);
     std::str::from_utf8(digits).ok()?.parse().ok().filter(|_| canonical)
-}
-
-/// What a damaged file still shows of its log: the records in its raw bytes, each judged by the hash beside it.
-///
-/// Pages that do not hold together are nothing to walk; records can be told by how they begin. The first sequence
-/// whose record is damaged, or that is nowhere before the last one found, is the answer.
-pub fn first_damaged(bytes: &[u8]) -> Option<u64> {
-    let mut good = std::collections::BTreeSet::new();
-    let mut damaged = std::collections::BTreeSet::new();
-    let mut at = 0;
-    while let Some(found) = find(&bytes[at..], START) {
-        let start = at + found;
-        let window = &bytes[start..bytes.len().min(start + record::RECORD_BYTES_MAX + 8)];
-        let digits = window[START.len()..].iter().take_while(|byte| byte.is_ascii_digit()).count();
-        let number = std::str::from_utf8(&window[START.len()..START.len() + digits]).ok();
-        match (intact(window), number.and_then(|number| number.parse::<u64>().ok())) {
-            (true, Some(sequence)) => drop(good.insert(sequence)),
-            (false, Some(sequence)) => drop(damaged.insert(sequence)),
-            (_, None) => {}
-        }
-        at = start + START.len();
-    }
-    let missing = (0..good.last().copied().unwrap_or(0)).find(|sequence| !good.contains(sequence));
-    damaged.first().copied().into_iter().chain(missing).min()
-}
-
-/// Whether a record with the hash beside it begins here.
-fn intact(window: &[u8]) -> bool {
-    let ends = window.iter().enumerate().filter(|(_, byte)| **byte == b'}').map(|(at, _)| at + 1);
-    ends.into_iter()
-        .any(|end| window.get(end..end + 8).is_some_and(|check| leaf_hash(&window[..end])[..8] == *check))
-}
-
-fn find(within: &[u8], what: &[u8]) -> Option<usize> {
-    let mut at = 0;
-    // The first byte alone is found fast; the rest seldom has to be looked at.
-    while let Some(found) = within[at..].iter().position(|byte| *byte == what[0]) {
-        at += found;
-        if within[at..].starts_with(what) {
-            return Some(at);
-        }
-        at += 1;
-    }
-    None
 }

@@ -19,7 +19,8 @@ use super::{error::CliError, output::Output, progress::Progress};
 use crate::{
     audit::{
         checkpoint::{self, BadNote, Checkpoint, VerifierKey},
-        verify::{Flaw, Good, Receipt, Verifier, first_damaged, receipts_in},
+        remains::first_damaged,
+        verify::{Flaw, Good, Receipt, Verifier, receipts_in},
     },
     storage::{
         Examined, OpenError, StorageError,
@@ -137,7 +138,7 @@ fn not_opened(path: &Path, error: &OpenError) -> CliError {
         return CliError::open(path, error);
     }
     let message = "the file's pages do not hold together; none of its records is damaged";
-    let sequence = fs::read(path).ok().and_then(|bytes| first_damaged(&bytes));
+    let sequence = File::open(path).and_then(first_damaged).ok().flatten();
     sequence.map_or_else(
         || failed(path, message, "restore a backup"),
         |sequence| flawed(&Flaw::Changed { sequence }),
