@@ -338,3 +338,45 @@ pub fn sequence(bytes: &[u8]) -> Option<u64> {
         !digits.is_empty() && (digits == b"0" || digits[0] != b'0') && rest.starts_with(br#","time":""#);
     std::str::from_utf8(digits).ok()?.parse().ok().filter(|_| canonical)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::tree::{leaf_hash, subtree_hash};
+
+    /// A tree that grows by blocks has the roots of one that grows by leaves, wherever a checkpoint lies.
+    #[test]
+    fn a_checkpoint_inside_a_block_is_judged_as_well() {
+        let records: Vec<String> =
+            (0..1_100).map(|n| format!(r#"{{"v":1,"sequence":{n},"time":"x"}}"#)).collect();
+        let leaves: Vec<Hash> = records.iter().map(|record| leaf_hash(record.as_bytes())).collect();
+        let signed = |size: usize| {
+            let mut frontier = Frontier::EMPTY;
+            leaves[..size].iter().for_each(|leaf| drop(frontier.push(*leaf)));
+            let (origin, root) = ("log".to_owned(), frontier.root());
+            Checkpoint { origin, size: size as u64, root, extensions: Vec::new() }
+        };
+        let walk = |kept: Vec<Checkpoint>| {
+            let mut verifier = Verifier::new(kept, Vec::new()).awaiting_end();
+            for (records, leaves) in records.chunks(256).zip(leaves.chunks(256)) {
+                for (record, leaf) in records.iter().zip(leaves) {
+                    verifier.place(record.as_bytes(), *leaf).unwrap();
+                }
+                verifier.grow(leaves, (leaves.len() == 256).then(|| subtree_hash(leaves)));
+            }
+            verifier
+        };
+        let sizes = [1, 255, 256, 257, 300, 511, 512, 1_024, 1_100];
+        assert_eq!(walk(sizes.map(signed).to_vec()).finish_at(signed(1_100)).unwrap().count, 1_100);
+        for size in sizes {
+            let forged = Checkpoint { root: [7; 32], ..signed(size) };
+            let flaw = walk(vec![forged]).finish_at(signed(1_100)).unwrap_err();
+            assert_eq!(flaw, Flaw::Root { first: 0, last: size as u64 - 1 });
+        }
+        let added = walk(Vec::new()).finish_at(signed(1_000)).unwrap_err();
+        assert_eq!(added, Flaw::Added { first: 1_000, last: 1_099 });
+        let cut = walk(Vec::new()).finish_at(Checkpoint { size: 1_101, ..signed(1_100) }).unwrap_err();
+        assert_eq!(cut, Flaw::Cut { missing: 1, size: 1_100, signed: 1_101 });
+        assert!(cut.to_string().starts_with("1 record is missing"));
+    }
+}

@@ -91,7 +91,10 @@ fn verify_vault(
     let mut log = Log { file: opened.map_err(|error| not_opened(&args.file, &error))?, next: 0 };
     // Strangers' checkpoints in a folder are told by the file's own key, for which its pages must be waited for.
     let early = args.checkpoint.as_ref().filter(|_| given.is_none()).map(|_| log.file.verifier_key());
-    let early = early.and_then(Result::ok);
+    let early = early.transpose().or_else(|error| {
+        log.file.finish().map_err(|error| not_opened(&args.file, &error))?;
+        Err(damaged(error))
+    })?;
     let kept = kept_checkpoints(args, given.or(early.as_ref()))?;
     let verifier = Verifier::new(kept.clone(), receipts.unwrap_or_default().to_vec()).awaiting_end();
     let walked = check(&mut log, verifier, &progress(args, output));

@@ -98,3 +98,35 @@ impl StorageBackend for Ahead {
         Err(io::ErrorKind::ReadOnlyFilesystem.into())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use proptest::prelude::*;
+    use redb::backends::InMemoryBackend;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn it_reads_what_the_medium_has(
+            bytes in prop::collection::vec(any::<u8>(), 300_000..310_000),
+            steps in prop::collection::vec((any::<bool>(), 0_u64..320_000, 1_usize..9_000), 1..60),
+        ) {
+            let medium = InMemoryBackend::new();
+            medium.set_len(bytes.len() as u64).unwrap();
+            medium.write(0, &bytes).unwrap();
+            let ahead = Ahead::new(Arc::new(medium)).unwrap();
+            let mut next = 0;
+            for (elsewhere, offset, length) in steps {
+                let offset = if elsewhere { offset } else { next };
+                let mut out = vec![0; length];
+                let wanted = bytes.get(usize::try_from(offset).unwrap()..).and_then(|rest| rest.get(..length));
+                let read = ahead.read(offset, &mut out);
+                prop_assert_eq!(read.ok().map(|()| &out[..]), wanted);
+                next = offset + length as u64;
+            }
+        }
+    }
+}
