@@ -6,5 +6,6 @@ pub mod checkpoint;
 mod detail;
 pub mod proof;
 pub mod record;
+pub mod remains;
 pub mod tree;
 pub mod verify;

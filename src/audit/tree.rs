@@ -63,6 +63,17 @@ impl Frontier {
         self.size
     }
 
+    /// Appends 2^`level` leaves by the hash of their subtree; the tree's size must be a multiple of so many.
+    pub fn push_subtree(&mut self, level: u32, mut hash: Hash) {
+        debug_assert!(self.size.trailing_zeros() >= level, "a subtree stands only where its size divides");
+        for _ in 0..(self.size >> level).trailing_ones() {
+            let left = self.nodes.pop().expect("a size has as many subtrees as ones");
+            hash = node_hash(&left, &hash);
+        }
+        self.nodes.push(hash);
+        self.size += 1 << level;
+    }
+
     /// Appends a leaf, and says which subtrees worth storing it completes.
     pub fn push(&mut self, leaf: Hash) -> Vec<StoredHash> {
         let mut hash = leaf;
@@ -86,6 +97,19 @@ impl Frontier {
         let Some(smallest) = subtrees.next() else { return sha256(b"") };
         subtrees.fold(*smallest, |right, left| node_hash(left, &right))
     }
+}
+
+/// The hash over so many leaves, or over so many subtrees of one size: a power of two of them.
+pub fn subtree_hash(nodes: &[Hash]) -> Hash {
+    debug_assert!(nodes.len().is_power_of_two(), "a subtree is complete");
+    let mut nodes = nodes.to_vec();
+    while nodes.len() > 1 {
+        for n in 0..nodes.len() / 2 {
+            nodes[n] = node_hash(&nodes[2 * n], &nodes[2 * n + 1]);
+        }
+        nodes.truncate(nodes.len() / 2);
+    }
+    nodes[0]
 }
 
 #[cfg(test)]
@@ -134,6 +158,14 @@ mod tests {
                 prop_assert_eq!((one.level, one.index), (8, n as u64));
                 prop_assert_eq!(one.hash, naive(&leaves[n * 256..(n + 1) * 256]));
             }
+            let mut by_subtree = Frontier::EMPTY;
+            for leaves in leaves.chunks(256) {
+                match leaves.len() {
+                    256 => by_subtree.push_subtree(8, subtree_hash(leaves)),
+                    _ => leaves.iter().for_each(|leaf| drop(by_subtree.push(*leaf))),
+                }
+            }
+            prop_assert_eq!(&by_subtree, &frontier);
             let (size, nodes) = frontier.to_parts();
             prop_assert_eq!(Frontier::from_parts(size, nodes), Ok(frontier));
         }

@@ -9,14 +9,17 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use super::{
     checkpoint::Checkpoint,
     record,
-    tree::{Frontier, Hash, leaf_hash},
+    tree::{Frontier, Hash},
 };
 use crate::crypto::digest::sha256;
 
 /// What begins every record of this format, up to its sequence.
-const START: &[u8] = br#"{"v":1,"sequence":"#;
+pub(super) const START: &[u8] = br#"{"v":1,"sequence":"#;
 /// What begins a receipt in a text.
 const RECEIPT: &str = "audit-receipt:";
+
+/// How many leaves a subtree has that is hashed on its own.
+pub const BLOCK: u64 = 256;
 
 /// The first flaw of a log.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -58,7 +61,10 @@ pub enum Flaw {
         last: u64,
     },
     /// Records that a checkpoint vouches for and that are not there.
-    #[error("{missing} records are missing at the end: the log has {size}, the checkpoint {signed}")]
+    #[error(
+        "{missing} {} missing at the end: the log has {size}, the checkpoint {signed}",
+        if *missing == 1 { "record is" } else { "records are" }
+    )]
     Cut {
         /// How many.
         missing: u64,
@@ -128,6 +134,8 @@ pub struct Verifier {
     vouched: u64,
     /// Where the log must end, if that is known.
     end: Option<u64>,
+    /// Whether a checkpoint over all of it is still to come.
+    awaits_end: bool,
 }
 
 /// What a log that is good came to.
@@ -164,13 +172,15 @@ impl Verifier {
             leaves,
             vouched,
             end: None,
+            awaits_end: false,
         }
     }
 
-    /// The log ends there: whatever follows was added by somebody else.
+    /// The log comes with a checkpoint over all of it, for [`Verifier::finish_at`]: so no record has to be judged by
+    /// its form.
     #[must_use]
-    pub fn ending_at(self, size: u64) -> Self {
-        Self { end: Some(size), ..self }
+    pub fn awaiting_end(self) -> Self {
+        Self { awaits_end: true, ..self }
     }
 
     /// The sequence that comes next.
@@ -183,8 +193,18 @@ impl Verifier {
     /// # Errors
     /// It is no record, or not the next one.
     pub fn push(&mut self, bytes: &[u8], leaf: Hash) -> Result<(), Flaw> {
+        self.place(bytes, leaf)?;
+        self.grow(&[leaf], None);
+        Ok(())
+    }
+
+    /// Takes a record in, but for the tree: [`Verifier::grow`] has to follow.
+    ///
+    /// # Errors
+    /// As [`Verifier::push`].
+    pub fn place(&mut self, bytes: &[u8], leaf: Hash) -> Result<(), Flaw> {
         let sequence = sequence(bytes).ok_or(Flaw::Form { sequence: self.next })?;
-        if self.first.is_none() && sequence > 0 && !self.checkpoints.is_empty() {
+        if self.first.is_none() && sequence > 0 && (self.awaits_end || !self.checkpoints.is_empty()) {
             // A checkpoint speaks of a log from its first record on.
             return Err(Flaw::Order { expected: 0, found: sequence });
         }
@@ -195,20 +215,40 @@ impl Verifier {
         if sequence != self.next {
             return Err(Flaw::Order { expected: self.next, found: sequence });
         }
-        if sequence >= self.vouched {
+        if sequence >= self.vouched && !self.awaits_end {
             Self::check_form(sequence, bytes)?;
         }
         if let Some(kept) = self.leaves.get_mut(&sequence) {
             *kept = leaf;
         }
         self.next = self.next.checked_add(1).ok_or(Flaw::Form { sequence })?;
-        if self.first == Some(0) {
-            drop(self.frontier.push(leaf));
-            if let Some(root) = self.roots.get_mut(&self.next) {
-                *root = self.frontier.root();
-            }
-        }
         Ok(())
+    }
+
+    /// Makes the tree grow by the leaves of the records that were placed last, all of them since the last time; the
+    /// hash over them, where there are 256 after as many or none, spares hashing them again.
+    pub fn grow(&mut self, leaves: &[Hash], subtree: Option<Hash>) {
+        if self.first != Some(0) {
+            return;
+        }
+        let size = self.frontier.size();
+        let is_asked = self.roots.range(size + 1..size + leaves.len() as u64).next().is_some();
+        match subtree.filter(|_| !is_asked && size.is_multiple_of(BLOCK)) {
+            Some(hash) => {
+                self.frontier.push_subtree(BLOCK.ilog2(), hash);
+                self.keep_root();
+            }
+            None => leaves.iter().for_each(|leaf| {
+                drop(self.frontier.push(*leaf));
+                self.keep_root();
+            }),
+        }
+    }
+
+    fn keep_root(&mut self) {
+        if let Some(root) = self.roots.get_mut(&self.frontier.size()) {
+            *root = self.frontier.root();
+        }
     }
 
     /// Whether this record has the one form that a record has; slower than [`Verifier::push`], which looks only at
@@ -222,6 +262,22 @@ impl Verifier {
             Ok(record) => Err(Flaw::Order { expected: sequence, found: record.sequence }),
             Err(_) => Err(Flaw::Form { sequence }),
         }
+    }
+
+    /// Judges the whole by its own checkpoint too: whatever follows that was added by somebody else.
+    ///
+    /// # Errors
+    /// As [`Verifier::finish`].
+    pub fn finish_at(mut self, own: Checkpoint) -> Result<Good, Flaw> {
+        self.end = Some(own.size);
+        self.vouched = self.vouched.max(own.size);
+        // Before the end there is no root to hold it against, and no need to: what follows is the flaw.
+        if own.size >= self.next {
+            self.roots.insert(own.size, self.frontier.root());
+            self.checkpoints.push(own);
+            self.checkpoints.sort_by_key(|checkpoint| checkpoint.size);
+        }
+        self.finish()
     }
 
     /// Judges the whole.
@@ -283,46 +339,44 @@ pub fn sequence(bytes: &[u8]) -> Option<u64> {
     std::str::from_utf8(digits).ok()?.parse().ok().filter(|_| canonical)
 }
 
-/// What a damaged file still shows of its log: the records in its raw bytes, each judged by the hash beside it.
-///
-/// Pages that do not hold together are nothing to walk; records can be told by how they begin. The first sequence
-/// whose record is damaged, or that is nowhere before the last one found, is the answer.
-pub fn first_damaged(bytes: &[u8]) -> Option<u64> {
-    let mut good = std::collections::BTreeSet::new();
-    let mut damaged = std::collections::BTreeSet::new();
-    let mut at = 0;
-    while let Some(found) = find(&bytes[at..], START) {
-        let start = at + found;
-        let window = &bytes[start..bytes.len().min(start + record::RECORD_BYTES_MAX + 8)];
-        let digits = window[START.len()..].iter().take_while(|byte| byte.is_ascii_digit()).count();
-        let number = std::str::from_utf8(&window[START.len()..START.len() + digits]).ok();
-        match (intact(window), number.and_then(|number| number.parse::<u64>().ok())) {
-            (true, Some(sequence)) => drop(good.insert(sequence)),
-            (false, Some(sequence)) => drop(damaged.insert(sequence)),
-            (_, None) => {}
-        }
-        at = start + START.len();
-    }
-    let missing = (0..good.last().copied().unwrap_or(0)).find(|sequence| !good.contains(sequence));
-    damaged.first().copied().into_iter().chain(missing).min()
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::tree::{leaf_hash, subtree_hash};
 
-/// Whether a record with the hash beside it begins here.
-fn intact(window: &[u8]) -> bool {
-    let ends = window.iter().enumerate().filter(|(_, byte)| **byte == b'}').map(|(at, _)| at + 1);
-    ends.into_iter()
-        .any(|end| window.get(end..end + 8).is_some_and(|check| leaf_hash(&window[..end])[..8] == *check))
-}
-
-fn find(within: &[u8], what: &[u8]) -> Option<usize> {
-    let mut at = 0;
-    // The first byte alone is found fast; the rest seldom has to be looked at.
-    while let Some(found) = within[at..].iter().position(|byte| *byte == what[0]) {
-        at += found;
-        if within[at..].starts_with(what) {
-            return Some(at);
+    /// A tree that grows by blocks has the roots of one that grows by leaves, wherever a checkpoint lies.
+    #[test]
+    fn a_checkpoint_inside_a_block_is_judged_as_well() {
+        let records: Vec<String> =
+            (0..1_100).map(|n| format!(r#"{{"v":1,"sequence":{n},"time":"x"}}"#)).collect();
+        let leaves: Vec<Hash> = records.iter().map(|record| leaf_hash(record.as_bytes())).collect();
+        let signed = |size: usize| {
+            let mut frontier = Frontier::EMPTY;
+            leaves[..size].iter().for_each(|leaf| drop(frontier.push(*leaf)));
+            let (origin, root) = ("log".to_owned(), frontier.root());
+            Checkpoint { origin, size: size as u64, root, extensions: Vec::new() }
+        };
+        let walk = |kept: Vec<Checkpoint>| {
+            let mut verifier = Verifier::new(kept, Vec::new()).awaiting_end();
+            for (records, leaves) in records.chunks(256).zip(leaves.chunks(256)) {
+                for (record, leaf) in records.iter().zip(leaves) {
+                    verifier.place(record.as_bytes(), *leaf).unwrap();
+                }
+                verifier.grow(leaves, (leaves.len() == 256).then(|| subtree_hash(leaves)));
+            }
+            verifier
+        };
+        let sizes = [1, 255, 256, 257, 300, 511, 512, 1_024, 1_100];
+        assert_eq!(walk(sizes.map(signed).to_vec()).finish_at(signed(1_100)).unwrap().count, 1_100);
+        for size in sizes {
+            let forged = Checkpoint { root: [7; 32], ..signed(size) };
+            let flaw = walk(vec![forged]).finish_at(signed(1_100)).unwrap_err();
+            assert_eq!(flaw, Flaw::Root { first: 0, last: size as u64 - 1 });
         }
-        at += 1;
+        let added = walk(Vec::new()).finish_at(signed(1_000)).unwrap_err();
+        assert_eq!(added, Flaw::Added { first: 1_000, last: 1_099 });
+        let cut = walk(Vec::new()).finish_at(Checkpoint { size: 1_101, ..signed(1_100) }).unwrap_err();
+        assert_eq!(cut, Flaw::Cut { missing: 1, size: 1_100, signed: 1_101 });
+        assert!(cut.to_string().starts_with("1 record is missing"));
     }
-    None
 }

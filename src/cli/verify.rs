@@ -4,36 +4,36 @@ use std::{
     fs::{self, File},
     io::{BufRead, BufReader, Read},
     path::{Path, PathBuf},
-    sync::mpsc::sync_channel,
-    thread,
 };
 
+mod check;
 mod source;
 
 use serde_json::json;
 
-use self::source::{Batch, Export, Log, Source, records};
+use self::{
+    check::check,
+    source::{Export, Log},
+};
 use super::{error::CliError, output::Output, progress::Progress};
 use crate::{
     audit::{
         checkpoint::{self, BadNote, Checkpoint, VerifierKey},
-        tree::{Frontier, Hash, leaf_hash},
-        verify::{Flaw, Good, Receipt, Verifier, first_damaged, receipts_in},
+        remains::first_damaged,
+        verify::{Flaw, Good, Receipt, Verifier, receipts_in},
     },
     storage::{
-        OpenError, StorageError, Store,
-        file::{self, FileLock},
+        Examined, OpenError, StorageError,
+        file::{self, FileError, FileLock},
     },
 };
 
-/// Batches that may wait for the next thread.
-const WAITING: usize = 4;
 /// How a redb file begins.
 const REDB: &[u8] = b"redb\x1a\n";
 /// A file of receipts or keys is text; a line longer than this is none of ours.
 const LINE_BYTES_MAX: u64 = 1 << 20;
-/// The page cache while a file is read once, from its begin to its end.
-const CACHE_BYTES: usize = 16 << 20;
+/// redb's page cache while a file is read once, from its begin to its end: the way down to a page, and little else.
+const CACHE_BYTES: usize = 1 << 20;
 
 /// `audit verify`'s flags.
 #[derive(Debug, clap::Args)]
@@ -57,31 +57,60 @@ pub(super) fn run(args: &Args, output: &Output) -> Result<(), CliError> {
     let given = args.key.as_deref().map(read_key).transpose()?;
     match kind(&args.file)? {
         Kind::Export => {
-            let export = Export::open(&args.file)?;
-            let length = fs::metadata(&args.file).map_or(0, |metadata| metadata.len());
+            let mut export = Export::open(&args.file)?;
             let kept = kept_checkpoints(args, given.as_ref())?;
             let verifier = Verifier::new(kept.clone(), receipts.clone().unwrap_or_default());
-            let good = check(export, verifier, length, output)?;
+            let verifier = check(&mut export, verifier, &progress(args, output))?;
+            let good = verifier.finish().map_err(|flaw| flawed(&flaw))?;
             report(args, &good, &rests_on(args, given.as_ref(), None, &kept), receipts.as_deref(), output)
         }
         Kind::Vault => {
-            let (_lock, store) = open(&args.file)?;
-            let own = store.verifier_key().map_err(damaged)?;
-            let key = given.clone().unwrap_or_else(|| own.clone());
-            let mut kept = kept_checkpoints(args, Some(&key))?;
-            let rests = rests_on(args, given.as_ref(), Some(&own), &kept);
-            let note = store.checkpoint().map_err(damaged)?;
-            let newest =
-                open_note(&note, Some(&key)).map_err(|error| not_ours("the file's own checkpoint", error))?;
-            let end = newest.size;
-            kept.push(newest);
-            let log = Log { store, next: 0 };
-            let length = fs::metadata(&args.file).map_or(0, |metadata| metadata.len());
-            let verifier = Verifier::new(kept, receipts.clone().unwrap_or_default()).ending_at(end);
-            let good = check(log, verifier, length, output)?;
-            report(args, &good, &rests, receipts.as_deref(), output)
+            let lock = FileLock::probe(&args.file).map_err(|error| match error {
+                FileError::InUse { .. } => CliError::failed(
+                    error.to_string(),
+                    "verify what that server exports: sealroom audit export > FILE, then sealroom audit verify FILE",
+                ),
+                other => other.into(),
+            })?;
+            verify_vault(args, given.as_ref(), receipts.as_deref(), output)?;
+            // No server starts on the file while it is held.
+            drop(lock);
+            Ok(())
         }
     }
+}
+
+/// Reads a vault file's log beside the examination of its pages, and changes no byte of it.
+fn verify_vault(
+    args: &Args,
+    given: Option<&VerifierKey>,
+    receipts: Option<&[Receipt]>,
+    output: &Output,
+) -> Result<(), CliError> {
+    let opened = Examined::begin(file::read_only(&args.file)?, CACHE_BYTES);
+    let mut log = Log { file: opened.map_err(|error| not_opened(&args.file, &error))?, next: 0 };
+    // Strangers' checkpoints in a folder are told by the file's own key, for which its pages must be waited for.
+    let early = args.checkpoint.as_ref().filter(|_| given.is_none()).map(|_| log.file.verifier_key());
+    let early = early.transpose().or_else(|error| {
+        log.file.finish().map_err(|error| not_opened(&args.file, &error))?;
+        Err(damaged(error))
+    })?;
+    let kept = kept_checkpoints(args, given.or(early.as_ref()))?;
+    let verifier = Verifier::new(kept.clone(), receipts.unwrap_or_default().to_vec()).awaiting_end();
+    let walked = check(&mut log, verifier, &progress(args, output));
+    // What is wrong with the pages comes first: nothing that was read from such a file means anything.
+    log.file.finish().map_err(|error| not_opened(&args.file, &error))?;
+    let own = log.file.verifier_key().map_err(damaged)?;
+    let note = log.file.checkpoint().map_err(damaged)?;
+    let newest = open_note(&note, Some(given.unwrap_or(&own)))
+        .map_err(|error| not_ours("the file's own checkpoint", error))?;
+    let good = walked?.finish_at(newest).map_err(|flaw| flawed(&flaw))?;
+    report(args, &good, &rests_on(args, given, Some(&own), &kept), receipts, output)
+}
+
+fn progress(args: &Args, output: &Output) -> Progress {
+    let length = fs::metadata(&args.file).map_or(0, |metadata| metadata.len());
+    Progress::bytes("verifying", length, output)
 }
 
 enum Kind {
@@ -106,94 +135,17 @@ fn kind(path: &Path) -> Result<Kind, CliError> {
     }
 }
 
-/// Opens a vault file without changing a byte of it; no server starts on it while the lock is held.
-fn open(path: &Path) -> Result<(Option<FileLock>, Store), CliError> {
-    let lock = FileLock::probe(path)?;
-    let opened = Store::open(file::read_only(path)?, CACHE_BYTES);
-    if let Err(OpenError::Damaged(_)) = opened {
-        let message = "the file's pages do not hold together; none of its records is damaged";
-        let sequence = fs::read(path).ok().and_then(|bytes| first_damaged(&bytes));
-        return Err(sequence.map_or_else(
-            || failed(path, message, "restore a backup"),
-            |sequence| flawed(&Flaw::Changed { sequence }),
-        ));
+/// What is wrong with a file whose pages do not hold together: a record, if one can be named.
+fn not_opened(path: &Path, error: &OpenError) -> CliError {
+    if !matches!(error, OpenError::Damaged(_)) {
+        return CliError::open(path, error);
     }
-    opened.map(|store| (lock, store)).map_err(|error| CliError::open(path, &error))
-}
-
-/// Reads, hashes and judges, each on a thread of its own.
-fn check(
-    mut source: impl Source,
-    mut verifier: Verifier,
-    length: u64,
-    output: &Output,
-) -> Result<Good, CliError> {
-    let progress = Progress::bytes("verifying", length, output);
-    thread::scope(|scope| {
-        let (read, to_hash) = sync_channel::<Result<Batch, CliError>>(WAITING);
-        let (hashed, to_judge) = sync_channel::<Result<(Batch, Vec<Hash>), CliError>>(WAITING);
-        // A channel that nobody reads any more ends its writer.
-        let reader = &mut source;
-        scope.spawn(move || {
-            while let Some(batch) = reader.next().transpose() {
-                let broken = batch.is_err();
-                if read.send(batch).is_err() || broken {
-                    break;
-                }
-            }
-        });
-        scope.spawn(move || {
-            for batch in to_hash {
-                let done = batch.map(|batch| {
-                    let leaves = records(&batch).map(leaf_hash).collect();
-                    (batch, leaves)
-                });
-                if hashed.send(done).is_err() {
-                    break;
-                }
-            }
-        });
-        let mut blocks = Blocks { frontier: Frontier::EMPTY, stored: Vec::new() };
-        for batch in to_judge {
-            let (batch, leaves) = batch?;
-            for ((bytes, leaf), at) in records(&batch).zip(leaves).zip(0..) {
-                let sequence = verifier.next();
-                if batch.checks.get(at).is_some_and(|check| leaf[..8] != *check) {
-                    return Err(flawed(&Flaw::Changed { sequence }));
-                }
-                // Where it has no place in the log, its form says more.
-                verifier
-                    .push(bytes, leaf)
-                    .map_err(|flaw| flawed(&Verifier::check_form(sequence, bytes).err().unwrap_or(flaw)))?;
-                blocks.push(leaf);
-            }
-            progress.advance(batch.data.len() as u64 + 32 * batch.ends.len() as u64);
-        }
-        Ok(blocks)
-    })
-    .and_then(|blocks: Blocks| {
-        for (index, hash) in (0..).zip(&blocks.stored) {
-            if source.stored(index)?.is_some_and(|stored| stored != *hash) {
-                return Err(flawed(&Flaw::Subtree { first: index << 8, last: (index << 8) + 255 }));
-            }
-        }
-        verifier.finish().map_err(|flaw| flawed(&flaw))
-    })
-}
-
-/// The hashes of each 256 records, to be held against those that the file stored.
-struct Blocks {
-    frontier: Frontier,
-    stored: Vec<Hash>,
-}
-
-impl Blocks {
-    fn push(&mut self, leaf: Hash) {
-        drop(self.frontier.push(leaf));
-        if self.frontier.size() == 256 {
-            self.stored.push(std::mem::replace(&mut self.frontier, Frontier::EMPTY).root());
-        }
-    }
+    let message = "the file's pages do not hold together; none of its records is damaged";
+    let sequence = File::open(path).and_then(first_damaged).ok().flatten();
+    sequence.map_or_else(
+        || failed(path, message, "restore a backup"),
+        |sequence| flawed(&Flaw::Changed { sequence }),
+    )
 }
 
 fn read_key(text: &str) -> Result<VerifierKey, CliError> {

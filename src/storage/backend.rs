@@ -31,6 +31,8 @@ pub struct Gate {
 #[derive(Default)]
 struct Held {
     len: u64,
+    /// How much of it the medium has; it does not change while writes are held.
+    medium_len: u64,
     pages: BTreeMap<u64, Vec<u8>>,
     journal: Vec<Step>,
 }
@@ -52,7 +54,8 @@ impl Gate {
     /// # Errors
     /// The medium's length cannot be read.
     pub fn held(medium: Medium) -> io::Result<Self> {
-        let held = Held { len: medium.len()?, ..Held::default() };
+        let len = medium.len()?;
+        let held = Held { len, medium_len: len, ..Held::default() };
         Ok(Self { medium, open: Arc::default(), held: Arc::new(Mutex::new(Some(held))) })
     }
 
@@ -128,8 +131,12 @@ impl Held {
     }
 
     fn read(&self, medium: &Medium, offset: u64, out: &mut [u8]) -> Result<(), io::Error> {
-        if offset.saturating_add(out.len() as u64) > self.len {
+        let end = offset.saturating_add(out.len() as u64);
+        if end > self.len {
             return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        if end <= self.medium_len && self.pages.range(offset / PAGE..end.div_ceil(PAGE)).next().is_none() {
+            return medium.read(offset, out);
         }
         let mut at = offset;
         let mut rest = out;

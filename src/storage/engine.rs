@@ -81,11 +81,10 @@ impl Engine {
             return Err(OpenError::Foreign);
         }
         let gate = Gate::held(medium.clone()).map_err(OpenError::Io)?;
-        let database = open_database(gate.clone(), cache_bytes)?;
+        let database = open_database(gate.clone(), &builder(cache_bytes))?;
+        check_format(&database)?;
         let open = RwLock::new(Open { gate, database: Some(Arc::new(database)) });
-        let this = Self { medium, cache_bytes, open };
-        this.check_format()?;
-        Ok(this)
+        Ok(Self { medium, cache_bytes, open })
     }
 
     /// Makes a new vault on an empty medium, with its first batch.
@@ -120,7 +119,7 @@ impl Engine {
     /// The engine refuses.
     pub fn snapshot(&self) -> Result<Snapshot, StorageError> {
         let database = self.database().map_err(|error| StorageError::Engine(Box::new(error)))?;
-        Ok(Snapshot { txn: database.begin_read().map_err(engine)? })
+        Snapshot::of(&*database)
     }
 
     /// Writes a batch in one durable transaction: all of it or nothing.
@@ -168,7 +167,7 @@ impl Engine {
     fn open_anew(&self, gate: Gate) -> Result<(), OpenError> {
         let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
         open.database = None;
-        open.database = Some(Arc::new(open_database(gate.clone(), self.cache_bytes)?));
+        open.database = Some(Arc::new(open_database(gate.clone(), &builder(self.cache_bytes))?));
         open.gate = gate;
         Ok(())
     }
@@ -197,20 +196,22 @@ impl Engine {
         let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
         open.database.clone().ok_or(redb::Error::DatabaseClosed)
     }
+}
 
-    fn check_format(&self) -> Result<(), OpenError> {
-        let damaged = |error: StorageError| OpenError::Damaged(Some(Box::new(error)));
-        let bytes = self.snapshot().and_then(|snapshot| snapshot.meta(meta::FORMAT)).map_err(damaged)?;
-        let found = bytes.and_then(|bytes| bytes.try_into().ok()).map(u32::from_le_bytes);
-        match found {
-            Some(FORMAT) => Ok(()),
-            Some(found) if found > FORMAT => Err(OpenError::Newer { found, known: FORMAT }),
-            Some(_) | None => Err(OpenError::Foreign),
-        }
+/// Whether this program knows the file's format.
+pub(super) fn check_format(database: &dyn ReadableDatabase) -> Result<(), OpenError> {
+    let damaged = |error: StorageError| OpenError::Damaged(Some(Box::new(error)));
+    let bytes = Snapshot::of(database).and_then(|snapshot| snapshot.meta(meta::FORMAT)).map_err(damaged)?;
+    let found = bytes.and_then(|bytes| bytes.try_into().ok()).map(u32::from_le_bytes);
+    match found {
+        Some(FORMAT) => Ok(()),
+        Some(found) if found > FORMAT => Err(OpenError::Newer { found, known: FORMAT }),
+        Some(_) | None => Err(OpenError::Foreign),
     }
 }
 
-fn builder(cache_bytes: usize) -> redb::Builder {
+/// How every file is opened.
+pub(super) fn builder(cache_bytes: usize) -> redb::Builder {
     let mut builder = Database::builder();
     builder.set_cache_size(cache_bytes);
     // Without it flipped bytes in a closed file panic or abort the process.
@@ -218,9 +219,10 @@ fn builder(cache_bytes: usize) -> redb::Builder {
     builder
 }
 
-fn open_database(gate: Gate, cache_bytes: usize) -> Result<Database, OpenError> {
+/// Opens the file behind the gate, and examines every page of it.
+pub(super) fn open_database(gate: Gate, builder: &redb::Builder) -> Result<Database, OpenError> {
     use redb::{DatabaseError, StorageError as Redb};
-    builder(cache_bytes).create_with_backend(gate).map_err(|error| match error {
+    builder.create_with_backend(gate).map_err(|error| match error {
         DatabaseError::Storage(Redb::Io(error)) if error.kind() == std::io::ErrorKind::InvalidData => {
             OpenError::Foreign
         }
@@ -274,6 +276,10 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    pub(super) fn of(database: &dyn ReadableDatabase) -> Result<Self, StorageError> {
+        Ok(Self { txn: database.begin_read().map_err(engine)? })
+    }
+
     pub(super) const fn txn(&self) -> &ReadTransaction {
         &self.txn
     }

@@ -4,6 +4,7 @@
 //! no clock.
 
 mod access;
+mod ahead;
 mod backend;
 mod batch;
 mod cache;
@@ -12,12 +13,14 @@ mod codec;
 mod engine;
 mod error;
 mod examine;
+mod examined;
 mod fence;
 pub mod file;
 mod head;
 mod job;
 mod log;
 mod proofs;
+mod proven;
 mod rows;
 mod source;
 mod store;
@@ -33,6 +36,7 @@ pub use cache::Generation;
 pub use change::Changes;
 pub use engine::{Batch, Engine, FORMAT, RowWrite, Snapshot, SubtreeHash};
 pub use error::{CommitError, OpenError, StorageError};
+pub use examined::Examined;
 pub use fence::{Disclosed, Quiet, REVOCATION_WAIT};
 pub use head::{Head, LogKeys, Slot, decode_slots, encode_slots};
 pub use job::{Committed, Effect, JobError, Receipt, Refusal, Ruling, Verdict};

@@ -23,7 +23,7 @@ use super::{
     job::{Effect, Wishes},
     rows::{accesses_of_record, signed, spoken_up_to},
     source::{Accesses, Source, StateClock, Stats},
-    tables::{Table, meta, split_audit_row},
+    tables::{Table, meta},
     view::View,
     writer::{Writer, Writing},
 };
@@ -137,9 +137,8 @@ impl Store {
     pub fn open(medium: Medium, cache_bytes: usize) -> Result<Self, OpenError> {
         let engine = Arc::new(Engine::open(medium, cache_bytes)?);
         let damaged = |error: StorageError| OpenError::Damaged(Some(Box::new(error)));
-        let bytes = engine.snapshot().and_then(|snapshot| snapshot.meta(meta::FILE_ID)).map_err(damaged)?;
-        let file = bytes.and_then(|bytes| bytes.try_into().ok()).map(FileId::from_bytes);
-        Ok(Self { engine, file: file.ok_or(OpenError::Damaged(None))? })
+        let file = engine.snapshot().and_then(|snapshot| file_id(&snapshot)).map_err(damaged)?;
+        Ok(Self { engine, file })
     }
 
     /// The vault's name.
@@ -176,8 +175,7 @@ impl Store {
     /// # Errors
     /// It cannot be read.
     pub fn verifier_key(&self) -> Result<VerifierKey, StorageError> {
-        let keys = LogKeys::from_bytes(&value(&self.engine.snapshot()?, meta::LOG_KEYS)?)?;
-        Ok(VerifierKey::new(&checkpoint::origin(self.file), keys.newest()))
+        newest_key(&self.engine.snapshot()?, self.file)
     }
 
     /// The newest signed checkpoint.
@@ -185,33 +183,7 @@ impl Store {
     /// # Errors
     /// It cannot be read.
     pub fn checkpoint(&self) -> Result<String, StorageError> {
-        let bytes = value(&self.engine.snapshot()?, meta::CHECKPOINT)?;
-        String::from_utf8(bytes).map_err(|_| tampered(meta::CHECKPOINT))
-    }
-
-    /// Shows the log from `first` on, at most `limit` records: sequence, record and the hash beside it, unjudged;
-    /// a row that is too short to be one has neither.
-    ///
-    /// # Errors
-    /// The engine refuses.
-    pub fn audit_rows(
-        &self,
-        first: u64,
-        limit: usize,
-        mut visit: impl FnMut(u64, &[u8], &[u8]),
-    ) -> Result<(), StorageError> {
-        self.engine.snapshot()?.audit_rows(first, limit, |sequence, row| {
-            let (record, check) = split_audit_row(row).unwrap_or_default();
-            visit(sequence, record, check);
-        })
-    }
-
-    /// The stored hash of a subtree.
-    ///
-    /// # Errors
-    /// The engine refuses.
-    pub fn subtree(&self, level: u8, index: u64) -> Result<Option<[u8; 32]>, StorageError> {
-        self.engine.snapshot()?.stored(level, index)
+        newest_checkpoint(&self.engine.snapshot()?)
     }
 
     /// The time of the newest event, as its record says; not yet vouched for.
@@ -265,6 +237,23 @@ fn source(engine: &Arc<Engine>, keys: Keys, file: FileId, stats: Stats) -> Sourc
         accesses: Accesses::default(),
         stats,
     }
+}
+
+/// The vault's name, as its file says.
+pub(super) fn file_id(snapshot: &Snapshot) -> Result<FileId, StorageError> {
+    let bytes = value(snapshot, meta::FILE_ID)?;
+    bytes.try_into().map(FileId::from_bytes).map_err(|_| tampered(meta::FILE_ID))
+}
+
+/// The newest verifier key of the log.
+pub(super) fn newest_key(snapshot: &Snapshot, file: FileId) -> Result<VerifierKey, StorageError> {
+    let keys = LogKeys::from_bytes(&value(snapshot, meta::LOG_KEYS)?)?;
+    Ok(VerifierKey::new(&checkpoint::origin(file), keys.newest()))
+}
+
+/// The newest signed checkpoint.
+pub(super) fn newest_checkpoint(snapshot: &Snapshot) -> Result<String, StorageError> {
+    String::from_utf8(value(snapshot, meta::CHECKPOINT)?).map_err(|_| tampered(meta::CHECKPOINT))
 }
 
 fn value(snapshot: &Snapshot, name: &str) -> Result<Vec<u8>, StorageError> {

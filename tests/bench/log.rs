@@ -1,7 +1,7 @@
 //! The audit log at size: how fast it is exported, verified and proved.
 //!
-//! `cargo bench --bench log` takes a million events, about a minute; `SEALROOM_BENCH_EVENTS=10000000` another number;
-//! `SEALROOM_BENCH_QUICK=1` a few seconds.
+//! `cargo bench --bench log` takes a million events, about a minute; `-- --events 10000000` another number (600 bytes
+//! of disk each, twice); `-- --keep` leaves the files; `SEALROOM_BENCH_QUICK=1` takes a few seconds.
 #![allow(clippy::unwrap_used, clippy::pedantic, clippy::print_stdout, missing_docs, reason = "a benchmark")]
 
 use std::{
@@ -139,10 +139,13 @@ fn verify(folder: &Path, args: &[&str]) -> (Duration, u64) {
 }
 
 fn main() {
+    let args: Vec<String> = std::env::args().collect();
     let quick = std::env::var_os("SEALROOM_BENCH_QUICK").is_some();
-    let events = std::env::var("SEALROOM_BENCH_EVENTS").ok().and_then(|text| text.parse().ok());
-    let events: u64 = events.unwrap_or(if quick { 20_000 } else { 1_000_000 });
-    let folder = tempfile::tempdir_in(Path::new(env!("CARGO_TARGET_TMPDIR"))).unwrap();
+    let given = args.iter().position(|arg| arg == "--events");
+    let given = given.map(|at| args[at + 1].parse().expect("--events takes a number"));
+    let events: u64 = given.unwrap_or(if quick { 20_000 } else { 1_000_000 });
+    let mut folder = tempfile::tempdir_in(Path::new(env!("CARGO_TARGET_TMPDIR"))).unwrap();
+    folder.disable_cleanup(args.iter().any(|arg| arg == "--keep"));
     let data = folder.path().join("bench.redb");
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let (proof, exported, bytes) = runtime.block_on(async {

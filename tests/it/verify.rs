@@ -7,6 +7,7 @@ use std::{
     process::{Command, Output},
 };
 
+use redb::{Database, ReadableTable, TableDefinition};
 use sealroom::audit::{
     checkpoint::{self, Checkpoint},
     tree::leaf_hash,
@@ -175,6 +176,80 @@ async fn a_changed_byte_of_a_vault_file_is_found_and_its_record_named() {
     }
 }
 
+/// Somebody with redb at hand rewrites rows: every page then has the checksum that it should have.
+#[tokio::test]
+async fn what_was_rewritten_under_fitting_page_checksums_is_found_and_named() {
+    const AUDIT: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("audit");
+    const HASHES: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("hashes");
+    type Audit<'a> = redb::Table<'a, u64, &'static [u8]>;
+    let log = log(300).await;
+    let folder = log.folder.path();
+    let size = log.records.len() as u64 + 1;
+    let row = |table: &Audit<'_>, n: u64| table.get(n).unwrap().unwrap().value().to_vec();
+    let forged = |edit: &dyn Fn(&mut Audit<'_>)| {
+        fs::copy(folder.join("v.redb"), folder.join("forged.redb")).unwrap();
+        let database = Database::create(folder.join("forged.redb")).unwrap();
+        let txn = database.begin_write().unwrap();
+        edit(&mut txn.open_table(AUDIT).unwrap());
+        txn.commit().unwrap();
+        drop(database);
+        log.said(&["forged.redb", "--key", "key"])
+    };
+    let changed = |n: u64, fitting: bool| {
+        forged(&|table| {
+            let mut row = row(table, n);
+            let end = row.len() - 8;
+            row[end - 20] ^= 1;
+            if fitting {
+                let check = leaf_hash(&row[..end]);
+                row[end..].copy_from_slice(&check[..8]);
+            }
+            table.insert(n, row.as_slice()).unwrap();
+        })
+    };
+    let removed = |n: u64| forged(&|table| drop(table.remove(n).unwrap()));
+    let added = forged(&|table| {
+        let last = String::from_utf8_lossy(&row(table, size - 1)).into_owned();
+        let (record, _) = last.rsplit_once('}').unwrap();
+        let record = record.replacen(&format!("{}", size - 1), &size.to_string(), 1) + "}";
+        let row = [record.as_bytes(), &leaf_hash(record.as_bytes())[..8]].concat();
+        table.insert(size, row.as_slice()).unwrap();
+    });
+    let swapped = forged(&|table| {
+        let (one, other) = (row(table, 100), row(table, 200));
+        table.insert(100, other.as_slice()).unwrap();
+        table.insert(200, one.as_slice()).unwrap();
+    });
+    for (said, wanted) in [
+        (forged(&|_| {}), format!("ok: {size} records")),
+        (changed(0, false), "record 0 was changed".to_owned()),
+        (changed(200, false), "record 200 was changed".to_owned()),
+        (
+            changed(200, true),
+            "records 0 to 255 was changed: together they do not make their stored".to_owned(),
+        ),
+        (
+            changed(290, true),
+            format!("records 0 to {} was changed: together they do not make the signed", size - 1),
+        ),
+        (removed(0), "record 0 is missing: 1 stands in its place".to_owned()),
+        (removed(200), "record 200 is missing: 201 stands in its place".to_owned()),
+        (removed(size - 1), "1 record is missing at the end".to_owned()),
+        (swapped, "record 100 is missing: 200 stands in its place".to_owned()),
+        (added, format!("the records {size} to {size} were added")),
+    ] {
+        assert!(said.contains(&wanted), "wanted {wanted}: {said}");
+    }
+    let database = Database::create(folder.join("forged.redb")).unwrap();
+    let txn = database.begin_write().unwrap();
+    let key = [&[8], 0_u64.to_be_bytes().as_slice()].concat();
+    txn.open_table(HASHES).unwrap().insert(key.as_slice(), [7; 32].as_slice()).unwrap();
+    txn.commit().unwrap();
+    drop(database);
+    let said = log.said(&["forged.redb", "--key", "key"]);
+    assert!(said.contains("records 0 to 255 was changed: together they do not make their stored"), "{said}");
+}
+
 #[tokio::test]
 async fn what_follows_a_checkpoint_is_not_vouched_for_and_must_still_be_a_record() {
     let log = log(3).await;
@@ -191,11 +266,12 @@ async fn what_follows_a_checkpoint_is_not_vouched_for_and_must_still_be_a_record
         assert!(said.contains(&format!("record {size} is damaged")), "{said}");
     }
     // A record of the right form, put behind the end of a vault file with the hash that belongs to it.
-    let mut verifier = Verifier::new(vec![log.checkpoint.clone()], Vec::new()).ending_at(vouched);
+    let mut verifier = Verifier::new(Vec::new(), Vec::new()).awaiting_end();
     for line in &log.records {
         verifier.push(line.as_bytes(), leaf_hash(line.as_bytes())).unwrap();
     }
-    assert_eq!(verifier.finish().unwrap_err(), Flaw::Added { first: vouched, last: size as u64 - 1 });
+    let added = verifier.finish_at(log.checkpoint.clone()).unwrap_err();
+    assert_eq!(added, Flaw::Added { first: vouched, last: size as u64 - 1 });
 }
 
 #[tokio::test]
@@ -217,6 +293,8 @@ async fn an_older_copy_of_the_file_is_caught_by_a_newer_checkpoint_or_by_one_rec
     let missing = checkpoint::read_unsigned(&now).unwrap().size as usize - then;
     let caught = log.said(&["yesterday.redb", "--key", "key", "--checkpoint", "note"]);
     assert!(caught.contains(&format!("{missing} records are missing at the end")), "{caught}");
+    let one = Flaw::Cut { missing: 1, size: 4, signed: 5 }.to_string();
+    assert!(one.starts_with("1 record is missing at the end"), "{one}");
     let caught = log.said(&["yesterday.redb", "--key", "key", "--receipts", "build.log"]);
     assert!(caught.contains("does not fit the log"), "{caught}");
 }
@@ -277,9 +355,17 @@ async fn what_is_not_of_this_log_is_refused_with_a_word() {
     let json = log.verify(&["export", "--json", "--key", "key", "--checkpoint", "note"]);
     let value: Value = serde_json::from_slice(&json.stdout).unwrap();
     assert_eq!((&value["ok"], &value["first"]), (&json!(true), &json!(0)));
-    let busy = Serving::start(folder, SERVE);
+    let mut busy = Serving::start(folder, SERVE);
     let said = log.said(&["v.redb"]);
     assert!(said.contains(&format!("in use by process {}", busy.child.id())), "{said}");
+    assert!(said.contains("hint: verify what that server exports") && !said.contains("--data"), "{said}");
+    // What a killed server leaves is read after redb has found out what is in it, and left as it is.
+    busy.child.kill().unwrap();
+    busy.child.wait().unwrap();
+    let before = fs::read(folder.join("v.redb")).unwrap();
+    let said = log.said(&["v.redb", "--key", "key", "--checkpoint", "note"]);
+    assert!(said.starts_with("ok: "), "{said}");
+    assert_eq!(fs::read(folder.join("v.redb")).unwrap(), before);
 }
 
 #[tokio::test]

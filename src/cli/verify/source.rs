@@ -8,13 +8,13 @@ use std::{
 
 use super::{damaged, failed};
 use crate::{
-    audit::{record::RECORD_BYTES_MAX, tree::Hash},
+    audit::record::RECORD_BYTES_MAX,
     cli::error::CliError,
-    storage::Store,
+    storage::{Examined, SubtreeHash},
 };
 
-/// Records that are hashed at a time, on a thread of their own.
-const BATCH: usize = 4096;
+/// Records that are hashed at a time: so many that a thread has something to do, so few that they stay in its cache.
+pub(super) const BATCH: usize = 1024;
 
 /// Records on their way through the check.
 #[derive(Default)]
@@ -26,12 +26,21 @@ pub(super) struct Batch {
     pub(super) checks: Vec<[u8; 8]>,
 }
 
+impl Batch {
+    /// Makes room for other records.
+    pub(super) fn clear(&mut self) {
+        self.data.clear();
+        self.ends.clear();
+        self.checks.clear();
+    }
+}
+
 /// What a log of whatever kind gives.
 pub(super) trait Source: Send {
-    /// The next records; none at the end.
-    fn next(&mut self) -> Result<Option<Batch>, CliError>;
-    /// The stored hash of that subtree of 256 records, where there is one.
-    fn stored(&self, index: u64) -> Result<Option<Hash>, CliError>;
+    /// Puts the next records into an empty batch, [`BATCH`] of them as long as there are so many; none at the end.
+    fn next(&mut self, batch: &mut Batch) -> Result<(), CliError>;
+    /// The hashes of subtrees that it has stored.
+    fn stored(&self) -> Result<Vec<SubtreeHash>, CliError>;
 }
 
 pub(super) fn records(batch: &Batch) -> impl Iterator<Item = &[u8]> {
@@ -41,26 +50,24 @@ pub(super) fn records(batch: &Batch) -> impl Iterator<Item = &[u8]> {
 
 /// A vault file's log.
 pub(super) struct Log {
-    pub(super) store: Store,
+    pub(super) file: Examined,
     pub(super) next: u64,
 }
 
 impl Source for Log {
-    fn next(&mut self) -> Result<Option<Batch>, CliError> {
-        let mut batch = Batch::default();
+    fn next(&mut self, batch: &mut Batch) -> Result<(), CliError> {
         // That a record is missing, or stands under another's number, its own text tells whoever judges it.
-        let taken = self.store.audit_rows(self.next, BATCH, |sequence, record, check| {
+        let taken = self.file.audit_rows(self.next, BATCH, |sequence, record, check| {
             batch.data.extend_from_slice(record);
             batch.ends.push(batch.data.len());
             batch.checks.push(check.try_into().unwrap_or_default());
             self.next = sequence + 1;
         });
-        taken.map_err(damaged)?;
-        Ok(Some(batch).filter(|batch| !batch.ends.is_empty()))
+        taken.map_err(damaged)
     }
 
-    fn stored(&self, index: u64) -> Result<Option<Hash>, CliError> {
-        self.store.subtree(8, index).map_err(damaged)
+    fn stored(&self) -> Result<Vec<SubtreeHash>, CliError> {
+        self.file.subtree_hashes().map_err(damaged)
     }
 }
 
@@ -79,8 +86,7 @@ impl Export {
 }
 
 impl Source for Export {
-    fn next(&mut self) -> Result<Option<Batch>, CliError> {
-        let mut batch = Batch::default();
+    fn next(&mut self, batch: &mut Batch) -> Result<(), CliError> {
         while batch.ends.len() < BATCH {
             let start = batch.data.len();
             // A line of 1 GB is not read: no record is that long.
@@ -97,10 +103,10 @@ impl Source for Export {
             }
             batch.ends.push(batch.data.len());
         }
-        Ok(Some(batch).filter(|batch| !batch.ends.is_empty()))
+        Ok(())
     }
 
-    fn stored(&self, _: u64) -> Result<Option<Hash>, CliError> {
-        Ok(None)
+    fn stored(&self) -> Result<Vec<SubtreeHash>, CliError> {
+        Ok(Vec::new())
     }
 }

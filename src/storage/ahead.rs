@@ -1,0 +1,132 @@
+//! A medium that is read once, from its begin to its end: read ahead in windows.
+//!
+//! A log's pages lie mostly in the order in which they were written, and redb asks for one of 4,096 bytes at a time:
+//! the system call costs more than the copy. What lies elsewhere is read as it is asked for.
+
+use std::{
+    io,
+    sync::{Mutex, PoisonError},
+};
+
+use redb::StorageBackend;
+
+use super::backend::Medium;
+
+/// Small enough to stay in a core's own cache, large enough that the system call no longer counts.
+const WINDOW: usize = 128 << 10;
+
+/// A medium whose writes go through and whose reads come from the window, where they can; for a medium that changes
+/// only through it.
+#[derive(Debug)]
+pub(super) struct Ahead {
+    medium: Medium,
+    len: u64,
+    window: Mutex<Window>,
+}
+
+#[derive(Default)]
+struct Window {
+    start: u64,
+    bytes: Vec<u8>,
+    /// Where the last read ended.
+    last: u64,
+}
+
+impl std::fmt::Debug for Window {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Window").finish_non_exhaustive()
+    }
+}
+
+impl Ahead {
+    /// Reads that medium ahead.
+    ///
+    /// # Errors
+    /// Its length cannot be read.
+    pub(super) fn new(medium: Medium) -> io::Result<Self> {
+        let len = medium.len()?;
+        Ok(Self { medium, len, window: Mutex::default() })
+    }
+}
+
+impl Window {
+    fn get(&self, offset: u64, length: usize) -> Option<&[u8]> {
+        let start = usize::try_from(offset.checked_sub(self.start)?).ok()?;
+        self.bytes.get(start..start.checked_add(length)?)
+    }
+
+    /// Whether what lies before that offset was read just now.
+    fn is_next(&self, offset: u64) -> bool {
+        offset.checked_sub(self.last).is_some_and(|gap| gap < WINDOW as u64)
+    }
+
+    fn fill(&mut self, medium: &Medium, offset: u64, length: usize) -> io::Result<()> {
+        self.bytes.resize(length, 0);
+        self.start = offset;
+        medium.read(offset, &mut self.bytes).inspect_err(|_| self.bytes.clear())
+    }
+}
+
+impl StorageBackend for Ahead {
+    fn len(&self) -> Result<u64, io::Error> {
+        self.medium.len()
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> Result<(), io::Error> {
+        let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
+        let ahead = usize::try_from(self.len.saturating_sub(offset)).unwrap_or(WINDOW).min(WINDOW);
+        if window.get(offset, out.len()).is_none() && window.is_next(offset) && out.len() <= ahead {
+            window.fill(&self.medium, offset, ahead)?;
+        }
+        window.last = offset.saturating_add(out.len() as u64);
+        match window.get(offset, out.len()) {
+            Some(bytes) => out.copy_from_slice(bytes),
+            None => self.medium.read(offset, out)?,
+        }
+        Ok(())
+    }
+
+    fn set_len(&self, _: u64) -> Result<(), io::Error> {
+        Err(io::ErrorKind::ReadOnlyFilesystem.into())
+    }
+
+    fn sync_data(&self) -> Result<(), io::Error> {
+        Err(io::ErrorKind::ReadOnlyFilesystem.into())
+    }
+
+    fn write(&self, _: u64, _: &[u8]) -> Result<(), io::Error> {
+        Err(io::ErrorKind::ReadOnlyFilesystem.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use proptest::prelude::*;
+    use redb::backends::InMemoryBackend;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn it_reads_what_the_medium_has(
+            bytes in prop::collection::vec(any::<u8>(), 300_000..310_000),
+            steps in prop::collection::vec((any::<bool>(), 0_u64..320_000, 1_usize..9_000), 1..60),
+        ) {
+            let medium = InMemoryBackend::new();
+            medium.set_len(bytes.len() as u64).unwrap();
+            medium.write(0, &bytes).unwrap();
+            let ahead = Ahead::new(Arc::new(medium)).unwrap();
+            let mut next = 0;
+            for (elsewhere, offset, length) in steps {
+                let offset = if elsewhere { offset } else { next };
+                let mut out = vec![0; length];
+                let wanted = bytes.get(usize::try_from(offset).unwrap()..).and_then(|rest| rest.get(..length));
+                let read = ahead.read(offset, &mut out);
+                prop_assert_eq!(read.ok().map(|()| &out[..]), wanted);
+                next = offset + length as u64;
+            }
+        }
+    }
+}
