@@ -128,7 +128,7 @@ fn described(project: &Project) -> String {
         ("created", local(project.created_at)),
         (
             "integrations",
-            if scoped.is_empty() { "none that you may see".to_owned() } else { scoped.join(", ") },
+            if scoped.is_empty() { "none, as far as you may see".to_owned() } else { scoped.join(", ") },
         ),
     ])
 }

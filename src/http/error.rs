@@ -170,8 +170,12 @@ fn describe(error: &vault::Error) -> (StatusCode, &'static str, String) {
         }
         Error::ProjectExists => (StatusCode::CONFLICT, "project_exists", "The project already exists."),
         Error::ProjectInUse { integrations } => {
-            let message =
-                format!("{integrations} integrations are scoped to this project: delete or move them first");
+            let message = match integrations {
+                1 => "1 integration is scoped to this project: delete or move it first".to_owned(),
+                _ => format!(
+                    "{integrations} integrations are scoped to this project: delete or move them first"
+                ),
+            };
             return (StatusCode::CONFLICT, "project_in_use", message);
         }
         Error::TokenNotFound => (StatusCode::NOT_FOUND, "token_not_found", "No such application token"),
