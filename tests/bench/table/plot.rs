@@ -38,12 +38,14 @@ fn panel(
 ) {
     let all = || curves.iter().flat_map(|curve| curve.points.iter().map(value));
     let (low, high) = (all().fold(f64::MAX, f64::min), all().fold(f64::MIN_POSITIVE, f64::max));
+    // Whole decades, whose lines are labelled without crowding.
+    let (low, high) = (10_f64.powf(low.log10().floor()), 10_f64.powf(high.log10().ceil()));
     let mut chart = ChartBuilder::on(area)
         .caption(title, ("sans-serif", 17))
         .margin(12)
         .x_label_area_size(38)
         .y_label_area_size(62)
-        .build_cartesian_2d((0.9..1200.0).log_scale(), (low / 1.5..high * 1.5).log_scale())
+        .build_cartesian_2d((0.9..1200.0).log_scale(), (low..high).log_scale())
         .unwrap();
     chart
         .configure_mesh()

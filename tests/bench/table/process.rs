@@ -28,12 +28,15 @@ pub fn keep(command: &[String]) {
         None => (None, command[0].as_str()),
     };
     let mut running = Command::new(program);
-    running.args(&command[1..]).stdin(Stdio::null());
+    // Through a pipe of its own, or the program might speak before its id is told.
+    running.args(&command[1..]).stdin(Stdio::null()).stdout(Stdio::piped());
     if let Some((uid, gid)) = user {
         running.uid(uid.parse().unwrap()).gid(gid.parse().unwrap());
     }
     let mut child = running.spawn().unwrap();
     println!("{}", child.id());
+    let mut said = child.stdout.take().unwrap();
+    thread::spawn(move || drop(std::io::copy(&mut said, &mut std::io::stdout())));
     let pid = Pid::from_child(&child);
     thread::spawn(move || {
         drop(std::io::stdin().read_to_end(&mut Vec::new()));

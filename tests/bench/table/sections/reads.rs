@@ -10,7 +10,7 @@ use crate::{
     load::{Sample, once},
     made::{self, Size},
     plot::Curve,
-    postgres::Postgres,
+    postgres::{Postgres, Way},
     report::{Goal, Report, median, shown},
     servers::Server,
 };
@@ -26,7 +26,8 @@ struct Point {
     connections: usize,
     ours: Vec<Sample>,
     bare: Vec<Sample>,
-    postgres: Vec<Sample>,
+    /// In each of its ways.
+    postgres: [Vec<Sample>; 2],
 }
 
 /// Measures, and gives the plot's lines.
@@ -44,7 +45,7 @@ pub fn measure(bench: &Bench<'_>, report: &mut Report) -> Vec<Curve> {
     // As the server has it.
     let database = builder.set_cache_size(4 << 20).create(bench.folder.join("bare.redb")).unwrap();
     let mut points: Vec<Point> = (bench.plan.connections.iter())
-        .map(|n| Point { connections: *n, ours: vec![], bare: vec![], postgres: vec![] })
+        .map(|n| Point { connections: *n, ours: vec![], bare: vec![], postgres: [vec![], vec![]] })
         .collect();
     let mut commits = Vec::new();
     for round in 1..=bench.plan.rounds {
@@ -57,8 +58,10 @@ pub fn measure(bench: &Bench<'_>, report: &mut Report) -> Vec<Curve> {
             }
             point.bare.push(bench.sample(&bare.target, &request, connections));
             if let (Ok(postgres), true) = (&postgres, POSTGRES.contains(&connections)) {
-                let request = Postgres::request();
-                point.postgres.push(bench.sample(&postgres.front.target, &request, connections));
+                for (way, samples) in Way::ALL.into_iter().zip(&mut point.postgres) {
+                    let request = Postgres::request(way);
+                    samples.push(bench.sample(&postgres.front.target, &request, connections));
+                }
             }
         }
     }
@@ -103,8 +106,8 @@ fn against_commit(ours: &[Sample], commits: &[Sample], report: &mut Report) {
 
 fn against_postgres(points: &[Point], version: &str, report: &mut Report) {
     for Point { connections, ours, postgres, .. } in points.iter().filter(|point| point.connections > 1) {
-        if !postgres.is_empty() {
-            let what = format!("audited reads beside pgcrypto and an audit table, {connections} connections");
+        for (way, postgres) in Way::ALL.into_iter().zip(postgres).filter(|(_, samples)| !samples.is_empty()) {
+            let what = format!("the same with pgcrypto's {}, {connections} connections", way.name());
             let beside = format!("{version}: {}", shown(postgres));
             report.row(&what, shown(ours), beside, rates(ours, postgres), Goal::AtLeast(5.0));
         }
@@ -142,7 +145,7 @@ fn curves(points: &[Point], postgres: String) -> Vec<Curve> {
         line("bare hyper, constant body".to_owned(), |point| &point.bare),
     ];
     if !postgres.is_empty() {
-        curves.push(line(format!("{postgres}, pgcrypto"), |point| &point.postgres));
+        curves.push(line(format!("{postgres}, {}", Way::Pgp.name()), |point| &point.postgres[0]));
     }
     curves
 }
