@@ -114,7 +114,7 @@ impl Postgres {
         let init =
             ["-D", at.to_str().unwrap(), "-A", "trust", "-U", "bench", "-E", "UTF8", "--locale=C", "-N"];
         run(user, &program("initdb"), &init)?;
-        let settings = ["listen_addresses=", "fsync=on", "synchronous_commit=on", "log_min_messages=fatal"];
+        let settings = ["listen_addresses=", "fsync=on", "synchronous_commit=on", "log_min_messages=panic"];
         let mut args = vec!["-D", at.to_str().unwrap(), "-k", socket];
         args.extend(settings.iter().flat_map(|setting| ["-c", setting]));
         let database = Running::start(user, &program("postgres"), &args);

@@ -107,7 +107,7 @@ fn against_commit(ours: &[Sample], commits: &[Sample], report: &mut Report) {
 fn against_postgres(points: &[Point], version: &str, report: &mut Report) {
     for Point { connections, ours, postgres, .. } in points.iter().filter(|point| point.connections > 1) {
         for (way, postgres) in Way::ALL.into_iter().zip(postgres).filter(|(_, samples)| !samples.is_empty()) {
-            let what = format!("the same with pgcrypto's {}, {connections} connections", way.name());
+            let what = format!("audited reads beside pgcrypto's {}, {connections} connections", way.name());
             let beside = format!("{version}: {}", shown(postgres));
             report.row(&what, shown(ours), beside, rates(ours, postgres), Goal::AtLeast(5.0));
         }
