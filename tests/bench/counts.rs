@@ -1,0 +1,259 @@
+//! How many instructions one read, one create and the check of one record take, held against what is written down.
+//!
+//! `cargo bench --bench counts` runs this program under callgrind, and fails where a count is more than a tenth above
+//! the one in `tests/bench/counts.txt`; `-- --bless` writes that file anew. Time would not do: it is another one on
+//! every machine, and on this one in an hour. Instructions are alike on every x86-64 processor, for valgrind shows a
+//! program a processor of its own (AES-NI, AVX2 and no SHA-NI, whatever the host can do beyond), and so the paths
+//! that SHA-256, AES and `memcpy` choose for themselves are always the same. What remains is the C library and the
+//! compiler, hence the tolerance. Without valgrind, AVX2 or x86-64 it says so in one line and judges nothing.
+//!
+//! Each work is counted with few and with many repetitions, and the difference divided: what comes once, from the
+//! loader to the key derivation, falls out. The file is one in memory, so no system call of the disk is in it.
+#![allow(clippy::unwrap_used, clippy::pedantic, clippy::print_stdout, missing_docs, reason = "a benchmark")]
+
+use std::{
+    fs,
+    process::{Command, exit},
+    sync::Arc,
+};
+
+use clap::{Parser, ValueEnum};
+use indicatif::ProgressBar;
+use redb::backends::InMemoryBackend;
+use sealroom::{
+    api::{self, requests::CreateToken},
+    audit::{tree::leaf_hash, verify::Verifier},
+    auth::token,
+    clock,
+    crypto::kdf::KdfParams,
+    domain::{Actor, Narrowing, Role, Secret, Timestamp},
+    storage::Medium,
+    vault::{Context, CredentialQuery, InitPlan, SessionLife, Settings, Vault},
+};
+
+/// How far above what is written down a count may be.
+const TOLERANCE: f64 = 0.10;
+const BASELINE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/bench/counts.txt");
+const PASSPHRASE: &[u8] = b"passphrase-example";
+const PASSWORD: &[u8] = b"password-example";
+/// 2026-11-25.
+const NOW: Timestamp = Timestamp::from_millis(1_795_600_000_000);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Work {
+    Read,
+    Create,
+    Verify,
+}
+
+impl Work {
+    const ALL: [Self; 3] = [Self::Read, Self::Create, Self::Verify];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Create => "create",
+            Self::Verify => "verify",
+        }
+    }
+
+    /// Few and many repetitions.
+    const fn repetitions(self) -> [u64; 2] {
+        match self {
+            Self::Read | Self::Create => [20, 220],
+            Self::Verify => [100, 2_100],
+        }
+    }
+}
+
+#[derive(Debug, Parser)]
+struct Args {
+    /// Write down what is counted.
+    #[arg(long)]
+    bless: bool,
+    #[arg(long, hide = true)]
+    bench: bool,
+    /// The child that is counted.
+    #[arg(long, hide = true, requires = "times")]
+    work: Option<Work>,
+    #[arg(long, hide = true)]
+    times: Option<u64>,
+}
+
+fn main() {
+    let args = Args::parse();
+    if let (Some(work), Some(times)) = (args.work, args.times) {
+        return run(work, times);
+    }
+    if let Some(why) = unfit() {
+        return println!("instructions are not counted: {why}");
+    }
+    let bar = ProgressBar::new(Work::ALL.len() as u64).with_message("callgrind");
+    let counts: Vec<(Work, u64)> = Work::ALL
+        .into_iter()
+        .map(|work| {
+            let counted = (work, each(work));
+            bar.inc(1);
+            counted
+        })
+        .collect();
+    bar.finish_and_clear();
+    if args.bless {
+        let lines: String = counts.iter().map(|(work, count)| format!("{} {count}\n", work.name())).collect();
+        fs::write(BASELINE, lines).unwrap();
+    }
+    if !judge(&counts, &fs::read_to_string(BASELINE).unwrap()) {
+        println!("more than {:.0} % above: see callgrind_annotate, or --bless it", TOLERANCE * 100.0);
+        exit(1);
+    }
+}
+
+/// Why nothing can be counted here.
+fn unfit() -> Option<&'static str> {
+    if cfg!(not(target_arch = "x86_64")) {
+        return Some("what is written down is of x86-64");
+    }
+    // Without it valgrind shows an older processor too.
+    if !fs::read_to_string("/proc/cpuinfo").unwrap_or_default().contains(" avx2 ") {
+        return Some("the processor has no AVX2");
+    }
+    Command::new("valgrind").arg("--version").output().is_err().then_some("valgrind is not installed")
+}
+
+/// Prints them beside what is written down; whether all are within it.
+fn judge(counts: &[(Work, u64)], baseline: &str) -> bool {
+    let mut good = true;
+    println!("instructions of one      counted  written down");
+    for (work, count) in counts {
+        let written = baseline.lines().find_map(|line| line.strip_prefix(work.name())?.trim().parse().ok());
+        let written: u64 = written.unwrap_or_else(|| panic!("{BASELINE} has no `{}`", work.name()));
+        let change = *count as f64 / written as f64 - 1.0;
+        println!("{:<20} {count:>11} {written:>13} {:>+8.1} %", work.name(), change * 100.0);
+        good &= change <= TOLERANCE;
+    }
+    good
+}
+
+/// The instructions of one.
+fn each(work: Work) -> u64 {
+    let [few, many] = work.repetitions();
+    counted(work, many).saturating_sub(counted(work, few)) / (many - few)
+}
+
+fn counted(work: Work, times: u64) -> u64 {
+    let mut command = Command::new("valgrind");
+    command.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]);
+    command.arg(std::env::current_exe().unwrap()).args([
+        "--work",
+        work.name(),
+        "--times",
+        &times.to_string(),
+    ]);
+    let output = command.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    let count = said.lines().find_map(|line| line.split_once("Collected : ")?.1.trim().parse().ok());
+    count.unwrap_or_else(|| panic!("callgrind tells no count: {said}"))
+}
+
+fn run(work: Work, times: u64) {
+    if work == Work::Verify {
+        return verify(times);
+    }
+    // One thread beside the commit thread, so that nothing depends on which of two wakes first.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let vault = vault().await;
+        let context = Context { now: NOW, request: None, peer: Some("127.0.0.1".parse().unwrap()) };
+        let login = vault.login(&context, "owner@example.com", Secret::new(PASSWORD.to_vec())).await;
+        let owner = String::from_utf8(login.map_err(drop).unwrap().access.expose().to_vec()).unwrap();
+        let github = r#"{"provider":"github","authType":"pat","credentials":{"token":"ghp_example"},"isGlobal":true}"#;
+        create(&vault, &context, &owner, github).await;
+        if work == Work::Create {
+            // A project for each, so that the last has no more neighbours than the first.
+            for n in 0..Work::Create.repetitions()[1] {
+                project(&vault, &context, &owner, n).await;
+            }
+            for n in 0..times {
+                let body = format!(
+                    r#"{{"provider":"custom","name":"service {n}","authType":"api_key","credentials":{{"token":"example"}},"projects":["acme/app-{n}"]}}"#
+                );
+                create(&vault, &context, &owner, &body).await;
+            }
+            return;
+        }
+        let reader = application(&vault, &context, &owner).await;
+        for _ in 0..times {
+            let caller = vault.authenticate(token::parse_bearer(&reader).unwrap(), &context).unwrap();
+            let read = vault.read_credentials(&context, &caller, CredentialQuery::default()).await;
+            drop(read.map_err(drop).unwrap());
+        }
+    });
+}
+
+async fn vault() -> Arc<Vault> {
+    let plan = InitPlan {
+        owner: "owner@example.com".parse().unwrap(),
+        password: Secret::new(PASSWORD.to_vec()),
+        passphrase: Secret::new(PASSPHRASE.to_vec()),
+        kdf: KdfParams::LIGHT,
+        password_kdf: KdfParams::LIGHT,
+        actor: Actor::host("bench"),
+        now: NOW,
+    };
+    let settings = Settings {
+        members_may_create: true,
+        queue_max: 16,
+        // A thread that stands by counts how long it waited.
+        stand_by: false,
+        cache_bytes: 4 << 20,
+        sessions: SessionLife::ENDLESS,
+        password_kdf: KdfParams::LIGHT,
+        monotonic: clock::monotonic,
+        commit_stall: Settings::COMMIT_STALL,
+        host: Actor::host("bench"),
+        disk_low_bytes: 0,
+    };
+    let medium: Medium = Arc::new(InMemoryBackend::new());
+    Vault::create(Arc::clone(&medium), 1 << 20, &plan).unwrap();
+    let vault = Arc::new(Vault::open(medium, settings).unwrap());
+    vault.unlock(Secret::new(PASSPHRASE.to_vec()), Actor::host("bench"), NOW, None).await.unwrap();
+    vault
+}
+
+async fn create(vault: &Vault, context: &Context, owner: &str, body: &str) {
+    let caller = vault.authenticate(token::parse_bearer(owner).unwrap(), context).unwrap();
+    let request = api::parse(body.as_bytes()).map_err(drop).unwrap();
+    vault.create_integration(context, &caller, request).await.map_err(drop).unwrap();
+}
+
+async fn project(vault: &Vault, context: &Context, owner: &str, n: u64) {
+    let caller = vault.authenticate(token::parse_bearer(owner).unwrap(), context).unwrap();
+    let body = format!(r#"{{"identifier":"acme/app-{n}","remoteUrl":"https://github.com/acme/app-{n}"}}"#);
+    let request = api::parse(body.as_bytes()).map_err(drop).unwrap();
+    vault.create_project(context, &caller, request).await.map_err(drop).unwrap();
+}
+
+async fn application(vault: &Vault, context: &Context, owner: &str) -> String {
+    let caller = vault.authenticate(token::parse_bearer(owner).unwrap(), context).unwrap();
+    let request = CreateToken {
+        name: "bench".parse().unwrap(),
+        expires_in_days: 30,
+        role: Role::Application,
+        narrowing: Narrowing::default(),
+    };
+    let (_, text) = vault.create_token(context, &caller, request).await.map_err(drop).unwrap();
+    String::from_utf8(text.expose().to_vec()).unwrap()
+}
+
+/// Records as they stand in an export, each with its form, its leaf and its place in the tree.
+fn verify(times: u64) {
+    let mut verifier = Verifier::new(Vec::new(), Vec::new());
+    for sequence in 0..times {
+        let record = format!(
+            r#"{{"v":1,"sequence":{sequence},"time":"2026-11-25T09:46:40.000Z","actor":"app:0192f0c1-7b3c-7def-8000-0123456789ab","action":"credentials.read","outcome":"allowed","integrationId":"0192f0c1-7b3c-7def-8000-0123456789ab","revision":1,"provider":"github","project":"acme/app","requestId":"0192f0c1-7b3c-7def-8000-0123456789ab","peer":"127.0.0.1","detail":{{}}}}"#
+        );
+        verifier.push(record.as_bytes(), leaf_hash(record.as_bytes())).unwrap();
+    }
+    assert_eq!(verifier.finish().unwrap().count, times);
+}

@@ -1,0 +1,151 @@
+//! Audited reads beside a bare hyper server, a bare commit, and the same job done with PostgreSQL.
+
+use std::time::{Duration, Instant};
+
+use redb::{Database, Durability, TableDefinition};
+use sealroom::crypto::kdf::KdfParams;
+
+use super::{Bench, rates};
+use crate::{
+    load::{Sample, once},
+    made::{self, Size},
+    plot::Curve,
+    postgres::{Postgres, Way},
+    report::{Goal, Report, median, shown},
+    servers::Server,
+};
+
+const ROW: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("row");
+/// What a prototype of the design reached, by connections.
+const AGAINST_HYPER: [(usize, f64); 3] = [(64, 0.42), (256, 0.57), (1024, 0.70)];
+/// Over how many connections PostgreSQL is asked; more than its pool has would only wait.
+const POSTGRES: [usize; 3] = [1, 16, 64];
+
+/// All samples at one number of connections.
+struct Point {
+    connections: usize,
+    ours: Vec<Sample>,
+    bare: Vec<Sample>,
+    /// In each of its ways.
+    postgres: [Vec<Sample>; 2],
+}
+
+/// Measures, and gives the plot's lines.
+pub fn measure(bench: &Bench<'_>, report: &mut Report) -> Vec<Curve> {
+    report.doing("the servers start");
+    // The key derivation of a real vault: its memory must be gone again.
+    let made = made::make(bench.folder, "reads", Size::EMPTY, KdfParams::STANDARD);
+    let ours = Server::sealroom(bench.binary, &made, &[]);
+    let request = made.read();
+    let answer = bench.runtime.block_on(once(&ours.target.address, &request)).unwrap();
+    let idle = ours.running.resident_mb();
+    let bare = Server::bare(answer.len());
+    let postgres = Postgres::start(bench.folder);
+    let mut builder = Database::builder();
+    // As the server has it.
+    let database = builder.set_cache_size(4 << 20).create(bench.folder.join("bare.redb")).unwrap();
+    let mut points: Vec<Point> = (bench.plan.connections.iter())
+        .map(|n| Point { connections: *n, ours: vec![], bare: vec![], postgres: [vec![], vec![]] })
+        .collect();
+    let mut commits = Vec::new();
+    for round in 1..=bench.plan.rounds {
+        for point in &mut points {
+            let connections = point.connections;
+            report.doing(format!("round {round}: reads over {connections} connections"));
+            point.ours.push(bench.sample(&ours.target, &request, connections));
+            if connections == 1 {
+                commits.push(bare_commits(&database, bench.plan.time));
+            }
+            point.bare.push(bench.sample(&bare.target, &request, connections));
+            if let (Ok(postgres), true) = (&postgres, POSTGRES.contains(&connections)) {
+                for (way, samples) in Way::ALL.into_iter().zip(&mut point.postgres) {
+                    let request = Postgres::request(way);
+                    samples.push(bench.sample(&postgres.front.target, &request, connections));
+                }
+            }
+        }
+    }
+    report.about("an answer", format!("{} bytes with its head, on both sides", answer.len()));
+    against_hyper(&points, report);
+    against_commit(&points[0].ours, &commits, report);
+    let version = match &postgres {
+        Ok(postgres) => postgres.version.clone(),
+        Err(why) => {
+            report.note(format!("not held against PostgreSQL: {why}"));
+            String::new()
+        }
+    };
+    against_postgres(&points, &version, report);
+    report.figure("resident memory, idle", idle, "MB", String::new(), Goal::AtMost(16.0));
+    let after = ours.running.resident_mb();
+    let beside = format!("bare hyper: {:.0} MB", bare.running.resident_mb());
+    report.figure("resident memory, after 1,024 connections", after, "MB", beside, Goal::AtMost(64.0));
+    curves(&points, version)
+}
+
+fn against_hyper(points: &[Point], report: &mut Report) {
+    for Point { connections, ours, bare, .. } in points {
+        let goal = AGAINST_HYPER.iter().find(|(at, _)| at == connections);
+        let goal = goal.map_or(Goal::None, |(_, least)| Goal::AtLeast(*least));
+        let beside = format!("bare hyper: {}", shown(bare));
+        let plural = if *connections == 1 { "" } else { "s" };
+        let what = format!("audited reads, {connections} keep-alive connection{plural}");
+        report.row(&what, shown(ours), beside, rates(ours, bare), goal);
+    }
+}
+
+fn against_commit(ours: &[Sample], commits: &[Sample], report: &mut Report) {
+    let micros = |samples: &[Sample]| {
+        median(samples.iter().map(|sample| sample.p50).collect::<Vec<Duration>>()).as_micros()
+    };
+    let ratios = ours.iter().zip(commits).map(|(a, b)| a.p50.as_secs_f64() / b.p50.as_secs_f64());
+    let beside = format!("a bare durable commit of one row: {} µs", micros(commits));
+    let what = "one audited read at one connection, p50";
+    report.row(what, format!("{} µs", micros(ours)), beside, ratios.collect(), Goal::AtMost(1.3));
+}
+
+fn against_postgres(points: &[Point], version: &str, report: &mut Report) {
+    for Point { connections, ours, postgres, .. } in points.iter().filter(|point| point.connections > 1) {
+        for (way, postgres) in Way::ALL.into_iter().zip(postgres).filter(|(_, samples)| !samples.is_empty()) {
+            let what = format!("audited reads beside pgcrypto's {}, {connections} connections", way.name());
+            let beside = format!("{version}: {}", shown(postgres));
+            report.row(&what, shown(ours), beside, rates(ours, postgres), Goal::AtLeast(5.0));
+        }
+    }
+}
+
+/// One small row after another, durable, in two phases: what the engine costs by itself.
+fn bare_commits(database: &Database, time: Duration) -> Sample {
+    let (begin, mut nanos) = (Instant::now(), Vec::new());
+    while begin.elapsed() < time {
+        let start = Instant::now();
+        let mut txn = database.begin_write().unwrap();
+        txn.set_durability(Durability::Immediate).unwrap();
+        txn.set_two_phase_commit(true);
+        txn.open_table(ROW).unwrap().insert(nanos.len() as u64, &[7_u8; 350][..]).unwrap();
+        txn.commit().unwrap();
+        nanos.push(start.elapsed().as_nanos() as u64);
+    }
+    Sample::of(nanos, begin.elapsed())
+}
+
+fn curves(points: &[Point], postgres: String) -> Vec<Curve> {
+    let line = |name: String, of: fn(&Point) -> &[Sample]| Curve {
+        name,
+        points: (points.iter().filter(|point| !of(point).is_empty()))
+            .map(|point| {
+                let rate = median(of(point).iter().map(|sample| sample.rate).collect());
+                let p99 = median(of(point).iter().map(|sample| sample.p99).collect::<Vec<Duration>>());
+                (point.connections as f64, rate, p99.as_secs_f64() * 1e3)
+            })
+            .collect(),
+    };
+    let mut curves = vec![
+        line("sealroom, each read audited".to_owned(), |point| &point.ours),
+        line("bare hyper, constant body".to_owned(), |point| &point.bare),
+    ];
+    if !postgres.is_empty() {
+        curves.push(line(format!("{postgres}, {}", Way::Pgp.name()), |point| &point.postgres[0]));
+    }
+    curves
+}
