@@ -1,10 +1,12 @@
-//! The local socket of `unlock` and `lock`: next to the file, mode 0600, never over HTTP.
+//! The local socket of `unlock`, `lock` and `audit verify`: next to the file, mode 0600, never over HTTP.
 //!
-//! One request a connection: one line of JSON, `{"command":"unlock","secret":"…"}` or `{"command":"lock"}`, and one
-//! line back, `{"ok":true}` or `{"error":…,"hint":…}`.
+//! One request a connection: one line of JSON, `{"command":"unlock","secret":"…"}`, `{"command":"lock"}` or
+//! `{"command":"log"}`, and one line back, `{"ok":true}` or `{"error":…,"hint":…}`. The log comes as
+//! `{"checkpoint":…,"key":…}` and the records that this checkpoint signs, one a line, as an export has them; a line
+//! `{"error":…,"hint":…}` ends it early.
 
 use std::{
-    io::{BufRead, BufReader, Read, Write},
+    io::{self, BufRead, BufReader, Read, Write},
     os::unix::net::UnixStream,
     path::Path,
     sync::Arc,
@@ -14,7 +16,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt},
-    net::UnixListener,
+    net::{UnixListener, unix::OwnedWriteHalf},
     task::JoinHandle,
     time::timeout,
 };
@@ -22,10 +24,11 @@ use zeroize::Zeroizing;
 
 use super::{error::CliError, serve::host_actor};
 use crate::{
+    audit::checkpoint::{self, VerifierKey},
     clock::Clock,
     domain::{Action, Event, Secret},
     http::Listener,
-    storage::file::beside,
+    storage::file::{FileError, beside},
     vault::Vault,
 };
 
@@ -41,6 +44,14 @@ const ANSWER_TIMEOUT: Duration = Duration::from_mins(2);
 enum Request {
     Unlock { secret: Zeroizing<String> },
     Lock,
+    Log,
+}
+
+/// What the log is to be held against.
+#[derive(Serialize, Deserialize)]
+struct LogHead {
+    checkpoint: String,
+    key: String,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -89,41 +100,83 @@ async fn accept(socket: &UnixListener, vault: &Arc<Vault>, clock: &Clock) {
     }
 }
 
-async fn converse(stream: tokio::net::UnixStream, vault: &Vault, clock: &Clock) {
+async fn converse(stream: tokio::net::UnixStream, vault: &Arc<Vault>, clock: &Clock) {
     let (reader, mut writer) = stream.into_split();
     let mut line = Zeroizing::new(Vec::with_capacity(8192));
     let mut reader = tokio::io::BufReader::new(reader).take(LINE_BYTES_MAX);
     let read = timeout(READ_TIMEOUT, reader.read_until(b'\n', &mut line)).await;
-    let answer = match (read, serde_json::from_slice::<Request>(&line)) {
-        (Ok(Ok(_)), Ok(request)) => carry_out(request, vault, clock).await,
-        _ => Answer::Failed {
+    let request = read.is_ok_and(|read| read.is_ok()).then(|| serde_json::from_slice(&line));
+    let answer = match request {
+        Some(Ok(Request::Unlock { secret })) => unlocked(&secret, vault, clock).await,
+        Some(Ok(Request::Lock)) => locked(vault, clock).await,
+        Some(Ok(Request::Log)) => {
+            let vault = Arc::clone(vault);
+            // It may take a while, and `lock` is not to wait for it.
+            drop(tokio::spawn(async move { drop(tell_log(&mut writer, &vault).await) }));
+            return;
+        }
+        Some(Err(_)) | None => Answer::Failed {
             error: "the request was not understood".to_owned(),
             hint: "use the same version".to_owned(),
         },
     };
-    let text = serde_json::to_string(&answer).unwrap_or_default() + "\n";
-    drop(writer.write_all(text.as_bytes()).await);
+    drop(writer.write_all(line_of(&answer).as_bytes()).await);
 }
 
-async fn carry_out(request: Request, vault: &Vault, clock: &Clock) -> Answer {
-    match request {
-        Request::Unlock { secret } => {
-            let secret = Secret::new(secret.as_bytes().to_vec());
-            match vault.unlock(secret, host_actor(), clock.now(), None).await {
-                Ok(()) => Answer::Done { ok: true },
-                Err(error) => {
-                    let CliError { message, hint, .. } = CliError::unlock(&error);
-                    Answer::Failed { error: message, hint }
-                }
-            }
+fn line_of(answer: &impl Serialize) -> String {
+    serde_json::to_string(answer).unwrap_or_default() + "\n"
+}
+
+async fn tell_log(writer: &mut OwnedWriteHalf, vault: &Arc<Vault>) -> io::Result<()> {
+    let told = tell_records(writer, vault).await;
+    let Err(error) = told else { return Ok(()) };
+    let hint = "keep the file as it is, and hold it against a backup".to_owned();
+    let answer = Answer::Failed { error: error.to_string(), hint };
+    writer.write_all(line_of(&answer).as_bytes()).await
+}
+
+async fn tell_records(
+    writer: &mut OwnedWriteHalf,
+    vault: &Arc<Vault>,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let checkpoint = vault.checkpoint()?;
+    let size = checkpoint::read_unsigned(&checkpoint)?.size;
+    let head = LogHead { checkpoint, key: vault.verifier_key()?.to_string() };
+    writer.write_all(line_of(&head).as_bytes()).await?;
+    let mut next = 0;
+    while next < size {
+        let vault = Arc::clone(vault);
+        let records = tokio::task::spawn_blocking(move || vault.records(next)).await??;
+        let Some((last, _)) = records.last() else { break };
+        next = last + 1;
+        let mut piece = Vec::new();
+        for (_, record) in records.iter().filter(|(sequence, _)| *sequence < size) {
+            piece.extend_from_slice(record);
+            piece.push(b'\n');
         }
-        Request::Lock => match vault.lock(Event::new(clock.now(), host_actor(), Action::VaultLock)).await {
-            Ok(()) => Answer::Done { ok: true },
-            Err(error) => {
-                let hint = "nothing is served any more; `sealroom unlock` opens it again";
-                Answer::Failed { error: error.to_string(), hint: hint.to_owned() }
-            }
-        },
+        timeout(READ_TIMEOUT, writer.write_all(&piece)).await??;
+    }
+    Ok(())
+}
+
+async fn unlocked(secret: &str, vault: &Vault, clock: &Clock) -> Answer {
+    let secret = Secret::new(secret.as_bytes().to_vec());
+    match vault.unlock(secret, host_actor(), clock.now(), None).await {
+        Ok(()) => Answer::Done { ok: true },
+        Err(error) => {
+            let CliError { message, hint, .. } = CliError::unlock(&error);
+            Answer::Failed { error: message, hint }
+        }
+    }
+}
+
+async fn locked(vault: &Vault, clock: &Clock) -> Answer {
+    match vault.lock(Event::new(clock.now(), host_actor(), Action::VaultLock)).await {
+        Ok(()) => Answer::Done { ok: true },
+        Err(error) => {
+            let hint = "nothing is served any more; `sealroom unlock` opens it again";
+            Answer::Failed { error: error.to_string(), hint: hint.to_owned() }
+        }
     }
 }
 
@@ -138,6 +191,50 @@ pub(super) fn unlock(data: &Path, secret: &Secret) -> Result<(), CliError> {
 /// Asks the server that has the file open to lock.
 pub(super) fn lock(data: &Path) -> Result<(), CliError> {
     ask(data, &Request::Lock)
+}
+
+/// The log of a file that a server has open.
+pub(super) struct Served {
+    pub(super) checkpoint: String,
+    pub(super) key: VerifierKey,
+    /// One a line; one that begins with [`ENDED_EARLY`] is none.
+    pub(super) records: BufReader<UnixStream>,
+}
+
+/// How the line begins with which the server says why there is no more.
+pub(super) const ENDED_EARLY: &[u8] = br#"{"error":"#;
+
+/// What such a line says.
+pub(super) fn ended_early(line: &[u8]) -> CliError {
+    match serde_json::from_slice(line) {
+        Ok(Answer::Failed { error, hint }) => CliError::failed(error, hint),
+        Ok(Answer::Done { .. }) | Err(_) => not_understood(),
+    }
+}
+
+fn not_understood() -> CliError {
+    CliError::failed("the server's answer was not understood", "use the same version")
+}
+
+/// Asks the server that has the file open for its log.
+pub(super) fn log(data: &Path, in_use: &FileError) -> Result<Served, CliError> {
+    let failed = |_| {
+        CliError::failed(
+            in_use.to_string(),
+            "wait for that process, or verify a copy made while it does not run",
+        )
+    };
+    let mut stream = UnixStream::connect(beside(data, ".sock")).map_err(failed)?;
+    stream.set_read_timeout(Some(ANSWER_TIMEOUT)).map_err(failed)?;
+    stream.write_all(line_of(&Request::Log).as_bytes()).map_err(failed)?;
+    let mut records = BufReader::with_capacity(1 << 20, stream);
+    let mut line = String::new();
+    (&mut records).take(LINE_BYTES_MAX).read_line(&mut line).map_err(failed)?;
+    if line.as_bytes().starts_with(ENDED_EARLY) {
+        return Err(ended_early(line.as_bytes()));
+    }
+    let LogHead { checkpoint, key } = serde_json::from_str(&line).map_err(|_| not_understood())?;
+    Ok(Served { checkpoint, key: key.parse().map_err(|_| not_understood())?, records })
 }
 
 fn ask(data: &Path, request: &Request) -> Result<(), CliError> {
@@ -156,6 +253,6 @@ fn ask(data: &Path, request: &Request) -> Result<(), CliError> {
     match serde_json::from_str(&answer) {
         Ok(Answer::Done { .. }) => Ok(()),
         Ok(Answer::Failed { error, hint }) => Err(CliError::failed(error, hint)),
-        Err(_) => Err(CliError::failed("the server's answer was not understood", "use the same version")),
+        Err(_) => Err(not_understood()),
     }
 }

@@ -15,7 +15,7 @@ use self::{
     check::check,
     source::{Export, Log},
 };
-use super::{error::CliError, output::Output, progress::Progress};
+use super::{control, error::CliError, output::Output, progress::Progress};
 use crate::{
     audit::{
         checkpoint::{self, BadNote, Checkpoint, VerifierKey},
@@ -65,13 +65,12 @@ pub(super) fn run(args: &Args, output: &Output) -> Result<(), CliError> {
             report(args, &good, &rests_on(args, given.as_ref(), None, &kept), receipts.as_deref(), output)
         }
         Kind::Vault => {
-            let lock = FileLock::probe(&args.file).map_err(|error| match error {
-                FileError::InUse { .. } => CliError::failed(
-                    error.to_string(),
-                    "verify what that server exports: sealroom audit export > FILE, then sealroom audit verify FILE",
-                ),
-                other => other.into(),
-            })?;
+            let lock = match FileLock::probe(&args.file) {
+                Err(in_use @ FileError::InUse { .. }) => {
+                    return verify_served(args, &in_use, given.as_ref(), receipts.as_deref(), output);
+                }
+                other => other?,
+            };
             verify_vault(args, given.as_ref(), receipts.as_deref(), output)?;
             // No server starts on the file while it is held.
             drop(lock);
@@ -106,6 +105,28 @@ fn verify_vault(
         .map_err(|error| not_ours("the file's own checkpoint", error))?;
     let good = walked?.finish_at(newest).map_err(|flaw| flawed(&flaw))?;
     report(args, &good, &rests_on(args, given, Some(&own), &kept), receipts, output)
+}
+
+/// Reads the log of a file that a server has open from that server, over its local socket.
+fn verify_served(
+    args: &Args,
+    in_use: &FileError,
+    given: Option<&VerifierKey>,
+    receipts: Option<&[Receipt]>,
+    output: &Output,
+) -> Result<(), CliError> {
+    let served = control::log(&args.file, in_use)?;
+    let own = &served.key;
+    let kept = kept_checkpoints(args, given.or(Some(own)))?;
+    let verifier = Verifier::new(kept.clone(), receipts.unwrap_or_default().to_vec()).awaiting_end();
+    let mut export = Export::served(&args.file, served.records);
+    let walked = check(&mut export, verifier, &progress(args, output))?;
+    let newest = open_note(&served.checkpoint, Some(given.unwrap_or(own)))
+        .map_err(|error| not_ours("the server's checkpoint", error))?;
+    let good = walked.finish_at(newest).map_err(|flaw| flawed(&flaw))?;
+    let mut rests = rests_on(args, given, Some(own), &kept);
+    rests.push("the server that has the file open: its pages are examined once it has stopped".to_owned());
+    report(args, &good, &rests, receipts, output)
 }
 
 fn progress(args: &Args, output: &Output) -> Progress {

@@ -186,6 +186,14 @@ impl Store {
         newest_checkpoint(&self.engine.snapshot()?)
     }
 
+    /// The records from `first` on, at most `limit`; not yet vouched for.
+    ///
+    /// # Errors
+    /// They cannot be read, or one does not fit its check.
+    pub fn records(&self, first: u64, limit: usize) -> Result<Vec<(u64, Vec<u8>)>, StorageError> {
+        self.engine.snapshot()?.records(first, limit)
+    }
+
     /// The time of the newest event, as its record says; not yet vouched for.
     ///
     /// # Errors

@@ -14,7 +14,7 @@ use crate::{
     audit::{proof, tree::Hash},
     auth::policy::{self, Verb},
     domain::{Caller, Timestamp},
-    storage::Changes,
+    storage::{Changes, StorageError},
 };
 
 /// How many records one snapshot gives: a long-held one makes the file grow, and a slow client holds two such pieces.
@@ -117,6 +117,14 @@ impl Vault {
     pub async fn export_broke_off(&self, context: &Context, caller: &Caller, error: Error) -> Error {
         let broken = self.noted::<()>(context, caller.actor(), Verb::ExportAudit.action(), Err(error)).await;
         broken.err().unwrap_or(Error::Internal)
+    }
+
+    /// The next records from `first` on, for whoever has the file itself; no event.
+    ///
+    /// # Errors
+    /// They cannot be read, or one does not fit its check.
+    pub fn records(&self, first: u64) -> Result<Vec<(u64, Vec<u8>)>, StorageError> {
+        self.store().records(first, CHUNK)
     }
 
     /// Resolves when the log is longer than that, or the vault locked.

@@ -316,6 +316,10 @@ impl Vault {
         result
     }
 
+    pub(super) const fn store(&self) -> &Store {
+        &self.store
+    }
+
     /// The newest signed checkpoint, for whoever has the file itself; no event.
     ///
     /// # Errors

@@ -9,7 +9,10 @@ use std::{
 use super::{damaged, failed};
 use crate::{
     audit::record::RECORD_BYTES_MAX,
-    cli::error::CliError,
+    cli::{
+        control::{ENDED_EARLY, ended_early},
+        error::CliError,
+    },
     storage::{Examined, SubtreeHash},
 };
 
@@ -74,14 +77,21 @@ impl Source for Log {
 /// An export's lines.
 pub(super) struct Export {
     path: PathBuf,
-    reader: BufReader<File>,
+    reader: Box<dyn BufRead + Send>,
     line: u64,
+    is_served: bool,
 }
 
 impl Export {
     pub(super) fn open(path: &Path) -> Result<Self, CliError> {
         let file = File::open(path).map_err(|error| failed(path, &error.to_string(), "check the path"))?;
-        Ok(Self { path: path.to_owned(), reader: BufReader::with_capacity(1 << 20, file), line: 0 })
+        let reader = Box::new(BufReader::with_capacity(1 << 20, file));
+        Ok(Self { path: path.to_owned(), reader, line: 0, is_served: false })
+    }
+
+    /// What the server that has that file open gives.
+    pub(super) fn served(path: &Path, records: impl BufRead + Send + 'static) -> Self {
+        Self { path: path.to_owned(), reader: Box::new(records), line: 0, is_served: true }
     }
 }
 
@@ -100,6 +110,9 @@ impl Source for Export {
             if batch.data.pop() != Some(b'\n') {
                 let message = format!("line {} is no whole record: it is cut, or too long", self.line);
                 return Err(failed(&self.path, &message, "export again; the last line ends with a line end"));
+            }
+            if self.is_served && batch.data[start..].starts_with(ENDED_EARLY) {
+                return Err(ended_early(&batch.data[start..]));
             }
             batch.ends.push(batch.data.len());
         }
