@@ -194,6 +194,17 @@ impl Store {
         self.engine.snapshot()?.records(first, limit)
     }
 
+    /// The root over the first `size` records; of none it is the hash of nothing.
+    ///
+    /// # Errors
+    /// They cannot be read, or there are not so many.
+    pub fn root(&self, size: u64) -> Result<[u8; 32], StorageError> {
+        if size == 0 {
+            return Ok(tree::Frontier::EMPTY.root());
+        }
+        self.engine.snapshot()?.tree_hash(&(0..size))
+    }
+
     /// The time of the newest event, as its record says; not yet vouched for.
     ///
     /// # Errors

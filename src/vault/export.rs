@@ -127,6 +127,14 @@ impl Vault {
         self.store().records(first, CHUNK)
     }
 
+    /// The root over the first `size` records, for whoever has the file itself; no event.
+    ///
+    /// # Errors
+    /// They cannot be read, or there are not so many.
+    pub fn root(&self, size: u64) -> Result<Hash, StorageError> {
+        self.store().root(size)
+    }
+
     /// Resolves when the log is longer than that, or the vault locked.
     pub async fn grown_past(&self, size: u64) {
         let Ok(open) = self.opened() else { return };

@@ -434,6 +434,14 @@ async fn checkpoints_reach_their_folder_and_never_go_back() {
     assert!(health.contains("200 OK") && health.contains(r#""details":["checkpoint_lost"]"#), "{health}");
     assert!(server.stop());
     assert_eq!(checkpoint::read_unsigned(&file().unwrap()).unwrap(), newest, "it stays as it was");
+    // Also once that copy's own log has grown beyond.
+    for _ in 0..3 {
+        assert!(Serving::start(folder, &args).stop());
+    }
+    let grown = log.said(&["v.redb", "--key", "key"]);
+    let grown: u64 = grown.split(' ').nth(1).unwrap().parse().unwrap();
+    assert!(grown > newest.size, "{grown}");
+    assert_eq!(checkpoint::read_unsigned(&file().unwrap()).unwrap(), newest, "it stays as it was");
 
     // A folder that is gone stops nothing, and is used again once it is back.
     fs::remove_dir_all(folder.join("kept")).unwrap();
