@@ -1,14 +1,14 @@
 //! A connection that has the server to itself, and what keeps that server alive when its disk does not answer.
 //!
-//! Such a connection's jobs are committed on the very thread that serves it (see [`super::writer`]). One more thread of
-//! the runtime than serves is kept back, blocked, so that it takes part in nothing; the commit thread watches, and lets
-//! it go while a commit takes long. Without a thread that stands by, nobody else goes to the disk.
+//! Such a connection's jobs are committed on the very thread that serves it (see [`super::writer`]). Meanwhile one more
+//! thread of the runtime than serves is kept back, blocked, so that it takes part in nothing; the commit thread watches,
+//! and lets it go where a commit takes long. Without a thread that stands by, nobody else goes to the disk.
 
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -57,8 +57,6 @@ impl Lone {
 /// One thread of a runtime, kept back while that is wanted.
 pub(super) struct StandBy {
     is_there: bool,
-    /// Whether the commit thread looks often enough to notice in time that a commit takes long.
-    watched: AtomicBool,
     state: Mutex<State>,
     changed: Condvar,
     call: Notify,
@@ -80,7 +78,7 @@ impl StandBy {
             && runtime.runtime_flavor() == RuntimeFlavor::MultiThread
             && runtime.metrics().num_workers() > 1;
         let (state, changed, call) = (Mutex::default(), Condvar::new(), Notify::new());
-        let this = Arc::new(Self { is_there, watched: AtomicBool::new(false), state, changed, call });
+        let this = Arc::new(Self { is_there, state, changed, call });
         if is_there {
             let theirs = Arc::clone(&this);
             runtime.spawn(async move {
@@ -95,12 +93,7 @@ impl StandBy {
     /// Whether a thread that serves may go to the disk itself.
     pub(super) fn is_ready(&self) -> bool {
         let state = self.state();
-        self.watched.load(Ordering::Relaxed) && state.wanted && state.stands
-    }
-
-    /// Says whether the commit thread watches.
-    pub(super) fn watched(&self, watched: bool) {
-        self.watched.store(watched, Ordering::Relaxed);
+        state.wanted && state.stands
     }
 
     /// Says whether a thread is to stand by.
@@ -165,15 +158,11 @@ mod tests {
         }
         busy.wait();
         stand_by.want(true);
-        stand_by.watched(true);
         assert!(!stand_by.is_ready(), "both threads do something else");
         drop(release);
         while !stand_by.is_ready() {
             std::thread::yield_now();
         }
-        stand_by.watched(false);
-        assert!(!stand_by.is_ready(), "nobody would notice");
-        stand_by.watched(true);
         stand_by.want(false);
         assert!(!stand_by.is_ready());
         stand_by.end();
@@ -186,7 +175,6 @@ mod tests {
                 tokio::runtime::Builder::new_multi_thread().worker_threads(threads).build().unwrap();
             let stand_by = runtime.block_on(async { StandBy::begin(may_stand) });
             stand_by.want(true);
-            stand_by.watched(true);
             runtime.block_on(async { tokio::spawn(async {}).await.unwrap() });
             assert!(!stand_by.is_ready());
             stand_by.end();

@@ -226,8 +226,7 @@ impl Watch {
     /// How long to wait for the next job.
     fn patience(&self, shared: &Shared) -> Duration {
         let watches = shared.lone.jobs().1 && self.since < IDLE_EVERY;
-        shared.stand_by.want(!self.is_slow);
-        shared.stand_by.watched(watches);
+        shared.stand_by.want(watches && !self.is_slow);
         if watches { WATCH_EVERY } else { IDLE_EVERY }
     }
 
