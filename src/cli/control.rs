@@ -147,7 +147,9 @@ async fn tell_records(
     while next < size {
         let vault = Arc::clone(vault);
         let records = tokio::task::spawn_blocking(move || vault.records(next)).await??;
-        let Some((last, _)) = records.last() else { break };
+        let Some((last, _)) = records.last() else {
+            return Err(format!("the records from {next} on are missing").into());
+        };
         next = last + 1;
         let mut piece = Vec::new();
         for (_, record) in records.iter().filter(|(sequence, _)| *sequence < size) {

@@ -30,7 +30,7 @@ pub(super) fn run(args: Args, output: &Output) -> Result<(), CliError> {
     let plan = plan(&args)?;
     check_listener(&plan, args.dev)?;
     let log = Log::start(plan.log_level);
-    // One more than serve stands by, for when the disk holds one up.
+    // One more than asked for: while a connection has the server to itself, one stands by.
     let threads = plan.workers + 1;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build();
     let runtime = runtime

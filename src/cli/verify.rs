@@ -123,6 +123,10 @@ fn verify_served(
     let walked = check(&mut export, verifier, &progress(args, output))?;
     let newest = open_note(&served.checkpoint, Some(given.unwrap_or(own)))
         .map_err(|error| not_ours("the server's checkpoint", error))?;
+    // A log that lacks its end is told by the server; that there is no more of it says nothing of the log.
+    if walked.next() < newest.size {
+        return Err(failed(&args.file, "the server broke off before the end of its log", "try again"));
+    }
     let good = walked.finish_at(newest).map_err(|flaw| flawed(&flaw))?;
     let mut rests = rests_on(args, given, Some(own), &kept);
     rests.push("the server that has the file open: its pages are examined once it has stopped".to_owned());

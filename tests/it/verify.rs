@@ -365,6 +365,19 @@ async fn what_is_not_of_this_log_is_refused_with_a_word() {
     let said = log.said(&["v.redb"]);
     assert!(said.contains(&format!("in use by process {}", busy.child.id())), "{said}");
     assert!(said.contains("hint: wait for that process"), "{said}");
+    let socket = std::os::unix::net::UnixListener::bind(folder.join("v.redb.sock")).unwrap();
+    let head = json!({"checkpoint": fs::read_to_string(folder.join("note")).unwrap(),
+        "key": fs::read_to_string(folder.join("key")).unwrap().trim()});
+    let begun = format!("{head}\n{}\n", log.records[0]);
+    let ends = std::thread::spawn(move || {
+        let (mut stream, _) = socket.accept().unwrap();
+        std::io::Write::write_all(&mut stream, begun.as_bytes()).unwrap();
+        drop(std::io::BufRead::read_line(&mut std::io::BufReader::new(&stream), &mut String::new()));
+    });
+    let said = log.said(&["v.redb"]);
+    ends.join().unwrap();
+    assert!(said.contains("the server broke off") && !said.contains("missing"), "{said}");
+    fs::remove_file(folder.join("v.redb.sock")).unwrap();
     fs::rename(folder.join("away"), folder.join("v.redb.sock")).unwrap();
     // What a killed server leaves is read after redb has found out what is in it, and left as it is.
     busy.child.kill().unwrap();
