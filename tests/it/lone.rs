@@ -48,6 +48,17 @@ impl Lone {
         panic!("the lone connection's jobs still go to the writer's own thread");
     }
 
+    /// A commit where it is served that takes long enough for the thread that stands by to be let go.
+    async fn slow(mut self) -> Self {
+        self.alone().await;
+        let disk = self.disk.clone();
+        disk.is(Mood::Stalled);
+        let held = self.held();
+        thread::sleep(Duration::from_millis(100));
+        disk.is(Mood::Fine);
+        held.await.unwrap()
+    }
+
     fn held(mut self) -> JoinHandle<Self> {
         tokio::spawn(async move {
             self.read().await;
@@ -99,13 +110,8 @@ async fn a_device_that_blocks_under_a_lone_connection_hangs_nobody_else() {
 async fn after_a_slow_commit_of_a_lone_connection_a_quiet_server_still_hears_others() {
     let (disk, t, mut lone) = started().await;
     for _ in 0..3 {
-        lone.alone().await;
-        disk.is(Mood::Stalled);
-        let held = lone.held();
-        // Long enough that the thread that stands by is let go, and then to be called back.
-        thread::sleep(Duration::from_millis(100));
-        disk.is(Mood::Fine);
-        lone = held.await.unwrap();
+        lone = lone.slow().await;
+        // Long enough for it to be called back.
         thread::sleep(Duration::from_millis(100));
         others_are_served(&disk, &t).await;
     }
@@ -115,12 +121,7 @@ async fn after_a_slow_commit_of_a_lone_connection_a_quiet_server_still_hears_oth
 async fn a_device_that_blocks_right_after_a_slow_commit_hangs_nobody_else() {
     let (disk, t, mut lone) = started().await;
     for _ in 0..3 {
-        lone.alone().await;
-        disk.is(Mood::Stalled);
-        let held = lone.held();
-        thread::sleep(Duration::from_millis(100));
-        disk.is(Mood::Fine);
-        lone = held.await.unwrap();
+        lone = lone.slow().await;
         disk.is(Mood::Stalled);
         let held = lone.held();
         until_waiting(&t).await;
