@@ -157,6 +157,8 @@ struct Shell {
     typing: Typing,
     feed: File,
     answers: Vec<(&'static str, String)>,
+    /// What the last command printed.
+    printed: String,
 }
 
 impl Shell {
@@ -185,7 +187,7 @@ impl Shell {
         let typing =
             Typing { child, master, slave: slave.into(), screen: String::new(), out: folder.join("stdout") };
         let feed = File::options().write(true).open(folder.join("feed")).unwrap();
-        Self { typing, feed, answers: Vec::new() }
+        Self { typing, feed, answers: Vec::new(), printed: String::new() }
     }
 
     /// What a command prints until it ends, or, in the background, until that is what is `shown`; and its exit code.
@@ -198,8 +200,9 @@ impl Shell {
             let screen = self.typing.screen.replace('\r', "");
             let ends: Vec<usize> = screen.match_indices(END).map(|(at, _)| at).collect();
             if let [first, second, ..] = ends[..] {
-                let lines: Vec<String> =
-                    [&screen[..first], &screen[second + 1..]].concat().lines().map(plain).collect();
+                // A command in the background prints on both sides of the shell's word, and right beside it.
+                self.printed = [&screen[..first], &screen[second + 1..]].concat();
+                let lines: Vec<String> = self.printed.lines().map(plain).collect();
                 let late = began.elapsed() > PATIENCE;
                 if late || !command.ends_with('&') || all_fit(shown, &lines) {
                     return (lines, screen[first + 1..second].parse().unwrap());
@@ -277,7 +280,7 @@ fn what_the_readme_shows_is_what_a_user_sees() {
         }
         if is_first {
             // As a reader would: the line that it prints is pasted, and the password is typed where it is asked for.
-            let screen = shell.typing.screen.replace('\r', "");
+            let screen = shell.printed.clone();
             let password = screen.split("password ").nth(1).unwrap().lines().next().unwrap().to_owned();
             shell.answers = vec![("Password: ", password), ("token: ", "ghp_example".to_owned())];
             let export = screen.lines().find(|line| line.starts_with("export ")).unwrap().to_owned();
