@@ -3,6 +3,7 @@
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
     io::{self, Read, Seek, Write},
+    ops::Range,
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     sync::Arc,
@@ -10,7 +11,10 @@ use std::{
 
 use redb::backends::FileBackend;
 
-use super::backend::Medium;
+use super::{backend::Medium, ground::Ground};
+
+/// The most holes of a file that are worth knowing of.
+const HOLES_MAX: usize = 10_000;
 
 /// Why a file cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -130,7 +134,7 @@ pub fn read_only(data: &Path) -> Result<Medium, FileError> {
         io::ErrorKind::NotFound => FileError::Missing(data.to_owned()),
         _ => failed(error),
     })?;
-    medium(file).map_err(failed)
+    Ok(Arc::new(FileBackend::new(file).map_err(io::Error::other).map_err(failed)?))
 }
 
 /// A data file in the making: under another name, mode 0600, until [`NewFile::publish`].
@@ -206,6 +210,30 @@ fn sync_folder(data: &Path) -> io::Result<()> {
 }
 
 fn medium(file: File) -> io::Result<Medium> {
+    let holes = holes(&file);
     let backend = FileBackend::new(file).map_err(io::Error::other)?;
-    Ok(Arc::new(backend))
+    Ok(Arc::new(Ground::new(Arc::new(backend), &holes, Ground::PIECE_BYTES)?))
+}
+
+/// What the file system says was never written; nothing where it does not say.
+#[cfg(any(target_os = "linux", target_os = "macos"))]
+fn holes(file: &File) -> Vec<Range<u64>> {
+    use rustix::fs::{SeekFrom, seek};
+
+    let (len, mut holes) = (file.metadata().map_or(0, |metadata| metadata.len()), Vec::new());
+    let mut at = 0;
+    while holes.len() < HOLES_MAX
+        && let Ok(hole) = seek(file, SeekFrom::Hole(at))
+        && hole < len
+    {
+        // No data after it: it goes on to the end.
+        at = seek(file, SeekFrom::Data(hole)).unwrap_or(len);
+        holes.push(hole..at);
+    }
+    holes
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "macos")))]
+const fn holes(_: &File) -> Vec<Range<u64>> {
+    Vec::new()
 }

@@ -1,6 +1,6 @@
 //! A file read back whole: what users see of it, and its log, against the model and against each other.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
 use sealroom::{
     audit::{checkpoint, tree},
@@ -39,7 +39,7 @@ pub async fn read_back(
     size: Option<u64>,
 ) -> Result<(), Broken> {
     let context = Context { now: Timestamp::from_millis(LATER), request: None, peer: None };
-    let vault = Vault::open(Arc::new(disk), settings()).map_err(|error| format!("no opening: {error:?}"))?;
+    let vault = Vault::open(disk.medium(), settings()).map_err(|error| format!("no opening: {error:?}"))?;
     let unlocked = vault.unlock(secret(PASSPHRASE), Actor::host("lab"), context.now, None).await;
     unlocked.map_err(|error| format!("no unlocking: {error:?}"))?;
     let owner = owner(&vault, &context).await?;

@@ -142,8 +142,7 @@ struct Recovered {
 
 /// Opens, unlocks and stops.
 async fn recover(recording: &Recording, disk: &Disk, floor: u64) -> Result<Recovered, Broken> {
-    let store =
-        Store::open(Arc::new(disk.clone()), 1 << 20).map_err(|error| format!("no opening: {error:?}"))?;
+    let store = Store::open(disk.medium(), 1 << 20).map_err(|error| format!("no opening: {error:?}"))?;
     if disk.calls() > 0 {
         return Err("opening wrote to the file before anybody had unlocked it".to_owned());
     }

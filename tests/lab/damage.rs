@@ -73,7 +73,7 @@ pub fn damage(image: &mut Vec<u8>, seed: u64, number: u64) -> String {
 
 /// Opens a damaged file, and reads all that can be read; how that ended.
 async fn meet(image: Vec<u8>, pristine: &Content) -> Result<&'static str, Broken> {
-    let vault = match Vault::open(Arc::new(Disk::new(Arc::new(image))), settings()) {
+    let vault = match Vault::open(Disk::new(Arc::new(image)).medium(), settings()) {
         Ok(vault) => vault,
         Err(error) => return clear(&error.to_string(), "refused to open"),
     };
@@ -123,7 +123,7 @@ fn clear(message: &str, what: &'static str) -> Result<&'static str, Broken> {
 /// What a child does: meets damage after damage, and says so line by line.
 pub async fn child(file: &Path, seed: u64, numbers: std::ops::Range<u64>) {
     let pristine_content = {
-        let vault = Vault::open(Arc::new(Disk::new(Arc::new(fs::read(file).unwrap()))), settings()).unwrap();
+        let vault = Vault::open(Disk::new(Arc::new(fs::read(file).unwrap())).medium(), settings()).unwrap();
         let context = Context { now: Timestamp::from_millis(START + 1_800_000), request: None, peer: None };
         vault.unlock(secret(PASSPHRASE), Actor::host("lab"), context.now, None).await.unwrap();
         let login =

@@ -6,12 +6,16 @@ use std::{
     sync::{Arc, Mutex, MutexGuard},
 };
 
+use sealroom::storage::{Ground, Medium};
+
 use super::{
     journal::{Image, Op},
     rng::Rng,
 };
 
 const PAGE: usize = 4096;
+/// Small, so that many are filled.
+const PIECE_BYTES: u64 = 16 * 1024;
 
 /// Which calls fail, counted from 1 over writes, lengths and syncs alike.
 #[derive(Debug, Clone, Copy)]
@@ -44,6 +48,13 @@ impl Disk {
         let (pages, journal) = (HashMap::new(), Vec::new());
         let state = State { base, pages, len, journal, fault: None, calls: 0, hit: 0, processes: 0 };
         Self(Arc::new(Mutex::new(state)), 0)
+    }
+
+    /// The disk as a vault sees it, with its ground prepared as in a data file. The file system that is made up here
+    /// takes all of it for holes: what is none must be left alone.
+    pub fn medium(&self) -> Medium {
+        let len = self.state().len;
+        Arc::new(Ground::new(Arc::new(self.clone()), &[0..len], PIECE_BYTES).unwrap())
     }
 
     /// Kills the process that holds the disk, as `kill -9` does: what it still tries reaches nothing. The disk as

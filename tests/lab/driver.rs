@@ -59,7 +59,7 @@ pub fn fresh() -> Arc<Vec<u8>> {
         actor: Actor::host("lab"),
         now: Timestamp::from_millis(START),
     };
-    Vault::create(Arc::new(disk.clone()), 1 << 20, &plan).unwrap();
+    Vault::create(disk.medium(), 1 << 20, &plan).unwrap();
     Arc::new(disk.image())
 }
 
@@ -148,7 +148,7 @@ impl Driver {
             let vault = match self.vault.take() {
                 Some(vault) => vault,
                 None => {
-                    let opened = Vault::open(Arc::new(self.disk.clone()), settings());
+                    let opened = Vault::open(self.disk.medium(), settings());
                     Arc::new(opened.map_err(|error| format!("it does not open: {error:?}"))?)
                 }
             };

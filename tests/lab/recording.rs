@@ -55,7 +55,7 @@ impl Recording {
             settle(&mut image, &mut pending, op);
             if matches!(op, Op::Sync) {
                 let disk = Disk::new(Arc::new(image.clone()));
-                let store = Store::open(Arc::new(disk), 1 << 20).map_err(|error| format!("{error:?}"))?;
+                let store = Store::open(disk.medium(), 1 << 20).map_err(|error| format!("{error:?}"))?;
                 let note = store.checkpoint().map_err(|error| error.to_string())?;
                 let size = checkpoint::read_unsigned(&note).map_err(|error| error.to_string())?.size;
                 states.insert(note, size);
@@ -72,7 +72,7 @@ impl Recording {
 
 /// The key behind the passphrase, so that not every opening has to derive it again.
 fn vault_key(base: &Arc<Vec<u8>>) -> VaultKey {
-    let store = Store::open(Arc::new(Disk::new(Arc::clone(base))), 1 << 20).unwrap();
+    let store = Store::open(Disk::new(Arc::clone(base)).medium(), 1 << 20).unwrap();
     let slots = store.slots().unwrap();
     let slot = slots.iter().find(|slot| slot.header.kind == SlotKind::Passphrase).unwrap();
     let master = kdf::master_key(&secret(PASSPHRASE), &slot.header.salt, slot.header.params).unwrap();

@@ -1,0 +1,267 @@
+//! Ground for new pages: blocks that the file system has given to the file before a commit needs them.
+//!
+//! A commit that is the first to write a block waits for the file system's journal too, which costs it as much again
+//! as its own bytes. So what was never written is filled with zeros, a piece at a time, when the first page of the
+//! piece is. It reads as zeros before and after: no byte of the file means anything else for it, and a failure to fill
+//! is nobody's.
+
+use std::{
+    fmt, io,
+    ops::Range,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use redb::StorageBackend;
+
+use super::backend::Medium;
+
+/// A medium that fills a piece of bare ground before anything is written there.
+pub struct Ground {
+    medium: Medium,
+    piece_bytes: u64,
+    pieces: Mutex<Vec<Piece>>,
+}
+
+/// What is known of a piece.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Piece {
+    /// It may hold anything.
+    Used,
+    /// The file grew by it, and nothing was written there since.
+    New,
+    /// The file system says that it was never written.
+    Hole,
+}
+
+impl Ground {
+    /// What a piece of a data file has: room for some twenty batches of records, and a third of a millisecond for the
+    /// one that comes first.
+    pub const PIECE_BYTES: u64 = 256 * 1024;
+
+    /// Over a medium of which these ranges were never written, in pieces of so many bytes.
+    ///
+    /// # Errors
+    /// The medium's length cannot be read.
+    pub fn new(medium: Medium, never_written: &[Range<u64>], piece_bytes: u64) -> io::Result<Self> {
+        let mut this = Self { medium, piece_bytes, pieces: Mutex::default() };
+        let mut pieces = vec![Piece::Used; this.count(this.medium.len()?)];
+        for range in never_written {
+            let whole = this.count(range.start)..this.number(range.end);
+            pieces.iter_mut().take(whole.end).skip(whole.start).for_each(|piece| *piece = Piece::Hole);
+        }
+        this.pieces = Mutex::new(pieces);
+        Ok(this)
+    }
+
+    /// Fills the pieces that a write comes to first. The lock is held throughout, so that no write gets in between
+    /// and under the zeros.
+    fn prepare(&self, offset: u64, len: u64) {
+        let mut pieces = self.pieces();
+        let (first, end) = (self.number(offset), self.count(offset.saturating_add(len)));
+        for (number, piece) in pieces.iter_mut().enumerate().take(end).skip(first) {
+            let known = std::mem::replace(piece, Piece::Used);
+            if known != Piece::Used {
+                // Where it does not work out, on a full disk say, the write itself tells, if it has to.
+                let _ = self.fill(number as u64 * self.piece_bytes, known == Piece::Hole);
+            }
+        }
+    }
+
+    /// `doubt` looks whether it is zeros indeed: a file system that is wrong about its holes must not cost a page.
+    fn fill(&self, offset: u64, doubt: bool) -> io::Result<()> {
+        const STEP: usize = 64 * 1024;
+        let zeros = [0; STEP];
+        let end = (offset + self.piece_bytes).min(self.medium.len()?);
+        let mut at = offset;
+        while at < end {
+            let length = usize::try_from(end - at).map_or(STEP, |left| left.min(STEP));
+            if doubt {
+                let mut there = [0; STEP];
+                self.medium.read(at, &mut there[..length])?;
+                if there != zeros {
+                    return Ok(());
+                }
+            }
+            self.medium.write(at, &zeros[..length])?;
+            at += length as u64;
+        }
+        Ok(())
+    }
+
+    /// In which piece a byte lies.
+    fn number(&self, offset: u64) -> usize {
+        usize::try_from(offset / self.piece_bytes).unwrap_or(usize::MAX)
+    }
+
+    /// How many pieces hold so many bytes.
+    fn count(&self, bytes: u64) -> usize {
+        usize::try_from(bytes.div_ceil(self.piece_bytes)).unwrap_or(usize::MAX)
+    }
+
+    fn pieces(&self) -> MutexGuard<'_, Vec<Piece>> {
+        self.pieces.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Ground {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ground").finish_non_exhaustive()
+    }
+}
+
+impl StorageBackend for Ground {
+    fn len(&self) -> Result<u64, io::Error> {
+        self.medium.len()
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> Result<(), io::Error> {
+        self.medium.read(offset, out)
+    }
+
+    fn set_len(&self, len: u64) -> Result<(), io::Error> {
+        let mut pieces = self.pieces();
+        self.medium.set_len(len)?;
+        pieces.resize(self.count(len), Piece::New);
+        Ok(())
+    }
+
+    fn sync_data(&self) -> Result<(), io::Error> {
+        self.medium.sync_data()
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> Result<(), io::Error> {
+        self.prepare(offset, data.len() as u64);
+        self.medium.write(offset, data)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const PIECE: u64 = 1024;
+
+    /// Bytes in memory, and where they were written.
+    #[derive(Debug, Default)]
+    struct Memory {
+        bytes: Mutex<Vec<u8>>,
+        writes: Mutex<Vec<(u64, usize)>>,
+        /// The longest write that it takes.
+        longest: usize,
+    }
+
+    impl StorageBackend for Memory {
+        fn len(&self) -> Result<u64, io::Error> {
+            Ok(self.bytes.lock().unwrap().len() as u64)
+        }
+
+        fn read(&self, offset: u64, out: &mut [u8]) -> Result<(), io::Error> {
+            let from = usize::try_from(offset).unwrap();
+            out.copy_from_slice(&self.bytes.lock().unwrap()[from..from + out.len()]);
+            Ok(())
+        }
+
+        fn set_len(&self, len: u64) -> Result<(), io::Error> {
+            self.bytes.lock().unwrap().resize(usize::try_from(len).unwrap(), 0);
+            Ok(())
+        }
+
+        fn sync_data(&self) -> Result<(), io::Error> {
+            Ok(())
+        }
+
+        fn write(&self, offset: u64, data: &[u8]) -> Result<(), io::Error> {
+            if data.len() > self.longest {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            let from = usize::try_from(offset).unwrap();
+            self.bytes.lock().unwrap()[from..from + data.len()].copy_from_slice(data);
+            self.writes.lock().unwrap().push((offset, data.len()));
+            Ok(())
+        }
+    }
+
+    fn ground(bytes: Vec<u8>, never_written: &[Range<u64>], longest: usize) -> (Arc<Memory>, Ground) {
+        let memory = Arc::new(Memory { bytes: Mutex::new(bytes), longest, ..Memory::default() });
+        (Arc::clone(&memory), Ground::new(memory, never_written, PIECE).unwrap())
+    }
+
+    fn writes(memory: &Memory) -> Vec<(u64, usize)> {
+        std::mem::take(&mut *memory.writes.lock().unwrap())
+    }
+
+    #[test]
+    fn what_is_new_is_filled_once_with_the_first_write_to_it() {
+        let (memory, ground) = ground(vec![7; 1500], &[], 4096);
+        ground.set_len(5000).unwrap();
+        ground.write(2900, &[1; 100]).unwrap();
+        assert_eq!(writes(&memory), [(2048, 1024), (2900, 100)]);
+        ground.write(2100, &[1; 100]).unwrap();
+        assert_eq!(writes(&memory), [(2100, 100)]);
+        ground.write(4090, &[1; 100]).unwrap();
+        assert_eq!(writes(&memory), [(3072, 1024), (4096, 904), (4090, 100)]);
+        // The piece that the file ended in holds something, whatever the file grows by.
+        ground.write(1600, &[1; 100]).unwrap();
+        assert_eq!(writes(&memory), [(1600, 100)]);
+    }
+
+    #[test]
+    fn a_hole_that_is_none_keeps_its_bytes() {
+        let mut bytes = vec![0; 4096];
+        bytes[1500] = 7;
+        let (memory, ground) = ground(bytes, &[1000..3000], 4096);
+        ground.write(1100, &[1; 10]).unwrap();
+        assert_eq!(writes(&memory), [(1100, 10)]);
+        assert_eq!(memory.bytes.lock().unwrap()[1500], 7);
+        // Only part of it is said to be a hole.
+        ground.write(2100, &[1; 10]).unwrap();
+        assert_eq!(writes(&memory), [(2100, 10)]);
+    }
+
+    #[test]
+    fn a_hole_is_filled_with_the_first_write_to_it() {
+        let (memory, ground) = ground(vec![0; 4096], &[1000..3072], 4096);
+        ground.write(2100, &[1; 10]).unwrap();
+        assert_eq!(writes(&memory), [(2048, 1024), (2100, 10)]);
+    }
+
+    #[test]
+    fn a_disk_that_has_no_room_for_zeros_may_have_some_for_the_write() {
+        let (memory, ground) = ground(Vec::new(), &[], 100);
+        ground.set_len(4096).unwrap();
+        ground.write(0, &[1; 100]).unwrap();
+        assert_eq!(writes(&memory), [(0, 100)]);
+        ground.write(2000, &[1; 101]).unwrap_err();
+    }
+
+    proptest! {
+        #[test]
+        fn it_reads_as_what_was_written(
+            before in 0_u64..5000,
+            steps in prop::collection::vec((any::<prop::sample::Index>(), 1_u64..1500, any::<bool>()), 1..40),
+        ) {
+            let mut model = vec![3; usize::try_from(before).unwrap()];
+            let (_, ground) = ground(model.clone(), &[], usize::MAX);
+            for (n, (at, length, grows)) in steps.into_iter().enumerate() {
+                if grows || model.is_empty() {
+                    let len = at.index(10_000);
+                    model.resize(len, 0);
+                    ground.set_len(len as u64).unwrap();
+                } else {
+                    let from = at.index(model.len());
+                    let to = model.len().min(from + usize::try_from(length).unwrap());
+                    let value = u8::try_from(n + 1).unwrap();
+                    model[from..to].fill(value);
+                    ground.write(from as u64, &vec![value; to - from]).unwrap();
+                }
+                let mut read = vec![0; model.len()];
+                ground.read(0, &mut read).unwrap();
+                prop_assert_eq!(&read, &model);
+            }
+        }
+    }
+}
