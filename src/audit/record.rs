@@ -3,8 +3,10 @@
 //! Members in this order, no white space between tokens, absent values `null`:
 //! `v, sequence, time, actor, action, outcome, integrationId, revision, provider, project, requestId, peer, detail`.
 
+use std::fmt::Display;
+
 use base64::{Engine, engine::general_purpose::STANDARD};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use super::{detail, tree::Hash};
@@ -16,6 +18,8 @@ use crate::domain::{
 const VERSION: u8 = 1;
 /// The longest record; a longer one is refused on reading and cannot be made.
 pub const RECORD_BYTES_MAX: usize = 1024;
+/// What most records need, and what goes beside them in the file.
+const RECORD_BYTES_USUAL: usize = 512;
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -33,6 +37,31 @@ struct Wire<'a> {
     request_id: Option<String>,
     peer: Option<String>,
     #[serde(borrow)]
+    detail: &'a RawValue,
+}
+
+/// The members of [`Wire`] on their way out: each goes to its place without a text of its own, since every read writes
+/// one of these.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Written<'a> {
+    v: u8,
+    sequence: u64,
+    #[serde(serialize_with = "spelt")]
+    time: Timestamp,
+    #[serde(serialize_with = "spelt")]
+    actor: &'a Actor,
+    action: &'static str,
+    outcome: &'static str,
+    #[serde(serialize_with = "spelt_or_null")]
+    integration_id: Option<IntegrationId>,
+    revision: Option<u64>,
+    provider: Option<&'static str>,
+    project: Option<&'a str>,
+    #[serde(serialize_with = "spelt_or_null")]
+    request_id: Option<RequestId>,
+    #[serde(serialize_with = "spelt_or_null")]
+    peer: Option<Peer>,
     detail: &'a RawValue,
 }
 
@@ -155,22 +184,35 @@ fn plain(field: String) -> String {
 
 fn encode_with(sequence: u64, event: &Event, project: Option<&ProjectId>, detail: &str) -> Vec<u8> {
     let detail: &RawValue = serde_json::from_str(detail).expect("a detail is JSON of our own making");
-    let wire = Wire {
+    let record = Written {
         v: VERSION,
         sequence,
-        time: event.time.to_string(),
-        actor: event.actor.to_string(),
-        action: event.action.to_string(),
-        outcome: event.outcome.to_string(),
-        integration_id: event.integration.map(|id| id.to_string()),
+        time: event.time,
+        actor: &event.actor,
+        action: event.action.as_str(),
+        outcome: event.outcome.as_str(),
+        integration_id: event.integration,
         revision: event.revision.map(Revision::number),
-        provider: event.provider.map(|provider| provider.to_string()),
-        project: project.map(ToString::to_string),
-        request_id: event.request.map(|id| id.to_string()),
-        peer: event.peer.map(|peer| peer.to_string()),
+        provider: event.provider.map(Provider::as_str),
+        project: project.map(ProjectId::as_str),
+        request_id: event.request,
+        peer: event.peer,
         detail,
     };
-    serde_json::to_vec(&wire).expect("plain data into memory cannot fail")
+    let mut bytes = Vec::with_capacity(RECORD_BYTES_USUAL);
+    serde_json::to_writer(&mut bytes, &record).expect("plain data into memory cannot fail");
+    bytes
+}
+
+fn spelt<T: Display, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(value)
+}
+
+fn spelt_or_null<T: Display, S: Serializer>(value: &Option<T>, serializer: S) -> Result<S::Ok, S::Error> {
+    match value {
+        Some(value) => serializer.collect_str(value),
+        None => serializer.serialize_none(),
+    }
 }
 
 fn parse<T: std::str::FromStr>(text: &str) -> Result<T, BadRecord> {

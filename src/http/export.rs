@@ -46,7 +46,7 @@ struct Export {
     pieces: mpsc::Sender<io::Result<Bytes>>,
 }
 
-pub(super) async fn export(mut call: Call) -> Answered {
+pub(super) async fn export(mut call: Box<Call>) -> Answered {
     let format = match call.query.text("format")?.as_deref() {
         None | Some("ndjson") => Format::Ndjson,
         Some("csv") => Format::Csv,
@@ -71,7 +71,7 @@ pub(super) async fn export(mut call: Call) -> Answered {
     let (pieces, stream) = mpsc::channel(PIECES);
     let end = (!follow).then_some(size);
     let caller = call.caller()?.clone();
-    let Call { vault, clock, mut closing, context, .. } = call;
+    let Call { vault, clock, mut closing, context, .. } = *call;
     let export = Export { vault, clock, context, caller, format, from, to, next, end, pieces };
     let (pieces, has_end) = (export.pieces.clone(), export.end.is_some());
     tokio::spawn(async move {

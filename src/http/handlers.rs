@@ -29,10 +29,12 @@ use crate::{
 pub(super) const PAGE_MAX: usize = 1_000;
 /// An answer with more credentials than this carries one receipt for them all.
 const RECEIPTS_MAX: usize = 16;
+/// What one receipt needs at most: a comma, a sequence, a colon and a hash in base64.
+const RECEIPT_BYTES: usize = 1 + 20 + 1 + 44;
 
 pub(super) type Answered = Result<Answer, Fault>;
 
-pub(super) async fn answer(endpoint: Endpoint, call: Call) -> Answered {
+pub(super) async fn answer(endpoint: Endpoint, call: Box<Call>) -> Answered {
     match endpoint {
         // Answered by the server itself, which needs no use case for them.
         Endpoint::Health | Endpoint::Ping | Endpoint::Metrics | Endpoint::ApiDocs => Err(Fault::NoRoute),
@@ -69,13 +71,13 @@ pub(super) async fn answer(endpoint: Endpoint, call: Call) -> Answered {
     }
 }
 
-async fn login(call: Call) -> Answered {
+async fn login(call: Box<Call>) -> Answered {
     call.query.finish()?;
     let Login { email, password } = call.parse()?;
     Ok(pair(&call.vault.login(&call.context, &email, password).await?))
 }
 
-async fn refresh(call: Call) -> Answered {
+async fn refresh(call: Box<Call>) -> Answered {
     call.query.finish()?;
     let Refresh { refresh_token } = call.parse()?;
     Ok(pair(&call.vault.refresh(&call.context, &refresh_token).await?))
@@ -85,25 +87,25 @@ fn pair(LoggedIn { access, refresh, lives_for, user }: &LoggedIn) -> Answer {
     Answer::secret(StatusCode::OK, to_secret_json(&LoginBody::new(access, refresh, *lives_for, user)))
 }
 
-async fn logout(call: Call) -> Answered {
+async fn logout(call: Box<Call>) -> Answered {
     call.query.finish()?;
     call.vault.logout(&call.context, call.caller()?).await?;
     Ok(Answer::empty(StatusCode::NO_CONTENT))
 }
 
-async fn own_user(call: Call) -> Answered {
+async fn own_user(call: Box<Call>) -> Answered {
     call.query.finish()?;
     let user = call.vault.own_user(&call.context, call.caller()?).await?;
     Ok(Answer::json(StatusCode::OK, &UserBody::new(&user)))
 }
 
-async fn list_users(call: Call) -> Answered {
+async fn list_users(call: Box<Call>) -> Answered {
     call.query.finish()?;
     let users = call.vault.list_users(&call.context, call.caller()?).await?;
     Ok(Answer::json(StatusCode::OK, &users.iter().map(UserBody::new).collect::<Vec<_>>()))
 }
 
-async fn create_user(call: Call) -> Answered {
+async fn create_user(call: Box<Call>) -> Answered {
     call.query.finish()?;
     let request: CreateUser = call.parse()?;
     let (user, initial) = call.vault.create_user(&call.context, call.caller()?, request).await?;
@@ -115,13 +117,13 @@ async fn create_user(call: Call) -> Answered {
     Ok(Answer::secret(StatusCode::CREATED, to_secret_json(&body)))
 }
 
-async fn read_user(call: Call) -> Answered {
+async fn read_user(call: Box<Call>) -> Answered {
     call.query.finish()?;
     let user = call.vault.read_user(&call.context, call.caller()?, call.argument()?).await?;
     Ok(Answer::json(StatusCode::OK, &UserBody::new(&user)))
 }
 
-async fn update_user(call: Call) -> Answered {
+async fn update_user(call: Box<Call>) -> Answered {
     call.query.finish()?;
     let email: Email = call.argument()?;
     let request: UpdateUser = call.parse()?;
@@ -129,13 +131,13 @@ async fn update_user(call: Call) -> Answered {
     Ok(Answer::json(StatusCode::OK, &UpdatedUser::new(&user)))
 }
 
-async fn delete_user(call: Call) -> Answered {
+async fn delete_user(call: Box<Call>) -> Answered {
     call.query.finish()?;
     let email: Email = call.argument()?;
     removed_user(&call, email).await
 }
 
-async fn delete_user_by_body(call: Call) -> Answered {
+async fn delete_user_by_body(call: Box<Call>) -> Answered {
     call.query.finish()?;
     let DeleteUser { email } = call.parse()?;
     removed_user(&call, email).await
@@ -146,7 +148,7 @@ async fn removed_user(call: &Call, email: Email) -> Answered {
     Ok(Answer::json(StatusCode::OK, &Removed::User(&email)))
 }
 
-async fn list_integrations(mut call: Call) -> Answered {
+async fn list_integrations(mut call: Box<Call>) -> Answered {
     let (provider, name) = (call.query.take("provider")?, call.query.take("name")?);
     let page = (call.query.number("limit", PAGE_MAX)?, call.query.take("cursor")?);
     call.query.finish()?;
@@ -161,7 +163,7 @@ async fn list_integrations(mut call: Call) -> Answered {
     Ok(with_cursor(Answer::json(StatusCode::OK, &bodies), next))
 }
 
-async fn create_integration(call: Call) -> Answered {
+async fn create_integration(call: Box<Call>) -> Answered {
     call.query.finish()?;
     let request: CreateIntegration = call.parse()?;
     let (integration, shadows) =
@@ -170,7 +172,7 @@ async fn create_integration(call: Call) -> Answered {
     Ok(Answer::json(StatusCode::CREATED, &body))
 }
 
-async fn read_credentials(mut call: Call) -> Answered {
+async fn read_credentials(mut call: Box<Call>) -> Answered {
     let query = CredentialQuery {
         provider: call.query.take("provider")?,
         project: call.query.take("project")?,
@@ -179,7 +181,8 @@ async fn read_credentials(mut call: Call) -> Answered {
         cursor: call.query.take("cursor")?,
     };
     call.query.finish()?;
-    let read = call.vault.read_credentials(&call.context, call.admitted()?, query).await?;
+    let admitted = call.take_admitted()?;
+    let read = call.vault.read_credentials(&call.context, admitted, query).await?;
     let items: Vec<_> = read.items.iter().map(|(integration, secret)| (&**integration, secret)).collect();
     let answer = Answer::secret(StatusCode::OK, responses::credentials_array(&items));
     let places: Vec<_> = read.receipts.iter().map(|receipt| (receipt.sequence, receipt.leaf_hash)).collect();
@@ -191,28 +194,34 @@ async fn read_credentials(mut call: Call) -> Answered {
 fn receipt(places: &[(u64, [u8; 32])]) -> String {
     use base64::{Engine, engine::general_purpose::STANDARD};
     if places.len() <= RECEIPTS_MAX {
-        let one = |(sequence, hash): &(u64, [u8; 32])| format!("{sequence}:{}", STANDARD.encode(hash));
-        return places.iter().map(one).collect::<Vec<_>>().join(",");
+        let mut text = String::with_capacity(places.len() * RECEIPT_BYTES);
+        for (sequence, hash) in places {
+            text.push_str(if text.is_empty() { "" } else { "," });
+            text.push_str(&sequence.to_string());
+            text.push(':');
+            STANDARD.encode_string(hash, &mut text);
+        }
+        return text;
     }
     let hashes: Vec<u8> = places.iter().flat_map(|(_, hash)| *hash).collect();
     let (first, last) = (places[0].0, places[places.len() - 1].0);
     format!("{first}-{last}:{}", STANDARD.encode(crate::crypto::digest::sha256(&hashes)))
 }
 
-async fn show_integration(call: Call) -> Answered {
+async fn show_integration(call: Box<Call>) -> Answered {
     call.query.finish()?;
     let listed = call.vault.show_integration(&call.context, call.caller()?, call.argument()?).await?;
     Ok(metadata(&listed))
 }
 
-async fn update_integration(call: Call) -> Answered {
+async fn update_integration(call: Box<Call>) -> Answered {
     call.query.finish()?;
     let id: IntegrationId = call.argument()?;
     let request: UpdateIntegration = call.parse()?;
     Ok(metadata(&call.vault.update_integration(&call.context, call.caller()?, id, request).await?))
 }
 
-async fn rotate_credentials(call: Call) -> Answered {
+async fn rotate_credentials(call: Box<Call>) -> Answered {
     call.query.finish()?;
     let id: IntegrationId = call.argument()?;
     let expected = if_match(&call)?;
@@ -232,14 +241,14 @@ fn if_match(call: &Call) -> Result<Option<Revision>, Fault> {
     digits(bare).map(|number| Some(Revision::new(number))).ok_or_else(wrong)
 }
 
-async fn rollback_credentials(call: Call) -> Answered {
+async fn rollback_credentials(call: Box<Call>) -> Answered {
     call.query.finish()?;
     let id: IntegrationId = call.argument()?;
     let RollbackCredentials { revision } = call.parse()?;
     Ok(metadata(&call.vault.rollback_credentials(&call.context, call.caller()?, id, revision).await?))
 }
 
-async fn delete_integration(call: Call) -> Answered {
+async fn delete_integration(call: Box<Call>) -> Answered {
     call.query.finish()?;
     let id = call.argument()?;
     call.vault.delete_integration(&call.context, call.caller()?, id).await?;
@@ -258,7 +267,7 @@ fn last_access(listed: &Listed) -> Option<responses::LastAccess> {
         .map(|access| responses::LastAccess { at: access.time, by: access.actor.clone() })
 }
 
-async fn list_projects(call: Call) -> Answered {
+async fn list_projects(call: Box<Call>) -> Answered {
     call.query.finish()?;
     let projects = call.vault.list_projects(&call.context, call.caller()?).await?;
     let bodies: Vec<_> = projects
@@ -270,14 +279,14 @@ async fn list_projects(call: Call) -> Answered {
     Ok(Answer::json(StatusCode::OK, &bodies))
 }
 
-async fn create_project(call: Call) -> Answered {
+async fn create_project(call: Box<Call>) -> Answered {
     call.query.finish()?;
     let request: CreateProject = call.parse()?;
     let project = call.vault.create_project(&call.context, call.caller()?, request).await?;
     Ok(Answer::json(StatusCode::CREATED, &ProjectBody::new(&project, &[])))
 }
 
-async fn read_project(call: Call) -> Answered {
+async fn read_project(call: Box<Call>) -> Answered {
     call.query.finish()?;
     let (project, integrations) =
         call.vault.read_project(&call.context, call.caller()?, call.argument()?).await?;
@@ -285,14 +294,14 @@ async fn read_project(call: Call) -> Answered {
     Ok(Answer::json(StatusCode::OK, &ProjectBody::new(&project, &integrations)))
 }
 
-async fn delete_project(call: Call) -> Answered {
+async fn delete_project(call: Box<Call>) -> Answered {
     call.query.finish()?;
     let identifier: ProjectId = call.argument()?;
     call.vault.delete_project(&call.context, call.caller()?, identifier.clone()).await?;
     Ok(Answer::json(StatusCode::OK, &Removed::Project(&identifier)))
 }
 
-async fn list_tokens(call: Call) -> Answered {
+async fn list_tokens(call: Box<Call>) -> Answered {
     call.query.finish()?;
     let tokens = call.vault.list_tokens(&call.context, call.caller()?).await?;
     let bodies: Vec<_> =
@@ -300,14 +309,14 @@ async fn list_tokens(call: Call) -> Answered {
     Ok(Answer::json(StatusCode::OK, &bodies))
 }
 
-async fn create_token(call: Call) -> Answered {
+async fn create_token(call: Box<Call>) -> Answered {
     call.query.finish()?;
     let request: CreateToken = call.parse()?;
     let (token, text) = call.vault.create_token(&call.context, call.caller()?, request).await?;
     Ok(Answer::secret(StatusCode::CREATED, to_secret_json(&CreatedToken::new(&token, &text))))
 }
 
-async fn revoke_token(call: Call) -> Answered {
+async fn revoke_token(call: Box<Call>) -> Answered {
     call.query.finish()?;
     let which = match token::parse_application(&call.argument) {
         Some(digest) => Err(digest),

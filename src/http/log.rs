@@ -14,7 +14,7 @@ use crate::vault::{EventQuery, Proof};
 /// The page of the audit list where none is asked for.
 const EVENTS_DEFAULT: usize = 100;
 
-pub(super) async fn read_events(mut call: Call) -> Answered {
+pub(super) async fn read_events(mut call: Box<Call>) -> Answered {
     let query = EventQuery {
         actor: call.query.take("actor")?,
         action: call.query.take("action")?,
@@ -37,18 +37,18 @@ fn sequence(text: Option<String>) -> Result<Option<u64>, Fault> {
     text.map(|text| digits(&text).ok_or_else(wrong)).transpose()
 }
 
-pub(super) async fn read_checkpoint(call: Call) -> Answered {
+pub(super) async fn read_checkpoint(call: Box<Call>) -> Answered {
     call.query.finish()?;
     Ok(Answer::text(call.vault.read_checkpoint(&call.context, call.caller()?).await?))
 }
 
-pub(super) async fn read_verifier_key(call: Call) -> Answered {
+pub(super) async fn read_verifier_key(call: Box<Call>) -> Answered {
     call.query.finish()?;
     let key = call.vault.read_verifier_key(&call.context, call.caller()?).await?;
     Ok(Answer::text(format!("{key}\n")))
 }
 
-pub(super) async fn read_proof(mut call: Call) -> Answered {
+pub(super) async fn read_proof(mut call: Box<Call>) -> Answered {
     let mut number = |name: &'static str| whole(name, call.query.text(name)?);
     let wanted = match (number("sequence")?, number("size")?, number("from")?, number("to")?) {
         (Some(sequence), Some(size), None, None) => Proof::Inclusion { sequence, size },

@@ -38,8 +38,9 @@ impl Call {
         self.caller.as_ref().map(|admitted| &admitted.caller).ok_or(Fault::Vault(Error::Unauthenticated))
     }
 
-    pub(super) fn admitted(&self) -> Result<Admitted, Fault> {
-        self.caller.clone().ok_or(Fault::Vault(Error::Unauthenticated))
+    /// The caller itself, for a use case that takes it over.
+    pub(super) fn take_admitted(&mut self) -> Result<Admitted, Fault> {
+        self.caller.take().ok_or(Fault::Vault(Error::Unauthenticated))
     }
 
     /// The name in the path, parsed before anything is looked up.
@@ -86,16 +87,15 @@ impl Query {
     }
 
     pub(super) fn text(&mut self, name: &'static str) -> Result<Option<String>, Fault> {
-        let mut values: Vec<String> =
-            self.0.extract_if(.., |(found, _)| found == name).map(|(_, value)| value).collect();
-        match (values.pop(), values.is_empty()) {
-            (None, _) => Ok(None),
-            (Some(value), true) if !value.is_empty() => Ok(Some(value)),
-            (Some(_), true) => Err(bad("empty_parameter", format!("Query parameter {name} is empty"))),
-            (Some(_), false) => {
-                Err(bad("repeated_parameter", format!("Query parameter {name} is given twice")))
-            }
+        let Some(at) = self.0.iter().position(|(found, _)| found == name) else { return Ok(None) };
+        let (_, value) = self.0.remove(at);
+        if self.0.iter().any(|(found, _)| found == name) {
+            return Err(bad("repeated_parameter", format!("Query parameter {name} is given twice")));
         }
+        if value.is_empty() {
+            return Err(bad("empty_parameter", format!("Query parameter {name} is empty")));
+        }
+        Ok(Some(value))
     }
 
     /// A whole number within bounds.

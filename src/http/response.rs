@@ -101,7 +101,7 @@ impl Answer {
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         let own = self.headers.into_iter();
         for (name, value) in own.chain([(HeaderName::from_static("x-request-id"), id.to_string())]) {
-            if let Ok(value) = HeaderValue::from_str(&value) {
+            if let Ok(value) = HeaderValue::try_from(value) {
                 headers.append(name, value);
             }
         }

@@ -227,14 +227,14 @@ impl Round<'_> {
     }
 
     fn record(&mut self, event: &Event) -> Receipt {
-        let (sequence, _) = self.frontier.to_parts();
-        let bytes = record::encode(sequence, event);
-        let leaf_hash = tree::leaf_hash(&bytes);
+        let sequence = self.frontier.size();
+        let record = record::encode(sequence, event);
+        let leaf_hash = tree::leaf_hash(&record);
         for stored in self.frontier.push(leaf_hash) {
             self.hashes.push(SubtreeHash { level: stored.level, index: stored.index, hash: stored.hash });
         }
         self.newest_time = self.newest_time.max(event.time);
-        self.records.push((sequence, audit_row(&bytes, &leaf_hash)));
+        self.records.push((sequence, audit_row(record, &leaf_hash)));
         self.accesses.extend(accesses_of(sequence, event));
         Receipt { sequence, leaf_hash }
     }
@@ -322,7 +322,7 @@ impl Round<'_> {
         let mut changes = Changes::none();
         let waiting = source.accesses.all();
         waiting.iter().filter(|access| !gone(&access.id)).for_each(|access| changes.last_access(access));
-        let (size, _) = self.ledger.head.frontier.to_parts();
+        let size = self.ledger.head.frontier.size();
         changes.last_access(&spoken_up_to(size));
         lower(source, changes)
     }

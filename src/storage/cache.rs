@@ -26,7 +26,7 @@ struct Cache {
     generation: Generation,
     bytes: usize,
     /// By table, then key: a look-up allocates nothing.
-    rows: HashMap<Table, HashMap<Vec<u8>, Entry>>,
+    rows: [HashMap<Vec<u8>, Entry>; Table::COUNT],
 }
 
 thread_local! {
@@ -41,7 +41,7 @@ pub(super) fn get<T: Send + Sync + 'static>(
 ) -> Option<Option<Arc<T>>> {
     CACHE.with_borrow(|cache| {
         let cache = cache.as_ref().filter(|cache| cache.generation == generation)?;
-        match cache.rows.get(&table)?.get(key)? {
+        match cache.rows[usize::from(table.number())].get(key)? {
             None => Some(None),
             Some(row) => Arc::clone(row).downcast().ok().map(Some),
         }
@@ -57,13 +57,13 @@ pub(super) fn put<T: Send + Sync + 'static>(
     bytes: usize,
 ) {
     CACHE.with_borrow_mut(|slot| {
-        let fresh = || Cache { generation, bytes: 0, rows: HashMap::new() };
+        let fresh = || Cache { generation, bytes: 0, rows: Default::default() };
         let cache = slot.get_or_insert_with(fresh);
         if cache.generation != generation || cache.bytes > BYTES_MAX {
             *cache = fresh();
         }
         cache.bytes += bytes + key.len() + 128;
         let row = row.map(|row| Arc::clone(row) as Arc<dyn Any + Send + Sync>);
-        cache.rows.entry(table).or_default().insert(key.to_vec(), row);
+        cache.rows[usize::from(table.number())].insert(key.to_vec(), row);
     });
 }

@@ -95,6 +95,9 @@ impl Table {
         Self::Scopes,
     ];
 
+    /// How many there are.
+    pub(super) const COUNT: usize = 10;
+
     /// The name in the file and in reports.
     pub const fn name(self) -> &'static str {
         match self {
@@ -166,8 +169,9 @@ pub fn scope_key_id(key: &[u8]) -> Option<IntegrationId> {
 }
 
 /// `audit`: record ‖ check.
-pub fn audit_row(record: &[u8], leaf_hash: &[u8; 32]) -> Vec<u8> {
-    [record, &leaf_hash[..CHECK]].concat()
+pub fn audit_row(mut record: Vec<u8>, leaf_hash: &[u8; 32]) -> Vec<u8> {
+    record.extend_from_slice(&leaf_hash[..CHECK]);
+    record
 }
 
 /// `audit`: the record of a row, and its check; `None` where the row is too short to be one.
@@ -228,7 +232,7 @@ mod tests {
 
     #[test]
     fn an_audit_row_is_the_record_and_eight_bytes_of_its_leaf_hash() {
-        let row = audit_row(b"{}", &[7; 32]);
+        let row = audit_row(b"{}".to_vec(), &[7; 32]);
         assert_eq!(row, b"{}\x07\x07\x07\x07\x07\x07\x07\x07");
         assert_eq!(split_audit_row(&row), Some((&b"{}"[..], &[7; 8][..])));
         assert_eq!(split_audit_row(&[7; 7]), None);

@@ -190,15 +190,23 @@ impl<'a> View<'a> {
     ) -> Result<Vec<Arc<Integration>>, StorageError> {
         let prefix = provider
             .map_or_else(|| scope_prefix(project), |provider| scope_service_prefix(project, provider));
+        if let Some(generation) = self.generation()
+            && let Some(Some(found)) = cache::get::<Vec<_>>(generation, Table::Scopes, &prefix)
+        {
+            return Ok(found.to_vec());
+        }
         let mut found = Vec::new();
-        for key in self.index(&prefix)?.iter() {
-            let confirmed = scope_key_id(key).map(|id| self.integration(id)).transpose()?.flatten();
+        for key in self.merged(Table::Scopes, &prefix)?.into_keys() {
+            let confirmed = scope_key_id(&key).map(|id| self.integration(id)).transpose()?.flatten();
             let integration = confirmed
-                .filter(|integration| super::change::scope_keys(integration).contains(key))
-                .ok_or_else(|| tampered(Table::Scopes, key))?;
+                .filter(|integration| super::change::scope_keys(integration).contains(&key))
+                .ok_or_else(|| tampered(Table::Scopes, &key))?;
             found.push(integration);
         }
         found.sort_by_key(|integration| std::cmp::Reverse(integration.id));
+        if let Some(generation) = self.generation() {
+            cache::put(generation, Table::Scopes, &prefix, Some(&Arc::new(found.clone())), found.len() * 512);
+        }
         Ok(found)
     }
 
@@ -207,7 +215,7 @@ impl<'a> View<'a> {
     /// # Errors
     /// As [`View::user`].
     pub fn scoped_count(&self, project: &ProjectId) -> Result<usize, StorageError> {
-        Ok(self.index(&scope_prefix(Some(project)))?.len())
+        Ok(self.merged(Table::Scopes, &scope_prefix(Some(project)))?.len())
     }
 
     /// Who last read an integration's credential, or when a token last did something, by its id.
@@ -278,19 +286,6 @@ impl<'a> View<'a> {
 
     fn row<R: Row>(&self, key: &[u8]) -> Result<Option<Arc<R>>, StorageError> {
         self.cached(R::TABLE, key, |sealed| self.open_row(key, sealed))
-    }
-
-    fn index(&self, prefix: &[u8]) -> Result<Arc<Vec<Vec<u8>>>, StorageError> {
-        if let Some(generation) = self.generation()
-            && let Some(Some(keys)) = cache::get(generation, Table::Scopes, prefix)
-        {
-            return Ok(keys);
-        }
-        let keys = Arc::new(self.merged(Table::Scopes, prefix)?.into_keys().collect::<Vec<_>>());
-        if let Some(generation) = self.generation() {
-            cache::put(generation, Table::Scopes, prefix, Some(&keys), keys.len() * 64);
-        }
-        Ok(keys)
     }
 
     fn all<R: Row>(&self, prefix: &[u8]) -> Result<Vec<R>, StorageError> {

@@ -174,15 +174,13 @@ fn for_project(
     query: &CredentialQuery,
 ) -> Result<Vec<Arc<Integration>>, Error> {
     let mut found = view.scoped(Some(project), query.provider)?;
-    let own: HashSet<(Provider, Option<Name>)> = found.iter().map(|integration| group(integration)).collect();
-    let global = view.scoped(None, query.provider)?;
-    found.extend(global.into_iter().filter(|integration| !own.contains(&group(integration))));
+    let mut global = view.scoped(None, query.provider)?;
+    if !found.is_empty() && !global.is_empty() {
+        let own: HashSet<_> = found.iter().map(|integration| integration.group()).collect();
+        global.retain(|integration| !own.contains(&integration.group()));
+    }
+    found.append(&mut global);
     Ok(found)
-}
-
-fn group(integration: &Integration) -> (Provider, Option<Name>) {
-    let (provider, name) = integration.group();
-    (provider, name.cloned())
 }
 
 fn everything(view: &View<'_>) -> Result<Vec<Arc<Integration>>, Error> {
