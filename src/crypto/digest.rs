@@ -30,7 +30,7 @@ pub fn equal(one: &[u8], other: &[u8]) -> bool {
 pub struct StateKey(Hmac<Sha256>);
 
 impl StateKey {
-    pub(super) fn new(key: &[u8; 32]) -> Self {
+    pub(crate) fn new(key: &[u8; 32]) -> Self {
         Self(Hmac::new_from_slice(key).expect("HMAC takes a key of any length"))
     }
 
@@ -49,6 +49,13 @@ impl StateKey {
 /// What one row adds to the state digest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RowTag([u8; 32]);
+
+impl RowTag {
+    /// Its first bytes, where so many are enough.
+    pub fn first<const N: usize>(self) -> [u8; N] {
+        *self.0.first_chunk().expect("nobody asks for more than 32")
+    }
+}
 
 /// The digest of a set of rows; the order in which they came does not matter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

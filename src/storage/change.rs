@@ -5,11 +5,14 @@ use zeroize::Zeroizing;
 use super::{
     access::LastAccess,
     codec::{Row, session_key},
-    tables::{Table, credential_key, scope_key},
+    tables::{Table, credential_key, scope_group_prefix},
 };
-use crate::domain::{
-    ApplicationToken, AuthType, Email, Integration, IntegrationId, Project, ProjectId, Provider, Revision,
-    Scope, Secret, SessionKey, SessionRow, User,
+use crate::{
+    crypto::digest::StateKey,
+    domain::{
+        ApplicationToken, AuthType, Email, Integration, IntegrationId, Name, Project, ProjectId, Provider,
+        Revision, Scope, Secret, SessionKey, SessionRow, User,
+    },
 };
 
 /// One row to write or delete.
@@ -26,6 +29,8 @@ pub(super) enum Change {
     },
     /// An index entry, which holds nothing to seal.
     Index { table: Table, key: Vec<u8>, value: Vec<u8> },
+    /// The entries that lead to an integration: those that it had, and those that it gets.
+    Scopes { before: Option<Scoping>, after: Option<Scoping> },
     /// A row to delete.
     Delete { table: Table, key: Vec<u8> },
 }
@@ -89,22 +94,16 @@ impl Changes {
     /// Writes an integration's metadata, and what of the index differs from before.
     pub fn integration(&mut self, before: Option<&Integration>, mut after: Integration) {
         after.version += 1;
-        let old = before.map(scope_keys).unwrap_or_default();
-        let new = scope_keys(&after);
-        for key in old.iter().filter(|key| !new.contains(key)) {
-            self.delete(Table::Scopes, key.clone());
-        }
-        for key in new.into_iter().filter(|key| !old.contains(key)) {
-            self.0.push(Change::Index { table: Table::Scopes, key, value: Vec::new() });
+        let (before, after_it) = (before.map(Scoping::of), Some(Scoping::of(&after)));
+        if before != after_it {
+            self.0.push(Change::Scopes { before, after: after_it });
         }
         self.row(&after);
     }
 
     /// Deletes an integration with its index entries and every revision of its credential.
     pub fn remove_integration(&mut self, integration: &Integration) {
-        for key in scope_keys(integration) {
-            self.delete(Table::Scopes, key);
-        }
+        self.0.push(Change::Scopes { before: Some(Scoping::of(integration)), after: None });
         for kept in &integration.kept {
             self.remove_credential(integration.id, kept.revision);
         }
@@ -136,13 +135,32 @@ impl Changes {
     }
 }
 
-/// The index entries that lead to an integration.
-pub(super) fn scope_keys(integration: &Integration) -> Vec<Vec<u8>> {
-    match &integration.scope {
-        Scope::Global => vec![scope_key(None, integration.provider, integration.id)],
-        Scope::Projects(projects) => projects
-            .iter()
-            .map(|project| scope_key(Some(project), integration.provider, integration.id))
-            .collect(),
+/// Of an integration what its index entries are made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Scoping {
+    scope: Scope,
+    provider: Provider,
+    name: Option<Name>,
+    id: IntegrationId,
+}
+
+impl Scoping {
+    pub(super) fn of(integration: &Integration) -> Self {
+        let Integration { scope, provider, id, .. } = integration;
+        let (_, name) = integration.group();
+        Self { scope: scope.clone(), provider: *provider, name: name.cloned(), id: *id }
+    }
+
+    /// The entries' keys.
+    pub(super) fn keys(&self, key: &StateKey) -> Vec<Vec<u8>> {
+        let entry = |project: Option<&ProjectId>| {
+            let mut entry = scope_group_prefix(key, project, self.provider, self.name.as_ref());
+            entry.extend_from_slice(self.id.as_bytes());
+            entry
+        };
+        match &self.scope {
+            Scope::Global => vec![entry(None)],
+            Scope::Projects(projects) => projects.iter().map(|project| entry(Some(project))).collect(),
+        }
     }
 }

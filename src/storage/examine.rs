@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{
-    change::scope_keys,
+    change::Scoping,
     error::StorageError,
     readable,
     tables::{Table, credential_key},
@@ -35,7 +35,8 @@ pub(super) fn every_row(view: &View<'_>) -> Result<(), StorageError> {
         }
     }
     let ids = tokens.iter().map(|token| token.id.as_bytes().to_vec()).collect();
-    let scopes = integrations.iter().flat_map(|integration| scope_keys(integration)).collect();
+    let scopes =
+        integrations.iter().flat_map(|integration| view.scope_keys(&Scoping::of(integration))).collect();
     only(view, Table::Credentials, &credentials)?;
     only(view, Table::TokenIds, &ids)?;
     only(view, Table::Scopes, &scopes)

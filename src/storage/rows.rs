@@ -2,7 +2,7 @@
 
 use super::{
     access::LastAccess,
-    change::{Change, Changes},
+    change::{Change, Changes, Scoping},
     engine::{Batch, RowWrite},
     error::StorageError,
     head::Head,
@@ -69,8 +69,9 @@ fn accesses(
 /// Seals changes into rows.
 pub(super) fn lower(source: &Source, changes: Changes) -> Result<Vec<RowWrite>, StorageError> {
     let row_key = source.keys.row();
-    let row = |change| {
-        Ok(match change {
+    let mut rows = Vec::with_capacity(changes.0.len());
+    for change in changes.0 {
+        rows.push(match change {
             Change::Row { table, key, plain } => {
                 let context = Context::row(table.number(), source.file, &key);
                 let sealed = seal::seal(row_key, &context, &plain).map_err(|_| StorageError::Random)?;
@@ -85,8 +86,19 @@ pub(super) fn lower(source: &Source, changes: Changes) -> Result<Vec<RowWrite>, 
                 RowWrite { table, key: credential_key(id, revision), value: Some(sealed) }
             }
             Change::Index { table, key, value } => RowWrite { table, key, value: Some(value) },
+            Change::Scopes { before, after } => {
+                let keys =
+                    |of: Option<Scoping>| of.map(|of| of.keys(source.keys.state())).unwrap_or_default();
+                let (old, new) = (keys(before), keys(after));
+                let write = |key: &Vec<u8>, value| RowWrite { table: Table::Scopes, key: key.clone(), value };
+                rows.extend(old.iter().filter(|key| !new.contains(key)).map(|key| write(key, None)));
+                rows.extend(
+                    new.iter().filter(|key| !old.contains(key)).map(|key| write(key, Some(Vec::new()))),
+                );
+                continue;
+            }
             Change::Delete { table, key } => RowWrite { table, key, value: None },
-        })
-    };
-    changes.0.into_iter().map(row).collect()
+        });
+    }
+    Ok(rows)
 }

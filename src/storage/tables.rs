@@ -9,7 +9,7 @@
 //! tokens        token digest                          sealed row
 //! token_ids     token id                              token digest
 //! credentials   integration id ‖ revision             sealed credential
-//! scopes        scope ‖ service ‖ integration id      nothing
+//! scopes        scope ‖ service ‖ group ‖ id          nothing
 //! last_access   integration or token id, or nothing   sealed row
 //! audit         sequence                              record ‖ first 8 bytes of its leaf hash
 //! hashes        level ‖ index                         hash of a complete subtree
@@ -21,15 +21,25 @@
 //! The 8 bytes beside a record tell which one it is where records and tree disagree: the tree itself tells only that
 //! one of up to 256 does.
 //!
+//! A group has 8 bytes for `custom`, where integrations of one name belong together, and none elsewhere: the first 8
+//! of HMAC-SHA-256(state key, row of `scopes` with the key `scope ‖ service` and the name as its value), which tell
+//! nobody the name, or zeros where there is none. So whoever looks for a name need not open all the others.
+//!
 //! redb sees `u64`, `&str` and `&[u8]` alone. Numbers inside a key are big-endian, so that keys sort as they count;
 //! a scope is `0`, or `1 ‖ length (u16) ‖ identifier`; a service is `length (u8) ‖ name`.
 
 use redb::TableDefinition;
 
-use crate::domain::{IntegrationId, ProjectId, Provider, Revision, SessionId};
+use crate::{
+    crypto::digest::StateKey,
+    domain::{IntegrationId, Name, ProjectId, Provider, Revision, SessionId},
+};
 
 /// Bytes of its leaf hash that stand beside a record.
 const CHECK: usize = 8;
+
+/// Bytes that tell the names of one scope from one another.
+const GROUP: usize = 8;
 
 /// `meta`: the few values that describe the file itself.
 pub(super) const META: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("meta");
@@ -156,11 +166,19 @@ pub fn scope_service_prefix(project: Option<&ProjectId>, provider: Provider) -> 
     key
 }
 
-/// `scopes`: one entry.
-pub fn scope_key(project: Option<&ProjectId>, provider: Provider, id: IntegrationId) -> Vec<u8> {
-    let mut key = scope_service_prefix(project, provider);
-    key.extend_from_slice(id.as_bytes());
-    key
+/// `scopes`: the entries of one scope and service that belong together.
+pub fn scope_group_prefix(
+    state: &StateKey,
+    project: Option<&ProjectId>,
+    provider: Provider,
+    name: Option<&Name>,
+) -> Vec<u8> {
+    let mut prefix = scope_service_prefix(project, provider);
+    if provider == Provider::Custom {
+        let tag = name.map(|name| state.row(Table::Scopes.number(), &prefix, name.as_str().as_bytes()));
+        prefix.extend_from_slice(&tag.map_or([0; GROUP], |tag| tag.first()));
+    }
+    prefix
 }
 
 /// The integration that a `scopes` key leads to; `None` where the key is too short to be one.
@@ -228,6 +246,25 @@ mod tests {
             Provider::ALL.iter().filter(|one| scope_service_prefix(None, **one).starts_with(&npm)).count()
                 == 1
         );
+    }
+
+    #[test]
+    fn a_group_is_a_name_of_one_scope_and_only_custom_has_any() {
+        let state = StateKey::new(&[7; 32]);
+        let (scope, other): (ProjectId, ProjectId) = ("a/b".parse().unwrap(), "a/c".parse().unwrap());
+        let (one, two): (Name, Name) = ("one".parse().unwrap(), "two".parse().unwrap());
+        let group = |scope, name| scope_group_prefix(&state, Some(scope), Provider::Custom, name);
+        let service = scope_service_prefix(Some(&scope), Provider::Custom);
+        assert_eq!(service, b"\x01\0\x03a/b\x06custom");
+        assert_eq!(group(&scope, None), [&service[..], &[0; 8]].concat());
+        let tag = state.row(8, &service, b"one").first::<8>();
+        assert_eq!(group(&scope, Some(&one)), [&service[..], &tag].concat());
+        assert_ne!(group(&scope, Some(&one)), group(&scope, Some(&two)));
+        let ends = [group(&scope, Some(&one)), group(&other, Some(&one))]
+            .map(|mut key| key.split_off(key.len() - 8));
+        assert_ne!(ends[0], ends[1], "that two projects use one name shows nowhere");
+        let npm = scope_group_prefix(&state, Some(&scope), Provider::Npm, Some(&one));
+        assert_eq!(npm, scope_service_prefix(Some(&scope), Provider::Npm));
     }
 
     #[test]

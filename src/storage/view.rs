@@ -12,19 +12,23 @@ use std::{
 use super::{
     access::LastAccess,
     cache::{self, Generation},
+    change::Scoping,
     codec::{Row, session_key},
     engine::Snapshot,
     error::StorageError,
     readable,
     source::{Overlay, Source},
-    tables::{Table, credential_key, scope_key_id, scope_prefix, scope_service_prefix, session_prefix},
+    tables::{
+        Table, credential_key, scope_group_prefix, scope_key_id, scope_prefix, scope_service_prefix,
+        session_prefix,
+    },
 };
 use crate::{
     auth::policy::Disclosure,
     crypto::seal::{self, Context},
     domain::{
-        ApplicationToken, Digest, Email, FileId, Integration, IntegrationId, Project, ProjectId, Provider,
-        Revision, Secret, SessionId, SessionKey, SessionRow, TokenId, User,
+        ApplicationToken, Digest, Email, FileId, Integration, IntegrationId, Name, Project, ProjectId,
+        Provider, Revision, Secret, SessionId, SessionKey, SessionRow, TokenId, User,
     },
 };
 
@@ -188,24 +192,47 @@ impl<'a> View<'a> {
         project: Option<&ProjectId>,
         provider: Option<Provider>,
     ) -> Result<Vec<Arc<Integration>>, StorageError> {
-        let prefix = provider
-            .map_or_else(|| scope_prefix(project), |provider| scope_service_prefix(project, provider));
+        self.listed(
+            &provider
+                .map_or_else(|| scope_prefix(project), |provider| scope_service_prefix(project, provider)),
+        )
+    }
+
+    /// Those of one scope that belong together: of one service, and, where it is `custom`, of one name; newest first.
+    ///
+    /// # Errors
+    /// As [`View::scoped`].
+    pub fn group(
+        &self,
+        project: Option<&ProjectId>,
+        provider: Provider,
+        name: Option<&Name>,
+    ) -> Result<Vec<Arc<Integration>>, StorageError> {
+        self.listed(&scope_group_prefix(self.source.keys.state(), project, provider, name))
+    }
+
+    pub(super) fn scope_keys(&self, of: &Scoping) -> Vec<Vec<u8>> {
+        of.keys(self.source.keys.state())
+    }
+
+    /// What the index entries under a prefix lead to.
+    fn listed(&self, prefix: &[u8]) -> Result<Vec<Arc<Integration>>, StorageError> {
         if let Some(generation) = self.generation()
-            && let Some(Some(found)) = cache::get::<Vec<_>>(generation, Table::Scopes, &prefix)
+            && let Some(Some(found)) = cache::get::<Vec<_>>(generation, Table::Scopes, prefix)
         {
             return Ok(found.to_vec());
         }
         let mut found = Vec::new();
-        for key in self.merged(Table::Scopes, &prefix)?.into_keys() {
+        for key in self.merged(Table::Scopes, prefix)?.into_keys() {
             let confirmed = scope_key_id(&key).map(|id| self.integration(id)).transpose()?.flatten();
             let integration = confirmed
-                .filter(|integration| super::change::scope_keys(integration).contains(&key))
+                .filter(|integration| self.scope_keys(&Scoping::of(integration)).contains(&key))
                 .ok_or_else(|| tampered(Table::Scopes, &key))?;
             found.push(integration);
         }
         found.sort_by_key(|integration| std::cmp::Reverse(integration.id));
         if let Some(generation) = self.generation() {
-            cache::put(generation, Table::Scopes, &prefix, Some(&Arc::new(found.clone())), found.len() * 512);
+            cache::put(generation, Table::Scopes, prefix, Some(&Arc::new(found.clone())), found.len() * 512);
         }
         Ok(found)
     }

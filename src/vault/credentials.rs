@@ -173,8 +173,12 @@ fn for_project(
     project: &ProjectId,
     query: &CredentialQuery,
 ) -> Result<Vec<Arc<Integration>>, Error> {
-    let mut found = view.scoped(Some(project), query.provider)?;
-    let mut global = view.scoped(None, query.provider)?;
+    let within = |scope| match (query.provider, &query.name) {
+        // Of others not even the metadata is opened.
+        (Some(Provider::Custom), Some(name)) => view.group(scope, Provider::Custom, Some(name)),
+        (provider, _) => view.scoped(scope, provider),
+    };
+    let (mut found, mut global) = (within(Some(project))?, within(None)?);
     if !found.is_empty() && !global.is_empty() {
         let own: HashSet<_> = found.iter().map(|integration| integration.group()).collect();
         global.retain(|integration| !own.contains(&integration.group()));

@@ -318,8 +318,8 @@ fn shadows(view: &View<'_>, new: &Integration) -> Result<Vec<IntegrationId>, Err
         Scope::Projects(projects) => projects.iter().map(Some).collect(),
     };
     for scope in scopes {
-        let found = view.scoped(scope, Some(new.provider))?;
-        ids.extend(found.iter().filter(|other| other.group() == new.group()).map(|other| other.id));
+        let (_, name) = new.group();
+        ids.extend(view.group(scope, new.provider, name)?.iter().map(|other| other.id));
     }
     ids.sort_unstable();
     ids.dedup();

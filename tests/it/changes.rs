@@ -72,3 +72,39 @@ async fn a_patch_moves_a_scope_and_never_widens_it_by_accident() {
     assert_eq!(t.send("PATCH", &path, &t.owner, r#"{"isGlobal":true}"#).await.json()["isGlobal"], true);
     assert_eq!(t.send("DELETE", "/sfp/api/projects/acme/app", &t.owner, "").await.status, 200);
 }
+
+#[tokio::test]
+async fn a_custom_integration_is_found_by_its_name_of_today_and_shadows_those_of_that_name() {
+    let t = TestServer::start().await;
+    t.project("acme/app").await;
+    let body = |name: &str, value: &str| {
+        format!(
+            r#"{{"provider":"custom","authType":"api_key","name":"{name}","credentials":{{"token":"{value}"}},"projects":["acme/app"]}}"#
+        )
+    };
+    let create = async |name: &str, value: &str| {
+        let reply = t.send("POST", "/sfp/api/integrations", &t.owner, &body(name, value)).await;
+        assert_eq!(reply.status, 201, "{}", reply.body);
+        reply.json()
+    };
+    let named = async |name: &str| {
+        let query = format!("{CREDENTIALS}?provider=custom&project=acme/app&name={name}");
+        let read = t.send("GET", &query, &t.app, "").await.json();
+        let values = read.as_array().map(|all| all.iter().map(|one| one["credentials"]["token"].clone()));
+        values.map(|values| values.map(|value| value.as_str().unwrap().to_owned()).collect::<Vec<_>>())
+    };
+    let first = create("one", "first").await;
+    let other = create("two", "other").await;
+    assert!(first["shadows"].is_null() && other["shadows"].is_null(), "{first} {other}");
+    assert_eq!(
+        (named("one").await, named("two").await),
+        (Some(vec!["first".into()]), Some(vec!["other".into()]))
+    );
+    let path = format!("/sfp/api/integrations/{}", first["id"].as_str().unwrap());
+    assert_eq!(t.send("PATCH", &path, &t.owner, r#"{"name":"three"}"#).await.status, 200);
+    assert_eq!((named("one").await, named("three").await), (None, Some(vec!["first".into()])));
+    let again = create("three", "again").await;
+    assert_eq!((&again["shadows"][0], &again["shadows"][1]), (&first["id"], &serde_json::Value::Null));
+    assert_eq!(t.send("DELETE", &path, &t.owner, "").await.status, 200);
+    assert_eq!(named("three").await, Some(vec!["again".into()]));
+}
