@@ -13,6 +13,8 @@ use redb::backends::FileBackend;
 
 use super::{backend::Medium, ground::Ground};
 
+/// With less free space than this no block is taken before it is needed.
+const ROOM_BYTES: u64 = 64 << 20;
 /// The most holes of a file that are worth knowing of.
 const HOLES_MAX: usize = 10_000;
 
@@ -210,9 +212,13 @@ fn sync_folder(data: &Path) -> io::Result<()> {
 }
 
 fn medium(file: File) -> io::Result<Medium> {
-    let holes = holes(&file);
+    let (holes, disk) = (holes(&file), file.try_clone()?);
+    let has_room = move || {
+        let stat = rustix::fs::fstatvfs(&disk);
+        stat.is_ok_and(|stat| stat.f_bavail.saturating_mul(stat.f_frsize) >= ROOM_BYTES)
+    };
     let backend = FileBackend::new(file).map_err(io::Error::other)?;
-    Ok(Arc::new(Ground::new(Arc::new(backend), &holes, Ground::PIECE_BYTES)?))
+    Ok(Arc::new(Ground::new(Arc::new(backend), &holes, Ground::PIECE_BYTES, has_room)?))
 }
 
 /// What the file system says was never written; nothing where it does not say.

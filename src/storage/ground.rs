@@ -2,8 +2,8 @@
 //!
 //! A commit that is the first to write a block waits for the file system's journal too, which costs it as much again
 //! as its own bytes. So what was never written is filled with zeros, a piece at a time, when the first page of the
-//! piece is. It reads as zeros before and after: no byte of the file means anything else for it, and a failure to fill
-//! is nobody's.
+//! piece is. It reads as zeros before and after: no byte of the file means anything else for it. Where the disk has
+//! little room left, blocks are left to those who need them.
 
 use std::{
     fmt, io,
@@ -19,8 +19,16 @@ use super::backend::Medium;
 pub struct Ground {
     medium: Medium,
     piece_bytes: u64,
+    has_room: HasRoom,
+    /// The first [`PIECES_MAX`]; what lies beyond is never filled.
     pieces: Mutex<Vec<Piece>>,
 }
+
+/// Whether the disk has blocks to spare.
+type HasRoom = Box<dyn Fn() -> bool + Send + Sync>;
+
+/// The most pieces that are kept in mind, one byte each: a terabyte of a data file.
+const PIECES_MAX: usize = 1 << 22;
 
 /// What is known of a piece.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,8 +50,14 @@ impl Ground {
     ///
     /// # Errors
     /// The medium's length cannot be read.
-    pub fn new(medium: Medium, never_written: &[Range<u64>], piece_bytes: u64) -> io::Result<Self> {
-        let mut this = Self { medium, piece_bytes, pieces: Mutex::default() };
+    pub fn new(
+        medium: Medium,
+        never_written: &[Range<u64>],
+        piece_bytes: u64,
+        has_room: impl Fn() -> bool + Send + Sync + 'static,
+    ) -> io::Result<Self> {
+        let has_room = Box::new(has_room);
+        let mut this = Self { medium, piece_bytes, has_room, pieces: Mutex::default() };
         let mut pieces = vec![Piece::Used; this.count(this.medium.len()?)];
         for range in never_written {
             let whole = this.count(range.start)..this.number(range.end);
@@ -60,8 +74,8 @@ impl Ground {
         let (first, end) = (self.number(offset), self.count(offset.saturating_add(len)));
         for (number, piece) in pieces.iter_mut().enumerate().take(end).skip(first) {
             let known = std::mem::replace(piece, Piece::Used);
-            if known != Piece::Used {
-                // Where it does not work out, on a full disk say, the write itself tells, if it has to.
+            if known != Piece::Used && (self.has_room)() {
+                // Where it does not work out the write itself tells, if it has to.
                 let _ = self.fill(number as u64 * self.piece_bytes, known == Piece::Hole);
             }
         }
@@ -69,7 +83,7 @@ impl Ground {
 
     /// `doubt` looks whether it is zeros indeed: a file system that is wrong about its holes must not cost a page.
     fn fill(&self, offset: u64, doubt: bool) -> io::Result<()> {
-        const STEP: usize = 64 * 1024;
+        const STEP: usize = 16 * 1024;
         let zeros = [0; STEP];
         let end = (offset + self.piece_bytes).min(self.medium.len()?);
         let mut at = offset;
@@ -95,7 +109,7 @@ impl Ground {
 
     /// How many pieces hold so many bytes.
     fn count(&self, bytes: u64) -> usize {
-        usize::try_from(bytes.div_ceil(self.piece_bytes)).unwrap_or(usize::MAX)
+        usize::try_from(bytes.div_ceil(self.piece_bytes)).map_or(PIECES_MAX, |count| count.min(PIECES_MAX))
     }
 
     fn pieces(&self) -> MutexGuard<'_, Vec<Piece>> {
@@ -120,7 +134,10 @@ impl StorageBackend for Ground {
 
     fn set_len(&self, len: u64) -> Result<(), io::Error> {
         let mut pieces = self.pieces();
+        let before = self.count(self.medium.len()?).max(pieces.len());
         self.medium.set_len(len)?;
+        // Whatever it had until now is none of its new ones.
+        pieces.resize(before, Piece::Used);
         pieces.resize(self.count(len), Piece::New);
         Ok(())
     }
@@ -185,9 +202,10 @@ mod tests {
         }
     }
 
-    fn ground(bytes: Vec<u8>, never_written: &[Range<u64>], longest: usize) -> (Arc<Memory>, Ground) {
+    fn ground(bytes: Vec<u8>, hole: Range<u64>, longest: usize) -> (Arc<Memory>, Ground) {
         let memory = Arc::new(Memory { bytes: Mutex::new(bytes), longest, ..Memory::default() });
-        (Arc::clone(&memory), Ground::new(memory, never_written, PIECE).unwrap())
+        let ground = Ground::new(memory.clone(), std::slice::from_ref(&hole), PIECE, || true);
+        (memory, ground.unwrap())
     }
 
     fn writes(memory: &Memory) -> Vec<(u64, usize)> {
@@ -196,7 +214,7 @@ mod tests {
 
     #[test]
     fn what_is_new_is_filled_once_with_the_first_write_to_it() {
-        let (memory, ground) = ground(vec![7; 1500], &[], 4096);
+        let (memory, ground) = ground(vec![7; 1500], 0..0, 4096);
         ground.set_len(5000).unwrap();
         ground.write(2900, &[1; 100]).unwrap();
         assert_eq!(writes(&memory), [(2048, 1024), (2900, 100)]);
@@ -213,7 +231,7 @@ mod tests {
     fn a_hole_that_is_none_keeps_its_bytes() {
         let mut bytes = vec![0; 4096];
         bytes[1500] = 7;
-        let (memory, ground) = ground(bytes, &[1000..3000], 4096);
+        let (memory, ground) = ground(bytes, 1000..3000, 4096);
         ground.write(1100, &[1; 10]).unwrap();
         assert_eq!(writes(&memory), [(1100, 10)]);
         assert_eq!(memory.bytes.lock().unwrap()[1500], 7);
@@ -224,14 +242,33 @@ mod tests {
 
     #[test]
     fn a_hole_is_filled_with_the_first_write_to_it() {
-        let (memory, ground) = ground(vec![0; 4096], &[1000..3072], 4096);
+        let (memory, ground) = ground(vec![0; 4096], 1000..3072, 4096);
         ground.write(2100, &[1; 10]).unwrap();
         assert_eq!(writes(&memory), [(2048, 1024), (2100, 10)]);
     }
 
     #[test]
+    fn where_room_is_scarce_only_what_is_written_takes_any() {
+        let memory = Arc::new(Memory { longest: 4096, ..Memory::default() });
+        let ground = Ground::new(memory.clone(), &[], PIECE, || false).unwrap();
+        ground.set_len(4096).unwrap();
+        ground.write(100, &[1; 100]).unwrap();
+        assert_eq!(writes(&memory), [(100, 100)]);
+    }
+
+    #[test]
+    fn what_was_written_beyond_the_end_is_not_taken_for_new() {
+        let (memory, ground) = ground(Vec::new(), 0..0, 4096);
+        ground.medium.set_len(3000).unwrap();
+        ground.medium.write(2900, &[7; 100]).unwrap();
+        ground.set_len(4096).unwrap();
+        ground.write(2100, &[1; 10]).unwrap();
+        assert_eq!(memory.bytes.lock().unwrap()[2900..3000], [7; 100]);
+    }
+
+    #[test]
     fn a_disk_that_has_no_room_for_zeros_may_have_some_for_the_write() {
-        let (memory, ground) = ground(Vec::new(), &[], 100);
+        let (memory, ground) = ground(Vec::new(), 0..0, 100);
         ground.set_len(4096).unwrap();
         ground.write(0, &[1; 100]).unwrap();
         assert_eq!(writes(&memory), [(0, 100)]);
@@ -245,7 +282,7 @@ mod tests {
             steps in prop::collection::vec((any::<prop::sample::Index>(), 1_u64..1500, any::<bool>()), 1..40),
         ) {
             let mut model = vec![3; usize::try_from(before).unwrap()];
-            let (_, ground) = ground(model.clone(), &[], usize::MAX);
+            let (_, ground) = ground(model.clone(), 0..0, usize::MAX);
             for (n, (at, length, grows)) in steps.into_iter().enumerate() {
                 if grows || model.is_empty() {
                     let len = at.index(10_000);

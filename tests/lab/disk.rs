@@ -54,7 +54,8 @@ impl Disk {
     /// takes all of it for holes: what is none must be left alone.
     pub fn medium(&self) -> Medium {
         let len = self.state().len;
-        Arc::new(Ground::new(Arc::new(self.clone()), &[0..len], PIECE_BYTES).unwrap())
+        let (disk, holes) = (Arc::new(self.clone()), 0..len);
+        Arc::new(Ground::new(disk, std::slice::from_ref(&holes), PIECE_BYTES, || true).unwrap())
     }
 
     /// Kills the process that holds the disk, as `kill -9` does: what it still tries reaches nothing. The disk as
