@@ -208,6 +208,7 @@ fn spelt<T: Display, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S
     serializer.collect_str(value)
 }
 
+#[expect(clippy::ref_option, reason = "serde calls it so")]
 fn spelt_or_null<T: Display, S: Serializer>(value: &Option<T>, serializer: S) -> Result<S::Ok, S::Error> {
     match value {
         Some(value) => serializer.collect_str(value),

@@ -26,7 +26,7 @@ pub fn equal(one: &[u8], other: &[u8]) -> bool {
     one.ct_eq(other).into()
 }
 
-/// The key of the state digest.
+/// The key of the state digest, and of the tags in the index of scopes.
 pub struct StateKey(Hmac<Sha256>);
 
 impl StateKey {

@@ -5,7 +5,7 @@ use zeroize::Zeroizing;
 use super::{
     access::LastAccess,
     codec::{Row, session_key},
-    tables::{Table, credential_key, scope_group_prefix},
+    tables::{Table, credential_key, scope_group_prefix, scope_prefix},
 };
 use crate::{
     crypto::digest::StateKey,
@@ -153,14 +153,37 @@ impl Scoping {
 
     /// The entries' keys.
     pub(super) fn keys(&self, key: &StateKey) -> Vec<Vec<u8>> {
-        let entry = |project: Option<&ProjectId>| {
-            let mut entry = scope_group_prefix(key, project, self.provider, self.name.as_ref());
-            entry.extend_from_slice(self.id.as_bytes());
-            entry
-        };
+        let entry =
+            |project: Option<&ProjectId>| entry(key, project, self.provider, self.name.as_ref(), self.id);
         match &self.scope {
             Scope::Global => vec![entry(None)],
             Scope::Projects(projects) => projects.iter().map(|project| entry(Some(project))).collect(),
         }
     }
+}
+
+/// Whether it is an integration's own entry: as if all of its keys were made, and only the one that it can be is.
+pub(super) fn leads_to(state: &StateKey, key: &[u8], integration: &Integration) -> bool {
+    let (_, name) = integration.group();
+    let is_it = |project| entry(state, project, integration.provider, name, integration.id) == key;
+    match &integration.scope {
+        Scope::Global => is_it(None),
+        // No scope's prefix begins another's.
+        Scope::Projects(projects) => projects
+            .iter()
+            .find(|project| key.starts_with(&scope_prefix(Some(project))))
+            .is_some_and(|project| is_it(Some(project))),
+    }
+}
+
+fn entry(
+    state: &StateKey,
+    project: Option<&ProjectId>,
+    provider: Provider,
+    name: Option<&Name>,
+    id: IntegrationId,
+) -> Vec<u8> {
+    let mut entry = scope_group_prefix(state, project, provider, name);
+    entry.extend_from_slice(id.as_bytes());
+    entry
 }

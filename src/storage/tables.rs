@@ -31,7 +31,7 @@
 use redb::TableDefinition;
 
 use crate::{
-    crypto::digest::StateKey,
+    crypto::digest::{RowTag, StateKey},
     domain::{IntegrationId, Name, ProjectId, Provider, Revision, SessionId},
 };
 
@@ -106,7 +106,7 @@ impl Table {
     ];
 
     /// How many there are.
-    pub(super) const COUNT: usize = 10;
+    pub(super) const COUNT: usize = Self::LastAccess as usize + 1;
 
     /// The name in the file and in reports.
     pub const fn name(self) -> &'static str {
@@ -176,7 +176,7 @@ pub fn scope_group_prefix(
     let mut prefix = scope_service_prefix(project, provider);
     if provider == Provider::Custom {
         let tag = name.map(|name| state.row(Table::Scopes.number(), &prefix, name.as_str().as_bytes()));
-        prefix.extend_from_slice(&tag.map_or([0; GROUP], |tag| tag.first()));
+        prefix.extend_from_slice(&tag.map_or([0; GROUP], RowTag::first));
     }
     prefix
 }

@@ -226,13 +226,13 @@ impl<'a> View<'a> {
         for key in self.merged(Table::Scopes, prefix)?.into_keys() {
             let confirmed = scope_key_id(&key).map(|id| self.integration(id)).transpose()?.flatten();
             let integration = confirmed
-                .filter(|integration| self.scope_keys(&Scoping::of(integration)).contains(&key))
+                .filter(|integration| super::change::leads_to(self.source.keys.state(), &key, integration))
                 .ok_or_else(|| tampered(Table::Scopes, &key))?;
             found.push(integration);
         }
         found.sort_by_key(|integration| std::cmp::Reverse(integration.id));
         if let Some(generation) = self.generation() {
-            cache::put(generation, Table::Scopes, prefix, Some(&Arc::new(found.clone())), found.len() * 512);
+            cache::put(generation, Table::Scopes, prefix, Some(&Arc::new(found.clone())), found.len() * 64);
         }
         Ok(found)
     }
