@@ -4,6 +4,7 @@
 //! stored hashes, head and checkpoint. The ledger moves only when the disk has.
 
 use std::{
+    cell::OnceCell,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, atomic::Ordering},
     time::Duration,
@@ -12,7 +13,7 @@ use std::{
 use super::{
     access::LastAccess,
     change::Changes,
-    engine::{Batch, Engine, RowWrite, SubtreeHash},
+    engine::{Batch, Engine, RowWrite, Snapshot, SubtreeHash},
     error::{CommitError, StorageError},
     head::Head,
     job::{Effect, Receipt, Wishes},
@@ -72,6 +73,7 @@ impl Ledger {
             frontier: self.head.frontier.clone(),
             state: self.head.state,
             newest_time: self.head.newest_time,
+            snapshot: OnceCell::new(),
             overlay: Overlay::new(),
             records: Vec::new(),
             hashes: Vec::new(),
@@ -157,6 +159,8 @@ fn read_head(engine: &Engine) -> Result<Vec<u8>, Box<dyn std::error::Error>> {
 /// One batch in the making.
 pub(super) struct Round<'a> {
     ledger: &'a mut Ledger,
+    /// The state that it begins with: begun when a job first needs it.
+    snapshot: OnceCell<Snapshot>,
     overlay: Overlay,
     frontier: tree::Frontier,
     state: crate::crypto::digest::StateDigest,
@@ -185,7 +189,7 @@ impl Round<'_> {
     /// whose rows cannot be sealed, leaves nothing.
     pub(super) fn add(&mut self, decide: impl FnOnce(&View<'_>) -> Wishes) -> Place {
         let decided = catch_unwind(AssertUnwindSafe(|| {
-            let view = View::deciding(&self.ledger.source, &self.overlay);
+            let view = View::deciding(&self.ledger.source, &self.overlay, &self.snapshot);
             let wishes = decide(&view);
             let rows = lower(&self.ledger.source, wishes.changes)?;
             let before = rows.iter().map(|row| self.current(&view, row)).collect::<Result<Vec<_>, _>>()?;
@@ -241,6 +245,8 @@ impl Round<'_> {
 
     /// Commits what was gathered; with nothing gathered there is nothing to fail.
     pub(super) fn commit(mut self) -> Outcomes {
+        // While it lives the engine keeps the pages of its state.
+        drop(self.snapshot.take());
         let changes_state = self.overlay.keys().any(|(table, _)| table.is_state());
         let idle = self.overlay.is_empty()
             && self.records.is_empty()
@@ -297,6 +303,7 @@ impl Round<'_> {
         let head = Head {
             version: self.ledger.head.version + 1,
             frontier: self.frontier.clone(),
+            root: self.frontier.root(),
             newest_time: self.newest_time,
             state: self.state,
             ..self.ledger.head.clone()

@@ -1,12 +1,14 @@
 //! The surface towards redb: snapshot, commit, records. Another engine would have to offer just this.
 
 use std::{
+    cell::OnceCell,
     ops::Bound,
     sync::{Arc, PoisonError, RwLock},
 };
 
 use redb::{
-    Database, Durability, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, TableError,
+    Database, Durability, ReadOnlyTable, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition,
+    TableError,
 };
 
 use super::{
@@ -273,11 +275,15 @@ fn write_all(txn: &redb::WriteTransaction, batch: &Batch) -> Result<bool, redb::
 /// One committed state.
 pub struct Snapshot {
     txn: ReadTransaction,
+    /// Tables of rows that were looked into: opening one is a look-up of its own.
+    tables: [OnceCell<Option<Rows>>; Table::COUNT],
 }
+
+type Rows = ReadOnlyTable<&'static [u8], &'static [u8]>;
 
 impl Snapshot {
     pub(super) fn of(database: &dyn ReadableDatabase) -> Result<Self, StorageError> {
-        Ok(Self { txn: database.begin_read().map_err(engine)? })
+        Ok(Self { txn: database.begin_read().map_err(engine)?, tables: Default::default() })
     }
 
     pub(super) const fn txn(&self) -> &ReadTransaction {
@@ -302,12 +308,22 @@ impl Snapshot {
         Ok(table.get(key).map_err(engine)?.map(|guard| guard.value().to_vec()))
     }
 
+    fn table(&self, table: Table) -> Result<Option<&Rows>, StorageError> {
+        let slot = &self.tables[usize::from(table.number())];
+        if let Some(opened) = slot.get() {
+            return Ok(opened.as_ref());
+        }
+        let opened = there(self.txn.open_table(table.definition()))?;
+        Ok(slot.get_or_init(|| opened).as_ref())
+    }
+
     /// A row's bytes.
     ///
     /// # Errors
     /// The engine refuses.
     pub fn row(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StorageError> {
-        self.value(table.definition(), key)
+        let Some(table) = self.table(table)? else { return Ok(None) };
+        Ok(table.get(key).map_err(engine)?.map(|guard| guard.value().to_vec()))
     }
 
     /// Walks the rows whose keys begin with `prefix`, in order, until `visit` answers `false`.
@@ -320,7 +336,7 @@ impl Snapshot {
         prefix: &[u8],
         mut visit: impl FnMut(&[u8], &[u8]) -> Result<bool, StorageError>,
     ) -> Result<(), StorageError> {
-        let Some(table) = there(self.txn.open_table(table.definition()))? else { return Ok(()) };
+        let Some(table) = self.table(table)? else { return Ok(()) };
         let bounds = (Bound::Included(prefix), Bound::Unbounded);
         for entry in table.range::<&[u8]>(bounds).map_err(engine)? {
             let (key, value) = entry.map_err(engine)?;

@@ -31,6 +31,8 @@ pub struct Head {
     pub version: u64,
     /// The log's tree.
     pub frontier: Frontier,
+    /// Its root.
+    pub root: [u8; 32],
     /// The first record that is still in the file.
     pub first_sequence: u64,
     /// The newest event's time.
@@ -51,6 +53,7 @@ impl Head {
         Self {
             version: 0,
             frontier: Frontier::EMPTY,
+            root: Frontier::EMPTY.root(),
             first_sequence: 0,
             newest_time: Timestamp::from_millis(0),
             slots_hash: sha256(slots),
@@ -68,7 +71,7 @@ impl Head {
         let fields: HeadTuple = (
             self.version,
             size,
-            self.frontier.root(),
+            self.root,
             nodes,
             self.first_sequence,
             self.newest_time.millis(),
@@ -94,6 +97,7 @@ impl Head {
         Ok(Self {
             version,
             frontier,
+            root,
             first_sequence,
             newest_time: Timestamp::from_millis(newest),
             slots_hash,

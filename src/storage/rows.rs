@@ -32,8 +32,7 @@ pub(super) fn spoken_up_to(sequence: u64) -> LastAccess {
 
 /// The checkpoint of a head, signed.
 pub(super) fn signed(file: FileId, head: &Head, log_key: &LogKey) -> String {
-    let (size, _) = head.frontier.to_parts();
-    checkpoint::note(&checkpoint::origin(file), size, &head.frontier.root(), &[], &[log_key])
+    checkpoint::note(&checkpoint::origin(file), head.frontier.size(), &head.root, &[], &[log_key])
 }
 
 /// Whose last access an event is: the integration's whose credential left, and the token's that asked.

@@ -297,8 +297,7 @@ fn check_meta(snapshot: &Snapshot, head: &Head, file: FileId) -> Result<LogKeys,
         String::from_utf8(value(snapshot, meta::CHECKPOINT)?).map_err(|_| tampered(meta::CHECKPOINT))?;
     let key = VerifierKey::new(&checkpoint::origin(file), log_keys.newest());
     let signed = checkpoint::open(&text, &[key]).map_err(|_| tampered(meta::CHECKPOINT))?;
-    let (size, _) = head.frontier.to_parts();
-    if signed.size != size || signed.root != head.frontier.root() {
+    if signed.size != head.frontier.size() || signed.root != head.root {
         return Err(tampered(meta::CHECKPOINT));
     }
     Ok(log_keys)

@@ -38,24 +38,30 @@ pub struct View<'a> {
     overlay: Option<&'a Overlay>,
     generation: Cell<Option<Generation>>,
     snapshot: OnceCell<Snapshot>,
+    /// That of the batch, for all of its decisions.
+    shared: Option<&'a OnceCell<Snapshot>>,
 }
 
 impl<'a> View<'a> {
     /// The committed state. Where a commit gets between its parts, it answers [`None`] from [`View::generation`].
     pub(super) fn committed(source: &'a Source) -> Self {
         let generation = Cell::new(Some(source.generation()).filter(|now| now.number.is_multiple_of(2)));
-        Self { source, overlay: None, generation, snapshot: OnceCell::new() }
+        Self { source, overlay: None, generation, snapshot: OnceCell::new(), shared: None }
     }
 
     /// The committed state of one snapshot, without the cache.
     pub(super) const fn fresh(source: &'a Source) -> Self {
-        Self { source, overlay: None, generation: Cell::new(None), snapshot: OnceCell::new() }
+        Self { source, overlay: None, generation: Cell::new(None), snapshot: OnceCell::new(), shared: None }
     }
 
     /// The state that a decision sees.
-    pub(super) fn deciding(source: &'a Source, overlay: &'a Overlay) -> Self {
+    pub(super) fn deciding(
+        source: &'a Source,
+        overlay: &'a Overlay,
+        snapshot: &'a OnceCell<Snapshot>,
+    ) -> Self {
         let generation = Cell::new(overlay.is_empty().then(|| source.generation()));
-        Self { source, overlay: Some(overlay), generation, snapshot: OnceCell::new() }
+        Self { source, overlay: Some(overlay), generation, snapshot: OnceCell::new(), shared: Some(snapshot) }
     }
 
     /// The state, for comparing what a request read with what a decision sees; `None` equals nothing.
@@ -374,7 +380,8 @@ impl<'a> View<'a> {
 
     /// The snapshot behind this view, begun when it is first needed.
     pub(super) fn snapshot(&self) -> Result<&Snapshot, StorageError> {
-        if let Some(snapshot) = self.snapshot.get() {
+        let slot = self.shared.unwrap_or(&self.snapshot);
+        if let Some(snapshot) = slot.get() {
             return Ok(snapshot);
         }
         let snapshot = self.source.engine.snapshot()?;
@@ -382,7 +389,7 @@ impl<'a> View<'a> {
         if self.overlay.is_none() && self.generation.get() != Some(self.source.generation()) {
             self.generation.set(None);
         }
-        Ok(self.snapshot.get_or_init(|| snapshot))
+        Ok(slot.get_or_init(|| snapshot))
     }
 }
 

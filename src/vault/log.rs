@@ -86,7 +86,9 @@ impl Vault {
             }
             looked_at += CHUNK;
             // A short transaction a chunk: one long-held snapshot makes the file grow.
-            let records = match open.writer.fresh_view().records_before(end, CHUNK) {
+            // The view is gone before anything is awaited.
+            let read = open.writer.fresh_view().records_before(end, CHUNK);
+            let records = match read {
                 Err(StorageError::Tampered { key, .. }) => {
                     return Err(self.damaged_record(context, caller, key).await);
                 }

@@ -296,8 +296,15 @@ fn the_head() {
     }
     let (root, (_, nodes)) = (frontier.root(), frontier.to_parts());
     let state = StateDigest::from_bytes([4; 32]);
-    let head =
-        Head { version: 9, frontier, first_sequence: 1, newest_time: now(), state, ..Head::new(b"s", b"k") };
+    let head = Head {
+        version: 9,
+        root,
+        frontier,
+        first_sequence: 1,
+        newest_time: now(),
+        state,
+        ..Head::new(b"s", b"k")
+    };
     let parts: &[&[u8]] = &[
         b"\x09",
         b"\x03",
