@@ -1,4 +1,5 @@
-//! Every table on one screen, and the keys that are made of more than one part.
+//! Every table on one screen, and the keys that are made of more than one part. This is format 1, and frozen: a file
+//! that was written so opens for ever.
 //!
 //! ```text
 //! meta          name                                  format, file_id, slots, log_keys, checkpoint, head, tail

@@ -1,16 +1,19 @@
-//! A committed file of each format opens for ever. `SEALROOM_UPDATE=1` makes it anew; only until the first release.
+//! A committed file of each format opens for ever, and what is in it can be read and changed.
+//!
+//! `format-1.redb` was made by the program that froze format 1, with the users, passphrase and time of the other tests:
+//! the project `acme/app`; a global github credential, rotated once; a `custom` one named `deploy` in the project; a
+//! member narrowed to the project, a token for it; and more than 256 events, so that a subtree of the log is stored.
 
 use std::{path::PathBuf, sync::Arc};
 
 use sealroom::{
-    api::{self, requests::CreateIntegration},
     auth::token,
-    domain::{Action, Actor, Event, Timestamp},
-    storage::file::{self, FileLock, NewFile},
-    vault::{CredentialQuery, EventQuery, Vault},
+    domain::{Actor, Revision, Timestamp},
+    storage::file,
+    vault::{CredentialQuery, EventQuery, Proof, Vault},
 };
 
-use super::server::{OWNER, PASSPHRASE, PASSWORD, START, context, plan, secret, settings};
+use super::server::{OWNER, PASSPHRASE, PASSWORD, START, context, secret, settings};
 
 fn committed() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/format-1.redb")
@@ -23,43 +26,47 @@ async fn caller(vault: &Vault) -> sealroom::domain::Caller {
     vault.authenticate(bearer, &now).unwrap()
 }
 
-async fn make(path: &std::path::Path) {
-    drop(std::fs::remove_file(path));
-    let lock = FileLock::take(path).unwrap();
-    let new = NewFile::begin(path, &lock).unwrap();
-    Vault::create(new.medium(), 1 << 20, &plan()).unwrap();
-    drop(new.publish().unwrap());
-    let vault = Vault::open(file::open(path).unwrap(), settings()).unwrap();
-    let now = Timestamp::from_millis(START);
-    vault.unlock(secret(PASSPHRASE), Actor::host("test"), now, None).await.unwrap();
-    let body =
-        br#"{"provider":"github","authType":"pat","credentials":{"token":"ghp_example"},"isGlobal":true}"#;
-    let request: CreateIntegration = api::parse(body).map_err(drop).unwrap();
-    let caller = caller(&vault).await;
-    vault.create_integration(&context(now), &caller, request).await.map_err(drop).unwrap();
-    vault.lock(Event::new(now, Actor::host("test"), Action::VaultLock)).await.map_err(drop).unwrap();
-    drop(std::fs::remove_file(file::beside(path, ".lock")));
-}
-
 #[tokio::test]
 async fn a_file_of_format_1_opens_verifies_and_reads() {
-    if std::env::var_os("SEALROOM_UPDATE").is_some() {
-        make(&committed()).await;
-    }
     let folder = tempfile::tempdir().unwrap();
     let copy = folder.path().join("copy.redb");
     std::fs::copy(committed(), &copy).unwrap();
     let vault = Arc::new(Vault::open(file::open(&copy).unwrap(), settings()).unwrap());
     let now = Timestamp::from_millis(START);
     vault.unlock(secret(PASSPHRASE), Actor::host("test"), now, None).await.unwrap();
-    let caller = caller(&vault).await;
-    let read = vault
-        .read_credentials(&context(now), &caller, CredentialQuery::default())
-        .await
-        .map_err(drop)
-        .unwrap();
-    assert_eq!(read.items[0].1.expose(), br#"{"token":"ghp_example"}"#);
+    let (caller, at) = (caller(&vault).await, context(now));
+    let read = async |query: CredentialQuery| {
+        let read = vault.read_credentials(&at, &caller, query).await.map_err(drop).unwrap();
+        let text = |secret: &[u8]| String::from_utf8(secret.to_vec()).unwrap();
+        read.items.iter().map(|(one, secret)| (one.id, text(secret.expose()))).collect::<Vec<_>>()
+    };
+    let all = read(CredentialQuery::default()).await;
+    assert_eq!(
+        (all.len(), &*all[0].1, &*all[1].1),
+        (2, r#"{"key":"example"}"#, r#"{"token":"ghp_example_2"}"#)
+    );
+    let project = "acme/app".parse().ok();
+    let named = CredentialQuery {
+        provider: "custom".parse().ok(),
+        name: "deploy".parse().ok(),
+        project,
+        ..CredentialQuery::default()
+    };
+    assert_eq!(read(named).await, all[..1]);
+    let before = Revision::new(1);
+    vault.rollback_credentials(&at, &caller, all[1].0, before).await.map_err(drop).unwrap();
+    let github = CredentialQuery { provider: "github".parse().ok(), ..CredentialQuery::default() };
+    assert_eq!(read(github).await[0].1, r#"{"token":"ghp_example_1"}"#);
+    let users = vault.list_users(&at, &caller).await.map_err(drop).unwrap();
+    assert_eq!(
+        users.iter().map(|user| user.email.as_str()).collect::<Vec<_>>(),
+        ["member@example.com", OWNER]
+    );
+    let tokens = vault.list_tokens(&at, &caller).await.map_err(drop).unwrap();
+    assert_eq!(tokens.iter().map(|(token, _)| token.name.as_str()).collect::<Vec<_>>(), ["ci"]);
     let query = EventQuery { limit: 1_000, ..EventQuery::default() };
-    let (events, _) = vault.read_events(&context(now), &caller, &query).await.map_err(drop).unwrap();
-    assert!(events.last().unwrap().contains("\"action\":\"vault.init\""));
+    let (events, _) = vault.read_events(&at, &caller, &query).await.map_err(drop).unwrap();
+    assert!(events.len() > 300 && events.last().unwrap().contains("\"action\":\"vault.init\""));
+    let proof = vault.prove(&at, &caller, Proof::Inclusion { sequence: 7, size: 300 }).await;
+    assert_eq!(proof.map_err(drop).unwrap().len(), 9);
 }
