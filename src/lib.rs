@@ -49,7 +49,7 @@
 //! - The newest records stand beside the head and move to the log's table by the page ([`storage::tables`]): a lone
 //!   commit writes five pages and not nine. A file at rest has them all in the table.
 //! - What the file grows by is filled with zeros a piece at a time before a commit writes there ([`storage::Ground`]):
-//!   blocks that a file never had cost a commit more than its own bytes do.
+//!   blocks that a file never had cost a commit half as much again.
 //! - An entry of the index of scopes tells, for `custom`, which name it is of, by a tag that only the key makes: who
 //!   looks for one name need not open all the others.
 //! - A row of the log carries the first bytes of its leaf hash, so that a reader tells a damaged one from a record.
