@@ -34,6 +34,8 @@ use crate::{
 
 /// The longest line: a passphrase of 64 KiB, escaped.
 const LINE_BYTES_MAX: u64 = 512 * 1024;
+/// The pause after a connection that could not be accepted: looping at once would burn a core.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// How long a client may take to say what it wants.
 const READ_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a client waits: a key derivation on a slow host, or a revocation's wait.
@@ -90,7 +92,7 @@ async fn accept(socket: &UnixListener, vault: &Arc<Vault>, clock: &Clock) {
     // One at a time: nobody needs more, and a flood of guesses costs one derivation at a time.
     loop {
         let Ok((stream, _)) = socket.accept().await else {
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
         let own = rustix::process::getuid().as_raw();

@@ -1,9 +1,9 @@
 //! Ground for new pages: blocks that the file system has given to the file before a commit needs them.
 //!
 //! A commit that is the first to write a block waits for the file system's own books too, which costs it half as much
-//! again. So what was never written is filled with zeros, a piece at a time, when the first page of the
-//! piece is. It reads as zeros before and after: no byte of the file means anything else for it. Where the disk has
-//! little room left, blocks are left to those who need them.
+//! again. So what was never written is filled with zeros, a piece at a time, when the first page of the piece is. It
+//! reads as zeros before and after: no byte of the file means anything else for it. Where the disk has little room
+//! left, blocks are left to those who need them.
 
 use std::{
     fmt, io,
