@@ -3,15 +3,17 @@
 //! Members in this order, no white space between tokens, absent values `null`:
 //! `v, sequence, time, actor, action, outcome, integrationId, revision, provider, project, requestId, peer, detail`.
 
-use std::fmt::Display;
-
 use base64::{Engine, engine::general_purpose::STANDARD};
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::{detail, tree::Hash};
-use crate::domain::{
-    Action, Actor, Event, IntegrationId, Outcome, Peer, ProjectId, Provider, RequestId, Revision, Timestamp,
+use crate::{
+    api::responses::Text,
+    domain::{
+        Action, Actor, Event, IntegrationId, Outcome, Peer, ProjectId, Provider, RequestId, Revision,
+        Timestamp,
+    },
 };
 
 /// The record format that this program writes and reads.
@@ -47,21 +49,16 @@ struct Wire<'a> {
 struct Written<'a> {
     v: u8,
     sequence: u64,
-    #[serde(serialize_with = "spelt")]
-    time: Timestamp,
-    #[serde(serialize_with = "spelt")]
-    actor: &'a Actor,
+    time: Text<Timestamp>,
+    actor: Text<&'a Actor>,
     action: &'static str,
     outcome: &'static str,
-    #[serde(serialize_with = "spelt_or_null")]
-    integration_id: Option<IntegrationId>,
+    integration_id: Option<Text<IntegrationId>>,
     revision: Option<u64>,
     provider: Option<&'static str>,
     project: Option<&'a str>,
-    #[serde(serialize_with = "spelt_or_null")]
-    request_id: Option<RequestId>,
-    #[serde(serialize_with = "spelt_or_null")]
-    peer: Option<Peer>,
+    request_id: Option<Text<RequestId>>,
+    peer: Option<Text<Peer>>,
     detail: &'a RawValue,
 }
 
@@ -187,33 +184,21 @@ fn encode_with(sequence: u64, event: &Event, project: Option<&ProjectId>, detail
     let record = Written {
         v: VERSION,
         sequence,
-        time: event.time,
-        actor: &event.actor,
+        time: Text(event.time),
+        actor: Text(&event.actor),
         action: event.action.as_str(),
         outcome: event.outcome.as_str(),
-        integration_id: event.integration,
+        integration_id: event.integration.map(Text),
         revision: event.revision.map(Revision::number),
         provider: event.provider.map(Provider::as_str),
         project: project.map(ProjectId::as_str),
-        request_id: event.request,
-        peer: event.peer,
+        request_id: event.request.map(Text),
+        peer: event.peer.map(Text),
         detail,
     };
     let mut bytes = Vec::with_capacity(RECORD_BYTES_USUAL);
     serde_json::to_writer(&mut bytes, &record).expect("plain data into memory cannot fail");
     bytes
-}
-
-fn spelt<T: Display, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(value)
-}
-
-#[expect(clippy::ref_option, reason = "serde calls it so")]
-fn spelt_or_null<T: Display, S: Serializer>(value: &Option<T>, serializer: S) -> Result<S::Ok, S::Error> {
-    match value {
-        Some(value) => serializer.collect_str(value),
-        None => serializer.serialize_none(),
-    }
 }
 
 fn parse<T: std::str::FromStr>(text: &str) -> Result<T, BadRecord> {

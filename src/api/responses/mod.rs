@@ -62,7 +62,7 @@ impl Write for Length {
 
 /// A value in its one spelling.
 #[derive(Debug, Clone, Copy)]
-struct Text<T>(T);
+pub(crate) struct Text<T>(pub(crate) T);
 
 impl<T: Display> Serialize for Text<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
