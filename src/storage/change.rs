@@ -187,3 +187,49 @@ fn entry(
     entry.extend_from_slice(id.as_bytes());
     entry
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Actor, KeptRevision, Timestamp};
+
+    fn integration(id: u8, name: &str, scope: Scope) -> Integration {
+        let now = Timestamp::from_millis(0);
+        Integration {
+            id: IntegrationId::from_bytes([id; 16]),
+            provider: Provider::Custom,
+            auth_type: AuthType::ApiKey,
+            name: name.parse().ok(),
+            scope,
+            config: None,
+            kept: vec![KeptRevision { revision: Revision::FIRST, expires_at: None }],
+            created_at: now,
+            created_by: Actor::host("test"),
+            creator: None,
+            updated_at: now,
+            version: 1,
+        }
+    }
+
+    #[test]
+    fn an_entry_leads_to_the_integration_whose_key_it_is_and_to_no_other() {
+        let state = StateKey::new(&[7; 32]);
+        let projects =
+            |texts: &[&str]| Scope::Projects(texts.iter().map(|text| text.parse().unwrap()).collect());
+        let all = [
+            integration(1, "one", projects(&["a/b", "a/bc"])),
+            integration(2, "one", projects(&["a/b", "a/bc"])),
+            integration(1, "two", projects(&["a/b"])),
+            integration(1, "one", projects(&["a/c"])),
+            integration(1, "one", Scope::Global),
+        ];
+        for (n, one) in all.iter().enumerate() {
+            for key in Scoping::of(one).keys(&state) {
+                let led: Vec<usize> =
+                    (0..all.len()).filter(|other| leads_to(&state, &key, &all[*other])).collect();
+                assert_eq!(led, [n]);
+                assert!(!leads_to(&StateKey::new(&[8; 32]), &key, one), "a tag of another vault's key");
+            }
+        }
+    }
+}
