@@ -58,6 +58,7 @@ pub async fn run() -> Outcome<()> {
         password_kdf: KdfParams::LIGHT,
         monotonic: sealroom::clock::monotonic,
         commit_stall: Settings::COMMIT_STALL,
+        idle_every: Settings::IDLE_EVERY,
         host: Actor::host("example"),
         disk_low_bytes: 0,
     };

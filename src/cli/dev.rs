@@ -91,6 +91,7 @@ fn settings() -> Settings {
         password_kdf: KdfParams::LIGHT,
         monotonic: clock::monotonic,
         commit_stall: Settings::COMMIT_STALL,
+        idle_every: Settings::IDLE_EVERY,
         host: host_actor(),
         disk_low_bytes: u64::from(default::DISK_LOW_BYTES),
     }

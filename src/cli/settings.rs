@@ -164,6 +164,7 @@ pub(super) fn plan(args: &Args) -> Result<Plan, CliError> {
             password_kdf: KdfParams::PASSWORD,
             monotonic: clock::monotonic,
             commit_stall: Settings::COMMIT_STALL,
+            idle_every: Settings::IDLE_EVERY,
             host: host_actor(),
             disk_low_bytes: u64::from(
                 tuning.disk_low_bytes.or(file.disk_low_bytes).unwrap_or(default::DISK_LOW_BYTES),

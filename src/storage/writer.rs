@@ -28,8 +28,6 @@ use super::{
 
 /// The most jobs of one batch: a batch is one transaction, and the answers of all wait for the slowest.
 const BATCH_JOBS_MAX: usize = 1024;
-/// How often what waits for a pause is written when nothing else is, and a failing disk is tried again.
-const IDLE_EVERY: Duration = Duration::from_secs(1);
 
 type Queued = Box<dyn Job>;
 
@@ -44,6 +42,8 @@ pub struct Writing {
     pub monotonic: fn() -> Duration,
     /// A commit that takes longer than this stands still.
     pub commit_stall: Duration,
+    /// How often what waits for a pause is written when nothing else is, and a failing disk is tried again.
+    pub idle_every: Duration,
 }
 
 /// The handle to the writer. Dropping every handle ends its thread once the queue is empty.
@@ -86,7 +86,7 @@ impl Writer {
         thread::Builder::new()
             .name("sealroom-commit".to_owned())
             .spawn(move || {
-                run(&theirs, &jobs, &answers);
+                run(&theirs, &jobs, &answers, writing.idle_every);
                 drop(theirs);
                 let _ = ended.send(());
             })
@@ -182,8 +182,13 @@ async fn deliver(mut batches: mpsc::UnboundedReceiver<Vec<(Queued, Fate)>>) {
     }
 }
 
-fn run(shared: &Shared, jobs: &Receiver<Queued>, answers: &mpsc::UnboundedSender<Vec<(Queued, Fate)>>) {
-    let mut watch = Watch { lone_jobs: 0, since: Duration::MAX, is_slow: false };
+fn run(
+    shared: &Shared,
+    jobs: &Receiver<Queued>,
+    answers: &mpsc::UnboundedSender<Vec<(Queued, Fate)>>,
+    idle_every: Duration,
+) {
+    let mut watch = Watch { idle_every, lone_jobs: 0, since: Duration::MAX, is_slow: false };
     loop {
         let patience = watch.patience(shared);
         let first = match jobs.recv_timeout(patience) {
@@ -214,6 +219,7 @@ fn run(shared: &Shared, jobs: &Receiver<Queued>, answers: &mpsc::UnboundedSender
 
 /// What the commit thread does while a connection commits for itself.
 struct Watch {
+    idle_every: Duration,
     /// How many jobs that had brought in a row when it last looked.
     lone_jobs: usize,
     /// For how long nothing was committed.
@@ -225,9 +231,9 @@ struct Watch {
 impl Watch {
     /// How long to wait for the next job.
     fn patience(&self, shared: &Shared) -> Duration {
-        let watches = shared.lone.jobs().1 && self.since < IDLE_EVERY;
+        let watches = shared.lone.jobs().1 && self.since < self.idle_every;
         shared.stand_by.want(watches && !self.is_slow);
-        if watches { WATCH_EVERY } else { IDLE_EVERY }
+        if watches { WATCH_EVERY } else { self.idle_every }
     }
 
     fn look(&mut self, shared: &Shared, waited: Duration) {
@@ -238,7 +244,7 @@ impl Watch {
         // Not one commit ended in all that time, and one is under way.
         self.is_slow = committer.is_err() && !moved;
         if let Ok(mut committer) = committer
-            && self.since >= IDLE_EVERY
+            && self.since >= self.idle_every
         {
             committer.ledger.idle();
         }

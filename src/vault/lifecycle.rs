@@ -51,6 +51,8 @@ pub struct Settings {
     pub monotonic: fn() -> Duration,
     /// A commit that takes longer than this stands still: nobody waits for it much longer.
     pub commit_stall: Duration,
+    /// How often what waits for a pause is written when nothing else is, and a failing disk is tried again.
+    pub idle_every: Duration,
     /// Who runs this process: the actor of what no caller does.
     pub host: Actor,
     /// With less free space than this, nothing is added or disclosed.
@@ -60,10 +62,12 @@ pub struct Settings {
 impl Settings {
     /// Far above what a commit takes on any disk that works.
     pub const COMMIT_STALL: Duration = Duration::from_secs(5);
+    /// Soon enough for whoever looks at a last access or waits for a disk to come back.
+    pub const IDLE_EVERY: Duration = Duration::from_secs(1);
 
     const fn writing(&self) -> Writing {
-        let Self { queue_max, stand_by, monotonic, commit_stall, .. } = *self;
-        Writing { queue_max, stand_by, monotonic, commit_stall }
+        let Self { queue_max, stand_by, monotonic, commit_stall, idle_every, .. } = *self;
+        Writing { queue_max, stand_by, monotonic, commit_stall, idle_every }
     }
 }
 

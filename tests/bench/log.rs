@@ -41,6 +41,7 @@ async fn vault(data: &Path) -> Arc<Vault> {
         password_kdf: KdfParams::LIGHT,
         monotonic: clock::monotonic,
         commit_stall: Settings::COMMIT_STALL,
+        idle_every: Settings::IDLE_EVERY,
         host: Actor::host("bench"),
         disk_low_bytes: 0,
     };

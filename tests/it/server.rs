@@ -38,6 +38,7 @@ pub fn settings() -> Settings {
         password_kdf: KdfParams::LIGHT,
         monotonic: sealroom::clock::monotonic,
         commit_stall: Settings::COMMIT_STALL,
+        idle_every: Settings::IDLE_EVERY,
         host: Actor::host("test"),
         disk_low_bytes: 64 << 20,
     }

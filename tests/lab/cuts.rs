@@ -1,6 +1,6 @@
 //! Power cuts: at every call of a recording, and again while the vault recovers from the first.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use sealroom::{
     clock::monotonic,
@@ -10,7 +10,7 @@ use sealroom::{
 use super::{
     check,
     disk::Disk,
-    driver::Broken,
+    driver::{A_LONG_TIME, Broken},
     journal::{Op, settle},
     recording::Recording,
     rng::Rng,
@@ -146,8 +146,8 @@ async fn recover(recording: &Recording, disk: &Disk, floor: u64) -> Result<Recov
     if disk.calls() > 0 {
         return Err("opening wrote to the file before anybody had unlocked it".to_owned());
     }
-    let commit_stall = Duration::from_secs(600);
-    let writing = Writing { queue_max: 8, stand_by: false, monotonic, commit_stall };
+    let (commit_stall, idle_every) = (A_LONG_TIME, A_LONG_TIME);
+    let writing = Writing { queue_max: 8, stand_by: false, monotonic, commit_stall, idle_every };
     let unlocked = store.unlock(&recording.key, writing);
     let running = unlocked.map_err(|error| format!("no unlocking: {error:?}"))?;
     let killed = disk.fork();

@@ -30,7 +30,7 @@ const TRYING: &str = "DAMAGE ";
 /// A vault that was used and stopped in order, and what it holds.
 pub async fn pristine(seed: u64) -> (Vec<u8>, Content) {
     let disk = Disk::new(fresh());
-    let mut driver = Driver::new(disk.clone(), Rng::new(&[seed, 3]), false);
+    let mut driver = Driver::new(disk.clone(), Rng::new(&[seed, 3]), true);
     driver.run(60).await.unwrap();
     (disk.image(), driver.content)
 }

@@ -37,7 +37,7 @@ impl Recording {
     pub async fn make(seed: u64, steps: usize) -> Result<Self, Broken> {
         let base = fresh();
         let disk = Disk::new(Arc::clone(&base));
-        let mut driver = Driver::new(disk.clone(), Rng::new(&[seed, 1]), false);
+        let mut driver = Driver::new(disk.clone(), Rng::new(&[seed, 1]), true);
         driver.run(steps).await?;
         let tokens = driver.known.tokens.iter().map(|(name, (_, text))| (name.clone(), text.clone()));
         let tokens = tokens.collect();

@@ -117,6 +117,7 @@ async fn opened(data: &Path, lock: &FileLock, kdf: KdfParams) -> Arc<Vault> {
         password_kdf: KdfParams::LIGHT,
         monotonic: clock::monotonic,
         commit_stall: Settings::COMMIT_STALL,
+        idle_every: Settings::IDLE_EVERY,
         host: Actor::host("bench"),
         disk_low_bytes: 0,
     };
