@@ -16,7 +16,7 @@ use super::{
 };
 
 /// Much less than what a thread that stands by, or a client's patience, would make of a thread that is missed.
-const SOON: Duration = Duration::from_millis(500);
+const SOON: Duration = Duration::from_secs(2);
 
 async fn started() -> (Disk, TestServer, Lone) {
     let (disk, t) = server(Settings { stand_by: true, ..settings() }).await;
