@@ -165,7 +165,7 @@ fn not_opened(path: &Path, error: &OpenError) -> CliError {
     if !matches!(error, OpenError::Damaged(_)) {
         return CliError::open(path, error);
     }
-    let message = "the file's pages do not hold together; none of its records is damaged";
+    let message = "the file's pages do not hold together; none of its records is seen to be damaged";
     let sequence = File::open(path).and_then(first_damaged).ok().flatten();
     sequence.map_or_else(
         || failed(path, message, "restore a backup"),
