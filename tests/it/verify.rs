@@ -153,16 +153,24 @@ async fn a_changed_byte_of_a_vault_file_is_found_and_its_record_named() {
     assert!(log.said(&["v.redb"]).starts_with("ok: "));
     for n in (0..log.records.len()).step_by(3) {
         let record = log.records[n].as_bytes();
-        let place = good.windows(record.len()).rposition(|window| window == record).unwrap();
+        // Pages that are not in use any more may hold it too.
+        let places: Vec<usize> =
+            (0..good.len() - record.len()).filter(|place| good[*place..].starts_with(record)).collect();
         for at in [0, 5, 20, record.len() / 2, record.len() - 1, record.len() + 3] {
-            let mut changed = good.clone();
-            changed[place + at] ^= 1;
-            fs::write(log.folder.path().join("copy.redb"), &changed).unwrap();
-            let output = log.verify(&["copy.redb"]);
-            assert_eq!(output.status.code(), Some(1));
-            let wanted = format!("record {n} was changed");
-            assert!(stderr(&output).contains(&wanted), "byte {at} of {n}: {}", stderr(&output));
-            assert_eq!(fs::read(log.folder.path().join("copy.redb")).unwrap(), changed, "nothing is written");
+            let mut found = 0;
+            for place in &places {
+                let mut changed = good.clone();
+                changed[place + at] ^= 1;
+                fs::write(log.folder.path().join("copy.redb"), &changed).unwrap();
+                let output = log.verify(&["copy.redb"]);
+                let is_named = stderr(&output).contains(&format!("record {n} was changed"));
+                let is_told = output.status.code() == Some(1) && is_named;
+                assert!(is_told || output.status.success(), "byte {at} of {n}: {}", stderr(&output));
+                found += u32::from(is_told);
+                let after = fs::read(log.folder.path().join("copy.redb")).unwrap();
+                assert_eq!(after, changed, "nothing is written");
+            }
+            assert_eq!(found, 1, "byte {at} of {n}: {places:?}");
         }
     }
     // Bytes of no record, all over the file: never a panic, never believed unless they mean nothing.
