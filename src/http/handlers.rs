@@ -1,6 +1,6 @@
 //! One small function an endpoint: parse, call the use case, answer.
 
-use hyper::{StatusCode, header};
+use hyper::StatusCode;
 
 use super::{
     error::Fault,
@@ -242,7 +242,7 @@ async fn rotate_credentials(call: Box<Call>) -> Answered {
 
 /// `If-Match`: `3`, `"3"` or `*`.
 fn if_match(call: &Call) -> Result<Option<Revision>, Fault> {
-    let Some(value) = call.headers.get(header::IF_MATCH) else { return Ok(None) };
+    let Some(value) = &call.if_match else { return Ok(None) };
     let wrong = || bad("invalid_if_match", "If-Match takes a revision like 3, \"3\", or *".to_owned());
     let text = value.to_str().map_err(|_| wrong())?;
     if text == "*" {

@@ -3,7 +3,10 @@
 use std::{str::FromStr, sync::Arc};
 
 use bytes::Bytes;
-use hyper::{HeaderMap, header};
+use hyper::{
+    HeaderMap,
+    header::{self, HeaderValue},
+};
 use percent_encoding::percent_decode_str;
 use tokio::sync::watch;
 
@@ -29,7 +32,7 @@ pub(super) struct Call {
     pub(super) caller: Option<Admitted>,
     pub(super) argument: String,
     pub(super) query: Query,
-    pub(super) headers: HeaderMap,
+    pub(super) if_match: Option<HeaderValue>,
     pub(super) body: Bytes,
 }
 

@@ -101,9 +101,11 @@ impl Server {
         let body =
             if route.endpoint.takes_body() { self.body(&head.headers, body).await? } else { Bytes::new() };
         let ends = caller.as_ref().and_then(|admitted| admitted.caller.token_expires_at);
+        let if_match = head.headers.get(header::IF_MATCH).cloned();
+        // hyper reads on into the very buffer that these lie in, once nobody has them any more.
+        drop(head);
         let (vault, clock, closing) = (Arc::clone(&self.vault), self.clock.clone(), self.closing.subscribe());
-        let call =
-            Call { vault, clock, closing, context, caller, argument, query, headers: head.headers, body };
+        let call = Call { vault, clock, closing, context, caller, argument, query, if_match, body };
         // A handler is a large thing anyhow, and this would be moved into and within each.
         let answer = handlers::answer(route.endpoint, Box::new(call)).await?;
         match ends.filter(|end| *end <= context.now.plus(days(SOON_DAYS))) {
