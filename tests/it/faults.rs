@@ -31,6 +31,8 @@ pub enum Mood {
     Stalled,
     /// Reads of these bytes come back with one bit flipped in the middle.
     Rotten(Vec<u8>),
+    /// The next sync brings the engine down, as pages that do not hold together may; then it is fine.
+    Breaking,
 }
 
 #[derive(Debug, Default)]
@@ -89,7 +91,13 @@ impl StorageBackend for Disk {
             self.moods.elsewhere.fetch_add(1, Ordering::Relaxed);
         }
         let mood = self.moods.mood.lock().unwrap();
-        drop(self.moods.changed.wait_while(mood, |mood| *mood == Mood::Stalled).unwrap());
+        let mut mood = self.moods.changed.wait_while(mood, |mood| *mood == Mood::Stalled).unwrap();
+        let breaks = *mood == Mood::Breaking;
+        if breaks {
+            *mood = Mood::Fine;
+        }
+        drop(mood);
+        assert!(!breaks, "the engine breaks down, as the test wants");
         self.fail()?;
         self.inner.sync_data()
     }
@@ -237,6 +245,22 @@ async fn a_login_that_the_disk_refuses_is_nobodys_wrong_password() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     assert_eq!(status, 200, "and not 429: what the disk refused was no wrong password");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_engine_that_panics_in_a_commit_takes_nothing_with_it() {
+    let (disk, t) = server(settings()).await;
+    t.github("ghp_example_canary", r#""isGlobal":true"#).await;
+    for _ in 0..3 {
+        let before = last(&t, "credentials.read").await;
+        disk.is(Mood::Breaking);
+        let reply = t.send("GET", CREDENTIALS, &t.app, "").await;
+        assert_eq!((reply.status, &reply.json()["code"]), (503, &json!("audit_unavailable")));
+        assert!(!reply.body.contains("canary"));
+        assert_eq!(t.send("GET", CREDENTIALS, &t.app, "").await.status, 200, "the next one");
+        let after = last(&t, "credentials.read").await;
+        assert!(after["sequence"].as_u64() > before["sequence"].as_u64());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
