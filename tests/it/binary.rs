@@ -6,14 +6,37 @@ use std::{
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
+    sync::mpsc::{self, RecvTimeoutError},
+    thread,
+    time::Duration,
 };
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
+
+/// How long a command may take.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 pub const PASSPHRASE: &str = "correct horse battery staple example\n";
 
+/// Runs a command to its end; one that has none fails its test.
 pub fn sealroom(folder: &Path, args: &[&str]) -> Output {
-    command(folder, args).stdin(Stdio::null()).output().unwrap()
+    let mut command = command(folder, args);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.spawn().unwrap();
+    let pid = Pid::from_child(&child);
+    let (ended, end) = mpsc::channel::<()>();
+    let watchdog = thread::spawn(move || {
+        let is_late = end.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout);
+        if is_late {
+            drop(kill_process(pid, Signal::KILL));
+        }
+        is_late
+    });
+    let output = child.wait_with_output().unwrap();
+    drop(ended);
+    assert!(!watchdog.join().unwrap(), "{args:?} does not end: {}", stderr(&output));
+    output
 }
 
 pub fn command(folder: &Path, args: &[&str]) -> Command {
@@ -106,8 +129,8 @@ impl Serving {
         panic!("{text} is not in the log: {}", fs::read_to_string(&self.log).unwrap());
     }
 
-    pub fn signal(&self, signal: rustix::process::Signal) {
-        rustix::process::kill_process(rustix::process::Pid::from_child(&self.child), signal).unwrap();
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
     pub fn health(&self) -> String {
@@ -120,7 +143,7 @@ impl Serving {
     }
 
     pub fn stop(&mut self) -> bool {
-        self.signal(rustix::process::Signal::TERM);
+        self.signal(Signal::TERM);
         self.child.wait().unwrap().success()
     }
 }
