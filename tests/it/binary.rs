@@ -29,7 +29,7 @@ pub fn sealroom(folder: &Path, args: &[&str]) -> Output {
     let watchdog = thread::spawn(move || {
         let is_late = end.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout);
         if is_late {
-            drop(kill_process(pid, Signal::KILL));
+            let _ = kill_process(pid, Signal::KILL);
         }
         is_late
     });

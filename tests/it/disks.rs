@@ -142,6 +142,8 @@ impl Served {
     fn goes_on(&self) {
         assert_eq!(self.ask("GET", "/sfp/api/projects", "").0, 200);
         assert_eq!(self.ask("GET", "/sfp/api/users/me", "").0, 200);
+        // Nobody has asked for it before: only the file can tell.
+        assert_eq!(self.ask("GET", "/sfp/api/projects/never%2Fasked", "").0, 404);
     }
 
     /// Nothing is written, and everybody is told so.
