@@ -18,6 +18,7 @@
 //! |---|---|---|
 //! | 0 | [`domain`] | plain values; no I/O, clock, async or serde |
 //! | 1 | [`crypto`] | every primitive, and the random source |
+//! | 1 | [`disk`] | the locked file, and the backends between it and the engine |
 //! | 1 | [`config`] | the config file and the defaults |
 //! | 1 | [`api`] | wire types |
 //! | 1 | [`stats`] | counters and histograms |
@@ -39,7 +40,7 @@
 //!
 //! # Where this differs from the first design
 //!
-//! - Opening a file holds all writes back in memory ([`storage::Gate`]) until it is unlocked and has agreed with its
+//! - Opening a file holds all writes back in memory ([`disk::DeferredWrites`]) until it is unlocked and has agreed with its
 //!   head, since even the engine's integrity check writes: a wrong passphrase changes no byte.
 //! - A read that was prepared in the request's task is kept if no commit has changed state since (a counter says so);
 //!   otherwise the commit thread selects and opens anew. Nothing is compared row by row.
@@ -48,7 +49,7 @@
 //!   of that user with one write.
 //! - The newest records stand beside the head and move to the log's table by the page ([`storage::tables`]): a lone
 //!   commit writes five pages and not nine. A file at rest has them all in the table.
-//! - What the file grows by is filled with zeros a piece at a time before a commit writes there ([`storage::Ground`]):
+//! - What the file grows by is filled with zeros a piece at a time before a commit writes there ([`disk::Preallocated`]):
 //!   blocks that a file never had cost a commit half as much again.
 //! - An entry of the index of scopes tells, for `custom`, which name it is of, by a tag that only the key makes: who
 //!   looks for one name need not open all the others.
@@ -69,6 +70,8 @@ pub mod clock;
 pub mod config;
 #[cfg(feature = "server")]
 pub mod crypto;
+#[cfg(feature = "server")]
+pub mod disk;
 pub mod domain;
 #[cfg(feature = "server")]
 pub mod http;

@@ -26,9 +26,9 @@ use super::{error::CliError, serve::host_actor};
 use crate::{
     audit::checkpoint::{self, VerifierKey},
     clock::Clock,
+    disk::file::{FileError, beside},
     domain::{Action, Event, Secret},
     http::Listener,
-    storage::file::{FileError, beside},
     vault::Vault,
 };
 

@@ -17,9 +17,9 @@ use crate::{
     clock::{self, Clock},
     config::default,
     crypto::kdf::KdfParams,
+    disk::file::{self, FileLock, NewFile},
     domain::{Action, Email, Event, Narrowing, Role, Secret},
     http::{Limits, Server},
-    storage::file::{self, FileLock, NewFile},
     vault::{Context, InitPlan, SessionLife, Settings, Vault},
 };
 

@@ -1,10 +1,7 @@
 //! Errors of the command line: one line of cause, one of remedy.
 
 #[cfg(feature = "server")]
-use crate::{
-    storage::{OpenError, file::FileError},
-    vault::UnlockError,
-};
+use crate::{disk::file::FileError, storage::OpenError, vault::UnlockError};
 
 /// The exit codes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

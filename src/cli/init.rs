@@ -21,8 +21,8 @@ use crate::{
     auth::password,
     clock::Clock,
     crypto::kdf::KdfParams,
+    disk::file::{FileLock, NewFile},
     domain::{Email, Invalid, Secret},
-    storage::file::{FileLock, NewFile},
     vault::{Created, InitPlan, Vault},
 };
 

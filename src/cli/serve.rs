@@ -15,9 +15,9 @@ use super::{
 };
 use crate::{
     clock::Clock,
+    disk::file::{self, FileLock},
     domain::{Action, Actor, Detail, DetailKey, Event},
     http::{Listener, Server, Tls},
-    storage::file::{self, FileLock},
     vault::{UnlockError, Vault},
 };
 

@@ -22,10 +22,8 @@ use crate::{
         remains::first_damaged,
         verify::{Flaw, Good, Receipt, Verifier, receipts_in},
     },
-    storage::{
-        Examined, OpenError, StorageError,
-        file::{self, FileError, FileLock},
-    },
+    disk::file::{self, FileError, FileLock},
+    storage::{Examined, OpenError, StorageError},
 };
 
 /// How a redb file begins.

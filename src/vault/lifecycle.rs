@@ -20,13 +20,13 @@ use crate::{
         random,
         recovery::RecoveryKey,
     },
+    disk::Medium,
     domain::{
         Action, Actor, Detail, DetailKey, Email, Event, FileId, Narrowing, Role, Secret, Timestamp, User,
         UserId,
     },
     storage::{
-        Changes, CreateError, Effect, Medium, NewVault, OpenError, Ruling, Slot, StorageError, Store, Writer,
-        Writing,
+        Changes, CreateError, Effect, NewVault, OpenError, Ruling, Slot, StorageError, Store, Writer, Writing,
     },
 };
 

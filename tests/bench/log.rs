@@ -16,9 +16,9 @@ use sealroom::{
     auth::token,
     clock::{self, Clock},
     crypto::kdf::KdfParams,
+    disk::file::{self, FileLock, NewFile},
     domain::{Action, Actor, Event, Secret},
     http::{Limits, Listener, Server},
-    storage::file::{self, FileLock, NewFile},
     vault::{Context, InitPlan, Proof, SessionLife, Settings, Vault},
 };
 use tokio::{

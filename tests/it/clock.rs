@@ -4,9 +4,9 @@ use std::{collections::BTreeSet, sync::Arc, time::SystemTime};
 
 use redb::backends::InMemoryBackend;
 use sealroom::{
+    disk::file::{FileLock, NewFile},
     domain::{Narrowing, Role, Timestamp},
     http::Limits,
-    storage::file::{FileLock, NewFile},
     vault::{InitPlan, Vault},
 };
 use serde_json::{Value, json};
@@ -198,8 +198,7 @@ const SERVE: &[&str] = &["serve", "--data", "v.redb", "--passphrase-file", "pass
 
 /// The newest time in a file that nobody serves.
 fn newest(folder: &std::path::Path) -> Timestamp {
-    let vault =
-        Vault::open(sealroom::storage::file::open(&folder.join("v.redb")).unwrap(), settings()).unwrap();
+    let vault = Vault::open(sealroom::disk::file::open(&folder.join("v.redb")).unwrap(), settings()).unwrap();
     vault.newest_time().unwrap().unwrap()
 }
 

@@ -7,9 +7,9 @@ use sealroom::{
     auth::token,
     clock::Clock,
     crypto::kdf::KdfParams,
+    disk::file::{self, FileLock, NewFile},
     domain::{Actor, Caller, Email, Narrowing, Role, Secret, Timestamp},
     http::{Limits, Listener, Server},
-    storage::file::{self, FileLock, NewFile},
     vault::{Context, InitPlan, SessionLife, Settings, Vault},
 };
 use serde_json::Value;

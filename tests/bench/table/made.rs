@@ -13,8 +13,8 @@ use sealroom::{
     auth::token,
     clock::{self, Clock},
     crypto::kdf::KdfParams,
+    disk::file::{self, FileLock, NewFile},
     domain::{Action, Actor, Caller, Event, IntegrationId, ProjectId, Provider, Revision, Secret, TokenId},
-    storage::file::{self, FileLock, NewFile},
     vault::{Context, InitPlan, SessionLife, Settings, Vault},
 };
 use tokio::task::JoinSet;

@@ -11,7 +11,7 @@ use std::{
 
 use redb::backends::FileBackend;
 
-use super::{backend::Medium, ground::Ground};
+use super::{Medium, preallocated::Preallocated};
 
 /// With less free space than this no block is taken before it is needed.
 const ROOM_BYTES: u64 = 64 << 20;
@@ -218,7 +218,7 @@ fn medium(file: File) -> io::Result<Medium> {
         stat.is_ok_and(|stat| stat.f_bavail.saturating_mul(stat.f_frsize) >= ROOM_BYTES)
     };
     let backend = FileBackend::new(file).map_err(io::Error::other)?;
-    Ok(Arc::new(Ground::new(Arc::new(backend), &holes, Ground::PIECE_BYTES, has_room)?))
+    Ok(Arc::new(Preallocated::new(Arc::new(backend), &holes, Preallocated::PIECE_BYTES, has_room)?))
 }
 
 /// What the file system says was never written; nothing where it does not say.
