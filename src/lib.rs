@@ -35,6 +35,10 @@
 //! - The file is written by one thread, and only through its commit. A change never comes without its event.
 //! - No disclosure without a durable record: the answer is made of what the commit hands back.
 //! - Opening a credential takes a proof that only [`auth::policy`] makes.
+//! - One process has the file: its own inode is locked before the first byte is read, whatever the file is called
+//!   (`exclusion::no_other_name_of_a_served_file_lets_a_second_server_in`).
+//! - Nothing is acknowledged into a file that its path does not lead to: each sync looks
+//!   (`displaced::nothing_is_acknowledged_or_disclosed_into_a_file_that_its_path_does_not_lead_to`).
 //! - [`http`] cannot name [`storage`]; nothing below [`http`] and [`cli`] reads a clock.
 //! - A secret type has no `Clone`, `Debug`, `Serialize` or `Deref`, and `expose()` is grep-able.
 //!
@@ -49,6 +53,8 @@
 //!   of that user with one write.
 //! - The newest records stand beside the head and move to the log's table by the page ([`storage::tables`]): a lone
 //!   commit writes five pages and not nine. A file at rest has them all in the table.
+//! - The engine's lock requests are answered by the file's own lock ([`disk::held_file`]), which outlives the engine:
+//!   a failed commit closes the engine and opens it again, and no other process gets in between.
 //! - What the file grows by is filled with zeros a piece at a time before a commit writes there ([`disk::Preallocated`]):
 //!   blocks that a file never had cost a commit half as much again.
 //! - An entry of the index of scopes tells, for `custom`, which name it is of, by a tag that only the key makes: who

@@ -21,7 +21,7 @@ use crate::{
     auth::password,
     clock::Clock,
     crypto::kdf::KdfParams,
-    disk::file::{FileLock, NewFile},
+    disk::NewFile,
     domain::{Email, Invalid, Secret},
     vault::{Created, InitPlan, Vault},
 };
@@ -60,8 +60,7 @@ pub(super) fn run(args: Args, output: &Output) -> Result<(), CliError> {
     let kdf = KdfParams::new(args.kdf_memory, args.kdf_passes, KdfParams::STANDARD.lanes())
         .map_err(|error| CliError::usage(error.to_string(), "leave --kdf-memory and --kdf-passes away"))?;
     // Before anything is asked: what cannot be made must not cost anybody a passphrase.
-    let lock = FileLock::take(&args.data)?;
-    let file = NewFile::begin(&args.data, &lock)?;
+    let file = NewFile::begin(&args.data)?;
     let passphrase = args.passphrase.read(Asking::Twice, output)?;
     if passphrase.expose().len() < SHORT {
         output.warning("the passphrase is short: whoever has the file can try out all of its length");

@@ -185,6 +185,8 @@ impl fmt::Debug for DeferredWrites {
 }
 
 impl StorageBackend for DeferredWrites {
+    super::forward_locks!(medium);
+
     fn len(&self) -> Result<u64, io::Error> {
         self.either(|held, _| Ok(held.len), |medium| medium.len())
     }

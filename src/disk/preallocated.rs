@@ -124,6 +124,8 @@ impl fmt::Debug for Preallocated {
 }
 
 impl StorageBackend for Preallocated {
+    super::forward_locks!(medium);
+
     fn len(&self) -> Result<u64, io::Error> {
         self.medium.len()
     }

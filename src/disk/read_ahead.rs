@@ -68,6 +68,8 @@ impl Window {
 }
 
 impl StorageBackend for ReadAhead {
+    super::forward_locks!(medium);
+
     fn len(&self) -> Result<u64, io::Error> {
         self.medium.len()
     }
