@@ -53,7 +53,7 @@
 //!   of that user with one write.
 //! - The newest records stand beside the head and move to the log's table by the page ([`storage::tables`]): a lone
 //!   commit writes five pages and not nine. A file at rest has them all in the table.
-//! - The engine's lock requests are answered by the file's own lock ([`disk::held_file`]), which outlives the engine:
+//! - The engine's lock requests are answered by the file's own lock ([`disk::HeldFile`]), which outlives the engine:
 //!   a failed commit closes the engine and opens it again, and no other process gets in between.
 //! - What the file grows by is filled with zeros a piece at a time before a commit writes there ([`disk::Preallocated`]):
 //!   blocks that a file never had cost a commit half as much again.

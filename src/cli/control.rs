@@ -26,10 +26,7 @@ use super::{error::CliError, rescue, serve::host_actor};
 use crate::{
     audit::checkpoint::{self, VerifierKey},
     clock::Clock,
-    disk::{
-        DataFile, FileError,
-        file::{beside, resolved},
-    },
+    disk::{DataFile, FileError, beside, resolved},
     domain::{Action, Event, Secret},
     http::Listener,
     vault::Vault,

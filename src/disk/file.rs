@@ -11,8 +11,10 @@ use std::{
 
 use super::{
     Medium,
+    error::FileError,
     held_file::{Displaced, HeldFile},
     lock::{Locking, Mode, SideLock, lock},
+    path::{beside, canonical, canonical_new, folder_of},
     preallocated::Preallocated,
 };
 
@@ -23,52 +25,6 @@ const OPEN_TRIES: usize = 16;
 const ROOM_BYTES: u64 = 64 << 20;
 /// The most holes of a file that are worth knowing of.
 const HOLES_MAX: usize = 10_000;
-
-/// Why a file cannot be had.
-#[derive(Debug, thiserror::Error)]
-pub enum FileError {
-    /// Another process holds it.
-    #[error("{path} is in use by process {holder}", path = .path.display())]
-    InUse {
-        /// The data file.
-        path: PathBuf,
-        /// Its id; `?` where neither the system nor the lock file says it.
-        holder: String,
-    },
-    /// Its file system has no locks.
-    #[error("{path} cannot be locked: {source}", path = .path.display())]
-    NoLocks {
-        /// The data file.
-        path: PathBuf,
-        /// What the system says.
-        source: io::Error,
-    },
-    /// It has more than one name: a hard link is neither a backup nor another vault.
-    #[error("{path} has {links} names (hard links)", path = .path.display())]
-    Linked {
-        /// The data file.
-        path: PathBuf,
-        /// How many names it has.
-        links: u64,
-    },
-    /// There is no such file.
-    #[error("{path} does not exist", path = .0.display())]
-    Missing(PathBuf),
-    /// There is one already.
-    #[error("{path} exists already", path = .0.display())]
-    Exists(PathBuf),
-    /// The folder that it lies in, or should, does not exist.
-    #[error("the folder of {path} does not exist", path = .0.display())]
-    NoFolder(PathBuf),
-    /// The operating system refuses.
-    #[error("{path}: {source}", path = .path.display())]
-    Io {
-        /// What was touched.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
-}
 
 /// A data file that this process has open and locked.
 #[derive(Debug)]
@@ -225,49 +181,6 @@ fn in_the_making(data: &Path) -> FileError {
     FileError::InUse { path: data.to_owned(), holder: "?".to_owned() }
 }
 
-/// Follows the links of a path as far as they lead, also where its file is gone.
-pub fn resolved(data: &Path) -> PathBuf {
-    const LINKS_MAX: usize = 40;
-    let mut path = data.to_owned();
-    for _ in 0..LINKS_MAX {
-        if let Ok(path) = fs::canonicalize(&path) {
-            return path;
-        }
-        let Ok(target) = fs::read_link(&path) else { break };
-        path = folder_of(&path).join(target);
-    }
-    canonical_new(&path).unwrap_or(path)
-}
-
-/// The path of an existing regular file, without links: so every name of it leads to the same files beside it.
-fn canonical(data: &Path) -> Result<PathBuf, FileError> {
-    let path = fs::canonicalize(data).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound if has_folder(data) => FileError::Missing(data.to_owned()),
-        io::ErrorKind::NotFound => FileError::NoFolder(data.to_owned()),
-        _ => FileError::Io { path: data.to_owned(), source: error },
-    })?;
-    // Opening a pipe would wait for its other end.
-    match fs::metadata(&path) {
-        Ok(metadata) if !metadata.is_file() => Err(FileError::Io {
-            path: data.to_owned(),
-            source: io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"),
-        }),
-        Ok(_) => Ok(path),
-        Err(source) => Err(FileError::Io { path: data.to_owned(), source }),
-    }
-}
-
-/// The path of a file that does not exist yet, its folder without links.
-fn canonical_new(data: &Path) -> Result<PathBuf, FileError> {
-    let failed = |source| FileError::Io { path: data.to_owned(), source };
-    let name = data.file_name().ok_or_else(|| failed(io::ErrorKind::InvalidInput.into()))?;
-    let folder = fs::canonicalize(folder_of(data)).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => FileError::NoFolder(data.to_owned()),
-        _ => failed(error),
-    })?;
-    Ok(folder.join(name))
-}
-
 /// Opens and locks the file that the path leads to at the end: one that was replaced between the two is let go.
 fn open_locked(path: &Path, mode: Mode, locking: Locking) -> Result<File, FileError> {
     let failed = |source: io::Error| match source.kind() {
@@ -303,21 +216,6 @@ fn remove_abandoned(path: &Path) {
         // Best effort: what cannot be removed is found again when the new file is made.
         drop(fs::remove_file(&name));
     }
-}
-
-/// `FILE` with a suffix to its whole name.
-pub fn beside(data: &Path, suffix: &str) -> PathBuf {
-    let mut name = data.as_os_str().to_owned();
-    name.push(suffix);
-    PathBuf::from(name)
-}
-
-fn folder_of(data: &Path) -> &Path {
-    data.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
-
-fn has_folder(data: &Path) -> bool {
-    folder_of(data).is_dir()
 }
 
 /// Without it a power cut can forget the name of a file whose content is safe.

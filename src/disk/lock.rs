@@ -13,7 +13,7 @@ use std::{
 
 use rustix::{fs::OFlags, io::Errno};
 
-use super::file::{FileError, beside};
+use super::{error::FileError, path::beside};
 
 /// Whether a file system without locks is accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

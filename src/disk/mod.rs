@@ -2,21 +2,25 @@
 //!
 //! Knows no key, no row and no record. Each backend passes the engine's lock requests on to the file below.
 
-pub mod deferred_writes;
-pub mod file;
-pub mod held_file;
-pub mod lock;
-pub mod preallocated;
-pub mod read_ahead;
+mod deferred_writes;
+mod error;
+mod file;
+mod held_file;
+mod lock;
+mod path;
+mod preallocated;
+mod read_ahead;
 
 use std::sync::Arc;
 
 use redb::StorageBackend;
 
 pub use deferred_writes::DeferredWrites;
-pub use file::{DataFile, FileError, NewFile};
-pub use held_file::Displaced;
+pub use error::FileError;
+pub use file::{DataFile, NewFile};
+pub use held_file::{Displaced, HeldFile};
 pub use lock::Locking;
+pub use path::{beside, resolved};
 pub use preallocated::Preallocated;
 pub use read_ahead::ReadAhead;
 

@@ -1,0 +1,66 @@
+//! The paths of a data file and of what lies beside it, without links.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use super::error::FileError;
+
+/// Follows the links of a path as far as they lead, also where its file is gone.
+pub fn resolved(data: &Path) -> PathBuf {
+    const LINKS_MAX: usize = 40;
+    let mut path = data.to_owned();
+    for _ in 0..LINKS_MAX {
+        if let Ok(path) = fs::canonicalize(&path) {
+            return path;
+        }
+        let Ok(target) = fs::read_link(&path) else { break };
+        path = folder_of(&path).join(target);
+    }
+    canonical_new(&path).unwrap_or(path)
+}
+
+/// The path of an existing regular file, without links: so every name of it leads to the same files beside it.
+pub(super) fn canonical(data: &Path) -> Result<PathBuf, FileError> {
+    let path = fs::canonicalize(data).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound if has_folder(data) => FileError::Missing(data.to_owned()),
+        io::ErrorKind::NotFound => FileError::NoFolder(data.to_owned()),
+        _ => FileError::Io { path: data.to_owned(), source: error },
+    })?;
+    // Opening a pipe would wait for its other end.
+    match fs::metadata(&path) {
+        Ok(metadata) if !metadata.is_file() => Err(FileError::Io {
+            path: data.to_owned(),
+            source: io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"),
+        }),
+        Ok(_) => Ok(path),
+        Err(source) => Err(FileError::Io { path: data.to_owned(), source }),
+    }
+}
+
+/// The path of a file that does not exist yet, its folder without links.
+pub(super) fn canonical_new(data: &Path) -> Result<PathBuf, FileError> {
+    let failed = |source| FileError::Io { path: data.to_owned(), source };
+    let name = data.file_name().ok_or_else(|| failed(io::ErrorKind::InvalidInput.into()))?;
+    let folder = fs::canonicalize(folder_of(data)).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => FileError::NoFolder(data.to_owned()),
+        _ => failed(error),
+    })?;
+    Ok(folder.join(name))
+}
+
+/// `FILE` with a suffix to its whole name.
+pub fn beside(data: &Path, suffix: &str) -> PathBuf {
+    let mut name = data.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+pub(super) fn folder_of(data: &Path) -> &Path {
+    data.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+fn has_folder(data: &Path) -> bool {
+    folder_of(data).is_dir()
+}
