@@ -102,7 +102,7 @@ fn refusal_hint(refusal: &Refusal) -> String {
         "too_many_tries" => "wait that long, then try once",
         "too_many_matches" => "narrow it with --provider, --name or --project",
         "project_not_found" | "project_not_registered" => {
-            "an owner registers it: sealroom project register PROJECT URL"
+            "an owner registers it: sealroom project register PROJECT [URL]"
         }
         "integration_not_found" => "see what is stored: sealroom integration list",
         "token_not_found" => "see which there are: sealroom token list",

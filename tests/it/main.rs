@@ -41,6 +41,7 @@ mod openapi;
 mod overload;
 mod pages;
 mod policy;
+mod projects;
 mod raw;
 mod readme;
 mod remote;
