@@ -7,6 +7,7 @@ mod connection;
 mod error;
 mod export;
 mod handlers;
+mod linger;
 mod listener;
 mod log;
 mod metrics;

@@ -33,6 +33,7 @@ mod kills;
 #[path = "../lab/mod.rs"]
 mod lab;
 mod limits;
+mod lingering;
 mod lone;
 mod malformed;
 mod metrics;
