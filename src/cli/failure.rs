@@ -1,7 +1,7 @@
 //! A client's error as a user reads it: cause, remedy, and the server's code.
 
 use super::error::CliError;
-use crate::client::{EndpointError, Error, Refusal, SessionError};
+use crate::client::{EndpointError, Error, Refusal, SessionError, TlsFailure};
 
 const LOGIN: &str = "run `sealroom login`";
 
@@ -26,7 +26,11 @@ impl From<Error> for CliError {
                 error.to_string(),
                 "start it with `sealroom serve`, or name yours with --server or SFP_SERVER_URL",
             ),
-            Error::Tls { source, .. } => Self::failed(error.to_string(), tls_hint(&source.to_string())),
+            Error::Tls { failure, .. } => Self::failed(error.to_string(), tls_hint(failure)),
+            Error::NotHttp { .. } => Self::failed(
+                error.to_string(),
+                "check host and port; where it speaks TLS, the URL begins with https://",
+            ),
             Error::Broken { .. } => Self::failed(
                 error.to_string(),
                 "check that the URL is right (https:// where it speaks TLS); whether it was carried out is unknown",
@@ -72,20 +76,35 @@ fn session_hint(error: &SessionError) -> String {
     }
 }
 
-fn tls_hint(cause: &str) -> &'static str {
-    if cause.contains("InvalidContentType") || cause.contains("corrupt message") {
-        return "the server may not speak TLS: try http://";
+fn tls_hint(failure: &TlsFailure) -> &'static str {
+    match failure {
+        TlsFailure::NotTls => "check host and port; without TLS the URL begins with http://",
+        TlsFailure::UnknownAuthority(None) => {
+            "name its authority's certificate with --ca-file; a certificate that signed itself is its own"
+        }
+        TlsFailure::UnknownAuthority(Some(_)) => {
+            "name the authority that issued it with --ca-file; a certificate that signed itself is its own"
+        }
+        TlsFailure::OtherKey => "it was made anew: name the present certificate with --ca-file",
+        TlsFailure::Authority => {
+            "its operator makes one with basicConstraints=critical,CA:FALSE: the README has the lines"
+        }
+        TlsFailure::OtherName(names) if names.is_empty() => {
+            "its operator makes one with subjectAltName=DNS:… or IP:…: the README has the lines"
+        }
+        TlsFailure::OtherName(_) => "use a name that the certificate is for, or have one made for this name",
+        TlsFailure::Expired(_) => "its operator renews it; check this host's clock",
+        TlsFailure::NotYetValid(_) => "check this host's clock, then the server's when it was made",
+        TlsFailure::Revoked => "its operator gets another one",
+        TlsFailure::OtherPurpose => "its operator makes one with extendedKeyUsage=serverAuth",
+        TlsFailure::Unreadable => "its operator makes one of X.509 version 3: the README has the lines",
+        TlsFailure::Incompatible => "the server must speak TLS 1.2 or 1.3",
+        TlsFailure::WantsCertificate => "sealroom has none: its token is what lets a client in",
+        TlsFailure::NoName => "name the server by its DNS name or address",
+        TlsFailure::Alert(_) | TlsFailure::Ended | TlsFailure::Other => {
+            "check host and port, what stands before the server, and the server's log"
+        }
     }
-    if cause.contains("UnknownIssuer") || cause.contains("CaUsedAsEndEntity") {
-        return "its authority is not trusted: name its certificate with --ca-file";
-    }
-    if cause.contains("not valid for") || cause.contains("NotValidForName") {
-        return "use a name that the certificate is for";
-    }
-    if cause.contains("xpired") {
-        return "its certificate has expired: the operator renews it; check this host's clock";
-    }
-    "check the server's certificate, or name its authority's with --ca-file"
 }
 
 fn refusal_hint(refusal: &Refusal) -> String {

@@ -128,6 +128,7 @@ fn passes(error: &Error) -> bool {
         Error::Endpoint(_)
         | Error::Roots(_)
         | Error::Tls { .. }
+        | Error::NotHttp { .. }
         | Error::Foreign { .. }
         | Error::Session(_) => false,
     }

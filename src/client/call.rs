@@ -154,7 +154,7 @@ impl Client {
         let exchange = async {
             let answer = sender.send_request(request).await.map_err(|error| {
                 // A kept connection that the server has closed meanwhile: nothing was sent on it.
-                if error.is_canceled() { self.unsent(error) } else { self.broken(&error) }
+                if error.is_canceled() { self.unsent(error) } else { self.unanswered(&error) }
             })?;
             let (parts, body) = answer.into_parts();
             let whole = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
@@ -228,6 +228,15 @@ impl Client {
 
     fn unsent(&self, error: hyper::Error) -> Error {
         Error::Connect { server: self.endpoint().to_string(), source: std::io::Error::other(error) }
+    }
+
+    /// A request that went out, and its answer did not come.
+    pub(super) fn unanswered(&self, error: &hyper::Error) -> Error {
+        if error.is_parse() {
+            Error::NotHttp { server: self.endpoint().to_string() }
+        } else {
+            self.broken(error)
+        }
     }
 
     pub(super) fn broken(&self, error: &dyn std::error::Error) -> Error {

@@ -2,7 +2,7 @@
 
 use std::{io, time::Duration};
 
-use super::{EndpointError, SessionError};
+use super::{EndpointError, SessionError, TlsFailure};
 
 /// Why a call has no result.
 #[derive(Debug, thiserror::Error)]
@@ -22,12 +22,18 @@ pub enum Error {
         source: io::Error,
     },
     /// The TLS handshake failed; nothing was sent.
-    #[error("tls with {server}: {source}")]
+    #[error("{server} {failure}")]
     Tls {
         /// With whom.
         server: String,
         /// Why not.
-        source: io::Error,
+        failure: TlsFailure,
+    },
+    /// The answer is no HTTP: whether the call was carried out is unknown, though most likely it was not.
+    #[error("{server} does not answer in HTTP")]
+    NotHttp {
+        /// Who answered.
+        server: String,
     },
     /// The connection broke before there was an answer; whether the call was carried out is unknown.
     #[error("the connection to {server} broke before an answer: {text}")]
@@ -83,6 +89,7 @@ impl Error {
             | Self::Roots(_)
             | Self::Connect { .. }
             | Self::Tls { .. }
+            | Self::NotHttp { .. }
             | Self::Broken { .. }
             | Self::Timeout { .. }
             | Self::Foreign { .. }

@@ -28,6 +28,7 @@ mod routes;
 mod session;
 mod stream;
 mod text;
+mod tls;
 
 use std::{sync::Arc, time::Duration};
 
@@ -44,7 +45,6 @@ pub use answers::{
     Credential, Credentials, Event, Health, Integration, Pair, Project, Scoped, SecretJson, SecretText,
     Token, User, WhoLoggedIn,
 };
-pub use connect::Roots;
 pub use endpoint::{Endpoint, EndpointError};
 pub use error::{Error, Refusal};
 pub use requests::{
@@ -52,6 +52,7 @@ pub use requests::{
 };
 pub use session::{Session, SessionError, SessionFile};
 pub use stream::{ExportFilter, Records};
+pub use tls::{Roots, TlsFailure};
 
 /// The longest time for name look-up, connection and TLS handshake.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);

@@ -29,6 +29,7 @@ mod fake;
 mod faults;
 mod fixture;
 mod forms;
+mod handshakes;
 mod kills;
 #[path = "../lab/mod.rs"]
 mod lab;
