@@ -69,6 +69,9 @@ impl From<SessionError> for CliError {
 fn session_hint(error: &SessionError) -> String {
     match error {
         SessionError::NoFolder => "set one of them, or pass --token-file".to_owned(),
+        SessionError::Unwritable { .. } => {
+            "mend the folder's owner and mode, or free space; the session itself goes on".to_owned()
+        }
         SessionError::Io { .. } => "check the path, its owner and its mode".to_owned(),
         SessionError::Damaged(path) => format!("rm {}, then {LOGIN}", path.display()),
         SessionError::Shared(path) => format!("chmod 600 {}", path.display()),

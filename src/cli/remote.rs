@@ -233,6 +233,11 @@ fn say(notice: &Notice, output: Output) {
             let left = end.since(Clock::system().now());
             output.warning(&format!("this token ends at {}, in {}", local(*end), rough(left)));
         }
+        Notice::SessionUnsaved(cause) => {
+            output.warning(&format!(
+                "the session went on and could not be saved ({cause}): run `sealroom login` before the next command"
+            ));
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! One call: its bytes, its repeats, its waits.
 //!
-//! A call is repeated on its own only where a second arrival does no harm (GET, DELETE, PUT of a given revision), and
+//! A call is repeated on its own only where a second arrival does no harm (GET, DELETE, PUT of a given revision, a
+//! refresh), and
 //! only while there was no answer or the server said "later". Where nothing was sent, any call is tried again. A 429
 //! was not carried out, so any call waits for it, within a bound.
 
@@ -36,11 +37,13 @@ pub(super) struct Call {
     pub(super) body: Option<Bytes>,
     pub(super) revision: Option<u64>,
     pub(super) speaker: As,
+    /// Whether a second arrival does no harm, though its method does not say so.
+    pub(super) twice: bool,
 }
 
 impl Call {
     pub(super) fn new(method: Method, path: impl Into<String>) -> Self {
-        Self { method, path: path.into(), body: None, revision: None, speaker: As::Caller }
+        Self { method, path: path.into(), body: None, revision: None, speaker: As::Caller, twice: false }
     }
 
     /// With a body that is wiped once hyper has let go of it.
@@ -52,7 +55,7 @@ impl Call {
         match self.method {
             Method::GET | Method::DELETE => true,
             Method::PUT => self.revision.is_some(),
-            _ => false,
+            _ => self.twice,
         }
     }
 }

@@ -50,7 +50,7 @@ pub use error::{Error, Refusal};
 pub use requests::{
     CredentialFilter, EventFilter, NewIntegration, NewProject, NewToken, NewUser, Scope, UserChange,
 };
-pub use session::{Session, SessionError, SessionFile};
+pub use session::{Place, Session, SessionError, SessionFile};
 pub use stream::{ExportFilter, Records};
 pub use tls::{Roots, TlsFailure};
 
@@ -74,6 +74,8 @@ pub enum Notice {
     },
     /// The application token ends within days.
     TokenEnds(Timestamp),
+    /// The session went on, and could not be saved, because of this: the next command must log in.
+    SessionUnsaved(String),
 }
 
 type Notify = Arc<dyn Fn(Notice) + Send + Sync>;

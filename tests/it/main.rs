@@ -49,6 +49,7 @@ mod readme;
 mod remote;
 mod revocation;
 mod server;
+mod sessions;
 mod tail;
 mod tamper;
 mod terminal;
