@@ -1,7 +1,7 @@
 //! A client's error as a user reads it: cause, remedy, and the server's code.
 
 use super::error::CliError;
-use crate::client::{EndpointError, Error, Refusal, SessionError, TlsFailure};
+use crate::client::{EndpointError, Error, ProxyFailure, Refusal, SessionError, TlsFailure};
 
 const LOGIN: &str = "run `sealroom login`";
 
@@ -27,6 +27,9 @@ impl From<Error> for CliError {
                 "start it with `sealroom serve`, or name yours with --server or SFP_SERVER_URL",
             ),
             Error::Tls { failure, .. } => Self::failed(error.to_string(), tls_hint(failure)),
+            Error::Proxy { variable, failure, .. } => {
+                Self::failed(error.to_string(), proxy_hint(variable, failure))
+            }
             Error::NotHttp { .. } => Self::failed(
                 error.to_string(),
                 "check host and port; where it speaks TLS, the URL begins with https://",
@@ -106,6 +109,25 @@ fn tls_hint(failure: &TlsFailure) -> &'static str {
         TlsFailure::NoName => "name the server by its DNS name or address",
         TlsFailure::Alert(_) | TlsFailure::Ended | TlsFailure::Other => {
             "check host and port, what stands before the server, and the server's log"
+        }
+    }
+}
+
+fn proxy_hint(variable: &str, failure: &ProxyFailure) -> String {
+    match failure {
+        ProxyFailure::Unusable => format!(
+            "write {variable} like http://HOST:PORT or http://USER:PASSWORD@HOST:PORT (%40 for an @), or pass --no-proxy"
+        ),
+        ProxyFailure::Unauthorized => {
+            format!("write them into {variable}: http://USER:PASSWORD@HOST:PORT, with %40 for an @")
+        }
+        ProxyFailure::Tls(failure) => format!("{}; or go without it: --no-proxy", tls_hint(failure)),
+        ProxyFailure::Refused(_) => {
+            "ask whoever runs the proxy, or go without it: --no-proxy, or the server's host in NO_PROXY"
+                .to_owned()
+        }
+        ProxyFailure::Unreachable(_) | ProxyFailure::Late | ProxyFailure::Foreign => {
+            format!("check {variable}, or go without it: --no-proxy, or the server's host in NO_PROXY")
         }
     }
 }

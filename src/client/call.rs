@@ -13,7 +13,7 @@ use hyper::{Method, Request, StatusCode, header};
 use serde::{Deserialize, de::DeserializeOwned};
 use tokio::time::{sleep, timeout};
 
-use super::{ANSWER_TIMEOUT, Client, Error, Notice, Refusal, WAIT_MAX, connect::Sender};
+use super::{ANSWER_TIMEOUT, Client, Error, Notice, ProxyFailure, Refusal, WAIT_MAX, connect::Sender};
 use crate::domain::Secret;
 
 /// The longest answer: a thousand credentials of the largest body, and a little.
@@ -114,7 +114,7 @@ impl Client {
                 Ok(answer) if answer.status.is_success() => return Ok(answer),
                 Ok(answer) => self.refusal(&answer)?,
                 Err(error) => {
-                    let unsent = matches!(error, Error::Connect { .. });
+                    let unsent = error.is_unsent();
                     if tries >= TRIES_MAX || !(unsent || call.is_repeatable() && is_break(&error)) {
                         return Err(error);
                     }
@@ -170,6 +170,11 @@ impl Client {
         let server = || self.endpoint().to_string();
         let answer =
             timeout(limit, exchange).await.map_err(|_| Error::Timeout { server: server(), limit })??;
+        if let Some(proxy) = self.connector.forwarder()
+            && answer.status == StatusCode::PROXY_AUTHENTICATION_REQUIRED
+        {
+            return Err(proxy.failed(ProxyFailure::Unauthorized));
+        }
         *self.kept.lock().await = Some(sender);
         if let Some(end) = answer.header("token-expires-at").and_then(|end| end.parse().ok()) {
             (self.notify)(Notice::TokenEnds(end));
@@ -193,9 +198,14 @@ impl Client {
         call: &Call,
         bearer: Option<&Secret>,
     ) -> Result<Request<Full<Bytes>>, Error> {
+        let forwarder = self.connector.forwarder();
+        let target = match forwarder {
+            Some(_) => format!("{}{}", self.endpoint(), call.path),
+            None => call.path.clone(),
+        };
         let mut request = Request::builder()
             .method(&call.method)
-            .uri(&call.path)
+            .uri(target)
             .header(header::HOST, self.connector.authority())
             .header(header::USER_AGENT, concat!("sealroom/", env!("CARGO_PKG_VERSION")));
         if let Some(bearer) = bearer {
@@ -205,6 +215,9 @@ impl Client {
                     .map_err(|_| Self::unusable_token())?;
             value.set_sensitive(true);
             request = request.header(header::AUTHORIZATION, value);
+        }
+        if let Some(authorization) = forwarder.and_then(|proxy| proxy.authorization.as_ref()) {
+            request = request.header(header::PROXY_AUTHORIZATION, authorization);
         }
         if let Some(revision) = call.revision {
             request = request.header(header::IF_MATCH, revision);
@@ -226,7 +239,12 @@ impl Client {
     }
 
     pub(super) fn foreign(&self, status: StatusCode) -> Error {
-        Error::Foreign { server: self.endpoint().to_string(), status: status.as_u16() }
+        let server = self.endpoint().to_string();
+        let server = match self.connector.proxy() {
+            Some(proxy) => format!("{server} (through the proxy {proxy})"),
+            None => server,
+        };
+        Error::Foreign { server, status: status.as_u16() }
     }
 
     fn unsent(&self, error: hyper::Error) -> Error {

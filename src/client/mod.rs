@@ -23,6 +23,7 @@ mod call;
 mod connect;
 mod endpoint;
 mod error;
+mod proxy;
 mod requests;
 mod routes;
 mod session;
@@ -47,6 +48,7 @@ pub use answers::{
 };
 pub use endpoint::{Endpoint, EndpointError};
 pub use error::{Error, Refusal};
+pub use proxy::{Proxies, ProxyFailure};
 pub use requests::{
     CredentialFilter, EventFilter, NewIntegration, NewProject, NewToken, NewUser, Scope, UserChange,
 };
@@ -102,6 +104,14 @@ impl Client {
             clock: Clock::system(),
             notify: Arc::new(drop),
         })
+    }
+
+    /// Reaches the server through the proxy that is for it, if one is.
+    ///
+    /// # Errors
+    /// The proxy cannot be used, or its roots cannot be read.
+    pub fn through(self, proxies: &Proxies) -> Result<Self, Error> {
+        Ok(Self { connector: self.connector.through(proxies)?, ..self })
     }
 
     /// Speaks with this token from now on.

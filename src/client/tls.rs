@@ -168,6 +168,17 @@ pub(super) fn connector(roots: &Roots) -> Result<TlsConnector, Error> {
     over(store)
 }
 
+/// What opens TLS to a proxy: it is another's, so the system's authorities count beside those of the server.
+pub(super) fn proxy_connector(roots: &Roots) -> Result<TlsConnector, Error> {
+    let mut store = RootCertStore::empty();
+    let system = add_system(&mut store);
+    match roots {
+        Roots::System => system?,
+        Roots::File(path) => add_file(&mut store, path)?,
+    }
+    over(store)
+}
+
 fn add_system(store: &mut RootCertStore) -> Result<(), Error> {
     let found = rustls_native_certs::load_native_certs();
     store.add_parsable_certificates(found.certs);

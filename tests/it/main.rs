@@ -44,6 +44,7 @@ mod overload;
 mod pages;
 mod policy;
 mod projects;
+mod proxies;
 mod raw;
 mod readme;
 mod remote;
