@@ -58,6 +58,8 @@ pub struct FileClient {
     pub ca_file: Option<PathBuf>,
     /// Whether a credential may cross a network in the clear.
     pub insecure_http: Option<bool>,
+    /// Whether the proxies of the environment are left aside.
+    pub no_proxy: Option<bool>,
 }
 
 /// `[checkpoint]`.
@@ -210,6 +212,7 @@ mod tests {
                 token_file: Some("/run/secrets/sealroom-token".into()),
                 ca_file: Some("/etc/sealroom/ca.crt".into()),
                 insecure_http: Some(false),
+                no_proxy: Some(false),
             },
             checkpoint: FileCheckpoint {
                 folder: Some("/mnt/elsewhere/sealroom".into()),

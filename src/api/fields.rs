@@ -317,6 +317,6 @@ mod tests {
         assert_eq!(message(list("\"a/b\"")), "list must be an array of strings");
         assert_eq!(message(list("[1]")), "list[0] must be a string");
         assert_eq!(message(list(r#"["a/b","a\u002fb"]"#)), "list must be without duplicates");
-        assert!(message(list(r#"["a/b","x"]"#)).starts_with("list[1] must be org/repo"));
+        assert!(message(list(r#"["a/b","x//y"]"#)).starts_with("list[1] must be 1 to 20 segments"));
     }
 }

@@ -132,7 +132,11 @@ pub fn decode(bytes: &[u8]) -> Result<Record, BadRecord> {
         integration: wire.integration_id.as_deref().map(parse).transpose()?,
         revision: wire.revision.map(Revision::new),
         provider: wire.provider.as_deref().map(parse).transpose()?,
-        project: wire.project.as_deref().map(parse).transpose()?,
+        project: wire
+            .project
+            .as_deref()
+            .map(|text| ProjectId::recorded(text).ok_or(BadRecord))
+            .transpose()?,
         request: wire.request_id.as_deref().map(parse).transpose()?,
         peer: wire.peer.as_deref().map(parse).transpose()?,
     })

@@ -121,7 +121,7 @@ impl Rules {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Denied {
     /// The role may not.
-    #[error("Forbidden - Requires role: {}", joined(.required))]
+    #[error("Forbidden - Requires role: {}", published(.required))]
     Role {
         /// The roles that may.
         required: &'static [Role],
@@ -137,8 +137,10 @@ pub enum Denied {
     NotCreator,
 }
 
-fn joined(roles: &[Role]) -> String {
-    roles.iter().map(|role| role.as_str()).collect::<Vec<_>>().join(" or ")
+/// The roles of the published API: our own do not change its texts (contract §1).
+fn published(roles: &[Role]) -> String {
+    let published = roles.iter().filter(|role| matches!(role, Owner | Member | Application));
+    published.map(|role| role.as_str()).collect::<Vec<_>>().join(" or ")
 }
 
 /// Decides whether this caller may do that at all; the permit's own methods decide on what.

@@ -3,14 +3,21 @@
 use std::fs;
 
 use super::{error::CliError, output::Output, secrets, settings::TlsFiles};
-use crate::{domain::Secret, http::Tls};
+use crate::{
+    clock::Clock,
+    domain::Secret,
+    http::{Tls, leaf_flaw},
+};
 
-/// Reads certificate and key.
+/// Reads certificate and key; warns of a certificate that clients will refuse.
 ///
 /// # Errors
 /// A file does not read, others can read the key, or the two do not belong together.
 pub(super) fn load(files: &TlsFiles, output: &Output) -> Result<Tls, CliError> {
     let (chain, key) = read(files, output)?;
+    if let Some(flaw) = flaw(files, &chain) {
+        output.warning(&flaw);
+    }
     Tls::new(&chain, key.expose()).map_err(|error| unusable(files, &error))
 }
 
@@ -20,7 +27,11 @@ pub(super) fn load(files: &TlsFiles, output: &Output) -> Result<Tls, CliError> {
 /// As [`load`].
 pub(super) fn replace(tls: &Tls, files: &TlsFiles, output: &Output) -> Result<(), CliError> {
     let (chain, key) = read(files, output)?;
-    tls.replace(&chain, key.expose()).map_err(|error| unusable(files, &error))
+    tls.replace(&chain, key.expose()).map_err(|error| unusable(files, &error))?;
+    if let Some(flaw) = flaw(files, &chain) {
+        tracing::warn!("{flaw}");
+    }
+    Ok(())
 }
 
 fn read(files: &TlsFiles, output: &Output) -> Result<(Vec<u8>, Secret), CliError> {
@@ -31,11 +42,18 @@ fn read(files: &TlsFiles, output: &Output) -> Result<(Vec<u8>, Secret), CliError
     Ok((chain, secrets::from_file(&files.key, output)?))
 }
 
+fn flaw(files: &TlsFiles, chain: &[u8]) -> Option<String> {
+    let flaw = leaf_flaw(chain, Clock::system().now())?;
+    let cert = files.cert.display();
+    Some(format!(
+        "clients will refuse the certificate in {cert}: {flaw}; the README has two lines that make a good one"
+    ))
+}
+
 fn unusable(files: &TlsFiles, error: &crate::http::TlsError) -> CliError {
-    let cause = std::error::Error::source(error).map_or(String::new(), |cause| format!(" ({cause})"));
     let TlsFiles { cert, key } = files;
     CliError::failed(
-        format!("{} with {}: {error}{cause}", cert.display(), key.display()),
+        format!("{} with {}: {error}", cert.display(), key.display()),
         "name the certificate chain, leaf first, and the private key that belongs to it",
     )
 }

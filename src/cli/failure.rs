@@ -1,7 +1,7 @@
 //! A client's error as a user reads it: cause, remedy, and the server's code.
 
 use super::error::CliError;
-use crate::client::{EndpointError, Error, Refusal, SessionError};
+use crate::client::{EndpointError, Error, ProxyFailure, Refusal, SessionError, TlsFailure};
 
 const LOGIN: &str = "run `sealroom login`";
 
@@ -26,7 +26,14 @@ impl From<Error> for CliError {
                 error.to_string(),
                 "start it with `sealroom serve`, or name yours with --server or SFP_SERVER_URL",
             ),
-            Error::Tls { source, .. } => Self::failed(error.to_string(), tls_hint(&source.to_string())),
+            Error::Tls { failure, .. } => Self::failed(error.to_string(), tls_hint(failure)),
+            Error::Proxy { variable, failure, .. } => {
+                Self::failed(error.to_string(), proxy_hint(variable, failure))
+            }
+            Error::NotHttp { .. } => Self::failed(
+                error.to_string(),
+                "check host and port; where it speaks TLS, the URL begins with https://",
+            ),
             Error::Broken { .. } => Self::failed(
                 error.to_string(),
                 "check that the URL is right (https:// where it speaks TLS); whether it was carried out is unknown",
@@ -65,6 +72,9 @@ impl From<SessionError> for CliError {
 fn session_hint(error: &SessionError) -> String {
     match error {
         SessionError::NoFolder => "set one of them, or pass --token-file".to_owned(),
+        SessionError::Unwritable { .. } => {
+            "mend the folder's owner and mode, or free space; the session itself goes on".to_owned()
+        }
         SessionError::Io { .. } => "check the path, its owner and its mode".to_owned(),
         SessionError::Damaged(path) => format!("rm {}, then {LOGIN}", path.display()),
         SessionError::Shared(path) => format!("chmod 600 {}", path.display()),
@@ -72,20 +82,54 @@ fn session_hint(error: &SessionError) -> String {
     }
 }
 
-fn tls_hint(cause: &str) -> &'static str {
-    if cause.contains("InvalidContentType") || cause.contains("corrupt message") {
-        return "the server may not speak TLS: try http://";
+fn tls_hint(failure: &TlsFailure) -> &'static str {
+    match failure {
+        TlsFailure::NotTls => "check host and port; without TLS the URL begins with http://",
+        TlsFailure::UnknownAuthority(None) => {
+            "name its authority's certificate with --ca-file; a certificate that signed itself is its own"
+        }
+        TlsFailure::UnknownAuthority(Some(_)) => {
+            "name the authority that issued it with --ca-file; a certificate that signed itself is its own"
+        }
+        TlsFailure::OtherKey => "it was made anew: name the present certificate with --ca-file",
+        TlsFailure::Authority => {
+            "its operator makes one with basicConstraints=critical,CA:FALSE: the README has the lines"
+        }
+        TlsFailure::OtherName(names) if names.is_empty() => {
+            "its operator makes one with subjectAltName=DNS:… or IP:…: the README has the lines"
+        }
+        TlsFailure::OtherName(_) => "use a name that the certificate is for, or have one made for this name",
+        TlsFailure::Expired(_) => "its operator renews it; check this host's clock",
+        TlsFailure::NotYetValid(_) => "check this host's clock, then the server's when it was made",
+        TlsFailure::Revoked => "its operator gets another one",
+        TlsFailure::OtherPurpose => "its operator makes one with extendedKeyUsage=serverAuth",
+        TlsFailure::Unreadable => "its operator makes one of X.509 version 3: the README has the lines",
+        TlsFailure::Incompatible => "the server must speak TLS 1.2 or 1.3",
+        TlsFailure::WantsCertificate => "sealroom has none: its token is what lets a client in",
+        TlsFailure::NoName => "name the server by its DNS name or address",
+        TlsFailure::Alert(_) | TlsFailure::Ended | TlsFailure::Other => {
+            "check host and port, what stands before the server, and the server's log"
+        }
     }
-    if cause.contains("UnknownIssuer") || cause.contains("CaUsedAsEndEntity") {
-        return "its authority is not trusted: name its certificate with --ca-file";
+}
+
+fn proxy_hint(variable: &str, failure: &ProxyFailure) -> String {
+    match failure {
+        ProxyFailure::Unusable => format!(
+            "write {variable} like http://HOST:PORT or http://USER:PASSWORD@HOST:PORT (%40 for an @), or pass --no-proxy"
+        ),
+        ProxyFailure::Unauthorized => {
+            format!("write them into {variable}: http://USER:PASSWORD@HOST:PORT, with %40 for an @")
+        }
+        ProxyFailure::Tls(failure) => format!("{}; or go without it: --no-proxy", tls_hint(failure)),
+        ProxyFailure::Refused(_) => {
+            "ask whoever runs the proxy, or go without it: --no-proxy, or the server's host in NO_PROXY"
+                .to_owned()
+        }
+        ProxyFailure::Unreachable(_) | ProxyFailure::Late | ProxyFailure::Foreign => {
+            format!("check {variable}, or go without it: --no-proxy, or the server's host in NO_PROXY")
+        }
     }
-    if cause.contains("not valid for") || cause.contains("NotValidForName") {
-        return "use a name that the certificate is for";
-    }
-    if cause.contains("xpired") {
-        return "its certificate has expired: the operator renews it; check this host's clock";
-    }
-    "check the server's certificate, or name its authority's with --ca-file"
 }
 
 fn refusal_hint(refusal: &Refusal) -> String {
@@ -102,7 +146,7 @@ fn refusal_hint(refusal: &Refusal) -> String {
         "too_many_tries" => "wait that long, then try once",
         "too_many_matches" => "narrow it with --provider, --name or --project",
         "project_not_found" | "project_not_registered" => {
-            "an owner registers it: sealroom project register PROJECT URL"
+            "an owner registers it: sealroom project register PROJECT [URL]"
         }
         "integration_not_found" => "see what is stored: sealroom integration list",
         "token_not_found" => "see which there are: sealroom token list",

@@ -58,9 +58,10 @@ pub(super) async fn login(args: LoginArgs, output: Output) -> Result<(), CliErro
     }
     let password =
         ask::password("Password", args.password_file.as_ref(), "--password-file", Asking::Once, output)?;
+    let place = file.reserve().await?;
     let mut session = client.login(&email, &password).await?;
     session.ca_file = ca_file;
-    file.save(&session).await?;
+    place.save(&session)?;
     if has_token() {
         output.warning("the environment has a token: it is used instead of this login");
     }

@@ -24,7 +24,9 @@ pub(super) struct Args {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Register a project, so that credentials can be scoped to it.
-    #[command(after_help = "Examples:\n  sealroom project register acme/app https://github.com/acme/app")]
+    #[command(
+        after_help = "Examples:\n  sealroom project register acme/app https://github.com/acme/app\n  sealroom project register payments"
+    )]
     Register(RegisterArgs),
     /// List the projects.
     #[command(after_help = "Examples:\n  sealroom project list --json")]
@@ -39,11 +41,11 @@ enum Command {
 
 #[derive(Debug, clap::Args)]
 struct RegisterArgs {
-    /// org/repo, org/project/repo or a number.
+    /// 1 to 20 segments: org/repo, group/subgroup/repo, payments or a number.
     identifier: String,
-    /// Where its repository is.
-    remote_url: String,
-    /// github, gitlab, bitbucket, azure-devops or other [default: read off the URL].
+    /// Where its repository is, if it has one.
+    remote_url: Option<String>,
+    /// github, gitlab, bitbucket, azure-devops or other [default: read off the URL, else other].
     #[arg(long)]
     platform: Option<String>,
 }
@@ -90,7 +92,7 @@ async fn show_all(remote: &Remote) -> Result<(), CliError> {
         [
             one.identifier.clone(),
             one.platform.clone(),
-            one.remote_url.clone(),
+            one.remote_url.clone().unwrap_or_else(|| "-".to_owned()),
             one.integrations.len().to_string(),
             local(one.created_at),
         ]
@@ -124,7 +126,7 @@ fn described(project: &Project) -> String {
     facts(&[
         ("project", project.identifier.clone()),
         ("platform", project.platform.clone()),
-        ("url", project.remote_url.clone()),
+        ("url", project.remote_url.clone().unwrap_or_else(|| "-".to_owned())),
         ("created", local(project.created_at)),
         (
             "integrations",

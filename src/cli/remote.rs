@@ -8,7 +8,7 @@ use std::{
 
 use super::{config, error::CliError, failure::sentence, output::Output, secrets, table::local};
 use crate::{
-    client::{Client, Endpoint, Notice, Roots, Session, SessionFile},
+    client::{Client, Endpoint, Notice, Proxies, Roots, Session, SessionFile},
     clock::Clock,
     config::{FileClient, default},
     domain::Secret,
@@ -35,6 +35,11 @@ pub(super) struct PlaceArgs {
     #[arg(long, global = true, env = "SEALROOM_INSECURE_HTTP", hide_env_values = true, num_args = 0..=1, require_equals = true,
           default_missing_value = "true", value_name = "BOOL")]
     insecure_http: Option<bool>,
+    /// Take no proxy on the way.
+    #[arg(long, global = true, env = "SEALROOM_NO_PROXY", hide_env_values = true, num_args = 0..=1, require_equals = true,
+          default_missing_value = "true", value_name = "BOOL",
+          help = "Take no proxy on the way, whatever HTTPS_PROXY, http_proxy, ALL_PROXY and NO_PROXY say")]
+    no_proxy: Option<bool>,
     /// Take what no flag and no environment variable says from this file.
     #[arg(long, global = true, env = "SEALROOM_CONFIG", hide_env_values = true, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -190,7 +195,9 @@ impl PlaceArgs {
         output: Output,
     ) -> Result<Client, CliError> {
         let roots = self.ca_file(file).or(of_session).map_or(Roots::System, Roots::File);
-        Ok(Client::new(endpoint, &roots)?.on_notice(move |notice| say(&notice, output)))
+        let direct = self.no_proxy.or(file.no_proxy).unwrap_or(false);
+        let proxies = if direct { Proxies::none() } else { Proxies::of_environment() };
+        Ok(Client::new(endpoint, &roots)?.through(&proxies)?.on_notice(move |notice| say(&notice, output)))
     }
 }
 
@@ -232,6 +239,11 @@ fn say(notice: &Notice, output: Output) {
         Notice::TokenEnds(end) => {
             let left = end.since(Clock::system().now());
             output.warning(&format!("this token ends at {}, in {}", local(*end), rough(left)));
+        }
+        Notice::SessionUnsaved(cause) => {
+            output.warning(&format!(
+                "the session went on and could not be saved ({cause}): run `sealroom login` before the next command"
+            ));
         }
     }
 }

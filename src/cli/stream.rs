@@ -16,7 +16,7 @@ use super::{
     table::{NOTHING, local},
 };
 use crate::{
-    client::{Error, Event, EventFilter, ExportFilter, Records},
+    client::{Error, Event, EventFilter, ExportFilter, ProxyFailure, Records},
     domain::Timestamp,
 };
 
@@ -125,9 +125,13 @@ fn passes(error: &Error) -> bool {
     match error {
         Error::Connect { .. } | Error::Broken { .. } | Error::Timeout { .. } => true,
         Error::Refused(refusal) => matches!(refusal.status, 429 | 503),
+        Error::Proxy { failure, .. } => {
+            !matches!(failure, ProxyFailure::Unusable | ProxyFailure::Unauthorized | ProxyFailure::Tls(_))
+        }
         Error::Endpoint(_)
         | Error::Roots(_)
         | Error::Tls { .. }
+        | Error::NotHttp { .. }
         | Error::Foreign { .. }
         | Error::Session(_) => false,
     }

@@ -57,8 +57,8 @@ pub struct Integration {
 pub struct Project {
     /// Its name in every other call.
     pub identifier: String,
-    /// Where its repository is.
-    pub remote_url: String,
+    /// Where its repository is, if it has one.
+    pub remote_url: Option<String>,
     /// Where it is hosted.
     pub platform: String,
     /// When it was registered.

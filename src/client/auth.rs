@@ -2,7 +2,7 @@
 
 use tokio::sync::Mutex;
 
-use super::{Client, Error, Pair, Session, SessionError, SessionFile};
+use super::{Client, Error, Notice, Pair, Session, SessionError, SessionFile};
 use crate::domain::{Secret, Timestamp, minutes, seconds};
 
 /// An access token with less left than this is replaced before it is used.
@@ -49,7 +49,7 @@ impl Client {
         Ok(true)
     }
 
-    /// Gets the next pair, under the session file's lock: of several commands at once, the first refreshes and the
+    /// Gets the next pair, once there is a place to keep it, under the session file's lock: of several commands at once, the first refreshes and the
     /// others find what it saved.
     async fn refresh(&self, file: &SessionFile, current: &mut Session) -> Result<(), Error> {
         let locked = file.lock().await?;
@@ -62,13 +62,17 @@ impl Client {
             *current = saved;
             return Ok(());
         }
+        let place = locked.reserve()?;
         let pair = match Box::pin(self.refreshed(&saved.refresh)).await {
             Ok(pair) => pair,
             Err(Error::Refused(refusal)) if refusal.status == 401 => return Err(SessionError::Ended.into()),
             Err(error) => return Err(error),
         };
         *current = Session { ca_file: saved.ca_file, ..self.session(pair) };
-        locked.save(current)?;
+        // The old token is spent: this command goes on with the new one whatever becomes of the file.
+        if let Err(error) = place.save(current) {
+            (self.notify)(Notice::SessionUnsaved(error.to_string()));
+        }
         Ok(())
     }
 

@@ -1,6 +1,7 @@
 //! One call: its bytes, its repeats, its waits.
 //!
-//! A call is repeated on its own only where a second arrival does no harm (GET, DELETE, PUT of a given revision), and
+//! A call is repeated on its own only where a second arrival does no harm (GET, DELETE, PUT of a given revision, a
+//! refresh), and
 //! only while there was no answer or the server said "later". Where nothing was sent, any call is tried again. A 429
 //! was not carried out, so any call waits for it, within a bound.
 
@@ -12,7 +13,7 @@ use hyper::{Method, Request, StatusCode, header};
 use serde::{Deserialize, de::DeserializeOwned};
 use tokio::time::{sleep, timeout};
 
-use super::{ANSWER_TIMEOUT, Client, Error, Notice, Refusal, WAIT_MAX, connect::Sender};
+use super::{ANSWER_TIMEOUT, Client, Error, Notice, ProxyFailure, Refusal, WAIT_MAX, connect::Sender};
 use crate::domain::Secret;
 
 /// The longest answer: a thousand credentials of the largest body, and a little.
@@ -36,11 +37,13 @@ pub(super) struct Call {
     pub(super) body: Option<Bytes>,
     pub(super) revision: Option<u64>,
     pub(super) speaker: As,
+    /// Whether a second arrival does no harm, though its method does not say so.
+    pub(super) twice: bool,
 }
 
 impl Call {
     pub(super) fn new(method: Method, path: impl Into<String>) -> Self {
-        Self { method, path: path.into(), body: None, revision: None, speaker: As::Caller }
+        Self { method, path: path.into(), body: None, revision: None, speaker: As::Caller, twice: false }
     }
 
     /// With a body that is wiped once hyper has let go of it.
@@ -52,7 +55,7 @@ impl Call {
         match self.method {
             Method::GET | Method::DELETE => true,
             Method::PUT => self.revision.is_some(),
-            _ => false,
+            _ => self.twice,
         }
     }
 }
@@ -111,7 +114,7 @@ impl Client {
                 Ok(answer) if answer.status.is_success() => return Ok(answer),
                 Ok(answer) => self.refusal(&answer)?,
                 Err(error) => {
-                    let unsent = matches!(error, Error::Connect { .. });
+                    let unsent = error.is_unsent();
                     if tries >= TRIES_MAX || !(unsent || call.is_repeatable() && is_break(&error)) {
                         return Err(error);
                     }
@@ -154,7 +157,7 @@ impl Client {
         let exchange = async {
             let answer = sender.send_request(request).await.map_err(|error| {
                 // A kept connection that the server has closed meanwhile: nothing was sent on it.
-                if error.is_canceled() { self.unsent(error) } else { self.broken(&error) }
+                if error.is_canceled() { self.unsent(error) } else { self.unanswered(&error) }
             })?;
             let (parts, body) = answer.into_parts();
             let whole = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
@@ -167,6 +170,11 @@ impl Client {
         let server = || self.endpoint().to_string();
         let answer =
             timeout(limit, exchange).await.map_err(|_| Error::Timeout { server: server(), limit })??;
+        if let Some(proxy) = self.connector.forwarder()
+            && answer.status == StatusCode::PROXY_AUTHENTICATION_REQUIRED
+        {
+            return Err(proxy.failed(ProxyFailure::Unauthorized));
+        }
         *self.kept.lock().await = Some(sender);
         if let Some(end) = answer.header("token-expires-at").and_then(|end| end.parse().ok()) {
             (self.notify)(Notice::TokenEnds(end));
@@ -190,9 +198,14 @@ impl Client {
         call: &Call,
         bearer: Option<&Secret>,
     ) -> Result<Request<Full<Bytes>>, Error> {
+        let forwarder = self.connector.forwarder();
+        let target = match forwarder {
+            Some(_) => format!("{}{}", self.endpoint(), call.path),
+            None => call.path.clone(),
+        };
         let mut request = Request::builder()
             .method(&call.method)
-            .uri(&call.path)
+            .uri(target)
             .header(header::HOST, self.connector.authority())
             .header(header::USER_AGENT, concat!("sealroom/", env!("CARGO_PKG_VERSION")));
         if let Some(bearer) = bearer {
@@ -202,6 +215,9 @@ impl Client {
                     .map_err(|_| Self::unusable_token())?;
             value.set_sensitive(true);
             request = request.header(header::AUTHORIZATION, value);
+        }
+        if let Some(authorization) = forwarder.and_then(|proxy| proxy.authorization.as_ref()) {
+            request = request.header(header::PROXY_AUTHORIZATION, authorization);
         }
         if let Some(revision) = call.revision {
             request = request.header(header::IF_MATCH, revision);
@@ -223,11 +239,25 @@ impl Client {
     }
 
     pub(super) fn foreign(&self, status: StatusCode) -> Error {
-        Error::Foreign { server: self.endpoint().to_string(), status: status.as_u16() }
+        let server = self.endpoint().to_string();
+        let server = match self.connector.proxy() {
+            Some(proxy) => format!("{server} (through the proxy {proxy})"),
+            None => server,
+        };
+        Error::Foreign { server, status: status.as_u16() }
     }
 
     fn unsent(&self, error: hyper::Error) -> Error {
         Error::Connect { server: self.endpoint().to_string(), source: std::io::Error::other(error) }
+    }
+
+    /// A request that went out, and its answer did not come.
+    pub(super) fn unanswered(&self, error: &hyper::Error) -> Error {
+        if error.is_parse() {
+            Error::NotHttp { server: self.endpoint().to_string() }
+        } else {
+            self.broken(error)
+        }
     }
 
     pub(super) fn broken(&self, error: &dyn std::error::Error) -> Error {

@@ -1,15 +1,16 @@
-//! Connections: TCP, TLS with the system's roots or a given authority, unix sockets.
+//! Connections: TCP, straight or through a proxy, TLS, unix sockets.
 
-use std::{io, path::PathBuf, sync::Arc};
+use std::io;
 
 use bytes::Bytes;
-use http_body_util::Full;
-use hyper::client::conn::http1::{self, SendRequest};
-use hyper_util::rt::TokioIo;
-use rustls::{
-    ClientConfig, RootCertStore,
-    pki_types::{CertificateDer, ServerName, pem::PemObject},
+use http_body_util::{Empty, Full};
+use hyper::{
+    Method, Request, StatusCode,
+    client::conn::http1::{self, SendRequest},
+    header,
 };
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::ServerName;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
@@ -17,37 +18,43 @@ use tokio::{
 };
 use tokio_rustls::TlsConnector;
 
-use super::{CONNECT_TIMEOUT, Endpoint, Error};
+use super::{
+    CONNECT_TIMEOUT, Endpoint, Error, Proxies, ProxyFailure, Roots, TlsFailure,
+    proxy::Proxy,
+    tls::{connector, proxy_connector},
+};
 
 /// The half of a connection that takes requests.
 pub(super) type Sender = SendRequest<Full<Bytes>>;
-
-/// Which authorities a server's certificate may come from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Roots {
-    /// Those that the system trusts.
-    System,
-    /// Those of this PEM file alone.
-    File(PathBuf),
-}
 
 /// What every connection to one server needs.
 pub(super) struct Connector {
     pub(super) endpoint: Endpoint,
     tls: Option<TlsConnector>,
+    proxy: Option<(Proxy, Option<TlsConnector>)>,
+    roots: Roots,
 }
 
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
+type Piped = Box<dyn Stream>;
+
 impl Connector {
     pub(super) fn new(endpoint: Endpoint, roots: &Roots) -> Result<Self, Error> {
         let tls = match &endpoint {
-            Endpoint::Tcp { tls: true, .. } => Some(TlsConnector::from(Arc::new(config(roots)?))),
+            Endpoint::Tcp { tls: true, .. } => Some(connector(roots)?),
             Endpoint::Tcp { tls: false, .. } | Endpoint::Unix(_) => None,
         };
-        Ok(Self { endpoint, tls })
+        Ok(Self { endpoint, tls, proxy: None, roots: roots.clone() })
+    }
+
+    /// The same through the proxy that is for this server, if one is.
+    pub(super) fn through(self, proxies: &Proxies) -> Result<Self, Error> {
+        let Some(proxy) = proxies.of(&self.endpoint)? else { return Ok(self) };
+        let tls = proxy.tls.then(|| proxy_connector(&self.roots)).transpose()?;
+        Ok(Self { proxy: Some((proxy, tls)), ..self })
     }
 
     /// A new connection; its other half runs until the server or the sender goes.
@@ -56,7 +63,10 @@ impl Connector {
             let stream = self.stream().await?;
             http1::handshake(TokioIo::new(stream)).await.map_err(|error| self.failed(io::Error::other(error)))
         };
-        let late = || self.failed(io::Error::from(io::ErrorKind::TimedOut));
+        let late = || match &self.proxy {
+            Some((proxy, _)) => proxy.failed(ProxyFailure::Late),
+            None => self.failed(io::Error::from(io::ErrorKind::TimedOut)),
+        };
         let (sender, connection) = timeout(CONNECT_TIMEOUT, connecting).await.map_err(|_| late())??;
         // Its errors reach the caller through the sender.
         tokio::spawn(async move { drop(connection.await) });
@@ -71,21 +81,50 @@ impl Connector {
         }
     }
 
-    async fn stream(&self) -> Result<Box<dyn Stream>, Error> {
-        match &self.endpoint {
-            Endpoint::Unix(path) => unix(path).await.map_err(|error| self.failed(error)),
-            Endpoint::Tcp { host, port, .. } => {
-                let tcp = TcpStream::connect((host.as_str(), *port)).await;
-                let tcp = tcp.map_err(|error| self.failed(error))?;
-                // A request is one write; waiting for more would only delay it.
-                tcp.set_nodelay(true).map_err(|error| self.failed(error))?;
-                let Some(tls) = &self.tls else { return Ok(Box::new(tcp)) };
-                let failed = |source| Error::Tls { server: self.endpoint.to_string(), source };
-                let name =
-                    ServerName::try_from(host.clone()).map_err(|error| failed(io::Error::other(error)))?;
-                Ok(Box::new(tls.connect(name, tcp).await.map_err(failed)?))
+    /// The proxy on the way, if there is one.
+    pub(super) fn proxy(&self) -> Option<&Proxy> {
+        self.proxy.as_ref().map(|(proxy, _)| proxy)
+    }
+
+    /// The proxy that reads each request: it gets the absolute form (RFC 9112 §3.2.2), since nothing is tunnelled.
+    pub(super) fn forwarder(&self) -> Option<&Proxy> {
+        self.proxy().filter(|_| self.tls.is_none())
+    }
+
+    async fn stream(&self) -> Result<Piped, Error> {
+        let (host, port) = match &self.endpoint {
+            Endpoint::Unix(path) => return unix(path).await.map_err(|error| self.failed(error)),
+            Endpoint::Tcp { host, port, .. } => (host, *port),
+        };
+        let stream = match &self.proxy {
+            None => tcp(host, port).await.map_err(|error| self.failed(error))?,
+            Some((proxy, tls)) => {
+                let unreachable = |error| proxy.failed(ProxyFailure::Unreachable(error));
+                let stream = tcp(&proxy.host, proxy.port).await.map_err(unreachable)?;
+                let failed = |failure| proxy.failed(ProxyFailure::Tls(failure));
+                let stream = self.encrypted(tls.as_ref(), &proxy.host, stream).await.map_err(failed)?;
+                if self.tls.is_some() { tunnel(proxy, stream, host, port).await? } else { stream }
             }
-        }
+        };
+        let failed = |failure| Error::Tls { server: self.endpoint.to_string(), failure };
+        self.encrypted(self.tls.as_ref(), host, stream).await.map_err(failed)
+    }
+
+    /// The stream itself where no TLS is spoken on it.
+    async fn encrypted(
+        &self,
+        tls: Option<&TlsConnector>,
+        host: &str,
+        stream: Piped,
+    ) -> Result<Piped, TlsFailure> {
+        let Some(tls) = tls else { return Ok(stream) };
+        let name = ServerName::try_from(host.to_owned()).map_err(|_| TlsFailure::NoName)?;
+        let ca_file = match &self.roots {
+            Roots::System => None,
+            Roots::File(path) => Some(path.as_path()),
+        };
+        let encrypted = tls.connect(name, stream).await;
+        Ok(Box::new(encrypted.map_err(|error| TlsFailure::of(&error, ca_file))?))
     }
 
     fn failed(&self, source: io::Error) -> Error {
@@ -93,42 +132,44 @@ impl Connector {
     }
 }
 
+/// Asks the proxy for a connection to the server (RFC 9110 §9.3.6); what is sent on it then is the server's alone.
+async fn tunnel(proxy: &Proxy, stream: Piped, host: &str, port: u16) -> Result<Piped, Error> {
+    let foreign = || proxy.failed(ProxyFailure::Foreign);
+    let target = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
+    let mut request = Request::builder()
+        .method(Method::CONNECT)
+        .uri(&target)
+        .header(header::HOST, &target)
+        .body(Empty::<Bytes>::new())
+        .map_err(|_| foreign())?;
+    if let Some(authorization) = &proxy.authorization {
+        request.headers_mut().insert(header::PROXY_AUTHORIZATION, authorization.clone());
+    }
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|_| foreign())?;
+    tokio::spawn(async move { drop(connection.with_upgrades().await) });
+    let answer = sender.send_request(request).await.map_err(|_| foreign())?;
+    match answer.status() {
+        status if status.is_success() => {}
+        StatusCode::PROXY_AUTHENTICATION_REQUIRED => return Err(proxy.failed(ProxyFailure::Unauthorized)),
+        status => return Err(proxy.failed(ProxyFailure::Refused(status.as_u16()))),
+    }
+    let upgraded = hyper::upgrade::on(answer).await.map_err(|_| foreign())?;
+    Ok(Box::new(TokioIo::new(upgraded)))
+}
+
+async fn tcp(host: &str, port: u16) -> io::Result<Piped> {
+    let stream = TcpStream::connect((host, port)).await?;
+    // A request is one write; waiting for more would only delay it.
+    stream.set_nodelay(true)?;
+    Ok(Box::new(stream))
+}
+
 #[cfg(unix)]
-async fn unix(path: &std::path::Path) -> io::Result<Box<dyn Stream>> {
+async fn unix(path: &std::path::Path) -> io::Result<Piped> {
     Ok(Box::new(tokio::net::UnixStream::connect(path).await?))
 }
 
 #[cfg(not(unix))]
-async fn unix(_: &std::path::Path) -> io::Result<Box<dyn Stream>> {
+async fn unix(_: &std::path::Path) -> io::Result<Piped> {
     Err(io::Error::from(io::ErrorKind::Unsupported))
-}
-
-fn config(roots: &Roots) -> Result<ClientConfig, Error> {
-    let mut store = RootCertStore::empty();
-    match roots {
-        Roots::System => {
-            let found = rustls_native_certs::load_native_certs();
-            store.add_parsable_certificates(found.certs);
-            if store.is_empty() {
-                return Err(Error::Roots("this system has none".to_owned()));
-            }
-        }
-        Roots::File(path) => {
-            let unreadable = |text: String| Error::Roots(format!("{}: {text}", path.display()));
-            let pem = std::fs::read(path).map_err(|error| unreadable(error.to_string()))?;
-            let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
-            for certificate in certificates.map_err(|_| unreadable("no PEM certificates".to_owned()))? {
-                store
-                    .add(certificate)
-                    .map_err(|_| unreadable("not an authority's certificate".to_owned()))?;
-            }
-            if store.is_empty() {
-                return Err(unreadable("no PEM certificates".to_owned()));
-            }
-        }
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let versions = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let builder = versions.map_err(|error| Error::Roots(error.to_string()))?;
-    Ok(builder.with_root_certificates(store).with_no_client_auth())
 }

@@ -2,7 +2,7 @@
 
 use std::{io, time::Duration};
 
-use super::{EndpointError, SessionError};
+use super::{EndpointError, ProxyFailure, SessionError, TlsFailure};
 
 /// Why a call has no result.
 #[derive(Debug, thiserror::Error)]
@@ -22,12 +22,28 @@ pub enum Error {
         source: io::Error,
     },
     /// The TLS handshake failed; nothing was sent.
-    #[error("tls with {server}: {source}")]
+    #[error("{server} {failure}")]
     Tls {
         /// With whom.
         server: String,
         /// Why not.
-        source: io::Error,
+        failure: TlsFailure,
+    },
+    /// The proxy on the way gives no connection; nothing was sent to the server.
+    #[error("{}", proxied(.proxy, .variable, .failure))]
+    Proxy {
+        /// The proxy, without user name and password; empty where the variable names none that can be used.
+        proxy: String,
+        /// The variable that names it.
+        variable: &'static str,
+        /// Why not.
+        failure: ProxyFailure,
+    },
+    /// The answer is no HTTP: whether the call was carried out is unknown, though most likely it was not.
+    #[error("{server} does not answer in HTTP")]
+    NotHttp {
+        /// Who answered.
+        server: String,
     },
     /// The connection broke before there was an answer; whether the call was carried out is unknown.
     #[error("the connection to {server} broke before an answer: {text}")]
@@ -75,6 +91,11 @@ pub struct Refusal {
 }
 
 impl Error {
+    /// Whether nothing was sent, and another moment may bring a connection.
+    pub(super) const fn is_unsent(&self) -> bool {
+        matches!(self, Self::Connect { .. } | Self::Proxy { failure: ProxyFailure::Unreachable(_), .. })
+    }
+
     /// The server's code, where it gave one.
     pub fn code(&self) -> Option<&str> {
         match self {
@@ -83,10 +104,20 @@ impl Error {
             | Self::Roots(_)
             | Self::Connect { .. }
             | Self::Tls { .. }
+            | Self::Proxy { .. }
+            | Self::NotHttp { .. }
             | Self::Broken { .. }
             | Self::Timeout { .. }
             | Self::Foreign { .. }
             | Self::Session(_) => None,
         }
+    }
+}
+
+fn proxied(proxy: &str, variable: &str, failure: &ProxyFailure) -> String {
+    if proxy.is_empty() {
+        format!("{variable} names a proxy that {failure}")
+    } else {
+        format!("the proxy {proxy} ({variable}) {failure}")
     }
 }

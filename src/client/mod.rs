@@ -23,11 +23,13 @@ mod call;
 mod connect;
 mod endpoint;
 mod error;
+mod proxy;
 mod requests;
 mod routes;
 mod session;
 mod stream;
 mod text;
+mod tls;
 
 use std::{sync::Arc, time::Duration};
 
@@ -44,14 +46,15 @@ pub use answers::{
     Credential, Credentials, Event, Health, Integration, Pair, Project, Scoped, SecretJson, SecretText,
     Token, User, WhoLoggedIn,
 };
-pub use connect::Roots;
 pub use endpoint::{Endpoint, EndpointError};
 pub use error::{Error, Refusal};
+pub use proxy::{Proxies, ProxyFailure};
 pub use requests::{
     CredentialFilter, EventFilter, NewIntegration, NewProject, NewToken, NewUser, Scope, UserChange,
 };
-pub use session::{Session, SessionError, SessionFile};
+pub use session::{Place, Session, SessionError, SessionFile};
 pub use stream::{ExportFilter, Records};
+pub use tls::{Roots, TlsFailure};
 
 /// The longest time for name look-up, connection and TLS handshake.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -73,6 +76,8 @@ pub enum Notice {
     },
     /// The application token ends within days.
     TokenEnds(Timestamp),
+    /// The session went on, and could not be saved, because of this: the next command must log in.
+    SessionUnsaved(String),
 }
 
 type Notify = Arc<dyn Fn(Notice) + Send + Sync>;
@@ -99,6 +104,14 @@ impl Client {
             clock: Clock::system(),
             notify: Arc::new(drop),
         })
+    }
+
+    /// Reaches the server through the proxy that is for it, if one is.
+    ///
+    /// # Errors
+    /// The proxy cannot be used, or its roots cannot be read.
+    pub fn through(self, proxies: &Proxies) -> Result<Self, Error> {
+        Ok(Self { connector: self.connector.through(proxies)?, ..self })
     }
 
     /// Speaks with this token from now on.

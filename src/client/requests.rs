@@ -124,8 +124,9 @@ pub struct CredentialFilter {
 pub struct NewProject {
     /// Its name in every other call.
     pub identifier: String,
-    /// Where its repository is.
-    pub remote_url: String,
+    /// Where its repository is, if it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remote_url: Option<String>,
     /// Where it is hosted; read off the URL where absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub platform: Option<String>,

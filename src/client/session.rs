@@ -7,17 +7,21 @@
 
 use std::{
     fs::{self, File},
-    io::{self, Write},
+    io::{self, Seek, Write},
     path::{Path, PathBuf},
 };
 
 use etcetera::BaseStrategy;
 use serde::{Deserialize, Serialize};
+use tempfile::NamedTempFile;
 use zeroize::Zeroizing;
 
 use super::text;
 use crate::domain::{Secret, Timestamp};
 
+/// What a session takes on the disk at most, but for a path to authorities that is longer than any: reserved before the
+/// token that brings it is spent.
+const RESERVED_BYTES: usize = 8 * 1024;
 /// The layout that this version writes.
 const VERSION: u32 = 1;
 
@@ -67,6 +71,14 @@ pub enum SessionError {
         /// Why not.
         source: io::Error,
     },
+    /// Its folder takes no file. Nothing was spent: the session goes on once it does.
+    #[error("the session cannot be kept in {folder}: {source}", folder = .folder.display())]
+    Unwritable {
+        /// The folder.
+        folder: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
     /// It is not what a login writes.
     #[error("the saved session {path} is damaged", path = .0.display())]
     Damaged(PathBuf),
@@ -91,6 +103,12 @@ pub struct SessionFile {
 pub(super) struct Locked<'a> {
     file: &'a SessionFile,
     _lock: File,
+}
+
+/// A place on the disk for the next session, taken before the one-time token that brings it is spent.
+pub struct Place<'a> {
+    locked: Locked<'a>,
+    next: NamedTempFile,
 }
 
 impl SessionFile {
@@ -141,12 +159,20 @@ impl SessionFile {
         }))
     }
 
+    /// Takes a place for a session that is still to come, before anything is spent on it.
+    ///
+    /// # Errors
+    /// The folder takes no file.
+    pub async fn reserve(&self) -> Result<Place<'_>, SessionError> {
+        self.lock().await?.reserve()
+    }
+
     /// Replaces the session, or begins the first.
     ///
     /// # Errors
     /// The operating system refuses.
     pub async fn save(&self, session: &Session) -> Result<(), SessionError> {
-        self.lock().await?.save(session)
+        self.reserve().await?.save(session)
     }
 
     /// Forgets the session.
@@ -163,8 +189,9 @@ impl SessionFile {
 
     /// Waits until no other command changes the session.
     pub(super) async fn lock(&self) -> Result<Locked<'_>, SessionError> {
-        let folder = self.path.parent().unwrap_or(Path::new("."));
-        make_folder(folder).map_err(|error| self.failed(error))?;
+        let folder = self.folder();
+        let unwritable = |source| SessionError::Unwritable { folder: folder.to_owned(), source };
+        make_folder(folder).map_err(unwritable)?;
         let path = self.path.with_extension("json.lock");
         // Waiting is the operating system's, so it is done where it stops nothing else.
         let taken = tokio::task::spawn_blocking(move || {
@@ -173,7 +200,11 @@ impl SessionFile {
             Ok(file)
         });
         let lock = taken.await.unwrap_or_else(|error| Err(io::Error::other(error)));
-        Ok(Locked { file: self, _lock: lock.map_err(|error| self.failed(error))? })
+        Ok(Locked { file: self, _lock: lock.map_err(unwritable)? })
+    }
+
+    fn folder(&self) -> &Path {
+        self.path.parent().unwrap_or(Path::new("."))
     }
 
     #[cfg(unix)]
@@ -195,13 +226,35 @@ impl SessionFile {
     }
 }
 
-impl Locked<'_> {
+impl<'a> Locked<'a> {
     pub(super) fn load(&self) -> Result<Option<Session>, SessionError> {
         self.file.load()
     }
 
-    /// Whole or not at all: a temporary file beside it (mode 0600) takes its place.
-    pub(super) fn save(&self, session: &Session) -> Result<(), SessionError> {
+    /// A full disk takes an empty file, so the place is written.
+    pub(super) fn reserve(self) -> Result<Place<'a>, SessionError> {
+        let folder = self.file.folder();
+        let reserved = NamedTempFile::new_in(folder).and_then(|mut next| {
+            next.write_all(&[b' '; RESERVED_BYTES])?;
+            next.as_file().sync_all()?;
+            Ok(next)
+        });
+        match reserved {
+            Ok(next) => Ok(Place { locked: self, next }),
+            Err(error) => {
+                let source = nameless(&error);
+                Err(SessionError::Unwritable { folder: folder.to_owned(), source })
+            }
+        }
+    }
+}
+
+impl Place<'_> {
+    /// Whole or not at all: the temporary file (mode 0600) takes the session's place.
+    ///
+    /// # Errors
+    /// The operating system refuses all the same.
+    pub fn save(mut self, session: &Session) -> Result<(), SessionError> {
         let text = |secret: &Secret| Zeroizing::new(String::from_utf8_lossy(secret.expose()).into_owned());
         let saved = Saved {
             version: VERSION,
@@ -213,16 +266,22 @@ impl Locked<'_> {
             expires_at: session.expires_at,
             ca_file: session.ca_file.clone(),
         };
-        let path = &self.file.path;
+        let file = self.locked.file;
         let written = serde_json::to_vec(&saved).map_err(io::Error::other).and_then(|bytes| {
             let bytes = Zeroizing::new(bytes);
-            let mut file = tempfile::NamedTempFile::new_in(path.parent().unwrap_or(Path::new(".")))?;
-            file.write_all(&bytes)?;
-            file.as_file().sync_all()?;
-            file.persist(path).map(drop).map_err(|error| error.error)
+            self.next.rewind()?;
+            self.next.write_all(&bytes)?;
+            self.next.as_file().set_len(bytes.len() as u64)?;
+            self.next.as_file().sync_all()?;
+            self.next.persist(&file.path).map(drop).map_err(|error| error.error)
         });
-        written.map_err(|error| self.file.failed(error))
+        written.map_err(|error| file.failed(nameless(&error)))
     }
+}
+
+/// The cause without the temporary file's name, which says nothing to a user.
+fn nameless(error: &io::Error) -> io::Error {
+    error.raw_os_error().map_or_else(|| error.kind().into(), io::Error::from_raw_os_error)
 }
 
 #[cfg(unix)]

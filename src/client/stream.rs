@@ -70,7 +70,7 @@ impl Client {
         let server = self.endpoint().to_string();
         let answer = timeout(ANSWER_TIMEOUT, sender.send_request(request)).await;
         let late = || Error::Timeout { server: server.clone(), limit: ANSWER_TIMEOUT };
-        let answer = answer.map_err(|_| late())?.map_err(|error| self.broken(&error))?;
+        let answer = answer.map_err(|_| late())?.map_err(|error| self.unanswered(&error))?;
         let (parts, body) = answer.into_parts();
         Ok((parts.status, Records { body, _sender: sender, server, follows }))
     }

@@ -1,17 +1,19 @@
 //! Projects: the repositories to which credentials are scoped.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, net::Ipv6Addr, str::FromStr};
 
-use url::Url;
+use url::{Host, Url};
 
 use super::{Invalid, Json, Timestamp, text_enum::text_enum};
 
 /// The longest project identifier, in bytes.
 const IDENTIFIER_BYTES_MAX: usize = 200;
+/// The most segments of one: GitLab nests groups twenty deep.
+const SEGMENTS_MAX: usize = 20;
 /// The longest remote URL, in bytes: what git hosts accept is far shorter.
 const REMOTE_URL_BYTES_MAX: usize = 2_000;
 
-/// `org/repo`, `org/project/repo` or a bare number; exact and case-sensitive, visible ASCII alone.
+/// 1 to 20 segments such as `org/repo` or `payments`; exact and case-sensitive, printable ASCII without `%`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ProjectId(String);
 
@@ -19,6 +21,12 @@ impl ProjectId {
     /// The identifier's text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Reads an identifier that a row or a record holds. A `%`, which was let in once, still reads.
+    pub fn recorded(text: &str) -> Option<Self> {
+        is_printable(text).then_some(())?;
+        is_path(text).then(|| Self(text.to_owned()))
     }
 }
 
@@ -32,19 +40,31 @@ impl FromStr for ProjectId {
     type Err = Invalid;
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
-        let number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-        let segments: Vec<&str> = text.split('/').collect();
-        let path = matches!(segments.len(), 2 | 3)
-            && segments.iter().all(|segment| !matches!(*segment, "" | "." | ".."));
-        let visible = text.bytes().all(|byte| byte.is_ascii_graphic());
-        if !(number || path) || !visible || text.len() > IDENTIFIER_BYTES_MAX {
-            return Err(Invalid::new(
-                "project identifier",
-                "org/repo, org/project/repo or a number, in visible ASCII",
+        let invalid = |rule| Invalid::new("project identifier", rule);
+        // Encoded or literal: two programs would read two names.
+        if text.contains('%') {
+            return Err(invalid("written plainly, without %: a blank as a blank, a slash as a slash"));
+        }
+        if !is_printable(text) {
+            return Err(invalid("1 to 200 printable ASCII characters"));
+        }
+        if !is_path(text) {
+            return Err(invalid(
+                "1 to 20 segments like org/repo, none of them empty, . or .., nor with a blank at its ends",
             ));
         }
         Ok(Self(text.to_owned()))
     }
+}
+
+fn is_printable(text: &str) -> bool {
+    (1..=IDENTIFIER_BYTES_MAX).contains(&text.len()) && text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
+}
+
+fn is_path(text: &str) -> bool {
+    let is_segment =
+        |segment: &str| !matches!(segment, "" | "." | "..") && segment.trim_matches(' ') == segment;
+    text.split('/').count() <= SEGMENTS_MAX && text.split('/').all(is_segment)
 }
 
 text_enum! {
@@ -63,7 +83,8 @@ text_enum! {
     }
 }
 
-/// Where a project's repository is: http(s), ssh, or the scp form `git@host:org/repo.git`; never with a password.
+/// Where a project's repository is: http(s), ssh, or the scp form `user@host:org/repo.git`; never with a
+/// password.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RemoteUrl {
     text: String,
@@ -76,9 +97,18 @@ impl RemoteUrl {
         &self.text
     }
 
-    /// The host after parsing, in lower case.
+    /// The host after parsing, in lower case; empty where an earlier version stored what has none.
     pub fn host(&self) -> &str {
         &self.host
+    }
+
+    /// Reads a URL that a row holds: forms that were let in once still read.
+    pub fn recorded(text: String) -> Option<Self> {
+        if !is_visible(&text) {
+            return None;
+        }
+        let host = text.parse().map_or_else(|_| String::new(), |url: Self| url.host);
+        Some(Self { text, host })
     }
 
     /// The platform whose public host this is, or whose name leads or ends the host's labels.
@@ -106,34 +136,93 @@ impl FromStr for RemoteUrl {
     type Err = Invalid;
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
-        let invalid = Invalid::new(
-            "remoteUrl",
-            "an http, https or ssh URL or git@host:path, with no password, and a user name only for ssh",
-        );
-        let visible = text.bytes().all(|byte| byte.is_ascii_graphic());
-        if !visible || text.len() > REMOTE_URL_BYTES_MAX {
-            return Err(invalid);
+        if !is_visible(text) {
+            return Err(FORM);
         }
-        let parsed = if text.contains("://") { Url::parse(text) } else { scp_form(text).ok_or(invalid)? };
-        let url = parsed.map_err(|_| invalid)?;
-        let user_allowed = match url.scheme() {
-            "http" | "https" => false,
-            "ssh" => true,
-            _ => return Err(invalid),
+        let host = match text.split_once("://") {
+            Some((scheme, _)) if matches!(&*scheme.to_ascii_lowercase(), "http" | "https") => web_host(text)?,
+            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("ssh") => ssh_host(text, rest)?,
+            Some(_) => return Err(FORM),
+            None => scp_host(text)?,
         };
-        if url.password().is_some() || (!url.username().is_empty() && !user_allowed) {
-            return Err(invalid);
+        let name = host.to_string();
+        // `ssh` would take it for an option.
+        if name.is_empty() || name.starts_with('-') {
+            return Err(FORM);
         }
-        let host = url.host_str().filter(|host| !host.is_empty()).ok_or(invalid)?.to_ascii_lowercase();
-        Ok(Self { text: text.to_owned(), host })
+        Ok(Self { text: text.to_owned(), host: name })
     }
 }
 
-/// `user@host:path` is `ssh://user@host/path`, as git reads it.
-fn scp_form(text: &str) -> Option<Result<Url, url::ParseError>> {
-    let (host, path) = text.split_once(':')?;
-    let plain = !host.is_empty() && !host.contains('/') && !path.is_empty() && !path.starts_with("//");
-    plain.then(|| Url::parse(&format!("ssh://{host}/{}", path.trim_start_matches('/'))))
+const FORM: Invalid = Invalid::new("remoteUrl", "an http(s) or ssh URL, or user@host:org/repo.git");
+const PASSWORD: Invalid = Invalid::new("remoteUrl", "a URL without a password: store that as an integration");
+const USER: Invalid =
+    Invalid::new("remoteUrl", "an http(s) URL without a user name: drop what is before the @");
+
+fn is_visible(text: &str) -> bool {
+    (1..=REMOTE_URL_BYTES_MAX).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+fn web_host(text: &str) -> Result<Host<String>, Invalid> {
+    let url = Url::parse(text).map_err(|_| FORM)?;
+    if url.password().is_some() {
+        return Err(PASSWORD);
+    }
+    // An empty user name too, which the parser drops.
+    let authority = text.split("://").nth(1).and_then(|rest| rest.split(['/', '\\', '?', '#']).next());
+    if !url.username().is_empty() || authority.is_some_and(|authority| authority.contains('@')) {
+        return Err(USER);
+    }
+    url.host().map(|host| host.to_owned()).ok_or(FORM)
+}
+
+fn ssh_host(text: &str, rest: &str) -> Result<Host<String>, Invalid> {
+    // Git ends the host at a slash, the parser earlier: where they differ, one of them sees another host.
+    let authority = rest.split('/').next().unwrap_or_default();
+    if authority.contains(['\\', '?', '#']) {
+        return Err(FORM);
+    }
+    if let Some((user, _)) = authority.rsplit_once('@') {
+        check_user(user)?;
+    }
+    let url = Url::parse(text).map_err(|_| FORM)?;
+    if url.password().is_some() {
+        return Err(PASSWORD);
+    }
+    // The parser takes the host of this scheme as it stands.
+    url.host_str().ok_or(FORM).and_then(host)
+}
+
+/// `user@host:path` and `user@[address]:path`, as git reads them.
+fn scp_host(text: &str) -> Result<Host<String>, Invalid> {
+    let (user, rest) = text.split_once('@').ok_or(FORM)?;
+    check_user(user)?;
+    let (name, path) = match rest.strip_prefix('[') {
+        Some(rest) => {
+            let (address, path) = rest.split_once("]:").ok_or(FORM)?;
+            let address: Ipv6Addr = address.parse().map_err(|_| FORM)?;
+            (format!("[{address}]"), path)
+        }
+        None => rest.split_once(':').map(|(name, path)| (name.to_owned(), path)).ok_or(FORM)?,
+    };
+    if path.is_empty() { Err(FORM) } else { host(&name) }
+}
+
+fn check_user(user: &str) -> Result<(), Invalid> {
+    // Encoded, a colon hides there.
+    if user.contains([':', '%']) {
+        return Err(PASSWORD);
+    }
+    let plain =
+        !user.is_empty() && !user.starts_with('-') && !user.contains(['@', '/', '\\', '?', '#', '[', ']']);
+    if plain { Ok(()) } else { Err(FORM) }
+}
+
+fn host(name: &str) -> Result<Host<String>, Invalid> {
+    if name.contains('%') {
+        return Err(FORM);
+    }
+    Host::parse(name).map_err(|_| FORM)
 }
 
 /// A registered project.
@@ -141,8 +230,8 @@ fn scp_form(text: &str) -> Option<Result<Url, url::ParseError>> {
 pub struct Project {
     /// Its name in every other call.
     pub identifier: ProjectId,
-    /// Where its repository is.
-    pub remote_url: RemoteUrl,
+    /// Where its repository is, if it has one.
+    pub remote_url: Option<RemoteUrl>,
     /// Where it is hosted.
     pub platform: Platform,
     /// What its owner keeps with it, as given.
@@ -160,15 +249,56 @@ mod tests {
     use super::*;
 
     #[test]
-    fn identifiers_have_three_forms() {
-        for text in ["acme/app", "acme/web/app", "12345", "a.b/c-d_e", "acme/App"] {
+    fn an_identifier_is_one_to_twenty_segments_of_printable_ascii() {
+        let deep = ["g"; 20].join("/");
+        for text in [
+            "acme/app",
+            "acme/web/app",
+            "12345",
+            "payments",
+            "a.b/c-d_e",
+            "acme/App",
+            "contoso/My Project/app",
+            "...",
+            ".a/..b",
+            "a+b/&=~",
+            &deep,
+            &"x".repeat(200),
+        ] {
             assert_eq!(text.parse::<ProjectId>().unwrap().as_str(), text);
+            assert_eq!(ProjectId::recorded(text).unwrap().as_str(), text);
         }
-        let long = format!("a/{}", "b".repeat(200));
-        for text in
-            ["", "acme", "/", "a/", "/a", "a//b", "a/./b", "../a", "a/b/c/d", "a b/c", "a/b\0", "ä/b", &long]
-        {
+        let deeper = ["g"; 21].join("/");
+        for text in [
+            "",
+            ".",
+            "..",
+            "/",
+            "a/",
+            "/a",
+            "a//b",
+            "a/./b",
+            "../a",
+            " ",
+            "a /b",
+            "a/ b",
+            "a\0b",
+            "a\tb",
+            "\u{e4}/b",
+            &deeper,
+            &"x".repeat(201),
+        ] {
             assert!(text.parse::<ProjectId>().is_err(), "{text:?}");
+            assert!(ProjectId::recorded(text).is_none(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_percent_sign_is_refused_with_the_reason_and_read_where_it_is_stored() {
+        for text in ["contoso/My%20Project/app", "a%2Fb", "%", "a/b%"] {
+            let refused = text.parse::<ProjectId>().unwrap_err().to_string();
+            assert!(refused.contains("without %: a blank as a blank"), "{refused}");
+            assert_eq!(ProjectId::recorded(text).unwrap().as_str(), text);
         }
     }
 
@@ -180,6 +310,10 @@ mod tests {
             ("ssh://git@gitlab.example.com:2222/acme/app", "gitlab.example.com", Platform::Gitlab),
             ("https://dev.azure.com/acme/web/_git/app", "dev.azure.com", Platform::AzureDevops),
             ("https://notgithub.com/a/b", "notgithub.com", Platform::Other),
+            ("git@[fe80::1]:acme/app.git", "[fe80::1]", Platform::Other),
+            ("ssh://gitlab.com/acme/app", "gitlab.com", Platform::Gitlab),
+            ("org-12345@github.com:acme/app", "github.com", Platform::Github),
+            ("git@host:pw@other:x", "host", Platform::Other),
         ] {
             let url: RemoteUrl = text.parse().unwrap();
             assert_eq!((url.host(), url.platform(), url.as_str()), (host, platform, text));
@@ -187,19 +321,53 @@ mod tests {
     }
 
     #[test]
-    fn a_remote_url_never_carries_a_password() {
-        for text in [
-            "https://user:pw@github.com/a/b",
-            "https://token@github.com/a/b",
-            "ssh://git:pw@github.com/a/b",
-            "file:///etc/passwd",
-            "javascript://x",
-            "github.com/acme/app",
-            "https://",
-            "git@host:",
-            "",
+    fn a_remote_url_never_carries_a_password_or_a_user_name_of_the_web() {
+        for (text, rule) in [
+            ("https://user:pw@github.com/a/b", PASSWORD),
+            ("https:///user:pw@github.com/a/b", PASSWORD),
+            ("ssh://git:pw@github.com/a/b", PASSWORD),
+            ("ssh://git:@github.com/a/b", PASSWORD),
+            ("ssh://git%3Apw@github.com/a/b", PASSWORD),
+            ("git:secret@host:path", PASSWORD),
+            ("git:secret@host:path@other:x", PASSWORD),
+            ("https://token@github.com/a/b", USER),
+            ("https://@github.com/a/b", USER),
+            ("http:///token@github.com/a/b", USER),
+            ("HTTPS://ada@dev.azure.com/acme/web/_git/app", USER),
+            ("file:///etc/passwd", FORM),
+            ("javascript://x", FORM),
+            ("javascript:alert(1)", FORM),
+            ("data:text/html,x", FORM),
+            ("github.com/acme/app", FORM),
+            ("github.com:acme/app", FORM),
+            ("@github.com:acme/app", FORM),
+            ("https://", FORM),
+            ("git@host:", FORM),
+            ("git@:path", FORM),
+            ("git@a@b:path", FORM),
+            ("git@[fe80::1]", FORM),
+            ("git@[fe80::1%25eth0]:x", FORM),
+            ("git@[host:22]:x", FORM),
+            ("git@-oProxyCommand=x:y", FORM),
+            ("ssh://-oProxyCommand=x/y", FORM),
+            ("ssh://git:\\@github.com/a/b", FORM),
+            ("ssh://evil.example?@github.com/a", FORM),
+            ("ssh://evil.example#@github.com/a", FORM),
+            ("-git@host:y", FORM),
+            ("ssh://git@%67ithub.com/a", FORM),
+            ("", FORM),
         ] {
-            assert!(text.parse::<RemoteUrl>().is_err(), "{text}");
+            assert_eq!(text.parse::<RemoteUrl>(), Err(rule), "{text}");
         }
+    }
+
+    #[test]
+    fn what_an_earlier_version_stored_still_reads() {
+        for text in ["javascript:alert(1)", "git:secret@host:path"] {
+            let url = RemoteUrl::recorded(text.to_owned()).unwrap();
+            assert_eq!((url.as_str(), url.host(), url.platform()), (text, "", Platform::Other));
+        }
+        assert_eq!(RemoteUrl::recorded("git@GitHub.com:a/b".to_owned()).unwrap().host(), "github.com");
+        assert!(RemoteUrl::recorded("a b".to_owned()).is_none());
     }
 }

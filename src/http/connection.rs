@@ -6,7 +6,10 @@
 use std::{
     io,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll},
     time::Duration,
 };
@@ -22,6 +25,8 @@ use crate::vault::Disclosure;
 #[derive(Default)]
 pub(super) struct Connection {
     held: Mutex<Held>,
+    /// Whether the newest answer was made without the whole of its request.
+    early: AtomicBool,
 }
 
 #[derive(Default)]
@@ -37,6 +42,16 @@ impl Connection {
         let mut held = self.lock();
         held.disclosures.push(disclosure);
         held.taken = false;
+    }
+
+    /// Notes whether an answer comes before all of its request has been read.
+    pub(super) fn answers(&self, early: bool) {
+        self.early.store(early, Ordering::Relaxed);
+    }
+
+    /// Whether the client may still be sending the request that was answered last.
+    pub(super) fn is_early(&self) -> bool {
+        self.early.load(Ordering::Relaxed)
     }
 
     /// hyper has the response's bytes.

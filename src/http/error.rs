@@ -54,6 +54,8 @@ impl Fault {
         let answer = Answer::json(status, &ErrorBody::new(status.as_u16(), reason, code, &message, id));
         match &self {
             Self::Method(allow) => answer.header("allow", allow),
+            // The rest of the request is not read any more.
+            Self::TooLarge { .. } | Self::Timeout | Self::BrokenBody => answer.header("connection", "close"),
             Self::Vault(
                 vault::Error::Unauthenticated | vault::Error::TokenExpired { .. } | vault::Error::BadLogin,
             ) => answer.header("www-authenticate", "Bearer"),

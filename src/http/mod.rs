@@ -7,6 +7,7 @@ mod connection;
 mod error;
 mod export;
 mod handlers;
+mod linger;
 mod listener;
 mod log;
 mod metrics;
@@ -21,4 +22,4 @@ mod tls;
 
 pub use listener::Listener;
 pub use server::{Limits, Server};
-pub use tls::{Tls, TlsError};
+pub use tls::{LeafFlaw, Tls, TlsError, leaf_flaw};

@@ -15,6 +15,7 @@ use tokio::{
 
 use super::{
     connection::{Connection, Watched},
+    linger::Lingering,
     listener::{Listener, Socket},
     metrics::Metrics,
     service::Origin,
@@ -74,6 +75,7 @@ pub struct Server {
     pub(super) metrics: Metrics,
     pub(super) closing: watch::Sender<bool>,
     share: Arc<Share>,
+    lingering: Lingering,
 }
 
 impl Server {
@@ -81,9 +83,10 @@ impl Server {
     pub fn new(vault: Arc<Vault>, clock: Clock, limits: Limits, behind_proxy: bool) -> Arc<Self> {
         let started = clock.now();
         let share = Share::new(limits.connections_max, behind_proxy);
+        let lingering = Lingering::new(limits.connections_max);
         let (limits, metrics) = (ArcSwap::from_pointee(limits), Metrics::new());
         let closing = watch::Sender::new(false);
-        Arc::new(Self { vault, clock, limits, behind_proxy, started, metrics, closing, share })
+        Arc::new(Self { vault, clock, limits, behind_proxy, started, metrics, closing, share, lingering })
     }
 
     /// Exchanges the limits for requests and connections to come; how many connections there may be stays.
@@ -197,26 +200,40 @@ impl Server {
             .header_read_timeout(limits.header_timeout)
             .max_buf_size(limits.header_bytes_max.max(8192))
             .half_close(false);
-        let io = TokioIo::new(Watched::new(socket, Arc::clone(&connection), limits.stall_timeout));
-        let mut serving = pin!(http.serve_connection(io, service));
-        loop {
-            tokio::select! {
-                ended = &mut serving => {
-                    if let Err(error) = ended {
-                        tracing::debug!(error = reason(&error), peer = %origin.peer, "a connection ended early");
+        let mut socket = Watched::new(socket, Arc::clone(&connection), limits.stall_timeout);
+        {
+            let mut serving = pin!(http.serve_connection(TokioIo::new(&mut socket), service));
+            loop {
+                tokio::select! {
+                    ended = &mut serving => {
+                        if !is_cut_off(&ended, &connection, origin) {
+                            return;
+                        }
+                        break;
                     }
-                    return;
-                }
-                Ok(()) = stopped.changed() => serving.as_mut().graceful_shutdown(),
-                Ok(()) = called_in.changed() => {
-                    // What a revocation took away must not leave any more: the connection closes where it stands.
-                    if connection.holds(*called_in.borrow_and_update()) {
-                        return;
+                    Ok(()) = stopped.changed() => serving.as_mut().graceful_shutdown(),
+                    Ok(()) = called_in.changed() => {
+                        // What a revocation took away must not leave any more: the connection closes where it stands.
+                        if connection.holds(*called_in.borrow_and_update()) {
+                            return;
+                        }
                     }
                 }
             }
         }
+        // In a box: few connections come here, and each would carry its state.
+        tokio::select! {
+            () = Box::pin(self.lingering.linger(&mut socket, limits.request_timeout)) => {}
+            _ = stopped.wait_for(|stopped| *stopped) => {}
+        }
     }
+}
+
+/// Whether the server ended the connection over a request that its client may still be sending, with an answer.
+fn is_cut_off(ended: &Result<(), hyper::Error>, connection: &Connection, origin: Origin) -> bool {
+    let Err(error) = ended else { return connection.is_early() };
+    tracing::debug!(error = reason(error), peer = %origin.peer, "a connection ended early");
+    error.is_parse()
 }
 
 /// Why a connection ended, in words of our own: a parser's text may quote what it read.

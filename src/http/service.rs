@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::{
     HeaderMap, Request, Response, StatusCode, Uri, Version,
-    body::Incoming,
+    body::{Body, Incoming},
     header,
     http::{request::Parts, uri::Authority},
 };
@@ -46,6 +46,8 @@ pub(super) struct Origin {
 struct Seen {
     route: Option<&'static Route>,
     caller: OnceLock<Actor>,
+    /// Whether the whole body has been read.
+    body_read: bool,
 }
 
 impl Server {
@@ -60,12 +62,13 @@ impl Server {
         let id = RequestId::new(now, random::for_id().unwrap_or_default());
         let peer = self.peer(request.headers(), origin.peer());
         let context = Context { now, request: Some(id), peer: Some(peer) };
-        let mut seen = Seen::default();
+        let mut seen = Seen { body_read: request.body().is_end_stream(), ..Seen::default() };
         let answered = self.answer(request, context, origin, &mut seen).await;
         let answer = answered.unwrap_or_else(|fault| fault.answer(id));
         let took = monotonic().saturating_sub(started);
         self.metrics.observe(seen.route, answer.status.as_u16(), took);
         log(&seen, id, peer, &answer, took);
+        connection.answers(!seen.body_read);
         answer.finish(id, connection)
     }
 
@@ -98,8 +101,13 @@ impl Server {
         if route.endpoint == Endpoint::Metrics {
             return query.finish().map(|()| self.metrics(context.now));
         }
-        let body =
-            if route.endpoint.takes_body() { self.body(&head.headers, body).await? } else { Bytes::new() };
+        let body = if route.endpoint.takes_body() {
+            let whole = self.body(&head.headers, body).await?;
+            seen.body_read = true;
+            whole
+        } else {
+            Bytes::new()
+        };
         let ends = caller.as_ref().and_then(|admitted| admitted.caller.token_expires_at);
         let if_match = head.headers.get(header::IF_MATCH).cloned();
         // hyper reads on into the very buffer that these lie in, once nobody has them any more.

@@ -5,9 +5,12 @@ use std::{fmt, sync::Arc};
 use arc_swap::ArcSwap;
 use rustls::{
     ServerConfig,
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    pki_types::{CertificateDer, PrivateKeyDer, UnixTime, pem::PemObject},
 };
 use tokio_rustls::TlsAcceptor;
+use webpki::{EndEntityCert, KeyUsage};
+
+use crate::domain::Timestamp;
 
 /// Why a certificate and key are not used.
 #[derive(Debug, thiserror::Error)]
@@ -21,6 +24,43 @@ pub enum TlsError {
     /// They do not belong together, or are of a kind that is not spoken.
     #[error("certificate and key cannot be used together")]
     Unusable(#[source] rustls::Error),
+}
+
+/// Why clients will refuse a certificate that the server can use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum LeafFlaw {
+    /// It is an authority's.
+    #[error("it is an authority's certificate (CA:TRUE), and clients take none of these for a server's")]
+    Authority,
+    /// It has expired.
+    #[error("it expired {0}")]
+    Expired(Timestamp),
+    /// It is not valid yet.
+    #[error("it is not valid before {0}")]
+    NotYetValid(Timestamp),
+    /// It is not made for servers.
+    #[error("it is not made for servers (extendedKeyUsage)")]
+    OtherPurpose,
+    /// It is of a form that clients do not read.
+    #[error("it is not X.509 version 3, or damaged")]
+    Unreadable,
+}
+
+/// Why clients will refuse the first certificate of a chain; nothing where they depend on its issuer alone.
+pub fn leaf_flaw(chain: &[u8], now: Timestamp) -> Option<LeafFlaw> {
+    let leaf = CertificateDer::from_pem_slice(chain).ok()?;
+    let now = UnixTime::since_unix_epoch(std::time::Duration::from_millis(now.millis()));
+    let time = |at: UnixTime| Timestamp::from_millis(at.as_secs().saturating_mul(1000));
+    let Ok(parsed) = EndEntityCert::try_from(&leaf) else { return Some(LeafFlaw::Unreadable) };
+    // Without any authority to trust, what is wrong with the leaf itself comes before the unknown issuer.
+    let judged = parsed.verify_for_usage(&[], &[], &[], now, KeyUsage::server_auth(), None, None);
+    match judged.err()? {
+        webpki::Error::CaUsedAsEndEntity => Some(LeafFlaw::Authority),
+        webpki::Error::CertExpired { not_after, .. } => Some(LeafFlaw::Expired(time(not_after))),
+        webpki::Error::CertNotValidYet { not_before, .. } => Some(LeafFlaw::NotYetValid(time(not_before))),
+        webpki::Error::RequiredEkuNotFoundContext(_) => Some(LeafFlaw::OtherPurpose),
+        _ => None,
+    }
 }
 
 /// The certificate that new connections are shown.

@@ -21,8 +21,8 @@ use bincode::{Decode, Encode, config};
 use super::tables::Table;
 use crate::domain::{
     ApplicationToken, Digest, Email, Integration, IntegrationId, Json, KeptRevision, Name, Narrowing,
-    PasswordHash, Project, ProjectId, Provider, Revision, Scope, SessionId, SessionKey, SessionRow,
-    Timestamp, TokenId, User, UserId,
+    PasswordHash, Project, ProjectId, Provider, RemoteUrl, Revision, Scope, SessionId, SessionKey,
+    SessionRow, Timestamp, TokenId, User, UserId,
 };
 
 /// No row is longer: a 64 KiB request body bounds what goes in. A length past this is damage, not an allocation.
@@ -69,7 +69,7 @@ impl StoredNarrowing {
 
     fn read(self) -> Option<Narrowing> {
         Some(Narrowing {
-            projects: parse_all_option::<ProjectId>(self.projects)?,
+            projects: self.projects.map_or(Some(None), |projects| recorded(&projects).map(Some))?,
             providers: parse_all_option::<Provider>(self.providers)?,
         })
     }
@@ -193,6 +193,7 @@ pub(super) fn session_key(key: &SessionKey) -> Vec<u8> {
 
 #[derive(Encode, Decode)]
 struct StoredProject {
+    /// Empty where the project has none.
     remote_url: String,
     platform: String,
     configuration: String,
@@ -210,7 +211,7 @@ impl Row for Project {
 
     fn to_bytes(&self) -> Vec<u8> {
         encode(StoredProject {
-            remote_url: self.remote_url.as_str().to_owned(),
+            remote_url: self.remote_url.as_ref().map_or_else(String::new, |url| url.as_str().to_owned()),
             platform: text(&self.platform),
             configuration: self.configuration.as_str().to_owned(),
             created_at: self.created_at.millis(),
@@ -222,8 +223,11 @@ impl Row for Project {
     fn from_bytes(key: &[u8], bytes: &[u8]) -> Option<Self> {
         let stored: StoredProject = decode(bytes)?;
         Some(Self {
-            identifier: key_text(key)?,
-            remote_url: stored.remote_url.parse().ok()?,
+            identifier: ProjectId::recorded(std::str::from_utf8(key).ok()?)?,
+            remote_url: match stored.remote_url {
+                none if none.is_empty() => None,
+                text => Some(RemoteUrl::recorded(text)?),
+            },
             platform: stored.platform.parse().ok()?,
             configuration: Json::new_checked(stored.configuration),
             created_at: Timestamp::from_millis(stored.created_at),
@@ -293,7 +297,7 @@ impl Row for Integration {
             name: parse_option(stored.name)?,
             scope: match stored.projects {
                 None => Scope::Global,
-                Some(projects) => Scope::Projects(parse_all(projects)?),
+                Some(projects) => Scope::Projects(recorded(&projects)?),
             },
             config: stored.config.map(Json::new_checked),
             kept: stored.kept.into_iter().map(kept).collect(),
@@ -363,6 +367,11 @@ fn text(value: &impl std::fmt::Display) -> String {
 
 fn texts<T: std::fmt::Display>(values: &[T]) -> Vec<String> {
     values.iter().map(text).collect()
+}
+
+/// Identifiers under the rules of the time when they were stored.
+fn recorded(projects: &[String]) -> Option<Vec<ProjectId>> {
+    projects.iter().map(|text| ProjectId::recorded(text)).collect()
 }
 
 fn parse_all<T: std::str::FromStr>(texts: Vec<String>) -> Option<Vec<T>> {

@@ -26,10 +26,12 @@ fn spelt(text: &str, encode: &[bool]) -> String {
 }
 
 fn identifier() -> impl Strategy<Value = String> {
-    let segment = r"[A-Za-z0-9_][A-Za-z0-9._-]{0,20}";
+    let segment = r"[A-Za-z0-9_]([ -$&-.0-~]{0,18}[!-$&-.0-~])?";
     prop_oneof![
         (segment, segment).prop_map(|(org, repo)| format!("{org}/{repo}")),
         (segment, segment, segment).prop_map(|(org, project, repo)| format!("{org}/{project}/{repo}")),
+        prop::collection::vec("[A-Za-z0-9_][A-Za-z0-9._-]{0,8}", 1..=20)
+            .prop_map(|segments| segments.join("/")),
         "[1-9][0-9]{0,10}",
     ]
 }
@@ -61,11 +63,14 @@ proptest! {
     }
 
     #[test]
-    fn an_identifier_is_exact_and_never_a_way_out_of_its_folder(text in "([a-zA-Z0-9._%/\\\\-]{0,12}){0,4}|\\PC{0,40}") {
+    fn an_identifier_is_exact_and_never_a_way_out_of_its_folder(text in "([a-zA-Z0-9. _%/\\\\-]{0,12}){0,4}|\\PC{0,40}") {
         if let Ok(id) = text.parse::<ProjectId>() {
             prop_assert_eq!(id.as_str(), text.as_str());
             prop_assert!(text.split('/').all(|segment| !matches!(segment, "" | "." | "..")));
-            prop_assert!(text.len() <= 200 && text.bytes().all(|byte| byte.is_ascii_graphic()));
+            prop_assert!(text.len() <= 200 && text.bytes().all(|byte| matches!(byte, b' '..=b'~')));
+            prop_assert!(!text.contains('%') && text.split('/').count() <= 20);
+            prop_assert!(text.split('/').all(|segment| segment.trim() == segment));
+            prop_assert_eq!(ProjectId::recorded(&text), Some(id.clone()), "what is let in is read again");
             let swapped: String = text.chars().map(|c| if c.is_ascii_lowercase() { c.to_ascii_uppercase() } else { c.to_ascii_lowercase() }).collect();
             if let Ok(other) = swapped.parse::<ProjectId>() {
                 prop_assert_eq!(other == id, swapped == text, "case tells identifiers apart");
@@ -121,8 +126,42 @@ proptest! {
             prop_assert!(!url.host().is_empty() && url.host() == url.host().to_lowercase());
             let authority = text.split("://").nth(1).unwrap_or(&text).split(['/', '\\', '?', '#']).next().unwrap();
             if let Some((user, _)) = authority.rsplit_once('@') && text.contains("://") {
-                prop_assert!(!user.trim_end_matches(':').contains(':'), "{}", text);
+                prop_assert!(!user.contains(':') && text.to_lowercase().starts_with("ssh"), "{}", text);
             }
+            if !text.contains("://") {
+                let (user, _) = text.split_once('@').unwrap();
+                prop_assert!(!user.is_empty() && !user.contains([':', '%', '/']), "{}", text);
+            }
+            prop_assert!(!url.host().starts_with('-'), "{}", text);
+            prop_assert_eq!(RemoteUrl::recorded(text.clone()), Some(url), "what is let in is read again");
+        }
+    }
+
+    #[test]
+    fn an_scp_form_never_hides_a_password_nor_goes_without_a_user(
+        user in "[a-z0-9._-]{1,12}",
+        host in "([a-z0-9]{1,8}\\.){1,2}[a-z]{2,4}|\\[fe80::[1-9a-f][0-9a-f]{0,3}\\]",
+        path in "[!-~]{1,30}",
+        secret in "[!-~&&[^@/:]]{1,20}",
+    ) {
+        let good = format!("{user}@{host}:{path}");
+        prop_assume!(!good.contains("://") && !user.starts_with('-'));
+        let url: RemoteUrl = good.parse().unwrap();
+        prop_assert_eq!(url.host(), host.as_str());
+        for text in [
+            format!("{user}:{secret}@{host}:{path}"),
+            format!("{user}%3A{secret}@{host}:{path}"),
+            format!("{user}:@{host}:{path}"),
+            format!(":{secret}@{host}:{path}"),
+            format!("@{host}:{path}"),
+            format!("-{user}@{host}:{path}"),
+            format!("{user}@{host}:"),
+            format!("{user}@{host}"),
+            format!("javascript:{secret}"),
+            format!("ssh://{user}:{secret}@{host}/x"),
+            format!("https://{user}@{host}/x"),
+        ] {
+            prop_assert!(text.parse::<RemoteUrl>().is_err(), "{}", text);
         }
     }
 }

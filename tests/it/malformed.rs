@@ -174,15 +174,18 @@ async fn a_target_out_of_form_leads_nowhere() {
                    |/sfp/api/./integrations/credentials|/sfp\\api\\integrations\\credentials";
     let refused = "|sfp/api/ping|/sfp/api/<ping>|/sfp/api/ping /x|/sfp/api/ping\0|file:///sfp/api/ping|http:///sfp/api/ping";
     let projects = "%|%zz|acme/app%00|acme/app\0|acme/app%0d%0aX:y|acme/app%20|acme%252Fapp|acme/%2e%2e|%2e%2e/app|%2e/app\
-                    |../integrations/credentials|./app|acme/.|acme/..|acme//app|acme%2F%2Fapp|acme\\app|acme%5capp\
-                    |acme%c0%afapp|acme/%80|acme/%ed%a0%80|acme/\u{e9}|acme/%c3%a9|a/b/c/d";
+                    |../integrations/credentials|./app|acme/.|acme/..|acme//app|acme%2F%2Fapp|%20acme|acme%20/app\
+                    |acme%c0%afapp|acme/%80|acme/%ed%a0%80|acme/\u{e9}|acme/%c3%a9|a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a";
+    // Names that are well formed, and nobody's: a backslash is no slash.
+    let nobodys = "acme\\app|acme%5capp|a/b/c/d|acme|acme%20app";
     let ids = "%00|%|%2F%2F|..|%2e%2e|credentials;x|credentials%00|credentials%2F|%63redentials|01A21198";
     let queries = "name=\0|name=%00|provider=%zz|provider=%c0%af|project=acme%c0%afapp|project=acme/%80|project=acme/..\
-                   |project=acme%2F%2e%2e|project=acme\\app|project=%|=github|?provider=github|provider=github;name=x|&x\
+                   |project=acme%2F%2e%2e|project=acme%255capp|project=%|=github|?provider=github|provider=github;name=x|&x\
                    |limit=99999999999999999999999999|limit=-1|limit=+1|limit=1e1|limit=0x1|limit=%31%00|Provider=github\
                    |limit=%2B1|name=%80|name=a%8|name=%e2%82";
     let rows = rows.into_iter().chain(each(missing, get, &[404])).chain(each(refused, get, &[400]));
     let rows = rows.chain(each(projects, project, &[400])).chain(each(ids, id, &[400]));
+    let rows = rows.chain(each(nobodys, project, &[404])).chain(each("project=acme\\app", query, &[404]));
     t.run(rows.chain(each(queries, query, &[400]))).await;
 }
 
@@ -229,8 +232,7 @@ async fn a_body_out_of_form_is_a_400_and_stores_nothing() {
     let bodies = format!("{bodies}|\u{feff}{{\"name\":\"ci\"}}|{{\"name\":\"\0\"}}|{{\"name\":\"ci\"}}\0");
     let numbers =
         r#"0|-0|-1|1.5|1e1|1e999|-1e999|18446744073709551616|NaN|Infinity|0x1|01|+1|"1"|[1]|{}|true"#;
-    let projects =
-        r"acme/..|../web|./web|acme%2Fweb|acme\\web|acme/\u0000|acme/web\n|acme/\u00e9|/web|acme/|a/b/c/d";
+    let projects = r"acme/..|../web|./web|acme%2Fweb|acme%20web|%|acme/\u0000|acme/web\n|acme/\u00e9|/web|acme/|acme /web|acme/ web| acme";
     let types = "text/plain|application/jsonp|application/x-www-form-urlencoded|application|json|\u{e9}|";
     let rows = rows.into_iter().chain(each(&bodies, token, &[400])).chain(each(numbers, days, &[400]));
     let rows = rows.chain(each(numbers, revision, &[400])).chain(each(projects, project, &[400]));

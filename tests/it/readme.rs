@@ -8,7 +8,7 @@ use std::{
     fs::{self, File},
     io::Write,
     net::TcpListener,
-    os::unix::fs::{PermissionsExt, symlink},
+    os::unix::fs::symlink,
     path::{Path, PathBuf},
     process::{Command, Stdio},
     time::{Duration, Instant},
@@ -18,7 +18,7 @@ use rustix::termios::{Winsize, tcsetwinsize};
 
 use super::{
     binary::secret_file,
-    tls::{certificate, has},
+    tls::has,
     transcripts::{all_fit, veiled},
     typing::{Typing, terminal},
 };
@@ -242,8 +242,6 @@ fn what_the_readme_shows_is_what_a_user_sees() {
     let proves = Command::new("python3").args(["-c", "import cryptography"]).output();
     let proves = proves.is_ok_and(|output| output.status.success());
     let folder = tempfile::tempdir().unwrap();
-    certificate(folder.path(), "tls");
-    fs::set_permissions(folder.path().join("tls.key"), fs::Permissions::from_mode(0o600)).unwrap();
     let ports = [("3029", free_port()), ("8443", free_port())];
     let mut shell = Shell::start(folder.path(), &ports);
     let readme = fs::read_to_string(root().join("README.md")).unwrap();

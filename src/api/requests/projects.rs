@@ -14,9 +14,9 @@ use crate::{
 pub struct CreateProject {
     /// Its name in every other call.
     pub identifier: ProjectId,
-    /// Where its repository is.
-    pub remote_url: RemoteUrl,
-    /// Where it is hosted: as given, else read off the remote URL's host.
+    /// Where its repository is, if it has one.
+    pub remote_url: Option<RemoteUrl>,
+    /// Where it is hosted: as given, else read off the remote URL's host; `other` without one.
     pub platform: Platform,
     /// What its owner keeps with it, as given; `{}` where absent.
     pub configuration: Json,
@@ -27,12 +27,13 @@ impl Request for CreateProject {
 
     fn read(fields: &mut Fields<'_>) -> Result<Self, BadRequest> {
         let identifier = fields.required("identifier")?.parse()?;
-        let remote_url: RemoteUrl = fields.required("remoteUrl")?.parse()?;
+        let remote_url: Option<RemoteUrl> = fields.optional("remoteUrl").map(Value::parse).transpose()?;
         let platform = fields.optional("platform").map(Value::parse).transpose()?;
         let configuration = fields.optional("configuration").map(Value::json_object).transpose()?;
         Ok(Self {
             identifier,
-            platform: platform.unwrap_or_else(|| remote_url.platform()),
+            platform: platform
+                .unwrap_or_else(|| remote_url.as_ref().map_or(Platform::Other, RemoteUrl::platform)),
             remote_url,
             configuration: configuration.unwrap_or_else(Json::empty_object),
         })
@@ -55,15 +56,29 @@ mod tests {
             r#"{"identifier":"1","remoteUrl":"https://github.com/a/b","platform":"other","configuration":{"a":1.0}}"#,
         );
         assert_eq!((project.platform, project.configuration.as_str()), (Platform::Other, r#"{"a":1.0}"#));
+        for body in [r#"{"identifier":"payments"}"#, r#"{"identifier":"payments","remoteUrl":null}"#] {
+            let project: CreateProject = taken(body);
+            assert_eq!((project.platform, project.remote_url), (Platform::Other, None));
+        }
+        let project: CreateProject = taken(r#"{"identifier":"payments","platform":"gitlab"}"#);
+        assert_eq!(project.platform, Platform::Gitlab, "as it is given");
     }
 
     #[test]
     fn every_field_keeps_its_rule() {
         for (body, start) in [
             ("{}", "identifier is required"),
-            (r#"{"identifier":"app"}"#, "identifier must be org/repo"),
-            (r#"{"identifier":"1"}"#, "remoteUrl is required"),
-            (r#"{"identifier":"1","remoteUrl":"https://a:b@github.com/a"}"#, "remoteUrl must be an http"),
+            (r#"{"identifier":"a//b"}"#, "identifier must be 1 to 20 segments like org/repo"),
+            (r#"{"identifier":"a/b%20c"}"#, "identifier must be written plainly, without %"),
+            (r#"{"identifier":"1","remoteUrl":""}"#, "remoteUrl must be an http(s) or ssh URL"),
+            (
+                r#"{"identifier":"1","remoteUrl":"https://a:b@github.com/a"}"#,
+                "remoteUrl must be a URL without a password",
+            ),
+            (
+                r#"{"identifier":"1","remoteUrl":"https://a@github.com/a"}"#,
+                "remoteUrl must be an http(s) URL without a user name: drop",
+            ),
             (
                 r#"{"identifier":"1","remoteUrl":"https://x.y/a","platform":"svn"}"#,
                 "platform must be one of github",

@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 
 use super::{Text, verbatim};
 use crate::domain::{
-    AuthType, Integration, IntegrationId, Platform, Project, ProjectId, Provider, Timestamp,
+    AuthType, Integration, IntegrationId, Platform, Project, ProjectId, Provider, RemoteUrl, Timestamp,
 };
 
 /// A project, with the integrations that are scoped to it.
@@ -13,7 +13,7 @@ use crate::domain::{
 #[serde(rename_all = "camelCase")]
 pub struct ProjectBody<'a> {
     identifier: Text<&'a ProjectId>,
-    remote_url: &'a str,
+    remote_url: Option<&'a str>,
     platform: Text<Platform>,
     created_at: Text<Timestamp>,
     updated_at: Text<Timestamp>,
@@ -37,7 +37,7 @@ impl<'a> ProjectBody<'a> {
     pub fn new(project: &'a Project, integrations: &[&Integration]) -> Self {
         Self {
             identifier: Text(&project.identifier),
-            remote_url: project.remote_url.as_str(),
+            remote_url: project.remote_url.as_ref().map(RemoteUrl::as_str),
             platform: Text(project.platform),
             created_at: Text(project.created_at),
             updated_at: Text(project.updated_at),
@@ -71,7 +71,7 @@ mod tests {
     fn the_project_object_has_every_key_in_its_order() {
         let project = Project {
             identifier: "acme/app".parse().unwrap(),
-            remote_url: "https://github.com/acme/app.git".parse().unwrap(),
+            remote_url: Some("https://github.com/acme/app.git".parse().unwrap()),
             platform: Platform::Github,
             configuration: Json::empty_object(),
             created_at: NOW,
@@ -90,5 +90,7 @@ mod tests {
                 r#"{{"id":"{ID}","provider":"jira","authType":"basic_auth","created_at":"{NOW_TEXT}"}}"#
             ))
         );
+        let bare = text(&ProjectBody::new(&Project { remote_url: None, ..project }, &[]));
+        assert!(bare.starts_with(r#"{"identifier":"acme/app","remoteUrl":null,"platform""#), "{bare}");
     }
 }

@@ -141,6 +141,12 @@ fn a_refusal_says_which_role_it_takes() {
         "Forbidden - Requires role: owner or member"
     );
     assert_eq!(refused(Member, Verb::CreateIntegration, false), "Forbidden - Requires role: owner");
+    // Our own roles change no published text.
+    for verb in
+        [Verb::ListIntegrations, Verb::ReadAudit, Verb::ExportAudit, Verb::CreateBackup, Verb::ReadMetrics]
+    {
+        assert_eq!(refused(Member, verb, true), "Forbidden - Requires role: owner", "{verb:?}");
+    }
     assert_eq!(Denied::Project.to_string(), "Forbidden - this caller is narrowed to other projects");
     assert_eq!(Denied::Provider.to_string(), "Forbidden - this caller is narrowed to other providers");
 }

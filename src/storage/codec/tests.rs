@@ -15,8 +15,8 @@ use crate::{
     },
     domain::{
         Actor, ApplicationToken, AuthType, Digest, FileId, Integration, IntegrationId, Json, KeptRevision,
-        Narrowing, PasswordHash, Platform, Project, Provider, Revision, Role, Scope, SessionId, SessionKey,
-        SessionKind, SessionRow, Timestamp, TokenId, User, UserId,
+        Narrowing, PasswordHash, Platform, Project, ProjectId, Provider, Revision, Role, Scope, SessionId,
+        SessionKey, SessionKind, SessionRow, Timestamp, TokenId, User, UserId,
     },
     storage::{Head, LastAccess, LogKeys, Slot, decode_slots, encode_slots},
 };
@@ -143,7 +143,7 @@ fn a_session() {
 fn a_project() {
     let row = Project {
         identifier: "acme/app".parse().unwrap(),
-        remote_url: "https://github.com/acme/app".parse().unwrap(),
+        remote_url: Some("https://github.com/acme/app".parse().unwrap()),
         platform: Platform::AzureDevops,
         configuration: Json::new_checked(r#"{"a": 1}"#.to_owned()),
         created_at: Timestamp::from_millis(1_000),
@@ -159,6 +159,28 @@ fn a_project() {
         b"\x02",
     ];
     golden(&row, b"acme/app", parts);
+    let bare = Project { remote_url: None, identifier: "payments".parse().unwrap(), ..row };
+    golden(&bare, b"payments", &[&[&b"\x00"[..]], &parts[1..]].concat());
+}
+
+#[test]
+fn a_project_of_looser_rules_opens_for_ever() {
+    let rest: &[&[u8]] = &[b"\x05other", b"\x02{}", b"\x01", b"\x01", b"\x01"];
+    for (key, url) in [
+        (&b"contoso/My%20Project/app"[..], &b"\x13javascript:alert(1)"[..]),
+        (b"acme/app", b"\x14git:secret@host:path"),
+        (b"acme/app", b"\x14ssh://-oProxy=x/path"),
+    ] {
+        let bytes = [&[url], rest].concat().concat();
+        let row = Project::from_bytes(key, &bytes).unwrap();
+        assert_eq!((row.key(), row.to_bytes()), (key.to_vec(), bytes));
+    }
+    for key in [&b""[..], b"a//b", b"a/..", b"a\0b"] {
+        assert!(Project::from_bytes(key, &[&[&b"\x00"[..]], rest].concat().concat()).is_none(), "{key:?}");
+    }
+    let scope = Scope::Projects(vec![ProjectId::recorded("contoso/My%20Project/app").unwrap()]);
+    let row = integration(scope);
+    assert_eq!(Integration::from_bytes(&row.key(), &row.to_bytes()).unwrap().scope, row.scope);
 }
 
 fn integration(scope: Scope) -> Integration {

@@ -130,12 +130,15 @@ fn name() -> Value {
 }
 
 fn project() -> Value {
-    // Any visible character but the slash; a segment is neither `.` nor `..`.
-    let segment = r"(?:\.{0,2}[!-\-0-~][!-.0-~]*|\.{3}[!-.0-~]*)";
+    // Printable but for the slash and the percent sign; no blank at the ends, and neither `.` nor `..`.
+    let (any, end, dotless) = ("[ -$&-.0-~]", "[!-$&-.0-~]", r"[!-$&-\-0-~]");
+    let rest = format!("(?:{any}*{end})?");
+    let segment = format!(r"(?:{dotless}{rest}|\.{{1,2}}(?:{dotless}{rest}| {any}*{end})|\.{{3}}{rest})");
     json!({
         "type": "string", "minLength": 1, "maxLength": 200,
-        "pattern": format!("^(?:[0-9]+|{segment}(?:/{segment}){{1,2}})$"),
-        "description": "`org/repo`, `org/project/repo` or a bare number; exact and case-sensitive.",
+        "pattern": format!("^{segment}(?:/{segment}){{0,19}}$"),
+        "description": "`org/repo`, `org/project/repo`, `payments` or a number: 1 to 20 segments, exact and case-sensitive. \
+                        Blanks only inside a segment; no `%`.",
     })
 }
 

@@ -197,15 +197,16 @@ fn rollback_credentials() -> Value {
 
 fn create_project() -> Value {
     let remote_url = json!({
-        "type": "string", "minLength": 1, "maxLength": 2000, "pattern": "^[!-.0-9;-~]+:[!-~]+$",
-        "description": "http(s), ssh, or `git@host:org/repo.git`; never with a password, with a user name only for ssh.",
+        "type": ["string", "null"], "minLength": 1, "maxLength": 2000, "pattern": "^[!-~]+:[!-~]+$",
+        "description": "http(s), ssh, or `user@host:org/repo.git`; never with a password, with a user name only for ssh.",
     });
+    let platform = described(
+        or_null(reference("Platform")),
+        "Read off the host where it is absent; `other` without a `remoteUrl`.",
+    );
     object(
-        &[("identifier", reference("ProjectIdentifier")), ("remoteUrl", remote_url)],
-        &[
-            ("platform", described(or_null(reference("Platform")), "Read off the host where it is absent.")),
-            ("configuration", or_null(any_object())),
-        ],
+        &[("identifier", reference("ProjectIdentifier"))],
+        &[("remoteUrl", remote_url), ("platform", platform), ("configuration", or_null(any_object()))],
     )
 }
 

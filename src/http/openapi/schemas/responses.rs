@@ -138,7 +138,7 @@ fn project() -> Value {
     object(
         &[
             ("identifier", reference("ProjectIdentifier")),
-            ("remoteUrl", text()),
+            ("remoteUrl", or_null(text())),
             ("platform", reference("Platform")),
             ("createdAt", reference("Time")),
             ("updatedAt", reference("Time")),

@@ -142,7 +142,7 @@ fn an_answer_about_projects_has_the_keys_of_its_schema() {
     let identifier = "acme/app".parse().unwrap();
     let project = Project {
         identifier: "acme/app".parse().unwrap(),
-        remote_url: "https://github.com/acme/app.git".parse().unwrap(),
+        remote_url: Some("https://github.com/acme/app.git".parse().unwrap()),
         platform: Platform::Github,
         configuration: Json::empty_object(),
         created_at: NOW,
