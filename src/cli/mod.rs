@@ -64,6 +64,7 @@ mod token;
 mod user;
 #[cfg(feature = "server")]
 mod verify;
+mod visible;
 
 use std::process::ExitCode;
 
