@@ -139,6 +139,14 @@ pub fn read_only(data: &Path) -> Result<Medium, FileError> {
     Ok(Arc::new(FileBackend::new(file).map_err(io::Error::other).map_err(failed)?))
 }
 
+/// A file that has no name of its own, such as a private copy.
+///
+/// # Errors
+/// The operating system refuses.
+pub fn unnamed(file: File) -> io::Result<Medium> {
+    Ok(Arc::new(FileBackend::new(file).map_err(io::Error::other)?))
+}
+
 /// A data file in the making: under another name, mode 0600, until [`NewFile::publish`].
 #[derive(Debug)]
 pub struct NewFile {

@@ -55,4 +55,5 @@ mod transcripts;
 mod typing;
 mod users;
 mod verify;
+mod verify_inputs;
 mod ways;
