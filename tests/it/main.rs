@@ -38,6 +38,7 @@ mod malformed;
 mod metrics;
 mod newest;
 mod openapi;
+mod outsiders;
 mod overload;
 mod pages;
 mod policy;
