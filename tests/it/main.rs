@@ -36,6 +36,7 @@ mod limits;
 mod lone;
 mod malformed;
 mod metrics;
+mod names;
 mod newest;
 mod openapi;
 mod outsiders;
