@@ -48,6 +48,7 @@ mod readme;
 mod remote;
 mod revocation;
 mod server;
+mod status;
 mod tail;
 mod tamper;
 mod terminal;
