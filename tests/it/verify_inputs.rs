@@ -282,6 +282,17 @@ async fn damage_of_transport_is_never_called_forgery_and_forgery_never_damage_of
         let said = log.said(&["export", "--key", "x", "--checkpoint", "note"]);
         assert!(said.starts_with("ok: "), "{said}");
     }
+    let build_log = fs::read_to_string(folder.join("build.log")).unwrap();
+    for (content, args, says) in [
+        (wide(&build_log), ["export", "--receipts", "x"], "--receipts x: it was converted to UTF-16"),
+        (b"\x1f\x8b\x08".to_vec(), ["export", "--receipts", "x"], "hint: `zcat FILE`, and pass --receipts -"),
+        (b"\x1f\x8b\x08".to_vec(), ["export", "--key", "x"], "hint: unpack it with `zcat FILE > COPY`"),
+        (b"\x1f\x8b\x08".to_vec(), ["x", "--key", "key"], "`zcat FILE | sealroom audit verify -`"),
+    ] {
+        fs::write(folder.join("x"), content).unwrap();
+        let said = log.said(&args);
+        assert!(said.contains(says) && !said.contains("no receipt in it"), "{args:?}: {said}");
+    }
     // Somebody who changes a number hides it behind no line ends.
     let size = checkpoint::read_unsigned(note).unwrap().size;
     let forged = note.replacen(&format!("\n{size}\n"), &format!("\n{}\n", size - 1), 1);
