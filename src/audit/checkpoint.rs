@@ -24,7 +24,7 @@ use crate::{
 /// The signature type of Ed25519 in signed notes.
 const ED25519: u8 = 1;
 /// The longest note that is read: a checkpoint with many witnesses has a few KiB.
-const NOTE_BYTES_MAX: usize = 64 * 1024;
+pub const NOTE_BYTES_MAX: usize = 64 * 1024;
 
 /// The origin of a vault's log, and the name of its keys.
 pub fn origin(file: FileId) -> String {

@@ -7,5 +7,6 @@ mod detail;
 pub mod proof;
 pub mod record;
 pub mod remains;
+pub mod transport;
 pub mod tree;
 pub mod verify;

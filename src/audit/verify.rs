@@ -16,7 +16,7 @@ use crate::crypto::digest::sha256;
 /// What begins every record of this format, up to its sequence.
 pub(super) const START: &[u8] = br#"{"v":1,"sequence":"#;
 /// What begins a receipt in a text.
-const RECEIPT: &str = "audit-receipt:";
+pub const RECEIPT: &str = "audit-receipt:";
 
 /// How many leaves a subtree has that is hashed on its own.
 pub const BLOCK: u64 = 256;

@@ -16,6 +16,9 @@ use crate::{audit::checkpoint, vault::Vault};
 const WRITE_MAX: Duration = Duration::from_secs(10);
 /// A checkpoint with many witnesses has a few KiB.
 const NOTE_BYTES_MAX: u64 = 64 * 1024;
+/// A signature is over bytes, and git changes line ends where it is told to.
+const ATTRIBUTES: &str =
+    "# A checkpoint is verified byte for byte: its line ends stay as they are.\n*.checkpoint -text\n";
 
 /// Where to, and how often.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,6 +74,7 @@ fn write(folder: &Path, vault: &Vault) -> Result<(), NotWritten> {
     let name = ours.origin.replace('/', "-");
     let path = folder.join(format!("{name}.checkpoint"));
     let failed = |source| NotWritten::Io { path: path.clone(), source };
+    keep_line_ends(folder);
     match there(&path).map_err(failed)? {
         Some(there) if there == note => return Ok(()),
         Some(there) => match checkpoint::read_unsigned(&there) {
@@ -88,6 +92,19 @@ fn write(folder: &Path, vault: &Vault) -> Result<(), NotWritten> {
     file.write_all(note.as_bytes()).and_then(|()| file.as_file().sync_all()).map_err(failed)?;
     file.persist(&path).map_err(|error| failed(error.error))?;
     fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)
+}
+
+/// Tells git, if the folder is or becomes a work tree, to leave checkpoints alone; one's own rules stay as they are.
+fn keep_line_ends(folder: &Path) {
+    let path = folder.join(".gitattributes");
+    let made = fs::OpenOptions::new().write(true).create_new(true).open(&path);
+    let written = made.and_then(|mut file| file.write_all(ATTRIBUTES.as_bytes()));
+    // The checkpoint is what counts, and says itself whether the folder can be written to.
+    if let Err(error) = &written
+        && error.kind() != io::ErrorKind::AlreadyExists
+    {
+        tracing::debug!(%error, path = %path.display(), "no .gitattributes was written beside the checkpoint");
+    }
 }
 
 /// What stands there, if it is a regular file of a checkpoint's size: opening anything else may hang.

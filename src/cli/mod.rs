@@ -33,6 +33,8 @@ mod lock;
 mod log;
 #[cfg(feature = "client")]
 mod login;
+#[cfg(feature = "client")]
+mod names;
 mod output;
 #[cfg(feature = "server")]
 mod passphrase;
@@ -66,6 +68,7 @@ mod token;
 mod user;
 #[cfg(feature = "server")]
 mod verify;
+mod visible;
 
 use std::process::ExitCode;
 

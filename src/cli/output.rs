@@ -6,7 +6,10 @@ use std::io::{self, IsTerminal, Write};
 use serde::Serialize;
 use serde_json::json;
 
-use super::error::CliError;
+use super::{
+    error::CliError,
+    visible::{on_one_line, visible},
+};
 
 /// Human lines, or one JSON value.
 #[derive(Debug, Clone, Copy)]
@@ -74,14 +77,14 @@ impl Output {
     /// Something to know, which stops nothing.
     #[allow(clippy::unused_self, reason = "whoever prints has been given the output")]
     pub(super) fn warning(self, text: &str) {
-        say(&format!("{} {text}", coloured("33", "warning:")));
+        say(&format!("{} {}", coloured("33", "warning:"), visible(text)));
     }
 
     /// A line for people, beside the result.
     #[cfg(feature = "client")]
     #[allow(clippy::unused_self, reason = "whoever prints has been given the output")]
     pub(super) fn note(self, text: &str) {
-        say(text);
+        say(&visible(text));
     }
 
     pub(super) fn error(self, error: &CliError) {
@@ -92,8 +95,8 @@ impl Output {
             }
             say(&object.to_string());
         } else {
-            say(&format!("{} {}", coloured("1;31", "error:"), error.message));
-            say(&format!("{} {}", coloured("36", "hint:"), error.hint));
+            say(&format!("{} {}", coloured("1;31", "error:"), on_one_line(&error.message)));
+            say(&format!("{} {}", coloured("36", "hint:"), on_one_line(&error.hint)));
         }
     }
 }

@@ -18,7 +18,7 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    /// Something that is so many bytes long.
+    /// Something that is so many bytes long; 0 where that shows only at its end.
     pub(super) fn bytes(what: &'static str, length: u64, output: &Output) -> Self {
         let bar = ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::hidden());
         let shown = std::io::stderr().is_terminal() && !output.is_json();
@@ -31,7 +31,10 @@ impl Progress {
         self.bar.inc(bytes);
         let late = clock::monotonic().checked_sub(self.started).is_some_and(|passed| passed > QUIET);
         if late && self.bar.is_hidden() {
-            let style = "{msg} {wide_bar} {bytes}/{total_bytes} {eta}";
+            let style = match self.bar.length() {
+                Some(0) => "{msg} {bytes}",
+                Some(_) | None => "{msg} {wide_bar} {bytes}/{total_bytes} {eta}",
+            };
             self.bar.set_style(
                 ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar()),
             );

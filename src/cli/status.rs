@@ -16,8 +16,12 @@ use crate::{
     domain::{Timestamp, days},
 };
 
-/// How far ahead an end is worth a line.
-const SOON: Duration = days(30);
+/// Horizon for credentials: their renewal is work at the provider.
+const CREDENTIALS_SOON: Duration = days(30);
+/// Horizon for tokens, below their default life of 30 days: a token made today is no news.
+const TOKENS_SOON: Duration = days(7);
+/// How many of each are named, the nearest first; the lists have all of them.
+const NAMED_MAX: usize = 5;
 
 /// `status`' flags.
 #[derive(Debug, clap::Args)]
@@ -26,18 +30,20 @@ pub(super) struct Args {
     server: ServerArgs,
 }
 
-/// What ends soon, or has.
+/// An end that is near or past.
 struct Ending {
     what: String,
     at: Timestamp,
 }
 
-/// What an owner may count.
+/// Counts for owners.
 struct Counts {
     integrations: usize,
     projects: usize,
     tokens: usize,
-    ending: Vec<Ending>,
+    credentials_ending: Vec<Ending>,
+    tokens_ending: Vec<Ending>,
+    now: Timestamp,
 }
 
 pub(super) async fn run(args: Args, output: Output) -> Result<(), CliError> {
@@ -70,7 +76,7 @@ async fn counts(remote: &Remote) -> Result<Option<Counts>, CliError> {
         Err(error) => return Err(error.into()),
     };
     let (projects, tokens) = (client.projects().await?, client.tokens().await?);
-    let until = Clock::system().now().plus(SOON);
+    let now = Clock::system().now();
     let of_integrations = integrations.iter().filter_map(|one| {
         let name = one.name.clone().unwrap_or_else(|| one.id.to_string());
         Some(Ending { what: format!("{}/{} {name}", one.provider, one.auth_type), at: one.expires_at? })
@@ -78,10 +84,41 @@ async fn counts(remote: &Remote) -> Result<Option<Counts>, CliError> {
     let active = tokens.iter().filter(|token| token.status.as_deref() == Some("active"));
     let of_tokens =
         active.clone().map(|token| Ending { what: format!("token {}", token.name), at: token.expires_at });
-    let mut ending: Vec<Ending> = of_integrations.chain(of_tokens).filter(|one| one.at <= until).collect();
-    ending.sort_by_key(|one| one.at);
-    let (integrations, projects, tokens) = (integrations.len(), projects.len(), active.count());
-    Ok(Some(Counts { integrations, projects, tokens, ending }))
+    Ok(Some(Counts {
+        integrations: integrations.len(),
+        projects: projects.len(),
+        tokens: active.count(),
+        credentials_ending: before(now.plus(CREDENTIALS_SOON), of_integrations),
+        tokens_ending: before(now.plus(TOKENS_SOON), of_tokens),
+        now,
+    }))
+}
+
+/// Returns what ends by then, the nearest first.
+fn before(then: Timestamp, all: impl Iterator<Item = Ending>) -> Vec<Ending> {
+    let mut ending: Vec<Ending> = all.filter(|one| one.at <= then).collect();
+    ending.sort_by(|a, b| (a.at, &a.what).cmp(&(b.at, &b.what)));
+    ending
+}
+
+/// Writes a count, the nearest few, and the command that lists the others.
+fn summed_up(ending: &[Ending], now: Timestamp, within: Duration, list: &str) -> String {
+    let within = within.as_secs() / 86_400;
+    if ending.is_empty() {
+        return format!("none within {within} days");
+    }
+    let one = |one: &Ending| {
+        let verb = if one.at <= now { "ended" } else { "at" };
+        format!("{} {verb} {}", one.what, local(one.at))
+    };
+    let nearest: Vec<String> = ending.iter().take(NAMED_MAX).map(one).collect();
+    let more = ending.len() - nearest.len();
+    let more = if more == 0 { String::new() } else { format!("; {more} more: {list}") };
+    format!("{} within {within} days: {}{more}", ending.len(), nearest.join("; "))
+}
+
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 fn report(health: &Health, counts: Option<&Counts>, remote: &Remote) -> Result<(), CliError> {
@@ -98,17 +135,17 @@ fn report(health: &Health, counts: Option<&Counts>, remote: &Remote) -> Result<(
         "locked": health.locked, "audit": health.audit, "uptimeSeconds": health.uptime_seconds,
         "counts": null, "expiring": null });
     if let Some(counts) = counts {
-        let Counts { integrations, projects, tokens, ending } = counts;
-        lines.push((
-            "stored",
-            format!("{integrations} integrations, {projects} projects, {tokens} active tokens"),
-        ));
-        let of = |one: &Ending| format!("{} at {}", one.what, local(one.at));
-        let soon = ending.iter().map(of).collect::<Vec<_>>().join("; ");
-        lines.push(("ends in 30 days", if soon.is_empty() { "nothing".to_owned() } else { soon }));
+        let Counts { integrations, projects, tokens, credentials_ending, tokens_ending, now } = counts;
+        let stored = [(*integrations, "integration"), (*projects, "project"), (*tokens, "active token")];
+        lines.push(("stored", stored.map(|(count, what)| counted(count, what)).join(", ")));
+        let soon = summed_up(credentials_ending, *now, CREDENTIALS_SOON, "sealroom integration list");
+        lines.push(("credentials end", soon));
+        lines.push(("tokens end", summed_up(tokens_ending, *now, TOKENS_SOON, "sealroom token list")));
         value["counts"] = json!({ "integrations": integrations, "projects": projects, "tokens": tokens });
+        let mut ending: Vec<&Ending> = credentials_ending.iter().chain(tokens_ending).collect();
+        ending.sort_by_key(|one| one.at);
         let of = |one: &Ending| json!({ "what": one.what, "expiresAt": one.at.to_string() });
-        value["expiring"] = ending.iter().map(of).collect();
+        value["expiring"] = ending.into_iter().map(of).collect();
     }
     remote.output.result(&facts(&lines), &value)
 }

@@ -1,7 +1,7 @@
 //! `sealroom audit export` and `audit tail`: the log as it comes.
 
 use std::{
-    io::{BufWriter, Write},
+    io::{BufWriter, IsTerminal, Write},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -10,15 +10,15 @@ use serde_json::json;
 
 use super::{
     error::CliError,
+    events::{Between, for_reader},
+    names::Names,
     output::Reader,
     remote::Remote,
     secrets::cause,
-    table::{NOTHING, local},
+    table::{NOTHING, local_second},
+    visible::on_one_line,
 };
-use crate::{
-    client::{Error, Event, EventFilter, ExportFilter, ProxyFailure, Records},
-    domain::Timestamp,
-};
+use crate::client::{Error, Event, EventFilter, ExportFilter, ProxyFailure, Records};
 
 /// The pause before a stream that broke is taken up again; twice as long each time, up to the second.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(15));
@@ -29,12 +29,8 @@ pub(super) struct ExportArgs {
     /// ndjson, which can be verified, or csv, which is for people.
     #[arg(long, default_value = "ndjson", value_parser = ["ndjson", "csv"])]
     format: String,
-    /// Not before this time, like 2026-11-24T10:00:00Z.
-    #[arg(long, value_name = "TIME")]
-    from: Option<Timestamp>,
-    /// Before this time.
-    #[arg(long, value_name = "TIME")]
-    to: Option<Timestamp>,
+    #[command(flatten)]
+    between: Between,
     /// From this record on.
     #[arg(long, value_name = "SEQUENCE")]
     from_sequence: Option<u64>,
@@ -49,8 +45,8 @@ pub(super) struct TailArgs {
     /// Go on with what comes, also after the server was away.
     #[arg(long, short)]
     follow: bool,
-    /// How many records to begin with.
-    #[arg(long, short = 'n', default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    /// How many records to begin with; 0 begins with what comes from now on.
+    #[arg(long, short = 'n', default_value_t = 10, value_parser = clap::value_parser!(u64).range(0..=1000))]
     lines: u64,
     /// Begin where this file says that the last run ended, and keep it up to date; for log shippers.
     #[arg(long, value_name = "FILE")]
@@ -58,50 +54,67 @@ pub(super) struct TailArgs {
 }
 
 pub(super) async fn export(args: ExportArgs, remote: &Remote) -> Result<(), CliError> {
+    let [from, to] = args.between.parameters();
+    let heading = u64::from(args.format == "csv");
     let parameters = [
         ("format", Some(args.format)),
-        ("from", args.from.map(|time| time.to_string())),
-        ("to", args.to.map(|time| time.to_string())),
+        from,
+        to,
         ("fromSequence", args.from_sequence.map(|sequence| sequence.to_string())),
     ];
     let parameters = parameters.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
     let mut records = remote.client.export(&ExportFilter { parameters, follow: false }).await?;
     if let Some(path) = args.output {
-        let bytes = to_file(&mut records, &path).await?;
-        let shown = path.display().to_string();
-        let value = json!({ "file": shown, "bytes": bytes });
-        return remote.output.result(&format!("wrote {shown}, {bytes} bytes"), &value);
+        let (lines, bytes) = to_file(&mut records, &path).await?;
+        let (shown, count) = (path.display().to_string(), lines.saturating_sub(heading));
+        if count == 0 {
+            remote.output.warning(&format!("no record is in this range: there is none in {shown}"));
+        }
+        let value = json!({ "file": shown, "records": count, "bytes": bytes });
+        return remote.output.result(&format!("wrote {shown}, {count} records, {bytes} bytes"), &value);
     }
+    let (is_terminal, mut held) = (std::io::stdout().is_terminal(), Vec::new());
     while let Some(piece) = records.next().await? {
-        if remote.output.piece(&piece)? == Reader::Gone {
-            break;
+        let reader = if is_terminal {
+            held.extend_from_slice(&piece);
+            let rest = held.split_off(held.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1));
+            let lines = std::mem::replace(&mut held, rest);
+            remote.output.piece(for_reader(&String::from_utf8_lossy(&lines)).as_bytes())?
+        } else {
+            remote.output.piece(&piece)?
+        };
+        if reader == Reader::Gone {
+            return Ok(());
         }
     }
-    Ok(())
+    remote.output.bytes(for_reader(&String::from_utf8_lossy(&held)).as_bytes())
 }
 
-/// Under another name until it is whole: half an export is none.
-async fn to_file(records: &mut Records, path: &Path) -> Result<u64, CliError> {
+/// Writes under another name until it is whole: half an export is none. Returns how many lines and bytes there are.
+async fn to_file(records: &mut Records, path: &Path) -> Result<(u64, u64), CliError> {
     let failed = |error: std::io::Error| {
         CliError::failed(format!("{}: {}", path.display(), cause(&error)), "check the folder and its disk")
     };
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
     let mut writer = BufWriter::new(file);
-    let mut bytes = 0;
+    let (mut lines, mut bytes) = (0, 0);
     while let Some(piece) = records.next().await? {
         writer.write_all(&piece).map_err(failed)?;
+        // No record has a line feed within it: JSON escapes it, in a CSV's cell too.
+        lines += piece.split(|byte| *byte == b'\n').count() as u64 - 1;
         bytes += piece.len() as u64;
     }
     let file = writer.into_inner().map_err(|error| failed(error.into_error()))?;
     file.as_file().sync_all().map_err(failed)?;
-    file.persist(path).map(|_| bytes).map_err(|error| failed(error.error))
+    file.persist(path).map(|_| (lines, bytes)).map_err(|error| failed(error.error))
 }
 
 pub(super) async fn tail(args: TailArgs, remote: &Remote) -> Result<(), CliError> {
-    let mut tail = Tail { remote, next: 0, end: u64::MAX, cursor: args.cursor_file, line: Vec::new() };
+    let names = Names::new(remote);
+    let mut tail = Tail { remote, names, next: 0, end: u64::MAX, cursor: args.cursor_file, line: Vec::new() };
     match tail.cursor.as_deref().map(read_cursor).transpose()?.flatten() {
-        Some(next) => tail.next = next,
+        Some(next) => tail.resume(next).await?,
         None => tail.begin(args.lines, args.follow).await?,
     }
     let mut pause = PAUSE.0;
@@ -147,6 +160,7 @@ enum Broke {
 
 struct Tail<'a> {
     remote: &'a Remote,
+    names: Names<'a>,
     next: u64,
     /// Before which record it ends.
     end: u64,
@@ -156,38 +170,61 @@ struct Tail<'a> {
 }
 
 impl Tail<'_> {
-    /// Where the last so many records begin.
+    /// Finds where the last so many records begin.
     async fn begin(&mut self, lines: u64, follow: bool) -> Result<(), CliError> {
-        let filter = EventFilter { parameters: vec![("limit", "1".to_owned())] };
-        let (events, _) = self.remote.client.events(&filter).await?;
-        let newest = events.first().and_then(|event| serde_json::from_str::<Event>(event.get()).ok());
         // The newest is the event of our own asking: to whoever does not follow it is no news.
-        let own = newest.map_or(0, |event| event.sequence);
-        self.next = own.saturating_sub(lines);
+        let own = self.newest().await?;
+        self.next = if lines == 0 { own + 1 } else { own.saturating_sub(lines) };
         self.end = if follow { u64::MAX } else { own };
         Ok(())
     }
 
+    /// Goes on where the last run ended. A log that ends before that is another one, and waiting for it to grow would
+    /// pass over all that it records until then.
+    async fn resume(&mut self, next: u64) -> Result<(), CliError> {
+        let newest = self.newest().await?;
+        if next > newest + 1 {
+            return Err(CliError::failed(
+                format!("the cursor is at record {next}, and this log ends at record {newest}"),
+                "it is another server's log, or an older copy of its file was put back: look at it, then remove the \
+                 --cursor-file to begin anew",
+            ));
+        }
+        self.next = next;
+        Ok(())
+    }
+
+    /// The newest record, which is the one of this very question.
+    async fn newest(&self) -> Result<u64, CliError> {
+        let filter = EventFilter { parameters: vec![("limit", "1".to_owned())] };
+        let (events, _) = self.remote.client.events(&filter).await?;
+        let newest = events.first().and_then(|event| serde_json::from_str::<Event>(event.get()).ok());
+        Ok(newest.map_or(0, |event| event.sequence))
+    }
+
     async fn read(&mut self, follow: bool) -> Result<(), Broke> {
+        if self.next >= self.end {
+            return Ok(());
+        }
         self.line.clear();
         let parameters = vec![("fromSequence", self.next.to_string())];
         let filter = ExportFilter { parameters, follow };
         let mut records = self.remote.client.export(&filter).await.map_err(Broke::There)?;
         while let Some(piece) = records.next().await.map_err(Broke::There)? {
-            if self.take(&piece).map_err(Broke::Here)? == Reader::Gone {
+            if self.take(&piece).await.map_err(Broke::Here)? == Reader::Gone {
                 return Err(Broke::Unread);
             }
         }
         Ok(())
     }
 
-    fn take(&mut self, piece: &[u8]) -> Result<Reader, CliError> {
+    async fn take(&mut self, piece: &[u8]) -> Result<Reader, CliError> {
         let mut rest = piece;
         while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
             self.line.extend_from_slice(&rest[..end]);
             rest = &rest[end + 1..];
             let line = std::mem::take(&mut self.line);
-            if self.show(&line)? == Reader::Gone {
+            if self.show(&line).await? == Reader::Gone {
                 return Ok(Reader::Gone);
             }
         }
@@ -204,7 +241,7 @@ impl Tail<'_> {
         }
     }
 
-    fn show(&mut self, line: &[u8]) -> Result<Reader, CliError> {
+    async fn show(&mut self, line: &[u8]) -> Result<Reader, CliError> {
         let event: Event = serde_json::from_slice(line).map_err(|_| {
             CliError::failed("a record is of a kind that this sealroom does not know", "pass --json")
         })?;
@@ -213,20 +250,18 @@ impl Tail<'_> {
         }
         self.next = event.sequence + 1;
         if self.remote.output.is_json() {
-            return self.remote.output.piece(&[line, b"\n"].concat());
+            let text = String::from_utf8_lossy(line);
+            return self.remote.output.piece(format!("{}\n", for_reader(&text)).as_bytes());
         }
+        self.names.learn(&event).await;
+        let (actor, subject) = (self.names.actor(&event), self.names.subject(&event));
         let or_nothing = |text: Option<String>| text.unwrap_or_else(|| NOTHING.to_owned());
-        let text = format!(
-            "{} {} {} {} {} {} {}\n",
-            event.sequence,
-            local(event.time),
-            event.actor,
-            event.action,
-            event.outcome,
-            or_nothing(event.provider),
-            or_nothing(event.project),
-        );
-        self.remote.output.piece(text.as_bytes())
+        let (provider, project) = (or_nothing(event.provider), or_nothing(event.project));
+        let mut words = vec![event.sequence.to_string(), local_second(event.time), actor.shown];
+        words.extend([event.action, event.outcome, provider, project, subject.shown]);
+        words.extend(actor.id.map(|id| format!("app:{id}")));
+        words.extend(subject.id);
+        self.remote.output.piece(format!("{}\n", on_one_line(&words.join(" "))).as_bytes())
     }
 }
 

@@ -5,7 +5,8 @@ use std::io;
 use comfy_table::{ColumnConstraint, ContentArrangement, Table, presets};
 use jiff::tz::TimeZone;
 
-use super::output::has_colours;
+pub(super) use super::visible::visible;
+use super::{output::has_colours, visible::on_one_line};
 use crate::domain::Timestamp;
 
 /// The blanks around a cell, but before the first.
@@ -20,13 +21,16 @@ pub(super) const NOTHING: &str = "-";
 /// The first column names a row and is never broken, so that it can be copied; what would be
 /// too narrow to be read is left out, and said so.
 pub(super) fn table<const N: usize>(headings: [&str; N], rows: Vec<[String; N]>) -> String {
+    // Before anything is measured: an escape is wider than what it stands for.
+    let rows: Vec<[String; N]> =
+        rows.into_iter().map(|row| row.map(|cell| on_one_line(&cell).into_owned())).collect();
     let width = terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| width.0);
     let shown = width.map_or(N, |width| fitting(usize::from(width), &headings, &rows));
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(&headings[..shown]);
-    rows.into_iter().for_each(|row| {
-        table.add_row(row[..shown].iter().map(|cell| visible(cell)));
-    });
+    for row in &rows {
+        table.add_row(row[..shown].iter().map(String::as_str));
+    }
     if let Some(width) = width {
         table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
     }
@@ -47,11 +51,11 @@ pub(super) fn table<const N: usize>(headings: [&str; N], rows: Vec<[String; N]>)
 }
 
 /// How many columns can be read at that width, and two are always there: each is as wide as its cells are, but those
-/// of several words up to [`READABLE`].
+/// of several words up to [`READABLE`], or their longest word.
 fn fitting<const N: usize>(width: usize, headings: &[&str; N], rows: &[[String; N]]) -> usize {
     let needed = |cell: &String| {
-        let whole = cell.chars().count();
-        if cell.contains(' ') { whole.min(READABLE) } else { whole }
+        let longest = cell.split(' ').map(|word| word.chars().count()).max().unwrap_or_default();
+        cell.chars().count().min(READABLE).max(longest)
     };
     let mut taken = 0;
     let columns = headings.iter().enumerate().take_while(|(index, heading)| {
@@ -69,25 +73,24 @@ fn fitting<const N: usize>(width: usize, headings: &[&str; N], rows: &[[String; 
 /// Lines of a name and its value.
 pub(super) fn facts(facts: &[(&str, String)]) -> String {
     let width = facts.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
-    let line = |(name, value): &(&str, String)| format!("{name:width$}  {}", visible(value));
+    let line = |(name, value): &(&str, String)| format!("{name:width$}  {}", on_one_line(value));
     facts.iter().map(line).collect::<Vec<_>>().join("\n")
-}
-
-/// Text that cannot steer a terminal: control characters but line ends and tabs are shown as what they are.
-pub(super) fn visible(text: &str) -> String {
-    let shown = |c: char| match c {
-        '\n' | '\t' => c.to_string(),
-        c if c.is_control() => c.escape_default().to_string(),
-        c => c.to_string(),
-    };
-    text.chars().map(shown).collect()
 }
 
 /// A moment in the user's own zone, which is named.
 pub(super) fn local(time: Timestamp) -> String {
+    zoned(time, "%Y-%m-%d %H:%M %Z")
+}
+
+/// [`local`] to the second, for what is held against another log.
+pub(super) fn local_second(time: Timestamp) -> String {
+    zoned(time, "%Y-%m-%d %H:%M:%S %Z")
+}
+
+fn zoned(time: Timestamp, format: &str) -> String {
     let millis = i64::try_from(time.millis()).unwrap_or(i64::MAX);
     match jiff::Timestamp::from_millisecond(millis) {
-        Ok(moment) => moment.to_zoned_datetime(TimeZone::system()).strftime("%Y-%m-%d %H:%M %Z").to_string(),
+        Ok(moment) => moment.to_zoned_datetime(TimeZone::system()).strftime(format).to_string(),
         Err(_) => time.to_string(),
     }
 }

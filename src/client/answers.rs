@@ -211,12 +211,18 @@ pub struct Event {
     pub action: String,
     /// How it ended.
     pub outcome: String,
+    /// Which integration.
+    #[serde(default)]
+    pub integration_id: Option<String>,
     /// Which service.
     pub provider: Option<String>,
     /// Which project.
     pub project: Option<String>,
     /// From where.
     pub peer: Option<String>,
+    /// What else is worth knowing of it.
+    #[serde(default)]
+    pub detail: serde_json::Value,
 }
 
 /// A text that is wiped, and shown by nothing but [`SecretText::expose`].

@@ -9,6 +9,8 @@ use std::{
     sync::Arc,
 };
 
+use redb::backends::FileBackend;
+
 use super::{
     Medium,
     error::FileError,
@@ -195,6 +197,14 @@ fn open_locked(path: &Path, mode: Mode, locking: Locking) -> Result<File, FileEr
         }
     }
     Err(failed(io::Error::other("it is being replaced all the time")))
+}
+
+/// A medium over a file that has no name of its own, such as a private copy.
+///
+/// # Errors
+/// The operating system refuses.
+pub fn unnamed(file: File) -> io::Result<Medium> {
+    Ok(Arc::new(FileBackend::new(file).map_err(io::Error::other)?))
 }
 
 /// Whether the path leads to this very file.

@@ -17,7 +17,7 @@ use redb::StorageBackend;
 
 pub use deferred_writes::DeferredWrites;
 pub use error::FileError;
-pub use file::{DataFile, NewFile};
+pub use file::{DataFile, NewFile, unnamed};
 pub use held_file::{Displaced, HeldFile};
 pub use lock::Locking;
 pub use path::{beside, resolved};

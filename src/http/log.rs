@@ -27,6 +27,9 @@ pub(super) async fn read_events(mut call: Box<Call>) -> Answered {
         cursor: sequence(call.query.text("cursor")?)?,
     };
     call.query.finish()?;
+    if query.from.zip(query.to).is_some_and(|(from, to)| from > to) {
+        return Err(bad("invalid_parameter", "Query parameter from must not be after to".to_owned()));
+    }
     let (events, next) = call.vault.read_events(&call.context, call.caller()?, &query).await?;
     Ok(with_cursor(Answer::raw_json(format!("[{}]", events.join(","))), next))
 }

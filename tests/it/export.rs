@@ -93,6 +93,61 @@ async fn times_choose_records_and_what_makes_no_sense_is_a_400() {
     }
 }
 
+/// `audit list --help` said "not after", `audit export --help` said "before", and both left an event at that very time out.
+#[tokio::test]
+async fn a_bound_in_time_never_has_two_meanings() {
+    let t = TestServer::start().await;
+    let at = |second: u64| sealroom::domain::Timestamp::from_millis(START + 1_000 * second);
+    for (second, project) in [(60, "acme/a"), (61, "acme/b"), (62, "acme/c")] {
+        t.clock.set(at(second));
+        t.project(project).await;
+    }
+    let within = async |from: Option<u64>, to: Option<u64>| {
+        let bound = |name: &str, second: Option<u64>| {
+            second.map_or(String::new(), |second| format!("&{name}={}", at(second)))
+        };
+        let bounds = bound("from", from) + &bound("to", to);
+        let listed: Value =
+            serde_json::from_str(&get(&t, &format!("/sfp/api/audit?action=project.create{bounds}")).await)
+                .unwrap();
+        let of_list: Vec<u64> =
+            listed.as_array().unwrap().iter().rev().map(|e| e["sequence"].as_u64().unwrap()).collect();
+        let exported = lines(&t, &format!("?format=ndjson{bounds}")).await;
+        let of_export = exported.iter().filter(|line| line.contains("project.create"));
+        assert_eq!(of_list, of_export.map(|line| sequence(line)).collect::<Vec<_>>(), "{bounds}");
+        of_list.len()
+    };
+    for (from, to, count) in [
+        (Some(60), Some(62), 2),
+        (Some(60), Some(63), 3),
+        (Some(61), Some(61), 0),
+        (Some(61), Some(62), 1),
+        (Some(62), None, 1),
+        (None, Some(60), 0),
+        (None, Some(61), 1),
+    ] {
+        assert_eq!(within(from, to).await, count, "{from:?} {to:?}");
+    }
+    for path in ["/sfp/api/audit", EXPORT] {
+        let backwards = format!("{path}?from={}&to={}", at(62), at(61));
+        assert_eq!(t.send("GET", &backwards, &t.owner, "").await.status, 400, "{path}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let document: Value = serde_json::from_str(&get(&t, "/sfp/apidocs-json").await).unwrap();
+    for (command, path) in [("list", "/sfp/api/audit"), ("export", "/sfp/api/audit/export")] {
+        let help = super::binary::sealroom(folder.path(), &["audit", command, "--help"]);
+        let help = String::from_utf8(help.stdout).unwrap();
+        let parameters = document["paths"][path]["get"]["parameters"].as_array().unwrap();
+        for (name, text) in
+            [("from", "From this time on (inclusive)"), ("to", "Before this time (exclusive)")]
+        {
+            let of_api = parameters.iter().find(|parameter| parameter["name"] == name).unwrap();
+            assert!(help.contains(text), "{command}: {help}");
+            assert_eq!(of_api["description"], format!("{text}."), "{path}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_csv_has_no_formula_in_it() {
     let t = TestServer::start().await;

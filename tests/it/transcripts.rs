@@ -81,6 +81,7 @@ pub fn veiled(line: &str, secrets: &[String]) -> String {
         "hhhhhhhh-hhhh-hhhh-hhhh-hhhhhhhhhhhh",
         "dddd-dd-ddTdd:dd:dd.dddZ",
         "dddd-dd-dd dd:dd UTC",
+        "dddd-dd-dd dd:dd:dd UTC",
         "xxxxx-xxxxx-xxxxx-xxxxx-xxxxx",
     ];
     let mut out = String::new();

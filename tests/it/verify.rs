@@ -1,11 +1,6 @@
 //! `audit verify`: what it finds in files and exports that somebody changed, and what it says it rests on.
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    path::Path,
-    process::{Command, Output},
-};
+use std::{fs, path::Path, process::Output};
 
 use redb::{Database, ReadableTable, TableDefinition};
 use sealroom::audit::{
@@ -13,7 +8,7 @@ use sealroom::audit::{
     tree::leaf_hash,
     verify::{Flaw, Good, Verifier},
 };
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{
     binary::{Serving, sealroom, stderr, vault},
@@ -21,13 +16,14 @@ use super::{
 };
 
 /// A vault after so many reads, with what an outsider may have of it.
-struct Log {
-    folder: tempfile::TempDir,
-    records: Vec<String>,
-    checkpoint: Checkpoint,
+pub struct Log {
+    pub folder: tempfile::TempDir,
+    pub records: Vec<String>,
+    pub checkpoint: Checkpoint,
 }
 
-const SERVE: &[&str] = &["serve", "--data", "v.redb", "--passphrase-file", "pass", "--listen", "127.0.0.1:0"];
+pub const SERVE: &[&str] =
+    &["serve", "--data", "v.redb", "--passphrase-file", "pass", "--listen", "127.0.0.1:0"];
 
 /// Serves the vault, reads a credential so many times, and leaves beside it `export`, `note`, `key` and `build.log`.
 async fn grow(folder: &Path, reads: usize) {
@@ -54,7 +50,7 @@ async fn grow(folder: &Path, reads: usize) {
     assert!(server.stop());
 }
 
-async fn log(reads: usize) -> Log {
+pub async fn log(reads: usize) -> Log {
     let folder = vault();
     grow(folder.path(), reads).await;
     let export = fs::read_to_string(folder.path().join("export")).unwrap();
@@ -64,11 +60,11 @@ async fn log(reads: usize) -> Log {
 }
 
 impl Log {
-    fn verify(&self, args: &[&str]) -> Output {
+    pub fn verify(&self, args: &[&str]) -> Output {
         sealroom(self.folder.path(), &[&["audit", "verify"], args].concat())
     }
 
-    fn said(&self, args: &[&str]) -> String {
+    pub fn said(&self, args: &[&str]) -> String {
         let output = self.verify(args);
         String::from_utf8_lossy(&output.stdout).into_owned() + &stderr(&output)
     }
@@ -265,7 +261,9 @@ async fn what_follows_a_checkpoint_is_not_vouched_for_and_must_still_be_a_record
     let (export, size) = (fs::read_to_string(folder.join("export")).unwrap(), log.records.len());
     let honest = log.said(&["export", "--key", "key", "--checkpoint", "note"]);
     let vouched = log.checkpoint.size;
-    assert!(honest.contains(&format!("not vouched for: sequences {vouched} to {}", size - 1)), "{honest}");
+    assert_eq!(vouched, size as u64 - 1, "the export's own event is the one after it");
+    let newer = format!("newer than the checkpoint, so not proven by it: record {vouched}\n");
+    assert!(honest.contains(&newer), "{honest}");
     let forged =
         format!("{export}{{\"v\":1,\"sequence\":{size},\"time\":\"forged: the owner approved this\"}}\n");
     fs::write(folder.join("forged"), forged).unwrap();
@@ -305,171 +303,4 @@ async fn an_older_copy_of_the_file_is_caught_by_a_newer_checkpoint_or_by_one_rec
     assert!(one.starts_with("1 record is missing at the end"), "{one}");
     let caught = log.said(&["yesterday.redb", "--key", "key", "--receipts", "build.log"]);
     assert!(caught.contains("does not fit the log"), "{caught}");
-}
-
-#[tokio::test]
-async fn what_is_not_of_this_log_is_refused_with_a_word() {
-    let (log, other) = (log(2).await, log(2).await);
-    let folder = log.folder.path();
-    for (name, from) in [("other.note", "note"), ("other.key", "key"), ("other.export", "export")] {
-        fs::copy(other.folder.path().join(from), folder.join(name)).unwrap();
-    }
-    fs::write(folder.join("empty"), "").unwrap();
-    fs::write(folder.join("csv"), "sequence,time\n").unwrap();
-    fs::write(folder.join("long"), format!("{{{}", "x".repeat(1 << 20))).unwrap();
-    let export = fs::read_to_string(folder.join("export")).unwrap();
-    fs::write(folder.join("cut"), &export[..export.len() - 20]).unwrap();
-    fs::create_dir(folder.join("kept")).unwrap();
-    fs::copy(folder.join("note"), folder.join("kept/log.checkpoint")).unwrap();
-    fs::write(folder.join("kept/.checkpoint-x"), "half a checkp").unwrap();
-    fs::copy(folder.join("other.note"), folder.join("kept/other.checkpoint")).unwrap();
-    fs::create_dir(folder.join("bare")).unwrap();
-    fs::create_dir(folder.join("others")).unwrap();
-    fs::copy(folder.join("other.note"), folder.join("others/x.checkpoint")).unwrap();
-    let huge = format!("audit-receipt: {}:{}=", u64::MAX, "A".repeat(43));
-    fs::write(folder.join("huge"), huge).unwrap();
-    for (args, code, says) in [
-        (
-            &["export", "--key", "key", "--checkpoint", "note", "--receipts", "build.log"][..],
-            0,
-            "receipts: 2 found",
-        ),
-        (&["export", "--key", "key", "--checkpoint", "kept"], 0, "rests on: the checkpoint of"),
-        (&["export"], 0, "the export agrees with itself, and that is all"),
-        (&["export", "--key", "other.key", "--checkpoint", "note"], 1, "no known key signed"),
-        (&["export", "--key", "key", "--checkpoint", "other.note"], 1, "no known key signed"),
-        (&["other.export", "--key", "key", "--checkpoint", "note"], 1, "do not make the signed root"),
-        (&["v.redb", "--key", "other.key"], 1, "the file's own checkpoint: no known key signed"),
-        (&["export", "--key", "nonsense"], 2, "no verifier key"),
-        (&["export", "--checkpoint", "gone"], 1, "gone: "),
-        (&["export", "--receipts", "gone"], 1, "gone: "),
-        (&["export", "--key", "key", "--checkpoint", "bare"], 1, "no checkpoint in this folder"),
-        (&["export", "--key", "key", "--checkpoint", "others"], 1, "none of the checkpoints in this folder"),
-        (&["export", "--receipts", "export"], 1, "there is no receipt in it"),
-        (&["export", "--receipts", "huge"], 1, "does not fit the log"),
-        (&["empty"], 1, "the file is empty"),
-        (&["csv"], 1, "format=ndjson"),
-        (&["long"], 1, "line 1 is no whole record"),
-        (&["cut"], 1, "is no whole record"),
-        (&["gone"], 1, "gone: "),
-        (&["key"], 1, "neither a vault file nor an export"),
-    ] {
-        let output = log.verify(args);
-        let text = String::from_utf8_lossy(&output.stdout).into_owned() + &stderr(&output);
-        assert_eq!(output.status.code(), Some(code), "{args:?}: {text}");
-        assert!(text.contains(says), "{args:?}: {text}");
-        assert!(code == 0 || text.contains("\nhint: "), "{args:?}: {text}");
-    }
-    let json = log.verify(&["export", "--json", "--key", "key", "--checkpoint", "note"]);
-    let value: Value = serde_json::from_slice(&json.stdout).unwrap();
-    assert_eq!((&value["ok"], &value["first"]), (&json!(true), &json!(0)));
-    let mut busy = Serving::start(folder, SERVE);
-    let said = log.said(&["v.redb", "--key", "key", "--checkpoint", "note", "--receipts", "build.log"]);
-    assert!(
-        said.starts_with("ok: ") && said.contains("rests on: the server that has the file open"),
-        "{said}"
-    );
-    fs::rename(folder.join("v.redb.sock"), folder.join("away")).unwrap();
-    let said = log.said(&["v.redb"]);
-    assert!(said.contains(&format!("in use by process {}", busy.child.id())), "{said}");
-    assert!(said.contains("hint: wait for that process"), "{said}");
-    let socket = std::os::unix::net::UnixListener::bind(folder.join("v.redb.sock")).unwrap();
-    let head = json!({"checkpoint": fs::read_to_string(folder.join("note")).unwrap(),
-        "key": fs::read_to_string(folder.join("key")).unwrap().trim()});
-    let begun = format!("{head}\n{}\n", log.records[0]);
-    let ends = std::thread::spawn(move || {
-        let (mut stream, _) = socket.accept().unwrap();
-        std::io::Write::write_all(&mut stream, begun.as_bytes()).unwrap();
-        drop(std::io::BufRead::read_line(&mut std::io::BufReader::new(&stream), &mut String::new()));
-    });
-    let said = log.said(&["v.redb"]);
-    ends.join().unwrap();
-    assert!(said.contains("the server broke off") && !said.contains("missing"), "{said}");
-    fs::remove_file(folder.join("v.redb.sock")).unwrap();
-    fs::rename(folder.join("away"), folder.join("v.redb.sock")).unwrap();
-    // What a killed server leaves is read after redb has found out what is in it, and left as it is.
-    busy.child.kill().unwrap();
-    busy.child.wait().unwrap();
-    let before = fs::read(folder.join("v.redb")).unwrap();
-    let said = log.said(&["v.redb", "--key", "key", "--checkpoint", "note"]);
-    assert!(said.starts_with("ok: "), "{said}");
-    assert_eq!(fs::read(folder.join("v.redb")).unwrap(), before);
-}
-
-#[tokio::test]
-async fn the_outsiders_script_says_the_same() {
-    let ready = Command::new("python3").args(["-c", "import cryptography"]).output();
-    if !ready.is_ok_and(|output| output.status.success()) {
-        eprintln!("skipped: python3 with the package cryptography is not installed");
-        return;
-    }
-    let log = log(5).await;
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/verify_log.py");
-    let run = |export: &str, note: &str, key: &str| {
-        let output = Command::new("python3")
-            .current_dir(log.folder.path())
-            .arg(&script)
-            .args([export, note, key])
-            .output()
-            .unwrap();
-        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned() + &stderr(&output))
-    };
-    let (code, said) = run("export", "note", "key");
-    assert!(code == Some(0) && said.starts_with("ok: the first "), "{said}");
-    let export = fs::read_to_string(log.folder.path().join("export")).unwrap();
-    let cut: String = export.lines().take(3).flat_map(|line| [line, "\n"]).collect();
-    let damaged = BTreeMap::from([("flipped", export.replacen("github", "gitlab", 1)), ("cut", cut)]);
-    for (name, text) in damaged {
-        fs::write(log.folder.path().join(name), text).unwrap();
-        let (code, said) = run(name, "note", "key");
-        assert!(code == Some(1) && said.contains("are not what was signed"), "{name}: {said}");
-    }
-    let note = fs::read_to_string(log.folder.path().join("note")).unwrap();
-    fs::write(log.folder.path().join("forged"), note.replacen("sealroom", "sealrosm", 1)).unwrap();
-    let (code, said) = run("export", "forged", "key");
-    assert!(code == Some(1) && said.contains("did not sign"), "{said}");
-}
-
-#[tokio::test]
-async fn checkpoints_reach_their_folder_and_never_go_back() {
-    let log = log(1).await;
-    let folder = log.folder.path();
-    fs::create_dir(folder.join("kept")).unwrap();
-    let args = [SERVE, &["--checkpoint-folder", "kept", "--checkpoint-every-secs", "1"]].concat();
-    fs::copy(folder.join("v.redb"), folder.join("yesterday.redb")).unwrap();
-    let mut server = Serving::start(folder, &args);
-    let file = || {
-        let mut entries = fs::read_dir(folder.join("kept")).unwrap();
-        entries.next().map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap())
-    };
-    assert!(server.stop());
-    let newest = checkpoint::read_unsigned(&file().unwrap()).unwrap();
-    let now = log.said(&["v.redb", "--checkpoint", "kept", "--key", "key"]);
-    assert!(now.contains(&format!("the checkpoint of {} records in kept", newest.size)), "{now}");
-
-    // Yesterday's copy of the file is put back, and served: the folder knows better.
-    fs::copy(folder.join("yesterday.redb"), folder.join("v.redb")).unwrap();
-    let mut server = Serving::start(folder, &args);
-    server.logged("an older copy of the file was put back");
-    let health = server.health();
-    assert!(health.contains("200 OK") && health.contains(r#""detail":["checkpoint_lost"]"#), "{health}");
-    assert!(server.stop());
-    assert_eq!(checkpoint::read_unsigned(&file().unwrap()).unwrap(), newest, "it stays as it was");
-    // Also once that copy's own log has grown beyond.
-    for _ in 0..3 {
-        assert!(Serving::start(folder, &args).stop());
-    }
-    let grown = log.said(&["v.redb", "--key", "key"]);
-    let grown: u64 = grown.split(' ').nth(1).unwrap().parse().unwrap();
-    assert!(grown > newest.size, "{grown}");
-    assert_eq!(checkpoint::read_unsigned(&file().unwrap()).unwrap(), newest, "it stays as it was");
-
-    // A folder that is gone stops nothing, and is used again once it is back.
-    fs::remove_dir_all(folder.join("kept")).unwrap();
-    let mut server = Serving::start(folder, &args);
-    server.logged("the checkpoint was not written to its folder");
-    assert!(server.health().contains("checkpoint_lost"));
-    fs::create_dir(folder.join("kept")).unwrap();
-    assert!(server.stop());
-    assert!(file().is_some());
 }

@@ -1,14 +1,16 @@
 //! What a log is read from: a vault file or an export, in batches.
 
 use std::{
-    fs::File,
-    io::{BufRead, BufReader, Read},
-    path::{Path, PathBuf},
+    io::{BufRead, Read},
+    path::Path,
 };
 
-use super::{damaged, failed};
+use super::{damaged, input::Input};
 use crate::{
-    audit::record::RECORD_BYTES_MAX,
+    audit::{
+        record::{self, RECORD_BYTES_MAX},
+        transport::{self, Damage},
+    },
     cli::{
         control::{ENDED_EARLY, ended_early},
         error::CliError,
@@ -76,22 +78,45 @@ impl Source for Log {
 
 /// An export's lines.
 pub(super) struct Export {
-    path: PathBuf,
+    name: String,
     reader: Box<dyn BufRead + Send>,
     line: u64,
     is_served: bool,
 }
 
 impl Export {
-    pub(super) fn open(path: &Path) -> Result<Self, CliError> {
-        let file = File::open(path).map_err(|error| failed(path, &error.to_string(), "check the path"))?;
-        let reader = Box::new(BufReader::with_capacity(1 << 20, file));
-        Ok(Self { path: path.to_owned(), reader, line: 0, is_served: false })
+    /// Reads a file or a stream, in one pass.
+    pub(super) fn of(input: Input) -> Self {
+        Self {
+            name: input.name().to_owned(),
+            reader: Box::new(input.into_reader()),
+            line: 0,
+            is_served: false,
+        }
     }
 
     /// What the server that has that file open gives.
     pub(super) fn served(path: &Path, records: impl BufRead + Send + 'static) -> Self {
-        Self { path: path.to_owned(), reader: Box::new(records), line: 0, is_served: true }
+        Self { name: path.display().to_string(), reader: Box::new(records), line: 0, is_served: true }
+    }
+
+    /// Reports a line of which no record can be made.
+    fn unread(&self, line: &[u8], damage: Option<Damage>) -> CliError {
+        let (name, number) = (&self.name, self.line);
+        match damage {
+            Some(damage) => CliError::failed(format!("{name}: line {number}: {damage}"), damage.remedy()),
+            None if line.len() > RECORD_BYTES_MAX => {
+                let message = format!("{name}: line {number} is no whole record: it is too long");
+                CliError::failed(
+                    message,
+                    "an export is one JSON record a line: check that the right file is named",
+                )
+            }
+            None => {
+                let message = format!("{name}: line {number} is no whole record: it is cut");
+                CliError::failed(message, "export again: what wrote this stopped early, or its disk was full")
+            }
+        }
     }
 }
 
@@ -100,20 +125,27 @@ impl Source for Export {
         while batch.ends.len() < BATCH {
             let start = batch.data.len();
             // A line of 1 GB is not read: no record is that long.
-            let mut line = (&mut self.reader).take(RECORD_BYTES_MAX as u64 + 1);
+            let mut line = (&mut self.reader).take(RECORD_BYTES_MAX as u64 + 2);
             let read = line.read_until(b'\n', &mut batch.data);
-            read.map_err(|error| failed(&self.path, &error.to_string(), "check the disk"))?;
+            read.map_err(|error| {
+                let message = format!("{}: after line {}: {error}", self.name, self.line);
+                CliError::failed(message, "check the disk, or what writes into the stream")
+            })?;
             if batch.data.len() == start {
                 break;
             }
             self.line += 1;
-            if batch.data.pop() != Some(b'\n') {
-                let message = format!("line {} is no whole record: it is cut, or too long", self.line);
-                return Err(failed(&self.path, &message, "export again; the last line ends with a line end"));
+            let is_whole = batch.data.ends_with(b"\n");
+            let line = batch.data[start..].strip_suffix(b"\n").unwrap_or(&batch.data[start..]);
+            if self.is_served && line.starts_with(ENDED_EARLY) {
+                return Err(ended_early(line));
             }
-            if self.is_served && batch.data[start..].starts_with(ENDED_EARLY) {
-                return Err(ended_early(&batch.data[start..]));
+            let is_unended = || !is_whole && record::decode(line).is_ok();
+            let damage = transport::of_line(line).or_else(|| is_unended().then_some(Damage::NoLineEnd));
+            if damage.is_some() || !is_whole {
+                return Err(self.unread(line, damage));
             }
+            batch.data.pop();
             batch.ends.push(batch.data.len());
         }
         Ok(())

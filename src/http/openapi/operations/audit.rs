@@ -23,8 +23,8 @@ pub(super) fn events() -> Operation {
     .query("integration", id(), "Which integration.")
     .query("project", reference("ProjectIdentifier"), "The project asked for.")
     .query("outcome", reference("Outcome"), "How it ended.")
-    .query("from", time(), "From this moment on.")
-    .query("to", time(), "Before this moment.")
+    .query("from", time(), "From this time on (inclusive).")
+    .query("to", time(), "Before this time (exclusive).")
     .query("limit", limit(), "How many at most; 100 where it is absent.")
     .query("cursor", sequence(), "What `x-next-cursor` gave.")
     .answers(Reply::json(200, "The events.", array_of("Event"), example).with("x-next-cursor"))
@@ -61,8 +61,8 @@ pub(super) fn export() -> Operation {
          checkpoint; CSV is for people. `follow=true` keeps the stream open, and takes no `to`.",
     )
     .query("format", json!({ "type": "string", "enum": ["ndjson", "csv"] }), "`ndjson` where it is absent.")
-    .query("from", time(), "From this moment on.")
-    .query("to", time(), "Before this moment.")
+    .query("from", time(), "From this time on (inclusive).")
+    .query("to", time(), "Before this time (exclusive).")
     .query("fromSequence", sequence(), "From this record on.")
     .query("follow", json!({ "type": "boolean" }), "Whether to send what comes, too.")
     .answers(
