@@ -20,6 +20,8 @@ mod error;
 #[cfg(feature = "client")]
 mod events;
 #[cfg(feature = "client")]
+mod expiry;
+#[cfg(feature = "client")]
 mod failure;
 #[cfg(feature = "client")]
 mod form;
