@@ -54,5 +54,6 @@ mod tls;
 mod transcripts;
 mod typing;
 mod users;
+mod values;
 mod verify;
 mod ways;
