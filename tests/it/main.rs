@@ -42,6 +42,7 @@ mod overload;
 mod pages;
 mod policy;
 mod raw;
+mod readers;
 mod readme;
 mod remote;
 mod revocation;
