@@ -1,8 +1,18 @@
 //! `sealroom credentials`.
 
-use std::io::{self, IsTerminal};
+mod dotenv;
+mod fields;
+mod names;
+mod pages;
+mod shell;
+mod sole;
+mod steering;
 
-use serde_json::value::RawValue;
+use std::{
+    ffi::{OsStr, OsString},
+    io::{self, IsTerminal},
+};
+
 use zeroize::Zeroizing;
 
 use super::{
@@ -11,10 +21,20 @@ use super::{
     remote::{Need, ServerArgs},
     table::visible,
 };
-use crate::{
-    api::Members,
-    client::{Credential, CredentialFilter, Credentials, Error},
-};
+use crate::client::{CredentialFilter, Credentials};
+use fields::{fields, shown};
+use names::Variable;
+use pages::Pages;
+
+/// The examples of the help. Where the read fails, `env` prints `false`: under `set -e` an `eval` of it ends the script
+/// too, and without, `&&` and `||` do.
+pub(super) const EXAMPLES: &str = "\
+--format env prints `false` where it fails, so that an `eval` of it fails too.
+
+Examples:
+  TOKEN=$(sealroom credentials --provider github --project acme/app --field token)
+  x=$(sealroom credentials --project acme/app --format env) && eval \"$x\" || exit
+  sealroom credentials --project acme/app --format dotenv > .env";
 
 /// `credentials`' flags.
 #[derive(Debug, clap::Args)]
@@ -31,10 +51,10 @@ pub(super) struct Args {
     /// Whatever the project; without a project this must be said.
     #[arg(long)]
     all: bool,
-    /// Print the bare value of this one field, of the one credential that matches.
+    /// Print the bytes of this one field, of the one credential that matches; a line end follows on a terminal only.
     #[arg(long, conflicts_with = "format")]
     field: Option<String>,
-    /// As JSON, as `export` lines for a shell, or as a .env file.
+    /// Print all fields for a program.
     #[arg(long, value_enum)]
     format: Option<Format>,
     #[command(flatten)]
@@ -43,13 +63,33 @@ pub(super) struct Args {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Format {
+    /// The server's array, each credential byte for byte.
     Json,
+    /// Lines of `export` for the `eval` of a POSIX shell.
     Env,
+    /// Lines that sh, python-dotenv, node, npm's dotenv and docker compose read alike; docker run does not.
     Dotenv,
 }
 
-/// How many credentials one answer brings where they are too many for one: the server's most.
-const PAGE: usize = 1_000;
+impl Args {
+    /// Whether a shell evaluates the output.
+    pub(super) fn feeds_a_shell(&self) -> bool {
+        self.format == Some(Format::Env)
+    }
+}
+
+/// Whether arguments that could not be parsed ask for output that a shell evaluates.
+///
+/// Goes by the word `env`, wherever it stands: the flag before it may be the mistake. Beside `--field` it is a value.
+pub(super) fn may_feed_a_shell(arguments: impl Iterator<Item = OsString>) -> bool {
+    let is_env = |word: &OsStr| {
+        let word = word.to_string_lossy().to_ascii_lowercase();
+        word == "env" || word.ends_with("=env")
+    };
+    let arguments: Vec<OsString> = arguments.collect();
+    let is_field = |word: &OsString| word.to_string_lossy().starts_with("--field");
+    arguments.iter().any(|word| is_env(word)) && !arguments.iter().any(is_field)
+}
 
 pub(super) async fn run(args: Args, output: Output) -> Result<(), CliError> {
     if args.project.is_none() && !args.all {
@@ -58,105 +98,93 @@ pub(super) async fn run(args: Args, output: Output) -> Result<(), CliError> {
             "pass --project PROJECT, or --all for what is stored for any project",
         ));
     }
-    let client = args.server.connect(Need::Token, output)?.client;
+    let remote = args.server.connect(Need::Token, output)?;
     let filter = CredentialFilter { provider: args.provider, project: args.project, name: args.name };
-    let first = match client.credentials(&filter).await {
-        Err(Error::Refused(refusal)) if refusal.code == "too_many_matches" && args.field.is_none() => {
-            client.credentials_page(&filter, PAGE, None).await?
-        }
-        first => first?,
-    };
     if let Some(field) = &args.field {
-        let value = Zeroizing::new(one_field(&first, field)?);
+        let value = sole::read(&remote, &filter, field).await?;
         warn(output);
-        receipt(&first, output);
-        return output.bytes(value.as_bytes());
+        return print_value(&value, output);
     }
-    let format = match args.format {
-        None if output.is_json() => Some(Format::Json),
-        format => format,
-    };
+    let pages = Pages::new(&remote, &filter);
+    match args.format {
+        Some(Format::Env) => whole(pages, output, shell::exports).await,
+        Some(Format::Dotenv) => whole(pages, output, dotenv::lines).await,
+        Some(Format::Json) => array(pages, output).await,
+        None if output.is_json() => array(pages, output).await,
+        None => listing(pages, output).await,
+    }
+}
+
+/// The bytes and no more: a line end in a key file, a digest or a `kubectl` secret would be another value.
+fn print_value(value: &str, output: Output) -> Result<(), CliError> {
+    output.bytes(value.as_bytes())?;
+    if io::stdout().is_terminal() { output.bytes(b"\n") } else { Ok(()) }
+}
+
+/// Prints all variables or, where one has no name, two values or no spelling, none.
+async fn whole(
+    pages: Pages<'_>,
+    output: Output,
+    spell: fn(&[Variable]) -> Result<Zeroizing<String>, CliError>,
+) -> Result<(), CliError> {
+    let asked_name = pages.asked_name();
+    let variables = names::variables(&pages.all().await?, asked_name)?;
+    let text = spell(&variables)?;
     warn(output);
-    let mut writer = Writer { format, output, is_first: true, taken: Vec::new() };
-    let mut page = first;
-    loop {
-        receipt(&page, output);
+    output.bytes(text.as_bytes())
+}
+
+/// Prints the server's items as they came, credentials byte for byte, page after page as one array. One that breaks off
+/// is no JSON, so that it cannot be taken for the whole.
+async fn array(mut pages: Pages<'_>, output: Output) -> Result<(), CliError> {
+    warn(output);
+    let mut is_first = true;
+    while let Some(page) = pages.next().await? {
+        let items = items_of(&page)?;
+        let before = match (is_first, items.is_empty()) {
+            (true, _) => "[",
+            (false, true) => "",
+            (false, false) => ",",
+        };
+        is_first = false;
+        let text = Zeroizing::new([before, items].concat());
         // What nobody reads any more is not disclosed either.
-        if writer.page(&page)? == Reader::Gone {
+        if output.piece(text.as_bytes())? == Reader::Gone {
             return Ok(());
         }
-        let Some(next) = page.next.take() else { break };
-        page = client.credentials_page(&filter, PAGE, Some(&next)).await?;
     }
-    writer.end()
+    output.bytes(b"]\n")
 }
 
-/// Prints page after page as one result. One that breaks off is no JSON, so that nobody takes it for the whole.
-struct Writer {
-    format: Option<Format>,
-    output: Output,
-    is_first: bool,
-    /// The providers that have their variables.
-    taken: Vec<String>,
+fn items_of(page: &Credentials) -> Result<&str, CliError> {
+    let body = std::str::from_utf8(page.body.expose()).ok().map(str::trim_ascii);
+    let items = body.and_then(|body| body.strip_prefix('[')?.strip_suffix(']'));
+    items.ok_or_else(|| CliError::failed("the answer is no JSON array", "check the URL in --server"))
 }
 
-impl Writer {
-    fn page(&mut self, read: &Credentials) -> Result<Reader, CliError> {
-        let text = Zeroizing::new(match self.format {
-            Some(Format::Json) => self.lossless(read)?,
-            Some(Format::Env) => self.variables(read, |name, value| {
-                format!("export {name}='{}'\n", value.replace('\'', r"'\''"))
-            })?,
-            Some(Format::Dotenv) => self.variables(read, dotenv_line)?,
-            None => readable(read)?,
-        });
-        self.output.piece(text.as_bytes())
-    }
-
-    fn end(self) -> Result<(), CliError> {
-        if self.format == Some(Format::Json) { self.output.bytes(b"]\n") } else { Ok(()) }
-    }
-
-    /// The items of the server's array as they came, credentials byte for byte, as a part of one array.
-    fn lossless(&mut self, read: &Credentials) -> Result<String, CliError> {
-        let body = std::str::from_utf8(read.body.expose()).ok().map(str::trim_ascii);
-        let items = body.and_then(|body| body.strip_prefix('[')?.strip_suffix(']'));
-        let items = items
-            .ok_or_else(|| CliError::failed("the answer is no JSON array", "check the URL in --server"))?;
-        let before = if self.is_first {
-            "["
-        } else if items.is_empty() {
-            ""
-        } else {
-            ","
-        };
-        self.is_first = false;
-        Ok([before, items].concat())
-    }
-
-    /// One line a field, `PROVIDER_FIELD`; of two credentials of one provider the newest wins.
-    fn variables(
-        &mut self,
-        read: &Credentials,
-        line: impl Fn(&str, &str) -> String,
-    ) -> Result<String, CliError> {
-        let mut text = String::new();
-        for one in read.items()? {
-            let provider = upper(&one.provider);
-            if self.taken.contains(&provider) {
-                self.output.warning(&format!(
-                    "{} of {} is left out: a newer one is there",
-                    one.integration_id, one.provider
-                ));
-                continue;
-            }
-            for (name, value) in fields(&one)? {
-                text += &line(&format!("{provider}_{}", upper(&name)), &value);
-            }
-            self.taken.push(provider);
+async fn listing(mut pages: Pages<'_>, output: Output) -> Result<(), CliError> {
+    warn(output);
+    while let Some(page) = pages.next().await? {
+        if output.piece(readable(&page)?.as_bytes())? == Reader::Gone {
+            return Ok(());
         }
-        Ok(text)
     }
+    Ok(())
+}
+
+fn readable(page: &Credentials) -> Result<Zeroizing<String>, CliError> {
+    let mut text = Zeroizing::new(String::new());
+    for one in page.items()? {
+        let label = one.name.as_ref().map(|name| format!("  {}", shown(name))).unwrap_or_default();
+        let head =
+            format!("{}/{}  {}{label}\n", shown(&one.provider), shown(&one.auth_type), one.integration_id);
+        text.push_str(&head);
+        for field in fields(&one)? {
+            let value = Zeroizing::new(visible(&field.value));
+            ["  ", &*visible(&field.name), "  ", &*value, "\n"].iter().for_each(|part| text.push_str(part));
+        }
+    }
+    Ok(text)
 }
 
 /// A line that says what happens now.
@@ -168,79 +196,29 @@ fn warn(output: Output) {
     }
 }
 
-/// In a pipeline's log, what the audit log can be held against.
-fn receipt(read: &Credentials, output: Output) {
-    if let Some(receipt) = read.receipt.as_ref().filter(|_| !io::stderr().is_terminal()) {
-        output.note(&format!("audit-receipt: {receipt}"));
-    }
-}
-
-fn one_field(read: &Credentials, field: &str) -> Result<String, CliError> {
-    let items = read.items()?;
-    let [one] = items.as_slice() else {
-        let found: Vec<String> = items
-            .iter()
-            .map(|one| format!("{}/{} {}", one.provider, one.auth_type, one.integration_id))
-            .collect();
-        return Err(CliError::failed(
-            format!("{} credentials match, and --field prints one: {}", items.len(), found.join(", ")),
-            "narrow it with --provider, --name or --project",
-        ));
-    };
-    let fields = fields(one)?;
-    let Some((_, value)) = fields.iter().find(|(name, _)| name == field) else {
-        let known: Vec<&str> = fields.iter().map(|(name, _)| name.as_str()).collect();
-        return Err(CliError::failed(
-            format!("the credential has no field '{field}'"),
-            format!("it has {}", known.join(", ")),
-        ));
-    };
-    Ok(format!("{}\n", value.as_str()))
-}
-
-fn readable(read: &Credentials) -> Result<String, CliError> {
-    let mut text = String::new();
-    for one in read.items()? {
-        let head = format!("{}/{}  {}\n", one.provider, one.auth_type, one.integration_id);
-        text.push_str(&head);
-        for (name, value) in fields(&one)? {
-            ["  ", &*visible(&name), "  ", &*visible(&value), "\n"]
-                .iter()
-                .for_each(|part| text.push_str(part));
-        }
-    }
-    Ok(text)
-}
-
-/// Double quotes, in which line ends and quotes are escaped: what dotenv readers agree on.
-fn dotenv_line(name: &str, value: &str) -> String {
-    let escaped = value.replace('\\', r"\\").replace('"', "\\\"").replace('$', r"\$").replace('\n', r"\n");
-    format!("{name}=\"{escaped}\"\n")
-}
-
-fn upper(name: &str) -> String {
-    let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' };
-    name.chars().map(plain).collect()
-}
-
-/// Names and values: a string's text, and anything else as its JSON.
-fn fields(one: &Credential) -> Result<Vec<(String, Zeroizing<String>)>, CliError> {
-    let broken = || CliError::failed("the credential is no JSON object", "look at it with --format json");
-    let Members(members) = serde_json::from_slice(one.credentials.expose()).map_err(|_| broken())?;
-    let value = |raw: &RawValue| {
-        let text = serde_json::from_str::<String>(raw.get()).unwrap_or_else(|_| raw.get().to_owned());
-        Zeroizing::new(text)
-    };
-    Ok(members.into_iter().map(|(name, raw)| (name, value(raw))).collect())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_dotenv_line_survives_quotes_dollars_and_line_ends() {
-        assert_eq!(dotenv_line("A_B", "x\"y\\z$1\nw"), "A_B=\"x\\\"y\\\\z\\$1\\nw\"\n");
-        assert_eq!(upper("azure-devops"), "AZURE_DEVOPS");
+    fn a_mistyped_command_whose_output_a_shell_evaluates_is_known_as_one() {
+        let may = |line: &str| may_feed_a_shell(line.split(' ').map(OsString::from));
+        for line in [
+            "credentials --format env --alll",
+            "credentials --format=env --project",
+            "credentials --fromat env",
+            "credentials --format=ENV",
+            "credntials --all --format env",
+        ] {
+            assert!(may(line), "{line}");
+        }
+        for line in [
+            "credentials --format dotenv",
+            "credentials --all",
+            "credentials --name env --field token --alll",
+            "token create environment --x",
+        ] {
+            assert!(!may(line), "{line}");
+        }
     }
 }

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::{
     ask::Consent,
     error::CliError,
-    form,
+    expiry, form,
     output::Output,
     prompt,
     remote::{Need, Remote, ServerArgs},
@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{
     client::{Integration, NewIntegration, Scope},
+    clock::Clock,
     domain::{AuthType, IntegrationId, Invalid, Provider, Timestamp},
 };
 
@@ -222,6 +223,7 @@ async fn check_projects(scope: &Scope, remote: &Remote) -> Result<(), CliError> 
 
 async fn show_all(args: ListArgs, remote: &Remote) -> Result<(), CliError> {
     let all = remote.client.integrations(args.provider.as_deref(), args.name.as_deref()).await?;
+    let now = Clock::system().now();
     let row = |one: &Integration| {
         [
             one.id.to_string(),
@@ -230,7 +232,7 @@ async fn show_all(args: ListArgs, remote: &Remote) -> Result<(), CliError> {
             // Short, so that a terminal of 80 columns has room for it.
             if one.is_global { "all".to_owned() } else { reach(one) },
             one.revision.to_string(),
-            local_or_nothing(one.expires_at),
+            expiry::cell(one.expires_at, now),
             local_or_nothing(one.last_accessed_at),
         ]
     };
@@ -349,7 +351,7 @@ fn described(one: &Integration) -> String {
         ("name", one.name.clone().unwrap_or_else(|| NOTHING.to_owned())),
         ("for", reach(one)),
         ("revision", one.revision.to_string()),
-        ("expires", local_or_nothing(one.expires_at)),
+        ("expires", expiry::cell(one.expires_at, Clock::system().now())),
         ("stored", format!("{} by {}", local(one.created_at), one.created_by)),
         ("changed", local(one.updated_at)),
         ("last read", read),

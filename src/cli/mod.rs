@@ -20,6 +20,8 @@ mod error;
 #[cfg(feature = "client")]
 mod events;
 #[cfg(feature = "client")]
+mod expiry;
+#[cfg(feature = "client")]
 mod failure;
 #[cfg(feature = "client")]
 mod form;
@@ -172,7 +174,7 @@ enum Remote {
     Integration(integration::Args),
     /// Print credentials; every one is recorded first.
     #[command(
-        after_help = "Examples:\n  TOKEN=$(sealroom credentials --provider github --project acme/app --field token)\n  eval \"$(sealroom credentials --project acme/app --format env)\""
+        after_help = credentials::EXAMPLES
     )]
     Credentials(credentials::Args),
     /// Register, list and delete projects.
@@ -202,6 +204,9 @@ pub fn main() -> ExitCode {
         }
     };
     let output = Output::new(cli.json);
+    #[cfg(feature = "client")]
+    let is_evaluated =
+        matches!(&cli.command, Command::Remote(Remote::Credentials(args)) if args.feeds_a_shell());
     let result = match cli.command {
         #[cfg(feature = "server")]
         Command::Init(args) => init::run(args, &output),
@@ -225,6 +230,10 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             output.error(&error);
+            #[cfg(feature = "client")]
+            if is_evaluated {
+                output.fail_eval();
+            }
             ExitCode::from(error.exit as u8)
         }
     }
@@ -280,6 +289,11 @@ fn usage(error: &clap::Error) -> ExitCode {
     let message = message.trim_start_matches("error: ").to_owned();
     let tip = paragraphs.find_map(|lines| lines.strip_prefix("tip: ").map(str::to_owned));
     let hint = tip.unwrap_or_else(|| format!("see `{} --help`", command_named()));
-    Output::new(std::env::args_os().any(|arg| arg == "--json")).error(&CliError::usage(message, hint));
+    let output = Output::new(std::env::args_os().any(|arg| arg == "--json"));
+    output.error(&CliError::usage(message, hint));
+    #[cfg(feature = "client")]
+    if credentials::may_feed_a_shell(std::env::args_os().skip(1)) {
+        output.fail_eval();
+    }
     ExitCode::from(Exit::Usage as u8)
 }

@@ -74,6 +74,12 @@ impl Output {
         }
     }
 
+    /// Makes the `eval` of a failed command's output fail too, which without any output would succeed.
+    #[cfg(feature = "client")]
+    pub(super) fn fail_eval(self) {
+        drop(self.bytes(b"false\n"));
+    }
+
     /// Something to know, which stops nothing.
     #[allow(clippy::unused_self, reason = "whoever prints has been given the output")]
     pub(super) fn warning(self, text: &str) {

@@ -3,10 +3,9 @@
 use std::{
     env,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
-use super::{config, error::CliError, failure::sentence, output::Output, secrets, table::local};
+use super::{config, error::CliError, expiry, failure::sentence, output::Output, secrets, table::local};
 use crate::{
     client::{Client, Endpoint, Notice, Proxies, Roots, Session, SessionFile},
     clock::Clock,
@@ -238,7 +237,7 @@ fn say(notice: &Notice, output: Output) {
         }
         Notice::TokenEnds(end) => {
             let left = end.since(Clock::system().now());
-            output.warning(&format!("this token ends at {}, in {}", local(*end), rough(left)));
+            output.warning(&format!("this token ends at {}, in {}", local(*end), expiry::span(left)));
         }
         Notice::SessionUnsaved(cause) => {
             output.warning(&format!(
@@ -246,9 +245,4 @@ fn say(notice: &Notice, output: Output) {
             ));
         }
     }
-}
-
-fn rough(time: Duration) -> String {
-    let hours = time.as_secs() / 3600;
-    if hours < 48 { format!("{hours} hours") } else { format!("{} days", hours / 24) }
 }

@@ -278,6 +278,9 @@ pub struct Credential {
     /// When it ends at the provider.
     #[serde(default, with = "text::optional")]
     pub expires_at: Option<Timestamp>,
+    /// The label of a `custom` one, by which it is told from others.
+    #[serde(default)]
+    pub name: Option<String>,
 }
 
 /// What a read disclosed.

@@ -55,7 +55,7 @@ fn every_command_has_an_example_that_is_a_command() {
 /// What commands stand in.
 const EXAMPLES_OF_SHELLS: &[&str] = &[
     "  TOKEN=$(sealroom credentials --provider github --project acme/app --field token)",
-    "  eval \"$(sealroom credentials --project acme/app --format env)\"",
+    "  x=$(sealroom credentials --project acme/app --format env) && eval \"$x\" || exit",
     "  source <(sealroom completions bash)",
 ];
 

@@ -5,17 +5,21 @@ use std::io::Write;
 use serde::Serialize;
 
 use super::{Exposed, Text};
-use crate::domain::{Integration, ProjectId, Provider, Secret, Timestamp};
+use crate::domain::{Integration, Name, ProjectId, Provider, Secret, Timestamp};
 
-/// More than an element needs beside credential and config: names, punctuation, id, provider, auth type and time.
+/// More than an element needs beside credential, config and label: names, punctuation, id, provider, auth type and time.
 const ELEMENT_BYTES: usize = 256;
+/// A character of a label becomes two at most: a quote or a backslash gets one before it, and controls are refused.
+const LABEL_GROWTH: usize = 2;
 
 /// `GET /integrations/credentials` (contract §3): the stored JSON bytes, unparsed, each between its metadata.
 ///
 /// Each item is an integration and the bytes of its opened credential.
 pub fn credentials_array(items: &[(&Integration, &Secret)]) -> Secret {
     let config_len = |of: &Integration| of.config.as_ref().map_or(0, |config| config.as_str().len());
-    let element_len = |(of, secret): &(&Integration, &Secret)| secret.expose().len() + config_len(of);
+    let label_len = |of: &Integration| label(of).map_or(0, |label| label.as_str().len() * LABEL_GROWTH);
+    let element_len =
+        |(of, secret): &(&Integration, &Secret)| secret.expose().len() + config_len(of) + label_len(of);
     let total: usize = items.iter().map(|item| element_len(item) + ELEMENT_BYTES).sum();
     let mut array = Vec::with_capacity(total + 2);
     array.push(b'[');
@@ -29,7 +33,13 @@ pub fn credentials_array(items: &[(&Integration, &Secret)]) -> Secret {
     Secret::new(array)
 }
 
-/// No text here needs an escape: ids, closed sets and times are plain ASCII; the rest is JSON already.
+/// The label, where it is a part of what the provider is (contract §3): a reader of `custom` credentials that cannot list
+/// metadata tells them apart by nothing else. `custom` is ours, so the published shape of the others stays.
+fn label(integration: &Integration) -> Option<&Name> {
+    integration.name.as_ref().filter(|_| integration.provider == Provider::Custom)
+}
+
+/// No text but the label needs an escape: ids, closed sets and times are plain ASCII; the rest is JSON already.
 fn push_element(array: &mut Vec<u8>, integration: &Integration, credentials: &Secret) {
     let Integration { id, provider, auth_type, config, .. } = integration;
     let head = write!(
@@ -41,9 +51,13 @@ fn push_element(array: &mut Vec<u8>, integration: &Integration, credentials: &Se
         array.extend_from_slice(b",\"config\":");
         array.extend_from_slice(config.as_str().as_bytes());
     }
-    let tail = integration.expires_at().map_or(Ok(()), |end| write!(array, r#","expires_at":"{end}""#));
+    let end = integration.expires_at().map_or(Ok(()), |end| write!(array, r#","expires_at":"{end}""#));
+    let name = label(integration).map_or(Ok(()), |label| {
+        array.extend_from_slice(b",\"name\":");
+        serde_json::to_writer(&mut *array, label.as_str())
+    });
     array.push(b'}');
-    head.and(tail).expect("writing to memory cannot fail, nor can an id, a closed set or a time");
+    head.and(end).and(name.map_err(Into::into)).expect("writing text to memory cannot fail");
 }
 
 /// What kind of token a repository gets.
@@ -124,16 +138,33 @@ mod tests {
     }
 
     #[test]
+    fn the_label_of_a_custom_one_follows_and_no_other_does() {
+        let credentials = Secret::from("{}".to_owned());
+        let mut stored = integration();
+        stored.name = Some("say \"x\" \\ é".parse().unwrap());
+        assert!(plain(&credentials_array(&[(&stored, &credentials)])).ends_with(r#""credentials":{}}]"#));
+        stored.provider = Provider::Custom;
+        let array = credentials_array(&[(&stored, &credentials)]);
+        assert!(
+            plain(&array).ends_with(r#""credentials":{},"name":"say \"x\" \\ é"}]"#),
+            "{}",
+            plain(&array)
+        );
+    }
+
+    #[test]
     fn no_element_outgrows_the_room_that_is_set_aside_for_it() {
         let mut stored = integration();
         stored.config = Some(Json::empty_object());
+        stored.name = Some("\"".repeat(100).parse().unwrap());
         stored.kept = vec![KeptRevision { revision: Revision::new(u64::MAX), expires_at: Some(NOW) }];
         let credentials = Secret::from("{}".to_owned());
         for provider in Provider::ALL {
             for auth_type in AuthType::ALL {
                 (stored.provider, stored.auth_type) = (*provider, *auth_type);
                 let array = credentials_array(&[(&stored, &credentials)]);
-                assert!(array.expose().len() <= ELEMENT_BYTES, "{provider} {auth_type}");
+                let label = label(&stored).map_or(0, |label| label.as_str().len() * LABEL_GROWTH);
+                assert!(array.expose().len() <= ELEMENT_BYTES + label, "{provider} {auth_type}");
             }
         }
     }

@@ -114,6 +114,8 @@ fn shadows() -> Value {
 fn disclosed() -> Value {
     let credentials =
         json!({ "type": "object", "minProperties": 1, "description": "As it was stored, verbatim." });
+    let label =
+        json!({ "type": "string", "description": "Of `custom` alone, which tells itself apart by it." });
     object(
         &[
             ("integration_id", reference("Id")),
@@ -121,7 +123,7 @@ fn disclosed() -> Value {
             ("auth_type", reference("AuthType")),
             ("credentials", credentials),
         ],
-        &[("config", any_object()), ("expires_at", reference("Time"))],
+        &[("config", any_object()), ("expires_at", reference("Time")), ("name", label)],
     )
 }
 

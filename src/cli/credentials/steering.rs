@@ -1,0 +1,206 @@
+//! Variables that steer the program that reads them, instead of telling it something.
+//!
+//! A member chooses the names of integrations and fields, and a pipeline runs with what comes of them: a stored `PATH`
+//! or `LD_PRELOAD` would run a member's code there, a stored `HTTPS_PROXY` would send the pipeline's data to a member.
+
+/// Whether a variable of this name steers a shell, loader, language runtime, package manager, git, ssh, a pipeline's
+/// runner, a proxy or this program.
+pub(super) fn steers(name: &str) -> bool {
+    let begins = |prefixes: &[&str]| prefixes.iter().any(|prefix| name.starts_with(prefix));
+    let is_credential = || CREDENTIALS.iter().any(|word| name.ends_with(word));
+    NAMES.contains(&name)
+        || begins(OWN)
+        || name.ends_with("_PROXY")
+        || (name.ends_with("_OPTIONS") || name.ends_with("OPTS"))
+        || (begins(FAMILIES) && !is_credential())
+}
+
+/// Variables that steer, each by itself.
+const NAMES: &[&str] = &[
+    // Shells and everything they start.
+    "BASHOPTS",
+    "BASH_ENV",
+    "CDPATH",
+    "ENV",
+    "FPATH",
+    "HOME",
+    "IFS",
+    "PATH",
+    "PROMPT_COMMAND",
+    "PS0",
+    "PS1",
+    "PS2",
+    "PS4",
+    "PWD",
+    "SHELL",
+    "SHELLOPTS",
+    "TMPDIR",
+    "ZDOTDIR",
+    // Programs that other programs start.
+    "BROWSER",
+    "EDITOR",
+    "LESSCLOSE",
+    "LESSOPEN",
+    "MANPAGER",
+    "PAGER",
+    "VISUAL",
+    // Loaders, runtimes and compilers.
+    "AR",
+    "CC",
+    "CFLAGS",
+    "CLASSPATH",
+    "CXX",
+    "CXXFLAGS",
+    "GCONV_PATH",
+    "GOFLAGS",
+    "GOPRIVATE",
+    "GOPROXY",
+    "GOSUMDB",
+    "JAVA_HOME",
+    "LD",
+    "LDFLAGS",
+    "LOCPATH",
+    "MAKEFLAGS",
+    "MALLOC_CONF",
+    "MAVEN_ARGS",
+    "NLSPATH",
+    "NODE_EXTRA_CA_CERTS",
+    "NODE_PATH",
+    "NODE_TLS_REJECT_UNAUTHORIZED",
+    "OPENSSL_CONF",
+    "OPENSSL_MODULES",
+    "PHPRC",
+    "PHP_INI_SCAN_DIR",
+    "RUSTC",
+    "RUSTC_WRAPPER",
+    "RUSTFLAGS",
+    // Where programs find their configuration, or whom they trust.
+    "CURL_CA_BUNDLE",
+    "CURL_HOME",
+    "DOCKER_CONFIG",
+    "DOCKER_CONTEXT",
+    "DOCKER_HOST",
+    "KUBECONFIG",
+    "REQUESTS_CA_BUNDLE",
+    "SSLKEYLOGFILE",
+    "SSL_CERT_DIR",
+    "SSL_CERT_FILE",
+    "WGETRC",
+];
+/// Families of variables that steer, but for the credentials among them.
+const FAMILIES: &[&str] = &[
+    "ACTIONS_",
+    "BASH_FUNC_",
+    "BUNDLE_",
+    "CARGO_",
+    "DOTNET_",
+    "DYLD_",
+    "GCONV",
+    "GEM_",
+    "GIT_",
+    "GITHUB_",
+    "LD_",
+    "NPM_CONFIG_",
+    "PERL5",
+    "PERLLIB",
+    "PIP_",
+    "PYTHON",
+    "RUBY",
+    "RUNNER_",
+    "RUSTUP_",
+    "SSH_",
+    "UV_",
+    "XDG_",
+    "YARN_",
+];
+/// This program's own: a stored `SFP_SERVER_URL` would send a pipeline's next read to a member's server.
+const OWN: &[&str] = &["SEALROOM_", "SFP_"];
+/// The ends of names that hold a credential or belong to one: they tell a program something.
+const CREDENTIALS: &[&str] = &[
+    "_APP_ID",
+    "_CLIENT_ID",
+    "_CLIENT_SECRET",
+    "_INSTALLATION_ID",
+    "_KEY",
+    "_PASSPHRASE",
+    "_PASSWORD",
+    "_PAT",
+    "_SECRET",
+    "_TENANT_ID",
+    "_TOKEN",
+    "_USER",
+    "_USERNAME",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_runs_code_or_sends_data_elsewhere_steers() {
+        for name in [
+            "PATH",
+            "ENV",
+            "BASH_ENV",
+            "IFS",
+            "LD_PRELOAD",
+            "LD_LIBRARY_PATH",
+            "DYLD_INSERT_LIBRARIES",
+            "NODE_OPTIONS",
+            "NPM_CONFIG_REGISTRY",
+            "NPM_CONFIG_NODE_OPTIONS",
+            "PYTHONPATH",
+            "PYTHONSTARTUP",
+            "PERL5OPT",
+            "RUBYOPT",
+            "JAVA_TOOL_OPTIONS",
+            "_JAVA_OPTIONS",
+            "MAVEN_OPTS",
+            "GIT_SSH_COMMAND",
+            "GIT_CONFIG_COUNT",
+            "GIT_CONFIG_KEY_0",
+            "SSH_AUTH_SOCK",
+            "SSH_ASKPASS",
+            "GITHUB_ENV",
+            "GITHUB_PATH",
+            "GITHUB_OUTPUT",
+            "GITHUB_API_URL",
+            "RUNNER_TEMP",
+            "HTTPS_PROXY",
+            "NO_PROXY",
+            "SFP_SERVER_URL",
+            "SFP_SERVER_TOKEN",
+            "SEALROOM_CONFIG",
+            "SSL_CERT_FILE",
+            "DOTNET_STARTUP_HOOKS",
+        ] {
+            assert!(steers(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_a_program_logs_in_with_does_not_steer() {
+        for name in [
+            "GITHUB_TOKEN",
+            "GITHUB_APP_ID",
+            "GITHUB_PRIVATE_KEY",
+            "GITHUB_PACKAGES_TOKEN",
+            "GITHUB_PACKAGES_USERNAME",
+            "GITHUB_CLIENT_SECRET",
+            "GITLAB_TOKEN",
+            "NPM_TOKEN",
+            "JIRA_BASE_URL",
+            "JIRA_API_TOKEN",
+            "AZURE_DEVOPS_TENANT",
+            "SSH_PRIVATE_KEY",
+            "DOCKER_PASSWORD",
+            "DATABASE_URL",
+            "ENVIRONMENT",
+            "STRIPE",
+            "CUSTOM_TOKEN",
+            "LDAP_PASSWORD",
+        ] {
+            assert!(!steers(name), "{name}");
+        }
+    }
+}
