@@ -219,7 +219,8 @@ impl Client {
         let secs = answer.header("retry-after").and_then(|secs| secs.parse().ok());
         let ErrorBody { code, message } = body;
         let retry_after = secs.map(Duration::from_secs);
-        Ok(Refusal { status: answer.status.as_u16(), code, message, retry_after })
+        let token_from = self.token_from.clone();
+        Ok(Refusal { status: answer.status.as_u16(), code, message, retry_after, token_from })
     }
 
     pub(super) fn foreign(&self, status: StatusCode) -> Error {
@@ -242,6 +243,7 @@ impl Client {
             code: "invalid_token".to_owned(),
             message: "The token has characters that no token has".to_owned(),
             retry_after: None,
+            token_from: None,
         })
     }
 }
