@@ -16,6 +16,8 @@ mod control;
 mod credentials;
 #[cfg(feature = "server")]
 mod dev;
+#[cfg(feature = "client")]
+mod doubts;
 mod error;
 #[cfg(feature = "client")]
 mod events;
@@ -33,7 +35,11 @@ mod lock;
 mod log;
 #[cfg(feature = "client")]
 mod login;
+#[cfg(feature = "client")]
+mod near;
 mod output;
+#[cfg(feature = "client")]
+mod pair;
 #[cfg(feature = "server")]
 mod passphrase;
 #[cfg(feature = "server")]
@@ -262,6 +268,7 @@ fn usage(error: &clap::Error) -> ExitCode {
         drop(error.print());
         return ExitCode::from(Exit::Usage as u8);
     }
+    let output = Output::new(std::env::args_os().any(|arg| arg == "--json"));
     let text = error.render().to_string();
     let mut paragraphs =
         text.split("\n\n").map(|lines| lines.split_whitespace().collect::<Vec<_>>().join(" "));
@@ -269,6 +276,6 @@ fn usage(error: &clap::Error) -> ExitCode {
     let message = message.trim_start_matches("error: ").to_owned();
     let tip = paragraphs.find_map(|lines| lines.strip_prefix("tip: ").map(str::to_owned));
     let hint = tip.unwrap_or_else(|| format!("see `{} --help`", command_named()));
-    Output::new(std::env::args_os().any(|arg| arg == "--json")).error(&CliError::usage(message, hint));
+    output.error(&CliError::usage(message, hint));
     ExitCode::from(Exit::Usage as u8)
 }
