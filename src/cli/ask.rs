@@ -1,4 +1,4 @@
-//! Consent before a loss, and the password of whoever logs in.
+//! Consent before a loss, and passwords.
 
 use std::path::PathBuf;
 
@@ -19,12 +19,15 @@ pub(super) struct Consent {
 }
 
 impl Consent {
-    /// Whether it may be asked or need not be: before anything is looked up that a refusal would waste.
+    /// Fails where a question is needed and there is no terminal, before anything is looked up in vain.
     pub(super) fn check(self) -> Result<(), CliError> {
         if self.yes || prompt::is_possible() {
             return Ok(());
         }
-        Err(CliError::usage("this cannot be undone, and there is no terminal to ask at", "say so with --yes"))
+        Err(CliError::usage(
+            "this cannot be undone, and there is no terminal to ask at",
+            "pass --yes to go on without a question",
+        ))
     }
 
     /// Shows what will be lost, and asks.
@@ -49,10 +52,16 @@ pub(super) fn password(
     asking: Asking,
     output: Output,
 ) -> Result<Secret, CliError> {
-    let secret = match file {
-        Some(path) if path.as_os_str() == "-" => secrets::from_stdin()?,
-        Some(path) => secrets::from_file(path, &output)?,
-        None if prompt::is_possible() => prompt::secret(what, asking)?,
+    let (secret, shown, remedy) = match file {
+        Some(path) if path.as_os_str() == "-" => {
+            (secrets::from_stdin()?, "standard input".to_owned(), "write the password into it")
+        }
+        Some(path) => {
+            (secrets::from_file(path, &output)?, path.display().to_string(), "write the password into it")
+        }
+        None if prompt::is_possible() => {
+            (prompt::secret(what, asking)?, format!("the {}", what.to_lowercase()), "type it, then Enter")
+        }
         None => {
             return Err(CliError::usage(
                 format!("no {}: standard input is no terminal", what.to_lowercase()),
@@ -61,7 +70,7 @@ pub(super) fn password(
         }
     };
     if secret.is_empty() {
-        return Err(CliError::failed(format!("the {} is empty", what.to_lowercase()), "type it, then Enter"));
+        return Err(CliError::failed(format!("{shown} is empty"), remedy));
     }
     Ok(secret)
 }

@@ -37,6 +37,7 @@ mod log;
 mod login;
 #[cfg(feature = "client")]
 mod near;
+mod once;
 mod output;
 #[cfg(feature = "client")]
 mod pair;

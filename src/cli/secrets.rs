@@ -99,13 +99,11 @@ pub(super) fn shown(secret: &Secret) -> String {
 }
 
 /// A new file for a secret, made before the secret is, so that none is lost; gone again unless it is written.
-#[cfg(feature = "client")]
 pub(super) struct NewFile<'a> {
     path: &'a Path,
     file: tempfile::NamedTempFile,
 }
 
-#[cfg(feature = "client")]
 impl<'a> NewFile<'a> {
     /// Makes sure that it can be written, and is not there yet.
     pub(super) fn begin(path: &'a Path) -> Result<Self, CliError> {
@@ -128,13 +126,11 @@ impl<'a> NewFile<'a> {
 }
 
 /// What the operating system said of a temporary file, without that file's name, which says nothing to anybody.
-#[cfg(feature = "client")]
 pub(super) fn cause(error: &io::Error) -> String {
     let text = error.to_string();
     text.split_once(" at path ").map_or_else(|| text.clone(), |(cause, _)| cause.to_owned())
 }
 
-#[cfg(feature = "client")]
 fn unwritable(path: &Path, error: &io::Error) -> CliError {
     CliError::failed(
         format!("{}: {}", path.display(), cause(error)),

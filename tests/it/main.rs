@@ -9,6 +9,7 @@
     reason = "tests"
 )]
 
+mod arguments;
 mod audit;
 mod binary;
 mod canary;
@@ -29,6 +30,7 @@ mod fake;
 mod faults;
 mod fixture;
 mod forms;
+mod hints;
 mod kills;
 #[path = "../lab/mod.rs"]
 mod lab;
@@ -37,6 +39,7 @@ mod lone;
 mod malformed;
 mod metrics;
 mod newest;
+mod once;
 mod openapi;
 mod overload;
 mod pages;
