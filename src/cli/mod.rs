@@ -2,6 +2,7 @@
 //!
 //! The commands of the host open the file and need the feature `server`; those that speak to a server need `client`.
 
+mod arguments;
 #[cfg(feature = "client")]
 mod ask;
 mod audit;
@@ -270,7 +271,16 @@ fn usage(error: &clap::Error) -> ExitCode {
         return ExitCode::from(Exit::Usage as u8);
     }
     let output = Output::new(std::env::args_os().any(|arg| arg == "--json"));
-    let text = error.render().to_string();
+    if let Some(error) = arguments::refused(Cli::command(), std::env::args_os().skip(1)) {
+        output.error(&error);
+        return ExitCode::from(Exit::Usage as u8);
+    }
+    if arguments::is_surplus(error) {
+        let hint = format!("see `{} --help`; secrets are asked for, or read from files", command_named());
+        output.error(&CliError::usage("there is an argument too many", hint));
+        return ExitCode::from(Exit::Usage as u8);
+    }
+    let text = arguments::veiled(error, error.render().to_string());
     let mut paragraphs =
         text.split("\n\n").map(|lines| lines.split_whitespace().collect::<Vec<_>>().join(" "));
     let message = paragraphs.next().unwrap_or_default();
