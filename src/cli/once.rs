@@ -21,8 +21,8 @@ pub(super) struct Lost {
 impl Lost {
     pub(super) fn new(what: &'static str, error: &io::Error) -> Self {
         let cause = match error.kind() {
-            io::ErrorKind::BrokenPipe => "nobody reads standard output any more".to_owned(),
-            io::ErrorKind::NotConnected => "standard output is closed".to_owned(),
+            io::ErrorKind::BrokenPipe => "the reader of standard output has gone away".to_owned(),
+            io::ErrorKind::NotConnected => "standard output is closed, or a null device".to_owned(),
             _ => format!("standard output: {error}"),
         };
         Self { what, cause }
@@ -34,7 +34,7 @@ impl Lost {
 pub(super) struct Made {
     /// What it is, with its id.
     pub(super) what: String,
-    /// Its end, as the hint has it: `revoked`.
+    /// Its end, as the message has it: `revoked`.
     pub(super) ended: &'static str,
     /// The command that ends it by hand.
     pub(super) by_hand: String,
@@ -52,11 +52,11 @@ impl Made {
     ) -> CliError {
         let Self { what, ended, by_hand, remedy } = self;
         match outcome {
-            Ok(()) => CliError::failed(cause.to_string(), format!("{what} is {ended} again; {remedy}")),
+            Ok(()) => CliError::failed(format!("{cause}; {what} is {ended} again"), *remedy),
             Err(error) => {
                 let CliError { message, code, .. } = error.into();
-                let message = format!("{cause}, and {what} is not {ended}: {message}");
-                CliError { code, ..CliError::failed(message, format!("nobody has it; run: {by_hand}")) }
+                let message = format!("{cause}; {what} is not {ended}: {message}");
+                CliError { code, ..CliError::failed(message, format!("its secret reached no reader: {by_hand}")) }
             }
         }
     }

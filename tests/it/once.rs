@@ -19,9 +19,9 @@ use super::{
 
 /// The ways to lose what is printed, each with a part of what is said then.
 const LOSSES: [(Loss, &str); 5] = [
-    (Loss::ReaderGone, "nobody reads standard output any more"),
-    (Loss::Closed, "standard output is closed"),
-    (Loss::NullDevice, "standard output is closed"),
+    (Loss::ReaderGone, "the reader of standard output has gone away"),
+    (Loss::Closed, "standard output is closed, or a null device"),
+    (Loss::NullDevice, "standard output is closed, or a null device"),
     (Loss::DiskFull, "No space left on device"),
     (Loss::TerminalGone, "standard output: "),
 ];
