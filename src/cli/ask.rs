@@ -52,16 +52,10 @@ pub(super) fn password(
     asking: Asking,
     output: Output,
 ) -> Result<Secret, CliError> {
-    let (secret, shown, remedy) = match file {
-        Some(path) if path.as_os_str() == "-" => {
-            (secrets::from_stdin()?, "standard input".to_owned(), "write the password into it")
-        }
-        Some(path) => {
-            (secrets::from_file(path, &output)?, path.display().to_string(), "write the password into it")
-        }
-        None if prompt::is_possible() => {
-            (prompt::secret(what, asking)?, format!("the {}", what.to_lowercase()), "type it, then Enter")
-        }
+    let secret = match file {
+        Some(path) if path.as_os_str() == "-" => secrets::from_stdin()?,
+        Some(path) => secrets::from_file(path, &output)?,
+        None if prompt::is_possible() => prompt::secret(what, asking)?,
         None => {
             return Err(CliError::usage(
                 format!("no {}: standard input is no terminal", what.to_lowercase()),
@@ -70,7 +64,7 @@ pub(super) fn password(
         }
     };
     if secret.is_empty() {
-        return Err(CliError::failed(format!("{shown} is empty"), remedy));
+        return Err(CliError::failed(format!("the {} is empty", what.to_lowercase()), "type it, then Enter"));
     }
     Ok(secret)
 }

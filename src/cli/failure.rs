@@ -35,10 +35,9 @@ impl From<Error> for CliError {
                 format!("the server does not accept this token{}", source(refusal)),
                 refusal_hint(refusal),
             ),
-            Error::Refused(refusal) if refusal.code == "token_expired" => {
+            Error::Refused(refusal) => {
                 Self::failed(sentence(&refusal.message) + &source(refusal), refusal_hint(refusal))
             }
-            Error::Refused(refusal) => Self::failed(sentence(&refusal.message), refusal_hint(refusal)),
             Error::Roots(_) => {
                 Self::failed(error.to_string(), "name a PEM file of authorities with --ca-file")
             }
@@ -108,6 +107,11 @@ fn tls_hint(cause: &str) -> &'static str {
     "check the server's certificate, or name its authority's with --ca-file"
 }
 
+/// Which token it was: a variable that was set long ago silently comes before a login.
+fn source(refusal: &Refusal) -> String {
+    refusal.token_from.as_ref().map_or(String::new(), |source| format!("; it is from {source}"))
+}
+
 fn refusal_hint(refusal: &Refusal) -> String {
     let hint = match refusal.code.as_str() {
         "locked" => "on its host: sealroom unlock --data FILE",
@@ -156,11 +160,6 @@ fn forbidden_hint(message: &str) -> &'static str {
     } else {
         "`sealroom whoami` says who you are; an owner may do more"
     }
-}
-
-/// Where the token of a refusal came from, in brackets.
-fn source(refusal: &Refusal) -> String {
-    refusal.token_from.as_ref().map_or_else(String::new, |source| format!(" (from {source})"))
 }
 
 /// A server's sentence as one of ours: lower case, without its full stop.

@@ -2,7 +2,6 @@
 //!
 //! The commands of the host open the file and need the feature `server`; those that speak to a server need `client`.
 
-mod arguments;
 #[cfg(feature = "client")]
 mod ask;
 mod audit;
@@ -68,6 +67,7 @@ mod stream;
 mod table;
 #[cfg(feature = "client")]
 mod token;
+mod usage;
 #[cfg(feature = "client")]
 mod user;
 #[cfg(feature = "server")]
@@ -270,23 +270,15 @@ fn usage(error: &clap::Error) -> ExitCode {
         drop(error.print());
         return ExitCode::from(Exit::Usage as u8);
     }
-    let output = Output::new(std::env::args_os().any(|arg| arg == "--json"));
-    if let Some(error) = arguments::refused(Cli::command(), std::env::args_os().skip(1)) {
-        output.error(&error);
-        return ExitCode::from(Exit::Usage as u8);
-    }
-    if arguments::is_surplus(error) {
-        let hint = format!("see `{} --help`; secrets are asked for, or read from files", command_named());
-        output.error(&CliError::usage("there is an argument too many", hint));
-        return ExitCode::from(Exit::Usage as u8);
-    }
-    let text = arguments::veiled(error, error.render().to_string());
+    let text = usage::veiled(error, error.render().to_string());
     let mut paragraphs =
         text.split("\n\n").map(|lines| lines.split_whitespace().collect::<Vec<_>>().join(" "));
     let message = paragraphs.next().unwrap_or_default();
     let message = message.trim_start_matches("error: ").to_owned();
     let tip = paragraphs.find_map(|lines| lines.strip_prefix("tip: ").map(str::to_owned));
     let hint = tip.unwrap_or_else(|| format!("see `{} --help`", command_named()));
-    output.error(&CliError::usage(message, hint));
+    let secret = usage::refused(error, Cli::command(), std::env::args_os().skip(1));
+    let told = secret.unwrap_or_else(|| CliError::usage(message, hint));
+    Output::new(std::env::args_os().any(|arg| arg == "--json")).error(&told);
     ExitCode::from(Exit::Usage as u8)
 }

@@ -56,7 +56,10 @@ impl Made {
             Err(error) => {
                 let CliError { message, code, .. } = error.into();
                 let message = format!("{cause}; {what} is not {ended}: {message}");
-                CliError { code, ..CliError::failed(message, format!("its secret reached no reader: {by_hand}")) }
+                CliError {
+                    code,
+                    ..CliError::failed(message, format!("its secret reached no reader: {by_hand}"))
+                }
             }
         }
     }

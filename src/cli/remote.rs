@@ -120,7 +120,7 @@ impl ServerArgs {
     /// The token, and where it came from.
     fn token(&self, file: &FileClient, output: Output) -> Result<Option<(Secret, String)>, CliError> {
         let read = |path: &Path, source: &str| {
-            let source = format!("{source} {}", path.display());
+            let source = format!("{} ({source})", path.display());
             token_file(path, output).map(|token| Some((token, source)))
         };
         if let Some(path) = &self.token_file {
@@ -135,7 +135,7 @@ impl ServerArgs {
                 };
             }
         }
-        file.token_file.as_deref().map_or(Ok(None), |path| read(path, "the config file's token_file"))
+        file.token_file.as_deref().map_or(Ok(None), |path| read(path, "client.token_file"))
     }
 }
 

@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-use super::{error::CliError, output::Output};
+use super::{error::CliError, output::Output, usage};
 use crate::domain::Secret;
 
 /// No passphrase or password is longer.
@@ -14,6 +14,7 @@ const SECRET_BYTES_MAX: u64 = 64 * 1024;
 
 /// Reads a secret file that nobody else can read.
 pub(super) fn from_file(path: &Path, output: &Output) -> Result<Secret, CliError> {
+    usage::check_place(path)?;
     let shown = path.display();
     let failed =
         |error: io::Error| CliError::failed(format!("{shown}: {error}"), "check the path and its mode");

@@ -168,7 +168,7 @@ pub(super) async fn run(args: Args, output: Output) -> Result<(), CliError> {
 
 async fn add(args: AddArgs, remote: &Remote) -> Result<(), CliError> {
     let AddArgs { email, role, first_name, last_name, projects, password_file } = args;
-    let read = |path| ask::password("Password", Some(path), "--password-file", Asking::Once, remote.output);
+    let read = |path| ask::password("Password", Some(path), "--password-file", Asking::Twice, remote.output);
     let password = password_file.as_ref().map(read).transpose()?;
     let in_doubt = format!(
         "if it is there, set its password or remove it: sealroom user list, sealroom user password {email}"

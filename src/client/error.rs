@@ -72,7 +72,7 @@ pub struct Refusal {
     pub message: String,
     /// When to try again, where the server says so.
     pub retry_after: Option<Duration>,
-    /// Where the token came from that was sent, as [`Client::token_from`](super::Client::token_from) was told.
+    /// Where the token came from that a 401 refuses, as [`super::Client::token_from`] was told.
     pub token_from: Option<String>,
 }
 

@@ -109,10 +109,10 @@ impl Client {
         Self { auth: Auth::Token(token), ..self }
     }
 
-    /// Names the token's source (a file, a variable), so that a refusal of it can say which was used.
+    /// Names the source of the token, a variable or a file, for the error of a server that refuses it.
     #[must_use]
-    pub fn token_from(self, source: String) -> Self {
-        Self { token_from: Some(source), ..self }
+    pub fn token_from(self, source: impl Into<String>) -> Self {
+        Self { token_from: Some(source.into()), ..self }
     }
 
     /// Speaks with a saved session from now on, which is refreshed and saved again when its time comes.

@@ -5,7 +5,7 @@ use std::process::Stdio;
 use serde_json::Value;
 
 use super::{
-    binary::{command, ended, sealroom, stderr},
+    binary::{Serving, command, ended, sealroom, secret_file, stderr},
     commands::{all, words},
 };
 
@@ -86,6 +86,10 @@ fn the_hint_leads_to_where_that_command_takes_that_secret_from() {
 #[test]
 fn a_secret_in_the_place_of_another_argument_is_not_repeated() {
     let folder = tempfile::tempdir().unwrap();
+    // It is sent nowhere, and whole, so that no reader of it finds a fault.
+    let server = Serving::start(folder.path(), &["serve", "--dev", "--json", "--listen", "127.0.0.1:0"]);
+    let said: Value = serde_json::from_str(&server.said).unwrap();
+    secret_file(folder.path(), "app.token", said["application_token"].as_str().unwrap(), 0o600);
     for args in [
         &["integration", "add", "github/pat", VALUE, "--global"][..],
         &["integration", "add", VALUE, "--global"],
@@ -108,6 +112,22 @@ fn a_secret_in_the_place_of_another_argument_is_not_repeated() {
             }
         }
     }
+    // Where the name of a file belongs: that there is none must not be said with it.
+    for args in [
+        &["whoami", "--token-file", VALUE][..],
+        &["project", "list", "--token-file", "hunter2hunter2hunter2"],
+        &["init", "--owner-email", "a@example.com", "--passphrase-file", "hunter2hunter2hunter2"],
+        &["integration", "add", "github/pat", "--global", "--from-json", r#"{"token":"ghp_example"}"#],
+        &["user", "add", "eve@example.com", "--password-file", "hunter2hunter2hunter2"],
+    ] {
+        let mut command = command(folder.path(), args);
+        command.env("SFP_SERVER_URL", "http://127.0.0.1:1").env("SFP_SERVER_TOKEN_FILE", "app.token");
+        let output = ended(command.stdout(Stdio::piped()));
+        let said = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {said}");
+        assert!(said.contains("looks like a secret") && said.contains("history"), "{args:?}: {said}");
+        assert!(!said.contains(VALUE) && !said.contains("hunter2"), "{args:?}: {said}");
+    }
     // A name that is merely mistyped is.
     assert!(stderr(&sealroom(folder.path(), &["statsu"])).contains("'statsu'"));
 }
@@ -126,10 +146,7 @@ fn a_mistyped_pair_or_provider_has_its_nearest() {
         assert_eq!(output.status.code(), Some(2), "{pair}");
         assert!(stderr(&output).contains(meant), "{pair}: {}", stderr(&output));
     }
-    let server = super::binary::Serving::start(
-        folder.path(),
-        &["serve", "--dev", "--json", "--listen", "127.0.0.1:0"],
-    );
+    let server = Serving::start(folder.path(), &["serve", "--dev", "--json", "--listen", "127.0.0.1:0"]);
     let said: Value = serde_json::from_str(&server.said).unwrap();
     for args in [
         &["integration", "list", "--provider", "gihub"][..],

@@ -224,21 +224,21 @@ fn a_refused_token_is_named_by_where_it_came_from() {
         }
         for (set, args, source) in [
             (("SFP_SERVER_TOKEN", &*token), &list[..], "SFP_SERVER_TOKEN"),
-            (("SFP_SERVER_TOKEN_FILE", file), &list, "SFP_SERVER_TOKEN_FILE ci.token"),
+            (("SFP_SERVER_TOKEN_FILE", file), &list, "ci.token (SFP_SERVER_TOKEN_FILE)"),
             (("SFP_APPLICATION_TOKEN", &token), &list, "SFP_APPLICATION_TOKEN"),
-            (("SFP_APPLICATION_TOKEN_FILE", file), &list, "SFP_APPLICATION_TOKEN_FILE ci.token"),
+            (("SFP_APPLICATION_TOKEN_FILE", file), &list, "ci.token (SFP_APPLICATION_TOKEN_FILE)"),
             (
                 ("SFP_SERVER_TOKEN_FILE", "app"),
                 &["project", "list", "--token-file", file],
-                "--token-file ci.token",
+                "ci.token (--token-file)",
             ),
-            (("X", "x"), &["project", "list", "--config", "c.toml"], "the config file's token_file ci.token"),
+            (("X", "x"), &["project", "list", "--config", "c.toml"], "ci.token (client.token_file)"),
             (("SFP_SERVER_TOKEN", &token), &["audit", "list"], "SFP_SERVER_TOKEN"),
         ] {
             let output = run(stage.path(), &stage.server.url, &[set], args);
             let said = stderr(&output);
             let own = if login { ", which is used before your login" } else { "" };
-            let wanted = format!("error: the server does not accept this token (from {source}{own})\n");
+            let wanted = format!("error: the server does not accept this token; it is from {source}{own}\n");
             assert!(said.contains(&wanted), "{source}: {said}");
             assert!(!said.contains(&token), "{said}");
         }

@@ -2,7 +2,7 @@
 //!
 //! Such a flag exists nowhere, so all this can do is to say so before anything else, and not to repeat the value.
 
-use std::ffi::OsString;
+use std::{ffi::OsString, path::Path};
 
 use clap::{Command, error::ContextKind, error::ContextValue, error::ErrorKind};
 
@@ -52,8 +52,12 @@ const BEGINNINGS: &[&str] = &[
 /// Text of at least so many letters and digits without a break is taken for a secret.
 const UNBROKEN: usize = 16;
 
-/// The error of a secret among the arguments, where there is one.
-pub(super) fn refused(mut root: Command, args: impl Iterator<Item = OsString>) -> Option<CliError> {
+/// The error of a secret among the arguments, or of a word too many, which may be one; else clap's own is right.
+pub(super) fn refused(
+    error: &clap::Error,
+    mut root: Command,
+    args: impl Iterator<Item = OsString>,
+) -> Option<CliError> {
     root.build();
     let args = args.map(|arg| arg.to_string_lossy().into_owned());
     let args: Vec<String> = args.take_while(|arg| arg != "--").collect();
@@ -81,7 +85,11 @@ pub(super) fn refused(mut root: Command, args: impl Iterator<Item = OsString>) -
             Kind::Place => CliError::usage(format!("there is no --{name} here"), instead),
         })
     };
-    args.iter().enumerate().find_map(told)
+    let surplus = || {
+        let hint = "see --help of the command; a secret is asked for, or read from a file";
+        is_surplus(error).then(|| CliError::usage("there is an argument too many", hint))
+    };
+    args.iter().enumerate().find_map(told).or_else(surplus)
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -142,7 +150,7 @@ fn instead(command: &Command, name: &str) -> String {
 }
 
 /// Whether clap stumbled on a word too many: it may be anything, and is not repeated.
-pub(super) fn is_surplus(error: &clap::Error) -> bool {
+fn is_surplus(error: &clap::Error) -> bool {
     let arg = text(error, ContextKind::InvalidArg);
     error.kind() == ErrorKind::UnknownArgument && arg.is_some_and(|arg| !arg.starts_with('-'))
 }
@@ -159,6 +167,19 @@ fn text(error: &clap::Error, kind: ContextKind) -> Option<&str> {
         Some(ContextValue::String(text)) => Some(text),
         _ => None,
     }
+}
+
+/// Refuses the secret itself where the name of its file belongs; the error of a missing file would repeat it.
+pub(super) fn check_place(path: &Path) -> Result<(), CliError> {
+    let text = path.to_string_lossy();
+    let is_one = text.trim_start().starts_with('{') || (is_secret(&text) && !text.contains('/'));
+    if !is_one || path.exists() {
+        return Ok(());
+    }
+    Err(CliError::usage(
+        "there is no file of that name, and the name itself looks like a secret",
+        "write the secret to a file (mode 0600) and name that; a secret typed as an argument is now in your shell's history",
+    ))
 }
 
 fn is_secret(value: &str) -> bool {
