@@ -9,9 +9,9 @@ use sealroom::{
     auth::password,
     clock::Clock,
     crypto::kdf::KdfParams,
+    disk::NewFile,
     domain::{Actor, Secret},
     http::{Limits, Listener, Server},
-    storage::file::{self, FileLock, NewFile},
     vault::{InitPlan, SessionLife, Settings, Vault},
 };
 use tokio::{
@@ -32,7 +32,7 @@ fn main() -> Outcome<()> {
 pub async fn run() -> Outcome<()> {
     let folder = tempfile::tempdir()?;
     let data = folder.path().join("example.redb");
-    let (lock, clock) = (FileLock::take(&data)?, Clock::system());
+    let clock = Clock::system();
     let passphrase = password::generate()?;
     let password = String::from_utf8(password::generate()?.expose().to_vec())?;
     let plan = InitPlan {
@@ -44,9 +44,9 @@ pub async fn run() -> Outcome<()> {
         actor: Actor::host("example"),
         now: clock.now(),
     };
-    let new = NewFile::begin(&data, &lock)?;
+    let new = NewFile::begin(&data)?;
     let created = Vault::create(new.medium(), 1 << 20, &plan)?;
-    drop(new.publish()?);
+    let file = new.publish()?;
     println!("made a vault; its log is signed by {}", created.audit_key);
 
     let settings = Settings {
@@ -62,7 +62,7 @@ pub async fn run() -> Outcome<()> {
         host: Actor::host("example"),
         disk_low_bytes: 0,
     };
-    let vault = Arc::new(Vault::open(file::open(&data)?, settings)?);
+    let vault = Arc::new(Vault::open(file.medium(), settings)?);
     vault.unlock(passphrase, Actor::host("example"), clock.now(), None).await?;
     let listener = Listener::tcp("127.0.0.1:0".parse()?).await?;
     let address = listener.url()?.replace("http://", "");

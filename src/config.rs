@@ -31,6 +31,8 @@ pub struct FileConfig {
     pub cache_bytes: Option<u32>,
     /// Free space under which nothing is added or disclosed, in bytes.
     pub disk_low_bytes: Option<u32>,
+    /// Whether a file system without locks is accepted.
+    pub without_file_lock: Option<bool>,
     /// error, warn, info, debug or trace.
     pub log_level: Option<String>,
     /// What clients may take.
@@ -192,6 +194,7 @@ mod tests {
             worker_threads: Some(1),
             cache_bytes: Some(default::CACHE_BYTES),
             disk_low_bytes: Some(default::DISK_LOW_BYTES),
+            without_file_lock: Some(false),
             log_level: Some(default::LOG_LEVEL.to_owned()),
             limits: FileLimits {
                 body_bytes_max: Some(default::BODY_BYTES_MAX),

@@ -18,6 +18,7 @@
 //! |---|---|---|
 //! | 0 | [`domain`] | plain values; no I/O, clock, async or serde |
 //! | 1 | [`crypto`] | every primitive, and the random source |
+//! | 1 | [`disk`] | the locked file, and the backends between it and the engine |
 //! | 1 | [`config`] | the config file and the defaults |
 //! | 1 | [`api`] | wire types |
 //! | 1 | [`stats`] | counters and histograms |
@@ -34,12 +35,16 @@
 //! - The file is written by one thread, and only through its commit. A change never comes without its event.
 //! - No disclosure without a durable record: the answer is made of what the commit hands back.
 //! - Opening a credential takes a proof that only [`auth::policy`] makes.
+//! - One process has the file: its own inode is locked before the first byte is read, whatever the file is called
+//!   (`exclusion::no_other_name_of_a_served_file_lets_a_second_server_in`).
+//! - Nothing is acknowledged into a file that its path does not lead to: each sync looks
+//!   (`displaced::nothing_is_acknowledged_or_disclosed_into_a_file_that_its_path_does_not_lead_to`).
 //! - [`http`] cannot name [`storage`]; nothing below [`http`] and [`cli`] reads a clock.
 //! - A secret type has no `Clone`, `Debug`, `Serialize` or `Deref`, and `expose()` is grep-able.
 //!
 //! # Where this differs from the first design
 //!
-//! - Opening a file holds all writes back in memory ([`storage::Gate`]) until it is unlocked and has agreed with its
+//! - Opening a file holds all writes back in memory ([`disk::DeferredWrites`]) until it is unlocked and has agreed with its
 //!   head, since even the engine's integrity check writes: a wrong passphrase changes no byte.
 //! - A read that was prepared in the request's task is kept if no commit has changed state since (a counter says so);
 //!   otherwise the commit thread selects and opens anew. Nothing is compared row by row.
@@ -48,7 +53,9 @@
 //!   of that user with one write.
 //! - The newest records stand beside the head and move to the log's table by the page ([`storage::tables`]): a lone
 //!   commit writes five pages and not nine. A file at rest has them all in the table.
-//! - What the file grows by is filled with zeros a piece at a time before a commit writes there ([`storage::Ground`]):
+//! - The engine's lock requests are answered by the file's own lock ([`disk::held_file`]), which outlives the engine:
+//!   a failed commit closes the engine and opens it again, and no other process gets in between.
+//! - What the file grows by is filled with zeros a piece at a time before a commit writes there ([`disk::Preallocated`]):
 //!   blocks that a file never had cost a commit half as much again.
 //! - An entry of the index of scopes tells, for `custom`, which name it is of, by a tag that only the key makes: who
 //!   looks for one name need not open all the others.
@@ -69,6 +76,8 @@ pub mod clock;
 pub mod config;
 #[cfg(feature = "server")]
 pub mod crypto;
+#[cfg(feature = "server")]
+pub mod disk;
 pub mod domain;
 #[cfg(feature = "server")]
 pub mod http;

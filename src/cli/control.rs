@@ -1,9 +1,9 @@
-//! The local socket of `unlock`, `lock` and `audit verify`: next to the file, mode 0600, never over HTTP.
+//! The local socket of `unlock`, `lock`, `rescue` and `audit verify`: next to the file, mode 0600, never over HTTP.
 //!
 //! One request a connection: one line of JSON, `{"command":"unlock","secret":"…"}`, `{"command":"lock"}` or
-//! `{"command":"log"}`, and one line back, `{"ok":true}` or `{"error":…,"hint":…}`. The log comes as
+//! `{"command":"log"}` or `{"command":"rescue"}`, and one line back, `{"ok":true}` or `{"error":…,"hint":…}`. The log comes as
 //! `{"checkpoint":…,"key":…}` and the records that this checkpoint signs, one a line, as an export has them; a line
-//! `{"error":…,"hint":…}` ends it early.
+//! `{"error":…,"hint":…}` ends it early. A rescued file comes as `{"bytes":…}` and so many bytes.
 
 use std::{
     io::{self, BufRead, BufReader, Read, Write},
@@ -22,13 +22,16 @@ use tokio::{
 };
 use zeroize::Zeroizing;
 
-use super::{error::CliError, serve::host_actor};
+use super::{error::CliError, rescue, serve::host_actor};
 use crate::{
     audit::checkpoint::{self, VerifierKey},
     clock::Clock,
+    disk::{
+        DataFile, FileError,
+        file::{beside, resolved},
+    },
     domain::{Action, Event, Secret},
     http::Listener,
-    storage::file::{FileError, beside},
     vault::Vault,
 };
 
@@ -47,6 +50,7 @@ enum Request {
     Unlock { secret: Zeroizing<String> },
     Lock,
     Log,
+    Rescue,
 }
 
 /// What the log is to be held against.
@@ -74,21 +78,25 @@ impl Drop for Control {
     }
 }
 
-/// Listens next to the data file.
-pub(super) fn listen(data: &Path, vault: Arc<Vault>, clock: Clock) -> Result<Control, CliError> {
+/// Binds the socket next to the data file; nobody is answered yet.
+pub(super) fn bind(data: &Path) -> Result<Listener, CliError> {
     let path = beside(data, ".sock");
-    let listener = Listener::unix(&path).map_err(|error| {
+    Listener::unix(&path).map_err(|error| {
         let hint = "a socket's path has at most 107 bytes; use a shorter --data, or remove the file yourself";
         CliError::failed(format!("cannot listen on {}: {error}", path.display()), hint)
-    })?;
-    let task = tokio::spawn(async move {
-        let Listener::Unix(socket, _) = &listener else { return };
-        accept(socket, &vault, &clock).await;
-    });
-    Ok(Control { task })
+    })
 }
 
-async fn accept(socket: &UnixListener, vault: &Arc<Vault>, clock: &Clock) {
+/// Answers on the bound socket.
+pub(super) fn serve(listener: Listener, vault: Arc<Vault>, file: Arc<DataFile>, clock: Clock) -> Control {
+    let task = tokio::spawn(async move {
+        let Listener::Unix(socket, _) = &listener else { return };
+        accept(socket, &vault, &file, &clock).await;
+    });
+    Control { task }
+}
+
+async fn accept(socket: &UnixListener, vault: &Arc<Vault>, file: &Arc<DataFile>, clock: &Clock) {
     // One at a time: nobody needs more, and a flood of guesses costs one derivation at a time.
     loop {
         let Ok((stream, _)) = socket.accept().await else {
@@ -97,12 +105,12 @@ async fn accept(socket: &UnixListener, vault: &Arc<Vault>, clock: &Clock) {
         };
         let own = rustix::process::getuid().as_raw();
         if stream.peer_cred().is_ok_and(|peer| peer.uid() == own || peer.uid() == 0) {
-            converse(stream, vault, clock).await;
+            converse(stream, vault, file, clock).await;
         }
     }
 }
 
-async fn converse(stream: tokio::net::UnixStream, vault: &Arc<Vault>, clock: &Clock) {
+async fn converse(stream: tokio::net::UnixStream, vault: &Arc<Vault>, file: &Arc<DataFile>, clock: &Clock) {
     let (reader, mut writer) = stream.into_split();
     let mut line = Zeroizing::new(Vec::with_capacity(8192));
     let mut reader = tokio::io::BufReader::new(reader).take(LINE_BYTES_MAX);
@@ -117,6 +125,17 @@ async fn converse(stream: tokio::net::UnixStream, vault: &Arc<Vault>, clock: &Cl
             drop(tokio::spawn(async move { drop(tell_log(&mut writer, &vault).await) }));
             return;
         }
+        Some(Ok(Request::Rescue)) => match file.check() {
+            Ok(()) => Answer::Failed {
+                error: "the file is in its place: there is nothing to rescue".to_owned(),
+                hint: "for a copy of it: `sealroom lock`, cp, `sealroom unlock`".to_owned(),
+            },
+            Err(_) => {
+                let file = Arc::clone(file);
+                drop(tokio::spawn(async move { drop(rescue::send(&mut writer, &file).await) }));
+                return;
+            }
+        },
         Some(Err(_)) | None => Answer::Failed {
             error: "the request was not understood".to_owned(),
             hint: "use the same version".to_owned(),
@@ -125,7 +144,7 @@ async fn converse(stream: tokio::net::UnixStream, vault: &Arc<Vault>, clock: &Cl
     drop(writer.write_all(line_of(&answer).as_bytes()).await);
 }
 
-fn line_of(answer: &impl Serialize) -> String {
+pub(super) fn line_of(answer: &impl Serialize) -> String {
     serde_json::to_string(answer).unwrap_or_default() + "\n"
 }
 
@@ -197,6 +216,28 @@ pub(super) fn lock(data: &Path) -> Result<(), CliError> {
     ask(data, &Request::Lock)
 }
 
+/// Asks the server that has the file open for the file itself; its bytes follow in the stream.
+pub(super) fn rescue(data: &Path) -> Result<(u64, BufReader<UnixStream>), CliError> {
+    let path = beside(&resolved(data), ".sock");
+    let failed = |error: io::Error| no_server(&path, &error);
+    let mut stream = UnixStream::connect(&path).map_err(failed)?;
+    stream.set_read_timeout(Some(ANSWER_TIMEOUT)).map_err(failed)?;
+    stream.write_all(line_of(&Request::Rescue).as_bytes()).map_err(failed)?;
+    let mut bytes = BufReader::with_capacity(1 << 20, stream);
+    let mut line = String::new();
+    (&mut bytes).take(LINE_BYTES_MAX).read_line(&mut line).map_err(failed)?;
+    if line.as_bytes().starts_with(ENDED_EARLY) {
+        return Err(ended_early(line.as_bytes()));
+    }
+    let rescue::Head { bytes: length } = serde_json::from_str(&line).map_err(|_| not_understood())?;
+    Ok((length, bytes))
+}
+
+fn no_server(socket: &Path, error: &io::Error) -> CliError {
+    let hint = "start it with `sealroom serve`, or name its file with --data";
+    CliError::failed(format!("no server answers at {}: {error}", socket.display()), hint)
+}
+
 /// The log of a file that a server has open.
 pub(super) struct Served {
     pub(super) checkpoint: String,
@@ -228,7 +269,7 @@ pub(super) fn log(data: &Path, in_use: &FileError) -> Result<Served, CliError> {
             "wait for that process, or verify a copy made while it does not run",
         )
     };
-    let mut stream = UnixStream::connect(beside(data, ".sock")).map_err(failed)?;
+    let mut stream = UnixStream::connect(beside(&resolved(data), ".sock")).map_err(failed)?;
     stream.set_read_timeout(Some(ANSWER_TIMEOUT)).map_err(failed)?;
     stream.write_all(line_of(&Request::Log).as_bytes()).map_err(failed)?;
     let mut records = BufReader::with_capacity(1 << 20, stream);
@@ -242,11 +283,8 @@ pub(super) fn log(data: &Path, in_use: &FileError) -> Result<Served, CliError> {
 }
 
 fn ask(data: &Path, request: &Request) -> Result<(), CliError> {
-    let path = beside(data, ".sock");
-    let failed = |error: std::io::Error| {
-        let hint = "start it with `sealroom serve`, or name its file with --data";
-        CliError::failed(format!("no server answers at {}: {error}", path.display()), hint)
-    };
+    let path = beside(&resolved(data), ".sock");
+    let failed = |error: io::Error| no_server(&path, &error);
     let mut stream = UnixStream::connect(&path).map_err(failed)?;
     stream.set_read_timeout(Some(ANSWER_TIMEOUT)).map_err(failed)?;
     let mut line = Zeroizing::new(serde_json::to_vec(request).unwrap_or_default());

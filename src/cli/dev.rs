@@ -17,9 +17,9 @@ use crate::{
     clock::{self, Clock},
     config::default,
     crypto::kdf::KdfParams,
+    disk::NewFile,
     domain::{Action, Email, Event, Narrowing, Role, Secret},
     http::{Limits, Server},
-    storage::file::{self, FileLock, NewFile},
     vault::{Context, InitPlan, SessionLife, Settings, Vault},
 };
 
@@ -42,9 +42,8 @@ pub(super) async fn serve(address: Address, limits: Limits, output: &Output) -> 
     let folder =
         tempfile::Builder::new().prefix("sealroom-dev-").tempdir().map_err(|error| failed(&error))?;
     let data = folder.path().join("dev.redb");
-    let lock = FileLock::take(&data)?;
     let clock = Clock::system();
-    let new = NewFile::begin(&data, &lock)?;
+    let new = NewFile::begin(&data)?;
     let generate = || password::generate().map_err(|error| failed(&error));
     let (passphrase, owner, member) = (generate()?, generate()?, generate()?);
     let copy = |secret: &Secret| Secret::new(secret.expose().to_vec());
@@ -59,8 +58,8 @@ pub(super) async fn serve(address: Address, limits: Limits, output: &Output) -> 
         now: clock.now(),
     };
     Vault::create(new.medium(), 1 << 20, &plan).map_err(|error| failed(&error))?;
-    new.publish()?;
-    let vault = Vault::open(file::open(&data)?, settings()).map_err(|error| CliError::open(&data, &error))?;
+    let file = new.publish()?;
+    let vault = Vault::open(file.medium(), settings()).map_err(|error| CliError::open(&data, &error))?;
     let vault = Arc::new(vault);
     let start = Event::new(clock.now(), host_actor(), Action::ServerStart);
     vault

@@ -1,10 +1,7 @@
 //! Errors of the command line: one line of cause, one of remedy.
 
 #[cfg(feature = "server")]
-use crate::{
-    storage::{OpenError, file::FileError},
-    vault::UnlockError,
-};
+use crate::{disk::FileError, storage::OpenError, vault::UnlockError};
 
 /// The exit codes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +47,12 @@ impl From<FileError> for CliError {
             FileError::Exists(_) => {
                 "nothing is ever overwritten: choose another --data, or move the file away yourself"
             }
+            FileError::NoLocks { .. } => {
+                "keep the vault on a file system with locks, or, where no other process can open it, pass \
+                 --without-file-lock"
+            }
+            FileError::Linked { .. } => "a hard link is no backup: remove the other names, or copy the file",
+            FileError::NoFolder(_) => "make that folder, or name another file with --data",
             FileError::Io { .. } => "check the path, its owner and its mode",
         };
         Self::failed(error.to_string(), hint)

@@ -19,8 +19,8 @@ use crate::{
     auth::password,
     clock::Clock,
     crypto::kdf::KdfParams,
+    disk::{FileError, NewFile},
     domain::{Email, Invalid, Secret},
-    storage::file::{FileError, FileLock, NewFile},
     vault::{Created, InitPlan, Vault},
 };
 
@@ -58,8 +58,7 @@ pub(super) fn run(args: Args, output: &Output) -> Result<(), CliError> {
     let kdf = KdfParams::new(args.kdf_memory, args.kdf_passes, KdfParams::STANDARD.lanes())
         .map_err(|error| CliError::usage(error.to_string(), "leave out --kdf-memory and --kdf-passes"))?;
     // Before anything is asked: what cannot be made must not cost anybody a passphrase.
-    let lock = FileLock::take(&args.data)?;
-    let file = NewFile::begin(&args.data, &lock)?;
+    let file = NewFile::begin(&args.data)?;
     let recovery = args.recovery_key_file.as_deref();
     // A kill during the questions leaves no file behind: this one is gone again.
     recovery.map(secrets::NewFile::begin).transpose().map(drop)?;

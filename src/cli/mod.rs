@@ -50,6 +50,8 @@ mod project;
 mod prompt;
 #[cfg(feature = "client")]
 mod remote;
+#[cfg(feature = "server")]
+mod rescue;
 mod secrets;
 #[cfg(feature = "server")]
 mod serve;
@@ -128,6 +130,10 @@ enum Command {
     #[cfg(feature = "server")]
     #[command(after_help = "Examples:\n  sealroom lock --data team.redb")]
     Lock(lock::LockArgs),
+    /// Save the vault of a running server whose file was removed, moved or replaced.
+    #[cfg(feature = "server")]
+    #[command(after_help = "Examples:\n  sealroom rescue --data team.redb --to saved.redb")]
+    Rescue(rescue::Args),
     /// Read the audit log, and check it.
     #[command(after_help = audit::EXAMPLES)]
     Audit(audit::Args),
@@ -210,6 +216,8 @@ pub fn main() -> ExitCode {
         Command::Unlock(args) => lock::unlock(args, &output),
         #[cfg(feature = "server")]
         Command::Lock(args) => lock::lock(args, &output),
+        #[cfg(feature = "server")]
+        Command::Rescue(args) => rescue::run(&args, &output),
         Command::Audit(args) => audit::run(args, output),
         #[cfg(feature = "client")]
         Command::Remote(remote) => block_on(at_server(remote, output)),

@@ -15,9 +15,9 @@ use super::{
 };
 use crate::{
     clock::Clock,
+    disk::DataFile,
     domain::{Action, Actor, Detail, DetailKey, Event},
     http::{Listener, Server, Tls},
-    storage::file::{self, FileLock},
     vault::{UnlockError, Vault},
 };
 
@@ -45,12 +45,14 @@ pub(super) fn run(args: Args, output: &Output) -> Result<(), CliError> {
 async fn serve(plan: Plan, args: &Args, log: &Log, output: &Output) -> Result<(), CliError> {
     let data = plan.data;
     let tls = plan.tls.as_ref().map(|files| certificate::load(files, output)).transpose()?.map(Arc::new);
-    let _lock = FileLock::take(&data)?;
-    let vault =
-        Vault::open(file::open(&data)?, plan.settings).map_err(|error| CliError::open(&data, &error))?;
+    let file = Arc::new(DataFile::open(&data, plan.locking)?);
+    // What fails cheaply comes before the key derivation, and before anything is written.
+    let listener = listen(&plan.address, tls.clone()).await?;
+    let socket = control::bind(file.path())?;
+    let vault = Vault::open(file.medium(), plan.settings).map_err(|error| CliError::open(&data, &error))?;
     let (clock, start) = start_event(&vault, args.accept_clock)?;
     let vault = Arc::new(vault);
-    measure_disk(&data, &vault);
+    measure(&file, &vault);
     let is_given = plan.passphrase.has_source();
     // A pipe may take for ever to say it, and there is nothing yet that a signal would have to wind up.
     let early = (is_given && !plan.passphrase.is_asked()).then(|| plan.passphrase.read(Asking::Once, output));
@@ -64,15 +66,14 @@ async fn serve(plan: Plan, args: &Args, log: &Log, output: &Output) -> Result<()
     } else {
         output.warning(&format!("locked: run `sealroom unlock --data {}`", data.display()));
     }
-    let control = control::listen(&data, Arc::clone(&vault), clock.clone())?;
-    let listener = listen(&plan.address, tls.clone()).await?;
+    let control = control::serve(socket, Arc::clone(&vault), Arc::clone(&file), clock.clone());
     let url = url(&listener)?;
     let server = Server::new(Arc::clone(&vault), clock.clone(), plan.limits, plan.behind_tls_proxy);
     output.result(&format!("listening on {url}"), &json!({ "url": url }))?;
     let serving = Arc::clone(&server).run(listener, stop);
     tokio::select! {
         () = serving => {}
-        () = watch_disk(&data, &vault) => {}
+        () = watch(&file, &vault) => {}
         () = checkpoints::keep(plan.checkpoints.as_ref(), &vault) => {}
         () = reload(hang_up, args, &server, tls.as_deref(), log, output) => {}
     }
@@ -81,7 +82,12 @@ async fn serve(plan: Plan, args: &Args, log: &Log, output: &Output) -> Result<()
     if let Some(plan) = &plan.checkpoints {
         checkpoints::write_now(plan, &vault).await;
     }
-    Ok(())
+    file.check().map_err(|displaced| {
+        CliError::failed(
+            format!("{displaced}: what was acknowledged last may be in no file that has a name"),
+            "restore a backup, or start with the file that `sealroom rescue` wrote",
+        )
+    })
 }
 
 /// Reads certificate, limits and log level again at each SIGHUP; what is wrong with them stops nothing.
@@ -120,14 +126,28 @@ fn exchange(tls: &Tls, files: &TlsFiles, output: &Output) {
     }
 }
 
-/// Tells the vault what the disk has left, for as long as it is polled.
-async fn watch_disk(data: &Path, vault: &Arc<Vault>) {
+/// Tells the vault what the disk has left and whether the file is in its place, for as long as it is polled.
+async fn watch(file: &Arc<DataFile>, vault: &Arc<Vault>) {
     let mut every = tokio::time::interval(DISK_EVERY);
     loop {
         every.tick().await;
-        let (data, vault) = (data.to_owned(), Arc::clone(vault));
+        let (file, vault) = (Arc::clone(file), Arc::clone(vault));
         // A disk that hangs must not hang the server too.
-        drop(tokio::task::spawn_blocking(move || measure_disk(&data, &vault)).await);
+        drop(tokio::task::spawn_blocking(move || measure(&file, &vault)).await);
+    }
+}
+
+fn measure(file: &DataFile, vault: &Vault) {
+    measure_disk(file.path(), vault);
+    let found = file.check();
+    match (vault.set_file_gone(found.is_err()), found) {
+        (false, Err(displaced)) => tracing::error!(
+            "{displaced}: nothing is disclosed or acknowledged any more; put the file back, or save what this \
+             server holds: sealroom rescue --data {} --to FILE",
+            file.path().display()
+        ),
+        (true, Ok(())) => tracing::info!("the file is in its place again"),
+        _ => {}
     }
 }
 

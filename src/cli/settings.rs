@@ -13,6 +13,7 @@ use crate::{
     clock,
     config::{FileCheckpoint, FileLimits, default},
     crypto::kdf::KdfParams,
+    disk::Locking,
     http::Limits,
     vault::{SessionLife, Settings},
 };
@@ -72,6 +73,9 @@ struct Tuning {
     /// With less free space than this, in bytes, nothing is added or disclosed.
     #[arg(long, env = "SEALROOM_DISK_LOW_BYTES", value_name = "BYTES")]
     disk_low_bytes: Option<u32>,
+    /// Open a vault on a file system that has no locks; no other process may open the file.
+    #[arg(long, env = "SEALROOM_WITHOUT_FILE_LOCK", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    without_file_lock: Option<bool>,
     /// How much is logged: error, warn, info, debug or trace.
     #[arg(long, env = "SEALROOM_LOG_LEVEL", value_name = "LEVEL")]
     log_level: Option<String>,
@@ -115,6 +119,7 @@ pub(super) struct Plan {
     pub(super) checkpoints: Option<CheckpointPlan>,
     pub(super) workers: usize,
     pub(super) limits: Limits,
+    pub(super) locking: Locking,
     pub(super) settings: Settings,
     pub(super) log_level: tracing::Level,
 }
@@ -149,6 +154,10 @@ pub(super) fn plan(args: &Args) -> Result<Plan, CliError> {
         behind_tls_proxy: args.behind_tls_proxy.or(file.behind_tls_proxy).unwrap_or(false),
         workers: workers.max(1),
         limits: client_limits(&tuning, limits)?,
+        locking: match tuning.without_file_lock.or(file.without_file_lock) {
+            Some(true) => Locking::Waived,
+            Some(false) | None => Locking::Required,
+        },
         settings: Settings {
             members_may_create: tuning.members_may_create.or(file.members_may_create).unwrap_or(true),
             queue_max: number("queue_max", tuning.queue_max, limits.queue_max, default::QUEUE_MAX, 1)?,

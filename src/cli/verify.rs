@@ -22,10 +22,8 @@ use crate::{
         remains::first_damaged,
         verify::{Flaw, Good, Receipt, Verifier, receipts_in},
     },
-    storage::{
-        Examined, OpenError, StorageError,
-        file::{self, FileError, FileLock},
-    },
+    disk::{DataFile, FileError},
+    storage::{Examined, OpenError, StorageError},
 };
 
 /// How a redb file begins.
@@ -65,16 +63,14 @@ pub(super) fn run(args: &Args, output: &Output) -> Result<(), CliError> {
             report(args, &good, &rests_on(args, given.as_ref(), None, &kept), receipts.as_deref(), output)
         }
         Kind::Vault => {
-            let lock = match FileLock::probe(&args.file) {
+            // No server starts on the file while it is held.
+            let file = match DataFile::open_read_only(&args.file) {
                 Err(in_use @ FileError::InUse { .. }) => {
                     return verify_served(args, &in_use, given.as_ref(), receipts.as_deref(), output);
                 }
                 other => other?,
             };
-            verify_vault(args, given.as_ref(), receipts.as_deref(), output)?;
-            // No server starts on the file while it is held.
-            drop(lock);
-            Ok(())
+            verify_vault(args, &file, given.as_ref(), receipts.as_deref(), output)
         }
     }
 }
@@ -82,11 +78,12 @@ pub(super) fn run(args: &Args, output: &Output) -> Result<(), CliError> {
 /// Reads a vault file's log beside the examination of its pages, and changes no byte of it.
 fn verify_vault(
     args: &Args,
+    file: &DataFile,
     given: Option<&VerifierKey>,
     receipts: Option<&[Receipt]>,
     output: &Output,
 ) -> Result<(), CliError> {
-    let opened = Examined::begin(file::read_only(&args.file)?, CACHE_BYTES);
+    let opened = Examined::begin(file.medium(), CACHE_BYTES);
     let mut log = Log { file: opened.map_err(|error| not_opened(&args.file, &error))?, next: 0 };
     // Strangers' checkpoints in a folder are told by the file's own key, for which its pages must be waited for.
     let early = args.checkpoint.as_ref().filter(|_| given.is_none()).map(|_| log.file.verifier_key());
@@ -105,6 +102,21 @@ fn verify_vault(
         .map_err(|error| not_ours("the file's own checkpoint", error))?;
     let good = walked?.finish_at(newest).map_err(|flaw| flawed(&flaw))?;
     report(args, &good, &rests_on(args, given, Some(&own), &kept), receipts, output)
+}
+
+/// Examines every page of a copy and its log against its own checkpoint; returns how many records it has.
+pub(super) fn copy(path: &Path, output: &Output) -> Result<u64, CliError> {
+    let args = Args { file: path.to_owned(), key: None, checkpoint: None, receipts: None };
+    let file = DataFile::open_read_only(path)?;
+    let opened = Examined::begin(file.medium(), CACHE_BYTES);
+    let mut log = Log { file: opened.map_err(|error| not_opened(path, &error))?, next: 0 };
+    let walked =
+        check(&mut log, Verifier::new(Vec::new(), Vec::new()).awaiting_end(), &progress(&args, output));
+    log.file.finish().map_err(|error| not_opened(path, &error))?;
+    let own = log.file.verifier_key().map_err(damaged)?;
+    let newest = open_note(&log.file.checkpoint().map_err(damaged)?, Some(&own))
+        .map_err(|error| not_ours("the copy's own checkpoint", error))?;
+    Ok(walked?.finish_at(newest).map_err(|flaw| flawed(&flaw))?.count)
 }
 
 /// Reads the log of a file that a server has open from that server, over its local socket.

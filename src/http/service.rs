@@ -164,7 +164,8 @@ impl Server {
     }
 
     fn health(&self, now: Timestamp) -> Answer {
-        let audit = match (self.vault.is_locked(), self.vault.is_failing()) {
+        let gone = self.vault.is_file_gone();
+        let audit = match (self.vault.is_locked(), gone || self.vault.is_failing()) {
             (true, _) => AuditState::Locked,
             (false, true) => AuditState::Unavailable,
             (false, false) => AuditState::Writable,
@@ -176,6 +177,9 @@ impl Server {
         }
         if self.vault.is_checkpoint_lost() {
             health = health.with_detail("checkpoint_lost");
+        }
+        if gone {
+            health = health.with_detail("file_gone");
         }
         let status = StatusCode::from_u16(health.status_code()).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
         Answer::json(status, &health)

@@ -12,11 +12,11 @@ use redb::{
 };
 
 use super::{
-    backend::{Gate, Medium},
     error::{CommitError, OpenError, StorageError, engine},
     log::{Place, place},
     tables::{AUDIT, HASHES, META, Table, hash_key, meta},
 };
+use crate::disk::{DeferredWrites, Medium};
 
 /// The format that this program writes.
 pub const FORMAT: u32 = 1;
@@ -68,7 +68,7 @@ pub struct Engine {
 }
 
 struct Open {
-    gate: Gate,
+    backend: DeferredWrites,
     /// `None` only between closing and reopening, and after a reopening that failed.
     database: Option<Arc<Database>>,
 }
@@ -82,10 +82,10 @@ impl Engine {
         if medium.len().map_err(OpenError::Io)? == 0 {
             return Err(OpenError::Foreign);
         }
-        let gate = Gate::held(medium.clone()).map_err(OpenError::Io)?;
-        let database = open_database(gate.clone(), &builder(cache_bytes))?;
+        let backend = DeferredWrites::held(medium.clone()).map_err(OpenError::Io)?;
+        let database = open_database(backend.clone(), &builder(cache_bytes))?;
         check_format(&database)?;
-        let open = RwLock::new(Open { gate, database: Some(Arc::new(database)) });
+        let open = RwLock::new(Open { backend, database: Some(Arc::new(database)) });
         Ok(Self { medium, cache_bytes, open })
     }
 
@@ -94,9 +94,10 @@ impl Engine {
     /// # Errors
     /// The medium refuses.
     pub fn create(medium: Medium, cache_bytes: usize, first: &Batch) -> Result<Self, CommitError> {
-        let gate = Gate::open(medium.clone());
-        let database = builder(cache_bytes).create_with_backend(gate.clone()).map_err(redb::Error::from)?;
-        let open = RwLock::new(Open { gate, database: Some(Arc::new(database)) });
+        let backend = DeferredWrites::open(medium.clone());
+        let database =
+            builder(cache_bytes).create_with_backend(backend.clone()).map_err(redb::Error::from)?;
+        let open = RwLock::new(Open { backend, database: Some(Arc::new(database)) });
         let this = Self { medium, cache_bytes, open };
         this.commit(first)?;
         Ok(this)
@@ -108,7 +109,7 @@ impl Engine {
     /// The medium refuses them; the engine is then closed until [`Engine::wake`].
     pub fn release(&self) -> std::io::Result<()> {
         let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
-        open.gate.release().inspect_err(|_| {
+        open.backend.release().inspect_err(|_| {
             // The engine takes for written what is not: only a new look at the file tells what is there.
             open.database = None;
         })
@@ -150,7 +151,7 @@ impl Engine {
     pub fn reopen(&self) -> Result<(), OpenError> {
         // To the length that it has: changes nothing, and a medium that is read-only refuses it.
         let takes_writes = self.medium.len().and_then(|len| self.medium.set_len(len)).map_err(OpenError::Io);
-        let through = takes_writes.and_then(|()| self.open_anew(Gate::open(self.medium.clone())));
+        let through = takes_writes.and_then(|()| self.open_anew(DeferredWrites::open(self.medium.clone())));
         if through.is_err() && !self.is_open_held() {
             drop(self.open_held());
         }
@@ -158,19 +159,19 @@ impl Engine {
     }
 
     fn open_held(&self) -> Result<(), OpenError> {
-        self.open_anew(Gate::held(self.medium.clone()).map_err(OpenError::Io)?)
+        self.open_anew(DeferredWrites::held(self.medium.clone()).map_err(OpenError::Io)?)
     }
 
     fn is_open_held(&self) -> bool {
         let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
-        open.database.is_some() && open.gate.is_held()
+        open.database.is_some() && open.backend.is_held()
     }
 
-    fn open_anew(&self, gate: Gate) -> Result<(), OpenError> {
+    fn open_anew(&self, backend: DeferredWrites) -> Result<(), OpenError> {
         let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
         open.database = None;
-        open.database = Some(Arc::new(open_database(gate.clone(), &builder(self.cache_bytes))?));
-        open.gate = gate;
+        open.database = Some(Arc::new(open_database(backend.clone(), &builder(self.cache_bytes))?));
+        open.backend = backend;
         Ok(())
     }
 
@@ -221,10 +222,10 @@ pub(super) fn builder(cache_bytes: usize) -> redb::Builder {
     builder
 }
 
-/// Opens the file behind the gate, and examines every page of it.
-pub(super) fn open_database(gate: Gate, builder: &redb::Builder) -> Result<Database, OpenError> {
+/// Opens the file through that backend, and examines every page of it.
+pub(super) fn open_database(backend: DeferredWrites, builder: &redb::Builder) -> Result<Database, OpenError> {
     use redb::{DatabaseError, StorageError as Redb};
-    builder.create_with_backend(gate).map_err(|error| match error {
+    builder.create_with_backend(backend).map_err(|error| match error {
         DatabaseError::Storage(Redb::Io(error)) if error.kind() == std::io::ErrorKind::InvalidData => {
             OpenError::Foreign
         }

@@ -8,15 +8,16 @@ use std::{cell::Cell, sync::Arc, thread};
 use redb::{ConcurrencyMode, Database, ReadableDatabase};
 
 use super::{
-    ahead::Ahead,
-    backend::{Gate, Medium},
     engine::{Snapshot, SubtreeHash, builder, check_format, open_database},
     error::{OpenError, StorageError},
     proven::{Follower, Leader, Proven},
     store::{file_id, newest_checkpoint, newest_key},
     tables::{meta, split_audit_row},
 };
-use crate::audit::checkpoint::VerifierKey;
+use crate::{
+    audit::checkpoint::VerifierKey,
+    disk::{DeferredWrites, Medium, ReadAhead},
+};
 
 /// redb's estimate of how far it has come, once every checksum has held and the pages in use are to be counted (0.6).
 const CHECKSUMS_HELD: f64 = 0.5;
@@ -137,7 +138,7 @@ fn examine(leader: Leader, cache_bytes: usize) -> Result<Database, OpenError> {
         }
         _ => {}
     });
-    open_database(Gate::held(Arc::new(leader)).map_err(OpenError::Io)?, &builder)
+    open_database(DeferredWrites::held(Arc::new(leader)).map_err(OpenError::Io)?, &builder)
 }
 
 /// Opens a file that is being examined; `None` where it was not closed well.
@@ -150,7 +151,7 @@ fn open_behind(follower: Follower, cache_bytes: usize) -> Option<Box<dyn Readabl
 }
 
 fn ahead(medium: Medium) -> Result<Medium, OpenError> {
-    Ok(Arc::new(Ahead::new(medium).map_err(OpenError::Io)?))
+    Ok(Arc::new(ReadAhead::new(medium).map_err(OpenError::Io)?))
 }
 
 fn ended(full: Full) -> Result<Database, OpenError> {

@@ -1,11 +1,9 @@
-//! L3. The file: tables, rows, the head that binds them, and the one thread that writes.
+//! L3. The vault file: tables, rows, the head that binds them, and the one thread that writes.
 //!
-//! Owns every byte on disk. Knows no HTTP, no policy beyond the [`crate::auth::policy`] proofs that it demands, and
+//! Owns the meaning of every byte on disk. Knows no HTTP, no policy beyond the [`crate::auth::policy`] proofs that it demands, and
 //! no clock.
 
 mod access;
-mod ahead;
-mod backend;
 mod batch;
 mod cache;
 mod change;
@@ -15,8 +13,6 @@ mod error;
 mod examine;
 mod examined;
 mod fence;
-pub mod file;
-mod ground;
 mod head;
 mod job;
 mod log;
@@ -32,14 +28,12 @@ mod watch;
 mod writer;
 
 pub use access::LastAccess;
-pub use backend::{Gate, Medium};
 pub use cache::Generation;
 pub use change::Changes;
 pub use engine::{Batch, Engine, FORMAT, RowWrite, Snapshot, SubtreeHash};
 pub use error::{CommitError, OpenError, StorageError};
 pub use examined::Examined;
 pub use fence::{Disclosed, Quiet, REVOCATION_WAIT};
-pub use ground::Ground;
 pub use head::{Head, LogKeys, Slot, decode_slots, encode_slots};
 pub use job::{Committed, Effect, JobError, Receipt, Refusal, Ruling, Verdict};
 pub use source::Stats;

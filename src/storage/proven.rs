@@ -16,7 +16,7 @@ use std::{
 
 use redb::{BackendError, StorageBackend};
 
-use super::backend::Medium;
+use crate::disk::Medium;
 
 /// What the leader and the follower share: a bit for each page.
 #[derive(Debug)]

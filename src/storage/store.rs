@@ -12,7 +12,6 @@ use tokio::sync::oneshot;
 
 use super::{
     access::LastAccess,
-    backend::Medium,
     batch::Ledger,
     change::Changes,
     codec::Row,
@@ -38,6 +37,7 @@ use crate::{
         seal::{self, Context},
         sign::LogKey,
     },
+    disk::Medium,
     domain::{Event, FileId, User},
 };
 

@@ -20,13 +20,13 @@ use crate::{
         random,
         recovery::RecoveryKey,
     },
+    disk::Medium,
     domain::{
         Action, Actor, Detail, DetailKey, Email, Event, FileId, Narrowing, Role, Secret, Timestamp, User,
         UserId,
     },
     storage::{
-        Changes, CreateError, Effect, Medium, NewVault, OpenError, Ruling, Slot, StorageError, Store, Writer,
-        Writing,
+        Changes, CreateError, Effect, NewVault, OpenError, Ruling, Slot, StorageError, Store, Writer, Writing,
     },
 };
 
@@ -131,7 +131,8 @@ pub struct Vault {
     pub(super) tally: Arc<Tally>,
     /// What the file's disk has left, as the host last said.
     pub(super) free_bytes: Arc<AtomicU64>,
-    checkpoint_lost: AtomicBool,
+    pub(super) checkpoint_lost: AtomicBool,
+    pub(super) file_gone: AtomicBool,
     /// As many password checks at a time as there are cores.
     pub(super) passwords: Semaphore,
     /// Exports under way.
@@ -210,6 +211,7 @@ impl Vault {
             tally: Arc::default(),
             free_bytes: Arc::new(AtomicU64::new(u64::MAX)),
             checkpoint_lost: AtomicBool::new(false),
+            file_gone: AtomicBool::new(false),
             passwords: Semaphore::new(cores),
             exports: Arc::new(Semaphore::new(EXPORTS_MAX)),
         })
@@ -330,31 +332,6 @@ impl Vault {
     /// The file cannot be read.
     pub fn checkpoint(&self) -> Result<String, StorageError> {
         self.store.checkpoint()
-    }
-
-    /// Tells the vault whether its newest checkpoint reached the folder that it goes to.
-    pub fn set_checkpoint_kept(&self, kept: bool) {
-        self.checkpoint_lost.store(!kept, Ordering::Relaxed);
-    }
-
-    /// Whether the newest checkpoint did not reach its folder.
-    pub fn is_checkpoint_lost(&self) -> bool {
-        self.checkpoint_lost.load(Ordering::Relaxed)
-    }
-
-    /// Tells the vault what its disk has left.
-    pub fn set_free_bytes(&self, bytes: u64) {
-        self.free_bytes.store(bytes, Ordering::Relaxed);
-    }
-
-    /// What the disk had left when the vault was last told; nothing where it never was.
-    pub fn free_bytes(&self) -> Option<u64> {
-        Some(self.free_bytes.load(Ordering::Relaxed)).filter(|bytes| *bytes != u64::MAX)
-    }
-
-    /// Whether the disk has too little left to add or disclose anything.
-    pub fn is_disk_low(&self) -> bool {
-        self.free_bytes.load(Ordering::Relaxed) < self.settings.disk_low_bytes
     }
 
     pub(super) fn file_bytes(&self) -> Option<u64> {

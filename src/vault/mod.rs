@@ -10,6 +10,7 @@ mod credentials;
 mod error;
 mod export;
 mod gauges;
+mod host;
 mod integrations;
 mod lifecycle;
 mod log;

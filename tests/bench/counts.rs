@@ -26,8 +26,8 @@ use sealroom::{
     auth::token,
     clock,
     crypto::kdf::KdfParams,
+    disk::Medium,
     domain::{Actor, Narrowing, Role, Secret, Timestamp},
-    storage::Medium,
     vault::{Context, CredentialQuery, InitPlan, SessionLife, Settings, Vault},
 };
 

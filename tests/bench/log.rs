@@ -16,9 +16,9 @@ use sealroom::{
     auth::token,
     clock::{self, Clock},
     crypto::kdf::KdfParams,
+    disk::NewFile,
     domain::{Action, Actor, Event, Secret},
     http::{Limits, Listener, Server},
-    storage::file::{self, FileLock, NewFile},
     vault::{Context, InitPlan, Proof, SessionLife, Settings, Vault},
 };
 use tokio::{
@@ -31,7 +31,6 @@ fn secret(text: &str) -> Secret {
 }
 
 async fn vault(data: &Path) -> Arc<Vault> {
-    let lock = FileLock::take(data).unwrap();
     let settings = Settings {
         members_may_create: true,
         queue_max: 8192,
@@ -54,10 +53,10 @@ async fn vault(data: &Path) -> Arc<Vault> {
         actor: Actor::host("bench"),
         now: Clock::system().now(),
     };
-    let new = NewFile::begin(data, &lock).unwrap();
+    let new = NewFile::begin(data).unwrap();
     Vault::create(new.medium(), 1 << 20, &plan).unwrap();
-    drop(new.publish().unwrap());
-    let vault = Arc::new(Vault::open(file::open(data).unwrap(), settings).unwrap());
+    let file = new.publish().unwrap();
+    let vault = Arc::new(Vault::open(file.medium(), settings).unwrap());
     let now = Clock::system().now();
     vault.unlock(secret("passphrase-example"), Actor::host("bench"), now, None).await.unwrap();
     vault

@@ -4,9 +4,9 @@ use std::{collections::BTreeSet, sync::Arc, time::SystemTime};
 
 use redb::backends::InMemoryBackend;
 use sealroom::{
+    disk::{DataFile, Locking, NewFile},
     domain::{Narrowing, Role, Timestamp},
     http::Limits,
-    storage::file::{FileLock, NewFile},
     vault::{InitPlan, Vault},
 };
 use serde_json::{Value, json};
@@ -186,8 +186,7 @@ fn ahead(millis: u64) -> (tempfile::TempDir, Timestamp) {
     let newest = Timestamp::from_millis(now + millis);
     secret_file(folder.path(), "pass", BINARY_PASSPHRASE, 0o600);
     let data = folder.path().join("v.redb");
-    let lock = FileLock::take(&data).unwrap();
-    let new = NewFile::begin(&data, &lock).unwrap();
+    let new = NewFile::begin(&data).unwrap();
     let passphrase = secret(BINARY_PASSPHRASE.trim_end());
     Vault::create(new.medium(), 1 << 20, &InitPlan { now: newest, passphrase, ..plan() }).unwrap();
     drop(new.publish().unwrap());
@@ -198,8 +197,8 @@ const SERVE: &[&str] = &["serve", "--data", "v.redb", "--passphrase-file", "pass
 
 /// The newest time in a file that nobody serves.
 fn newest(folder: &std::path::Path) -> Timestamp {
-    let vault =
-        Vault::open(sealroom::storage::file::open(&folder.join("v.redb")).unwrap(), settings()).unwrap();
+    let file = DataFile::open(&folder.join("v.redb"), Locking::Required).unwrap();
+    let vault = Vault::open(file.medium(), settings()).unwrap();
     vault.newest_time().unwrap().unwrap()
 }
 

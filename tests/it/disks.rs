@@ -19,7 +19,7 @@ const CREDENTIALS: &str = "/sfp/api/integrations/credentials";
 /// Nothing may take longer, whatever the disk does.
 const AT_ONCE: Duration = Duration::from_secs(3);
 
-fn run(program: &str, args: &[&str]) -> bool {
+pub fn run(program: &str, args: &[&str]) -> bool {
     Command::new(program).args(args).output().is_ok_and(|done| done.status.success())
 }
 
@@ -92,13 +92,13 @@ impl Drop for Disk {
 }
 
 /// A vault on that disk, served, with an owner who is logged in.
-struct Served {
-    serving: Serving,
+pub struct Served {
+    pub serving: Serving,
     owner: String,
 }
 
 impl Served {
-    fn start(folder: &Path, disk_low_bytes: &str) -> Self {
+    pub fn start(folder: &Path, disk_low_bytes: &str) -> Self {
         if !folder.join("v.redb").exists() {
             secret_file(folder, "pass", PASSPHRASE, 0o600);
             secret_file(folder, "owner", "password-of-the-owner", 0o600);
@@ -119,7 +119,7 @@ impl Served {
     }
 
     /// An answer, at once.
-    fn ask(&self, method: &str, path: &str, body: &str) -> (u16, Value) {
+    pub fn ask(&self, method: &str, path: &str, body: &str) -> (u16, Value) {
         let start = Instant::now();
         let (status, _, json) = request(self.serving.address(), method, path, &self.owner, body)
             .unwrap_or_else(|| panic!("{method} {path}: no answer after {:?}", start.elapsed()));
@@ -127,14 +127,14 @@ impl Served {
         (status, json)
     }
 
-    fn store(&self, value: &str) -> (u16, Value) {
+    pub fn store(&self, value: &str) -> (u16, Value) {
         let credentials = json!({ "token": value });
         let body =
             json!({ "provider": "github", "authType": "pat", "credentials": credentials, "isGlobal": true });
         self.ask("POST", "/sfp/api/integrations", &body.to_string())
     }
 
-    fn health(&self) -> (u16, Value) {
+    pub fn health(&self) -> (u16, Value) {
         self.ask("GET", "/health", "")
     }
 
@@ -147,7 +147,7 @@ impl Served {
     }
 
     /// Nothing is written, and everybody is told so.
-    fn is_unavailable(&self) {
+    pub fn is_unavailable(&self) {
         for (method, path, body) in [
             ("GET", CREDENTIALS, ""),
             ("POST", "/sfp/api/projects", r#"{"identifier":"a/b","remoteUrl":"https://github.com/a/b"}"#),
@@ -161,7 +161,7 @@ impl Served {
     }
 
     /// It comes back by itself.
-    fn recovers(&self) {
+    pub fn recovers(&self) {
         let start = Instant::now();
         while self.health().0 != 200 {
             assert!(start.elapsed() < Duration::from_secs(10), "{:?}", self.health());
@@ -169,7 +169,7 @@ impl Served {
         }
     }
 
-    fn values(&self) -> Vec<String> {
+    pub fn values(&self) -> Vec<String> {
         let (status, json) = self.ask("GET", CREDENTIALS, "");
         assert_eq!(status, 200, "{json}");
         let value = |item: &Value| item["credentials"]["token"].as_str().unwrap().to_owned();
@@ -178,7 +178,7 @@ impl Served {
 }
 
 /// The file as it is left: the log is whole.
-fn verified(folder: &Path) {
+pub fn verified(folder: &Path) {
     let done = sealroom(folder, &["audit", "verify", "v.redb"]);
     assert!(done.status.success(), "{}", stderr(&done));
 }
@@ -220,7 +220,7 @@ fn under_the_watermark_nothing_is_added_or_disclosed_and_what_takes_away_goes_on
     let token = served.ask("POST", "/sfp/api/application-tokens", r#"{"name":"a","expiresIn":30}"#).1;
     let ballast = disk.fill(1_500_000);
     let start = Instant::now();
-    while served.health().1["details"] != json!(["disk_low"]) {
+    while served.health().1["detail"] != json!(["disk_low"]) {
         assert!(start.elapsed() < Duration::from_secs(10), "{:?}", served.health());
         std::thread::sleep(Duration::from_millis(20));
     }

@@ -8,8 +8,8 @@ use std::{path::PathBuf, sync::Arc};
 
 use sealroom::{
     auth::token,
+    disk::{DataFile, Locking},
     domain::{Actor, Revision, Timestamp},
-    storage::file,
     vault::{CredentialQuery, EventQuery, Proof, Vault},
 };
 
@@ -31,7 +31,8 @@ async fn a_file_of_format_1_opens_verifies_and_reads() {
     let folder = tempfile::tempdir().unwrap();
     let copy = folder.path().join("copy.redb");
     std::fs::copy(committed(), &copy).unwrap();
-    let vault = Arc::new(Vault::open(file::open(&copy).unwrap(), settings()).unwrap());
+    let file = DataFile::open(&copy, Locking::Required).unwrap();
+    let vault = Arc::new(Vault::open(file.medium(), settings()).unwrap());
     let now = Timestamp::from_millis(START);
     vault.unlock(secret(PASSPHRASE), Actor::host("test"), now, None).await.unwrap();
     let (caller, at) = (caller(&vault).await, context(now));

@@ -7,9 +7,9 @@ use sealroom::{
     auth::token,
     clock::Clock,
     crypto::kdf::KdfParams,
+    disk::{DataFile, NewFile},
     domain::{Actor, Caller, Email, Narrowing, Role, Secret, Timestamp},
     http::{Limits, Listener, Server},
-    storage::file::{self, FileLock, NewFile},
     vault::{Context, InitPlan, SessionLife, Settings, Vault},
 };
 use serde_json::Value;
@@ -179,7 +179,7 @@ pub struct TestServer {
     pub member: String,
     pub app: String,
     /// Where its file is, if it has one.
-    _home: Option<(tempfile::TempDir, FileLock)>,
+    _home: Option<(tempfile::TempDir, DataFile)>,
 }
 
 impl TestServer {
@@ -194,12 +194,11 @@ impl TestServer {
     pub async fn start_at(limits: Limits, listen: &str, behind_proxy: bool) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("test.redb");
-        let lock = FileLock::take(&data).unwrap();
-        let new = NewFile::begin(&data, &lock).unwrap();
+        let new = NewFile::begin(&data).unwrap();
         Vault::create(new.medium(), 1 << 20, &plan()).unwrap();
-        drop(new.publish().unwrap());
-        let vault = Vault::open(file::open(&data).unwrap(), settings()).unwrap();
-        Self { _home: Some((folder, lock)), ..Self::over(vault, limits, listen, behind_proxy).await }
+        let file = new.publish().unwrap();
+        let vault = Vault::open(file.medium(), settings()).unwrap();
+        Self { _home: Some((folder, file)), ..Self::over(vault, limits, listen, behind_proxy).await }
     }
 
     /// A server over a vault on whatever medium.

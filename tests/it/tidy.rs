@@ -41,6 +41,7 @@ fn no_source_file_is_longer_than_one_idea() {
 const LAYERS: &[(&str, u8)] = &[
     ("domain", 0),
     ("crypto", 1),
+    ("disk", 1),
     ("config", 1),
     ("api", 1),
     ("stats", 1),

@@ -452,7 +452,7 @@ async fn checkpoints_reach_their_folder_and_never_go_back() {
     let mut server = Serving::start(folder, &args);
     server.logged("an older copy of the file was put back");
     let health = server.health();
-    assert!(health.contains("200 OK") && health.contains(r#""details":["checkpoint_lost"]"#), "{health}");
+    assert!(health.contains("200 OK") && health.contains(r#""detail":["checkpoint_lost"]"#), "{health}");
     assert!(server.stop());
     assert_eq!(checkpoint::read_unsigned(&file().unwrap()).unwrap(), newest, "it stays as it was");
     // Also once that copy's own log has grown beyond.

@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard},
 };
 
-use sealroom::storage::{Ground, Medium};
+use sealroom::disk::{Medium, Preallocated};
 
 use super::{
     journal::{Image, Op},
@@ -55,7 +55,7 @@ impl Disk {
     pub fn medium(&self) -> Medium {
         let len = self.state().len;
         let (disk, holes) = (Arc::new(self.clone()), 0..len);
-        Arc::new(Ground::new(disk, std::slice::from_ref(&holes), PIECE_BYTES, || true).unwrap())
+        Arc::new(Preallocated::new(disk, std::slice::from_ref(&holes), PIECE_BYTES, || true).unwrap())
     }
 
     /// Kills the process that holds the disk, as `kill -9` does: what it still tries reaches nothing. The disk as

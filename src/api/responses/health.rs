@@ -24,7 +24,7 @@ pub struct Health<'a> {
     audit: AuditState,
     uptime_seconds: u64,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    details: Vec<&'static str>,
+    detail: Vec<&'static str>,
 }
 
 impl<'a> Health<'a> {
@@ -37,14 +37,14 @@ impl<'a> Health<'a> {
             locked: matches!(audit, AuditState::Locked),
             audit,
             uptime_seconds,
-            details: Vec::new(),
+            detail: Vec::new(),
         }
     }
 
-    /// Adds what an operator should look at: `disk_low`, `checkpoint_lost`.
+    /// Adds what an operator should look at: `disk_low`, `checkpoint_lost`, `file_gone`.
     #[must_use]
     pub fn with_detail(mut self, detail: &'static str) -> Self {
-        self.details.push(detail);
+        self.detail.push(detail);
         self
     }
 
@@ -67,7 +67,7 @@ mod tests {
         );
         assert_eq!(health.status_code(), 200);
         let detailed = text(&health.with_detail("disk_low"));
-        assert!(detailed.ends_with(r#","uptimeSeconds":7,"details":["disk_low"]}"#), "{detailed}");
+        assert!(detailed.ends_with(r#","uptimeSeconds":7,"detail":["disk_low"]}"#), "{detailed}");
         for (audit, disk_low, expected) in [
             (AuditState::Locked, false, r#""locked":true,"audit":"locked""#),
             (AuditState::Unavailable, false, r#""locked":false,"audit":"unavailable""#),

@@ -13,8 +13,8 @@ use sealroom::{
     auth::token,
     clock::{self, Clock},
     crypto::kdf::KdfParams,
+    disk::NewFile,
     domain::{Action, Actor, Caller, Event, IntegrationId, ProjectId, Provider, Revision, Secret, TokenId},
-    storage::file::{self, FileLock, NewFile},
     vault::{Context, InitPlan, SessionLife, Settings, Vault},
 };
 use tokio::task::JoinSet;
@@ -86,8 +86,7 @@ pub fn make(parent: &Path, name: &str, size: Size, kdf: KdfParams) -> Made {
     fs::set_permissions(&passphrase, fs::Permissions::from_mode(0o600)).unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let (owner, readers) = runtime.block_on(async {
-        let _lock = FileLock::take(&data).unwrap();
-        let vault = opened(&data, &_lock, kdf).await;
+        let vault = opened(&data, kdf).await;
         let fill = Fill::begin(vault, name, size).await;
         let made = fill.all(size).await;
         let stop = Event::new(Clock::system().now(), Actor::host("bench"), Action::ServerStop);
@@ -97,7 +96,7 @@ pub fn make(parent: &Path, name: &str, size: Size, kdf: KdfParams) -> Made {
     Made { data, passphrase, owner, readers }
 }
 
-async fn opened(data: &Path, lock: &FileLock, kdf: KdfParams) -> Arc<Vault> {
+async fn opened(data: &Path, kdf: KdfParams) -> Arc<Vault> {
     let secret = |text: &str| Secret::new(text.as_bytes().to_vec());
     let plan = InitPlan {
         owner: "owner@example.com".parse().unwrap(),
@@ -121,10 +120,10 @@ async fn opened(data: &Path, lock: &FileLock, kdf: KdfParams) -> Arc<Vault> {
         host: Actor::host("bench"),
         disk_low_bytes: 0,
     };
-    let new = NewFile::begin(data, lock).unwrap();
+    let new = NewFile::begin(data).unwrap();
     Vault::create(new.medium(), 1 << 20, &plan).unwrap();
-    drop(new.publish().unwrap());
-    let vault = Arc::new(Vault::open(file::open(data).unwrap(), settings).unwrap());
+    let file = new.publish().unwrap();
+    let vault = Arc::new(Vault::open(file.medium(), settings).unwrap());
     vault.unlock(secret(PASSPHRASE), Actor::host("bench"), Clock::system().now(), None).await.unwrap();
     vault
 }

@@ -39,7 +39,10 @@ fn health() -> Value {
             ("audit", json!({ "type": "string", "enum": ["writable", "unavailable", "locked"] })),
             ("uptimeSeconds", json!({ "type": "integer", "minimum": 0 })),
         ],
-        &[("details", json!({ "type": "array", "items": { "enum": ["disk_low", "checkpoint_lost"] } }))],
+        &[(
+            "detail",
+            json!({ "type": "array", "items": { "enum": ["disk_low", "checkpoint_lost", "file_gone"] } }),
+        )],
     )
 }
 

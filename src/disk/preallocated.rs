@@ -1,4 +1,4 @@
-//! Ground for new pages: blocks that the file system has given to the file before a commit needs them.
+//! Preallocated for new pages: blocks that the file system has given to the file before a commit needs them.
 //!
 //! A commit that is the first to write a block waits for the file system's own books too, which costs it half as much
 //! again. So what was never written is filled with zeros, a piece at a time, when the first page of the piece is. It
@@ -13,10 +13,10 @@ use std::{
 
 use redb::StorageBackend;
 
-use super::backend::Medium;
+use super::Medium;
 
 /// A medium that fills a piece of bare ground before anything is written there.
-pub struct Ground {
+pub struct Preallocated {
     medium: Medium,
     piece_bytes: u64,
     has_room: HasRoom,
@@ -41,7 +41,7 @@ enum Piece {
     Hole,
 }
 
-impl Ground {
+impl Preallocated {
     /// What a piece of a data file has: room for some twenty batches of records, and a third of a millisecond for the
     /// one that comes first.
     pub const PIECE_BYTES: u64 = 256 * 1024;
@@ -117,13 +117,15 @@ impl Ground {
     }
 }
 
-impl fmt::Debug for Ground {
+impl fmt::Debug for Preallocated {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Ground").finish_non_exhaustive()
+        f.debug_struct("Preallocated").finish_non_exhaustive()
     }
 }
 
-impl StorageBackend for Ground {
+impl StorageBackend for Preallocated {
+    super::forward_locks!(medium);
+
     fn len(&self) -> Result<u64, io::Error> {
         self.medium.len()
     }
@@ -202,9 +204,9 @@ mod tests {
         }
     }
 
-    fn ground(bytes: Vec<u8>, hole: Range<u64>, longest: usize) -> (Arc<Memory>, Ground) {
+    fn ground(bytes: Vec<u8>, hole: Range<u64>, longest: usize) -> (Arc<Memory>, Preallocated) {
         let memory = Arc::new(Memory { bytes: Mutex::new(bytes), longest, ..Memory::default() });
-        let ground = Ground::new(memory.clone(), std::slice::from_ref(&hole), PIECE, || true);
+        let ground = Preallocated::new(memory.clone(), std::slice::from_ref(&hole), PIECE, || true);
         (memory, ground.unwrap())
     }
 
@@ -250,7 +252,7 @@ mod tests {
     #[test]
     fn where_room_is_scarce_only_what_is_written_takes_any() {
         let memory = Arc::new(Memory { longest: 4096, ..Memory::default() });
-        let ground = Ground::new(memory.clone(), &[], PIECE, || false).unwrap();
+        let ground = Preallocated::new(memory.clone(), &[], PIECE, || false).unwrap();
         ground.set_len(4096).unwrap();
         ground.write(100, &[1; 100]).unwrap();
         assert_eq!(writes(&memory), [(100, 100)]);

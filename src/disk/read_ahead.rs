@@ -10,7 +10,7 @@ use std::{
 
 use redb::StorageBackend;
 
-use super::backend::Medium;
+use super::Medium;
 
 /// Small enough to stay in a core's own cache, large enough that the system call no longer counts.
 const WINDOW: usize = 128 << 10;
@@ -18,7 +18,7 @@ const WINDOW: usize = 128 << 10;
 /// A medium whose writes go through and whose reads come from the window, where they can; for a medium that changes
 /// only through it.
 #[derive(Debug)]
-pub(super) struct Ahead {
+pub struct ReadAhead {
     medium: Medium,
     len: u64,
     window: Mutex<Window>,
@@ -38,12 +38,12 @@ impl std::fmt::Debug for Window {
     }
 }
 
-impl Ahead {
+impl ReadAhead {
     /// Reads that medium ahead.
     ///
     /// # Errors
     /// Its length cannot be read.
-    pub(super) fn new(medium: Medium) -> io::Result<Self> {
+    pub fn new(medium: Medium) -> io::Result<Self> {
         let len = medium.len()?;
         Ok(Self { medium, len, window: Mutex::default() })
     }
@@ -67,7 +67,9 @@ impl Window {
     }
 }
 
-impl StorageBackend for Ahead {
+impl StorageBackend for ReadAhead {
+    super::forward_locks!(medium);
+
     fn len(&self) -> Result<u64, io::Error> {
         self.medium.len()
     }
@@ -117,7 +119,7 @@ mod tests {
             let medium = InMemoryBackend::new();
             medium.set_len(bytes.len() as u64).unwrap();
             medium.write(0, &bytes).unwrap();
-            let ahead = Ahead::new(Arc::new(medium)).unwrap();
+            let ahead = ReadAhead::new(Arc::new(medium)).unwrap();
             let mut next = 0;
             for (elsewhere, offset, length) in steps {
                 let offset = if elsewhere { offset } else { next };

@@ -1,4 +1,4 @@
-//! What lies under redb: a medium, and a gate that holds writes back until the file has proven itself.
+//! A backend that keeps writes in memory until the file has proven itself.
 
 use std::{
     collections::BTreeMap,
@@ -11,8 +11,7 @@ use std::{
 
 use redb::StorageBackend;
 
-/// The medium: a file, or in the tests something that loses power.
-pub type Medium = Arc<dyn StorageBackend>;
+use super::Medium;
 
 /// The unit in which held writes are kept.
 const PAGE: u64 = 4096;
@@ -21,7 +20,7 @@ const PAGE: u64 = 4096;
 /// examining it, changes none of its bytes; released, it writes what it kept, in order and with its syncs, so that a
 /// power cut in the middle leaves what redb expects.
 #[derive(Clone)]
-pub struct Gate {
+pub struct DeferredWrites {
     medium: Medium,
     /// Set once nothing is held any more: the way of every read and write of a running server takes no lock.
     open: Arc<AtomicBool>,
@@ -43,13 +42,13 @@ enum Step {
     Sync,
 }
 
-impl Gate {
-    /// A gate that lets everything through.
+impl DeferredWrites {
+    /// Lets every write through.
     pub fn open(medium: Medium) -> Self {
         Self { medium, open: Arc::new(AtomicBool::new(true)), held: Arc::default() }
     }
 
-    /// A gate that holds writes back.
+    /// Keeps every write in memory until [`DeferredWrites::release`].
     ///
     /// # Errors
     /// The medium's length cannot be read.
@@ -62,7 +61,7 @@ impl Gate {
     /// Writes what was held, in order, and lets everything through from then on.
     ///
     /// # Errors
-    /// The medium refuses; the gate then stays shut, and the file is as after a power cut: open it anew.
+    /// The medium refuses; writes stay deferred, and the file is as after a power cut: open it anew.
     pub fn release(&self) -> io::Result<()> {
         let mut guard = self.lock();
         let Some(held) = guard.as_ref() else { return Ok(()) };
@@ -179,13 +178,15 @@ fn medium_page(medium: &Medium, number: u64) -> Result<Vec<u8>, io::Error> {
     Ok(page)
 }
 
-impl fmt::Debug for Gate {
+impl fmt::Debug for DeferredWrites {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Gate").finish_non_exhaustive()
+        f.debug_struct("DeferredWrites").finish_non_exhaustive()
     }
 }
 
-impl StorageBackend for Gate {
+impl StorageBackend for DeferredWrites {
+    super::forward_locks!(medium);
+
     fn len(&self) -> Result<u64, io::Error> {
         self.either(|held, _| Ok(held.len), |medium| medium.len())
     }

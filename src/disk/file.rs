@@ -1,0 +1,359 @@
+//! The data file: how it is opened and locked, how it comes into being, and how it is never replaced by accident.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io,
+    ops::Range,
+    os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use super::{
+    Medium,
+    held_file::{Displaced, HeldFile},
+    lock::{Locking, Mode, SideLock, lock},
+    preallocated::Preallocated,
+};
+
+/// A file that is replaced while it is being opened is opened again, at most so many times.
+const OPEN_TRIES: usize = 16;
+
+/// With less free space than this no block is taken before it is needed.
+const ROOM_BYTES: u64 = 64 << 20;
+/// The most holes of a file that are worth knowing of.
+const HOLES_MAX: usize = 10_000;
+
+/// Why a file cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// Another process holds it.
+    #[error("{path} is in use by process {holder}", path = .path.display())]
+    InUse {
+        /// The data file.
+        path: PathBuf,
+        /// Its id; `?` where neither the system nor the lock file says it.
+        holder: String,
+    },
+    /// Its file system has no locks.
+    #[error("{path} cannot be locked: {source}", path = .path.display())]
+    NoLocks {
+        /// The data file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// It has more than one name: a hard link is neither a backup nor another vault.
+    #[error("{path} has {links} names (hard links)", path = .path.display())]
+    Linked {
+        /// The data file.
+        path: PathBuf,
+        /// How many names it has.
+        links: u64,
+    },
+    /// There is no such file.
+    #[error("{path} does not exist", path = .0.display())]
+    Missing(PathBuf),
+    /// There is one already.
+    #[error("{path} exists already", path = .0.display())]
+    Exists(PathBuf),
+    /// The folder that it lies in, or should, does not exist.
+    #[error("the folder of {path} does not exist", path = .0.display())]
+    NoFolder(PathBuf),
+    /// The operating system refuses.
+    #[error("{path}: {source}", path = .path.display())]
+    Io {
+        /// What was touched.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+}
+
+/// A data file that this process has open and locked.
+#[derive(Debug)]
+pub struct DataFile {
+    path: PathBuf,
+    held: Arc<HeldFile>,
+    medium: Medium,
+    _side: Option<SideLock>,
+}
+
+impl DataFile {
+    /// Opens an existing data file to serve it, and locks out every other process before its first byte is read.
+    ///
+    /// # Errors
+    /// It does not exist, is no regular file, has several names, is in use, or may not be read and written.
+    pub fn open(data: &Path, locking: Locking) -> Result<Self, FileError> {
+        let path = canonical(data)?;
+        let side = SideLock::take(&path)?;
+        remove_abandoned(&path);
+        let file = open_locked(&path, Mode::Exclusive, locking)?;
+        let links = file.metadata().map_err(|source| FileError::Io { path: path.clone(), source })?.nlink();
+        if links > 1 {
+            return Err(FileError::Linked { path, links });
+        }
+        Self::over(path, file, Some(side))
+    }
+
+    /// Opens an existing data file to look at it, and keeps writers out meanwhile.
+    ///
+    /// # Errors
+    /// It does not exist, is no regular file, is in use by a writer, or may not be read.
+    pub fn open_read_only(data: &Path) -> Result<Self, FileError> {
+        let path = canonical(data)?;
+        let file = open_locked(&path, Mode::Shared, Locking::Waived)?;
+        let failed = |source| FileError::Io { path: path.clone(), source };
+        let held = Arc::new(HeldFile::new(file, &path).map_err(failed)?);
+        Ok(Self { medium: held.clone(), held, path, _side: None })
+    }
+
+    fn over(path: PathBuf, file: File, side: Option<SideLock>) -> Result<Self, FileError> {
+        let failed = |source| FileError::Io { path: path.clone(), source };
+        let held = Arc::new(HeldFile::new(file, &path).map_err(failed)?);
+        let medium = preallocated(&held).map_err(failed)?;
+        Ok(Self { path, held, medium, _side: side })
+    }
+
+    /// Its path without links.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What the engine reads and writes it through. The lock lasts as long as this does.
+    pub fn medium(&self) -> Medium {
+        self.medium.clone()
+    }
+
+    /// Checks that the path still leads to this file, and that nobody else wrote to it.
+    ///
+    /// # Errors
+    /// It does not: what is written from now on could be lost.
+    pub fn check(&self) -> Result<(), Displaced> {
+        self.held.check()
+    }
+
+    /// How long the open file is, in bytes, whatever its path leads to.
+    ///
+    /// # Errors
+    /// The system does not say.
+    pub fn bytes(&self) -> io::Result<u64> {
+        Ok(self.held.file().metadata()?.len())
+    }
+
+    /// Reads from the open file, whatever its path leads to; fewer bytes than asked for only at its end.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn read_at(&self, offset: u64, out: &mut [u8]) -> io::Result<usize> {
+        self.held.file().read_at(out, offset)
+    }
+}
+
+/// A data file in the making: under another name, mode 0600 and locked, until [`NewFile::publish`].
+#[derive(Debug)]
+pub struct NewFile {
+    file: DataFile,
+    temporary: Temporary,
+}
+
+/// The name of a file in the making, removed with this.
+#[derive(Debug)]
+struct Temporary(PathBuf);
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        // Best effort: the next run removes it as well.
+        drop(fs::remove_file(&self.0));
+    }
+}
+
+impl NewFile {
+    /// Begins a new data file.
+    ///
+    /// # Errors
+    /// There is a file of that name already, whatever it holds, another process is making it, or the folder refuses.
+    pub fn begin(data: &Path) -> Result<Self, FileError> {
+        if fs::symlink_metadata(data).is_ok() {
+            return Err(FileError::Exists(data.to_owned()));
+        }
+        let path = canonical_new(data)?;
+        let side = SideLock::take(&path)?;
+        remove_abandoned(&path);
+        let name = beside(&path, ".new");
+        let mut options = OpenOptions::new();
+        let file = options.read(true).write(true).create_new(true).mode(0o600).open(&name);
+        let file = file.map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => in_the_making(data),
+            _ => FileError::Io { path: data.to_owned(), source: error },
+        })?;
+        // Only the holder of its lock removes the temporary file: nobody takes this one for an abandoned one.
+        lock(&file, &path, Mode::Exclusive, Locking::Waived)?;
+        if !leads_to(&name, &file) {
+            return Err(in_the_making(data));
+        }
+        let file = DataFile::over(path, file, Some(side))?;
+        file.held.set_path(&name);
+        Ok(Self { file, temporary: Temporary(name) })
+    }
+
+    /// What to write it through.
+    pub fn medium(&self) -> Medium {
+        self.file.medium()
+    }
+
+    /// Links the finished file into place, without ever replacing another; it stays locked.
+    ///
+    /// # Errors
+    /// A file of that name has come into being meanwhile, or the folder refuses.
+    pub fn publish(self) -> Result<DataFile, FileError> {
+        let Self { file, temporary } = self;
+        let failed = |source| FileError::Io { path: file.path.clone(), source };
+        file.medium.sync_data().map_err(failed)?;
+        fs::hard_link(&temporary.0, &file.path).map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => FileError::Exists(file.path.clone()),
+            _ => failed(error),
+        })?;
+        file.held.set_path(&file.path);
+        drop(temporary);
+        sync_folder(&file.path).map_err(failed)?;
+        Ok(file)
+    }
+}
+
+fn in_the_making(data: &Path) -> FileError {
+    FileError::InUse { path: data.to_owned(), holder: "?".to_owned() }
+}
+
+/// Follows the links of a path as far as they lead, also where its file is gone.
+pub fn resolved(data: &Path) -> PathBuf {
+    const LINKS_MAX: usize = 40;
+    let mut path = data.to_owned();
+    for _ in 0..LINKS_MAX {
+        if let Ok(path) = fs::canonicalize(&path) {
+            return path;
+        }
+        let Ok(target) = fs::read_link(&path) else { break };
+        path = folder_of(&path).join(target);
+    }
+    canonical_new(&path).unwrap_or(path)
+}
+
+/// The path of an existing regular file, without links: so every name of it leads to the same files beside it.
+fn canonical(data: &Path) -> Result<PathBuf, FileError> {
+    let path = fs::canonicalize(data).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound if has_folder(data) => FileError::Missing(data.to_owned()),
+        io::ErrorKind::NotFound => FileError::NoFolder(data.to_owned()),
+        _ => FileError::Io { path: data.to_owned(), source: error },
+    })?;
+    // Opening a pipe would wait for its other end.
+    match fs::metadata(&path) {
+        Ok(metadata) if !metadata.is_file() => Err(FileError::Io {
+            path: data.to_owned(),
+            source: io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"),
+        }),
+        Ok(_) => Ok(path),
+        Err(source) => Err(FileError::Io { path: data.to_owned(), source }),
+    }
+}
+
+/// The path of a file that does not exist yet, its folder without links.
+fn canonical_new(data: &Path) -> Result<PathBuf, FileError> {
+    let failed = |source| FileError::Io { path: data.to_owned(), source };
+    let name = data.file_name().ok_or_else(|| failed(io::ErrorKind::InvalidInput.into()))?;
+    let folder = fs::canonicalize(folder_of(data)).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => FileError::NoFolder(data.to_owned()),
+        _ => failed(error),
+    })?;
+    Ok(folder.join(name))
+}
+
+/// Opens and locks the file that the path leads to at the end: one that was replaced between the two is let go.
+fn open_locked(path: &Path, mode: Mode, locking: Locking) -> Result<File, FileError> {
+    let failed = |source: io::Error| match source.kind() {
+        io::ErrorKind::NotFound => FileError::Missing(path.to_owned()),
+        _ => FileError::Io { path: path.to_owned(), source },
+    };
+    for _ in 0..OPEN_TRIES {
+        let file = OpenOptions::new().read(true).write(mode == Mode::Exclusive).open(path).map_err(failed)?;
+        lock(&file, path, mode, locking)?;
+        if leads_to(path, &file) {
+            return Ok(file);
+        }
+    }
+    Err(failed(io::Error::other("it is being replaced all the time")))
+}
+
+/// Whether the path leads to this very file.
+fn leads_to(path: &Path, file: &File) -> bool {
+    let (Ok(there), Ok(own)) = (fs::metadata(path), file.metadata()) else { return false };
+    (there.dev(), there.ino()) == (own.dev(), own.ino())
+}
+
+/// Removes the temporary file of a killed process: it was never linked into place, or is a second name of the file.
+/// One that is locked belongs to a process that is alive.
+fn remove_abandoned(path: &Path) {
+    let name = beside(path, ".new");
+    let is_file = fs::symlink_metadata(&name).is_ok_and(|metadata| metadata.is_file());
+    if is_file
+        && let Ok(file) = File::open(&name)
+        && lock(&file, path, Mode::Exclusive, Locking::Waived).is_ok()
+        && leads_to(&name, &file)
+    {
+        // Best effort: what cannot be removed is found again when the new file is made.
+        drop(fs::remove_file(&name));
+    }
+}
+
+/// `FILE` with a suffix to its whole name.
+pub fn beside(data: &Path, suffix: &str) -> PathBuf {
+    let mut name = data.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+fn folder_of(data: &Path) -> &Path {
+    data.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+fn has_folder(data: &Path) -> bool {
+    folder_of(data).is_dir()
+}
+
+/// Without it a power cut can forget the name of a file whose content is safe.
+fn sync_folder(data: &Path) -> io::Result<()> {
+    File::open(folder_of(data))?.sync_all()
+}
+
+fn preallocated(held: &Arc<HeldFile>) -> io::Result<Medium> {
+    let (holes, disk) = (holes(held.file()), held.file().try_clone()?);
+    let has_room = move || {
+        let stat = rustix::fs::fstatvfs(&disk);
+        stat.is_ok_and(|stat| stat.f_bavail.saturating_mul(stat.f_frsize) >= ROOM_BYTES)
+    };
+    let medium: Medium = held.clone();
+    Ok(Arc::new(Preallocated::new(medium, &holes, Preallocated::PIECE_BYTES, has_room)?))
+}
+
+/// What the file system says was never written; nothing where it does not say.
+#[cfg(any(target_os = "linux", target_os = "macos"))]
+fn holes(file: &File) -> Vec<Range<u64>> {
+    use rustix::fs::{SeekFrom, seek};
+
+    let (len, mut holes) = (file.metadata().map_or(0, |metadata| metadata.len()), Vec::new());
+    let mut at = 0;
+    while holes.len() < HOLES_MAX
+        && let Ok(hole) = seek(file, SeekFrom::Hole(at))
+        && hole < len
+    {
+        // No data after it: it goes on to the end.
+        at = seek(file, SeekFrom::Data(hole)).unwrap_or(len);
+        holes.push(hole..at);
+    }
+    holes
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "macos")))]
+const fn holes(_: &File) -> Vec<Range<u64>> {
+    Vec::new()
+}

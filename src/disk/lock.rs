@@ -1,0 +1,140 @@
+//! Mutual exclusion of processes: an advisory lock on the data file's own inode.
+//!
+//! The lock is taken on the open descriptor before the first byte is read and lasts as long as the file is open, so no
+//! other spelling of the path, link or mount leads around it. `FILE.lock` beside it names the holder; losing it costs
+//! that name and nothing else.
+
+use std::{
+    fs::{File, OpenOptions, TryLockError},
+    io::{self, Read, Seek, Write},
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    path::Path,
+};
+
+use rustix::{fs::OFlags, io::Errno};
+
+use super::file::{FileError, beside};
+
+/// Whether a file system without locks is accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Locking {
+    /// A file that cannot be locked is not opened.
+    #[default]
+    Required,
+    /// The operator vouches that no other process opens the file.
+    Waived,
+}
+
+/// Excludes every other process, or only writers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mode {
+    Exclusive,
+    Shared,
+}
+
+/// Locks an open data file; the lock ends with the last duplicate of its descriptor.
+pub(super) fn lock(file: &File, data: &Path, mode: Mode, locking: Locking) -> Result<(), FileError> {
+    let tried = match mode {
+        Mode::Exclusive => file.try_lock(),
+        Mode::Shared => file.try_lock_shared(),
+    };
+    match tried {
+        Ok(()) => Ok(()),
+        Err(TryLockError::WouldBlock) => Err(in_use(data, file)),
+        Err(TryLockError::Error(source)) if !is_unsupported(&source) => {
+            Err(FileError::Io { path: data.to_owned(), source })
+        }
+        Err(TryLockError::Error(_)) if locking == Locking::Waived => Ok(()),
+        Err(TryLockError::Error(source)) => Err(FileError::NoLocks { path: data.to_owned(), source }),
+    }
+}
+
+fn is_unsupported(error: &io::Error) -> bool {
+    let codes = [Errno::NOLCK, Errno::NOSYS, Errno::OPNOTSUPP];
+    codes.iter().any(|code| error.raw_os_error() == Some(code.raw_os_error()))
+}
+
+fn in_use(data: &Path, file: &File) -> FileError {
+    let holder = holder_of(file).or_else(|| noted_holder(data));
+    FileError::InUse { path: data.to_owned(), holder: holder.unwrap_or_else(|| "?".to_owned()) }
+}
+
+/// The process that holds the lock, as the kernel lists it (proc(5), `/proc/locks`); none where it is in another
+/// process namespace or the system has no such list.
+#[cfg(target_os = "linux")]
+fn holder_of(file: &File) -> Option<String> {
+    let metadata = file.metadata().ok()?;
+    let (major, minor) = (rustix::fs::major(metadata.dev()), rustix::fs::minor(metadata.dev()));
+    let inode = format!("{major:02x}:{minor:02x}:{}", metadata.ino());
+    let locks = std::fs::read_to_string("/proc/locks").ok()?;
+    let mut held = locks.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let line = held.find(|words| words.get(1) == Some(&"FLOCK") && words.get(5) == Some(&inode.as_str()))?;
+    line.get(4).filter(|pid| is_pid(pid)).map(|pid| (*pid).to_owned())
+}
+
+#[cfg(not(target_os = "linux"))]
+const fn holder_of(_: &File) -> Option<String> {
+    None
+}
+
+/// The process that `FILE.lock` names.
+fn noted_holder(data: &Path) -> Option<String> {
+    let mut text = String::new();
+    open_side(data, false).ok()?.take(20).read_to_string(&mut text).ok()?;
+    Some(text.trim().to_owned()).filter(|pid| is_pid(pid))
+}
+
+fn is_pid(text: &str) -> bool {
+    !text.is_empty() && text != "0" && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// `FILE.lock`, held while `FILE` is open or being made. It is never replaced or removed. It says who holds the file,
+/// and bridges the moments in which there is no file of that name yet.
+#[derive(Debug)]
+pub(super) struct SideLock {
+    _file: Option<File>,
+}
+
+impl SideLock {
+    /// Locks the side file and writes this process's id into it. A side file that cannot be used is passed over: the
+    /// data file's own lock decides.
+    ///
+    /// # Errors
+    /// Another process holds it.
+    pub(super) fn take(data: &Path) -> Result<Self, FileError> {
+        let Ok(mut file) = open_side(data, true) else { return Ok(Self { _file: None }) };
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let holder = holder_of(&file).or_else(|| noted_holder(data));
+                let holder = holder.unwrap_or_else(|| "?".to_owned());
+                return Err(FileError::InUse { path: data.to_owned(), holder });
+            }
+            Err(TryLockError::Error(_)) => return Ok(Self { _file: None }),
+        }
+        let note = |file: &mut File| {
+            file.set_len(0)?;
+            file.rewind()?;
+            writeln!(file, "{}", std::process::id())
+        };
+        // Best effort: a full disk must not keep a vault from being opened.
+        drop(note(&mut file));
+        Ok(Self { _file: Some(file) })
+    }
+}
+
+/// Opens `FILE.lock` where it is a regular file of ours or root's with one name: writing through a planted link would
+/// truncate what it leads to.
+fn open_side(data: &Path, create: bool) -> io::Result<File> {
+    let flags = i32::try_from((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits()).expect("the flags are small");
+    let mut options = OpenOptions::new();
+    options.read(true).write(create).create(create).truncate(false).mode(0o600).custom_flags(flags);
+    let file = options.open(beside(data, ".lock"))?;
+    let metadata = file.metadata()?;
+    let own = [rustix::process::geteuid().as_raw(), 0].contains(&metadata.uid());
+    if metadata.is_file() && metadata.nlink() == 1 && own {
+        Ok(file)
+    } else {
+        Err(io::ErrorKind::InvalidInput.into())
+    }
+}

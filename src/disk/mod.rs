@@ -1,0 +1,78 @@
+//! L1. The bytes under the engine: the locked file and the backends between it and redb.
+//!
+//! Knows no key, no row and no record. Each backend passes the engine's lock requests on to the file below.
+
+pub mod deferred_writes;
+pub mod file;
+pub mod held_file;
+pub mod lock;
+pub mod preallocated;
+pub mod read_ahead;
+
+use std::sync::Arc;
+
+use redb::StorageBackend;
+
+pub use deferred_writes::DeferredWrites;
+pub use file::{DataFile, FileError, NewFile};
+pub use held_file::Displaced;
+pub use lock::Locking;
+pub use preallocated::Preallocated;
+pub use read_ahead::ReadAhead;
+
+/// The medium: a file, or in the tests something that loses power.
+pub type Medium = Arc<dyn StorageBackend>;
+
+/// Passes the engine's lock requests on to the medium below, within `impl StorageBackend`.
+macro_rules! forward_locks {
+    ($medium:ident) => {
+        fn try_lock_range(
+            &self,
+            start: std::ops::Bound<u64>,
+            end: std::ops::Bound<u64>,
+        ) -> Result<bool, redb::BackendError> {
+            self.$medium.try_lock_range(start, end)
+        }
+
+        fn try_lock_shared_range(
+            &self,
+            start: std::ops::Bound<u64>,
+            end: std::ops::Bound<u64>,
+        ) -> Result<bool, redb::BackendError> {
+            self.$medium.try_lock_shared_range(start, end)
+        }
+
+        fn lock_range(
+            &self,
+            start: std::ops::Bound<u64>,
+            end: std::ops::Bound<u64>,
+        ) -> Result<(), redb::BackendError> {
+            self.$medium.lock_range(start, end)
+        }
+
+        fn lock_shared_range(
+            &self,
+            start: std::ops::Bound<u64>,
+            end: std::ops::Bound<u64>,
+        ) -> Result<(), redb::BackendError> {
+            self.$medium.lock_shared_range(start, end)
+        }
+
+        fn unlock_range(
+            &self,
+            start: std::ops::Bound<u64>,
+            end: std::ops::Bound<u64>,
+        ) -> Result<(), redb::BackendError> {
+            self.$medium.unlock_range(start, end)
+        }
+
+        fn query_lock_range(
+            &self,
+            start: std::ops::Bound<u64>,
+            end: std::ops::Bound<u64>,
+        ) -> Result<bool, redb::BackendError> {
+            self.$medium.query_lock_range(start, end)
+        }
+    };
+}
+pub(crate) use forward_locks;

@@ -1,0 +1,42 @@
+//! What the host tells the vault of its disk, its file and its checkpoint folder.
+
+use std::sync::atomic::Ordering;
+
+use super::lifecycle::Vault;
+
+impl Vault {
+    /// Tells the vault whether its newest checkpoint reached the folder that it goes to.
+    pub fn set_checkpoint_kept(&self, kept: bool) {
+        self.checkpoint_lost.store(!kept, Ordering::Relaxed);
+    }
+
+    /// Whether the newest checkpoint did not reach its folder.
+    pub fn is_checkpoint_lost(&self) -> bool {
+        self.checkpoint_lost.load(Ordering::Relaxed)
+    }
+
+    /// Tells the vault what its disk has left.
+    pub fn set_free_bytes(&self, bytes: u64) {
+        self.free_bytes.store(bytes, Ordering::Relaxed);
+    }
+
+    /// What the disk had left when the vault was last told; nothing where it never was.
+    pub fn free_bytes(&self) -> Option<u64> {
+        Some(self.free_bytes.load(Ordering::Relaxed)).filter(|bytes| *bytes != u64::MAX)
+    }
+
+    /// Whether the disk has too little left to add or disclose anything.
+    pub fn is_disk_low(&self) -> bool {
+        self.free_bytes.load(Ordering::Relaxed) < self.settings().disk_low_bytes
+    }
+
+    /// Tells the vault whether its file is no longer the one that its path leads to; returns what it knew before.
+    pub fn set_file_gone(&self, gone: bool) -> bool {
+        self.file_gone.swap(gone, Ordering::Relaxed)
+    }
+
+    /// Whether the file is no longer the one that its path leads to.
+    pub fn is_file_gone(&self) -> bool {
+        self.file_gone.load(Ordering::Relaxed)
+    }
+}
