@@ -1,4 +1,4 @@
-//! What looks wrong about a credential before it is stored: said, never refused, and no value is repeated.
+//! Warnings of a credential that looks wrong: it is stored all the same, and no value is repeated.
 
 use serde_json::value::RawValue;
 use url::Url;
@@ -13,7 +13,7 @@ use crate::{
 /// Names that fields have where no pair says which there are.
 const USUAL: &[&str] =
     &["token", "password", "username", "api_token", "api_key", "client_secret", "base_url"];
-/// What stands in examples where a value belongs.
+/// Values that stand in examples in a secret's place.
 const PLACEHOLDERS: &[&str] = &[
     "changeme",
     "change me",
@@ -114,7 +114,7 @@ fn plain(name: &str) -> String {
     name.to_lowercase().replace(['_', '-', ' '], "")
 }
 
-/// What is odd about a text, as the end of a sentence.
+/// Returns the end of a sentence about a value that looks wrong.
 fn odd(name: &str, value: &str) -> Option<&'static str> {
     let is_key = value.contains("-----BEGIN ");
     let is_url = name == "url" || name.ends_with("_url");

@@ -4,7 +4,7 @@ use super::error::CliError;
 use crate::client::{EndpointError, Error, Refusal, SessionError};
 
 const LOGIN: &str = "run `sealroom login`";
-/// How a project comes to be known.
+/// The hint for a project that is not registered.
 pub(super) const REGISTER: &str = "an owner registers it: sealroom project register PROJECT URL";
 
 /// Whether a change may have been made all the same: its answer is lost, or the server itself does not know.

@@ -6,7 +6,7 @@ use crate::{
     domain::Provider,
 };
 
-/// How like two names must be (Jaro-Winkler): `gihub` and `github` are 0.96, `jira` and `npm` 0.
+/// The likeness that two names must exceed (Jaro-Winkler): `gihub` and `github` are 0.96, `jira` and `npm` 0.
 const LIKE: f64 = 0.8;
 /// Of so many letters of a project's identifier one may be wrong.
 const LETTERS_TO_ONE: usize = 4;

@@ -1,4 +1,4 @@
-//! What is shown once: its reader has it, or what it was for is undone.
+//! Secrets that are shown once: each reaches its reader, or the thing that it is for is undone.
 //!
 //! For a list, a reader that went away wants no more and nothing is lost. A recovery key, a token or a generated
 //! password cannot be had again, so here a reader that went away is an error like a full disk.
@@ -10,7 +10,7 @@ use std::io;
 #[cfg(feature = "client")]
 use super::error::CliError;
 
-/// Why what was to be shown once reached no reader.
+/// A secret that reached no reader, and the cause.
 #[derive(Debug, thiserror::Error)]
 #[error("{what} cannot be shown: {cause}")]
 pub(super) struct Lost {
@@ -29,16 +29,16 @@ impl Lost {
     }
 }
 
-/// What a server made already, and nobody was shown the secret of.
+/// A token or user that exists at the server, and whose secret reached no reader.
 #[cfg(feature = "client")]
 pub(super) struct Made {
-    /// What it is, with its id.
+    /// Its kind, name and id.
     pub(super) what: String,
     /// Its end, as the message has it: `revoked`.
     pub(super) ended: &'static str,
     /// The command that ends it by hand.
     pub(super) by_hand: String,
-    /// What to do for it to succeed next time.
+    /// The hint once it is undone.
     pub(super) remedy: &'static str,
 }
 

@@ -1,4 +1,4 @@
-//! `PROVIDER/TYPE`, and what was meant where none was given.
+//! `PROVIDER/TYPE`, and the pair that a mistyped one was meant to be.
 
 use std::str::FromStr;
 
@@ -12,7 +12,7 @@ pub(super) struct Pair {
     pub(super) auth_type: AuthType,
 }
 
-/// Why a text is no pair, and which was meant.
+/// A text that is no pair, with the pair that was meant.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub(super) struct NoPair(String);

@@ -8,7 +8,7 @@ use clap::{Command, error::ContextKind, error::ContextValue, error::ErrorKind};
 
 use super::error::CliError;
 
-/// What a flag's name has in it where its value is a secret; a long one also with one letter wrong.
+/// Words in the name of a flag whose value is a secret; a long one counts with one letter wrong too.
 const SECRETS: &[&str] = &[
     "token",
     "password",
@@ -27,11 +27,11 @@ const SECRETS: &[&str] = &[
     "auth",
     "authorization",
 ];
-/// What such a name ends with where its value says something about a secret and is none.
+/// Last words of a name whose value describes a secret and is none.
 const ABOUT: &[&str] = &["id", "name", "type", "url", "days", "ttl", "role"];
-/// What it ends with where its value is a place.
+/// Last words of a name whose value is a place.
 const PLACES: &[&str] = &["file", "path", "stdin", "fd"];
-/// How secrets of the known services, and this vault's own tokens, begin.
+/// Beginnings of the secrets of known services, and of this vault's own tokens.
 const BEGINNINGS: &[&str] = &[
     "sfp_",
     "ghp_",
@@ -130,7 +130,7 @@ fn longs(command: &Command) -> impl Iterator<Item = String> {
     })
 }
 
-/// Where the command takes that secret from.
+/// Names the place that the command takes that secret from.
 fn instead(command: &Command, name: &str) -> String {
     let has = |flag: &str| longs(command).any(|long| long == flag);
     let name = name.to_lowercase().replace('_', "-");
@@ -155,7 +155,7 @@ fn is_surplus(error: &clap::Error) -> bool {
     error.kind() == ErrorKind::UnknownArgument && arg.is_some_and(|arg| !arg.starts_with('-'))
 }
 
-/// What clap says, without a value that may be a secret.
+/// Returns clap's text without a value that may be a secret.
 pub(super) fn veiled(error: &clap::Error, said: String) -> String {
     let kinds = [ContextKind::InvalidValue, ContextKind::InvalidSubcommand];
     let values = kinds.into_iter().filter_map(|kind| text(error, kind));
