@@ -1,4 +1,4 @@
-//! Consent before a loss, and the password of whoever logs in.
+//! Consent before a loss, and passwords.
 
 use std::path::PathBuf;
 
@@ -19,12 +19,15 @@ pub(super) struct Consent {
 }
 
 impl Consent {
-    /// Whether it may be asked or need not be: before anything is looked up that a refusal would waste.
+    /// Fails where a question is needed and there is no terminal, before anything is looked up in vain.
     pub(super) fn check(self) -> Result<(), CliError> {
         if self.yes || prompt::is_possible() {
             return Ok(());
         }
-        Err(CliError::usage("this cannot be undone, and there is no terminal to ask at", "say so with --yes"))
+        Err(CliError::usage(
+            "this cannot be undone, and there is no terminal to ask at",
+            "pass --yes to go on without a question",
+        ))
     }
 
     /// Shows what will be lost, and asks.

@@ -180,8 +180,10 @@ fn readable(page: &Credentials) -> Result<Zeroizing<String>, CliError> {
             format!("{}/{}  {}{label}\n", shown(&one.provider), shown(&one.auth_type), one.integration_id);
         text.push_str(&head);
         for field in fields(&one)? {
-            let value = Zeroizing::new(visible(&field.value));
-            ["  ", &*visible(&field.name), "  ", &*value, "\n"].iter().for_each(|part| text.push_str(part));
+            let value = Zeroizing::new(visible(&field.value).into_owned());
+            ["  ", &*visible(&field.name), "  ", value.as_str(), "\n"]
+                .iter()
+                .for_each(|part| text.push_str(part));
         }
     }
     Ok(text)

@@ -156,5 +156,7 @@ fn report(dev: &Dev, output: &Output) -> Result<(), CliError> {
         "member_token": member,
         "application_token": application,
     });
-    output.result(&lines, &value)
+    output.once("the tokens", &lines, &value).map_err(|lost| {
+        CliError::failed(lost.to_string(), "the vault is gone again; run it where standard output is read")
+    })
 }

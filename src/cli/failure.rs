@@ -4,6 +4,24 @@ use super::error::CliError;
 use crate::client::{EndpointError, Error, ProxyFailure, Refusal, SessionError, TlsFailure};
 
 const LOGIN: &str = "run `sealroom login`";
+/// The hint for a project that is not registered.
+pub(super) const REGISTER: &str = "an owner registers it: sealroom project register PROJECT [URL]";
+
+/// Whether a change may have been made all the same: its answer is lost, or the server itself does not know.
+pub(super) fn is_in_doubt(error: &Error) -> bool {
+    match error {
+        Error::Broken { .. } | Error::Timeout { .. } => true,
+        Error::Foreign { status, .. } => (200..300).contains(status),
+        Error::Refused(refusal) => refusal.code == "audit_unavailable",
+        Error::Endpoint(_)
+        | Error::Roots(_)
+        | Error::Connect { .. }
+        | Error::Tls { .. }
+        | Error::Proxy { .. }
+        | Error::NotHttp { .. }
+        | Error::Session(_) => false,
+    }
+}
 
 impl From<Error> for CliError {
     fn from(error: Error) -> Self {
@@ -15,10 +33,13 @@ impl From<Error> for CliError {
             Error::Refused(refusal) if refusal.code == "locked" => {
                 Self::failed("the vault is locked", refusal_hint(refusal))
             }
-            Error::Refused(refusal) if refusal.code == "unauthorized" => {
-                Self::failed("the server does not accept this token", refusal_hint(refusal))
+            Error::Refused(refusal) if refusal.code == "unauthorized" => Self::failed(
+                format!("the server does not accept this token{}", source(refusal)),
+                refusal_hint(refusal),
+            ),
+            Error::Refused(refusal) => {
+                Self::failed(sentence(&refusal.message) + &source(refusal), refusal_hint(refusal))
             }
-            Error::Refused(refusal) => Self::failed(sentence(&refusal.message), refusal_hint(refusal)),
             Error::Roots(_) => {
                 Self::failed(error.to_string(), "name a PEM file of authorities with --ca-file")
             }
@@ -132,6 +153,11 @@ fn proxy_hint(variable: &str, failure: &ProxyFailure) -> String {
     }
 }
 
+/// Which token it was: a variable that was set long ago silently comes before a login.
+fn source(refusal: &Refusal) -> String {
+    refusal.token_from.as_ref().map_or(String::new(), |source| format!("; it is from {source}"))
+}
+
 fn refusal_hint(refusal: &Refusal) -> String {
     let hint = match refusal.code.as_str() {
         "locked" => "on its host: sealroom unlock --data FILE",
@@ -142,28 +168,44 @@ fn refusal_hint(refusal: &Refusal) -> String {
         "invalid_token" => "give the token alone, on one line",
         "bad_login" => "check both; after 5 failures the server makes you wait",
         "wrong_password" => "type your present password",
-        "forbidden" => "use a login or token that has this role; `sealroom whoami` says what you are",
+        "forbidden" => forbidden_hint(&refusal.message),
         "too_many_tries" => "wait that long, then try once",
         "too_many_matches" => "narrow it with --provider, --name or --project",
-        "project_not_found" | "project_not_registered" => {
-            "an owner registers it: sealroom project register PROJECT [URL]"
-        }
+        "project_not_found" | "project_not_registered" => REGISTER,
         "integration_not_found" => "see what is stored: sealroom integration list",
         "token_not_found" => "see which there are: sealroom token list",
         "user_exists" | "user_not_found" => "see who is there: sealroom user list",
         "project_exists" => "see what it is: sealroom project show PROJECT",
         "project_in_use" => "see what is scoped to it: sealroom project show PROJECT",
-        "revision_conflict" => "somebody changed it meanwhile: look at it and try again",
+        "revision_conflict" => "another change came first: look at it and try again",
         "revision_not_found" => "the current and the 4 revisions before it are kept",
         "last_owner" => "make another owner first: sealroom user role EMAIL owner",
         "disk_low" | "audit_unavailable" | "tampered" | "internal" => {
             "tell the operator; the server's log says more"
         }
+        "body_too_large" => "a credential has at most 64 KiB, or what the server's body_bytes_max says",
+        "name_needed" => "pass --name NAME",
         "overloaded" | "shutting_down" => "try again in a moment",
         _ if refusal.status == 400 => "see --help of the command",
         _ => "the server's log says more",
     };
     hint.to_owned()
+}
+
+/// A role, a narrowing and an owner's right are mended by different people in different ways.
+fn forbidden_hint(message: &str) -> &'static str {
+    if message.contains("narrowed to other projects") {
+        "`sealroom project list` shows yours; an owner widens a user with `sealroom user projects`, \
+         and makes a new token for another project"
+    } else if message.contains("narrowed to other providers") {
+        "an owner makes a token for this provider: sealroom token create NAME --provider PROVIDER"
+    } else if message.contains("have created") {
+        "check its id; what another user stored only that user or an owner changes"
+    } else if message.contains("Requires role") {
+        "use a login or token that has this role; `sealroom whoami` says what you are"
+    } else {
+        "`sealroom whoami` says who you are; an owner may do more"
+    }
 }
 
 /// A server's sentence as one of ours: lower case, without its full stop.

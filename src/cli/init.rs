@@ -1,9 +1,7 @@
 //! `sealroom init`.
 
 use std::{
-    fs::OpenOptions,
-    io::Write,
-    os::unix::fs::OpenOptionsExt,
+    fs,
     path::{Path, PathBuf},
 };
 
@@ -21,7 +19,7 @@ use crate::{
     auth::password,
     clock::Clock,
     crypto::kdf::KdfParams,
-    disk::NewFile,
+    disk::{FileError, NewFile},
     domain::{Email, Invalid, Secret},
     vault::{Created, InitPlan, Vault},
 };
@@ -58,9 +56,12 @@ pub(super) fn run(args: Args, output: &Output) -> Result<(), CliError> {
     let invalid = |error: Invalid| CliError::usage(error.to_string(), "see `sealroom init --help`");
     let owner: Email = args.owner_email.parse().map_err(invalid)?;
     let kdf = KdfParams::new(args.kdf_memory, args.kdf_passes, KdfParams::STANDARD.lanes())
-        .map_err(|error| CliError::usage(error.to_string(), "leave --kdf-memory and --kdf-passes away"))?;
+        .map_err(|error| CliError::usage(error.to_string(), "leave out --kdf-memory and --kdf-passes"))?;
     // Before anything is asked: what cannot be made must not cost anybody a passphrase.
     let file = NewFile::begin(&args.data)?;
+    let recovery = args.recovery_key_file.as_deref();
+    // A kill during the questions leaves no file behind: this one is gone again.
+    recovery.map(secrets::NewFile::begin).transpose().map(drop)?;
     let passphrase = args.passphrase.read(Asking::Twice, output)?;
     if passphrase.expose().len() < SHORT {
         output.warning("the passphrase is short: whoever has the file can try out all of its length");
@@ -80,11 +81,35 @@ pub(super) fn run(args: Args, output: &Output) -> Result<(), CliError> {
     let created = Vault::create(file.medium(), 1 << 20, &plan).map_err(|error| {
         CliError::failed(error.to_string(), "check the disk's space; nothing was left behind")
     })?;
-    if let Some(path) = &args.recovery_key_file {
-        write_new(path, &created.recovery_key)?;
+    // Shown before it exists: a vault whose keys nobody has could never be opened again.
+    if let Some(path) = recovery {
+        secrets::NewFile::begin(path)?.write(created.recovery_key.expose())?;
     }
-    file.publish()?;
-    report(&args, &plan.owner, shown_password, &created, output)
+    let made = report(&args, &plan.owner, shown_password, &created, output)
+        .and_then(|()| file.publish().map(drop).map_err(|error| unpublished(&args.data, error)));
+    if made.is_err()
+        && !is_there(&args.data)
+        && let Some(path) = recovery
+    {
+        // It opens nothing.
+        drop(fs::remove_file(path));
+    }
+    made
+}
+
+fn is_there(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok()
+}
+
+/// The keys are shown by now, and what they are worth depends on how far it got.
+fn unpublished(data: &Path, error: FileError) -> CliError {
+    let error = CliError::from(error);
+    let worth = if is_there(data) {
+        "keep the keys shown above until it is certain which vault that file is"
+    } else {
+        "the keys shown above open nothing"
+    };
+    CliError { hint: format!("{}; {worth}", error.hint), ..error }
 }
 
 fn owner_password(path: Option<&Path>, output: &Output) -> Result<(Secret, bool), CliError> {
@@ -93,17 +118,6 @@ fn owner_password(path: Option<&Path>, output: &Output) -> Result<(Secret, bool)
     }
     let generated = password::generate().map_err(|error| CliError::failed(error.to_string(), "try again"))?;
     Ok((generated, true))
-}
-
-fn write_new(path: &Path, secret: &Secret) -> Result<(), CliError> {
-    let mut options = OpenOptions::new();
-    let written = options.write(true).create_new(true).mode(0o600).open(path).and_then(|mut file| {
-        file.write_all(secret.expose())?;
-        file.write_all(b"\n")?;
-        file.sync_all()
-    });
-    let hint = "name a file that does not exist yet with --recovery-key-file; no vault was made";
-    written.map_err(|error| CliError::failed(format!("{}: {error}", path.display()), hint))
 }
 
 fn report(
@@ -135,5 +149,15 @@ fn report(
     if args.recovery_key_file.is_none() {
         value["recovery_key"] = json!(recovery);
     }
-    output.result(&lines.join("\n"), &value)
+    let what = match (&args.recovery_key_file, value.get("owner_password")) {
+        (None, _) => "the recovery key",
+        (Some(_), Some(_)) => "the owner's password",
+        (Some(_), None) => "the audit key",
+    };
+    output.once(what, &lines.join("\n"), &value).map_err(|lost| {
+        CliError::failed(
+            lost.to_string(),
+            "no vault was made; run it again where standard output can be written and is read",
+        )
+    })
 }

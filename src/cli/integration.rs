@@ -7,9 +7,11 @@ use serde_json::json;
 
 use super::{
     ask::Consent,
+    doubts::doubts,
     error::CliError,
-    expiry, form,
+    expiry, form, near,
     output::Output,
+    pair::Pair,
     prompt,
     remote::{Need, Remote, ServerArgs},
     shadows,
@@ -18,7 +20,7 @@ use super::{
 use crate::{
     client::{Integration, NewIntegration, Scope},
     clock::Clock,
-    domain::{AuthType, IntegrationId, Invalid, Provider, Timestamp},
+    domain::{AuthType, IntegrationId, Provider, Secret, Timestamp},
 };
 
 /// `integration`'s flags.
@@ -109,10 +111,10 @@ struct AddArgs {
 
 #[derive(Debug, clap::Args)]
 struct ListArgs {
-    /// Of this service alone.
+    /// Only of this service.
     #[arg(long)]
     provider: Option<String>,
-    /// With this label alone.
+    /// Only with this label.
     #[arg(long)]
     name: Option<String>,
 }
@@ -155,23 +157,6 @@ struct DeleteArgs {
     consent: Consent,
 }
 
-/// `PROVIDER/TYPE`.
-#[derive(Debug, Clone, Copy)]
-struct Pair {
-    provider: Provider,
-    auth_type: AuthType,
-}
-
-impl std::str::FromStr for Pair {
-    type Err = Invalid;
-
-    fn from_str(text: &str) -> Result<Self, Invalid> {
-        let shape = Invalid { what: "it", rule: "PROVIDER/TYPE like github/pat or jira/basic_auth" };
-        let (provider, auth_type) = text.split_once('/').ok_or(shape)?;
-        Ok(Self { provider: provider.parse()?, auth_type: auth_type.parse()? })
-    }
-}
-
 pub(super) async fn run(args: Args, output: Output) -> Result<(), CliError> {
     if let Command::Delete(args) = &args.command {
         args.consent.check()?;
@@ -197,6 +182,7 @@ async fn add(args: AddArgs, remote: &Remote) -> Result<(), CliError> {
     let name = form::label(provider, args.name)?;
     let credentials =
         form::credentials(provider, auth_type, args.source.from_json.as_deref(), remote.output)?;
+    warn(Some(args.pair), &credentials, remote.output);
     let new = NewIntegration {
         provider: provider.to_string(),
         auth_type: auth_type.to_string(),
@@ -205,7 +191,10 @@ async fn add(args: AddArgs, remote: &Remote) -> Result<(), CliError> {
         name,
         expires_at: args.source.expires_at,
     };
-    let made = remote.client.create_integration(&new).await?;
+    let made = match remote.client.create_integration(&new).await {
+        Ok(made) => made,
+        Err(error) => return Err(near::project(error.into(), new.scope.projects(), &remote.client).await),
+    };
     shadows::warn(&made, remote).await;
     let line = format!("stored {} as {}, {}", what(&made), made.id, reach(&made));
     remote.output.result(&line, &made)
@@ -213,16 +202,22 @@ async fn add(args: AddArgs, remote: &Remote) -> Result<(), CliError> {
 
 /// Before anything is asked: a project that is not there must not cost anybody a secret.
 async fn check_projects(scope: &Scope, remote: &Remote) -> Result<(), CliError> {
-    if let Scope::Projects(projects) = scope {
-        for project in projects {
-            remote.client.project(project).await?;
+    for project in scope.projects() {
+        if let Err(error) = remote.client.project(project).await {
+            return Err(near::project(error.into(), scope.projects(), &remote.client).await);
         }
     }
     Ok(())
 }
 
+/// Says what looks wrong about a credential that is about to be stored.
+fn warn(pair: Option<Pair>, credentials: &Secret, output: Output) {
+    doubts(pair, credentials).iter().for_each(|doubt| output.warning(doubt));
+}
+
 async fn show_all(args: ListArgs, remote: &Remote) -> Result<(), CliError> {
-    let all = remote.client.integrations(args.provider.as_deref(), args.name.as_deref()).await?;
+    let all = remote.client.integrations(args.provider.as_deref(), args.name.as_deref()).await;
+    let all = all.map_err(|error| near::provider(error, &args.provider))?;
     let now = Clock::system().now();
     let row = |one: &Integration| {
         [
@@ -253,10 +248,11 @@ async fn show(args: ShowArgs, remote: &Remote) -> Result<(), CliError> {
 async fn rotate(args: RotateArgs, remote: &Remote) -> Result<(), CliError> {
     let given = args.source.from_json.is_some();
     // A member may rotate what it stored, but not look it up: with an id and a file there is no need to.
-    let (id, revision, credentials) = match args.integration.parse::<IntegrationId>() {
+    let (id, revision, pair, credentials) = match args.integration.parse::<IntegrationId>() {
         Ok(id) if given => {
-            let pair = (Provider::Custom, AuthType::ApiKey);
-            (id, None, form::credentials(pair.0, pair.1, args.source.from_json.as_deref(), remote.output)?)
+            let any = (Provider::Custom, AuthType::ApiKey);
+            let from = args.source.from_json.as_deref();
+            (id, None, None, form::credentials(any.0, any.1, from, remote.output)?)
         }
         _ => {
             let one = find(&args.integration, remote).await?;
@@ -265,9 +261,11 @@ async fn rotate(args: RotateArgs, remote: &Remote) -> Result<(), CliError> {
                 return Err(CliError::failed("this sealroom does not know its type", "use a newer one"));
             };
             let from = args.source.from_json.as_deref();
-            (one.id, Some(one.revision), form::credentials(provider, auth_type, from, remote.output)?)
+            let credentials = form::credentials(provider, auth_type, from, remote.output)?;
+            (one.id, Some(one.revision), Some(Pair { provider, auth_type }), credentials)
         }
     };
+    warn(pair, &credentials, remote.output);
     let one = remote.client.rotate(id, revision, &credentials, args.source.expires_at).await?;
     remote
         .output
@@ -289,7 +287,11 @@ async fn rollback(args: RollbackArgs, remote: &Remote) -> Result<(), CliError> {
 
 async fn rescope(args: ScopeArgs, remote: &Remote) -> Result<(), CliError> {
     let id = id_of(&args.integration, remote).await?;
-    let one = remote.client.rescope(id, &args.scope.scope()).await?;
+    let scope = args.scope.scope();
+    let one = match remote.client.rescope(id, &scope).await {
+        Ok(one) => one,
+        Err(error) => return Err(near::project(error.into(), scope.projects(), &remote.client).await),
+    };
     remote.output.result(&format!("{} {} is now {}", what(&one), one.id, reach(&one)), &one)
 }
 
@@ -312,10 +314,13 @@ async fn find(text: &str, remote: &Remote) -> Result<Integration, CliError> {
     let mut named = remote.client.integrations(None, Some(text)).await?;
     match (named.pop(), named.len()) {
         (Some(one), 0) => Ok(one),
-        (None, _) => Err(CliError::failed(
-            format!("no integration has the id or name '{text}'"),
-            "see what is stored: sealroom integration list",
-        )),
+        (None, _) => {
+            let all = remote.client.integrations(None, None).await?;
+            let meant = near::nearest(text, all.iter().filter_map(|one| one.name.as_deref()));
+            let meant = meant.map_or_else(String::new, |meant| format!("did you mean '{meant}'? "));
+            let hint = format!("{meant}see what is stored: sealroom integration list");
+            Err(CliError::failed(format!("no integration has the id or name '{text}'"), hint))
+        }
         (Some(last), _) => {
             let ids: Vec<String> = named.iter().chain([&last]).map(|one| one.id.to_string()).collect();
             let hint = format!("name one by its id: {}", ids.join(", "));

@@ -1,18 +1,26 @@
 //! `sealroom login`, `logout` and `whoami`.
 
-use std::path::PathBuf;
+use std::{
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+};
 
 use serde_json::json;
 
 use super::{
     ask,
     error::CliError,
+    expiry,
     output::Output,
     prompt::{self, Asking},
-    remote::{Need, PlaceArgs, Remote, ServerArgs, Speaker, has_token},
-    table::{facts, local},
+    remote::{Need, PlaceArgs, Remote, ServerArgs, Speaker, has_token, say},
+    table::{NOTHING, facts, local},
 };
-use crate::client::{Error, SessionFile};
+use crate::{
+    client::{Error, Notice, SessionFile},
+    clock::Clock,
+    domain::Timestamp,
+};
 
 /// `login`'s flags.
 #[derive(Debug, clap::Args)]
@@ -88,7 +96,7 @@ pub(super) async fn logout(args: LogoutArgs, output: Output) -> Result<(), CliEr
     file.remove().await?;
     output.result(
         &format!("logged out of {server}"),
-        &json!({ "server": server, "email": email, "logged_out": true }),
+        &json!({ "server": server, "email": email, "loggedOut": true }),
     )
 }
 
@@ -96,7 +104,7 @@ pub(super) async fn whoami(args: WhoamiArgs, output: Output) -> Result<(), CliEr
     let remote = args.server.connect(Need::Token, output)?;
     match remote.speaker {
         Speaker::User => user(&remote).await,
-        Speaker::Application | Speaker::Nobody => token(&remote).await,
+        Speaker::Application | Speaker::Nobody => token(remote).await,
     }
 }
 
@@ -114,8 +122,15 @@ async fn user(remote: &Remote) -> Result<(), CliError> {
 
 /// No route tells a token who it is, so its role is read off what it may do: an application lists projects, which
 /// leaves no event; an auditor reads the log; what may do neither is an operator.
-async fn token(remote: &Remote) -> Result<(), CliError> {
-    let client = &remote.client;
+async fn token(remote: Remote) -> Result<(), CliError> {
+    let output = remote.output;
+    let end = Arc::new(OnceLock::new());
+    let told = Arc::clone(&end);
+    // It belongs to the result: a warning beside that would say it twice.
+    let client = remote.client.on_notice(move |notice| match notice {
+        Notice::TokenEnds(time) => drop(told.set(time)),
+        Notice::Waiting { .. } | Notice::SessionUnsaved(_) => say(&notice, output),
+    });
     let projects = allowed(client.projects().await)?;
     let role = if projects.is_some() {
         "application"
@@ -131,21 +146,36 @@ async fn token(remote: &Remote) -> Result<(), CliError> {
     lines.extend(projects.as_ref().map(|projects| {
         (
             "projects",
-            if projects.is_empty() { "none that it may name".to_owned() } else { projects.join(", ") },
+            if projects.is_empty() {
+                "none is registered that it may name".to_owned()
+            } else {
+                projects.join(", ")
+            },
         )
     }));
-    let told = match role {
-        "application" => {
-            "reads credentials; its name, providers and end only an owner sees: sealroom token list"
-        }
-        "auditor" => {
-            "reads the log and the list of integrations, no credential; told by what the server lets it do"
-        }
-        _ => "reads metrics, no credential; told by what the server does not let it do",
+    let may = match role {
+        "application" => "reads credentials",
+        "auditor" => "reads the log and the list of integrations, no credential",
+        _ => "reads metrics, no credential",
     };
-    lines.push(("may do", told.to_owned()));
-    let value = json!({ "server": server, "kind": "token", "role": role, "projects": projects });
-    remote.output.result(&facts(&lines), &value)
+    let end = end.get().copied();
+    lines.extend([
+        ("may do", may.to_owned()),
+        ("ends", ends(role, end)),
+        ("more", "its name and providers: an owner sees them with `sealroom token list`".to_owned()),
+    ]);
+    let value = json!({ "server": server, "kind": "token", "role": role, "projects": projects,
+        "expiresAt": end.map(|end| end.to_string()) });
+    output.result(&facts(&lines), &value)
+}
+
+/// The server names a token's end in answers of its last 7 days; an operator's token gets none of those here.
+fn ends(role: &str, end: Option<Timestamp>) -> String {
+    match end {
+        Some(end) => format!("{}, in {}", local(end), expiry::span(end.since(Clock::system().now()))),
+        None if role == "operator" => NOTHING.to_owned(),
+        None => "in more than 7 days".to_owned(),
+    }
 }
 
 /// What a call brought, or none where the caller's role is not let in.

@@ -16,6 +16,8 @@ mod control;
 mod credentials;
 #[cfg(feature = "server")]
 mod dev;
+#[cfg(feature = "client")]
+mod doubts;
 mod error;
 #[cfg(feature = "client")]
 mod events;
@@ -37,7 +39,12 @@ mod log;
 mod login;
 #[cfg(feature = "client")]
 mod names;
+#[cfg(feature = "client")]
+mod near;
+mod once;
 mod output;
+#[cfg(feature = "client")]
+mod pair;
 #[cfg(feature = "server")]
 mod passphrase;
 #[cfg(feature = "server")]
@@ -66,6 +73,7 @@ mod stream;
 mod table;
 #[cfg(feature = "client")]
 mod token;
+mod usage;
 #[cfg(feature = "client")]
 mod user;
 #[cfg(feature = "server")]
@@ -282,15 +290,17 @@ fn usage(error: &clap::Error) -> ExitCode {
         drop(error.print());
         return ExitCode::from(Exit::Usage as u8);
     }
-    let text = error.render().to_string();
+    let text = usage::veiled(error, error.render().to_string());
     let mut paragraphs =
         text.split("\n\n").map(|lines| lines.split_whitespace().collect::<Vec<_>>().join(" "));
     let message = paragraphs.next().unwrap_or_default();
     let message = message.trim_start_matches("error: ").to_owned();
     let tip = paragraphs.find_map(|lines| lines.strip_prefix("tip: ").map(str::to_owned));
     let hint = tip.unwrap_or_else(|| format!("see `{} --help`", command_named()));
+    let secret = usage::refused(error, Cli::command(), std::env::args_os().skip(1));
+    let told = secret.unwrap_or_else(|| CliError::usage(message, hint));
     let output = Output::new(std::env::args_os().any(|arg| arg == "--json"));
-    output.error(&CliError::usage(message, hint));
+    output.error(&told);
     #[cfg(feature = "client")]
     if credentials::may_feed_a_shell(std::env::args_os().skip(1)) {
         output.fail_eval();

@@ -5,9 +5,11 @@ use std::io::{self, IsTerminal, Write};
 
 use serde::Serialize;
 use serde_json::json;
+use zeroize::Zeroizing;
 
 use super::{
     error::CliError,
+    once::{self, Lost},
     visible::{on_one_line, visible},
 };
 
@@ -40,13 +42,40 @@ impl Output {
     /// # Errors
     /// It could not be written; that a reader has gone away is no error.
     pub(super) fn result<T: Serialize + ?Sized>(self, lines: &str, value: &T) -> Result<(), CliError> {
-        let text = if self.json {
-            serde_json::to_string(value)
-                .map_err(|error| CliError::failed(format!("no JSON: {error}"), "this is a defect"))?
-        } else {
-            lines.trim_end().to_owned()
-        };
-        self.bytes(format!("{text}\n").as_bytes())
+        let text = self
+            .text(lines, value)
+            .map_err(|error| CliError::failed(format!("no JSON: {error}"), "report it: this is a defect"))?;
+        self.bytes(text.as_bytes())
+    }
+
+    /// A result that cannot be had again: returns once its reader has it, or still can; `what` names it.
+    ///
+    /// # Errors
+    /// It could not be written, or its reader has gone away: the caller undoes what it was for.
+    pub(super) fn once<T: Serialize + ?Sized>(
+        self,
+        what: &'static str,
+        lines: &str,
+        value: &T,
+    ) -> Result<(), Lost> {
+        let mut stdout = io::stdout().lock();
+        let text = self.text(lines, value).map_err(io::Error::other);
+        text.and_then(|text| {
+            once::check(&stdout)?;
+            stdout.write_all(text.as_bytes())?;
+            stdout.flush()?;
+            once::settle(&stdout)
+        })
+        .map_err(|error| Lost::new(what, &error))
+    }
+
+    fn text<T: Serialize + ?Sized>(
+        self,
+        lines: &str,
+        value: &T,
+    ) -> Result<Zeroizing<String>, serde_json::Error> {
+        let text = if self.json { serde_json::to_string(value)? } else { lines.trim_end().to_owned() };
+        Ok(Zeroizing::new(text + "\n"))
     }
 
     /// A result that is printed as it is.

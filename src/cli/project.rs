@@ -6,9 +6,10 @@ use serde_json::json;
 use super::{
     ask::Consent,
     error::CliError,
+    near,
     output::Output,
     remote::{Need, Remote, ServerArgs},
-    table::{facts, local, table},
+    table::{NOTHING, facts, local, table},
 };
 use crate::client::{NewProject, Project};
 
@@ -73,8 +74,9 @@ pub(super) async fn run(args: Args, output: Output) -> Result<(), CliError> {
         Command::Register(args) => register(args, &remote).await,
         Command::List => show_all(&remote).await,
         Command::Show(args) => {
-            let project = remote.client.project(&args.identifier).await?;
-            remote.output.result(&described(&project), &project)
+            let project = find(args.identifier, &remote).await?;
+            let told = Told::of(std::slice::from_ref(&project), &remote).await;
+            remote.output.result(&described(&project, told), &project)
         }
         Command::Delete(args) => delete(args, &remote).await,
     }
@@ -83,17 +85,21 @@ pub(super) async fn run(args: Args, output: Output) -> Result<(), CliError> {
 async fn register(args: RegisterArgs, remote: &Remote) -> Result<(), CliError> {
     let RegisterArgs { identifier, remote_url, platform } = args;
     let made = remote.client.create_project(&NewProject { identifier, remote_url, platform }).await?;
+    if let Some(twin) = near::twin(&made.identifier, &remote.client).await {
+        remote.output.warning(&format!("{twin} is registered too: upper and lower case make two projects"));
+    }
     remote.output.result(&format!("registered {} ({})", made.identifier, made.platform), &made)
 }
 
 async fn show_all(remote: &Remote) -> Result<(), CliError> {
     let all = remote.client.projects().await?;
+    let told = Told::of(&all, remote).await;
     let row = |one: &Project| {
         [
             one.identifier.clone(),
             one.platform.clone(),
             one.remote_url.clone().unwrap_or_else(|| "-".to_owned()),
-            one.integrations.len().to_string(),
+            told.count(one),
             local(one.created_at),
         ]
     };
@@ -106,10 +112,11 @@ async fn show_all(remote: &Remote) -> Result<(), CliError> {
 }
 
 async fn delete(args: DeleteArgs, remote: &Remote) -> Result<(), CliError> {
-    let project = remote.client.project(&args.identifier).await?;
+    let project = find(args.identifier, remote).await?;
+    let told = Told::of(std::slice::from_ref(&project), remote).await;
     let loss = format!(
         "{}\n\nLost: its registration. Tokens narrowed to it read nothing for it any more.",
-        described(&project)
+        described(&project, told)
     );
     args.consent.obtain(&loss, &format!("Delete {}?", project.identifier), remote.output)?;
     remote.client.delete_project(&project.identifier).await?;
@@ -119,18 +126,51 @@ async fn delete(args: DeleteArgs, remote: &Remote) -> Result<(), CliError> {
         .result(&format!("deleted {identifier}"), &json!({ "success": true, "identifier": identifier }))
 }
 
-fn described(project: &Project) -> String {
-    let scoped =
-        project.integrations.iter().map(|one| format!("{}/{} {}", one.provider, one.auth_type, one.id));
-    let scoped = scoped.collect::<Vec<_>>();
+async fn find(identifier: String, remote: &Remote) -> Result<Project, CliError> {
+    match remote.client.project(&identifier).await {
+        Ok(project) => Ok(project),
+        Err(error) => Err(near::project(error.into(), &[identifier], &remote.client).await),
+    }
+}
+
+/// Whether an empty list of integrations means that there are none.
+///
+/// The server names what is scoped to a project to owners alone, and sends an empty list to everybody else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Told {
+    All,
+    Nothing,
+}
+
+impl Told {
+    async fn of(projects: &[Project], remote: &Remote) -> Self {
+        let says_all = remote.output.is_json() || projects.is_empty();
+        let is_named = || projects.iter().any(|project| !project.integrations.is_empty());
+        if says_all || is_named() || remote.is_owner().await { Self::All } else { Self::Nothing }
+    }
+
+    fn count(self, project: &Project) -> String {
+        match self {
+            Self::All => project.integrations.len().to_string(),
+            Self::Nothing => NOTHING.to_owned(),
+        }
+    }
+}
+
+fn described(project: &Project, told: Told) -> String {
+    let scoped = project.integrations.iter();
+    let scoped: Vec<String> =
+        scoped.map(|one| format!("{}/{} {}", one.provider, one.auth_type, one.id)).collect();
+    let integrations = match told {
+        Told::All if scoped.is_empty() => "none".to_owned(),
+        Told::All => scoped.join(", "),
+        Told::Nothing => format!("{NOTHING} (only an owner sees them)"),
+    };
     facts(&[
         ("project", project.identifier.clone()),
         ("platform", project.platform.clone()),
         ("url", project.remote_url.clone().unwrap_or_else(|| "-".to_owned())),
         ("created", local(project.created_at)),
-        (
-            "integrations",
-            if scoped.is_empty() { "none, as far as you may see".to_owned() } else { scoped.join(", ") },
-        ),
+        ("integrations", integrations),
     ])
 }

@@ -103,9 +103,11 @@ impl ServerArgs {
         let ca_file = session.as_ref().and_then(|(_, session)| session.ca_file.clone());
         let client = place.client(endpoint, &file, ca_file, output)?;
         let (client, speaker) = match (token, session) {
-            (Some(token), _) => {
+            (Some((token, source)), session) => {
                 let application = token.expose().starts_with(b"sfp_app_");
-                (client.with_token(token), if application { Speaker::Application } else { Speaker::User })
+                let source = source + session.map_or("", |_| ", which is used before your login");
+                let client = client.with_token(token).token_from(source);
+                (client, if application { Speaker::Application } else { Speaker::User })
             }
             (None, Some((file, session))) => (client.with_session(file, session), Speaker::User),
             (None, None) if need == Need::Nothing => (client, Speaker::Nobody),
@@ -119,20 +121,32 @@ impl ServerArgs {
         Ok(Remote { client, output, speaker })
     }
 
-    fn token(&self, file: &FileClient, output: Output) -> Result<Option<Secret>, CliError> {
+    /// The token, and where it came from.
+    fn token(&self, file: &FileClient, output: Output) -> Result<Option<(Secret, String)>, CliError> {
+        let read = |path: &Path, source: &str| {
+            let source = format!("{} ({source})", path.display());
+            token_file(path, output).map(|token| Some((token, source)))
+        };
         if let Some(path) = &self.token_file {
-            return token_file(path, output).map(Some);
+            return read(path, "--token-file");
         }
         for name in TOKENS {
             if let Some(value) = set(name) {
                 return if name.ends_with("_FILE") {
-                    token_file(Path::new(&value), output).map(Some)
+                    read(Path::new(&value), name)
                 } else {
-                    Ok(Some(Secret::from(value)))
+                    Ok(Some((Secret::from(value), name.to_owned())))
                 };
             }
         }
-        file.token_file.as_deref().map(|path| token_file(path, output)).transpose()
+        file.token_file.as_deref().map_or(Ok(None), |path| read(path, "client.token_file"))
+    }
+}
+
+impl Remote {
+    /// Whether the caller is an owner: asked of the caller's own row, since to try and be refused would be an event.
+    pub(super) async fn is_owner(&self) -> bool {
+        self.speaker == Speaker::User && self.client.own_user().await.is_ok_and(|user| user.role == "owner")
     }
 }
 
@@ -230,7 +244,7 @@ fn token_file(path: &Path, output: Output) -> Result<Secret, CliError> {
     Ok(token)
 }
 
-fn say(notice: &Notice, output: Output) {
+pub(super) fn say(notice: &Notice, output: Output) {
     match notice {
         Notice::Waiting { time, message } => {
             output.note(&format!("the server says: {}; waiting {} s", sentence(message), time.as_secs()));

@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-use super::{error::CliError, output::Output};
+use super::{error::CliError, output::Output, usage};
 use crate::domain::Secret;
 
 /// No passphrase or password is longer.
@@ -14,6 +14,7 @@ const SECRET_BYTES_MAX: u64 = 64 * 1024;
 
 /// Reads a secret file that nobody else can read.
 pub(super) fn from_file(path: &Path, output: &Output) -> Result<Secret, CliError> {
+    usage::check_place(path)?;
     let shown = path.display();
     let failed =
         |error: io::Error| CliError::failed(format!("{shown}: {error}"), "check the path and its mode");
@@ -99,13 +100,11 @@ pub(super) fn shown(secret: &Secret) -> String {
 }
 
 /// A new file for a secret, made before the secret is, so that none is lost; gone again unless it is written.
-#[cfg(feature = "client")]
 pub(super) struct NewFile<'a> {
     path: &'a Path,
     file: tempfile::NamedTempFile,
 }
 
-#[cfg(feature = "client")]
 impl<'a> NewFile<'a> {
     /// Makes sure that it can be written, and is not there yet.
     pub(super) fn begin(path: &'a Path) -> Result<Self, CliError> {
@@ -128,13 +127,11 @@ impl<'a> NewFile<'a> {
 }
 
 /// What the operating system said of a temporary file, without that file's name, which says nothing to anybody.
-#[cfg(feature = "client")]
 pub(super) fn cause(error: &io::Error) -> String {
     let text = error.to_string();
     text.split_once(" at path ").map_or_else(|| text.clone(), |(cause, _)| cause.to_owned())
 }
 
-#[cfg(feature = "client")]
 fn unwritable(path: &Path, error: &io::Error) -> CliError {
     CliError::failed(
         format!("{}: {}", path.display(), cause(error)),

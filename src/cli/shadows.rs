@@ -2,7 +2,7 @@
 
 use super::{
     integration::{reach, what},
-    remote::{Remote, Speaker},
+    remote::Remote,
 };
 use crate::client::Integration;
 
@@ -14,7 +14,7 @@ pub(super) async fn warn(made: &Integration, remote: &Remote) {
     if made.shadows.is_empty() {
         return;
     }
-    let may_know = may_know(remote).await;
+    let may_know = remote.is_owner().await;
     let mut older = Vec::new();
     for id in made.shadows.iter().take(NAMED_MAX) {
         older.push(if may_know { described(id, remote).await } else { id.clone() });
@@ -24,11 +24,6 @@ pub(super) async fn warn(made: &Integration, remote: &Remote) {
         older.push(format!("{more} more"));
     }
     remote.output.warning(&format!("where both apply, it is now read before {}", older.join(", ")));
-}
-
-/// Whether the caller is an owner: to ask and be refused would be an event of its own.
-async fn may_know(remote: &Remote) -> bool {
-    remote.speaker == Speaker::User && remote.client.own_user().await.is_ok_and(|user| user.role == "owner")
 }
 
 /// Its id alone where it cannot be had: the new one is stored, whatever becomes of this.

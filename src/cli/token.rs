@@ -8,6 +8,8 @@ use serde_json::json;
 use super::{
     ask::Consent,
     error::CliError,
+    failure, near,
+    once::Made,
     output::Output,
     remote::{Need, Remote, ServerArgs},
     secrets,
@@ -34,7 +36,7 @@ enum Command {
     /// List the tokens; never the tokens themselves.
     #[command(after_help = "Examples:\n  sealroom token list")]
     List,
-    /// Take a token back, at once and for good.
+    /// Revoke a token, at once and for good.
     #[command(after_help = "Examples:\n  sealroom token revoke deploy --yes")]
     Revoke(RevokeArgs),
 }
@@ -44,15 +46,15 @@ struct CreateArgs {
     /// A label.
     name: String,
     /// Days until its end, 1 to 3650.
-    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3650))]
+    #[arg(long, visible_alias = "expires-in", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3650))]
     days: u64,
     /// What its holder may do.
     #[arg(long, default_value = "application", value_parser = ["application", "auditor", "operator"])]
     role: String,
-    /// It may read for this project alone; may be given more than once.
+    /// Let it read only for this project; may be given more than once.
     #[arg(long = "project", value_name = "PROJECT")]
     projects: Vec<String>,
-    /// It may read this provider alone; may be given more than once.
+    /// Let it read only this provider; may be given more than once.
     #[arg(long = "provider", value_name = "PROVIDER")]
     providers: Vec<String>,
     /// Write the token to this new file (mode 0600) and not on stdout.
@@ -84,30 +86,60 @@ async fn create(args: CreateArgs, remote: &Remote) -> Result<(), CliError> {
     let CreateArgs { name, days, role, projects, providers, write_to } = args;
     // Before the token is made: one that cannot be written would be lost.
     let file = write_to.as_deref().map(secrets::NewFile::begin).transpose()?;
-    let made =
-        remote.client.create_token(&NewToken { name, expires_in: days, role, projects, providers }).await?;
+    let in_doubt = format!("revoke it if it is there: sealroom token list, sealroom token revoke {name}");
+    let new = NewToken { name, expires_in: days, role, projects, providers };
+    let made = match remote.client.create_token(&new).await {
+        Ok(made) => made,
+        Err(error) if failure::is_in_doubt(&error) => {
+            return Err(CliError { hint: in_doubt, ..error.into() });
+        }
+        Err(error) => {
+            let error = near::provider(error, &new.providers);
+            return Err(near::project(error, &new.projects, &remote.client).await);
+        }
+    };
     let text = made.token.as_ref().map(SecretText::expose).unwrap_or_default();
-    let mut lines = vec![
-        ("token", text.to_owned()),
+    let (mut lines, mut value) = described(&made);
+    let Some(file) = file else {
+        lines.insert(0, ("token", text.to_owned()));
+        value["token"] = json!(text);
+        let end = "\n\nThe token is shown this once. Keep it in a file of mode 0600; --write-to does so.";
+        return match remote.output.once("the token", &(facts(&lines) + end), &value) {
+            Ok(()) => Ok(()),
+            Err(lost) => Err(taken_back(&made, &lost, remote).await),
+        };
+    };
+    if let Err(error) = file.write(text.as_bytes()) {
+        return Err(taken_back(&made, &error.message, remote).await);
+    }
+    let shown = write_to.unwrap_or_default().display().to_string();
+    lines.insert(0, ("token", format!("in {shown}")));
+    (value["token"], value["tokenFile"]) = (json!(null), json!(shown));
+    remote.output.result(&facts(&lines), &value)
+}
+
+fn described(made: &Token) -> (Vec<(&'static str, String)>, serde_json::Value) {
+    let lines = vec![
         ("name", made.name.clone()),
         ("role", made.role.clone()),
         ("id", made.id.to_string()),
         ("expires", local(made.expires_at)),
     ];
-    let mut value = json!({ "id": made.id.to_string(), "name": made.name, "role": made.role, "token": text,
+    let value = json!({ "id": made.id.to_string(), "name": made.name, "role": made.role,
         "createdAt": made.created_at.to_string(), "expiresAt": made.expires_at.to_string() });
-    let end = match file {
-        Some(file) => {
-            file.write(text.as_bytes())?;
-            let shown = write_to.unwrap_or_default().display().to_string();
-            lines[0].1 = format!("in {shown}");
-            value["token"] = json!(null);
-            value["token_file"] = json!(shown);
-            ""
-        }
-        None => "\n\nThe token is shown this once. Keep it in a file of mode 0600; --write-to does so.",
-    };
-    remote.output.result(&(facts(&lines) + end), &value)
+    (lines, value)
+}
+
+/// Revokes a token whose text reached nobody: the list would show it as active for ever after.
+async fn taken_back(made: &Token, cause: &dyn std::fmt::Display, remote: &Remote) -> CliError {
+    let outcome = remote.client.revoke_token(made.id).await;
+    Made {
+        what: format!("token {} ({})", made.name, made.id),
+        ended: "revoked",
+        by_hand: format!("sealroom token revoke {} --yes", made.id),
+        remedy: "run it again with --write-to FILE, or where standard output is read",
+    }
+    .undone(cause, outcome)
 }
 
 async fn show_all(remote: &Remote) -> Result<(), CliError> {
@@ -140,7 +172,7 @@ async fn revoke(args: RevokeArgs, remote: &Remote) -> Result<(), CliError> {
         ("role", token.role.clone()),
         ("for", narrowing(&token)),
         ("last used", local_or_nothing(token.last_used_at)),
-    ]) + "\n\nWhoever holds it is locked out at once and for good.";
+    ]) + "\n\nIts holder is locked out at once and for good.";
     args.consent.obtain(&loss, &format!("Revoke {}?", token.name), remote.output)?;
     remote.client.revoke_token(token.id).await?;
     let id = token.id.to_string();
@@ -153,13 +185,17 @@ async fn find(text: &str, remote: &Remote) -> Result<Token, CliError> {
         let named = token.name == text && token.status.as_deref() != Some("revoked");
         named || token.id.to_string() == text.to_ascii_lowercase()
     };
-    let mut found: Vec<Token> = remote.client.tokens().await?.into_iter().filter(fits).collect();
+    let all = remote.client.tokens().await?;
+    let meant = near::nearest(text, all.iter().map(|token| token.name.as_str())).map(str::to_owned);
+    let mut found: Vec<Token> = all.into_iter().filter(fits).collect();
     match (found.pop(), found.len()) {
         (Some(one), 0) => Ok(one),
-        (None, _) => Err(CliError::failed(
-            format!("no token has the id or name '{text}'"),
-            "see which there are: sealroom token list",
-        )),
+        (None, _) => {
+            let meant = meant.filter(|meant| meant != text);
+            let meant = meant.map_or_else(String::new, |meant| format!("did you mean '{meant}'? "));
+            let hint = format!("{meant}see which there are: sealroom token list");
+            Err(CliError::failed(format!("no token has the id or name '{text}'"), hint))
+        }
         (Some(last), _) => {
             let ids: Vec<String> = found.iter().chain([&last]).map(|one| one.id.to_string()).collect();
             let hint = format!("name one by its id: {}", ids.join(", "));

@@ -8,13 +8,14 @@ use serde_json::json;
 use super::{
     ask::{self, Consent},
     error::CliError,
+    failure, near,
+    once::{Lost, Made},
     output::Output,
     prompt::Asking,
     remote::{Need, Remote, ServerArgs},
-    secrets,
     table::{NOTHING, facts, list, local_or_nothing, table},
 };
-use crate::client::{NewUser, User, UserChange};
+use crate::client::{NewUser, SecretText, User, UserChange};
 
 /// `user`'s flags.
 #[derive(Debug, clap::Args)]
@@ -43,10 +44,10 @@ enum Command {
         after_help = "Examples:\n  sealroom user projects bob@example.com --project acme/app\n  sealroom user projects bob@example.com --all"
     )]
     Projects(ProjectsArgs),
-    /// Keep a user out, and end its sessions.
+    /// Disable a user, and end its sessions.
     #[command(after_help = "Examples:\n  sealroom user disable bob@example.com")]
     Disable(EmailArgs),
-    /// Let a user in again.
+    /// Enable a user again.
     #[command(after_help = "Examples:\n  sealroom user enable bob@example.com")]
     Enable(EmailArgs),
     /// Change your own password, or set another user's as an owner.
@@ -70,7 +71,7 @@ struct AddArgs {
     /// The last name.
     #[arg(long)]
     last_name: Option<String>,
-    /// The user sees this project alone; may be given more than once.
+    /// Show the user only this project; may be given more than once.
     #[arg(long = "project", value_name = "PROJECT")]
     projects: Vec<String>,
     /// Read the password from this file (mode 0600), or - for standard input.
@@ -104,7 +105,7 @@ struct ProjectsArgs {
 #[derive(Debug, clap::Args)]
 #[group(required = true, multiple = false)]
 struct Which {
-    /// This project alone; may be given more than once.
+    /// Only this project; may be given more than once.
     #[arg(long = "project", value_name = "PROJECT")]
     projects: Vec<String>,
     /// All projects.
@@ -152,7 +153,7 @@ pub(super) async fn run(args: Args, output: Output) -> Result<(), CliError> {
             change(&args.email, wanted, &said, &remote).await
         }
         Command::Disable(EmailArgs { email }) => {
-            let said = format!("{email} is kept out, and logged out everywhere");
+            let said = format!("{email} is disabled, and logged out everywhere");
             change(&email, UserChange { disabled: Some(true), ..UserChange::default() }, &said, &remote).await
         }
         Command::Enable(EmailArgs { email }) => {
@@ -167,27 +168,45 @@ pub(super) async fn run(args: Args, output: Output) -> Result<(), CliError> {
 
 async fn add(args: AddArgs, remote: &Remote) -> Result<(), CliError> {
     let AddArgs { email, role, first_name, last_name, projects, password_file } = args;
-    let from = |path: PathBuf| {
-        if path.as_os_str() == "-" {
-            secrets::from_stdin()
-        } else {
-            secrets::from_file(&path, &remote.output)
+    let read = |path| ask::password("Password", Some(path), "--password-file", Asking::Twice, remote.output);
+    let password = password_file.as_ref().map(read).transpose()?;
+    let in_doubt = format!(
+        "if it is there, set its password or remove it: sealroom user list, sealroom user password {email}"
+    );
+    let new = NewUser { email, role, first_name, last_name, password, projects };
+    let made = match remote.client.create_user(&new).await {
+        Ok(made) => made,
+        Err(error) if failure::is_in_doubt(&error) => {
+            return Err(CliError { hint: in_doubt, ..error.into() });
         }
+        Err(error) => return Err(near::project(error.into(), &new.projects, &remote.client).await),
     };
-    let password = password_file.map(from).transpose()?;
-    let made = remote
-        .client
-        .create_user(&NewUser { email, role, first_name, last_name, password, projects })
-        .await?;
-    let mut lines = vec![("user", made.email.clone()), ("role", made.role.clone())];
-    let mut value = json!(made);
-    let mut end = "";
-    if let Some(password) = &made.initial_password {
-        lines.push(("password", password.expose().to_owned()));
-        value["initialPassword"] = json!(password.expose());
-        end = "\n\nThe password is shown this once; `sealroom user password` changes it.";
+    let lines = vec![("user", made.email.clone()), ("role", made.role.clone())];
+    let Some(password) = &made.initial_password else {
+        return remote.output.result(&facts(&lines), &json!(made));
+    };
+    let Err(lost) = show_password(&made, password, lines, remote.output) else { return Ok(()) };
+    let outcome = remote.client.delete_user(&made.email).await;
+    Err(Made {
+        what: format!("user {} ({})", made.email, made.id),
+        ended: "removed",
+        by_hand: format!("sealroom user remove {} --yes", made.email),
+        remedy: "run it again with --password-file FILE, or where standard output is read",
     }
-    remote.output.result(&(facts(&lines) + end), &value)
+    .undone(lost, outcome))
+}
+
+fn show_password(
+    made: &User,
+    password: &SecretText,
+    mut lines: Vec<(&str, String)>,
+    output: Output,
+) -> Result<(), Lost> {
+    lines.push(("password", password.expose().to_owned()));
+    let mut value = json!(made);
+    value["initialPassword"] = json!(password.expose());
+    let end = "\n\nThe password is shown this once; `sealroom user password` changes it.";
+    output.once("the password", &(facts(&lines) + end), &value)
 }
 
 async fn show_all(remote: &Remote) -> Result<(), CliError> {
@@ -209,8 +228,13 @@ async fn show_all(remote: &Remote) -> Result<(), CliError> {
 }
 
 async fn change(email: &str, wanted: UserChange, said: &str, remote: &Remote) -> Result<(), CliError> {
-    let user = remote.client.change_user(email, &wanted).await?;
-    remote.output.result(said, &user)
+    match remote.client.change_user(email, &wanted).await {
+        Ok(user) => remote.output.result(said, &user),
+        Err(error) => {
+            let projects = wanted.projects.flatten().unwrap_or_default();
+            Err(near::project(error.into(), &projects, &remote.client).await)
+        }
+    }
 }
 
 async fn password(args: PasswordArgs, remote: &Remote) -> Result<(), CliError> {

@@ -19,6 +19,14 @@ pub enum Scope {
 }
 
 impl Scope {
+    /// The projects that it names; none where it is for all.
+    pub fn projects(&self) -> &[String] {
+        match self {
+            Self::Global => &[],
+            Self::Projects(projects) => projects,
+        }
+    }
+
     fn fields(&self) -> (Option<bool>, Option<&[String]>) {
         match self {
             Self::Global => (Some(true), None),

@@ -366,5 +366,6 @@ fn no_json(_: NotJson) -> Error {
         code: "malformed_json".to_owned(),
         message: "credentials are not valid JSON".to_owned(),
         retry_after: None,
+        token_from: None,
     })
 }

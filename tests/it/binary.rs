@@ -21,9 +21,12 @@ pub const PASSPHRASE: &str = "correct horse battery staple example\n";
 
 /// Runs a command to its end; one that has none fails its test.
 pub fn sealroom(folder: &Path, args: &[&str]) -> Output {
-    let mut command = command(folder, args);
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let child = command.spawn().unwrap();
+    ended(command(folder, args).stdout(Stdio::piped()))
+}
+
+/// Runs a command whose standard output is set already.
+pub fn ended(command: &mut Command) -> Output {
+    let child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let pid = Pid::from_child(&child);
     let (ended, end) = mpsc::channel::<()>();
     let watchdog = thread::spawn(move || {
@@ -35,7 +38,7 @@ pub fn sealroom(folder: &Path, args: &[&str]) -> Output {
     });
     let output = child.wait_with_output().unwrap();
     drop(ended);
-    assert!(!watchdog.join().unwrap(), "{args:?} does not end: {}", stderr(&output));
+    assert!(!watchdog.join().unwrap(), "{command:?} does not end: {}", stderr(&output));
     output
 }
 

@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::binary::{Serving, command, sealroom, secret_file, stderr};
 
 /// Every command with its subcommands, read off the manual pages' names.
-fn all() -> Vec<String> {
+pub fn all() -> Vec<String> {
     let folder = tempfile::tempdir().unwrap();
     let made = sealroom(folder.path(), &["man", "pages", "--json"]);
     let value: Value = serde_json::from_slice(&made.stdout).unwrap();
@@ -25,7 +25,7 @@ fn all() -> Vec<String> {
     pages.iter().map(name).filter(|name| name != "sealroom").collect()
 }
 
-fn words(name: &str) -> Vec<&str> {
+pub fn words(name: &str) -> Vec<&str> {
     name.split('-').skip(1).collect()
 }
 
@@ -97,6 +97,7 @@ const CALLS: &[&str] = &[
     "integration delete deploy --yes",
     "project delete acme/app --yes",
     "token create ci",
+    "token create filed --expires-in 3 --write-to filed.token",
     "token list",
     "token revoke ci --yes",
     "user add bob@example.com",
@@ -138,7 +139,12 @@ fn json_of_every_command_is_one_value_and_its_errors_are_one_object() {
         let output = run([call.split(' ').collect(), vec!["--json"]].concat(), &server.url);
         assert!(output.status.success(), "{call}: {}", stderr(&output));
         let text = String::from_utf8(output.stdout).unwrap();
-        assert!(serde_json::from_str::<Value>(&text).is_ok(), "{call}: {text}");
+        let value: Value = serde_json::from_str(&text).unwrap_or_else(|_| panic!("{call}: {text}"));
+        // As the HTTP answers are spelt: what they themselves spell the other way, and what `init` prints, stays.
+        if !call.starts_with("credentials") && !call.starts_with("init") {
+            let snake: Vec<String> = names(&value).into_iter().filter(|name| name.contains('_')).collect();
+            assert!(snake.is_empty(), "{call}: {snake:?}");
+        }
         assert_eq!(text.matches('\n').count(), 1, "{call} prints one line: {text}");
     }
     let called: BTreeSet<&str> = CALLS.iter().copied().collect();
@@ -157,6 +163,17 @@ fn json_of_every_command_is_one_value_and_its_errors_are_one_object() {
         let value: Value = serde_json::from_str(said.lines().last().unwrap()).unwrap();
         assert!(value["error"].is_string() && value["hint"].is_string(), "{call}: {said}");
         assert!(output.stdout.is_empty() && output.status.code() == Some(1), "{call}");
+    }
+}
+
+/// The names of all objects' members.
+fn names(value: &Value) -> Vec<String> {
+    match value {
+        Value::Array(items) => items.iter().flat_map(names).collect(),
+        Value::Object(members) => {
+            members.iter().flat_map(|(name, value)| [vec![name.clone()], names(value)].concat()).collect()
+        }
+        _ => Vec::new(),
     }
 }
 

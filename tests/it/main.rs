@@ -9,6 +9,7 @@
     reason = "tests"
 )]
 
+mod arguments;
 mod audit;
 mod binary;
 mod canary;
@@ -32,6 +33,7 @@ mod faults;
 mod fixture;
 mod forms;
 mod handshakes;
+mod hints;
 mod kills;
 #[path = "../lab/mod.rs"]
 mod lab;
@@ -42,6 +44,7 @@ mod malformed;
 mod metrics;
 mod names;
 mod newest;
+mod once;
 mod openapi;
 mod outsiders;
 mod overload;
