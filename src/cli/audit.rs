@@ -30,7 +30,7 @@ enum Command {
     /// Check a log without passphrase and server: a vault file, a backup or an export.
     #[cfg(feature = "server")]
     #[command(
-        after_help = "Examples:\n  sealroom audit verify team.redb --key audit.key --checkpoint /mnt/elsewhere\n  sealroom audit verify export.ndjson --checkpoint kept.checkpoint --receipts build.log\n  zcat export.ndjson.gz | sealroom audit verify - --key audit.key --checkpoint kept.checkpoint"
+        after_help = "Examples:\n  sealroom audit verify team.redb --key audit.key --checkpoint /mnt/elsewhere\n  sealroom audit verify export.ndjson --checkpoint kept.checkpoint --receipts build.log\n  sealroom audit verify - --key audit.key --checkpoint kept.checkpoint < export.ndjson"
     )]
     Verify(verify::Args),
 }

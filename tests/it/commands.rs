@@ -63,7 +63,7 @@ const EXAMPLES_OF_SHELLS: &[&str] = &[
 #[test]
 fn a_command_has_the_flags_of_a_server_only_where_it_speaks_to_one() {
     const OF_THE_HOST: &[&str] =
-        &["init", "serve", "unlock", "lock", "audit", "audit verify", "completions", "man"];
+        &["init", "serve", "unlock", "lock", "rescue", "audit", "audit verify", "completions", "man"];
     let folder = tempfile::tempdir().unwrap();
     for name in all() {
         let words = words(&name);
@@ -121,7 +121,7 @@ const CALLS: &[&str] = &[
     "init --data v.redb --owner-email a@example.com --passphrase-file pass --kdf-memory 64 --kdf-passes 1",
 ];
 /// Those that need a file and its server, which the last test has.
-const ELSEWHERE: &[&str] = &["serve", "unlock", "lock", "audit verify"];
+const ELSEWHERE: &[&str] = &["serve", "unlock", "lock", "rescue", "audit verify"];
 
 #[test]
 fn json_of_every_command_is_one_value_and_its_errors_are_one_object() {

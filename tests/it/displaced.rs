@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
     binary::{sealroom, stderr},
@@ -149,7 +149,7 @@ fn what_only_the_open_file_holds_is_rescued_and_served_again() {
     fs::create_dir(&folder).unwrap();
     let mut served = Served::start(&folder, "0");
     assert_eq!(served.store("ghp_example_kept").0, 201);
-    let rescue = |to: &str| sealroom(&folder, &["rescue", "--data", "v.redb", "--to", to]);
+    let rescue = |to: &str| sealroom(&folder, &["rescue", "--data", "v.redb", "--to", to, "--json"]);
     let early = rescue("early.redb");
     assert!(stderr(&early).contains("the file is in its place"), "{}", stderr(&early));
     fs::remove_file(folder.join("v.redb")).unwrap();
@@ -159,7 +159,8 @@ fn what_only_the_open_file_holds_is_rescued_and_served_again() {
     assert!(!folder.join("early.redb").exists());
     let saved = rescue("v.redb");
     assert!(saved.status.success(), "{}", stderr(&saved));
-    assert!(String::from_utf8_lossy(&saved.stdout).contains("records, verified"));
+    let said: Value = serde_json::from_slice(&saved.stdout).unwrap();
+    assert!(said["file"] == "v.redb" && said["bytes"].is_u64() && said["records"].is_u64(), "{said}");
     is_refused(&served);
     assert!(!served.serving.stop());
     let mut again = Served::start(&folder, "0");
