@@ -9,6 +9,9 @@ use crate::{
     vault,
 };
 
+/// What a handler makes of a request.
+pub(super) type Answered = Result<Answer, Fault>;
+
 /// Why a request is not carried out.
 pub(super) enum Fault {
     /// No such route.

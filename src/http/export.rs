@@ -6,8 +6,7 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use super::{
-    error::Fault,
-    handlers::Answered,
+    error::{Answered, Fault},
     log::whole,
     request::{Call, bad},
     response::Answer,

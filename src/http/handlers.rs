@@ -3,10 +3,10 @@
 use hyper::StatusCode;
 
 use super::{
-    error::Fault,
+    error::{Answered, Fault},
     export, log,
-    request::{Call, bad, digits},
-    response::Answer,
+    request::{Call, PAGE_MAX, bad, digits},
+    response::{Answer, with_cursor},
     routes::Endpoint,
 };
 use crate::{
@@ -25,14 +25,10 @@ use crate::{
     vault::{CredentialQuery, Listed, LoggedIn},
 };
 
-/// The largest page of a list.
-pub(super) const PAGE_MAX: usize = 1_000;
 /// An answer with more credentials than this carries one receipt for them all.
 const RECEIPTS_MAX: usize = 16;
 /// What one receipt needs at most: a comma, a sequence, a colon and a hash in base64.
 const RECEIPT_BYTES: usize = 1 + 20 + 1 + 44;
-
-pub(super) type Answered = Result<Answer, Fault>;
 
 pub(super) async fn answer(endpoint: Endpoint, call: Box<Call>) -> Answered {
     match endpoint {
@@ -335,11 +331,4 @@ async fn revoke_token(call: Box<Call>) -> Answered {
     };
     let id = call.vault.revoke_token(&call.context, call.caller()?, which).await?;
     Ok(Answer::json(StatusCode::OK, &Removed::Token(id)))
-}
-
-pub(super) fn with_cursor(answer: Answer, next: Option<impl ToString>) -> Answer {
-    match next {
-        Some(next) => answer.header("x-next-cursor", next),
-        None => answer,
-    }
 }

@@ -4,10 +4,9 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use hyper::StatusCode;
 
 use super::{
-    error::Fault,
-    handlers::{Answered, PAGE_MAX, with_cursor},
-    request::{Call, bad, digits},
-    response::Answer,
+    error::{Answered, Fault},
+    request::{Call, PAGE_MAX, bad, digits},
+    response::{Answer, with_cursor},
 };
 use crate::vault::{EventQuery, Proof};
 

@@ -12,6 +12,7 @@ mod listener;
 mod log;
 mod metrics;
 pub mod openapi;
+mod origin;
 mod request;
 mod response;
 pub mod routes;

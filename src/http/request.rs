@@ -19,6 +19,9 @@ use crate::{
     vault::{Admitted, Context, Error, Vault},
 };
 
+/// The largest page of a list.
+pub(super) const PAGE_MAX: usize = 1_000;
+
 /// The longest parameter name that a message repeats.
 const NAME_CHARS_MAX: usize = 40;
 

@@ -170,3 +170,11 @@ impl AsRef<[u8]> for SecretBytes {
         self.0.expose()
     }
 }
+
+/// Adds the cursor of the next page, while more remain.
+pub(super) fn with_cursor(answer: Answer, next: Option<impl ToString>) -> Answer {
+    match next {
+        Some(next) => answer.header("x-next-cursor", next),
+        None => answer,
+    }
+}

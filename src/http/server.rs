@@ -18,15 +18,11 @@ use super::{
     linger::Lingering,
     listener::{Listener, Socket},
     metrics::Metrics,
-    service::Origin,
+    origin::Origin,
     share::{Place, Share},
     tls::Tls,
 };
-use crate::{
-    clock::Clock,
-    domain::{Peer, Timestamp},
-    vault::Vault,
-};
+use crate::{clock::Clock, domain::Timestamp, vault::Vault};
 
 /// How long answers under way may take once the server stops.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -246,12 +242,5 @@ fn reason(error: &hyper::Error) -> &'static str {
         None if error.is_parse() => "the request is no HTTP/1.1",
         None if error.is_incomplete_message() => "the client hung up in the middle of a request",
         None => "another reason",
-    }
-}
-
-impl Origin {
-    /// The peer as the socket names it.
-    pub(super) const fn peer(&self) -> Peer {
-        self.peer
     }
 }

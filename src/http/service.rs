@@ -16,6 +16,7 @@ use super::{
     connection::Connection,
     error::Fault,
     handlers, metrics, openapi,
+    origin::Origin,
     request::{self, Call, Query, bad, bearer, is_well_formed},
     response::{Answer, Payload},
     routes::{self, Access, Endpoint, Found, Route},
@@ -32,14 +33,6 @@ use crate::{
 
 /// A token's end is announced in its last days.
 const SOON_DAYS: u64 = 7;
-
-/// From where a request comes.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Origin {
-    pub(super) peer: Peer,
-    /// Whether the metrics are open to whoever comes in here.
-    pub(super) metrics_open: bool,
-}
 
 /// What is known of a request when it is answered.
 #[derive(Default)]

@@ -13,11 +13,12 @@ use std::{
 use super::{
     access::LastAccess,
     change::Changes,
-    engine::{Batch, Engine, RowWrite, Snapshot, SubtreeHash},
+    engine::{Batch, Engine, RowWrite},
     error::{CommitError, StorageError},
     head::Head,
     job::{Effect, Receipt, Wishes},
     rows::{accesses_of, deletes, lower, signed, spoken_up_to},
+    snapshot::{Snapshot, SubtreeHash},
     source::{Overlay, Source},
     tables::{Table, audit_row, meta},
     view::View,

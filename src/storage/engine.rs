@@ -1,36 +1,19 @@
 //! The surface towards redb: snapshot, commit, records. Another engine would have to offer just this.
 
-use std::{
-    cell::OnceCell,
-    ops::Bound,
-    sync::{Arc, PoisonError, RwLock},
-};
+use std::sync::{Arc, PoisonError, RwLock};
 
-use redb::{
-    Database, Durability, ReadOnlyTable, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition,
-    TableError,
-};
+use redb::{Database, Durability, ReadableDatabase, ReadableTable};
 
 use super::{
-    error::{CommitError, OpenError, StorageError, engine},
-    log::{Place, place},
+    error::{CommitError, OpenError, StorageError},
+    snapshot::{Snapshot, SubtreeHash},
     tables::{AUDIT, HASHES, META, Table, hash_key, meta},
+    tail::{TailPlan, plan_tail},
 };
 use crate::disk::{DeferredWrites, Medium};
 
 /// The format that this program writes.
 pub const FORMAT: u32 = 1;
-
-/// A stored subtree of the log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SubtreeHash {
-    /// log2 of its leaves.
-    pub level: u8,
-    /// Its place among those of its level.
-    pub index: u64,
-    /// Its hash.
-    pub hash: [u8; 32],
-}
 
 /// A row as it goes to disk; no value deletes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -250,16 +233,16 @@ fn write_all(txn: &redb::WriteTransaction, batch: &Batch) -> Result<bool, redb::
             }
         }
     }
-    match place(&meta, &batch.records, batch.settle)? {
-        Place::Tail(tail) => drop(meta.insert(meta::TAIL, tail.as_slice())?),
-        Place::Table(tail) => {
+    match plan_tail(&meta, &batch.records, batch.settle)? {
+        TailPlan::Tail(tail) => drop(meta.insert(meta::TAIL, tail.as_slice())?),
+        TailPlan::Table(tail) => {
             let mut audit = txn.open_table(AUDIT)?;
             for (sequence, row) in tail.iter().chain(&batch.records) {
                 audit.insert(sequence, row.as_slice())?;
             }
             drop(meta.remove(meta::TAIL)?);
         }
-        Place::Nowhere => {}
+        TailPlan::Nowhere => {}
     }
     if !batch.hashes.is_empty() {
         let mut hashes = txn.open_table(HASHES)?;
@@ -271,89 +254,4 @@ fn write_all(txn: &redb::WriteTransaction, batch: &Batch) -> Result<bool, redb::
         meta.insert(name, value.as_slice())?;
     }
     Ok(true)
-}
-
-/// One committed state.
-pub struct Snapshot {
-    txn: ReadTransaction,
-    /// Tables of rows that were looked into: opening one is a look-up of its own.
-    tables: [OnceCell<Option<Rows>>; Table::COUNT],
-}
-
-type Rows = ReadOnlyTable<&'static [u8], &'static [u8]>;
-
-impl Snapshot {
-    pub(super) fn of(database: &dyn ReadableDatabase) -> Result<Self, StorageError> {
-        Ok(Self { txn: database.begin_read().map_err(engine)?, tables: Default::default() })
-    }
-
-    pub(super) const fn txn(&self) -> &ReadTransaction {
-        &self.txn
-    }
-
-    /// A value of `meta`.
-    ///
-    /// # Errors
-    /// The engine refuses.
-    pub fn meta(&self, name: &str) -> Result<Option<Vec<u8>>, StorageError> {
-        let Some(table) = there(self.txn.open_table(META))? else { return Ok(None) };
-        Ok(table.get(name).map_err(engine)?.map(|guard| guard.value().to_vec()))
-    }
-
-    pub(super) fn value(
-        &self,
-        table: TableDefinition<'static, &'static [u8], &'static [u8]>,
-        key: &[u8],
-    ) -> Result<Option<Vec<u8>>, StorageError> {
-        let Some(table) = there(self.txn.open_table(table))? else { return Ok(None) };
-        Ok(table.get(key).map_err(engine)?.map(|guard| guard.value().to_vec()))
-    }
-
-    fn table(&self, table: Table) -> Result<Option<&Rows>, StorageError> {
-        let slot = &self.tables[usize::from(table.number())];
-        if let Some(opened) = slot.get() {
-            return Ok(opened.as_ref());
-        }
-        let opened = there(self.txn.open_table(table.definition()))?;
-        Ok(slot.get_or_init(|| opened).as_ref())
-    }
-
-    /// A row's bytes.
-    ///
-    /// # Errors
-    /// The engine refuses.
-    pub fn row(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StorageError> {
-        let Some(table) = self.table(table)? else { return Ok(None) };
-        Ok(table.get(key).map_err(engine)?.map(|guard| guard.value().to_vec()))
-    }
-
-    /// Walks the rows whose keys begin with `prefix`, in order, until `visit` answers `false`.
-    ///
-    /// # Errors
-    /// The engine refuses, or `visit` does; the walk ends at the first error.
-    pub fn walk(
-        &self,
-        table: Table,
-        prefix: &[u8],
-        mut visit: impl FnMut(&[u8], &[u8]) -> Result<bool, StorageError>,
-    ) -> Result<(), StorageError> {
-        let Some(table) = self.table(table)? else { return Ok(()) };
-        let bounds = (Bound::Included(prefix), Bound::Unbounded);
-        for entry in table.range::<&[u8]>(bounds).map_err(engine)? {
-            let (key, value) = entry.map_err(engine)?;
-            if !key.value().starts_with(prefix) || !visit(key.value(), value.value())? {
-                break;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// A table that no commit has written yet is empty.
-pub(super) fn there<T>(opened: Result<T, TableError>) -> Result<Option<T>, StorageError> {
-    match opened {
-        Ok(table) => Ok(Some(table)),
-        Err(TableError::TableDoesNotExist(_)) => Ok(None),
-        Err(error) => Err(engine(error)),
-    }
 }

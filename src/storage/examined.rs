@@ -8,9 +8,10 @@ use std::{cell::Cell, sync::Arc, thread};
 use redb::{ConcurrencyMode, Database, ReadableDatabase};
 
 use super::{
-    engine::{Snapshot, SubtreeHash, builder, check_format, open_database},
+    engine::{builder, check_format, open_database},
     error::{OpenError, StorageError},
     proven::{Follower, Leader, Proven},
+    snapshot::{Snapshot, SubtreeHash},
     store::{file_id, newest_checkpoint, newest_key},
     tables::{meta, split_audit_row},
 };

@@ -1,57 +1,16 @@
-//! The log in the file: most records in a table of their own, the newest few beside the head.
-//!
-//! A lone commit writes the head's page anyway. Its record goes there too, as part of `meta/tail`, and saves the pages
-//! of the table's tree, three or four of nine; when the tail is full, or a batch is large, all of it moves to `audit`
-//! with that commit. A writer that pauses or ends moves it as well, so that a file at rest has none.
+//! The log in the file: most records in a table of their own, the newest few in the [tail](super::tail).
 
-use redb::{ReadableTable, Table as Written};
+use redb::ReadableTable;
 
 use super::{
-    engine::{Snapshot, SubtreeHash, there},
     error::{StorageError, engine},
-    tables::{AUDIT, HASHES, META, meta, split_audit_row, tail, tail_rows},
+    snapshot::{Snapshot, SubtreeHash, existing_table},
+    tables::{AUDIT, HASHES, META, meta, split_audit_row, tail_rows},
+    tail::TAIL_BYTES_MAX,
 };
 use crate::audit::tree::leaf_hash;
 
-/// What the tail may hold: with the other values of `meta` it has to fit into one page of 4,096 bytes.
-const TAIL_BYTES_MAX: usize = 1_500;
-
 type Row = (u64, Vec<u8>);
-
-/// Where the records of a batch go.
-pub(super) enum Place {
-    /// Into the tail, which then reads so.
-    Tail(Vec<u8>),
-    /// Into the table: these rows of the tail first.
-    Table(Vec<(u64, Vec<u8>)>),
-    /// Nowhere: there is nothing to write.
-    Nowhere,
-}
-
-/// Decides it, given the tail as it stands; `settle` leaves nothing in the tail.
-pub(super) fn place(
-    meta: &Written<'_, &'static str, &'static [u8]>,
-    records: &[(u64, Vec<u8>)],
-    settle: bool,
-) -> Result<Place, redb::Error> {
-    let held = meta.get(meta::TAIL)?.map(|guard| guard.value().to_vec()).unwrap_or_default();
-    let Some(mut rows) = tail_rows(&held) else {
-        return Err(redb::Error::Corrupted("meta/tail has not the form".to_owned()));
-    };
-    if records.is_empty() && (rows.is_empty() || !settle) {
-        return Ok(Place::Nowhere);
-    }
-    let follows = |(newest, next): (&Row, &Row)| newest.0.checked_add(1) == Some(next.0);
-    if !rows.last().zip(records.first()).is_none_or(follows) {
-        return Err(redb::Error::Corrupted("meta/tail is not what the log ended with".to_owned()));
-    }
-    let bytes: usize = rows.iter().chain(records).map(|(_, row)| row.len() + 2).sum();
-    if settle || bytes > TAIL_BYTES_MAX {
-        return Ok(Place::Table(rows));
-    }
-    rows.extend_from_slice(records);
-    Ok(Place::Tail(tail(&rows)))
-}
 
 impl Snapshot {
     /// The records from `first` on, oldest first, at most `limit`.
@@ -92,7 +51,7 @@ impl Snapshot {
         let mut records = newest
             .map(|(sequence, row)| Ok((sequence, record(sequence, &row)?)))
             .collect::<Result<Vec<_>, StorageError>>()?;
-        let Some(table) = there(self.txn().open_table(AUDIT))? else { return Ok(records) };
+        let Some(table) = existing_table(self.txn().open_table(AUDIT))? else { return Ok(records) };
         let older = table.range(..end).map_err(engine)?.rev().take(limit - records.len());
         for entry in older {
             let (sequence, row) = entry.map_err(engine)?;
@@ -106,7 +65,7 @@ impl Snapshot {
     /// # Errors
     /// The engine refuses, or a row has no hash's form.
     pub fn subtree_hashes(&self) -> Result<Vec<SubtreeHash>, StorageError> {
-        let Some(table) = there(self.txn().open_table(HASHES))? else { return Ok(Vec::new()) };
+        let Some(table) = existing_table(self.txn().open_table(HASHES))? else { return Ok(Vec::new()) };
         let mut hashes = Vec::new();
         for entry in table.iter().map_err(engine)? {
             let (key, value) = entry.map_err(engine)?;
@@ -128,7 +87,7 @@ impl Snapshot {
         // Also where none of it is asked for: whoever checks the log must not miss what others would be shown.
         let newest = self.tail()?;
         let mut left = limit;
-        if let Some(table) = there(self.txn().open_table(AUDIT))? {
+        if let Some(table) = existing_table(self.txn().open_table(AUDIT))? {
             for entry in table.range(first..).map_err(engine)?.take(limit) {
                 let (sequence, row) = entry.map_err(engine)?;
                 visit(sequence.value(), row.value())?;
@@ -144,7 +103,7 @@ impl Snapshot {
 
     /// The records beside the head: all of them are newer than those of the table.
     fn tail(&self) -> Result<Vec<Row>, StorageError> {
-        let Some(table) = there(self.txn().open_table(META))? else { return Ok(Vec::new()) };
+        let Some(table) = existing_table(self.txn().open_table(META))? else { return Ok(Vec::new()) };
         let Some(held) = table.get(meta::TAIL).map_err(engine)? else { return Ok(Vec::new()) };
         let malformed = || StorageError::Tampered { table: "meta", key: meta::TAIL.to_owned() };
         if held.value().len() > 8 + TAIL_BYTES_MAX {
@@ -152,7 +111,7 @@ impl Snapshot {
         }
         let rows = tail_rows(held.value()).ok_or_else(malformed)?;
         let Some((first, _)) = rows.first() else { return Ok(rows) };
-        let Some(table) = there(self.txn().open_table(AUDIT))? else { return Ok(rows) };
+        let Some(table) = existing_table(self.txn().open_table(AUDIT))? else { return Ok(rows) };
         let older = table.last().map_err(engine)?.is_none_or(|(newest, _)| newest.value() < *first);
         if older { Ok(rows) } else { Err(malformed()) }
     }

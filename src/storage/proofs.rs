@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use super::{
-    engine::Snapshot,
     error::StorageError,
+    snapshot::Snapshot,
     tables::{HASHES, hash_key},
 };
 use crate::audit::{

@@ -14,9 +14,9 @@ use super::{
     cache::{self, Generation},
     change::Scoping,
     codec::{Row, session_key},
-    engine::Snapshot,
     error::StorageError,
     readable,
+    snapshot::Snapshot,
     source::{Overlay, Source},
     tables::{
         Table, credential_key, scope_group_prefix, scope_key_id, scope_prefix, scope_service_prefix,

@@ -59,6 +59,7 @@ mod remote;
 mod revocation;
 mod server;
 mod sessions;
+mod source;
 mod status;
 mod tail;
 mod tamper;

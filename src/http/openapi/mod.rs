@@ -13,7 +13,6 @@ use std::sync::LazyLock;
 
 use serde_json::{Map, Value, json};
 
-use self::operation::Operation;
 use super::routes::{ROUTES, Route};
 
 /// The document, as JSON without white space between its tokens.
@@ -75,7 +74,8 @@ fn paths() -> Map<String, Value> {
     for (at, route) in ROUTES.iter().enumerate() {
         let earlier = ROUTES[..at].iter().filter(|other| other.endpoint == route.endpoint).count();
         let item = paths.entry(path_of(route)).or_insert_with(|| json!({}));
-        item[route.method.to_ascii_lowercase()] = Operation::of(route).to_json(route, earlier);
+        item[route.method.to_ascii_lowercase()] =
+            operations::describe(route.endpoint).to_json(route, earlier);
     }
     paths
 }

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     codes::{CODES, Code},
-    examples, operations, schemas,
+    examples, schemas,
 };
 use crate::{
     auth::policy::Verb,
@@ -28,11 +28,6 @@ pub(super) struct Operation {
 }
 
 impl Operation {
-    /// The description of what answers on a route.
-    pub(super) fn of(route: &Route) -> Self {
-        operations::describe(route.endpoint)
-    }
-
     pub(super) const fn new(tag: &'static str, summary: &'static str, description: &'static str) -> Self {
         Self {
             tag,

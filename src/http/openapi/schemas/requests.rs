@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{REVISION_MAX, any_object, object, or_null, reference, text, truth};
+use super::values::{REVISION_MAX, any_object, object, or_null, reference, text, truth};
 use crate::{
     api::requests::PROJECTS_MAX,
     domain::{AuthType, FieldRule, Provider, field_rule},

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{IN_EMAIL, any_object, object, or_null, reference, text, truth};
+use super::values::{IN_EMAIL, any_object, object, or_null, reference, text, truth};
 
 pub(super) fn all() -> Map<String, Value> {
     [
@@ -90,7 +90,7 @@ fn integration(optional: &[(&str, Value)]) -> Value {
             ("authType", reference("AuthType")),
             ("name", or_null(reference("Name"))),
             ("isGlobal", truth()),
-            ("projects", super::array_of("ProjectIdentifier")),
+            ("projects", super::values::array_of("ProjectIdentifier")),
             ("config", any_object()),
             ("expiresAt", or_null(reference("Time"))),
             ("revision", revision()),
@@ -194,7 +194,7 @@ fn event() -> Value {
     object(
         &[
             ("v", json!({ "const": 1 })),
-            ("sequence", super::sequence()),
+            ("sequence", super::values::sequence()),
             ("time", reference("Time")),
             ("actor", actor()),
             ("action", reference("Action")),

@@ -1,0 +1,170 @@
+//! The schemas of values that occur in many places, and what objects are made of.
+
+use std::fmt::Display;
+
+use serde_json::{Map, Value, json};
+
+use crate::{domain::Role, http::openapi::codes::CODES};
+
+/// A header `audit-receipt`: one receipt for each credential, or one for them all.
+pub(in crate::http::openapi) const RECEIPT: &str = "^(?:[0-9]+:[0-9A-Za-z+/]{43}=(?:,[0-9]+:[0-9A-Za-z+/]{43}=)*\
+    |[0-9]+-[0-9]+:[0-9A-Za-z+/]{43}=)$";
+/// A UUID in any case.
+const UUID: &str = "[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}";
+/// The year 1970 or later; the last day before it still counts where the offset is west of Greenwich.
+const TIME: &str = "^(?:1969-12-31|19[7-9][0-9]-|[2-9][0-9]{3}-)";
+/// Visible ASCII without what never stands in an address of ours.
+pub(super) const IN_EMAIL: &str = "[!#-'*+\\-./0-9=?A-Z^-~]+";
+/// Blanks of Unicode that are no control characters.
+const BLANK: &str = r" \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000";
+/// Control characters.
+const CONTROL: &str = r"\u0000-\u001f\u007f-\u009f";
+/// The largest revision.
+pub(super) const REVISION_MAX: u64 = u64::MAX;
+
+/// A component by its name.
+pub(in crate::http::openapi) fn reference(name: &str) -> Value {
+    json!({ "$ref": format!("#/components/schemas/{name}") })
+}
+
+/// An array of a component.
+pub(in crate::http::openapi) fn array_of(name: &str) -> Value {
+    json!({ "type": "array", "items": reference(name) })
+}
+
+/// An id, as it is read.
+pub(in crate::http::openapi) fn id() -> Value {
+    json!({
+        "type": "string", "format": "uuid", "pattern": format!("^{UUID}$"),
+        "description": "A UUID, hyphenated; read in any case, written in lower case.",
+    })
+}
+
+/// A moment, as it is read.
+pub(in crate::http::openapi) fn time() -> Value {
+    json!({
+        "type": "string", "format": "date-time", "pattern": TIME,
+        "description": "RFC 3339, from 1970 on; written in UTC with milliseconds.",
+    })
+}
+
+/// An application token or its id.
+pub(in crate::http::openapi) fn token_or_id() -> Value {
+    json!({ "type": "string", "pattern": format!("^(?:{UUID}|sfp_app_[0-9A-Za-z]+)$") })
+}
+
+/// Who acted.
+pub(in crate::http::openapi) fn actor() -> Value {
+    let pattern = format!("^(?:user:{}|app:{UUID}|host:[0-9A-Za-z._-]{{1,32}})$", email_as_read());
+    json!({ "type": "string", "pattern": pattern })
+}
+
+/// A page's size.
+pub(in crate::http::openapi) fn limit() -> Value {
+    json!({ "type": "integer", "minimum": 1, "maximum": 1000 })
+}
+
+/// A revision in `If-Match`.
+pub(in crate::http::openapi) fn if_match() -> Value {
+    json!({ "type": "string", "pattern": r#"^(?:\*|[0-9]{1,20}|"[0-9]{1,20}")$"# })
+}
+
+/// A sequence in the audit log.
+pub(in crate::http::openapi) fn sequence() -> Value {
+    json!({ "type": "integer", "minimum": 0, "maximum": u64::MAX })
+}
+
+pub(super) fn email() -> Value {
+    // No `format`: the parser takes some addresses that RFC 5321 does not know.
+    json!({
+        "type": "string", "maxLength": 254,
+        "pattern": format!("^{}$", email_as_read()),
+        "description": "ASCII; blanks around it go, and it is compared and written in lower case.",
+    })
+}
+
+/// An address with blanks around it, which go.
+fn email_as_read() -> String {
+    let blanks = format!(r"[\t-\r\u0085{BLANK}]*");
+    format!("{blanks}{IN_EMAIL}@[0-9A-Za-z.-]+{blanks}")
+}
+
+pub(super) fn name() -> Value {
+    json!({
+        "type": "string", "minLength": 1, "maxLength": 100,
+        "pattern": format!("^[^{CONTROL}]*[^{CONTROL}{BLANK}][^{CONTROL}]*$"),
+        "description": "A label without control characters, and not of blanks alone.",
+    })
+}
+
+pub(super) fn project() -> Value {
+    // Printable but for the slash and the percent sign; no blank at the ends, and neither `.` nor `..`.
+    let (any, end, dotless) = ("[ -$&-.0-~]", "[!-$&-.0-~]", r"[!-$&-\-0-~]");
+    let rest = format!("(?:{any}*{end})?");
+    let segment = format!(r"(?:{dotless}{rest}|\.{{1,2}}(?:{dotless}{rest}| {any}*{end})|\.{{3}}{rest})");
+    json!({
+        "type": "string", "minLength": 1, "maxLength": 200,
+        "pattern": format!("^{segment}(?:/{segment}){{0,19}}$"),
+        "description": "`org/repo`, `org/project/repo`, `payments` or a number: 1 to 20 segments, exact and case-sensitive. \
+                        Blanks only inside a segment; no `%`.",
+    })
+}
+
+pub(super) fn closed<T: Display>(values: &[T], description: &str) -> Value {
+    let values: Vec<String> = values.iter().map(ToString::to_string).collect();
+    json!({ "type": "string", "enum": values, "description": description })
+}
+
+pub(super) fn roles(of_people: bool) -> Vec<Role> {
+    Role::ALL.iter().copied().filter(|role| role.is_user_role() == of_people).collect()
+}
+
+pub(super) fn error() -> Value {
+    let codes: Vec<&str> = CODES.iter().map(|code| code.name).collect();
+    object(
+        &[
+            ("statusCode", json!({ "type": "integer", "minimum": 400, "maximum": 599 })),
+            ("error", json!({ "type": "string", "description": "The reason phrase of the status." })),
+            ("code", json!({ "type": "string", "enum": codes, "description": "Stable; for programs." })),
+            ("message", json!({ "type": "string", "description": "One sentence; for people." })),
+            ("requestId", reference("Id")),
+        ],
+        &[],
+    )
+}
+
+/// An object with these members and no others; `required` keeps the order in which they are written.
+pub(super) fn object(required: &[(&str, Value)], optional: &[(&str, Value)]) -> Value {
+    let member = |(name, schema): &(&str, Value)| ((*name).to_owned(), schema.clone());
+    let properties: Map<String, Value> = required.iter().chain(optional).map(member).collect();
+    let required: Vec<&str> = required.iter().map(|(name, _)| *name).collect();
+    json!({
+        "type": "object", "additionalProperties": false, "properties": properties, "required": required,
+    })
+}
+
+/// That, or `null`.
+pub(super) fn or_null(schema: Value) -> Value {
+    match schema["type"].as_str() {
+        // An `enum` would have to name the `null` too.
+        Some(kind) if schema.get("enum").is_none() => {
+            let kinds = json!([kind, "null"]);
+            let Value::Object(mut members) = schema else { return schema };
+            members.insert("type".to_owned(), kinds);
+            members.into()
+        }
+        _ => json!({ "anyOf": [schema, { "type": "null" }] }),
+    }
+}
+
+pub(super) fn text() -> Value {
+    json!({ "type": "string" })
+}
+
+pub(super) fn truth() -> Value {
+    json!({ "type": "boolean" })
+}
+
+pub(super) fn any_object() -> Value {
+    json!({ "type": "object" })
+}

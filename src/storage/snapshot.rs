@@ -1,0 +1,106 @@
+//! One committed state, as the engine keeps it for its readers.
+
+use std::{cell::OnceCell, ops::Bound};
+
+use redb::{ReadOnlyTable, ReadTransaction, ReadableDatabase, TableDefinition, TableError};
+
+use super::{
+    error::{StorageError, engine},
+    tables::{META, Table},
+};
+
+/// A stored subtree of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SubtreeHash {
+    /// log2 of its leaves.
+    pub level: u8,
+    /// Its place among those of its level.
+    pub index: u64,
+    /// Its hash.
+    pub hash: [u8; 32],
+}
+
+/// One committed state.
+pub struct Snapshot {
+    txn: ReadTransaction,
+    /// Tables of rows that were looked into: opening one is a look-up of its own.
+    tables: [OnceCell<Option<Rows>>; Table::COUNT],
+}
+
+type Rows = ReadOnlyTable<&'static [u8], &'static [u8]>;
+
+impl Snapshot {
+    pub(super) fn of(database: &dyn ReadableDatabase) -> Result<Self, StorageError> {
+        Ok(Self { txn: database.begin_read().map_err(engine)?, tables: Default::default() })
+    }
+
+    pub(super) const fn txn(&self) -> &ReadTransaction {
+        &self.txn
+    }
+
+    /// A value of `meta`.
+    ///
+    /// # Errors
+    /// The engine refuses.
+    pub fn meta(&self, name: &str) -> Result<Option<Vec<u8>>, StorageError> {
+        let Some(table) = existing_table(self.txn.open_table(META))? else { return Ok(None) };
+        Ok(table.get(name).map_err(engine)?.map(|guard| guard.value().to_vec()))
+    }
+
+    pub(super) fn value(
+        &self,
+        table: TableDefinition<'static, &'static [u8], &'static [u8]>,
+        key: &[u8],
+    ) -> Result<Option<Vec<u8>>, StorageError> {
+        let Some(table) = existing_table(self.txn.open_table(table))? else { return Ok(None) };
+        Ok(table.get(key).map_err(engine)?.map(|guard| guard.value().to_vec()))
+    }
+
+    fn table(&self, table: Table) -> Result<Option<&Rows>, StorageError> {
+        let slot = &self.tables[usize::from(table.number())];
+        if let Some(opened) = slot.get() {
+            return Ok(opened.as_ref());
+        }
+        let opened = existing_table(self.txn.open_table(table.definition()))?;
+        Ok(slot.get_or_init(|| opened).as_ref())
+    }
+
+    /// A row's bytes.
+    ///
+    /// # Errors
+    /// The engine refuses.
+    pub fn row(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StorageError> {
+        let Some(table) = self.table(table)? else { return Ok(None) };
+        Ok(table.get(key).map_err(engine)?.map(|guard| guard.value().to_vec()))
+    }
+
+    /// Walks the rows whose keys begin with `prefix`, in order, until `visit` answers `false`.
+    ///
+    /// # Errors
+    /// The engine refuses, or `visit` does; the walk ends at the first error.
+    pub fn walk(
+        &self,
+        table: Table,
+        prefix: &[u8],
+        mut visit: impl FnMut(&[u8], &[u8]) -> Result<bool, StorageError>,
+    ) -> Result<(), StorageError> {
+        let Some(table) = self.table(table)? else { return Ok(()) };
+        let bounds = (Bound::Included(prefix), Bound::Unbounded);
+        for entry in table.range::<&[u8]>(bounds).map_err(engine)? {
+            let (key, value) = entry.map_err(engine)?;
+            if !key.value().starts_with(prefix) || !visit(key.value(), value.value())? {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A table that no commit has written yet is empty.
+pub(super) fn existing_table<T>(opened: Result<T, TableError>) -> Result<Option<T>, StorageError> {
+    match opened {
+        Ok(table) => Ok(Some(table)),
+        Err(TableError::TableDoesNotExist(_)) => Ok(None),
+        Err(error) => Err(engine(error)),
+    }
+}
