@@ -43,6 +43,8 @@ mod project;
 mod prompt;
 #[cfg(feature = "client")]
 mod remote;
+#[cfg(feature = "server")]
+mod repeats;
 mod secrets;
 #[cfg(feature = "server")]
 mod serve;

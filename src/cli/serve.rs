@@ -8,7 +8,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::{
     certificate, checkpoints, control, dev,
     error::CliError,
-    log::Log,
+    log::{self, Log},
     output::Output,
     prompt::{self, Asking},
     settings::{Address, Args, Plan, TlsFiles, check_listener, plan},
@@ -104,7 +104,7 @@ async fn reload(
                 }
             }
             Err(error) => {
-                tracing::error!(error = %error.message, hint = %error.hint, "the settings stay as they were");
+                tracing::error!(target: log::ASKED, error = %error.message, hint = %error.hint, "the settings stay as they were");
             }
         }
     }
@@ -115,7 +115,7 @@ fn exchange(tls: &Tls, files: &TlsFiles, output: &Output) {
     match certificate::replace(tls, files, output) {
         Ok(()) => tracing::info!("the certificate was read again"),
         Err(error) => {
-            tracing::error!(error = %error.message, hint = %error.hint, "the old certificate stays");
+            tracing::error!(target: log::ASKED, error = %error.message, hint = %error.hint, "the old certificate stays");
         }
     }
 }

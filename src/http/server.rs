@@ -15,7 +15,7 @@ use tokio::{
 
 use super::{
     connection::{Connection, Watched},
-    listener::{Listener, Socket},
+    listener::{Listener, Socket, pause_after},
     metrics::Metrics,
     service::Origin,
     share::{Place, Share},
@@ -31,9 +31,6 @@ use crate::{
 const DRAIN: Duration = Duration::from_secs(10);
 /// How often what is only counted becomes an event (contract §2).
 const COUNTS_EVERY: Duration = Duration::from_mins(1);
-/// The pause after a connection that could not be accepted: out of descriptors, most likely; that passes, and looping
-/// at once would burn a core.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// What a client may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -124,7 +121,7 @@ impl Server {
                 }
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be accepted");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    pause_after(&error).await;
                 }
             }
         }
