@@ -24,6 +24,8 @@ mod failure;
 #[cfg(feature = "client")]
 mod form;
 #[cfg(feature = "server")]
+mod host_actor;
+#[cfg(feature = "server")]
 mod init;
 #[cfg(feature = "client")]
 mod integration;

@@ -13,9 +13,10 @@ use super::{
     prompt::{self, Asking},
     settings::{Address, Args, Plan, TlsFiles, check_listener, plan},
 };
+pub(super) use super::host_actor::host_actor;
 use crate::{
     clock::Clock,
-    domain::{Action, Actor, Detail, DetailKey, Event},
+    domain::{Action, Detail, DetailKey, Event},
     http::{Listener, Server, Tls},
     storage::file::{self, FileLock},
     vault::{UnlockError, Vault},
@@ -175,12 +176,6 @@ pub(super) async fn shut(vault: &Vault, clock: &Clock) {
     {
         tracing::error!(%error, "the end of the server could not be recorded");
     }
-}
-
-/// Who runs this process.
-pub(super) fn host_actor() -> Actor {
-    let name = std::env::var("USER").or_else(|_| std::env::var("LOGNAME"));
-    Actor::host(&name.unwrap_or_else(|_| rustix::process::getuid().as_raw().to_string()))
 }
 
 pub(super) fn stop_signal() -> Result<impl Future<Output = ()>, CliError> {
