@@ -2,6 +2,7 @@
 //!
 //! The commands of the host open the file and need the feature `server`; those that speak to a server need `client`.
 
+mod arguments;
 #[cfg(feature = "client")]
 mod ask;
 mod audit;
@@ -16,6 +17,7 @@ mod control;
 mod credentials;
 #[cfg(feature = "server")]
 mod dev;
+mod environment;
 mod error;
 #[cfg(feature = "client")]
 mod events;
@@ -38,6 +40,7 @@ mod login;
 mod output;
 #[cfg(feature = "server")]
 mod passphrase;
+mod paths;
 #[cfg(feature = "server")]
 mod progress;
 #[cfg(feature = "client")]
@@ -56,6 +59,7 @@ mod settings;
 mod shadows;
 #[cfg(feature = "client")]
 mod shell;
+mod source;
 #[cfg(feature = "client")]
 mod status;
 #[cfg(feature = "client")]
@@ -69,10 +73,11 @@ mod user;
 #[cfg(feature = "server")]
 mod verify;
 
-use std::process::ExitCode;
+use std::{ffi::OsString, process::ExitCode};
 
 use clap::{CommandFactory, Parser, Subcommand};
 
+use arguments::{Parsed, Refused};
 pub use error::{CliError, Exit};
 use output::Output;
 
@@ -100,6 +105,10 @@ struct Cli {
     /// Print one JSON value on stdout and nothing else there.
     #[arg(long, global = true, display_order = 900)]
     json: bool,
+    /// Refuse variables that begin with `SEALROOM_` and are no setting, and do not only warn of them.
+    #[arg(long, global = true, env = "SEALROOM_STRICT_ENV", hide_env_values = true, num_args = 0..=1, require_equals = true,
+          default_missing_value = "true", value_name = "BOOL", display_order = 901)]
+    strict_env: Option<bool>,
     #[command(subcommand)]
     command: Command,
 }
@@ -188,16 +197,30 @@ enum Remote {
 
 /// Parses the arguments, runs the command, and turns the outcome into an exit code: 0 done, 1 failed, 2 usage.
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
-        Err(error) if error.use_stderr() => return usage(&error),
-        Err(help) => {
+    let words: Vec<OsString> = std::env::args_os().collect();
+    let refuse = |error: &CliError, output: Output| {
+        output.error(error);
+        ExitCode::from(error.exit as u8)
+    };
+    let Parsed { cli, config } = match arguments::parse::<Cli>(&words) {
+        Ok(parsed) => parsed,
+        Err(Refused::Setting(error)) => return refuse(&error, Output::new(is_json(&words))),
+        Err(Refused::Flags(error)) if error.use_stderr() => return usage(&error),
+        Err(Refused::Flags(help)) => {
             drop(help.print());
             return ExitCode::SUCCESS;
         }
     };
     let output = Output::new(cli.json);
-    let result = match cli.command {
+    let checked = environment::check(cli.strict_env, config.as_deref(), &output);
+    match checked.and_then(|()| run(cli.command, output)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => refuse(&error, output),
+    }
+}
+
+fn run(command: Command, output: Output) -> Result<(), CliError> {
+    match command {
         #[cfg(feature = "server")]
         Command::Init(args) => init::run(args, &output),
         #[cfg(feature = "server")]
@@ -213,14 +236,12 @@ pub fn main() -> ExitCode {
         Command::Completions(args) => shell::completions(args, output),
         #[cfg(feature = "client")]
         Command::Man(args) => shell::man(args, output),
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            output.error(&error);
-            ExitCode::from(error.exit as u8)
-        }
     }
+}
+
+/// Whether machines read the errors, where the arguments do not parse.
+fn is_json(words: &[OsString]) -> bool {
+    words.iter().any(|word| word == "--json")
 }
 
 /// One thread is enough for one call after the other.
@@ -273,6 +294,6 @@ fn usage(error: &clap::Error) -> ExitCode {
     let message = message.trim_start_matches("error: ").to_owned();
     let tip = paragraphs.find_map(|lines| lines.strip_prefix("tip: ").map(str::to_owned));
     let hint = tip.unwrap_or_else(|| format!("see `{} --help`", command_named()));
-    Output::new(std::env::args_os().any(|arg| arg == "--json")).error(&CliError::usage(message, hint));
+    Output::new(is_json(&std::env::args_os().collect::<Vec<_>>())).error(&CliError::usage(message, hint));
     ExitCode::from(Exit::Usage as u8)
 }

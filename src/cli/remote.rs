@@ -6,9 +6,17 @@ use std::{
     time::Duration,
 };
 
-use super::{config, error::CliError, failure::sentence, output::Output, secrets, table::local};
+use super::{
+    config,
+    error::CliError,
+    failure::sentence,
+    output::Output,
+    paths, secrets,
+    source::{Given, Source},
+    table::local,
+};
 use crate::{
-    client::{Client, Endpoint, Notice, Roots, Session, SessionFile},
+    client::{Client, Endpoint, EndpointError, Error, Notice, Roots, Session, SessionFile},
     clock::Clock,
     config::{FileClient, default},
     domain::Secret,
@@ -18,6 +26,8 @@ use crate::{
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Server")]
 pub(super) struct PlaceArgs {
+    #[command(flatten)]
+    given: Given,
     /// Where the server is.
     #[arg(
         long,
@@ -122,13 +132,16 @@ impl ServerArgs {
         for name in TOKENS {
             if let Some(value) = set(name) {
                 return if name.ends_with("_FILE") {
+                    paths::check(Path::new(&value), &Source::Variable(name.to_owned()))?;
                     token_file(Path::new(&value), output).map(Some)
                 } else {
                     Ok(Some(Secret::from(value)))
                 };
             }
         }
-        file.token_file.as_deref().map(|path| token_file(path, output)).transpose()
+        let Some(path) = &file.token_file else { return Ok(None) };
+        paths::check(path, &self.place.source("token_file", "client.token_file"))?;
+        token_file(path, output).map(Some)
     }
 }
 
@@ -160,16 +173,28 @@ impl PlaceArgs {
     }
 
     fn file(&self) -> Result<FileClient, CliError> {
-        Ok(config::read(self.config.as_deref())?.client)
+        Ok(config::read(self.config.as_deref(), &self.given)?.client)
+    }
+
+    fn source(&self, id: &str, key: &'static str) -> Source {
+        self.given.source(id, key, self.config.as_deref())
     }
 
     fn endpoint(&self, file: &FileClient, session: Option<&Session>) -> Result<Endpoint, CliError> {
-        let given = self.server.clone().filter(|text| !text.is_empty()).or_else(|| file.server.clone());
+        let given = self.server.clone().or_else(|| file.server.clone());
+        let source = if given.is_some() { self.source("server", "client.server") } else { Source::Session };
         let text = given.or_else(|| session.map(|session| session.server.clone()));
-        let endpoint: Endpoint = text.as_deref().unwrap_or(default::SERVER).parse()?;
+        let endpoint = text.as_deref().unwrap_or(default::SERVER).parse();
+        let endpoint: Endpoint = endpoint.map_err(|error: EndpointError| {
+            let CliError { message, hint, .. } = CliError::from(error);
+            source.refuse(message, hint)
+        })?;
+        if let Endpoint::Unix(path) = &endpoint {
+            paths::check(path, &source)?;
+        }
         let insecure = self.insecure_http.or(file.insecure_http).unwrap_or(false);
         if endpoint.is_exposed() && !insecure {
-            return Err(CliError::usage(
+            return Err(source.refuse(
                 format!("{endpoint} would send credentials over the network in the clear"),
                 "use https://, or say that you accept it with --insecure-http",
             ));
@@ -178,8 +203,7 @@ impl PlaceArgs {
     }
 
     fn ca_file(&self, file: &FileClient) -> Option<PathBuf> {
-        let given = self.ca_file.clone().filter(|path| !path.as_os_str().is_empty());
-        given.or_else(|| file.ca_file.clone())
+        self.ca_file.clone().or_else(|| file.ca_file.clone())
     }
 
     fn client(
@@ -189,8 +213,18 @@ impl PlaceArgs {
         of_session: Option<PathBuf>,
         output: Output,
     ) -> Result<Client, CliError> {
-        let roots = self.ca_file(file).or(of_session).map_or(Roots::System, Roots::File);
-        Ok(Client::new(endpoint, &roots)?.on_notice(move |notice| say(&notice, output)))
+        let given = self.ca_file(file);
+        let source = if given.is_some() { self.source("ca_file", "client.ca_file") } else { Source::Session };
+        let path = given.or(of_session);
+        path.as_deref().map_or(Ok(()), |path| paths::check(path, &source))?;
+        let roots = path.map_or(Roots::System, Roots::File);
+        let client = Client::new(endpoint, &roots).map_err(|error| match (error, &roots) {
+            (Error::Roots(cause), Roots::File(_)) => {
+                CliError::failed(format!("{source}: {cause}"), "name a PEM file of authorities there")
+            }
+            (error, _) => error.into(),
+        })?;
+        Ok(client.on_notice(move |notice| say(&notice, output)))
     }
 }
 

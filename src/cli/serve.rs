@@ -5,15 +5,15 @@ use std::{path::Path, sync::Arc, time::Duration};
 use serde_json::json;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+pub(super) use super::host_actor::host_actor;
 use super::{
     certificate, checkpoints, control, dev,
     error::CliError,
     log::{self, Log},
     output::Output,
     prompt::{self, Asking},
-    settings::{Address, Args, Plan, TlsFiles, check_listener, plan},
+    settings::{Address, Args, Plan, TlsFiles, check_files, check_listener, plan},
 };
-pub(super) use super::host_actor::host_actor;
 use crate::{
     clock::Clock,
     domain::{Action, Detail, DetailKey, Event},
@@ -30,6 +30,9 @@ const DISK_EVERY: Duration = Duration::from_secs(1);
 pub(super) fn run(args: Args, output: &Output) -> Result<(), CliError> {
     let plan = plan(&args)?;
     check_listener(&plan, args.dev)?;
+    if !args.dev {
+        check_files(&plan, output)?;
+    }
     let log = Log::start(plan.log_level);
     // One more than asked for: while a connection has the server to itself, one stands by.
     let threads = plan.workers + 1;
