@@ -16,6 +16,8 @@ mod control;
 #[cfg(feature = "client")]
 mod credentials;
 #[cfg(feature = "server")]
+mod descriptors;
+#[cfg(feature = "server")]
 mod dev;
 mod environment;
 mod error;

@@ -7,7 +7,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 pub(super) use super::host_actor::host_actor;
 use super::{
-    certificate, checkpoints, control, dev,
+    certificate, checkpoints, control, descriptors, dev,
     error::CliError,
     log::{self, Log},
     output::Output,
@@ -28,11 +28,12 @@ const CLOCK_SLACK: Duration = Duration::from_mins(5);
 const DISK_EVERY: Duration = Duration::from_secs(1);
 
 pub(super) fn run(args: Args, output: &Output) -> Result<(), CliError> {
-    let plan = plan(&args)?;
+    let mut plan = plan(&args)?;
     check_listener(&plan, args.dev)?;
     if !args.dev {
         check_files(&plan, output)?;
     }
+    plan.limits.connections_max = descriptors::provide(plan.limits.connections_max, output);
     let log = Log::start(plan.log_level);
     // One more than asked for: while a connection has the server to itself, one stands by.
     let threads = plan.workers + 1;

@@ -46,6 +46,7 @@ mod readme;
 mod remote;
 mod revocation;
 mod server;
+mod storms;
 mod tail;
 mod tamper;
 mod terminal;
