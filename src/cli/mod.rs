@@ -34,6 +34,8 @@ mod init;
 #[cfg(feature = "client")]
 mod integration;
 #[cfg(feature = "server")]
+mod knock;
+#[cfg(feature = "server")]
 mod lock;
 #[cfg(feature = "server")]
 mod log;

@@ -45,6 +45,15 @@ pub(super) struct PlaceArgs {
     #[arg(long, global = true, env = "SEALROOM_INSECURE_HTTP", hide_env_values = true, num_args = 0..=1, require_equals = true,
           default_missing_value = "true", value_name = "BOOL")]
     insecure_http: Option<bool>,
+    /// How long to wait for a server that is coming up, in seconds [default: 5].
+    #[arg(
+        long,
+        global = true,
+        env = "SEALROOM_CONNECT_WAIT_SECS",
+        hide_env_values = true,
+        value_name = "SECS"
+    )]
+    connect_wait_secs: Option<u16>,
     /// Take what no flag and no environment variable says from this file.
     #[arg(long, global = true, env = "SEALROOM_CONFIG", hide_env_values = true, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -224,6 +233,8 @@ impl PlaceArgs {
             }
             (error, _) => error.into(),
         })?;
+        let wait = self.connect_wait_secs.or(file.connect_wait_secs).unwrap_or(default::CONNECT_WAIT_SECS);
+        let client = client.waiting_for_start(Duration::from_secs(wait.into()));
         Ok(client.on_notice(move |notice| say(&notice, output)))
     }
 }
@@ -262,6 +273,12 @@ fn say(notice: &Notice, output: Output) {
     match notice {
         Notice::Waiting { time, message } => {
             output.note(&format!("the server says: {}; waiting {} s", sentence(message), time.as_secs()));
+        }
+        Notice::ComingUp { server, time } => {
+            let secs = time.as_secs();
+            output.note(&format!(
+                "no server answers at {server}: waiting up to {secs} s for one that is coming up"
+            ));
         }
         Notice::TokenEnds(end) => {
             let left = end.since(Clock::system().now());

@@ -182,7 +182,7 @@ impl Client {
         {
             return Ok(sender);
         }
-        self.connector.open().await
+        self.open().await
     }
 
     pub(super) fn request(

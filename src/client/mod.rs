@@ -23,6 +23,7 @@ mod call;
 mod connect;
 mod endpoint;
 mod error;
+mod patience;
 mod requests;
 mod routes;
 mod session;
@@ -39,6 +40,7 @@ use crate::{
 };
 use auth::Auth;
 use connect::{Connector, Sender};
+use patience::Patience;
 
 pub use answers::{
     Credential, Credentials, Event, Health, Integration, Pair, Project, Scoped, SecretJson, SecretText,
@@ -71,6 +73,13 @@ pub enum Notice {
         /// What the server said.
         message: String,
     },
+    /// No server listens yet; the call goes on trying for this time.
+    ComingUp {
+        /// Which server.
+        server: String,
+        /// How long, in all.
+        time: Duration,
+    },
     /// The application token ends within days.
     TokenEnds(Timestamp),
 }
@@ -84,6 +93,7 @@ pub struct Client {
     auth: Auth,
     clock: Clock,
     notify: Notify,
+    patience: Patience,
 }
 
 impl Client {
@@ -98,6 +108,7 @@ impl Client {
             auth: Auth::Nobody,
             clock: Clock::system(),
             notify: Arc::new(drop),
+            patience: Patience::default(),
         })
     }
 
@@ -111,6 +122,12 @@ impl Client {
     #[must_use]
     pub fn with_session(self, file: SessionFile, session: Session) -> Self {
         Self { auth: Auth::session(file, session), ..self }
+    }
+
+    /// Waits this long, over all calls, for a server that does not listen yet.
+    #[must_use]
+    pub fn waiting_for_start(self, time: Duration) -> Self {
+        Self { patience: Patience::new(time), ..self }
     }
 
     /// Tells `notify` what a user may want to know.

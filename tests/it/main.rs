@@ -30,6 +30,7 @@ mod faults;
 mod fixture;
 mod forms;
 mod kills;
+mod knocking;
 #[path = "../lab/mod.rs"]
 mod lab;
 mod limits;
@@ -46,6 +47,7 @@ mod readme;
 mod remote;
 mod revocation;
 mod server;
+mod settings;
 mod storms;
 mod tail;
 mod tamper;
