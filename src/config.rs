@@ -30,11 +30,13 @@ pub struct FileConfig {
     /// The engine's page cache, in bytes.
     pub cache_bytes: Option<u32>,
     /// Free space under which nothing is added or disclosed, in bytes.
-    pub disk_low_bytes: Option<u32>,
+    pub disk_low_bytes: Option<u64>,
     /// Whether a file system without locks is accepted.
     pub without_file_lock: Option<bool>,
     /// error, warn, info, debug or trace.
     pub log_level: Option<String>,
+    /// Whether a variable that begins with `SEALROOM_` and is no setting is an error.
+    pub strict_env: Option<bool>,
     /// What clients may take.
     #[serde(default)]
     pub limits: FileLimits,
@@ -60,6 +62,8 @@ pub struct FileClient {
     pub insecure_http: Option<bool>,
     /// Whether the proxies of the environment are left aside.
     pub no_proxy: Option<bool>,
+    /// How long to wait for a server that is coming up, in seconds.
+    pub connect_wait_secs: Option<u16>,
 }
 
 /// `[checkpoint]`.
@@ -103,7 +107,7 @@ pub mod default {
     /// The engine's page cache: more gained nothing in the measurements.
     pub const CACHE_BYTES: u32 = 4 << 20;
     /// Free space under which nothing is added or disclosed.
-    pub const DISK_LOW_BYTES: u32 = 64 << 20;
+    pub const DISK_LOW_BYTES: u64 = 64 << 20;
     /// How much is logged.
     pub const LOG_LEVEL: &str = "info";
     /// The longest body: a credential with a private key has a few KiB.
@@ -122,13 +126,15 @@ pub mod default {
     pub const CHECKPOINT_EVERY_SECS: u32 = 60;
     /// How many requests may wait for the writer.
     pub const QUEUE_MAX: u32 = 4096;
+    /// How long to wait for a server that is coming up: it derives its key first.
+    pub const CONNECT_WAIT_SECS: u16 = 5;
 }
 
 /// Why a config file is not used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// It cannot be read.
-    #[error("the config file cannot be read")]
+    #[error("the config file cannot be read: {0}")]
     Io(#[source] std::io::Error),
     /// It is not TOML of the known keys.
     #[error("the config file: {0}")]
@@ -150,11 +156,17 @@ impl FileConfig {
     /// As [`FileConfig::read`].
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
         toml::from_str(text).map_err(|error| {
-            let line = error.span().map(|span| text[..span.start].matches('\n').count() + 1);
-            let place = line.map_or(String::new(), |line| format!("line {line}: "));
+            let place = error.span().map_or(String::new(), |span| place(&text[..span.start]));
             ConfigError::Invalid(format!("{place}{}", readable(error.message())))
         })
     }
+}
+
+/// Line and key of what is wrong, by the text before it.
+fn place(before: &str) -> String {
+    let line = before.matches('\n').count() + 1;
+    let key = before.rsplit('\n').next().and_then(|last| last.split_once('='));
+    key.map_or_else(|| format!("line {line}: "), |(key, _)| format!("line {line}: {}: ", key.trim()))
 }
 
 /// serde's text for an unknown key, which lists all that are known, with the nearest of them alone.
@@ -198,6 +210,7 @@ mod tests {
             disk_low_bytes: Some(default::DISK_LOW_BYTES),
             without_file_lock: Some(false),
             log_level: Some(default::LOG_LEVEL.to_owned()),
+            strict_env: Some(false),
             limits: FileLimits {
                 body_bytes_max: Some(default::BODY_BYTES_MAX),
                 header_bytes_max: Some(default::HEADER_BYTES_MAX),
@@ -213,6 +226,7 @@ mod tests {
                 ca_file: Some("/etc/sealroom/ca.crt".into()),
                 insecure_http: Some(false),
                 no_proxy: Some(false),
+                connect_wait_secs: Some(default::CONNECT_WAIT_SECS),
             },
             checkpoint: FileCheckpoint {
                 folder: Some("/mnt/elsewhere/sealroom".into()),
@@ -230,5 +244,15 @@ mod tests {
         assert!(error.ends_with("did you mean `body_bytes_max`?"), "{error}");
         let error = FileConfig::parse("zzz = 1\n").unwrap_err().to_string();
         assert!(error.ends_with("line 1: there is no setting `zzz`"), "{error}");
+    }
+
+    #[test]
+    fn a_value_of_another_type_is_an_error_that_names_line_and_key() {
+        let error = FileConfig::parse("[limits]\nbody_bytes_max = \"64k\"\n").unwrap_err().to_string();
+        assert!(error.contains("line 2: body_bytes_max: invalid type"), "{error}");
+        let error = FileConfig::parse("data = 1\n").unwrap_err().to_string();
+        assert!(error.contains("line 1: data: invalid type"), "{error}");
+        let size = FileConfig::parse("disk_low_bytes = 9_000_000_000_000\n").unwrap().disk_low_bytes;
+        assert_eq!(size, Some(9_000_000_000_000), "more than 32 bits can say");
     }
 }

@@ -26,7 +26,7 @@ pub(super) struct Args {
 enum Command {
     #[cfg(feature = "client")]
     #[command(flatten)]
-    Events(events::Command),
+    Events(Box<events::Command>),
     /// Check a log without passphrase and server: a vault file, a backup or an export.
     #[cfg(feature = "server")]
     #[command(
@@ -38,7 +38,7 @@ enum Command {
 pub(super) fn run(args: Args, output: Output) -> Result<(), CliError> {
     match args.command {
         #[cfg(feature = "client")]
-        Command::Events(command) => block_on(events::run(command, output)),
+        Command::Events(command) => block_on(events::run(*command, output)),
         #[cfg(feature = "server")]
         Command::Verify(args) => verify::run(&args, &output),
     }

@@ -2,13 +2,18 @@
 
 use std::path::Path;
 
-use super::error::CliError;
-use crate::config::FileConfig;
+use super::{error::CliError, source::Given};
+use crate::config::{ConfigError, FileConfig};
 
-/// Reads the file that was named; without one, nothing is set.
-pub(super) fn read(path: Option<&Path>) -> Result<FileConfig, CliError> {
+/// Reads the file that was named; without one, nothing is set. `given` says where it was named.
+pub(super) fn read(path: Option<&Path>, given: &Given) -> Result<FileConfig, CliError> {
     let Some(path) = path else { return Ok(FileConfig::default()) };
-    FileConfig::read(path).map_err(|error| {
-        CliError::usage(format!("{}: {error}", path.display()), "config.example.toml shows every setting")
+    FileConfig::read(path).map_err(|error| match error {
+        ConfigError::Io(_) => given
+            .source("config", "config", None)
+            .refuse(format!("{}: {error}", path.display()), "name another file there, or leave it away"),
+        ConfigError::Invalid(_) => {
+            CliError::usage(format!("{}: {error}", path.display()), "config.example.toml shows every setting")
+        }
     })
 }

@@ -22,20 +22,18 @@ use tokio::{
 };
 use zeroize::Zeroizing;
 
-use super::{error::CliError, rescue, serve::host_actor};
+use super::{error::CliError, host_actor::named, rescue};
 use crate::{
     audit::checkpoint::{self, VerifierKey},
     clock::Clock,
     disk::{DataFile, FileError, beside, resolved},
-    domain::{Action, Event, Secret},
-    http::Listener,
-    vault::Vault,
+    domain::{Action, Actor, Event, Secret},
+    http::{Listener, pause_after},
+    vault::{self, Vault},
 };
 
 /// The longest line: a passphrase of 64 KiB, escaped.
 const LINE_BYTES_MAX: u64 = 512 * 1024;
-/// The pause after a connection that could not be accepted: looping at once would burn a core.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// How long a client may take to say what it wants.
 const READ_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a client waits: a key derivation on a slow host, or a revocation's wait.
@@ -96,26 +94,45 @@ pub(super) fn serve(listener: Listener, vault: Arc<Vault>, file: Arc<DataFile>, 
 async fn accept(socket: &UnixListener, vault: &Arc<Vault>, file: &Arc<DataFile>, clock: &Clock) {
     // One at a time: nobody needs more, and a flood of guesses costs one derivation at a time.
     loop {
-        let Ok((stream, _)) = socket.accept().await else {
-            tokio::time::sleep(ACCEPT_PAUSE).await;
-            continue;
+        let stream = match socket.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                tracing::warn!(%error, "a connection to the local socket could not be accepted");
+                pause_after(&error).await;
+                continue;
+            }
         };
         let own = rustix::process::getuid().as_raw();
-        if stream.peer_cred().is_ok_and(|peer| peer.uid() == own || peer.uid() == 0) {
-            converse(stream, vault, file, clock).await;
+        match stream.peer_cred().map(|peer| peer.uid()) {
+            Ok(uid) if uid == own || uid == 0 => converse(stream, named(uid), vault, file, clock).await,
+            Ok(_) | Err(_) => turn_away(stream, own).await,
         }
     }
 }
 
-async fn converse(stream: tokio::net::UnixStream, vault: &Arc<Vault>, file: &Arc<DataFile>, clock: &Clock) {
+async fn turn_away(mut stream: tokio::net::UnixStream, own: u32) {
+    let answer = Answer::Failed {
+        error: "this socket is for the server's own user and for root".to_owned(),
+        hint: format!("run it as uid {own}, or as root"),
+    };
+    drop(timeout(READ_TIMEOUT, stream.write_all(line_of(&answer).as_bytes())).await);
+}
+
+async fn converse(
+    stream: tokio::net::UnixStream,
+    actor: Actor,
+    vault: &Arc<Vault>,
+    file: &Arc<DataFile>,
+    clock: &Clock,
+) {
     let (reader, mut writer) = stream.into_split();
     let mut line = Zeroizing::new(Vec::with_capacity(8192));
     let mut reader = tokio::io::BufReader::new(reader).take(LINE_BYTES_MAX);
     let read = timeout(READ_TIMEOUT, reader.read_until(b'\n', &mut line)).await;
     let request = read.is_ok_and(|read| read.is_ok()).then(|| serde_json::from_slice(&line));
     let answer = match request {
-        Some(Ok(Request::Unlock { secret })) => unlocked(&secret, vault, clock).await,
-        Some(Ok(Request::Lock)) => locked(vault, clock).await,
+        Some(Ok(Request::Unlock { secret })) => unlocked(&secret, actor, vault, clock).await,
+        Some(Ok(Request::Lock)) => locked(actor, vault, clock).await,
         Some(Ok(Request::Log)) => {
             let vault = Arc::clone(vault);
             // It may take a while, and `lock` is not to wait for it.
@@ -179,9 +196,9 @@ async fn tell_records(
     Ok(())
 }
 
-async fn unlocked(secret: &str, vault: &Vault, clock: &Clock) -> Answer {
+async fn unlocked(secret: &str, actor: Actor, vault: &Vault, clock: &Clock) -> Answer {
     let secret = Secret::new(secret.as_bytes().to_vec());
-    match vault.unlock(secret, host_actor(), clock.now(), None).await {
+    match vault.unlock(secret, actor, clock.now(), None).await {
         Ok(()) => Answer::Done { ok: true },
         Err(error) => {
             let CliError { message, hint, .. } = CliError::unlock(&error);
@@ -190,9 +207,10 @@ async fn unlocked(secret: &str, vault: &Vault, clock: &Clock) -> Answer {
     }
 }
 
-async fn locked(vault: &Vault, clock: &Clock) -> Answer {
-    match vault.lock(Event::new(clock.now(), host_actor(), Action::VaultLock)).await {
-        Ok(()) => Answer::Done { ok: true },
+async fn locked(actor: Actor, vault: &Vault, clock: &Clock) -> Answer {
+    match vault.lock(Event::new(clock.now(), actor, Action::VaultLock)).await {
+        // Locked already is what was asked for.
+        Ok(()) | Err(vault::Error::Locked) => Answer::Done { ok: true },
         Err(error) => {
             let hint = "nothing is served any more; `sealroom unlock` opens it again";
             Answer::Failed { error: error.to_string(), hint: hint.to_owned() }
@@ -200,27 +218,27 @@ async fn locked(vault: &Vault, clock: &Clock) -> Answer {
     }
 }
 
-/// Asks the server that has the file open to unlock.
-pub(super) fn unlock(data: &Path, secret: &Secret) -> Result<(), CliError> {
+/// Asks the server at the other end to unlock.
+pub(super) fn unlock(server: UnixStream, secret: &Secret) -> Result<(), CliError> {
     let text = std::str::from_utf8(secret.expose()).map_err(|_| {
         CliError::failed("the passphrase is not UTF-8", "start the server with --passphrase-file")
     })?;
-    ask(data, &Request::Unlock { secret: Zeroizing::new(text.to_owned()) })
+    ask(server, &Request::Unlock { secret: Zeroizing::new(text.to_owned()) })
 }
 
-/// Asks the server that has the file open to lock.
-pub(super) fn lock(data: &Path) -> Result<(), CliError> {
-    ask(data, &Request::Lock)
+/// Asks the server at the other end to lock.
+pub(super) fn lock(server: UnixStream) -> Result<(), CliError> {
+    ask(server, &Request::Lock)
 }
 
-/// Asks the server that has the file open for the file itself; its bytes follow in the stream.
-pub(super) fn rescue(data: &Path) -> Result<(u64, BufReader<UnixStream>), CliError> {
-    let path = beside(&resolved(data), ".sock");
-    let failed = |error: io::Error| no_server(&path, &error);
-    let mut stream = UnixStream::connect(&path).map_err(failed)?;
-    stream.set_read_timeout(Some(ANSWER_TIMEOUT)).map_err(failed)?;
-    stream.write_all(line_of(&Request::Rescue).as_bytes()).map_err(failed)?;
-    let mut bytes = BufReader::with_capacity(1 << 20, stream);
+/// Asks the server at the other end for the file that it holds; its bytes follow in the stream.
+pub(super) fn rescue(mut server: UnixStream) -> Result<(u64, BufReader<UnixStream>), CliError> {
+    let failed = |error: io::Error| {
+        CliError::failed(format!("the server did not answer: {error}"), "try again while it runs")
+    };
+    server.set_read_timeout(Some(ANSWER_TIMEOUT)).map_err(failed)?;
+    server.write_all(line_of(&Request::Rescue).as_bytes()).map_err(failed)?;
+    let mut bytes = BufReader::with_capacity(1 << 20, server);
     let mut line = String::new();
     (&mut bytes).take(LINE_BYTES_MAX).read_line(&mut line).map_err(failed)?;
     if line.as_bytes().starts_with(ENDED_EARLY) {
@@ -228,11 +246,6 @@ pub(super) fn rescue(data: &Path) -> Result<(u64, BufReader<UnixStream>), CliErr
     }
     let rescue::Head { bytes: length } = serde_json::from_str(&line).map_err(|_| not_understood())?;
     Ok((length, bytes))
-}
-
-fn no_server(socket: &Path, error: &io::Error) -> CliError {
-    let hint = "start it with `sealroom serve`, or name its file with --data";
-    CliError::failed(format!("no server answers at {}: {error}", socket.display()), hint)
 }
 
 /// The log of a file that a server has open.
@@ -279,16 +292,24 @@ pub(super) fn log(data: &Path, in_use: &FileError) -> Result<Served, CliError> {
     Ok(Served { checkpoint, key: key.parse().map_err(|_| not_understood())?, records })
 }
 
-fn ask(data: &Path, request: &Request) -> Result<(), CliError> {
-    let path = beside(&resolved(data), ".sock");
-    let failed = |error: io::Error| no_server(&path, &error);
-    let mut stream = UnixStream::connect(&path).map_err(failed)?;
-    stream.set_read_timeout(Some(ANSWER_TIMEOUT)).map_err(failed)?;
+fn ask(mut server: UnixStream, request: &Request) -> Result<(), CliError> {
+    let failed = |error: io::Error| {
+        CliError::failed(
+            format!("the server did not answer: {error}"),
+            "look at its log; whether it was carried out is unknown",
+        )
+    };
+    server.set_read_timeout(Some(ANSWER_TIMEOUT)).map_err(failed)?;
     let mut line = Zeroizing::new(serde_json::to_vec(request).unwrap_or_default());
     line.push(b'\n');
-    stream.write_all(&line).map_err(failed)?;
+    // A server that turns the caller away says so without reading first.
+    let written = server.write_all(&line);
     let mut answer = String::new();
-    BufReader::new(stream).take(LINE_BYTES_MAX).read_line(&mut answer).map_err(failed)?;
+    let read = BufReader::new(server).take(LINE_BYTES_MAX).read_line(&mut answer);
+    if answer.is_empty() {
+        written.and(read).map_err(failed)?;
+        return Err(failed(io::ErrorKind::UnexpectedEof.into()));
+    }
     match serde_json::from_str(&answer) {
         Ok(Answer::Done { .. }) => Ok(()),
         Ok(Answer::Failed { error, hint }) => Err(CliError::failed(error, hint)),

@@ -92,7 +92,7 @@ fn settings() -> Settings {
         commit_stall: Settings::COMMIT_STALL,
         idle_every: Settings::IDLE_EVERY,
         host: host_actor(),
-        disk_low_bytes: u64::from(default::DISK_LOW_BYTES),
+        disk_low_bytes: default::DISK_LOW_BYTES,
     }
 }
 

@@ -1,17 +1,26 @@
 //! `sealroom unlock` and `sealroom lock`.
 
-use std::path::PathBuf;
+use std::{os::unix::net::UnixStream, path::PathBuf, time::Duration};
 
 use serde_json::json;
 
-use super::{control, error::CliError, output::Output, passphrase::PassphraseArgs, prompt::Asking};
+use super::{
+    config, control,
+    error::CliError,
+    knock::knock,
+    output::Output,
+    passphrase::PassphraseArgs,
+    paths,
+    prompt::Asking,
+    source::{Given, Source},
+};
+use crate::config::{FileConfig, default};
 
 /// `unlock`'s flags.
 #[derive(Debug, clap::Args)]
 pub(super) struct UnlockArgs {
-    /// The vault file of the running server.
-    #[arg(long, env = "SEALROOM_DATA", default_value = "sealroom.redb", value_name = "FILE")]
-    data: PathBuf,
+    #[command(flatten)]
+    server: ServerArgs,
     #[command(flatten)]
     passphrase: PassphraseArgs,
 }
@@ -19,18 +28,60 @@ pub(super) struct UnlockArgs {
 /// `lock`'s flags.
 #[derive(Debug, clap::Args)]
 pub(super) struct LockArgs {
-    /// The vault file of the running server.
-    #[arg(long, env = "SEALROOM_DATA", default_value = "sealroom.redb", value_name = "FILE")]
-    data: PathBuf,
+    #[command(flatten)]
+    server: ServerArgs,
+}
+
+/// Which running server.
+#[derive(Debug, clap::Args)]
+pub(super) struct ServerArgs {
+    #[command(flatten)]
+    given: Given,
+    /// The vault file of the running server [default: sealroom.redb].
+    #[arg(long, env = "SEALROOM_DATA", value_name = "FILE")]
+    data: Option<PathBuf>,
+    /// Take what no flag and no environment variable says from this file.
+    #[arg(long, env = "SEALROOM_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// How long to wait for a server that is coming up, in seconds [default: 5].
+    #[arg(long, env = "SEALROOM_CONNECT_WAIT_SECS", value_name = "SECS")]
+    connect_wait_secs: Option<u16>,
+}
+
+impl ServerArgs {
+    fn file(&self) -> Result<FileConfig, CliError> {
+        config::read(self.config.as_deref(), &self.given)
+    }
+
+    /// Connects to the server by what the flags, the environment and the config file say.
+    pub(super) fn reach(&self, output: &Output) -> Result<UnixStream, CliError> {
+        self.connect(self.file()?, output)
+    }
+
+    fn connect(&self, file: FileConfig, output: &Output) -> Result<UnixStream, CliError> {
+        let wait = self.connect_wait_secs.or(file.client.connect_wait_secs);
+        let wait = Duration::from_secs(wait.unwrap_or(default::CONNECT_WAIT_SECS).into());
+        let from = self.config.as_deref().filter(|_| file.data.is_some());
+        let source: Source = self.given.source("data", "data", from);
+        let data = self.data.clone().or(file.data).unwrap_or_else(|| default::DATA.into());
+        paths::check(&data, &source)?;
+        paths::check_folder(&data, &source)?;
+        knock(&data, &source, wait, output)
+    }
 }
 
 pub(super) fn unlock(args: UnlockArgs, output: &Output) -> Result<(), CliError> {
-    let secret = args.passphrase.read(Asking::Once, output)?;
-    control::unlock(&args.data, &secret)?;
+    let mut file = args.server.file()?;
+    let mut passphrase = args.passphrase;
+    passphrase.fall_back(file.passphrase_file.take());
+    // Before a passphrase is asked for: a server that is not there must not cost anybody one.
+    drop(args.server.connect(file.clone(), output)?);
+    let secret = passphrase.read(Asking::Once, output)?;
+    control::unlock(args.server.connect(file, output)?, &secret)?;
     output.result("unlocked", &json!({ "locked": false }))
 }
 
 pub(super) fn lock(args: LockArgs, output: &Output) -> Result<(), CliError> {
-    control::lock(&args.data)?;
+    control::lock(args.server.reach(output)?)?;
     output.result("locked", &json!({ "locked": true }))
 }

@@ -1,4 +1,4 @@
-//! The log: on stderr, text on a terminal and JSON elsewhere, never in a request's way.
+//! The log: on stderr, text on a terminal and JSON elsewhere, never in a request's way, and never filled by one line.
 
 use std::io::{self, IsTerminal};
 
@@ -6,12 +6,18 @@ use tracing::Level;
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::{filter::LevelFilter, prelude::*, reload};
 
+use super::repeats::{Repeats, Teller};
+
 /// Lines that may wait for a reader that stalls: some megabytes; then they are lost.
 const LINES_MAX: usize = 10_000;
+/// The target of an answer to a signal: it is logged however often it is asked for.
+pub(super) const ASKED: &str = "sealroom::asked";
 
 /// The running log; what waits is written when it is dropped.
 pub(super) struct Log {
     level: reload::Handle<LevelFilter, tracing_subscriber::Registry>,
+    // Before the writer: the last counts are lines too.
+    _telling: Teller,
     _writing: WorkerGuard,
 }
 
@@ -23,7 +29,9 @@ impl Log {
             NonBlockingBuilder::default().buffered_lines_limit(LINES_MAX).lossy(true).finish(io::stderr());
         let (filter, handle) = reload::Layer::new(LevelFilter::from_level(level));
         let lines = tracing_subscriber::fmt::layer().with_writer(writer).with_target(false);
-        let registry = tracing_subscriber::registry().with(filter);
+        let repeats = Repeats::default();
+        let telling = repeats.tell_every_minute();
+        let registry = tracing_subscriber::registry().with(filter).with(repeats);
         if io::stderr().is_terminal() {
             registry.with(lines).init();
         } else {
@@ -34,7 +42,7 @@ impl Log {
             let place = panic.location().map(ToString::to_string).unwrap_or_default();
             tracing::error!(place, "a panic: this is a defect");
         }));
-        Self { level: handle, _writing: writing }
+        Self { level: handle, _telling: telling, _writing: writing }
     }
 
     /// Logs more or less from now on.

@@ -129,7 +129,7 @@ async fn token(remote: Remote) -> Result<(), CliError> {
     // It belongs to the result: a warning beside that would say it twice.
     let client = remote.client.on_notice(move |notice| match notice {
         Notice::TokenEnds(time) => drop(told.set(time)),
-        Notice::Waiting { .. } | Notice::SessionUnsaved(_) => say(&notice, output),
+        Notice::Waiting { .. } | Notice::ComingUp { .. } | Notice::SessionUnsaved(_) => say(&notice, output),
     });
     let projects = allowed(client.projects().await)?;
     let role = if projects.is_some() {

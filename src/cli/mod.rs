@@ -2,6 +2,7 @@
 //!
 //! The commands of the host open the file and need the feature `server`; those that speak to a server need `client`.
 
+mod arguments;
 #[cfg(feature = "client")]
 mod ask;
 mod audit;
@@ -15,9 +16,12 @@ mod control;
 #[cfg(feature = "client")]
 mod credentials;
 #[cfg(feature = "server")]
+mod descriptors;
+#[cfg(feature = "server")]
 mod dev;
 #[cfg(feature = "client")]
 mod doubts;
+mod environment;
 mod error;
 #[cfg(feature = "client")]
 mod events;
@@ -28,9 +32,13 @@ mod failure;
 #[cfg(feature = "client")]
 mod form;
 #[cfg(feature = "server")]
+mod host_actor;
+#[cfg(feature = "server")]
 mod init;
 #[cfg(feature = "client")]
 mod integration;
+#[cfg(feature = "server")]
+mod knock;
 #[cfg(feature = "server")]
 mod lock;
 #[cfg(feature = "server")]
@@ -47,6 +55,7 @@ mod output;
 mod pair;
 #[cfg(feature = "server")]
 mod passphrase;
+mod paths;
 #[cfg(feature = "server")]
 mod progress;
 #[cfg(feature = "client")]
@@ -54,6 +63,8 @@ mod project;
 mod prompt;
 #[cfg(feature = "client")]
 mod remote;
+#[cfg(feature = "server")]
+mod repeats;
 #[cfg(feature = "server")]
 mod rescue;
 mod secrets;
@@ -65,6 +76,7 @@ mod settings;
 mod shadows;
 #[cfg(feature = "client")]
 mod shell;
+mod source;
 #[cfg(feature = "client")]
 mod status;
 #[cfg(feature = "client")]
@@ -80,10 +92,11 @@ mod user;
 mod verify;
 mod visible;
 
-use std::process::ExitCode;
+use std::{ffi::OsString, process::ExitCode};
 
 use clap::{CommandFactory, Parser, Subcommand};
 
+use arguments::{Parsed, Refused};
 pub use error::{CliError, Exit};
 use output::Output;
 
@@ -111,6 +124,10 @@ struct Cli {
     /// Print one JSON value on stdout and nothing else there.
     #[arg(long, global = true, display_order = 900)]
     json: bool,
+    /// Refuse variables that begin with `SEALROOM_` and are no setting, and do not only warn of them.
+    #[arg(long, global = true, env = "SEALROOM_STRICT_ENV", hide_env_values = true, num_args = 0..=1, require_equals = true,
+          default_missing_value = "true", value_name = "BOOL", display_order = 901)]
+    strict_env: Option<bool>,
     #[command(subcommand)]
     command: Command,
 }
@@ -203,10 +220,16 @@ enum Remote {
 
 /// Parses the arguments, runs the command, and turns the outcome into an exit code: 0 done, 1 failed, 2 usage.
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
-        Err(error) if error.use_stderr() => return usage(&error),
-        Err(help) => {
+    let words: Vec<OsString> = std::env::args_os().collect();
+    let refuse = |error: &CliError, output: Output| {
+        output.error(error);
+        ExitCode::from(error.exit as u8)
+    };
+    let Parsed { cli, config } = match arguments::parse::<Cli>(&words) {
+        Ok(parsed) => parsed,
+        Err(Refused::Setting(error)) => return refuse(&error, Output::new(is_json(&words))),
+        Err(Refused::Flags(error)) if error.use_stderr() => return usage(&error),
+        Err(Refused::Flags(help)) => {
             drop(help.print());
             return ExitCode::SUCCESS;
         }
@@ -215,7 +238,22 @@ pub fn main() -> ExitCode {
     #[cfg(feature = "client")]
     let is_evaluated =
         matches!(&cli.command, Command::Remote(Remote::Credentials(args)) if args.feeds_a_shell());
-    let result = match cli.command {
+    let checked = environment::check(cli.strict_env, config.as_deref(), &output);
+    match checked.and_then(|()| run(cli.command, output)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let code = refuse(&error, output);
+            #[cfg(feature = "client")]
+            if is_evaluated {
+                output.fail_eval();
+            }
+            code
+        }
+    }
+}
+
+fn run(command: Command, output: Output) -> Result<(), CliError> {
+    match command {
         #[cfg(feature = "server")]
         Command::Init(args) => init::run(args, &output),
         #[cfg(feature = "server")]
@@ -233,18 +271,12 @@ pub fn main() -> ExitCode {
         Command::Completions(args) => shell::completions(args, output),
         #[cfg(feature = "client")]
         Command::Man(args) => shell::man(args, output),
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            output.error(&error);
-            #[cfg(feature = "client")]
-            if is_evaluated {
-                output.fail_eval();
-            }
-            ExitCode::from(error.exit as u8)
-        }
     }
+}
+
+/// Whether machines read the errors, where the arguments do not parse.
+fn is_json(words: &[OsString]) -> bool {
+    words.iter().any(|word| word == "--json")
 }
 
 /// One thread is enough for one call after the other.
@@ -299,7 +331,7 @@ fn usage(error: &clap::Error) -> ExitCode {
     let hint = tip.unwrap_or_else(|| format!("see `{} --help`", command_named()));
     let secret = usage::refused(error, Cli::command(), std::env::args_os().skip(1));
     let told = secret.unwrap_or_else(|| CliError::usage(message, hint));
-    let output = Output::new(std::env::args_os().any(|arg| arg == "--json"));
+    let output = Output::new(is_json(&std::env::args_os().collect::<Vec<_>>()));
     output.error(&told);
     #[cfg(feature = "client")]
     if credentials::may_feed_a_shell(std::env::args_os().skip(1)) {

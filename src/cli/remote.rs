@@ -3,11 +3,21 @@
 use std::{
     env,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
-use super::{config, error::CliError, expiry, failure::sentence, output::Output, secrets, table::local};
+use super::{
+    config,
+    error::CliError,
+    expiry,
+    failure::sentence,
+    output::Output,
+    paths, secrets,
+    source::{Given, Source},
+    table::local,
+};
 use crate::{
-    client::{Client, Endpoint, Notice, Proxies, Roots, Session, SessionFile},
+    client::{Client, Endpoint, EndpointError, Error, Notice, Proxies, Roots, Session, SessionFile},
     clock::Clock,
     config::{FileClient, default},
     domain::Secret,
@@ -17,6 +27,8 @@ use crate::{
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Server")]
 pub(super) struct PlaceArgs {
+    #[command(flatten)]
+    given: Given,
     /// Where the server is.
     #[arg(
         long,
@@ -39,6 +51,15 @@ pub(super) struct PlaceArgs {
           default_missing_value = "true", value_name = "BOOL",
           help = "Take no proxy on the way, whatever HTTPS_PROXY, http_proxy, ALL_PROXY and NO_PROXY say")]
     no_proxy: Option<bool>,
+    /// How long to wait for a server that is coming up, in seconds [default: 5].
+    #[arg(
+        long,
+        global = true,
+        env = "SEALROOM_CONNECT_WAIT_SECS",
+        hide_env_values = true,
+        value_name = "SECS"
+    )]
+    connect_wait_secs: Option<u16>,
     /// Take what no flag and no environment variable says from this file.
     #[arg(long, global = true, env = "SEALROOM_CONFIG", hide_env_values = true, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -133,13 +154,16 @@ impl ServerArgs {
         for name in TOKENS {
             if let Some(value) = set(name) {
                 return if name.ends_with("_FILE") {
+                    paths::check(Path::new(&value), &Source::Variable(name.to_owned()))?;
                     read(Path::new(&value), name)
                 } else {
                     Ok(Some((Secret::from(value), name.to_owned())))
                 };
             }
         }
-        file.token_file.as_deref().map_or(Ok(None), |path| read(path, "client.token_file"))
+        let Some(path) = &file.token_file else { return Ok(None) };
+        paths::check(path, &self.place.source("token_file", "client.token_file"))?;
+        read(path, "client.token_file")
     }
 }
 
@@ -178,16 +202,28 @@ impl PlaceArgs {
     }
 
     fn file(&self) -> Result<FileClient, CliError> {
-        Ok(config::read(self.config.as_deref())?.client)
+        Ok(config::read(self.config.as_deref(), &self.given)?.client)
+    }
+
+    fn source(&self, id: &str, key: &'static str) -> Source {
+        self.given.source(id, key, self.config.as_deref())
     }
 
     fn endpoint(&self, file: &FileClient, session: Option<&Session>) -> Result<Endpoint, CliError> {
-        let given = self.server.clone().filter(|text| !text.is_empty()).or_else(|| file.server.clone());
+        let given = self.server.clone().or_else(|| file.server.clone());
+        let source = if given.is_some() { self.source("server", "client.server") } else { Source::Session };
         let text = given.or_else(|| session.map(|session| session.server.clone()));
-        let endpoint: Endpoint = text.as_deref().unwrap_or(default::SERVER).parse()?;
+        let endpoint = text.as_deref().unwrap_or(default::SERVER).parse();
+        let endpoint: Endpoint = endpoint.map_err(|error: EndpointError| {
+            let CliError { message, hint, .. } = CliError::from(error);
+            source.refuse(message, hint)
+        })?;
+        if let Endpoint::Unix(path) = &endpoint {
+            paths::check(path, &source)?;
+        }
         let insecure = self.insecure_http.or(file.insecure_http).unwrap_or(false);
         if endpoint.is_exposed() && !insecure {
-            return Err(CliError::usage(
+            return Err(source.refuse(
                 format!("{endpoint} would send credentials over the network in the clear"),
                 "use https://, or say that you accept it with --insecure-http",
             ));
@@ -196,8 +232,7 @@ impl PlaceArgs {
     }
 
     fn ca_file(&self, file: &FileClient) -> Option<PathBuf> {
-        let given = self.ca_file.clone().filter(|path| !path.as_os_str().is_empty());
-        given.or_else(|| file.ca_file.clone())
+        self.ca_file.clone().or_else(|| file.ca_file.clone())
     }
 
     fn client(
@@ -207,10 +242,22 @@ impl PlaceArgs {
         of_session: Option<PathBuf>,
         output: Output,
     ) -> Result<Client, CliError> {
-        let roots = self.ca_file(file).or(of_session).map_or(Roots::System, Roots::File);
+        let given = self.ca_file(file);
+        let source = if given.is_some() { self.source("ca_file", "client.ca_file") } else { Source::Session };
+        let path = given.or(of_session);
+        path.as_deref().map_or(Ok(()), |path| paths::check(path, &source))?;
+        let roots = path.map_or(Roots::System, Roots::File);
         let direct = self.no_proxy.or(file.no_proxy).unwrap_or(false);
         let proxies = if direct { Proxies::none() } else { Proxies::of_environment() };
-        Ok(Client::new(endpoint, &roots)?.through(&proxies)?.on_notice(move |notice| say(&notice, output)))
+        let client = Client::new(endpoint, &roots).map_err(|error| match (error, &roots) {
+            (Error::Roots(cause), Roots::File(_)) => {
+                CliError::failed(format!("{source}: {cause}"), "name a PEM file of authorities there")
+            }
+            (error, _) => error.into(),
+        })?;
+        let wait = self.connect_wait_secs.or(file.connect_wait_secs).unwrap_or(default::CONNECT_WAIT_SECS);
+        let client = client.through(&proxies)?.waiting_for_start(Duration::from_secs(wait.into()));
+        Ok(client.on_notice(move |notice| say(&notice, output)))
     }
 }
 
@@ -248,6 +295,12 @@ pub(super) fn say(notice: &Notice, output: Output) {
     match notice {
         Notice::Waiting { time, message } => {
             output.note(&format!("the server says: {}; waiting {} s", sentence(message), time.as_secs()));
+        }
+        Notice::ComingUp { server, time } => {
+            let secs = time.as_secs();
+            output.note(&format!(
+                "no server answers at {server}: waiting up to {secs} s for one that is coming up"
+            ));
         }
         Notice::TokenEnds(end) => {
             let left = end.since(Clock::system().now());

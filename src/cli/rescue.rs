@@ -15,6 +15,7 @@ use tokio::{io::AsyncWriteExt, net::unix::OwnedWriteHalf};
 use super::{
     control::{self, line_of},
     error::CliError,
+    lock::ServerArgs,
     output::Output,
     progress::Progress,
     verify,
@@ -27,9 +28,8 @@ const PIECE_BYTES: usize = 256 * 1024;
 /// `rescue`'s flags.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The path that the running server was given as its vault file.
-    #[arg(long, env = "SEALROOM_DATA", default_value = "sealroom.redb", value_name = "FILE")]
-    data: PathBuf,
+    #[command(flatten)]
+    server: ServerArgs,
     /// The new file to write (mode 0600).
     #[arg(long, value_name = "FILE")]
     to: PathBuf,
@@ -74,7 +74,7 @@ pub(super) fn run(args: &Args, output: &Output) -> Result<(), CliError> {
     }
     let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut copy = tempfile::NamedTempFile::new_in(folder).map_err(|error| unwritable(to, &error))?;
-    let (bytes, mut held) = control::rescue(&args.data)?;
+    let (bytes, mut held) = control::rescue(args.server.reach(output)?)?;
     receive(&mut held, bytes, &mut copy, to, output)?;
     let records = verify::copy(copy.path(), output);
     copy.persist_noclobber(to).map_err(|error| unwritable(to, &error.error))?;

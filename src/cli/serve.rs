@@ -5,18 +5,19 @@ use std::{path::Path, sync::Arc, time::Duration};
 use serde_json::json;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+pub(super) use super::host_actor::host_actor;
 use super::{
-    certificate, checkpoints, control, dev,
+    certificate, checkpoints, control, descriptors, dev,
     error::CliError,
-    log::Log,
+    log::{self, Log},
     output::Output,
     prompt::{self, Asking},
-    settings::{Address, Args, Plan, TlsFiles, check_listener, plan},
+    settings::{Address, Args, Plan, TlsFiles, check_files, check_listener, plan},
 };
 use crate::{
     clock::Clock,
     disk::DataFile,
-    domain::{Action, Actor, Detail, DetailKey, Event},
+    domain::{Action, Detail, DetailKey, Event},
     http::{Listener, Server, Tls},
     vault::{UnlockError, Vault},
 };
@@ -27,8 +28,12 @@ const CLOCK_SLACK: Duration = Duration::from_mins(5);
 const DISK_EVERY: Duration = Duration::from_secs(1);
 
 pub(super) fn run(args: Args, output: &Output) -> Result<(), CliError> {
-    let plan = plan(&args)?;
+    let mut plan = plan(&args)?;
     check_listener(&plan, args.dev)?;
+    if !args.dev {
+        check_files(&plan, output)?;
+    }
+    plan.limits.connections_max = descriptors::provide(plan.limits.connections_max, output);
     let log = Log::start(plan.log_level);
     // One more than asked for: while a connection has the server to itself, one stands by.
     let threads = plan.workers + 1;
@@ -110,7 +115,7 @@ async fn reload(
                 }
             }
             Err(error) => {
-                tracing::error!(error = %error.message, hint = %error.hint, "the settings stay as they were");
+                tracing::error!(target: log::ASKED, error = %error.message, hint = %error.hint, "the settings stay as they were");
             }
         }
     }
@@ -121,7 +126,7 @@ fn exchange(tls: &Tls, files: &TlsFiles, output: &Output) {
     match certificate::replace(tls, files, output) {
         Ok(()) => tracing::info!("the certificate was read again"),
         Err(error) => {
-            tracing::error!(error = %error.message, hint = %error.hint, "the old certificate stays");
+            tracing::error!(target: log::ASKED, error = %error.message, hint = %error.hint, "the old certificate stays");
         }
     }
 }
@@ -195,12 +200,6 @@ pub(super) async fn shut(vault: &Vault, clock: &Clock) {
     {
         tracing::error!(%error, "the end of the server could not be recorded");
     }
-}
-
-/// Who runs this process.
-pub(super) fn host_actor() -> Actor {
-    let name = std::env::var("USER").or_else(|_| std::env::var("LOGNAME"));
-    Actor::host(&name.unwrap_or_else(|_| rustix::process::getuid().as_raw().to_string()))
 }
 
 pub(super) fn stop_signal() -> Result<impl Future<Output = ()>, CliError> {

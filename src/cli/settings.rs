@@ -1,13 +1,27 @@
 //! The settings of `serve`: flag, then environment, then the config file, then default.
 
 use std::{
-    net::{SocketAddr, ToSocketAddrs},
+    fmt::Display,
+    ops::RangeInclusive,
     path::{Path, PathBuf},
     time::Duration,
 };
 
+mod address;
+mod files;
+
+pub(super) use self::{
+    address::{Address, check_listener},
+    files::check_files,
+};
 use super::{
-    checkpoints::CheckpointPlan, config, error::CliError, passphrase::PassphraseArgs, serve::host_actor,
+    checkpoints::CheckpointPlan,
+    config,
+    error::CliError,
+    host_actor::host_actor,
+    passphrase::PassphraseArgs,
+    paths,
+    source::{Given, Source},
 };
 use crate::{
     clock,
@@ -21,6 +35,8 @@ use crate::{
 /// `serve`'s flags.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct Args {
+    #[command(flatten)]
+    given: Given,
     /// Serve a throw-away vault with made-up users and tokens, on loopback alone.
     #[arg(long, conflicts_with_all = ["data", "config", "passphrase_file", "passphrase_stdin", "tls_cert", "tls_key"])]
     pub(super) dev: bool,
@@ -72,7 +88,7 @@ struct Tuning {
     cache_bytes: Option<u32>,
     /// With less free space than this, in bytes, nothing is added or disclosed.
     #[arg(long, env = "SEALROOM_DISK_LOW_BYTES", value_name = "BYTES")]
-    disk_low_bytes: Option<u32>,
+    disk_low_bytes: Option<u64>,
     /// Open a vault on a file system that has no locks; no other process may open the file.
     #[arg(long, env = "SEALROOM_WITHOUT_FILE_LOCK", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
     without_file_lock: Option<bool>,
@@ -102,13 +118,6 @@ struct Tuning {
     queue_max: Option<u32>,
 }
 
-/// Where a server listens, as it was asked.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Address {
-    Tcp(SocketAddr),
-    Unix(PathBuf),
-}
-
 /// The settings once flag, environment, file and default have had their say.
 pub(super) struct Plan {
     pub(super) data: PathBuf,
@@ -122,6 +131,7 @@ pub(super) struct Plan {
     pub(super) locking: Locking,
     pub(super) settings: Settings,
     pub(super) log_level: tracing::Level,
+    sources: Sources,
 }
 
 /// Where certificate and key are.
@@ -131,177 +141,204 @@ pub(super) struct TlsFiles {
     pub(super) key: PathBuf,
 }
 
+/// Where each setting came from; of a default nothing is ever said but of the vault file, which may not be there.
+struct Sources {
+    given: Given,
+    file: Option<PathBuf>,
+    data: Source,
+}
+
+impl Sources {
+    fn of(&self, id: &str, key: &'static str) -> Source {
+        self.given.source(id, key, self.file.as_deref())
+    }
+
+    /// The source of a setting outside of all tables.
+    fn of_top(&self, key: &'static str) -> Source {
+        self.of(key, key)
+    }
+}
+
 /// Reads the settings; nothing of the arguments is used up, so that a SIGHUP can read them again.
 ///
 /// # Errors
 /// The config file does not read, or a value is out of bounds.
 pub(super) fn plan(args: &Args) -> Result<Plan, CliError> {
-    let file = config::read(args.config.as_deref())?;
+    let file = config::read(args.config.as_deref(), &args.given)?;
+    let of_data = args.config.as_deref().filter(|_| file.data.is_some());
+    let of_data = args.given.source("data", "data", of_data);
+    let sources = Sources { given: args.given.clone(), file: args.config.clone(), data: of_data };
     let tuning = args.tuning.clone();
     let mut passphrase = args.passphrase.clone();
+    check_path(file.passphrase_file.as_deref(), &sources.of_top("passphrase_file"))?;
     passphrase.fall_back(file.passphrase_file);
+    let data = args.data.clone().or(file.data).unwrap_or_else(|| default::DATA.into());
+    check_path(Some(&data), &sources.data)?;
     let listen = args.listen.clone().or(file.listen).unwrap_or_else(|| default::LISTEN.to_owned());
+    let tls = (args.tls_cert.clone().or(file.tls_cert), args.tls_key.clone().or(file.tls_key));
+    let threads = tuning.worker_threads.or(file.worker_threads);
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let workers = tuning.worker_threads.or(file.worker_threads).map_or(cores.saturating_sub(1), usize::from);
+    let workers = match threads {
+        Some(set) => bounded(&sources.of_top("worker_threads"), set, 1..=u16::MAX)?.into(),
+        None => cores.saturating_sub(1).max(1),
+    };
     let level = tuning.log_level.clone().or(file.log_level).unwrap_or_else(|| default::LOG_LEVEL.to_owned());
     let limits = &file.limits;
+    let queue_max = tuning.queue_max.or(limits.queue_max).unwrap_or(default::QUEUE_MAX);
+    let cache_bytes = tuning.cache_bytes.or(file.cache_bytes).unwrap_or(default::CACHE_BYTES);
     Ok(Plan {
-        tls: tls_files(args.tls_cert.clone().or(file.tls_cert), args.tls_key.clone().or(file.tls_key))?,
+        tls: tls_files(tls, &sources)?,
         passphrase,
-        checkpoints: checkpoint_plan(args, &file.checkpoint)?,
-        data: args.data.clone().or(file.data).unwrap_or_else(|| default::DATA.into()),
-        address: address(&listen)?,
+        checkpoints: checkpoint_plan(args, &file.checkpoint, &sources)?,
+        data,
+        address: address::parse(&listen, &sources.of_top("listen"))?,
         behind_tls_proxy: args.behind_tls_proxy.or(file.behind_tls_proxy).unwrap_or(false),
-        workers: workers.max(1),
-        limits: client_limits(&tuning, limits)?,
+        workers,
+        limits: client_limits(&tuning, limits, &sources)?,
         locking: match tuning.without_file_lock.or(file.without_file_lock) {
             Some(true) => Locking::Waived,
             Some(false) | None => Locking::Required,
         },
         settings: Settings {
             members_may_create: tuning.members_may_create.or(file.members_may_create).unwrap_or(true),
-            queue_max: number("queue_max", tuning.queue_max, limits.queue_max, default::QUEUE_MAX, 1)?,
+            queue_max: size(&sources.of("queue_max", "limits.queue_max"), queue_max, 1..=u32::MAX)?,
             stand_by: true,
-            cache_bytes: number(
-                "cache_bytes",
-                tuning.cache_bytes,
-                file.cache_bytes,
-                default::CACHE_BYTES,
-                1 << 20,
-            )?,
+            cache_bytes: size(&sources.of_top("cache_bytes"), cache_bytes, CACHE_BYTES)?,
             sessions: SessionLife::STANDARD,
             password_kdf: KdfParams::PASSWORD,
             monotonic: clock::monotonic,
             commit_stall: Settings::COMMIT_STALL,
             idle_every: Settings::IDLE_EVERY,
             host: host_actor(),
-            disk_low_bytes: u64::from(
-                tuning.disk_low_bytes.or(file.disk_low_bytes).unwrap_or(default::DISK_LOW_BYTES),
-            ),
+            disk_low_bytes: tuning.disk_low_bytes.or(file.disk_low_bytes).unwrap_or(default::DISK_LOW_BYTES),
         },
         log_level: level.parse().map_err(|_| {
-            CliError::usage("log_level names no level", "use error, warn, info, debug or trace")
+            let what = format!("'{}' is no level", level.escape_debug());
+            sources.of_top("log_level").refuse(what, "use error, warn, info, debug or trace")
         })?,
+        sources,
     })
 }
 
-fn checkpoint_plan(args: &Args, file: &FileCheckpoint) -> Result<Option<CheckpointPlan>, CliError> {
+/// The engine's cache, as `config.example.toml` says.
+const CACHE_BYTES: RangeInclusive<u32> = 1 << 20..=1 << 30;
+
+fn checkpoint_plan(
+    args: &Args,
+    file: &FileCheckpoint,
+    sources: &Sources,
+) -> Result<Option<CheckpointPlan>, CliError> {
+    let every = args.checkpoint_every_secs.or(file.every_secs).unwrap_or(default::CHECKPOINT_EVERY_SECS);
+    let of_every = sources.of("checkpoint_every_secs", "checkpoint.every_secs");
+    let every = Duration::from_secs(bounded(&of_every, every, 1..=u32::MAX)?.into());
     let Some(folder) = args.checkpoint_folder.clone().or_else(|| file.folder.clone()) else {
         return Ok(None);
     };
-    let every = args.checkpoint_every_secs;
-    let every =
-        number("checkpoint.every_secs", every, file.every_secs, default::CHECKPOINT_EVERY_SECS, 1)? as u64;
-    Ok(Some(CheckpointPlan { folder, every: Duration::from_secs(every) }))
+    check_path(Some(&folder), &sources.of("checkpoint_folder", "checkpoint.folder"))?;
+    Ok(Some(CheckpointPlan { folder, every }))
 }
 
-fn tls_files(cert: Option<PathBuf>, key: Option<PathBuf>) -> Result<Option<TlsFiles>, CliError> {
+fn tls_files(
+    (cert, key): (Option<PathBuf>, Option<PathBuf>),
+    sources: &Sources,
+) -> Result<Option<TlsFiles>, CliError> {
+    let (of_cert, of_key) = (sources.of_top("tls_cert"), sources.of_top("tls_key"));
+    check_path(cert.as_deref(), &of_cert)?;
+    check_path(key.as_deref(), &of_key)?;
+    let half = |source: Source, missing| {
+        CliError::usage(format!("{source} without {missing}"), "give certificate and key, or neither")
+    };
     match (cert, key) {
         (None, None) => Ok(None),
         (Some(cert), Some(key)) => Ok(Some(TlsFiles { cert, key })),
-        (None, Some(_)) => Err(CliError::usage("--tls-key without --tls-cert", "give both, or neither")),
-        (Some(_), None) => Err(CliError::usage("--tls-cert without --tls-key", "give both, or neither")),
+        (None, Some(_)) => Err(half(of_key, "--tls-cert, SEALROOM_TLS_CERT or tls_cert")),
+        (Some(_), None) => Err(half(of_cert, "--tls-key, SEALROOM_TLS_KEY or tls_key")),
     }
 }
 
-fn client_limits(flags: &Tuning, file: &FileLimits) -> Result<Limits, CliError> {
-    use default::{
-        BODY_BYTES_MAX, CONNECTIONS_MAX, HEADER_BYTES_MAX, HEADER_TIMEOUT_SECS, REQUEST_TIMEOUT_SECS,
-        STALL_TIMEOUT_SECS,
+fn client_limits(flags: &Tuning, file: &FileLimits, sources: &Sources) -> Result<Limits, CliError> {
+    let seconds = |id, key, flag: Option<u16>, file: Option<u16>, default| {
+        let set = bounded(&sources.of(id, key), flag.or(file).unwrap_or(default), 1..=u16::MAX)?;
+        Ok::<_, CliError>(Duration::from_secs(set.into()))
     };
-    let body = flags.body_bytes_max.or(file.body_bytes_max);
-    let header = flags.header_bytes_max.or(file.header_bytes_max);
-    let connections = flags.connections_max.or(file.connections_max);
+    let number = |id, key, flag: Option<u32>, file: Option<u32>, default, least| {
+        size(&sources.of(id, key), flag.or(file).unwrap_or(default), least..=u32::MAX)
+    };
     Ok(Limits {
-        body_bytes_max: number("body_bytes_max", body, None, BODY_BYTES_MAX, 1024)?,
-        header_bytes_max: number("header_bytes_max", header, None, HEADER_BYTES_MAX, 8192)?,
-        header_timeout: secs(flags.header_timeout_secs.or(file.header_timeout_secs), HEADER_TIMEOUT_SECS),
-        request_timeout: secs(flags.request_timeout_secs.or(file.request_timeout_secs), REQUEST_TIMEOUT_SECS),
-        stall_timeout: secs(flags.stall_timeout_secs.or(file.stall_timeout_secs), STALL_TIMEOUT_SECS),
-        connections_max: number("connections_max", connections, None, CONNECTIONS_MAX, 1)?,
+        body_bytes_max: number(
+            "body_bytes_max",
+            "limits.body_bytes_max",
+            flags.body_bytes_max,
+            file.body_bytes_max,
+            default::BODY_BYTES_MAX,
+            1024,
+        )?,
+        header_bytes_max: number(
+            "header_bytes_max",
+            "limits.header_bytes_max",
+            flags.header_bytes_max,
+            file.header_bytes_max,
+            default::HEADER_BYTES_MAX,
+            8192,
+        )?,
+        header_timeout: seconds(
+            "header_timeout_secs",
+            "limits.header_timeout_secs",
+            flags.header_timeout_secs,
+            file.header_timeout_secs,
+            default::HEADER_TIMEOUT_SECS,
+        )?,
+        request_timeout: seconds(
+            "request_timeout_secs",
+            "limits.request_timeout_secs",
+            flags.request_timeout_secs,
+            file.request_timeout_secs,
+            default::REQUEST_TIMEOUT_SECS,
+        )?,
+        stall_timeout: seconds(
+            "stall_timeout_secs",
+            "limits.stall_timeout_secs",
+            flags.stall_timeout_secs,
+            file.stall_timeout_secs,
+            default::STALL_TIMEOUT_SECS,
+        )?,
+        connections_max: number(
+            "connections_max",
+            "limits.connections_max",
+            flags.connections_max,
+            file.connections_max,
+            default::CONNECTIONS_MAX,
+            1,
+        )?,
     })
 }
 
-fn number(
-    name: &str,
-    flag: Option<u32>,
-    file: Option<u32>,
-    default: u32,
-    least: u32,
-) -> Result<usize, CliError> {
-    let number = flag.or(file).unwrap_or(default);
-    let wrong =
-        || CliError::usage(format!("{name} must be at least {least}"), "leave it away for the default");
-    usize::try_from(number).ok().filter(|_| number >= least).ok_or_else(wrong)
-}
-
-fn secs(set: Option<u16>, default: u16) -> Duration {
-    Duration::from_secs(u64::from(set.unwrap_or(default).max(1)))
-}
-
-fn address(text: &str) -> Result<Address, CliError> {
-    if let Some(path) = text.strip_prefix("unix:").filter(|path| !path.is_empty()) {
-        return Ok(Address::Unix(Path::new(path).to_owned()));
+/// A value between these bounds.
+fn bounded<N: PartialOrd + Display>(
+    source: &Source,
+    set: N,
+    bounds: RangeInclusive<N>,
+) -> Result<N, CliError> {
+    if bounds.contains(&set) {
+        return Ok(set);
     }
-    let resolved = text.to_socket_addrs().ok().and_then(|mut addresses| addresses.next());
-    let hint = "use host:port like 127.0.0.1:3029, or unix:PATH";
-    resolved.map(Address::Tcp).ok_or_else(|| CliError::usage("--listen names no address of this host", hint))
-}
-
-/// Credentials must not cross a network in the clear.
-pub(super) fn check_listener(plan: &Plan, dev: bool) -> Result<(), CliError> {
-    let Address::Tcp(tcp) = &plan.address else {
-        return match plan.tls {
-            Some(_) => Err(CliError::usage("TLS on a socket file", "leave --tls-cert and --tls-key away")),
-            None => Ok(()),
-        };
+    let what = if set < *bounds.start() {
+        format!("{set} must be at least {}", bounds.start())
+    } else {
+        format!("{set} must be at most {}", bounds.end())
     };
-    if tcp.ip().is_loopback() || plan.tls.is_some() {
-        return Ok(());
-    }
-    if dev {
-        return Err(CliError::usage(
-            "serve --dev listens on loopback alone",
-            "leave --listen away, or use 127.0.0.1:PORT",
-        ));
-    }
-    if plan.behind_tls_proxy {
-        return Ok(());
-    }
-    Err(CliError::usage(
-        format!("{tcp} is no loopback address, and there is no TLS"),
-        "pass --tls-cert and --tls-key, or listen on 127.0.0.1, or put a TLS proxy in front and say --behind-tls-proxy",
-    ))
+    Err(source.refuse(what, "leave it away for the default"))
+}
+
+fn size(source: &Source, set: u32, bounds: RangeInclusive<u32>) -> Result<usize, CliError> {
+    let size = bounded(source, set, bounds)?;
+    usize::try_from(size)
+        .map_err(|_| source.refuse("too much for this host", "leave it away for the default"))
+}
+
+fn check_path(path: Option<&Path>, source: &Source) -> Result<(), CliError> {
+    path.map_or(Ok(()), |path| paths::check(path, source))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn check(args: &[&str]) -> Result<(), CliError> {
-        #[derive(clap::Parser)]
-        struct Command {
-            #[command(flatten)]
-            args: Args,
-        }
-        let args = <Command as clap::Parser>::parse_from(std::iter::once(&"serve").chain(args)).args;
-        plan(&args).and_then(|plan| check_listener(&plan, args.dev))
-    }
-
-    #[test]
-    fn only_loopback_a_socket_tls_or_a_proxy_may_be_listened_on() {
-        let tls = ["--tls-cert", "c", "--tls-key", "k"];
-        assert!(check(&["--dev", "--listen", "127.0.0.1:0"]).is_ok());
-        assert!(check(&["--listen", "[::1]:0"]).is_ok());
-        assert!(check(&["--listen", "unix:/tmp/x"]).is_ok());
-        assert!(check(&["--listen", "0.0.0.0:0"]).is_err());
-        assert!(check(&["--listen", "0.0.0.0:0", "--behind-tls-proxy"]).is_ok());
-        assert!(check(&["--listen", "0.0.0.0:0", "--behind-tls-proxy", "--dev"]).is_err());
-        assert!(check(&[&["--listen", "0.0.0.0:0"][..], &tls].concat()).is_ok());
-        assert!(check(&[&["--listen", "unix:/tmp/x"][..], &tls].concat()).is_err());
-        assert!(check(&tls[..2]).is_err() && check(&tls[2..]).is_err());
-        for text in ["", "unix:", "127.0.0.1", "127.0.0.1:99999"] {
-            assert!(check(&["--listen", text]).is_err(), "{text}");
-        }
-    }
-}
+mod tests;

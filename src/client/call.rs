@@ -190,7 +190,7 @@ impl Client {
         {
             return Ok(sender);
         }
-        self.connector.open().await
+        self.open().await
     }
 
     pub(super) fn request(

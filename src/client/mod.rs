@@ -23,6 +23,7 @@ mod call;
 mod connect;
 mod endpoint;
 mod error;
+mod patience;
 mod proxy;
 mod requests;
 mod routes;
@@ -41,6 +42,7 @@ use crate::{
 };
 use auth::Auth;
 use connect::{Connector, Sender};
+use patience::Patience;
 
 pub use answers::{
     Credential, Credentials, Event, Health, Integration, Pair, Project, Scoped, SecretJson, SecretText,
@@ -74,6 +76,13 @@ pub enum Notice {
         /// What the server said.
         message: String,
     },
+    /// No server listens yet; the call goes on trying for this time.
+    ComingUp {
+        /// Which server.
+        server: String,
+        /// How long, in all.
+        time: Duration,
+    },
     /// The application token ends within days.
     TokenEnds(Timestamp),
     /// The session went on, and could not be saved, because of this: the next command must log in.
@@ -90,6 +99,7 @@ pub struct Client {
     token_from: Option<String>,
     clock: Clock,
     notify: Notify,
+    patience: Patience,
 }
 
 impl Client {
@@ -105,6 +115,7 @@ impl Client {
             token_from: None,
             clock: Clock::system(),
             notify: Arc::new(drop),
+            patience: Patience::default(),
         })
     }
 
@@ -132,6 +143,12 @@ impl Client {
     #[must_use]
     pub fn with_session(self, file: SessionFile, session: Session) -> Self {
         Self { auth: Auth::session(file, session), ..self }
+    }
+
+    /// Waits this long, over all calls, for a server that does not listen yet.
+    #[must_use]
+    pub fn waiting_for_start(self, time: Duration) -> Self {
+        Self { patience: Patience::new(time), ..self }
     }
 
     /// Tells `notify` what a user may want to know.

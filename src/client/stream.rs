@@ -65,7 +65,7 @@ impl Client {
         follows: bool,
     ) -> Result<(StatusCode, Records), Error> {
         // A connection of its own: the stream keeps it, perhaps for days.
-        let mut sender = self.connector.open().await?;
+        let mut sender = self.open().await?;
         let request = self.request(call, bearer)?;
         let server = self.endpoint().to_string();
         let answer = timeout(ANSWER_TIMEOUT, sender.send_request(request)).await;

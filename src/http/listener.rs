@@ -6,12 +6,16 @@ use std::{
     os::unix::fs::{FileTypeExt, PermissionsExt},
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
 use super::tls::Tls;
 use crate::domain::Peer;
+
+/// That pause.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Where to listen.
 #[derive(Debug)]
@@ -94,7 +98,8 @@ impl Listener {
     pub(super) async fn accept(&self) -> io::Result<(Socket, Peer)> {
         let tcp = async |listener: &TcpListener| {
             let (socket, address) = listener.accept().await?;
-            socket.set_nodelay(true)?;
+            // A client that is gone already is no fault of the listener's: the first read finds out.
+            drop(socket.set_nodelay(true));
             io::Result::Ok((socket, Peer::Ip(address.ip())))
         };
         match self {
@@ -104,6 +109,15 @@ impl Listener {
             }
             Self::Unix(listener, _) => Ok((Socket::Unix(listener.accept().await?.0), Peer::Unix)),
         }
+    }
+}
+
+/// Gives way after a connection that could not be accepted: where the host is out of descriptors or memory, looping at
+/// once would burn a core. What one client brought about must not make the next one wait.
+pub async fn pause_after(error: &io::Error) {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
+    if !matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted) {
+        tokio::time::sleep(ACCEPT_PAUSE).await;
     }
 }
 

@@ -16,7 +16,7 @@ use tokio::{
 use super::{
     connection::{Connection, Watched},
     linger::Lingering,
-    listener::{Listener, Socket},
+    listener::{Listener, Socket, pause_after},
     metrics::Metrics,
     origin::Origin,
     share::{Place, Share},
@@ -28,9 +28,6 @@ use crate::{clock::Clock, domain::Timestamp, vault::Vault};
 const DRAIN: Duration = Duration::from_secs(10);
 /// How often what is only counted becomes an event (contract §2).
 const COUNTS_EVERY: Duration = Duration::from_mins(1);
-/// The pause after a connection that could not be accepted: out of descriptors, most likely; that passes, and looping
-/// at once would burn a core.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// What a client may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -123,7 +120,7 @@ impl Server {
                 }
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be accepted");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    pause_after(&error).await;
                 }
             }
         }

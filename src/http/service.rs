@@ -13,6 +13,7 @@ use hyper::{
 use tokio::time::timeout;
 
 use super::{
+    ANSWERED, STRANGERS,
     connection::Connection,
     error::Fault,
     handlers, metrics, openapi,
@@ -237,13 +238,19 @@ fn log(seen: &Seen, id: RequestId, peer: Peer, answer: &Answer, took: std::time:
     }
     let route = seen.route.map_or("none", |route| route.path);
     let method = seen.route.map_or("none", |route| route.method);
-    let caller = seen.caller.get().map(ToString::to_string);
-    let caller = caller.as_deref().unwrap_or("nobody");
+    let known = seen.caller.get().map(ToString::to_string);
+    let caller = known.as_deref().unwrap_or("nobody");
     let (status, bytes) = (answer.status.as_u16(), answer.body.len());
     let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-    if answer.status == StatusCode::INTERNAL_SERVER_ERROR {
-        tracing::error!(request = %id, %peer, caller, method, route, status, micros, bytes, "answered");
-    } else {
-        tracing::info!(request = %id, %peer, caller, method, route, status, micros, bytes, "answered");
+    macro_rules! line {
+        ($level:ident, $target:expr) => {
+            tracing::$level!(target: $target, request = %id, %peer, caller, method, route, status, micros, bytes, "answered")
+        };
+    }
+    match (answer.status == StatusCode::INTERNAL_SERVER_ERROR, known.is_some()) {
+        (true, true) => line!(error, ANSWERED),
+        (true, false) => line!(error, STRANGERS),
+        (false, true) => line!(info, ANSWERED),
+        (false, false) => line!(info, STRANGERS),
     }
 }

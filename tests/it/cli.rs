@@ -101,7 +101,7 @@ fn a_server_starts_locked_unlocks_locks_and_ends_well() {
     assert!(unlock("pass").status.success());
     assert!(server.stop(), "SIGTERM ends it with 0");
     assert!(!folder.path().join("v.redb.sock").exists());
-    let nobody = sealroom(folder.path(), &["lock", "--data", "v.redb"]);
+    let nobody = sealroom(folder.path(), &["lock", "--data", "v.redb", "--connect-wait-secs", "0"]);
     assert!(stderr(&nobody).contains("no server answers"), "{}", stderr(&nobody));
 }
 

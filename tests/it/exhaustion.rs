@@ -20,9 +20,10 @@ use super::{
 
 const CREDENTIALS: &str = "/sfp/api/integrations/credentials";
 const LOGIN: &str = r#"{"email":"ada@example.com","password":"password-of-the-owner"}"#;
-const SERVE: &[&str] = &["serve", "--data", "v.redb", "--passphrase-file", "pass", "--listen", "127.0.0.1:0"];
+pub const SERVE: &[&str] =
+    &["serve", "--data", "v.redb", "--passphrase-file", "pass", "--listen", "127.0.0.1:0"];
 
-fn vault() -> tempfile::TempDir {
+pub fn vault() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     secret_file(folder.path(), "pass", PASSPHRASE, 0o600);
     secret_file(folder.path(), "owner", "password-of-the-owner", 0o600);
@@ -37,7 +38,7 @@ fn log_in(serving: &Serving) -> Option<(u16, Value)> {
 }
 
 /// An owner's token, with something to read.
-fn stocked(serving: &Serving) -> String {
+pub fn stocked(serving: &Serving) -> String {
     let (status, json) = log_in(serving).unwrap();
     assert_eq!(status, 200, "{json}");
     let owner = json["access_token"].as_str().unwrap().to_owned();
@@ -60,10 +61,10 @@ fn eventually(what: &str, mut is: impl FnMut() -> bool) {
 }
 
 /// Sets a limit of the running server; gives the old one back when it is dropped.
-struct Squeezed<'a>(&'a Serving, Resource, Rlimit);
+pub struct Squeezed<'a>(&'a Serving, Resource, Rlimit);
 
 impl<'a> Squeezed<'a> {
-    fn to(serving: &'a Serving, resource: Resource, current: u64) -> Self {
+    pub fn to(serving: &'a Serving, resource: Resource, current: u64) -> Self {
         let pid = Some(Pid::from_child(&serving.child));
         let old = rustix::process::getrlimit(resource);
         let new = Rlimit { current: Some(current), maximum: old.maximum };

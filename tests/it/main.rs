@@ -35,6 +35,7 @@ mod forms;
 mod handshakes;
 mod hints;
 mod kills;
+mod knocking;
 #[path = "../lab/mod.rs"]
 mod lab;
 mod limits;
@@ -59,8 +60,10 @@ mod remote;
 mod revocation;
 mod server;
 mod sessions;
+mod settings;
 mod source;
 mod status;
+mod storms;
 mod tail;
 mod tamper;
 mod terminal;

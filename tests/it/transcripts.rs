@@ -153,6 +153,7 @@ impl Stage {
             .env("LC_ALL", "C.UTF-8")
             .env("SFP_SERVER_URL", &self.server.url)
             .env("SFP_SERVER_TOKEN_FILE", "owner.token")
+            .env("SEALROOM_CONNECT_WAIT_SECS", "0")
             .stdin(Stdio::null())
             .output()
             .unwrap();

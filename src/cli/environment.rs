@@ -1,0 +1,138 @@
+//! The environment: which variables there are, and those that look like ours and are none.
+
+use std::{
+    collections::BTreeSet,
+    env,
+    ffi::{OsStr, OsString},
+    path::Path,
+};
+
+use clap::{Command, CommandFactory};
+
+use super::{Cli, config, error::CliError, output::Output, source::Given};
+
+/// Every variable that a command reads; a build without the server or the client knows those of the other too.
+pub(super) const VARIABLES: &[&str] = &[
+    "SEALROOM_BEHIND_TLS_PROXY",
+    "SEALROOM_BODY_BYTES_MAX",
+    "SEALROOM_CACHE_BYTES",
+    "SEALROOM_CA_FILE",
+    "SEALROOM_CHECKPOINT_EVERY_SECS",
+    "SEALROOM_CHECKPOINT_FOLDER",
+    "SEALROOM_CONFIG",
+    "SEALROOM_CONNECTIONS_MAX",
+    "SEALROOM_CONNECT_WAIT_SECS",
+    "SEALROOM_DATA",
+    "SEALROOM_DISK_LOW_BYTES",
+    "SEALROOM_EMAIL",
+    "SEALROOM_HEADER_BYTES_MAX",
+    "SEALROOM_HEADER_TIMEOUT_SECS",
+    "SEALROOM_INSECURE_HTTP",
+    "SEALROOM_LISTEN",
+    "SEALROOM_LOG_LEVEL",
+    "SEALROOM_MEMBERS_MAY_CREATE",
+    "SEALROOM_PASSPHRASE_FILE",
+    "SEALROOM_PASSWORD_FILE",
+    "SEALROOM_QUEUE_MAX",
+    "SEALROOM_REQUEST_TIMEOUT_SECS",
+    "SEALROOM_STALL_TIMEOUT_SECS",
+    "SEALROOM_STRICT_ENV",
+    "SEALROOM_TLS_CERT",
+    "SEALROOM_TLS_KEY",
+    "SEALROOM_WORKER_THREADS",
+    "SFP_APPLICATION_TOKEN",
+    "SFP_APPLICATION_TOKEN_FILE",
+    "SFP_SERVER_TOKEN",
+    "SFP_SERVER_TOKEN_FILE",
+    "SFP_SERVER_URL",
+];
+/// Ours by their beginning; `SFP_` belongs to others as well.
+const PREFIX: &str = "SEALROOM_";
+/// At most so many are named: who sets more has another program of that name.
+const NAMED_MAX: usize = 5;
+/// Names less alike than this are not taken for one another.
+const NEAR: f64 = 0.75;
+
+/// Says which variables are ignored; where that is not accepted, it ends the command.
+///
+/// # Errors
+/// There is an unknown one, and flag, environment or config file ask for strictness.
+pub(super) fn check(strict: Option<bool>, file: Option<&Path>, output: &Output) -> Result<(), CliError> {
+    let unknown = unknown(env::vars_os());
+    let Some(first) = unknown.first() else { return Ok(()) };
+    // A file that does not read is an error of the command that needs it.
+    let of_file = || config::read(file, &Given::default()).ok().and_then(|file| file.strict_env);
+    if strict.or_else(of_file).unwrap_or(false) {
+        let (message, hint) = told(first);
+        return Err(CliError::usage(message, hint));
+    }
+    for name in unknown.iter().take(NAMED_MAX) {
+        let (message, hint) = told(name);
+        output.warning(&format!("ignored: {message}; {hint}"));
+    }
+    if let Some(more) = unknown.len().checked_sub(NAMED_MAX).filter(|more| *more > 0) {
+        output.warning(&format!("{more} more variables that begin with {PREFIX} are ignored"));
+    }
+    Ok(())
+}
+
+/// The variables that begin as ours do and are none, in order.
+fn unknown(set: impl Iterator<Item = (OsString, OsString)>) -> BTreeSet<OsString> {
+    let known = known();
+    let is_unknown = |name: &OsStr, value: &OsStr| {
+        let text = name.to_string_lossy();
+        text.starts_with(PREFIX) && !value.is_empty() && !known.contains(&*text) && !is_link(&text, value)
+    };
+    set.filter(|(name, value)| is_unknown(name, value)).map(|(name, _)| name).collect()
+}
+
+/// Kubernetes and Docker describe a service that is called `sealroom` by variables of that name.
+fn is_link(name: &str, value: &OsStr) -> bool {
+    let rest = &name[PREFIX.len()..];
+    let is_address = || value.to_str().is_some_and(|value| value.contains("://"));
+    rest.starts_with("SERVICE_HOST")
+        || rest.starts_with("SERVICE_PORT")
+        || rest == "PORT" && is_address()
+        || rest
+            .strip_prefix("PORT_")
+            .is_some_and(|rest| rest.starts_with(|first: char| first.is_ascii_digit()))
+}
+
+fn known() -> BTreeSet<String> {
+    let mut known: BTreeSet<String> = VARIABLES.iter().map(|name| (*name).to_owned()).collect();
+    of_command(&Cli::command(), &mut known);
+    known
+}
+
+fn of_command(command: &Command, into: &mut BTreeSet<String>) {
+    into.extend(
+        command.get_arguments().filter_map(|arg| Some(arg.get_env()?.to_string_lossy().into_owned())),
+    );
+    command.get_subcommands().for_each(|sub| of_command(sub, into));
+}
+
+/// What is said of an unknown variable: its name and never its value, which may be a secret.
+fn told(name: &OsStr) -> (String, String) {
+    let name = name.to_string_lossy().replace(char::is_control, "?");
+    let (known, file) = (known(), format!("{name}_FILE"));
+    if known.contains(&file) {
+        let message = format!("{name} is no setting: this secret is not taken from a variable");
+        return (message, format!("put it into a file of mode 0600, name that in {file}, and unset {name}"));
+    }
+    let message = format!("{name} is no setting");
+    match nearest(&name, &known) {
+        Some(nearest) => (message, format!("did you mean {nearest}?")),
+        None => (message, "see config.example.toml, or unset it".to_owned()),
+    }
+}
+
+fn nearest<'a>(name: &str, known: &'a BTreeSet<String>) -> Option<&'a str> {
+    let own = |name: &str| name.strip_prefix(PREFIX).or(name.strip_prefix("SFP_")).unwrap_or(name).to_owned();
+    let wanted = own(name);
+    let nearness = |known: &str| strsim::jaro_winkler(&wanted, &own(known));
+    let best = known.iter().max_by(|a, b| nearness(a).total_cmp(&nearness(b)))?;
+    (nearness(best) >= NEAR).then_some(best)
+}
+
+#[cfg(test)]
+mod tests;

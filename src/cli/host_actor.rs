@@ -1,0 +1,25 @@
+//! Who acts at the host, as the audit log names it: the system's name of the uid. `$USER` says what it was set to.
+
+use crate::domain::Actor;
+
+/// The user that this process runs as.
+pub(super) fn host_actor() -> Actor {
+    named(rustix::process::getuid().as_raw())
+}
+
+/// The user of that uid, by its number where the system has no name for it.
+pub(super) fn named(uid: u32) -> Actor {
+    let name = uzers::get_user_by_uid(uid).map(|user| user.name().to_string_lossy().into_owned());
+    Actor::host(&name.unwrap_or_else(|| uid.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_uid_is_named_by_the_system_and_by_its_number_where_that_has_no_name() {
+        assert_eq!(named(0).to_string(), "host:root");
+        assert_eq!(named(4_000_000_017).to_string(), "host:4000000017");
+    }
+}

@@ -1,0 +1,106 @@
+//! Where a setting came from: a message about it names the place to change.
+
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
+
+use clap::{ArgMatches, Command, FromArgMatches, parser::ValueSource};
+
+use super::error::CliError;
+
+/// The place that a setting's value was taken from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Source {
+    /// `--listen`.
+    Flag(String),
+    /// An argument without a flag.
+    Positional(String),
+    /// `SEALROOM_LISTEN`.
+    Variable(String),
+    /// A key of the config file.
+    Key {
+        /// The key, with its table.
+        key: &'static str,
+        /// The file.
+        file: PathBuf,
+    },
+    /// The saved session.
+    #[cfg(feature = "client")]
+    Session,
+    /// Nothing set it; only a path that is not there is ever complained of so.
+    Default,
+}
+
+impl Source {
+    /// A value that cannot be used.
+    pub(super) fn refuse(&self, what: impl fmt::Display, hint: impl Into<String>) -> CliError {
+        CliError::usage(format!("{self}: {what}"), hint)
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Flag(name) => write!(f, "--{name}"),
+            Self::Positional(name) | Self::Variable(name) => f.write_str(name),
+            Self::Key { key, file } => write!(f, "{key} in {}", file.display()),
+            #[cfg(feature = "client")]
+            Self::Session => f.write_str("the saved session"),
+            Self::Default => f.write_str("the default path"),
+        }
+    }
+}
+
+/// Which of a command's arguments were given, and where. The first field of a struct of arguments: the fields before it
+/// are taken out of what it sees.
+#[derive(Debug, Default, Clone)]
+pub(super) struct Given {
+    flags: Vec<String>,
+    variables: Vec<String>,
+}
+
+impl Given {
+    /// The source of the argument `id`, which the config file has under `key`.
+    pub(super) fn source(&self, id: &str, key: &'static str, file: Option<&Path>) -> Source {
+        let is_in = |ids: &[String]| ids.iter().any(|known| known == id);
+        if is_in(&self.flags) {
+            Source::Flag(id.replace('_', "-"))
+        } else if is_in(&self.variables) {
+            Source::Variable(variable(id))
+        } else {
+            file.map_or(Source::Default, |file| Source::Key { key, file: file.to_owned() })
+        }
+    }
+}
+
+/// The variable of an argument; a test holds this against the commands.
+pub(super) fn variable(id: &str) -> String {
+    if id == "server" { "SFP_SERVER_URL".to_owned() } else { format!("SEALROOM_{}", id.to_uppercase()) }
+}
+
+impl FromArgMatches for Given {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let of = |wanted| {
+            // A global argument of an inner command is listed here too, and is none of this one's.
+            let ids = matches.ids().map(clap::Id::as_str).filter(|id| matches.try_contains_id(id).is_ok());
+            ids.filter(|id| matches.value_source(id) == Some(wanted)).map(str::to_owned).collect()
+        };
+        Ok(Self { flags: of(ValueSource::CommandLine), variables: of(ValueSource::EnvVariable) })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+impl clap::Args for Given {
+    fn augment_args(command: Command) -> Command {
+        command
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        command
+    }
+}
