@@ -168,11 +168,9 @@ pub(super) async fn run(args: Args, output: Output) -> Result<(), CliError> {
 async fn add(args: AddArgs, remote: &Remote) -> Result<(), CliError> {
     let AddArgs { email, role, first_name, last_name, projects, password_file } = args;
     let from = |path: PathBuf| {
-        if path.as_os_str() == "-" {
-            secrets::from_stdin()
-        } else {
-            secrets::from_file(&path, &remote.output)
-        }
+        let password = secrets::from_file_or_stdin(&path, &remote.output)?;
+        secrets::check_new(&password, "password", Some(&path))?;
+        Ok::<_, CliError>(password)
     };
     let password = password_file.map(from).transpose()?;
     let made = remote
