@@ -15,10 +15,13 @@ impl From<Error> for CliError {
             Error::Refused(refusal) if refusal.code == "locked" => {
                 Self::failed("the vault is locked", refusal_hint(refusal))
             }
-            Error::Refused(refusal) if refusal.code == "unauthorized" => {
-                Self::failed("the server does not accept this token", refusal_hint(refusal))
+            Error::Refused(refusal) if refusal.code == "unauthorized" => Self::failed(
+                format!("the server does not accept this token{}", source(refusal)),
+                refusal_hint(refusal),
+            ),
+            Error::Refused(refusal) => {
+                Self::failed(sentence(&refusal.message) + &source(refusal), refusal_hint(refusal))
             }
-            Error::Refused(refusal) => Self::failed(sentence(&refusal.message), refusal_hint(refusal)),
             Error::Roots(_) => {
                 Self::failed(error.to_string(), "name a PEM file of authorities with --ca-file")
             }
@@ -86,6 +89,11 @@ fn tls_hint(cause: &str) -> &'static str {
         return "its certificate has expired: the operator renews it; check this host's clock";
     }
     "check the server's certificate, or name its authority's with --ca-file"
+}
+
+/// Which token it was: a variable that was set long ago silently comes before a login.
+fn source(refusal: &Refusal) -> String {
+    refusal.token_from.as_ref().map_or(String::new(), |source| format!("; it is from {source}"))
 }
 
 fn refusal_hint(refusal: &Refusal) -> String {

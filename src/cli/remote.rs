@@ -11,7 +11,10 @@ use crate::{
     client::{Client, Endpoint, Notice, Roots, Session, SessionFile},
     clock::Clock,
     config::{FileClient, default},
-    domain::Secret,
+    domain::{
+        Secret,
+        token_text::{MalformedToken, TokenKind, check_bearer},
+    },
 };
 
 /// The flags of every command that speaks to a server: where it is.
@@ -100,8 +103,11 @@ impl ServerArgs {
         let client = place.client(endpoint, &file, ca_file, output)?;
         let (client, speaker) = match (token, session) {
             (Some(token), _) => {
-                let application = token.expose().starts_with(b"sfp_app_");
-                (client.with_token(token), if application { Speaker::Application } else { Speaker::User })
+                let speaker = match token.kind {
+                    TokenKind::Application => Speaker::Application,
+                    TokenKind::Access | TokenKind::Refresh => Speaker::User,
+                };
+                (client.with_token(token.secret).token_from(token.source), speaker)
             }
             (None, Some((file, session))) => (client.with_session(file, session), Speaker::User),
             (None, None) if need == Need::Nothing => (client, Speaker::Nobody),
@@ -115,20 +121,54 @@ impl ServerArgs {
         Ok(Remote { client, output, speaker })
     }
 
-    fn token(&self, file: &FileClient, output: Output) -> Result<Option<Secret>, CliError> {
+    fn token(&self, file: &FileClient, output: Output) -> Result<Option<Token>, CliError> {
         if let Some(path) = &self.token_file {
-            return token_file(path, output).map(Some);
+            return Token::from_file(path, "--token-file", output).map(Some);
         }
         for name in TOKENS {
-            if let Some(value) = set(name) {
-                return if name.ends_with("_FILE") {
-                    token_file(Path::new(&value), output).map(Some)
-                } else {
-                    Ok(Some(Secret::from(value)))
-                };
+            if name.ends_with("_FILE") {
+                if let Some(path) = env::var_os(name).filter(|path| !path.is_empty()) {
+                    return Token::from_file(Path::new(&path), name, output).map(Some);
+                }
+            } else if let Some(secret) = secrets::from_variable(name)? {
+                return Token::checked(&secret, name.to_owned()).map(Some);
             }
         }
-        file.token_file.as_deref().map(|path| token_file(path, output)).transpose()
+        let named = "client.token_file";
+        file.token_file.as_deref().map(|path| Token::from_file(path, named, output)).transpose()
+    }
+}
+
+/// A token that a server may have made, and its source.
+struct Token {
+    secret: Secret,
+    kind: TokenKind,
+    /// A variable, or a file and what named it.
+    source: String,
+}
+
+impl Token {
+    fn from_file(path: &Path, named_by: &str, output: Output) -> Result<Self, CliError> {
+        let secret = secrets::from_file(path, &output)
+            .map_err(|error| CliError { message: format!("{named_by}: {}", error.message), ..error })?;
+        Self::checked(&secret, format!("{} ({named_by})", path.display()))
+    }
+
+    /// Refuses what no server made, before it is sent: it was mangled on its way here, or is another system's secret.
+    fn checked(secret: &Secret, source: String) -> Result<Self, CliError> {
+        let text = secret.expose_text().unwrap_or_default().trim();
+        let kind = check_bearer(text).map_err(|damage| {
+            let hint = match damage {
+                MalformedToken::Empty => "put the token there, or unset it",
+                MalformedToken::Foreign => {
+                    "nothing was sent; a secret to store is asked for by `sealroom integration add`"
+                }
+                _ => "put the token alone there, as it was printed; nothing was sent",
+            };
+            let told = CliError::failed(format!("the token in {source} is malformed: {damage}"), hint);
+            CliError { code: Some("malformed".to_owned()), ..told }
+        })?;
+        Ok(Self { secret: Secret::from(text.to_owned()), kind, source })
     }
 }
 
@@ -196,7 +236,7 @@ impl PlaceArgs {
 
 /// Whether the environment has a token that is used instead of a session.
 pub(super) fn has_token() -> bool {
-    TOKENS.iter().any(|name| set(name).is_some())
+    TOKENS.iter().any(|name| env::var_os(name).is_some_and(|value| !value.is_empty()))
 }
 
 fn saved_session() -> Result<Option<(SessionFile, Session)>, CliError> {
@@ -206,23 +246,9 @@ fn saved_session() -> Result<Option<(SessionFile, Session)>, CliError> {
     Ok(session.map(|session| (file, session)))
 }
 
-/// Where a token may stand in the environment; the first that is set counts.
+/// Where a token may stand in the environment; the first that is set counts. Pipelines set empty ones.
 const TOKENS: [&str; 4] =
     ["SFP_SERVER_TOKEN", "SFP_SERVER_TOKEN_FILE", "SFP_APPLICATION_TOKEN", "SFP_APPLICATION_TOKEN_FILE"];
-
-/// An environment variable that says something; pipelines set empty ones.
-fn set(name: &str) -> Option<String> {
-    let value = env::var_os(name).filter(|value| !value.is_empty())?;
-    Some(value.to_string_lossy().into_owned())
-}
-
-fn token_file(path: &Path, output: Output) -> Result<Secret, CliError> {
-    let token = secrets::from_file(path, &output)?;
-    if token.is_empty() {
-        return Err(CliError::failed(format!("{} is empty", path.display()), "put the token into it"));
-    }
-    Ok(token)
-}
 
 fn say(notice: &Notice, output: Output) {
     match notice {

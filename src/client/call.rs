@@ -199,7 +199,7 @@ impl Client {
             let text = [b"Bearer ", bearer.expose()].concat();
             let mut value =
                 header::HeaderValue::from_maybe_shared(Bytes::from_owner(Wiped(Secret::new(text))))
-                    .map_err(|_| Self::unusable_token())?;
+                    .map_err(|_| self.unusable_token())?;
             value.set_sensitive(true);
             request = request.header(header::AUTHORIZATION, value);
         }
@@ -219,7 +219,9 @@ impl Client {
         let secs = answer.header("retry-after").and_then(|secs| secs.parse().ok());
         let ErrorBody { code, message } = body;
         let retry_after = secs.map(Duration::from_secs);
-        Ok(Refusal { status: answer.status.as_u16(), code, message, retry_after })
+        let status = answer.status.as_u16();
+        let token_from = self.token_from.clone().filter(|_| status == 401);
+        Ok(Refusal { status, code, message, retry_after, token_from })
     }
 
     pub(super) fn foreign(&self, status: StatusCode) -> Error {
@@ -236,12 +238,13 @@ impl Client {
     }
 
     /// A token with a line end in it is none that any server made.
-    fn unusable_token() -> Error {
+    fn unusable_token(&self) -> Error {
         Error::Refused(Refusal {
             status: 401,
             code: "invalid_token".to_owned(),
             message: "The token has characters that no token has".to_owned(),
             retry_after: None,
+            token_from: self.token_from.clone(),
         })
     }
 }

@@ -72,6 +72,8 @@ pub struct Refusal {
     pub message: String,
     /// When to try again, where the server says so.
     pub retry_after: Option<Duration>,
+    /// Where the token came from that a 401 refuses, as [`super::Client::token_from`] was told.
+    pub token_from: Option<String>,
 }
 
 impl Error {

@@ -82,6 +82,7 @@ pub struct Client {
     connector: Connector,
     kept: Mutex<Option<Sender>>,
     auth: Auth,
+    token_from: Option<String>,
     clock: Clock,
     notify: Notify,
 }
@@ -96,6 +97,7 @@ impl Client {
             connector: Connector::new(endpoint, roots)?,
             kept: Mutex::new(None),
             auth: Auth::Nobody,
+            token_from: None,
             clock: Clock::system(),
             notify: Arc::new(drop),
         })
@@ -105,6 +107,12 @@ impl Client {
     #[must_use]
     pub fn with_token(self, token: Secret) -> Self {
         Self { auth: Auth::Token(token), ..self }
+    }
+
+    /// Names the source of the token, a variable or a file, for the error of a server that refuses it.
+    #[must_use]
+    pub fn token_from(self, source: impl Into<String>) -> Self {
+        Self { token_from: Some(source.into()), ..self }
     }
 
     /// Speaks with a saved session from now on, which is refreshed and saved again when its time comes.
