@@ -36,6 +36,7 @@ mod login;
 mod output;
 #[cfg(feature = "server")]
 mod passphrase;
+mod pem;
 #[cfg(feature = "server")]
 mod progress;
 #[cfg(feature = "client")]
