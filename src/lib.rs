@@ -35,7 +35,10 @@
 //! - No disclosure without a durable record: the answer is made of what the commit hands back.
 //! - Opening a credential takes a proof that only [`auth::policy`] makes.
 //! - [`http`] cannot name [`storage`]; nothing below [`http`] and [`cli`] reads a clock.
-//! - A secret type has no `Clone`, `Debug`, `Serialize` or `Deref`, and `expose()` is grep-able.
+//! - A secret type has no `Clone`, `Debug`, `Serialize` or `Deref`, and `expose()` is grep-able. Its bytes become
+//!   text through `expose_text` alone, which repairs nothing.
+//! - The argon2 work of a login or unlock follows from the submitted text, never from what is stored or the outcome
+//!   ([`auth::spelling`]).
 //!
 //! # Where this differs from the first design
 //!
