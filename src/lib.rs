@@ -40,7 +40,10 @@
 //! - Nothing is acknowledged into a file that its path does not lead to: each sync looks
 //!   (`displaced::nothing_is_acknowledged_or_disclosed_into_a_file_that_its_path_does_not_lead_to`).
 //! - [`http`] cannot name [`storage`]; nothing below [`http`] and [`cli`] reads a clock.
-//! - A secret type has no `Clone`, `Debug`, `Serialize` or `Deref`, and `expose()` is grep-able.
+//! - A secret type has no `Clone`, `Debug`, `Serialize` or `Deref`, and `expose()` is grep-able. Its bytes become
+//!   text through `expose_text` alone, which repairs nothing.
+//! - The argon2 work of a login or unlock follows from the submitted text, never from what is stored or the outcome
+//!   ([`auth::spelling`]).
 //!
 //! # Where this differs from the first design
 //!

@@ -2,6 +2,7 @@
 //!
 //! Owns how a password is judged and stored. Knows nothing of users, sessions or limits.
 
+use super::spelling;
 use crate::{
     crypto::{
         digest::equal,
@@ -35,19 +36,30 @@ pub enum PasswordError {
     Kdf(#[from] KdfFailed),
 }
 
-/// Checks that a new password keeps the rule.
+/// The outcome of putting a password to the test.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Trial {
+    /// Whether it is the password.
+    pub is_right: bool,
+    /// How many argon2 runs it took: one for each spelling of the submitted password, whatever the outcome.
+    pub runs: u64,
+}
+
+/// Checks that a new password keeps the rule, in the form in which it is stored.
 ///
 /// # Errors
-/// Where it is not UTF-8 of 12 to 256 characters.
+/// Where it is not 12 to 256 characters of UTF-8 that can be typed again.
 pub fn check_rule(password: &Secret) -> Result<(), Invalid> {
-    let length = std::str::from_utf8(password.expose()).map(|text| text.chars().count());
-    if length.is_ok_and(|length| CHARS.contains(&length)) {
+    password.check_typable("password")?;
+    let stored = spelling::stored(password);
+    let length = stored.expose_text().map(|text| text.chars().count());
+    if length.is_some_and(|length| CHARS.contains(&length)) {
         return Ok(());
     }
     Err(Invalid { what: "password", rule: "12 to 256 characters" })
 }
 
-/// Hashes a new password with a fresh salt (argon2id, RFC 9106).
+/// Hashes a new password in NFC, with a fresh salt (argon2id, RFC 9106).
 ///
 /// # Errors
 /// Where the password breaks the rule, or the system gives no random bytes or no memory.
@@ -59,24 +71,30 @@ pub fn hash(password: &Secret, params: KdfParams) -> Result<PasswordHash, Passwo
         passes: params.passes(),
         lanes: params.lanes(),
         salt,
-        hash: password_hash(password, &salt, params)?,
+        hash: password_hash(&spelling::stored(password), &salt, params)?,
     })
 }
 
-/// Whether that is the password: one argon2 run with the stored parameters, compared in constant time.
+/// Puts a password to the test in each of its spellings: one argon2 run each with the stored parameters, compared in
+/// constant time. A match ends nothing early, so that work and time depend on the submitted text alone.
 ///
 /// # Errors
 /// Where the stored parameters are out of bounds, or the system gives no memory.
-pub fn verify(stored: &PasswordHash, password: &Secret) -> Result<bool, PasswordError> {
+pub fn verify(stored: &PasswordHash, password: &Secret) -> Result<Trial, PasswordError> {
     let params = KdfParams::new(stored.memory_kib, stored.passes, stored.lanes)?;
-    Ok(equal(&password_hash(password, &stored.salt, params)?, &stored.hash))
+    let mut trial = Trial { is_right: false, runs: 0 };
+    for spelling in spelling::of_password(password) {
+        trial.is_right |= equal(&password_hash(&spelling, &stored.salt, params)?, &stored.hash);
+        trial.runs += 1;
+    }
+    Ok(trial)
 }
 
 /// Does for a user that is not there what [`verify`] does for one that is, so that time does not tell them apart.
 ///
 /// # Errors
 /// As [`verify`].
-pub fn verify_absent(params: KdfParams, password: &Secret) -> Result<(), PasswordError> {
+pub fn verify_absent(params: KdfParams, password: &Secret) -> Result<Trial, PasswordError> {
     let nobody = PasswordHash {
         memory_kib: params.memory_kib(),
         passes: params.passes(),
@@ -84,7 +102,7 @@ pub fn verify_absent(params: KdfParams, password: &Secret) -> Result<(), Passwor
         salt: [0; 16],
         hash: [0; 32],
     };
-    verify(&nobody, password).map(|_| ())
+    verify(&nobody, password).map(|trial| Trial { is_right: false, ..trial })
 }
 
 /// A password to begin with: five groups of five letters, 125 random bits.
@@ -119,6 +137,12 @@ mod tests {
             ("ä".repeat(11), false),
             ("ä".repeat(256), true),
             ("x".repeat(257), false),
+            ("a\u{308}".repeat(11), false),
+            ("a\u{308}".repeat(256), true),
+            (" ".repeat(12), false),
+            (format!(" {}", "x".repeat(12)), false),
+            (format!("{}\n", "x".repeat(12)), false),
+            (format!("{}\t{}", "x".repeat(6), "x".repeat(6)), false),
         ] {
             assert_eq!(check_rule(&secret(&text)).is_ok(), fits, "{text}");
         }
@@ -128,9 +152,43 @@ mod tests {
     #[test]
     fn a_password_is_known_again_and_another_is_not() {
         let stored = hash(&secret("correct horse battery"), KdfParams::LIGHT).unwrap();
-        assert!(verify(&stored, &secret("correct horse battery")).unwrap());
-        assert!(!verify(&stored, &secret("correct horse batterz")).unwrap());
-        assert!(!verify(&stored, &secret("")).unwrap());
+        assert!(verify(&stored, &secret("correct horse battery")).unwrap().is_right);
+        assert!(!verify(&stored, &secret("correct horse batterz")).unwrap().is_right);
+        assert!(!verify(&stored, &secret("")).unwrap().is_right);
+    }
+
+    /// A password set on one system was wrong on another, whose keyboard composes letters in another way.
+    #[test]
+    fn a_password_is_known_again_in_every_spelling_at_the_same_work() {
+        let stored = hash(&secret("caf\u{e9} na\u{ef}ve \u{c5}ngstr\u{f6}m"), KdfParams::LIGHT).unwrap();
+        for (text, is_right) in [
+            ("caf\u{e9} na\u{ef}ve \u{c5}ngstr\u{f6}m", true),
+            ("cafe\u{301} nai\u{308}ve A\u{30a}ngstro\u{308}m", true),
+            ("cafe\u{301} na\u{ef}ve \u{212b}ngstr\u{f6}m", true),
+            ("caf\u{e8} na\u{ef}ve \u{c5}ngstr\u{f6}m", false),
+            ("cafe naive Angstrom", false),
+        ] {
+            let trial = verify(&stored, &secret(text)).unwrap();
+            assert_eq!(trial.is_right, is_right, "{text}");
+            let absent = verify_absent(KdfParams::LIGHT, &secret(text)).unwrap();
+            assert_eq!(
+                trial.runs, absent.runs,
+                "a user that is there costs as much as one that is not: {text}"
+            );
+        }
+        let other = hash(&secret("cafe\u{301} na\u{ef}ve \u{c5}ngstr\u{f6}m"), KdfParams::LIGHT).unwrap();
+        assert!(verify(&other, &secret("caf\u{e9} na\u{ef}ve \u{c5}ngstr\u{f6}m")).unwrap().is_right);
+    }
+
+    /// Stored by a version that took the bytes as they came.
+    #[test]
+    fn a_password_that_was_stored_in_another_form_still_lets_its_owner_in_as_it_was_typed() {
+        for text in ["cafe\u{301} example password", "\u{fb01}ne example password", "\u{ff41}bcdefghijklmn"] {
+            let salt = [7; 16];
+            let hash = password_hash(&secret(text), &salt, KdfParams::LIGHT).unwrap();
+            let stored = PasswordHash { memory_kib: 64, passes: 1, lanes: 1, salt, hash };
+            assert!(verify(&stored, &secret(text)).unwrap().is_right, "{text}");
+        }
     }
 
     #[test]
@@ -154,7 +212,8 @@ mod tests {
 
     #[test]
     fn nobody_has_a_password() {
-        assert!(verify_absent(KdfParams::LIGHT, &secret("whatever it is")).is_ok());
+        let trial = verify_absent(KdfParams::LIGHT, &secret("whatever it is")).unwrap();
+        assert_eq!(trial, Trial { is_right: false, runs: 1 });
     }
 
     #[test]

@@ -1,18 +1,7 @@
-//! Bearer tokens: their text, their checksum and the digest under which the file knows them.
+//! Bearer tokens: made, read, and the digest under which the file knows them.
 //!
-//! Owns the format. Knows nothing of rows, lifetimes or who holds a token.
-//!
-//! ```text
-//! sfp_app_ ‖ base62( random 32 ‖ crc32 4 )                   49 digits
-//! sfp_usr_ ‖ base62( session id 16 ‖ random 32 ‖ crc32 4 )   70 digits
-//! sfp_ref_ ‖ likewise
-//! ```
-//! Numbers are big-endian and padded with zeros, so that a payload has one text and a text one payload. The checksum
-//! covers prefix and payload: a mistyped token costs no look-up, and no kind of token passes for another. It is no
-//! protection (the 32 random bytes are), and whoever has a token can compute it. A session's id is inside so that its
-//! row, whose key is `session id ‖ digest`, is found without a search.
-
-mod base62;
+//! Their text is [`token_text`]'s. A session's id is inside, so that its row, whose key is `session id ‖ digest`, is
+//! found without a search. Knows nothing of rows, lifetimes or holders.
 
 use zeroize::Zeroizing;
 
@@ -21,21 +10,13 @@ use crate::{
         digest::sha256,
         random::{self, RandomError},
     },
-    domain::{Bearer, Digest, Secret, SessionId, SessionKey, SessionKind},
+    domain::{
+        Bearer, Digest, Secret, SessionId, SessionKey, SessionKind,
+        token_text::{
+            self, APPLICATION_BYTES, RANDOM_BYTES, SESSION_BYTES, SESSION_TOKEN_BYTES, TokenKind, read,
+        },
+    },
 };
-
-/// Begins an application token.
-const APPLICATION: &str = "sfp_app_";
-/// Begins a session's access token.
-const ACCESS: &str = "sfp_usr_";
-/// Begins a session's refresh token.
-const REFRESH: &str = "sfp_ref_";
-
-const CHECKSUM_BYTES: usize = 4;
-const SESSION_BYTES: usize = 16;
-const RANDOM_BYTES: usize = 32;
-const APPLICATION_BYTES: usize = RANDOM_BYTES + CHECKSUM_BYTES;
-const SESSION_TOKEN_BYTES: usize = SESSION_BYTES + RANDOM_BYTES + CHECKSUM_BYTES;
 
 /// A token at the one moment when its text exists on this side.
 pub struct NewToken {
@@ -53,7 +34,7 @@ pub fn application() -> Result<NewToken, RandomError> {
     let random = Zeroizing::new(random::bytes::<RANDOM_BYTES>()?);
     let mut payload = Zeroizing::new([0; APPLICATION_BYTES]);
     payload[..RANDOM_BYTES].copy_from_slice(&*random);
-    Ok(written(APPLICATION, payload))
+    Ok(written(TokenKind::Application, payload))
 }
 
 /// Makes one of a session's two tokens, and the key of its row.
@@ -61,39 +42,39 @@ pub fn application() -> Result<NewToken, RandomError> {
 /// # Errors
 /// Where the system gives no random bytes.
 pub fn session(kind: SessionKind, session: SessionId) -> Result<(NewToken, SessionKey), RandomError> {
-    let prefix = match kind {
-        SessionKind::Access => ACCESS,
-        SessionKind::Refresh => REFRESH,
+    let text_kind = match kind {
+        SessionKind::Access => TokenKind::Access,
+        SessionKind::Refresh => TokenKind::Refresh,
     };
     let random = Zeroizing::new(random::bytes::<RANDOM_BYTES>()?);
     let mut payload = Zeroizing::new([0; SESSION_TOKEN_BYTES]);
     payload[..SESSION_BYTES].copy_from_slice(session.as_bytes());
     payload[SESSION_BYTES..SESSION_BYTES + RANDOM_BYTES].copy_from_slice(&*random);
-    let token = written(prefix, payload);
+    let token = written(text_kind, payload);
     let key = SessionKey { session, digest: token.digest };
     Ok((token, key))
 }
 
 /// Reads a token that may come in an `Authorization` header; `None` where no token of ours has that text.
 pub fn parse_bearer(text: &str) -> Option<Bearer> {
-    if text.starts_with(APPLICATION) {
+    if text.starts_with(TokenKind::Application.prefix()) {
         return parse_application(text).map(Bearer::Application);
     }
-    session_key(ACCESS, text).map(|key| Bearer::Access(key.session, key.digest))
+    session_key(TokenKind::Access, text).map(|key| Bearer::Access(key.session, key.digest))
 }
 
 /// Reads a refresh token; `None` where no refresh token of ours has that text.
 pub fn parse_refresh(text: &str) -> Option<SessionKey> {
-    session_key(REFRESH, text)
+    session_key(TokenKind::Refresh, text)
 }
 
 /// Reads an application token; `None` where no application token of ours has that text.
 pub fn parse_application(text: &str) -> Option<Digest> {
-    read::<APPLICATION_BYTES>(APPLICATION, text).map(|_| digest(text))
+    read::<APPLICATION_BYTES>(TokenKind::Application, text).map(|_| digest(text))
 }
 
-fn session_key(prefix: &str, text: &str) -> Option<SessionKey> {
-    let payload = read::<SESSION_TOKEN_BYTES>(prefix, text)?;
+fn session_key(kind: TokenKind, text: &str) -> Option<SessionKey> {
+    let payload = read::<SESSION_TOKEN_BYTES>(kind, text)?;
     let session = SessionId::from_bytes(*payload.first_chunk()?);
     Some(SessionKey { session, digest: digest(text) })
 }
@@ -102,27 +83,9 @@ fn digest(text: &str) -> Digest {
     Digest(sha256(text.as_bytes()))
 }
 
-/// Completes the payload with its checksum and writes the token.
-fn written<const N: usize>(prefix: &str, mut payload: Zeroizing<[u8; N]>) -> NewToken {
-    let body = N - CHECKSUM_BYTES;
-    let checksum = checksum(prefix, &payload[..body]);
-    payload[body..].copy_from_slice(&checksum);
-    let text = base62::write(prefix, payload);
+fn written<const N: usize>(kind: TokenKind, payload: Zeroizing<[u8; N]>) -> NewToken {
+    let text = token_text::write(kind, payload);
     NewToken { digest: Digest(sha256(text.expose())), text }
-}
-
-/// The payload of a token with that prefix, its checksum included.
-fn read<const N: usize>(prefix: &str, text: &str) -> Option<Zeroizing<[u8; N]>> {
-    let payload = base62::read::<N>(text.strip_prefix(prefix)?)?;
-    let (body, found) = payload.split_at(N - CHECKSUM_BYTES);
-    (found == checksum(prefix, body)).then_some(payload)
-}
-
-fn checksum(prefix: &str, body: &[u8]) -> [u8; CHECKSUM_BYTES] {
-    let mut crc = crc32fast::Hasher::new();
-    crc.update(prefix.as_bytes());
-    crc.update(body);
-    crc.finalize().to_be_bytes()
 }
 
 #[cfg(test)]
@@ -158,8 +121,8 @@ mod tests {
 
     #[test]
     fn the_layout_is_pinned() {
-        let application = written(APPLICATION, Zeroizing::new([0; APPLICATION_BYTES]));
-        let session = written(ACCESS, Zeroizing::new([0xff; SESSION_TOKEN_BYTES]));
+        let application = written(TokenKind::Application, Zeroizing::new([0; APPLICATION_BYTES]));
+        let session = written(TokenKind::Access, Zeroizing::new([0xff; SESSION_TOKEN_BYTES]));
         assert_eq!(text(&application), PINNED_APPLICATION);
         assert_eq!(text(&session), PINNED_ACCESS);
     }
@@ -223,7 +186,7 @@ mod tests {
         #[test]
         fn no_text_makes_the_parser_panic(any in "\\PC*", digits in "[0-9A-Za-z]{0,80}") {
             prop_assert!(!is_ours(&any));
-            for prefix in [APPLICATION, ACCESS, REFRESH] {
+            for prefix in TokenKind::ALL.map(TokenKind::prefix) {
                 prop_assert!(!is_ours(&[prefix, &digits].concat()));
                 prop_assert!(!is_ours(&[prefix, &any].concat()));
             }

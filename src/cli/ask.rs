@@ -53,8 +53,7 @@ pub(super) fn password(
     output: Output,
 ) -> Result<Secret, CliError> {
     let secret = match file {
-        Some(path) if path.as_os_str() == "-" => secrets::from_stdin()?,
-        Some(path) => secrets::from_file(path, &output)?,
+        Some(path) => secrets::from_file_or_stdin(path, &output)?,
         None if prompt::is_possible() => prompt::secret(what, asking)?,
         None => {
             return Err(CliError::usage(
@@ -65,6 +64,9 @@ pub(super) fn password(
     };
     if secret.is_empty() {
         return Err(CliError::failed(format!("the {} is empty", what.to_lowercase()), "type it, then Enter"));
+    }
+    if asking == Asking::Twice {
+        secrets::check_new(&secret, "password", file.map(PathBuf::as_path))?;
     }
     Ok(secret)
 }

@@ -39,7 +39,7 @@ fn read(files: &TlsFiles, output: &Output) -> Result<(Vec<u8>, Secret), CliError
     let chain = fs::read(cert).map_err(|error| {
         CliError::failed(format!("{}: {error}", cert.display()), "check the path and mode of --tls-cert")
     })?;
-    Ok((chain, secrets::from_file(&files.key, output)?))
+    Ok((chain, secrets::key_from_file(&files.key, output)?))
 }
 
 fn flaw(files: &TlsFiles, chain: &[u8]) -> Option<String> {

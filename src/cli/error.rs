@@ -1,7 +1,11 @@
 //! Errors of the command line: one line of cause, one of remedy.
 
 #[cfg(feature = "server")]
-use crate::{disk::FileError, storage::OpenError, vault::UnlockError};
+use crate::{
+    disk::FileError,
+    storage::OpenError,
+    vault::{InitError, UnlockError},
+};
 
 /// The exit codes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,10 +79,30 @@ impl CliError {
         Self::failed(format!("{}: {error}", data.display()), hint)
     }
 
+    /// A vault that was not made.
+    pub fn init(error: &InitError) -> Self {
+        let hint = match error {
+            InitError::Memory(_) => {
+                "free memory, raise its limit, or lower --kdf-memory; nothing was left behind"
+            }
+            InitError::Random(_) => {
+                "let this process use getrandom(2) or /dev/urandom, which a sandbox may forbid; nothing was left behind"
+            }
+            InitError::Invalid(_) => "choose another one; nothing was left behind",
+            InitError::Disk(_) => "check the disk's space and the folder's mode; nothing was left behind",
+        };
+        let mut message = error.to_string();
+        if let InitError::Disk(cause) = error {
+            message = format!("{message}: {}", root_cause(cause));
+        }
+        Self::failed(message, hint)
+    }
+
     /// A vault that stays locked.
     pub fn unlock(error: &UnlockError) -> Self {
         let hint = match error {
             UnlockError::WrongPassphrase => "pass --passphrase-file, or check the keyboard layout",
+            UnlockError::WrongEncoding => "save the passphrase's file as UTF-8, or type the passphrase",
             UnlockError::Kdf => "free memory, or run on a larger host",
             UnlockError::Storage(_) => "the file was changed from outside or is damaged: restore a backup",
             UnlockError::Open(_) => {
@@ -88,4 +112,14 @@ impl CliError {
         };
         Self::failed(error.to_string(), hint)
     }
+}
+
+/// The innermost cause: what the operating system says.
+#[cfg(feature = "server")]
+fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    cause.to_string()
 }

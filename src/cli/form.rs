@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 use super::{
     error::CliError,
     output::Output,
+    pem,
     prompt::{self, Asking},
     secrets,
 };
@@ -60,9 +61,9 @@ pub(super) fn label(provider: Provider, given: Option<String>) -> Result<Option<
 }
 
 fn from_file(path: &Path, output: Output) -> Result<Secret, CliError> {
-    let from_stdin = path.as_os_str() == "-";
-    let json = if from_stdin { secrets::from_stdin()? } else { secrets::from_file(path, &output)? };
-    let shown = if from_stdin { "standard input".to_owned() } else { path.display().to_string() };
+    let json = secrets::from_file_or_stdin(path, &output)?;
+    let shown =
+        if path.as_os_str() == "-" { "standard input".to_owned() } else { path.display().to_string() };
     // The server would refuse it too; here nothing has been sent yet.
     let checked = strict::check(json.expose()).map_err(|bad| {
         CliError::failed(
@@ -70,11 +71,26 @@ fn from_file(path: &Path, output: Output) -> Result<Secret, CliError> {
             "give one JSON object",
         )
     })?;
-    if checked.trim_ascii_start().starts_with('{') {
-        Ok(json)
-    } else {
-        Err(CliError::failed(format!("{shown} is no JSON object"), "give one like {\"token\":\"…\"}"))
+    if !checked.trim_ascii_start().starts_with('{') {
+        return Err(CliError::failed(
+            format!("{shown} is no JSON object"),
+            "give one like {\"token\":\"…\"}",
+        ));
     }
+    if is_keyless(checked) {
+        // Written by somebody who may know better, unlike a paste, which can be cut.
+        output.warning(&format!("{shown}: private_key holds no PEM block of a private key"));
+    }
+    Ok(json)
+}
+
+/// Whether there is a text `private_key` with no private key in it.
+fn is_keyless(json: &str) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Fields {
+        private_key: Zeroizing<String>,
+    }
+    serde_json::from_str::<Fields>(json).is_ok_and(|fields| !pem::holds_private_key(&fields.private_key))
 }
 
 fn ask(field: &str) -> Result<Secret, CliError> {
@@ -85,6 +101,12 @@ fn ask(field: &str) -> Result<Secret, CliError> {
     };
     if answer.is_empty() {
         return Err(CliError::failed(format!("{field} is empty"), "nothing was stored; run it again"));
+    }
+    if field == "private_key" && !answer.expose_text().is_some_and(pem::holds_private_key) {
+        return Err(CliError::failed(
+            "private_key holds no private key: no block BEGIN … PRIVATE KEY with its END",
+            "nothing was stored; paste the whole PEM file, or give it with --from-json",
+        ));
     }
     Ok(answer)
 }
@@ -116,8 +138,7 @@ impl serde::Serialize for Object {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(Some(self.0.len()))?;
         for (name, value) in &self.0 {
-            let text = Zeroizing::new(String::from_utf8_lossy(value.expose()).into_owned());
-            map.serialize_entry(name, text.as_str())?;
+            map.serialize_entry(name, value.expose_text().expect("a prompt's answer is text"))?;
         }
         map.end()
     }

@@ -78,9 +78,7 @@ pub(super) fn run(args: Args, output: &Output) -> Result<(), CliError> {
         actor: host_actor(),
         now: Clock::system().now(),
     };
-    let created = Vault::create(file.medium(), 1 << 20, &plan).map_err(|error| {
-        CliError::failed(error.to_string(), "check the disk's space; nothing was left behind")
-    })?;
+    let created = Vault::create(file.medium(), 1 << 20, &plan).map_err(|error| CliError::init(&error))?;
     // Shown before it exists: a vault whose keys nobody has could never be opened again.
     if let Some(path) = recovery {
         secrets::NewFile::begin(path)?.write(created.recovery_key.expose())?;
@@ -114,7 +112,9 @@ fn unpublished(data: &Path, error: FileError) -> CliError {
 
 fn owner_password(path: Option<&Path>, output: &Output) -> Result<(Secret, bool), CliError> {
     if let Some(path) = path {
-        return Ok((secrets::from_file(path, output)?, false));
+        let password = secrets::from_file(path, output)?;
+        secrets::check_new(&password, "password", Some(path))?;
+        return Ok((password, false));
     }
     let generated = password::generate().map_err(|error| CliError::failed(error.to_string(), "try again"))?;
     Ok((generated, true))

@@ -56,6 +56,7 @@ mod pair;
 #[cfg(feature = "server")]
 mod passphrase;
 mod paths;
+mod pem;
 #[cfg(feature = "server")]
 mod progress;
 #[cfg(feature = "client")]

@@ -42,21 +42,26 @@ impl PassphraseArgs {
         self.passphrase_file.is_none() && !self.passphrase_stdin
     }
 
-    /// Reads the passphrase.
+    /// Reads the passphrase; one that is asked for twice is a new one, and must be such that it can be typed again.
     pub(super) fn read(&self, asking: Asking, output: &Output) -> Result<Secret, CliError> {
-        let secret = match &self.passphrase_file {
-            Some(path) => secrets::from_file(path, output)?,
-            None if self.passphrase_stdin => secrets::from_stdin()?,
-            None if prompt::is_possible() => prompt::secret(label(asking), asking)?,
-            None => {
+        let secret = match (&self.passphrase_file, asking) {
+            (Some(path), Asking::Twice) => secrets::from_file(path, output)?,
+            (Some(path), Asking::Once) => secrets::known_passphrase_from_file(path, output)?,
+            (None, Asking::Twice) if self.passphrase_stdin => secrets::from_stdin()?,
+            (None, Asking::Once) if self.passphrase_stdin => secrets::known_passphrase_from_stdin()?,
+            (None, _) if prompt::is_possible() => prompt::secret(label(asking), asking)?,
+            (None, _) => {
                 return Err(CliError::usage(
                     "no passphrase: standard input is no terminal",
                     "pass --passphrase-file FILE, SEALROOM_PASSPHRASE_FILE or --passphrase-stdin",
                 ));
             }
         };
-        if secret.is_empty() {
+        if secret.expose().iter().all(|byte| matches!(byte, b'\r' | b'\n')) {
             return Err(CliError::failed("the passphrase is empty", "use a long one that you can remember"));
+        }
+        if asking == Asking::Twice {
+            secrets::check_new(&secret, "passphrase", self.passphrase_file.as_deref())?;
         }
         Ok(secret)
     }

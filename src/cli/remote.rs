@@ -20,7 +20,10 @@ use crate::{
     client::{Client, Endpoint, EndpointError, Error, Notice, Proxies, Roots, Session, SessionFile},
     clock::Clock,
     config::{FileClient, default},
-    domain::Secret,
+    domain::{
+        Secret,
+        token_text::{MalformedToken, TokenKind, check_bearer},
+    },
 };
 
 /// The flags of every command that speaks to a server: where it is.
@@ -124,11 +127,13 @@ impl ServerArgs {
         let ca_file = session.as_ref().and_then(|(_, session)| session.ca_file.clone());
         let client = place.client(endpoint, &file, ca_file, output)?;
         let (client, speaker) = match (token, session) {
-            (Some((token, source)), session) => {
-                let application = token.expose().starts_with(b"sfp_app_");
-                let source = source + session.map_or("", |_| ", which is used before your login");
-                let client = client.with_token(token).token_from(source);
-                (client, if application { Speaker::Application } else { Speaker::User })
+            (Some(token), session) => {
+                let speaker = match token.kind {
+                    TokenKind::Application => Speaker::Application,
+                    TokenKind::Access | TokenKind::Refresh => Speaker::User,
+                };
+                let source = token.source + session.map_or("", |_| ", which is used before your login");
+                (client.with_token(token.secret).token_from(source), speaker)
             }
             (None, Some((file, session))) => (client.with_session(file, session), Speaker::User),
             (None, None) if need == Need::Nothing => (client, Speaker::Nobody),
@@ -142,28 +147,23 @@ impl ServerArgs {
         Ok(Remote { client, output, speaker })
     }
 
-    /// The token, and where it came from.
-    fn token(&self, file: &FileClient, output: Output) -> Result<Option<(Secret, String)>, CliError> {
-        let read = |path: &Path, source: &str| {
-            let source = format!("{} ({source})", path.display());
-            token_file(path, output).map(|token| Some((token, source)))
-        };
+    fn token(&self, file: &FileClient, output: Output) -> Result<Option<Token>, CliError> {
         if let Some(path) = &self.token_file {
-            return read(path, "--token-file");
+            return Token::from_file(path, "--token-file", output).map(Some);
         }
         for name in TOKENS {
-            if let Some(value) = set(name) {
-                return if name.ends_with("_FILE") {
-                    paths::check(Path::new(&value), &Source::Variable(name.to_owned()))?;
-                    read(Path::new(&value), name)
-                } else {
-                    Ok(Some((Secret::from(value), name.to_owned())))
-                };
+            if name.ends_with("_FILE") {
+                if let Some(path) = env::var_os(name).filter(|path| !path.is_empty()) {
+                    paths::check(Path::new(&path), &Source::Variable(name.to_owned()))?;
+                    return Token::from_file(Path::new(&path), name, output).map(Some);
+                }
+            } else if let Some(secret) = secrets::from_variable(name)? {
+                return Token::checked(&secret, name.to_owned()).map(Some);
             }
         }
         let Some(path) = &file.token_file else { return Ok(None) };
         paths::check(path, &self.place.source("token_file", "client.token_file"))?;
-        read(path, "client.token_file")
+        Token::from_file(path, "client.token_file", output).map(Some)
     }
 }
 
@@ -171,6 +171,39 @@ impl Remote {
     /// Whether the caller is an owner: asked of the caller's own row, since to try and be refused would be an event.
     pub(super) async fn is_owner(&self) -> bool {
         self.speaker == Speaker::User && self.client.own_user().await.is_ok_and(|user| user.role == "owner")
+    }
+}
+
+/// A token that a server may have made, and its source.
+struct Token {
+    secret: Secret,
+    kind: TokenKind,
+    /// A variable, or a file and what named it.
+    source: String,
+}
+
+impl Token {
+    fn from_file(path: &Path, named_by: &str, output: Output) -> Result<Self, CliError> {
+        let secret = secrets::from_file(path, &output)
+            .map_err(|error| CliError { message: format!("{named_by}: {}", error.message), ..error })?;
+        Self::checked(&secret, format!("{} ({named_by})", path.display()))
+    }
+
+    /// Refuses what no server made, before it is sent: it was mangled on its way here, or is another system's secret.
+    fn checked(secret: &Secret, source: String) -> Result<Self, CliError> {
+        let text = secret.expose_text().unwrap_or_default().trim();
+        let kind = check_bearer(text).map_err(|damage| {
+            let hint = match damage {
+                MalformedToken::Empty => "put the token there, or unset it",
+                MalformedToken::Foreign => {
+                    "nothing was sent; a secret to store is asked for by `sealroom integration add`"
+                }
+                _ => "put the token alone there, as it was printed; nothing was sent",
+            };
+            let told = CliError::failed(format!("the token in {source} is malformed: {damage}"), hint);
+            CliError { code: Some("malformed".to_owned()), ..told }
+        })?;
+        Ok(Self { secret: Secret::from(text.to_owned()), kind, source })
     }
 }
 
@@ -263,7 +296,7 @@ impl PlaceArgs {
 
 /// Whether the environment has a token that is used instead of a session.
 pub(super) fn has_token() -> bool {
-    TOKENS.iter().any(|name| set(name).is_some())
+    TOKENS.iter().any(|name| env::var_os(name).is_some_and(|value| !value.is_empty()))
 }
 
 fn saved_session() -> Result<Option<(SessionFile, Session)>, CliError> {
@@ -273,23 +306,9 @@ fn saved_session() -> Result<Option<(SessionFile, Session)>, CliError> {
     Ok(session.map(|session| (file, session)))
 }
 
-/// Where a token may stand in the environment; the first that is set counts.
+/// Where a token may stand in the environment; the first that is set counts. Pipelines set empty ones.
 const TOKENS: [&str; 4] =
     ["SFP_SERVER_TOKEN", "SFP_SERVER_TOKEN_FILE", "SFP_APPLICATION_TOKEN", "SFP_APPLICATION_TOKEN_FILE"];
-
-/// An environment variable that says something; pipelines set empty ones.
-fn set(name: &str) -> Option<String> {
-    let value = env::var_os(name).filter(|value| !value.is_empty())?;
-    Some(value.to_string_lossy().into_owned())
-}
-
-fn token_file(path: &Path, output: Output) -> Result<Secret, CliError> {
-    let token = secrets::from_file(path, &output)?;
-    if token.is_empty() {
-        return Err(CliError::failed(format!("{} is empty", path.display()), "put the token into it"));
-    }
-    Ok(token)
-}
 
 pub(super) fn say(notice: &Notice, output: Output) {
     match notice {

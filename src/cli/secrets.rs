@@ -1,4 +1,10 @@
-//! Secrets from files and standard input; never from the arguments. `prompt.rs` asks people.
+//! Secrets from files, variables and standard input; never from the arguments. `prompt.rs` asks people.
+//!
+//! One reader serves them all, at the host and at a client. A secret is UTF-8 text or refused: a reading that repairs
+//! makes two secrets one. A byte order mark and all line ends at its end are dropped, since editors and templates add
+//! both without a word. Messages name the source and never show a part of what was in it.
+
+mod access;
 
 use std::{
     fs::{File, Metadata},
@@ -6,14 +12,81 @@ use std::{
     path::Path,
 };
 
+use zeroize::Zeroizing;
+
 use super::{error::CliError, output::Output, usage};
 use crate::domain::Secret;
 
 /// No passphrase or password is longer.
 const SECRET_BYTES_MAX: u64 = 64 * 1024;
 
+const STDIN: &str = "standard input";
+
 /// Reads a secret file that nobody else can read.
 pub(super) fn from_file(path: &Path, output: &Output) -> Result<Secret, CliError> {
+    let bytes = bytes_of(path, output)?;
+    text_of(bytes, &path.display().to_string())
+}
+
+/// Reads a secret from standard input, to its end.
+pub(super) fn from_stdin() -> Result<Secret, CliError> {
+    text_of(bytes_from(io::stdin().lock(), STDIN)?, STDIN)
+}
+
+/// Reads a secret file, or standard input where the path is `-`.
+#[cfg(feature = "client")]
+pub(super) fn from_file_or_stdin(path: &Path, output: &Output) -> Result<Secret, CliError> {
+    if path.as_os_str() == "-" { from_stdin() } else { from_file(path, output) }
+}
+
+/// Reads a secret from an environment variable; `None` where it is not set or empty, as pipelines set it.
+#[cfg(feature = "client")]
+pub(super) fn from_variable(name: &str) -> Result<Option<Secret>, CliError> {
+    let Some(value) = std::env::var_os(name).filter(|value| !value.is_empty()) else { return Ok(None) };
+    text_of(Zeroizing::new(bytes_of_variable(value)), name).map(Some)
+}
+
+/// Reads a private key's file as it is: a PEM file may hold comments in any encoding.
+#[cfg(feature = "server")]
+pub(super) fn key_from_file(path: &Path, output: &Output) -> Result<Secret, CliError> {
+    bytes_of(path, output).map(|mut bytes| Secret::new(std::mem::take(&mut *bytes)))
+}
+
+/// Reads the passphrase of a vault that is there already, without its last line end.
+///
+/// The earlier reading took any bytes, and a byte order mark and further line ends for parts of the passphrase: the
+/// vault tries both readings, so that what was made with such a file opens for ever.
+#[cfg(feature = "server")]
+pub(super) fn known_passphrase_from_file(path: &Path, output: &Output) -> Result<Secret, CliError> {
+    bytes_of(path, output).map(without_last_line_end)
+}
+
+/// As [`known_passphrase_from_file`], from standard input.
+#[cfg(feature = "server")]
+pub(super) fn known_passphrase_from_stdin() -> Result<Secret, CliError> {
+    bytes_from(io::stdin().lock(), STDIN).map(without_last_line_end)
+}
+
+/// Checks that a new secret can be typed again; `what` names it, `source` its file where it came from one.
+///
+/// # Errors
+/// It has control characters, a byte order mark or blanks at its ends.
+pub(super) fn check_new(secret: &Secret, what: &'static str, source: Option<&Path>) -> Result<(), CliError> {
+    secret.check_typable(what).map_err(|invalid| {
+        let place = match source {
+            Some(path) if path.as_os_str() == "-" => format!("{STDIN}: "),
+            Some(path) => format!("{}: ", path.display()),
+            None => String::new(),
+        };
+        CliError::failed(
+            format!("{place}{invalid}"),
+            "nobody could type it again: choose another one; blanks between words are fine",
+        )
+    })
+}
+
+/// Opens a secret's file, checks who can read it, and reads it.
+fn bytes_of(path: &Path, output: &Output) -> Result<Zeroizing<Vec<u8>>, CliError> {
     usage::check_place(path)?;
     let shown = path.display();
     let failed =
@@ -26,13 +99,8 @@ pub(super) fn from_file(path: &Path, output: &Output) -> Result<Secret, CliError
             "name a file with the secret in it",
         ));
     }
-    check_mode(path, &file, &metadata, output)?;
-    from_reader(file, &shown.to_string())
-}
-
-/// Reads a secret from standard input, to its end.
-pub(super) fn from_stdin() -> Result<Secret, CliError> {
-    from_reader(io::stdin().lock(), "standard input")
+    access::check(path, &file, &metadata, output)?;
+    bytes_from(file, &shown.to_string())
 }
 
 /// A shell's `<(…)` is one; it has an owner and a mode as a file has.
@@ -46,36 +114,9 @@ const fn is_pipe(_: &Metadata) -> bool {
     false
 }
 
-/// Others must not be able to read it; where the mode cannot be changed, as with a container's secrets, they may.
-#[cfg(unix)]
-fn check_mode(path: &Path, file: &File, metadata: &Metadata, output: &Output) -> Result<(), CliError> {
-    use std::os::unix::fs::{MetadataExt, PermissionsExt};
-
-    let shown = path.display();
-    if metadata.permissions().mode() & 0o077 != 0 {
-        let mount = rustix::fs::fstatvfs(file)
-            .map_err(|error| CliError::failed(format!("{shown}: {error}"), "check the path and its mode"))?;
-        if !mount.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY) {
-            return Err(CliError::failed(
-                format!("{shown} can be read by others (mode {:04o})", metadata.mode() & 0o7777),
-                format!("chmod 600 {shown}"),
-            ));
-        }
-        output.warning(&format!("{shown} can be read by others; accepted, since its mount is read-only"));
-    }
-    Ok(())
-}
-
-/// Elsewhere a file has no mode; its folder's rights protect it.
-#[cfg(not(unix))]
-#[allow(clippy::unnecessary_wraps, reason = "as on unix")]
-fn check_mode(_: &Path, _: &File, _: &Metadata, _: &Output) -> Result<(), CliError> {
-    Ok(())
-}
-
-fn from_reader(reader: impl Read, name: &str) -> Result<Secret, CliError> {
+fn bytes_from(reader: impl Read, name: &str) -> Result<Zeroizing<Vec<u8>>, CliError> {
     // Room for all of it at once, so that no half-read copy is left behind by a growing buffer.
-    let mut bytes = Vec::with_capacity(4096);
+    let mut bytes = Zeroizing::new(Vec::with_capacity(usize::try_from(SECRET_BYTES_MAX).unwrap_or(0) + 64));
     let read = reader.take(SECRET_BYTES_MAX + 1).read_to_end(&mut bytes);
     read.map_err(|error| CliError::failed(format!("{name}: {error}"), "check the source of the secret"))?;
     if bytes.len() as u64 > SECRET_BYTES_MAX {
@@ -84,19 +125,58 @@ fn from_reader(reader: impl Read, name: &str) -> Result<Secret, CliError> {
             "name a file with the secret alone",
         ));
     }
+    Ok(bytes)
+}
+
+#[cfg(all(unix, feature = "client"))]
+fn bytes_of_variable(value: std::ffi::OsString) -> Vec<u8> {
+    std::os::unix::ffi::OsStringExt::into_vec(value)
+}
+
+/// An unpaired surrogate stays what it is: no text.
+#[cfg(all(not(unix), feature = "client"))]
+fn bytes_of_variable(value: std::ffi::OsString) -> Vec<u8> {
+    value.into_encoded_bytes()
+}
+
+/// The text of a secret without a byte order mark and without the line ends at its end.
+fn text_of(mut bytes: Zeroizing<Vec<u8>>, name: &str) -> Result<Secret, CliError> {
+    if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
+        return Err(CliError::failed(
+            format!("{name} is UTF-16, not UTF-8"),
+            "save it as UTF-8, without a byte order mark",
+        ));
+    }
+    if bytes.starts_with("\u{feff}".as_bytes()) {
+        bytes.drain(..3);
+    }
+    while matches!(bytes.last(), Some(b'\n' | b'\r')) {
+        bytes.pop();
+    }
+    if std::str::from_utf8(&bytes).is_err() {
+        return Err(CliError::failed(
+            format!("{name} is not UTF-8 text"),
+            "save it as UTF-8; of random bytes take the text form, as `openssl rand -base64 24` prints it",
+        ));
+    }
+    Ok(Secret::new(std::mem::take(&mut *bytes)))
+}
+
+#[cfg(feature = "server")]
+fn without_last_line_end(mut bytes: Zeroizing<Vec<u8>>) -> Secret {
     if bytes.last() == Some(&b'\n') {
         bytes.pop();
         if bytes.last() == Some(&b'\r') {
             bytes.pop();
         }
     }
-    Ok(Secret::new(bytes))
+    Secret::new(std::mem::take(&mut *bytes))
 }
 
 /// A secret as text, for showing it this once.
 #[cfg(feature = "server")]
 pub(super) fn shown(secret: &Secret) -> String {
-    String::from_utf8_lossy(secret.expose()).into_owned()
+    secret.expose_text().expect("what this program generates is ASCII").to_owned()
 }
 
 /// A new file for a secret, made before the secret is, so that none is lost; gone again unless it is written.
@@ -137,4 +217,44 @@ fn unwritable(path: &Path, error: &io::Error) -> CliError {
         format!("{}: {}", path.display(), cause(error)),
         "name a new file in a folder that you can write into",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(bytes: &[u8]) -> Result<Vec<u8>, String> {
+        text_of(Zeroizing::new(bytes.to_vec()), "p")
+            .map(|secret| secret.expose().to_vec())
+            .map_err(|error| error.message)
+    }
+
+    #[test]
+    fn a_mark_and_line_ends_are_dropped_and_nothing_else() {
+        for (bytes, kept) in [
+            (&b"nine words"[..], &b"nine words"[..]),
+            (b"nine words\n", b"nine words"),
+            (b"nine words\r\n\n\r\n", b"nine words"),
+            (b"\xef\xbb\xbfnine words\n", b"nine words"),
+            (b" nine words \n", b" nine words "),
+            (b"one\ntwo\n", b"one\ntwo"),
+            (b"\n\n", b""),
+            (b"", b""),
+        ] {
+            assert_eq!(read(bytes).unwrap(), kept, "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_text_is_refused_and_never_repaired() {
+        for (bytes, told) in [
+            (&b"caf\xe9"[..], "not UTF-8"),
+            (b"caf\xc3", "not UTF-8"),
+            (b"\xed\xa0\x80", "not UTF-8"),
+            (b"\xff\xfea\0b\0", "UTF-16"),
+            (b"\xfe\xff\0a\0b", "UTF-16"),
+        ] {
+            assert!(read(bytes).unwrap_err().contains(told), "{bytes:?}");
+        }
+    }
 }

@@ -204,7 +204,7 @@ pub struct UserChange {
 #[allow(clippy::ref_option, reason = "serde's signature")]
 fn exposed<S: serde::Serializer>(secret: &Option<Secret>, serializer: S) -> Result<S::Ok, S::Error> {
     match secret {
-        Some(secret) => serializer.serialize_str(&String::from_utf8_lossy(secret.expose())),
+        Some(secret) => shown(&secret, serializer),
         None => serializer.serialize_none(),
     }
 }
@@ -225,7 +225,8 @@ pub(super) struct RefreshBody<'a> {
 }
 
 fn shown<S: serde::Serializer>(secret: &&Secret, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&String::from_utf8_lossy(secret.expose()))
+    let text = secret.expose_text().ok_or_else(|| serde::ser::Error::custom("a secret is not UTF-8"))?;
+    serializer.serialize_str(text)
 }
 
 /// Which events are read; texts as the contract's §9 has them.

@@ -28,6 +28,7 @@ impl Client {
     /// # Errors
     /// [`Error`], as every method here; a wrong password is a refusal with the code `bad_login`.
     pub async fn login(&self, email: &str, password: &Secret) -> Result<Session, Error> {
+        is_text(password)?;
         let body = to_secret_json(&LoginBody { email, password });
         let call = Call::new(Method::POST, "/sfp/api/auth/login").with_body(body);
         let pair: Pair = self.json(Call { speaker: As::Nobody, ..call }).await?;
@@ -35,6 +36,7 @@ impl Client {
     }
 
     pub(super) async fn refreshed(&self, refresh_token: &Secret) -> Result<Pair, Error> {
+        is_text(refresh_token)?;
         let call = Call::new(Method::POST, "/sfp/api/auth/refresh")
             .with_body(to_secret_json(&RefreshBody { refresh_token }));
         // An answer that got lost comes again: for 30 s the spent token gives the same pair (contract §6).
@@ -273,6 +275,7 @@ impl Client {
     /// # Errors
     /// [`Error`].
     pub async fn create_user(&self, new: &NewUser) -> Result<User, Error> {
+        new.password.as_ref().map_or(Ok(()), is_text)?;
         self.post("/sfp/api/users", new).await
     }
 
@@ -284,6 +287,9 @@ impl Client {
         #[derive(serde::Deserialize)]
         struct Changed {
             user: User,
+        }
+        for secret in [&change.password, &change.current_password].into_iter().flatten() {
+            is_text(secret)?;
         }
         let call = Call::new(Method::PUT, named("users", email)).with_body(to_secret_json(change));
         self.json::<Changed>(call).await.map(|changed| changed.user)
@@ -368,4 +374,18 @@ fn no_json(_: NotJson) -> Error {
         retry_after: None,
         token_from: None,
     })
+}
+
+/// JSON carries text alone; bytes that are none are refused here rather than repaired into another secret.
+fn is_text(secret: &Secret) -> Result<(), Error> {
+    if secret.expose_text().is_some() {
+        return Ok(());
+    }
+    Err(Error::Refused(Refusal {
+        status: 400,
+        code: "malformed_json".to_owned(),
+        message: "The secret is not UTF-8 text".to_owned(),
+        retry_after: None,
+        token_from: None,
+    }))
 }

@@ -255,14 +255,17 @@ impl Place<'_> {
     /// # Errors
     /// The operating system refuses all the same.
     pub fn save(mut self, session: &Session) -> Result<(), SessionError> {
-        let text = |secret: &Secret| Zeroizing::new(String::from_utf8_lossy(secret.expose()).into_owned());
+        let text = |secret: &Secret| {
+            let text = secret.expose_text().ok_or_else(|| io::Error::other("a token is not UTF-8"));
+            text.map(|text| Zeroizing::new(text.to_owned())).map_err(|error| self.locked.file.failed(error))
+        };
         let saved = Saved {
             version: VERSION,
             server: session.server.clone(),
             email: session.email.clone(),
             role: session.role.clone(),
-            access_token: text(&session.access),
-            refresh_token: text(&session.refresh),
+            access_token: text(&session.access)?,
+            refresh_token: text(&session.refresh)?,
             expires_at: session.expires_at,
             ca_file: session.ca_file.clone(),
         };

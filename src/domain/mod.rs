@@ -15,6 +15,7 @@ mod secret;
 mod text_enum;
 mod time;
 mod token;
+pub mod token_text;
 mod user;
 
 pub use caller::{Actor, Bearer, Caller, Digest, Identity, Role};

@@ -124,7 +124,7 @@ impl Page {
             let labels = [("kind", kind)];
             rejected.encode_family(&labels)?.encode_counter::<NoLabelSet, _, f64>(&count, None)?;
         }
-        let help = "Passwords put to the test, one argon2 run each";
+        let help = "Argon2 runs that put passwords to the test, one for each spelling";
         encoder
             .encode_descriptor("password_checks", help, None, MetricType::Counter)?
             .encode_counter::<NoLabelSet, _, f64>(&self.gauges.password_runs, None)

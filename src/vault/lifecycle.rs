@@ -1,4 +1,4 @@
-//! A vault's life: made, opened, unlocked, locked.
+//! A vault's life: opened, unlocked, locked.
 
 use std::sync::{
     Arc, Mutex, PoisonError,
@@ -10,24 +10,16 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use tokio::sync::{Semaphore, oneshot, watch};
 
-use super::{act::silent, error::Error, export::EXPORTS_MAX, sessions::SessionLife, tally::Tally};
+use super::{
+    act::silent, error::Error, export::EXPORTS_MAX, sessions::SessionLife, slots::try_slots, tally::Tally,
+};
 use crate::{
     audit::checkpoint::VerifierKey,
-    auth::{limiter::Limiter, password, policy::Rules},
-    crypto::{
-        kdf::{self, KdfParams},
-        keys::{SlotHeader, SlotKind, VaultKey},
-        random,
-        recovery::RecoveryKey,
-    },
+    auth::{limiter::Limiter, policy::Rules},
+    crypto::kdf::KdfParams,
     disk::Medium,
-    domain::{
-        Action, Actor, Detail, DetailKey, Email, Event, FileId, Narrowing, Role, Secret, Timestamp, User,
-        UserId,
-    },
-    storage::{
-        Changes, CreateError, Effect, NewVault, OpenError, Ruling, Slot, StorageError, Store, Writer, Writing,
-    },
+    domain::{Action, Actor, Detail, DetailKey, Event, Secret, Timestamp},
+    storage::{Changes, Effect, OpenError, Ruling, StorageError, Store, Writer, Writing},
 };
 
 /// What the vault is told once.
@@ -71,38 +63,15 @@ impl Settings {
     }
 }
 
-/// What a new vault is made of.
-pub struct InitPlan {
-    /// The first owner.
-    pub owner: Email,
-    /// The owner's password.
-    pub password: Secret,
-    /// The passphrase of the first slot.
-    pub passphrase: Secret,
-    /// Its cost.
-    pub kdf: KdfParams,
-    /// The cost of passwords.
-    pub password_kdf: KdfParams,
-    /// Who makes it.
-    pub actor: Actor,
-    /// When.
-    pub now: Timestamp,
-}
-
-/// What only the maker of a vault sees.
-pub struct Created {
-    /// The printed recovery key.
-    pub recovery_key: Secret,
-    /// The log's verifier key.
-    pub audit_key: VerifierKey,
-}
-
 /// Why a vault stays locked.
 #[derive(Debug, thiserror::Error)]
 pub enum UnlockError {
     /// No slot opens with that secret.
     #[error("wrong passphrase")]
     WrongPassphrase,
+    /// No slot opens, and the secret is not even text.
+    #[error("wrong passphrase: it is not UTF-8 text")]
+    WrongEncoding,
     /// No memory for the key derivation.
     #[error("there is not enough memory for the key derivation")]
     Kdf,
@@ -125,7 +94,7 @@ pub struct Vault {
     /// One unlock or lock at a time.
     turn: Arc<tokio::sync::Mutex<()>>,
     failed_tries: AtomicU64,
-    pub(super) password_runs: AtomicU64,
+    pub(super) password_runs: Arc<AtomicU64>,
     call_in: watch::Sender<u64>,
     pub(super) limiter: Mutex<Limiter>,
     pub(super) tally: Arc<Tally>,
@@ -148,50 +117,6 @@ pub(super) struct Open {
 }
 
 impl Vault {
-    /// Makes a vault on an empty medium.
-    ///
-    /// # Errors
-    /// The medium refuses, or there is no memory or randomness.
-    pub fn create(medium: Medium, cache_bytes: usize, plan: &InitPlan) -> Result<Created, CreateError> {
-        let no_random = |_: random::RandomError| CreateError::from(StorageError::Random);
-        let no_memory = |_| CreateError::from(StorageError::Random);
-        let file = FileId::new(plan.now, random::bytes().map_err(no_random)?);
-        let vault_key = VaultKey::generate().map_err(no_random)?;
-        let recovery = RecoveryKey::generate().map_err(no_random)?;
-        let slot = |id, kind, secret: &Secret| -> Result<Slot, CreateError> {
-            let salt = random::bytes().map_err(no_random)?;
-            let header = SlotHeader { id, kind, params: plan.kdf, salt };
-            let master = kdf::master_key(secret, &salt, plan.kdf).map_err(no_memory)?;
-            let wrapped = master.wrap(&header, &vault_key).map_err(no_random)?;
-            Ok(Slot { header, wrapped })
-        };
-        let slots = vec![
-            slot(1, SlotKind::Passphrase, &plan.passphrase)?,
-            slot(2, SlotKind::Recovery, &recovery.to_secret())?,
-        ];
-        let owner = User {
-            id: UserId::new(plan.now, random::bytes().map_err(no_random)?),
-            email: plan.owner.clone(),
-            first_name: None,
-            last_name: None,
-            role: Role::Owner,
-            narrowing: Narrowing::default(),
-            disabled: false,
-            password: password::hash(&plan.password, plan.password_kdf).map_err(|_| StorageError::Random)?,
-            epoch: 0,
-            created_at: plan.now,
-            last_login_at: None,
-            version: 0,
-        };
-        let detail = Detail::NONE
-            .text(DetailKey::Email, &plan.owner)
-            .text(DetailKey::Version, env!("CARGO_PKG_VERSION"));
-        let event = Event { detail, ..Event::new(plan.now, plan.actor.clone(), Action::VaultInit) };
-        let new = NewVault { file, vault_key: &vault_key, slots, owner, event };
-        let store = Store::create(medium, cache_bytes, new)?;
-        Ok(Created { recovery_key: recovery.to_text(), audit_key: store.verifier_key()? })
-    }
-
     /// Opens a vault file, locked. None of its bytes change before it is unlocked.
     ///
     /// # Errors
@@ -205,7 +130,7 @@ impl Vault {
             open: ArcSwapOption::empty(),
             turn: Arc::default(),
             failed_tries: AtomicU64::new(0),
-            password_runs: AtomicU64::new(0),
+            password_runs: Arc::default(),
             call_in: watch::Sender::new(0),
             limiter: Mutex::new(Limiter::new()),
             tally: Arc::default(),
@@ -262,7 +187,7 @@ impl Vault {
         }
         self.store.wake()?;
         let slots = self.store.slots()?;
-        let key = tokio::task::spawn_blocking(move || vault_key(&slots, &secret)).await;
+        let key = tokio::task::spawn_blocking(move || try_slots(&slots, &secret).outcome).await;
         let key = key.map_err(|_| UnlockError::Kdf)?.inspect_err(|_| {
             self.failed_tries.fetch_add(1, Ordering::Relaxed);
         })?;
@@ -353,24 +278,4 @@ impl Vault {
     pub(super) fn call_in(&self, epoch: u64) {
         self.call_in.send_modify(|newest| *newest = epoch.max(*newest));
     }
-}
-
-/// The vault key that a secret leads to: a passphrase's slots, and the recovery slots where it reads as such a key.
-fn vault_key(slots: &[Slot], secret: &Secret) -> Result<VaultKey, UnlockError> {
-    let recovery =
-        std::str::from_utf8(secret.expose()).ok().and_then(|text| RecoveryKey::from_text(text).ok());
-    let recovery = recovery.map(|key| key.to_secret());
-    for slot in slots {
-        let secret = match slot.header.kind {
-            SlotKind::Passphrase => Some(secret),
-            SlotKind::Recovery => recovery.as_ref(),
-        };
-        let Some(secret) = secret else { continue };
-        let master =
-            kdf::master_key(secret, &slot.header.salt, slot.header.params).map_err(|_| UnlockError::Kdf)?;
-        if let Ok(key) = master.unwrap(&slot.header, &slot.wrapped) {
-            return Ok(key);
-        }
-    }
-    Err(UnlockError::WrongPassphrase)
 }

@@ -1,7 +1,7 @@
 //! Logins, refreshes, logouts.
 
 use std::{
-    sync::{MutexGuard, PoisonError, atomic::Ordering},
+    sync::{Arc, MutexGuard, PoisonError, atomic::Ordering},
     time::Duration,
 };
 
@@ -94,7 +94,8 @@ impl Pair {
 }
 
 impl Vault {
-    /// Logs a user in. Wrong password, unknown and disabled user: one answer, and one argon2 run each.
+    /// Logs a user in. Wrong password, unknown and disabled user: one answer, and one argon2 run for each spelling of
+    /// the submitted password.
     ///
     /// # Errors
     /// The above, or too many tries.
@@ -135,7 +136,7 @@ impl Vault {
         let pair = Pair::new(SessionId::new(context.now, random::bytes().map_err(|_| Error::Internal)?))?;
         let (life, context) = (self.settings().sessions, *context);
         let [access, refresh] = pair.rows(&checked, context.now, life);
-        let locked = std::sync::Arc::clone(&open.locked);
+        let locked = Arc::clone(&open.locked);
         let decide = move |view: &View<'_>| {
             if locked.load(std::sync::atomic::Ordering::Acquire) {
                 return Err(silent(Error::Locked));
@@ -188,7 +189,7 @@ impl Vault {
         let pair = Pair::new(key.session)?;
         let (life, context) = (self.settings().sessions, *context);
         let keys = (pair.access.1, pair.refresh.1);
-        let locked = std::sync::Arc::clone(&open.locked);
+        let locked = Arc::clone(&open.locked);
         let decide = move |view: &View<'_>| {
             if locked.load(std::sync::atomic::Ordering::Acquire) {
                 return Err(silent(Error::Locked));
@@ -225,10 +226,15 @@ impl Vault {
         password: Secret,
     ) -> Result<bool, Error> {
         let _turn = self.passwords.acquire().await.map_err(|_| Error::Internal)?;
-        self.password_runs.fetch_add(1, Ordering::Relaxed);
-        let checked = tokio::task::spawn_blocking(move || match hash {
-            Some(hash) => password::verify(&hash, &password),
-            None => password::verify_absent(kdf, &password).map(|()| false),
+        let runs = Arc::clone(&self.password_runs);
+        let checked = tokio::task::spawn_blocking(move || {
+            let trial = match hash {
+                Some(hash) => password::verify(&hash, &password),
+                None => password::verify_absent(kdf, &password),
+            }?;
+            // Here, since a client that goes away meanwhile does not make the runs undone.
+            runs.fetch_add(trial.runs, Ordering::Relaxed);
+            Ok(trial.is_right)
         });
         match checked.await {
             Ok(Ok(right)) => Ok(right),
@@ -238,7 +244,7 @@ impl Vault {
         }
     }
 
-    /// How many passwords were put to the test since the start, one argon2 run each.
+    /// How many argon2 runs put passwords to the test since the start: one for each spelling of a submitted one.
     pub fn password_runs(&self) -> u64 {
         self.password_runs.load(Ordering::Relaxed)
     }

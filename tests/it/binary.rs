@@ -19,6 +19,9 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 pub const PASSPHRASE: &str = "correct horse battery staple example\n";
 
+/// An application token as a server may have made it: all its random bytes are zero.
+pub const TOKEN: &str = "sfp_app_00000000000000000000000000000000000000000001H2UfE";
+
 /// Runs a command to its end; one that has none fails its test.
 pub fn sealroom(folder: &Path, args: &[&str]) -> Output {
     ended(command(folder, args).stdout(Stdio::piped()))

@@ -26,7 +26,7 @@ fn init_makes_a_private_file_and_never_overwrites_one() {
 #[test]
 fn secrets_that_others_can_read_or_that_are_empty_are_refused() {
     let folder = tempfile::tempdir().unwrap();
-    secret_file(folder.path(), "pass", PASSPHRASE, 0o640);
+    secret_file(folder.path(), "pass", PASSPHRASE, 0o644);
     let shared = sealroom(folder.path(), INIT);
     assert_eq!(shared.status.code(), Some(1));
     assert!(stderr(&shared).contains("chmod 600 pass"), "{}", stderr(&shared));

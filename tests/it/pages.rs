@@ -15,7 +15,7 @@ use sealroom::{
 use serde_json::Value;
 
 use super::{
-    binary::{Serving, command, stderr},
+    binary::{Serving, TOKEN, command, stderr},
     fake::{Fake, Reply},
 };
 
@@ -140,7 +140,7 @@ fn paged(fails: bool) -> Fake {
 
 fn credentials(fake: &Fake, folder: &Path, rest: &[&str]) -> Output {
     let args = [&["credentials", "--all"], rest].concat();
-    sealroom(folder, &fake.url, "sfp_app_example", &args).output().unwrap()
+    sealroom(folder, &fake.url, TOKEN, &args).output().unwrap()
 }
 
 #[test]
@@ -206,7 +206,7 @@ fn what_nobody_reads_is_neither_fetched_nor_disclosed() {
     let folder = tempfile::tempdir().unwrap();
     let fake = paged(false);
     let args = ["credentials", "--all", "--json"];
-    assert_eq!(unread(sealroom(folder.path(), &fake.url, "sfp_app_example", &args)), Some(0));
+    assert_eq!(unread(sealroom(folder.path(), &fake.url, TOKEN, &args)), Some(0));
     assert_eq!(fake.asked(), [ALL.to_owned(), format!("{ALL}?limit=1000")]);
 }
 
@@ -228,5 +228,5 @@ fn a_stream_ends_with_its_reader() {
         stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-type: application/x-ndjson\r\n\r\n").unwrap();
         while stream.write_all(b"{\"v\":1}\n").is_ok() {}
     });
-    assert_eq!(unread(sealroom(folder.path(), &url, "sfp_app_example", &["audit", "export"])), Some(0));
+    assert_eq!(unread(sealroom(folder.path(), &url, TOKEN, &["audit", "export"])), Some(0));
 }

@@ -197,7 +197,9 @@ impl Shell {
         let (began, mut answered) = (Instant::now(), 0);
         loop {
             self.typing.read(20);
-            let screen = self.typing.screen.replace('\r', "");
+            // A reader does not see that a question asks the terminal to bracket pastes.
+            let screen = self.typing.screen.replace("\x1b[?2004h", "").replace("\x1b[?2004l", "");
+            let screen = screen.replace('\r', "");
             let ends: Vec<usize> = screen.match_indices(END).map(|(at, _)| at).collect();
             if let [first, second, ..] = ends[..] {
                 // A command in the background prints on both sides of the shell's word, and right beside it.

@@ -9,7 +9,7 @@ use std::{
 use serde_json::Value;
 
 use super::{
-    binary::{command, secret_file, stderr},
+    binary::{TOKEN, command, secret_file, stderr},
     fake::{Fake, Reply},
 };
 
@@ -20,7 +20,7 @@ const PROJECT: &str = r#"{"identifier":"acme/app","remoteUrl":"https://github.co
 fn run(folder: &Path, url: &str, args: &[&str]) -> Output {
     command(folder, args)
         .env("SFP_SERVER_URL", url)
-        .env("SFP_SERVER_TOKEN", "sfp_app_example")
+        .env("SFP_SERVER_TOKEN", TOKEN)
         .env("XDG_CONFIG_HOME", folder)
         .env("HOME", folder)
         .stdin(Stdio::null())
@@ -40,7 +40,7 @@ fn refused(output: &Output, exit: i32, error: &str, hint: &str) {
         "{said}"
     );
     assert!(lines[lines.len() - 1].starts_with("hint: ") && lines[lines.len() - 1].contains(hint), "{said}");
-    assert!(!said.contains("sfp_app_example"), "the token is not repeated: {said}");
+    assert!(!said.contains(TOKEN), "the token is not repeated: {said}");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use super::{
     typing::{Typing, terminal},
 };
 
-fn stage() -> (tempfile::TempDir, Serving) {
+pub fn stage() -> (tempfile::TempDir, Serving) {
     let folder = tempfile::tempdir().unwrap();
     let server = Serving::start(folder.path(), &["serve", "--dev", "--json", "--listen", "127.0.0.1:0"]);
     let said: Value = serde_json::from_str(&server.said).unwrap();
@@ -20,7 +20,7 @@ fn stage() -> (tempfile::TempDir, Serving) {
 }
 
 /// What is stored, as a script sees it.
-fn stored(folder: &Path, server: &Serving, args: &[&str]) -> Value {
+pub fn stored(folder: &Path, server: &Serving, args: &[&str]) -> Value {
     let output = command(folder, args)
         .env("SFP_SERVER_URL", &server.url)
         .env("SFP_SERVER_TOKEN_FILE", "owner.token")
@@ -30,7 +30,7 @@ fn stored(folder: &Path, server: &Serving, args: &[&str]) -> Value {
     serde_json::from_slice(&output.stdout).unwrap_or(Value::Null)
 }
 
-const ALL: &[&str] = &["credentials", "--all", "--json"];
+pub const ALL: &[&str] = &["credentials", "--all", "--json"];
 
 #[test]
 fn the_fields_of_a_pair_are_asked_for_and_secret_ones_are_not_shown() {

@@ -95,6 +95,16 @@ impl Typing {
         self.master.write_all(keys.as_bytes()).unwrap();
     }
 
+    /// Waits until the command has read all that was typed.
+    pub fn taken(&mut self) {
+        let began = std::time::Instant::now();
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        while poll(&mut [PollFd::new(&self.slave, PollFlags::IN)], Some(&now)).unwrap() > 0 {
+            assert!(began.elapsed() < PATIENCE, "keys are left: {:?}", self.screen);
+            std::thread::yield_now();
+        }
+    }
+
     fn echoes(&self) -> bool {
         tcgetattr(&self.slave)
             .unwrap()

@@ -116,6 +116,64 @@ async fn a_wrong_password_an_unknown_and_a_disabled_user_cannot_be_told_apart() 
     assert_eq!((answers[0].0.0, answers[0].2), (401, 1), "one argon2 run each");
 }
 
+/// The work may depend on what was submitted, never on who is there or whether it is right.
+#[tokio::test]
+async fn the_spelling_of_a_password_neither_locks_out_nor_tells_who_is_there() {
+    let t = TestServer::start().await;
+    let (composed, decomposed) = ("caf\u{e9} example password", "cafe\u{301} example password");
+    for email in ["nfc@example.com", "nfd@example.com", "off@example.com"] {
+        let password = if email == "nfd@example.com" { decomposed } else { composed };
+        let body = json!({"email":email,"password":password}).to_string();
+        assert_eq!(t.send("POST", USERS, &t.owner, &body).await.status, 201);
+    }
+    t.change_user("off@example.com", r#"{"disabled":true}"#).await;
+    for (password, runs) in [
+        (composed, 1),
+        (decomposed, 2),
+        ("wrong e\u{301} example", 2),
+        ("\u{fb01}e\u{301} wrong example", 3),
+        ("wrong example password", 1),
+    ] {
+        for email in ["nfc@example.com", "nfd@example.com", "off@example.com", "nobody@example.com"] {
+            let before = t.vault.password_runs();
+            let status = login(&t, email, password).await.status;
+            assert_eq!(t.vault.password_runs() - before, runs, "{email} {password}");
+            let opens = email.starts_with("nf") && [composed, decomposed].contains(&password);
+            assert_eq!(status == 200, opens, "{email} {password}");
+        }
+        t.clock.set(t.clock.now().plus(minutes(6)));
+    }
+    let bearer = login(&t, "nfc@example.com", decomposed).await.json()["access_token"].clone();
+    let change = json!({"password":"another example password","currentPassword":decomposed});
+    assert_eq!(put(&t, bearer.as_str().unwrap(), "nfc@example.com", change).await.status, 200);
+}
+
+#[tokio::test]
+async fn no_user_gets_a_password_that_nobody_can_type() {
+    let t = TestServer::start().await;
+    for password in [
+        " example password",
+        "example password ",
+        "example\tpassword",
+        "example\npassword",
+        "\u{feff}example password",
+        "example password\u{a0}",
+        "            ",
+    ] {
+        let body = json!({"email":"eve@example.com","password":password}).to_string();
+        let made = t.send("POST", USERS, &t.owner, &body).await;
+        assert_eq!(
+            (made.status, told(&made).1.as_str()),
+            (400, "invalid_field"),
+            "{password:?}: {}",
+            made.body
+        );
+        let changed = put(&t, &t.owner, "member@example.com", json!({ "password": password })).await;
+        assert_eq!(changed.status, 400, "{password:?}");
+    }
+    assert_eq!(login(&t, "member@example.com", PASSWORD).await.status, 200, "nothing was changed");
+}
+
 #[tokio::test]
 async fn after_five_failures_the_next_is_refused_before_any_work_known_or_not() {
     let t = TestServer::start().await;

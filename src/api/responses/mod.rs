@@ -80,8 +80,8 @@ struct Exposed<'a>(&'a Secret);
 
 impl Serialize for Exposed<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        // What goes out this way is a token or a generated password, all ASCII: this borrows.
-        serializer.serialize_str(&String::from_utf8_lossy(self.0.expose()))
+        // What goes out this way is a token or a generated password.
+        serializer.serialize_str(self.0.expose_text().expect("what this program generates is ASCII"))
     }
 }
 

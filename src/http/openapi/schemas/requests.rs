@@ -42,7 +42,10 @@ fn create_user() -> Value {
             ("role", described(or_null(reference("UserRole")), "`member` where it is absent.")),
             ("firstName", or_null(reference("Name"))),
             ("lastName", or_null(reference("Name"))),
-            ("password", described(new_password(), "One is generated where it is absent.")),
+            (
+                "password",
+                described(new_password(), &format!("{PASSWORD_RULE} One is generated where it is absent.")),
+            ),
             ("projects", described(projects_or_null(), "Narrows a member to these; an owner has them all.")),
         ],
     );
@@ -256,8 +259,12 @@ fn secret() -> Value {
 }
 
 fn new_password() -> Value {
-    json!({ "type": ["string", "null"], "minLength": 12, "maxLength": 256 })
+    let schema = json!({ "type": ["string", "null"], "minLength": 12, "maxLength": 256 });
+    described(schema, PASSWORD_RULE)
 }
+
+const PASSWORD_RULE: &str =
+    "12 to 256 characters, stored in NFC; no control characters, no blanks at its ends.";
 
 fn described(mut schema: Value, description: &str) -> Value {
     schema["description"] = description.into();

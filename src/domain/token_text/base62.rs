@@ -14,7 +14,7 @@ const CHUNK: usize = 5;
 const CHUNK_BASE: u64 = 62_u64.pow(5);
 
 /// How many digits hold every number of so many bytes: `⌈8n / log2 62⌉`, with log2 62 = 5.954196….
-const fn width(bytes: usize) -> usize {
+pub(super) const fn width(bytes: usize) -> usize {
     (bytes * 8 * 1_000_000).div_ceil(5_954_196)
 }
 

@@ -1,0 +1,161 @@
+//! A new vault: its keys, its two slots, its owner.
+
+use super::lifecycle::Vault;
+use crate::{
+    audit::checkpoint::VerifierKey,
+    auth::{
+        password::{self, PasswordError},
+        spelling,
+    },
+    crypto::{
+        kdf::{self, KdfFailed, KdfParams},
+        keys::{SlotHeader, SlotKind, VaultKey},
+        random::{self, RandomError},
+        recovery::RecoveryKey,
+    },
+    disk::Medium,
+    domain::{
+        Action, Actor, Detail, DetailKey, Email, Event, FileId, Invalid, Narrowing, Role, Secret, Timestamp,
+        User, UserId,
+    },
+    storage::{CreateError, NewVault, Slot, StorageError, Store},
+};
+
+/// What a new vault is made of.
+pub struct InitPlan {
+    /// The first owner.
+    pub owner: Email,
+    /// The owner's password.
+    pub password: Secret,
+    /// The passphrase of the first slot.
+    pub passphrase: Secret,
+    /// Its cost.
+    pub kdf: KdfParams,
+    /// The cost of passwords.
+    pub password_kdf: KdfParams,
+    /// Who makes it.
+    pub actor: Actor,
+    /// When.
+    pub now: Timestamp,
+}
+
+/// What only the maker of a vault sees.
+pub struct Created {
+    /// The printed recovery key.
+    pub recovery_key: Secret,
+    /// The log's verifier key.
+    pub audit_key: VerifierKey,
+}
+
+/// Why a vault was not made.
+#[derive(Debug, thiserror::Error)]
+pub enum InitError {
+    /// No memory for the key derivation.
+    #[error("there is not enough memory for the key derivation")]
+    Memory(#[from] KdfFailed),
+    /// No random bytes.
+    #[error(transparent)]
+    Random(#[from] RandomError),
+    /// The passphrase or the owner's password breaks its rule.
+    #[error(transparent)]
+    Invalid(#[from] Invalid),
+    /// The disk refuses.
+    #[error("the vault file cannot be written")]
+    Disk(#[source] CreateError),
+}
+
+impl From<PasswordError> for InitError {
+    fn from(error: PasswordError) -> Self {
+        match error {
+            PasswordError::Invalid(invalid) => invalid.into(),
+            PasswordError::Random(random) => random.into(),
+            PasswordError::Kdf(failed) => failed.into(),
+        }
+    }
+}
+
+impl From<CreateError> for InitError {
+    fn from(error: CreateError) -> Self {
+        match error {
+            CreateError::Storage(StorageError::Random) => Self::Random(RandomError),
+            CreateError::Storage(_) | CreateError::Commit(_) | CreateError::First => Self::Disk(error),
+        }
+    }
+}
+
+impl From<StorageError> for InitError {
+    fn from(error: StorageError) -> Self {
+        CreateError::from(error).into()
+    }
+}
+
+impl Vault {
+    /// Makes a vault on an empty medium. The passphrase and the password are stored in NFC.
+    ///
+    /// # Errors
+    /// A secret breaks its rule, the medium refuses, or there is no memory or randomness.
+    pub fn create(medium: Medium, cache_bytes: usize, plan: &InitPlan) -> Result<Created, InitError> {
+        plan.passphrase.check_typable("passphrase")?;
+        let file = FileId::new(plan.now, random::bytes()?);
+        let vault_key = VaultKey::generate()?;
+        let recovery = RecoveryKey::generate()?;
+        let slot = |id, kind, secret: &Secret| -> Result<Slot, InitError> {
+            let salt = random::bytes()?;
+            let header = SlotHeader { id, kind, params: plan.kdf, salt };
+            let wrapped = kdf::master_key(secret, &salt, plan.kdf)?.wrap(&header, &vault_key)?;
+            Ok(Slot { header, wrapped })
+        };
+        let slots = vec![
+            slot(1, SlotKind::Passphrase, &spelling::stored(&plan.passphrase))?,
+            slot(2, SlotKind::Recovery, &recovery.to_secret())?,
+        ];
+        let owner = User {
+            id: UserId::new(plan.now, random::bytes()?),
+            email: plan.owner.clone(),
+            first_name: None,
+            last_name: None,
+            role: Role::Owner,
+            narrowing: Narrowing::default(),
+            disabled: false,
+            password: password::hash(&plan.password, plan.password_kdf)?,
+            epoch: 0,
+            created_at: plan.now,
+            last_login_at: None,
+            version: 0,
+        };
+        let detail = Detail::NONE
+            .text(DetailKey::Email, &plan.owner)
+            .text(DetailKey::Version, env!("CARGO_PKG_VERSION"));
+        let event = Event { detail, ..Event::new(plan.now, plan.actor.clone(), Action::VaultInit) };
+        let new = NewVault { file, vault_key: &vault_key, slots, owner, event };
+        let store = Store::create(medium, cache_bytes, new)?;
+        Ok(Created { recovery_key: recovery.to_text(), audit_key: store.verifier_key()? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::CommitError;
+
+    /// `init` without memory spoke of random bytes and of the disk's space.
+    #[test]
+    fn no_cause_of_a_vault_that_was_not_made_passes_for_another() {
+        let told = |error: InitError| error.to_string();
+        let memory = told(PasswordError::Kdf(KdfFailed).into());
+        assert!(memory.contains("memory") && told(KdfFailed.into()) == memory);
+        for random in [
+            told(RandomError.into()),
+            told(PasswordError::Random(RandomError).into()),
+            told(StorageError::Random.into()),
+            told(CreateError::Storage(StorageError::Random).into()),
+        ] {
+            assert!(random.contains("random bytes"), "{random}");
+        }
+        let invalid = Invalid { what: "password", rule: "longer" };
+        assert_eq!(told(PasswordError::Invalid(invalid).into()), "password must be longer");
+        for disk in [CreateError::First, CreateError::Commit(CommitError::HeadMoved)] {
+            assert!(told(disk.into()).contains("cannot be written"));
+        }
+    }
+}

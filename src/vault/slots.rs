@@ -1,0 +1,138 @@
+//! Key slots: from a submitted secret to the vault key.
+
+use super::lifecycle::UnlockError;
+use crate::{
+    auth::spelling,
+    crypto::{
+        kdf::{self, KdfFailed},
+        keys::{SlotKind, VaultKey},
+        recovery::RecoveryKey,
+    },
+    domain::Secret,
+    storage::Slot,
+};
+
+/// The outcome of a secret at all slots.
+pub(super) struct Trial {
+    /// The vault key, or why there is none.
+    pub(super) outcome: Result<VaultKey, UnlockError>,
+    /// How many argon2 runs it took.
+    #[cfg_attr(not(test), allow(dead_code, reason = "the tests count the work"))]
+    pub(super) runs: u64,
+}
+
+/// Tries a secret at every slot: each of its spellings at a passphrase's, the key that it spells at a recovery slot.
+///
+/// A match ends nothing early: the work depends on the submitted text and the number of slots, not on which opens.
+pub(super) fn try_slots(slots: &[Slot], secret: &Secret) -> Trial {
+    let mut runs = 0;
+    let outcome = match open_slots(slots, secret, &mut runs) {
+        Ok(Some(key)) => Ok(key),
+        Ok(None) if secret.expose_text().is_none() => Err(UnlockError::WrongEncoding),
+        Ok(None) => Err(UnlockError::WrongPassphrase),
+        Err(KdfFailed) => Err(UnlockError::Kdf),
+    };
+    Trial { outcome, runs }
+}
+
+fn open_slots(slots: &[Slot], secret: &Secret, runs: &mut u64) -> Result<Option<VaultKey>, KdfFailed> {
+    let spellings = spelling::of_passphrase(secret);
+    let recovery = spellings.iter().filter_map(Secret::expose_text).find_map(|text| {
+        let key = RecoveryKey::from_text(text).ok()?;
+        Some(vec![key.to_secret()])
+    });
+    let recovery = recovery.unwrap_or_default();
+    let mut found = None;
+    for slot in slots {
+        let candidates = match slot.header.kind {
+            SlotKind::Passphrase => &spellings,
+            SlotKind::Recovery => &recovery,
+        };
+        for candidate in candidates {
+            let master = kdf::master_key(candidate, &slot.header.salt, slot.header.params)?;
+            *runs += 1;
+            found = found.or(master.unwrap(&slot.header, &slot.wrapped).ok());
+        }
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::{kdf::KdfParams, keys::SlotHeader};
+
+    fn slot(id: u32, kind: SlotKind, secret: &Secret, key: &VaultKey) -> Slot {
+        let header = SlotHeader { id, kind, params: KdfParams::LIGHT, salt: [u8::try_from(id).unwrap(); 16] };
+        let master = kdf::master_key(secret, &header.salt, header.params).unwrap();
+        Slot { wrapped: master.wrap(&header, key).unwrap(), header }
+    }
+
+    fn secret(text: &str) -> Secret {
+        Secret::from(text.to_owned())
+    }
+
+    const NFC: &str = "caf\u{e9} na\u{ef}ve \u{c5}ngstr\u{f6}m zw\u{f6}lf zebra";
+    const NFD: &str = "cafe\u{301} nai\u{308}ve A\u{30a}ngstro\u{308}m zwo\u{308}lf zebra";
+
+    #[test]
+    fn a_passphrase_from_another_keyboard_cannot_stay_outside_nor_cost_another_amount_of_work() {
+        let key = VaultKey::generate().unwrap();
+        let recovery = RecoveryKey::generate().unwrap();
+        // What is stored: NFC by this version; as it came, by the one before.
+        for stored in [NFC, NFD, "\u{feff}caf\u{e9}\n", "caf\u{e9} \n"] {
+            let slots = [
+                slot(1, SlotKind::Passphrase, &secret(stored), &key),
+                slot(2, SlotKind::Recovery, &recovery.to_secret(), &key),
+            ];
+            for (text, runs) in [
+                (NFC, 1),
+                (NFD, 2),
+                ("wrong but composed: \u{e9}", 1),
+                ("wrong and decomposed: e\u{301}", 2),
+                ("\u{fb01}ne, wrong: e\u{301}", 3),
+                ("plain", 1),
+            ] {
+                let trial = try_slots(&slots, &secret(text));
+                assert_eq!(trial.runs, runs, "{stored:?} {text:?}");
+                let opens = trial.outcome.is_ok();
+                assert_eq!(opens, text == stored || (text == NFD && stored == NFC), "{stored:?} {text:?}");
+            }
+            assert!(try_slots(&slots, &secret(stored)).outcome.is_ok(), "as it came: {stored:?}");
+        }
+    }
+
+    #[test]
+    fn which_slot_opens_does_not_show_in_the_work() {
+        let key = VaultKey::generate().unwrap();
+        let slots: Vec<Slot> = (1..=4)
+            .map(|id| slot(id, SlotKind::Passphrase, &secret(&format!("passphrase {id}")), &key))
+            .collect();
+        for text in ["passphrase 1", "passphrase 3", "passphrase 4", "none of them"] {
+            let trial = try_slots(&slots, &secret(text));
+            assert_eq!((trial.runs, trial.outcome.is_ok()), (4, text != "none of them"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_recovery_key_opens_its_slot_with_what_an_editor_puts_around_it() {
+        let key = VaultKey::generate().unwrap();
+        let recovery = RecoveryKey::generate().unwrap();
+        let slots = [slot(1, SlotKind::Recovery, &recovery.to_secret(), &key)];
+        let printed = recovery.to_text();
+        let text = printed.expose_text().unwrap();
+        for text in [text.to_owned(), format!("\u{feff}{text}\r\n\r\n")] {
+            assert!(try_slots(&slots, &secret(&text)).outcome.is_ok());
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_open_what_was_made_with_them_and_are_named_where_they_do_not() {
+        let key = VaultKey::generate().unwrap();
+        let bytes = Secret::new(b"caf\xe9 example".to_vec());
+        let slots = [slot(1, SlotKind::Passphrase, &bytes, &key)];
+        assert!(try_slots(&slots, &bytes).outcome.is_ok());
+        let other = try_slots(&slots, &Secret::new(b"caf\xe8 example".to_vec()));
+        assert!(matches!(other.outcome, Err(UnlockError::WrongEncoding)));
+    }
+}
