@@ -11,7 +11,7 @@ use std::{
 };
 
 use super::{
-    binary::{command, stderr},
+    binary::{TOKEN, command, stderr},
     fake::{Fake, Reply},
 };
 
@@ -33,7 +33,7 @@ fn read(folder: &Path, values: &[String], format: &str) -> Output {
     let fake = vault(values);
     command(folder, &["credentials", "--all", "--format", format])
         .env("SFP_SERVER_URL", &fake.url)
-        .env("SFP_SERVER_TOKEN", "sfp_app_example")
+        .env("SFP_SERVER_TOKEN", TOKEN)
         .env("HOME", folder)
         .stdin(Stdio::null())
         .output()

@@ -244,7 +244,7 @@ fn a_secret_that_only_the_own_group_reads_is_accepted_and_one_that_others_read_i
     let pass = folder.path().join("pass");
     secret_file(folder.path(), "key.pem", "example", 0o600);
     fs::write(folder.path().join("cert.pem"), "example").unwrap();
-    let passphrase = || sealroom(folder.path(), &["unlock", "--data", "v.redb", "--passphrase-file", "pass"]);
+    let token = || sealroom(folder.path(), &["whoami", "--token-file", "pass"]);
     let key = || {
         let tls = ["--tls-cert", "cert.pem", "--tls-key", "key.pem", "--passphrase-file", "pass"];
         sealroom(
@@ -264,7 +264,7 @@ fn a_secret_that_only_the_own_group_reads_is_accepted_and_one_that_others_read_i
     ] {
         with_mode(&pass, mode);
         with_mode(&folder.path().join("key.pem"), mode);
-        for said in [stderr(&passphrase()), stderr(&key())] {
+        for said in [stderr(&token()), stderr(&key())] {
             match told {
                 None => assert!(!said.contains("(mode "), "{mode:o}: {said}"),
                 Some(told) => assert!(said.contains(told) && said.contains("chmod 600"), "{mode:o}: {said}"),
@@ -285,31 +285,30 @@ fn a_service_reads_by_its_group_what_root_owns() {
     let folder = vault();
     with_mode(folder.path(), 0o755);
     let pass = folder.path().join("pass");
-    let unlock = |group: u32| {
-        let mut command =
-            command(folder.path(), &["unlock", "--data", "v.redb", "--passphrase-file", "pass"]);
+    let read = |group: u32| {
+        let mut command = command(folder.path(), &["whoami", "--token-file", "pass"]);
         command.uid(SERVICE).gid(group).stdin(Stdio::null()).output()
     };
-    let Ok(_) = unlock(SERVICE) else {
+    let Ok(_) = read(SERVICE) else {
         eprintln!("skipped: another user cannot run the binary here");
         return;
     };
-    // Read, it goes on to the socket, where no server listens.
+    // What was read is judged: it is no token.
     for (mode, group, told) in [
-        (0o640, SERVICE, "no server answers"),
-        (0o440, SERVICE, "no server answers"),
+        (0o640, SERVICE, "is malformed"),
+        (0o440, SERVICE, "is malformed"),
         (0o644, SERVICE, "hint: as root: chown root:65432 pass && chmod 640 pass"),
         (0o644, 0, "hint: as root: chown root:65432 pass && chmod 640 pass"),
         (0o660, SERVICE, "can be changed or run by its group"),
     ] {
         chown(&pass, Some(0), Some(group)).unwrap();
         with_mode(&pass, mode);
-        let said = stderr(&unlock(SERVICE).unwrap());
+        let said = stderr(&read(SERVICE).unwrap());
         assert!(said.contains(told), "{mode:o} {group}: {said}");
     }
     chown(&pass, Some(1234), Some(SERVICE)).unwrap();
     with_mode(&pass, 0o640);
-    let said = stderr(&unlock(SERVICE).unwrap());
+    let said = stderr(&read(SERVICE).unwrap());
     assert!(said.contains("the user 1234 owns it") && said.contains("chown root:65432"), "{said}");
 }
 

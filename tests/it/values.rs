@@ -9,7 +9,7 @@ use std::{
 use serde_json::Value;
 
 use super::{
-    binary::{Serving, command, secret_file, stderr},
+    binary::{Serving, TOKEN, command, secret_file, stderr},
     fake::{Fake, Reply},
     typing::Typing,
 };
@@ -32,7 +32,7 @@ fn vault(items: &[String]) -> Fake {
 fn read(folder: &Path, url: &str, rest: &[&str]) -> Output {
     command(folder, &[&["credentials", "--all"], rest].concat())
         .env("SFP_SERVER_URL", url)
-        .env("SFP_SERVER_TOKEN", "sfp_app_example")
+        .env("SFP_SERVER_TOKEN", TOKEN)
         .env("HOME", folder)
         .stdin(Stdio::null())
         .output()
@@ -53,7 +53,7 @@ fn a_field_in_a_pipe_is_the_stored_bytes_and_no_others() {
         assert_eq!(stderr(&output), "audit-receipt: 7:x\n");
         assert_eq!(fake.asked(), [ONE]);
     }
-    secret_file(folder.path(), "owner.token", "sfp_app_example", 0o600);
+    secret_file(folder.path(), "owner.token", TOKEN, 0o600);
     let fake = vault(&[credential("github", r#"{"token":"ghp_example"}"#, "")]);
     let args = ["credentials", "--all", "--field", "token"];
     let screen = Typing::wide(folder.path(), &fake.url, &args, 80, &[]);
@@ -162,7 +162,7 @@ fn a_script_never_goes_on_with_an_older_variable_after_a_failed_read() {
             .env("PATH", format!("{}:/usr/bin:/bin", binaries.display()))
             .env("HOME", folder.path())
             .env("SFP_SERVER_URL", url)
-            .env("SFP_SERVER_TOKEN", "sfp_app_example")
+            .env("SFP_SERVER_TOKEN", TOKEN)
             .stdin(Stdio::null())
             .output()
             .unwrap();
@@ -227,7 +227,7 @@ fn a_credential_that_ended_or_soon_will_is_told_in_every_form() {
         );
         let fake = Fake::start(move |_, _| Reply::json(200, &body));
         let mut list = command(folder.path(), &["integration", "list"]);
-        list.env("SFP_SERVER_URL", &fake.url).env("SFP_SERVER_TOKEN", "sfp_app_example").env("TZ", "UTC");
+        list.env("SFP_SERVER_URL", &fake.url).env("SFP_SERVER_TOKEN", TOKEN).env("TZ", "UTC");
         String::from_utf8(list.env("HOME", folder.path()).output().unwrap().stdout).unwrap()
     };
     assert!(listed(now.minus(days(30))).contains("  ENDED 20"));
