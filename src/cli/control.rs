@@ -57,7 +57,7 @@ struct LogHead {
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(untagged)]
-enum Answer {
+pub(super) enum Answer {
     Done { ok: bool },
     Failed { error: String, hint: String },
 }
@@ -139,17 +139,11 @@ async fn converse(
             drop(tokio::spawn(async move { drop(tell_log(&mut writer, &vault).await) }));
             return;
         }
-        Some(Ok(Request::Rescue)) => match file.check() {
-            Ok(()) => Answer::Failed {
-                error: "the file is in its place: there is nothing to rescue".to_owned(),
-                hint: "for a copy of it: `sealroom lock`, cp, `sealroom unlock`".to_owned(),
-            },
-            Err(_) => {
-                let file = Arc::clone(file);
-                drop(tokio::spawn(async move { drop(rescue::send(&mut writer, &file).await) }));
-                return;
-            }
-        },
+        Some(Ok(Request::Rescue)) => {
+            let file = Arc::clone(file);
+            drop(tokio::spawn(async move { drop(rescue::send(&mut writer, file).await) }));
+            return;
+        }
         Some(Err(_)) | None => Answer::Failed {
             error: "the request was not understood".to_owned(),
             hint: "use the same version".to_owned(),

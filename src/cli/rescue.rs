@@ -13,7 +13,7 @@ use serde_json::json;
 use tokio::{io::AsyncWriteExt, net::unix::OwnedWriteHalf};
 
 use super::{
-    control::{self, line_of},
+    control::{self, Answer, line_of},
     error::CliError,
     lock::ServerArgs,
     output::Output,
@@ -41,20 +41,27 @@ pub(super) struct Head {
     pub(super) bytes: u64,
 }
 
-/// Sends the open file, whatever its path leads to.
-pub(super) async fn send(writer: &mut OwnedWriteHalf, file: &Arc<DataFile>) -> io::Result<()> {
-    let bytes = file.bytes()?;
+/// Sends the open file where its path no longer leads to it.
+pub(super) async fn send(writer: &mut OwnedWriteHalf, file: Arc<DataFile>) -> io::Result<()> {
+    let displaced = on_disk(&file, |file| Ok(file.check().is_err())).await?;
+    if !displaced {
+        let answer = Answer::Failed {
+            error: "the file is in its place: there is nothing to rescue".to_owned(),
+            hint: "for a copy of it: `sealroom lock`, cp, `sealroom unlock`".to_owned(),
+        };
+        return writer.write_all(line_of(&answer).as_bytes()).await;
+    }
+    let bytes = on_disk(&file, DataFile::bytes).await?;
     writer.write_all(line_of(&Head { bytes }).as_bytes()).await?;
     let mut at = 0;
     while at < bytes {
-        let file = Arc::clone(file);
-        let read = tokio::task::spawn_blocking(move || {
+        let piece = on_disk(&file, move |file| {
             let mut piece = vec![0; PIECE_BYTES];
             let read = file.read_at(at, &mut piece)?;
             piece.truncate(read);
-            io::Result::Ok(piece)
+            Ok(piece)
         });
-        let piece = read.await.map_err(io::Error::other)??;
+        let piece = piece.await?;
         if piece.is_empty() {
             break;
         }
@@ -62,6 +69,15 @@ pub(super) async fn send(writer: &mut OwnedWriteHalf, file: &Arc<DataFile>) -> i
         writer.write_all(&piece).await?;
     }
     Ok(())
+}
+
+/// A disk that hangs must not hang the server too.
+async fn on_disk<T: Send + 'static>(
+    file: &Arc<DataFile>,
+    work: impl FnOnce(&DataFile) -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    let file = Arc::clone(file);
+    tokio::task::spawn_blocking(move || work(&file)).await.map_err(io::Error::other)?
 }
 
 pub(super) fn run(args: &Args, output: &Output) -> Result<(), CliError> {

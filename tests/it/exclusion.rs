@@ -20,7 +20,7 @@ use super::{
     disks::{run, verified},
 };
 
-fn serve<'a>(data: &'a str) -> Vec<&'a str> {
+fn serve(data: &str) -> Vec<&str> {
     vec!["serve", "--data", data, "--passphrase-file", "pass", "--listen", "127.0.0.1:0"]
 }
 
