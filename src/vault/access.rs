@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Context, error::Error, lifecycle::Vault};
+use super::{Context, error::Error, state::Vault};
 use crate::{
     auth::policy::{self, Permit, Verb},
     domain::{
@@ -113,7 +113,7 @@ impl Vault {
             Ok(permit) => Ok(permit),
             // The corridor refuses again, on the newest state, and records it.
             Err(denied) => match self
-                .act(context, caller.bearer, verb, |_| Err::<super::act::Done<()>, _>(Error::Internal))
+                .act(context, caller.bearer, verb, |_| Err::<super::work::Done<()>, _>(Error::Internal))
                 .await
             {
                 Err(Error::Internal) | Ok(_) => Err(denied.into()),

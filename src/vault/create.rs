@@ -1,6 +1,6 @@
 //! A new vault: its keys, its two slots, its owner.
 
-use super::lifecycle::Vault;
+use super::state::Vault;
 use crate::{
     audit::checkpoint::VerifierKey,
     auth::{

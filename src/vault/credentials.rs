@@ -4,9 +4,10 @@ use std::{collections::HashSet, sync::Arc};
 
 use super::{
     access::{self, Admitted},
-    act::{Context, Done, Known, Work},
+    act::Known,
     error::Error,
-    lifecycle::Vault,
+    state::Vault,
+    work::{Context, Done, Work},
 };
 use crate::{
     auth::policy::{self, Permit, Verb},

@@ -4,7 +4,7 @@ use crate::{
     api::BadRequest,
     auth::policy::Denied,
     domain::{ProjectId, Provider, Revision, Timestamp},
-    storage::{JobError, StorageError},
+    storage::{JobError, OpenError, StorageError},
 };
 
 /// Why a use case did not do what was asked; a variant for each decision that a caller can take.
@@ -144,4 +144,27 @@ impl From<StorageError> for Error {
             StorageError::Random => Self::Internal,
         }
     }
+}
+
+/// Why a vault stays locked.
+#[derive(Debug, thiserror::Error)]
+pub enum UnlockError {
+    /// No slot opens with that secret.
+    #[error("wrong passphrase")]
+    WrongPassphrase,
+    /// No slot opens, and the secret is not even text.
+    #[error("wrong passphrase: it is not UTF-8 text")]
+    WrongEncoding,
+    /// No memory for the key derivation.
+    #[error("there is not enough memory for the key derivation")]
+    Kdf,
+    /// The file disagrees with itself, or cannot be read.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// The file does not open any more.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The unlocking could not be recorded.
+    #[error("the audit log cannot be written")]
+    AuditUnavailable,
 }

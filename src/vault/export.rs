@@ -6,9 +6,9 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::{
     access,
-    act::{Context, Done, Work},
     error::Error,
-    lifecycle::Vault,
+    state::Vault,
+    work::{Context, Done, Work},
 };
 use crate::{
     audit::{proof, tree::Hash},
@@ -19,8 +19,6 @@ use crate::{
 
 /// How many records one snapshot gives: a long-held one makes the file grow, and a slow client holds two such pieces.
 const CHUNK: usize = 250;
-/// How many exports may be under way: half a megabyte each at the most.
-pub(super) const EXPORTS_MAX: usize = 16;
 
 /// What is to be proved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::lifecycle::Vault;
+use super::state::Vault;
 use crate::{
     domain::{Provider, Timestamp, days},
     stats::Reading,

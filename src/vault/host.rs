@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use super::lifecycle::Vault;
+use super::state::Vault;
 
 impl Vault {
     /// Tells the vault whether its newest checkpoint reached the folder that it goes to.

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::{
-    act::{Context, Done, Work},
     error::Error,
-    lifecycle::Vault,
+    state::Vault,
+    work::{Context, Done, Work},
 };
 use crate::{
     api::requests::{Change, CreateIntegration, RotateCredentials, UpdateIntegration, check_fields},

@@ -2,9 +2,9 @@
 
 use super::{
     access,
-    act::{Context, Done, Work},
     error::Error,
-    lifecycle::Vault,
+    state::Vault,
+    work::{Context, Done, Work},
 };
 use crate::{
     audit::{

@@ -7,9 +7,10 @@ use std::{
 
 use super::{
     access,
-    act::{Context, Done, Work, silent},
+    act::silent,
     error::Error,
-    lifecycle::Vault,
+    state::{SessionLife, Vault},
+    work::{Context, Done, Work},
 };
 use crate::{
     auth::{
@@ -21,7 +22,7 @@ use crate::{
     crypto::{kdf::KdfParams, random},
     domain::{
         Action, Actor, Caller, Email, Identity, PasswordHash, Peer, Secret, SessionId, SessionKey,
-        SessionKind, SessionRow, Timestamp, User, days, seconds,
+        SessionKind, SessionRow, Timestamp, User, seconds,
     },
     storage::{Changes, Effect, Refusal, Ruling, View},
 };
@@ -30,22 +31,6 @@ use crate::{
 const REFRESH_GRACE: Duration = seconds(30);
 /// How many of the oldest session rows a login looks at for dead ones.
 const SWEPT_MAX: usize = 64;
-
-/// How long sessions live.
-#[derive(Debug, Clone, Copy)]
-pub struct SessionLife {
-    /// Of an access token.
-    pub access: Duration,
-    /// Of a refresh token.
-    pub refresh: Duration,
-}
-
-impl SessionLife {
-    /// An hour, and thirty days.
-    pub const STANDARD: Self = Self { access: seconds(3_600), refresh: days(30) };
-    /// For `serve --dev`: longer than any such server runs.
-    pub const ENDLESS: Self = Self { access: days(36_500), refresh: days(36_500) };
-}
 
 /// A new pair of tokens.
 pub struct LoggedIn {

@@ -1,6 +1,6 @@
 //! Key slots: from a submitted secret to the vault key.
 
-use super::lifecycle::UnlockError;
+use super::error::UnlockError;
 use crate::{
     auth::spelling,
     crypto::{

@@ -1,9 +1,9 @@
 //! Application tokens.
 
 use super::{
-    act::{Context, Done, Work},
     error::Error,
-    lifecycle::Vault,
+    state::Vault,
+    work::{Context, Done, Work},
 };
 use crate::{
     api::requests::CreateToken,

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use super::{
     access,
-    act::{Context, Done, Work},
     error::Error,
-    lifecycle::Vault,
+    state::Vault,
+    work::{Context, Done, Work},
 };
 use crate::{
     api::{

@@ -7,11 +7,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use super::{act::Context, error::Error, lifecycle::Vault};
-use crate::{
-    domain::{Action, Actor, Detail, DetailKey, Event, Peer, Timestamp},
-    storage::{Changes, Effect, Ruling},
-};
+use crate::domain::{Action, Actor, Detail, DetailKey, Event, Peer, Timestamp};
 
 /// How many refusals of one caller are events of their own, a minute.
 const EVENTS_MAX: u64 = 60;
@@ -29,7 +25,7 @@ struct Counts {
 }
 
 #[derive(Default)]
-struct Minute {
+pub(super) struct Minute {
     /// Authenticated callers alone, of which there are as many as tokens and users.
     refusals: HashMap<Actor, u64>,
     rejected: Rejected,
@@ -73,12 +69,12 @@ impl Tally {
     }
 
     /// The minute that ends; the next begins.
-    fn take(&self) -> Minute {
+    pub(super) fn take(&self) -> Minute {
         std::mem::take(&mut self.lock().minute)
     }
 
     /// Counts a minute with the one that goes on.
-    fn give_back(&self, minute: Minute) {
+    pub(super) fn give_back(&self, minute: Minute) {
         let now = &mut self.lock().minute;
         for (actor, count) in minute.refusals {
             *now.refusals.entry(actor).or_default() += count;
@@ -106,7 +102,7 @@ impl Tally {
 
 impl Minute {
     /// What it comes to, as events.
-    fn events(&self, now: Timestamp, host: &Actor) -> Vec<Event> {
+    pub(super) fn events(&self, now: Timestamp, host: &Actor) -> Vec<Event> {
         let Self { refusals, rejected, peers } = self;
         let over = refusals.iter().filter(|(_, count)| **count > EVENTS_MAX);
         let mut over: Vec<(Actor, u64)> = over.map(|(actor, count)| (actor.clone(), *count)).collect();
@@ -124,35 +120,6 @@ impl Minute {
         let sum = Event { outcome, detail, ..Event::new(now, host.clone(), Action::AuthRejected) };
         let sum = Some(sum).filter(|_| *rejected != Rejected::default());
         over.into_iter().map(refused).chain(sum).collect()
-    }
-}
-
-impl Vault {
-    /// Records what was only counted since the last call; to be called once a minute, and before a lock or a stop.
-    ///
-    /// # Errors
-    /// The vault is locked (what was counted then waits), or the events cannot be written.
-    pub async fn record_counts(&self, now: Timestamp) -> Result<(), Error> {
-        let open = self.opened()?;
-        let minute = self.tally.take();
-        let events = minute.events(now, &self.settings().host);
-        if events.is_empty() {
-            return Ok(());
-        }
-        let ruling = Ruling { value: (), changes: Changes::none(), events, effect: Effect::Plain };
-        let recorded = open.writer.submit::<(), Error, _>(move |_| Ok(ruling)).await;
-        // What could not be recorded waits for the next time: a flood must not erase its own trace.
-        recorded.map(drop).map_err(Error::from).inspect_err(|_| self.tally.give_back(minute))
-    }
-
-    /// How often somebody was not let in since the start.
-    pub fn rejected(&self) -> Rejected {
-        self.tally.total()
-    }
-
-    /// Counts a request that came without a valid token.
-    pub fn turned_away(&self, context: &Context) {
-        self.tally.token(context.peer);
     }
 }
 

@@ -1,26 +1,44 @@
-//! A vault's life: opened, unlocked, locked.
+//! A vault's state: what it is told once, what it holds while it is locked, and what only while it is open.
 
-use std::sync::{
-    Arc, Mutex, PoisonError,
-    atomic::{AtomicBool, AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU64},
+    },
+    time::Duration,
 };
-
-use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use tokio::sync::{Semaphore, oneshot, watch};
 
-use super::{
-    act::silent, error::Error, export::EXPORTS_MAX, sessions::SessionLife, slots::try_slots, tally::Tally,
-};
+use super::{error::Error, refusal_counts::Tally};
 use crate::{
     audit::checkpoint::VerifierKey,
     auth::{limiter::Limiter, policy::Rules},
     crypto::kdf::KdfParams,
     disk::Medium,
-    domain::{Action, Actor, Detail, DetailKey, Event, Secret, Timestamp},
-    storage::{Changes, Effect, OpenError, Ruling, StorageError, Store, Writer, Writing},
+    domain::{Actor, Timestamp, days, seconds},
+    storage::{OpenError, StorageError, Store, Writer, Writing},
 };
+
+/// How many exports may be under way: half a megabyte each at the most.
+pub(super) const EXPORTS_MAX: usize = 16;
+
+/// How long sessions live.
+#[derive(Debug, Clone, Copy)]
+pub struct SessionLife {
+    /// Of an access token.
+    pub access: Duration,
+    /// Of a refresh token.
+    pub refresh: Duration,
+}
+
+impl SessionLife {
+    /// An hour, and thirty days.
+    pub const STANDARD: Self = Self { access: seconds(3_600), refresh: days(30) };
+    /// For `serve --dev`: longer than any such server runs.
+    pub const ENDLESS: Self = Self { access: days(36_500), refresh: days(36_500) };
+}
 
 /// What the vault is told once.
 #[derive(Debug, Clone)]
@@ -57,43 +75,20 @@ impl Settings {
     /// Soon enough for whoever looks at a last access or waits for a disk to come back.
     pub const IDLE_EVERY: Duration = Duration::from_secs(1);
 
-    const fn writing(&self) -> Writing {
+    pub(super) const fn writing(&self) -> Writing {
         let Self { queue_max, stand_by, monotonic, commit_stall, idle_every, .. } = *self;
         Writing { queue_max, stand_by, monotonic, commit_stall, idle_every }
     }
 }
 
-/// Why a vault stays locked.
-#[derive(Debug, thiserror::Error)]
-pub enum UnlockError {
-    /// No slot opens with that secret.
-    #[error("wrong passphrase")]
-    WrongPassphrase,
-    /// No slot opens, and the secret is not even text.
-    #[error("wrong passphrase: it is not UTF-8 text")]
-    WrongEncoding,
-    /// No memory for the key derivation.
-    #[error("there is not enough memory for the key derivation")]
-    Kdf,
-    /// The file disagrees with itself, or cannot be read.
-    #[error(transparent)]
-    Storage(#[from] StorageError),
-    /// The file does not open any more.
-    #[error(transparent)]
-    Open(#[from] OpenError),
-    /// The unlocking could not be recorded.
-    #[error("the audit log cannot be written")]
-    AuditUnavailable,
-}
-
 /// An open vault file with its use cases.
 pub struct Vault {
-    store: Store,
+    pub(super) store: Store,
     settings: Settings,
-    open: ArcSwapOption<Open>,
+    pub(super) open: ArcSwapOption<Open>,
     /// One unlock or lock at a time.
-    turn: Arc<tokio::sync::Mutex<()>>,
-    failed_tries: AtomicU64,
+    pub(super) turn: Arc<tokio::sync::Mutex<()>>,
+    pub(super) failed_tries: AtomicU64,
     pub(super) password_runs: Arc<AtomicU64>,
     call_in: watch::Sender<u64>,
     pub(super) limiter: Mutex<Limiter>,
@@ -113,7 +108,7 @@ pub(super) struct Open {
     pub(super) writer: Writer,
     /// Set by the lock's own decision: whatever the commit thread decides after it is refused.
     pub(super) locked: Arc<AtomicBool>,
-    ended: Mutex<Option<oneshot::Receiver<()>>>,
+    pub(super) ended: Mutex<Option<oneshot::Receiver<()>>>,
 }
 
 impl Vault {
@@ -166,85 +161,6 @@ impl Vault {
     /// Tells which disclosures are called in: connections that still hold one of that epoch or an earlier must close.
     pub fn called_in(&self) -> watch::Receiver<u64> {
         self.call_in.subscribe()
-    }
-
-    /// Unlocks with a passphrase or a recovery key; `events` follow the unlock's own.
-    ///
-    /// # Errors
-    /// No slot opens, or the file disagrees with its head; nothing is written then.
-    pub async fn unlock(
-        &self,
-        secret: Secret,
-        actor: Actor,
-        now: Timestamp,
-        then: Option<Event>,
-    ) -> Result<(), UnlockError> {
-        // An earlier one may still wait for a device that does not answer.
-        let turn = tokio::time::timeout(self.settings.commit_stall * 2, Arc::clone(&self.turn).lock_owned());
-        let turn = turn.await.map_err(|_| UnlockError::AuditUnavailable)?;
-        if !self.is_locked() {
-            return Ok(());
-        }
-        self.store.wake()?;
-        let slots = self.store.slots()?;
-        let key = tokio::task::spawn_blocking(move || try_slots(&slots, &secret).outcome).await;
-        let key = key.map_err(|_| UnlockError::Kdf)?.inspect_err(|_| {
-            self.failed_tries.fetch_add(1, Ordering::Relaxed);
-        })?;
-        let running = self.store.unlock(&key, self.settings.writing())?;
-        let tries = self.failed_tries.load(Ordering::Relaxed);
-        let detail = Detail::NONE.number(DetailKey::FailedTries, tries);
-        let event = Event { detail, ..Event::new(now, actor, Action::VaultUnlock) };
-        let events = std::iter::once(event).chain(then).collect();
-        let ruling = Ruling { value: (), changes: Changes::none(), events, effect: Effect::Plain };
-        let recorded = running.writer.submit::<(), Error, _>(move |_| Ok(ruling)).await;
-        if recorded.is_err() {
-            // Its writer must be gone before the next one begins: two of them would each move the other's head.
-            drop(running.writer);
-            tokio::spawn(async move {
-                drop(running.ended.await);
-                drop(turn);
-            });
-            return Err(UnlockError::AuditUnavailable);
-        }
-        self.failed_tries.fetch_sub(tries, Ordering::Relaxed);
-        let ended = Mutex::new(Some(running.ended));
-        self.open.store(Some(Arc::new(Open { writer: running.writer, locked: Arc::default(), ended })));
-        Ok(())
-    }
-
-    /// Records `event` and locks: nothing that was disclosed before is still on its way, and the keys are wiped when
-    /// this returns.
-    ///
-    /// # Errors
-    /// The event cannot be recorded; the vault is locked all the same.
-    pub async fn lock(&self, event: Event) -> Result<(), Error> {
-        self.opened()?;
-        let _turn = self.turn.lock().await;
-        let open = self.opened()?;
-        if let Err(error) = self.record_counts(event.time).await {
-            tracing::warn!(%error, "what was only counted could not be recorded");
-        }
-        let locked = Arc::clone(&open.locked);
-        let decided = open.writer.submit(move |_| {
-            if locked.swap(true, Ordering::AcqRel) {
-                return Err(silent(Error::Locked));
-            }
-            Ok(Ruling { value: (), changes: Changes::none(), events: vec![event], effect: Effect::TakesAway })
-        });
-        let recorded = decided.await.map_err(Error::from);
-        open.locked.store(true, Ordering::Release);
-        self.open.store(None);
-        let ended = open.ended.lock().unwrap_or_else(PoisonError::into_inner).take();
-        drop(open);
-        let result = match recorded {
-            Ok(committed) => self.settle(committed).await.map(drop),
-            Err(error) => Err(error),
-        };
-        if let Some(ended) = ended {
-            drop(ended.await);
-        }
-        result
     }
 
     pub(super) const fn store(&self) -> &Store {

@@ -1,0 +1,96 @@
+//! A vault is unlocked and locked.
+
+use std::sync::{Arc, Mutex, PoisonError, atomic::Ordering};
+
+use super::{
+    act::silent,
+    error::{Error, UnlockError},
+    slots::try_slots,
+    state::{Open, Vault},
+};
+use crate::{
+    domain::{Action, Actor, Detail, DetailKey, Event, Secret, Timestamp},
+    storage::{Changes, Effect, Ruling},
+};
+
+impl Vault {
+    /// Unlocks with a passphrase or a recovery key; `events` follow the unlock's own.
+    ///
+    /// # Errors
+    /// No slot opens, or the file disagrees with its head; nothing is written then.
+    pub async fn unlock(
+        &self,
+        secret: Secret,
+        actor: Actor,
+        now: Timestamp,
+        then: Option<Event>,
+    ) -> Result<(), UnlockError> {
+        // An earlier one may still wait for a device that does not answer.
+        let turn =
+            tokio::time::timeout(self.settings().commit_stall * 2, Arc::clone(&self.turn).lock_owned());
+        let turn = turn.await.map_err(|_| UnlockError::AuditUnavailable)?;
+        if !self.is_locked() {
+            return Ok(());
+        }
+        self.store.wake()?;
+        let slots = self.store.slots()?;
+        let key = tokio::task::spawn_blocking(move || try_slots(&slots, &secret).outcome).await;
+        let key = key.map_err(|_| UnlockError::Kdf)?.inspect_err(|_| {
+            self.failed_tries.fetch_add(1, Ordering::Relaxed);
+        })?;
+        let running = self.store.unlock(&key, self.settings().writing())?;
+        let tries = self.failed_tries.load(Ordering::Relaxed);
+        let detail = Detail::NONE.number(DetailKey::FailedTries, tries);
+        let event = Event { detail, ..Event::new(now, actor, Action::VaultUnlock) };
+        let events = std::iter::once(event).chain(then).collect();
+        let ruling = Ruling { value: (), changes: Changes::none(), events, effect: Effect::Plain };
+        let recorded = running.writer.submit::<(), Error, _>(move |_| Ok(ruling)).await;
+        if recorded.is_err() {
+            // Its writer must be gone before the next one begins: two of them would each move the other's head.
+            drop(running.writer);
+            tokio::spawn(async move {
+                drop(running.ended.await);
+                drop(turn);
+            });
+            return Err(UnlockError::AuditUnavailable);
+        }
+        self.failed_tries.fetch_sub(tries, Ordering::Relaxed);
+        let ended = Mutex::new(Some(running.ended));
+        self.open.store(Some(Arc::new(Open { writer: running.writer, locked: Arc::default(), ended })));
+        Ok(())
+    }
+
+    /// Records `event` and locks: nothing that was disclosed before is still on its way, and the keys are wiped when
+    /// this returns.
+    ///
+    /// # Errors
+    /// The event cannot be recorded; the vault is locked all the same.
+    pub async fn lock(&self, event: Event) -> Result<(), Error> {
+        self.opened()?;
+        let _turn = self.turn.lock().await;
+        let open = self.opened()?;
+        if let Err(error) = self.record_counts(event.time).await {
+            tracing::warn!(%error, "what was only counted could not be recorded");
+        }
+        let locked = Arc::clone(&open.locked);
+        let decided = open.writer.submit(move |_| {
+            if locked.swap(true, Ordering::AcqRel) {
+                return Err(silent(Error::Locked));
+            }
+            Ok(Ruling { value: (), changes: Changes::none(), events: vec![event], effect: Effect::TakesAway })
+        });
+        let recorded = decided.await.map_err(Error::from);
+        open.locked.store(true, Ordering::Release);
+        self.open.store(None);
+        let ended = open.ended.lock().unwrap_or_else(PoisonError::into_inner).take();
+        drop(open);
+        let result = match recorded {
+            Ok(committed) => self.settle(committed).await.map(drop),
+            Err(error) => Err(error),
+        };
+        if let Some(ended) = ended {
+            drop(ended.await);
+        }
+        result
+    }
+}
