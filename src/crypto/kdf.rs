@@ -3,7 +3,6 @@
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 use zeroize::Zeroizing;
 
-use super::keys::MasterKey;
 use crate::domain::Secret;
 
 /// The most memory that a file or row may ask for, in KiB: 1 GiB.
@@ -64,16 +63,6 @@ impl KdfParams {
     }
 }
 
-/// The key that a slot's secret gives.
-///
-/// # Errors
-/// There is no memory for it.
-pub fn master_key(secret: &Secret, salt: &[u8; 16], params: KdfParams) -> Result<MasterKey, KdfFailed> {
-    let mut key = Zeroizing::new([0; 32]);
-    derive(secret, salt, params, &mut key)?;
-    Ok(MasterKey::new(key))
-}
-
 /// The hash of a password.
 ///
 /// # Errors
@@ -84,7 +73,12 @@ pub fn password_hash(password: &Secret, salt: &[u8; 16], params: KdfParams) -> R
     Ok(hash)
 }
 
-fn derive(secret: &Secret, salt: &[u8; 16], params: KdfParams, out: &mut [u8; 32]) -> Result<(), KdfFailed> {
+pub(super) fn derive(
+    secret: &Secret,
+    salt: &[u8; 16],
+    params: KdfParams,
+    out: &mut [u8; 32],
+) -> Result<(), KdfFailed> {
     let KdfParams { memory_kib, passes, lanes } = params;
     let params = Params::new(memory_kib, passes, lanes, Some(out.len())).map_err(|_| KdfFailed)?;
     let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);

@@ -13,11 +13,13 @@ use zeroize::Zeroizing;
 
 use super::{
     digest::StateKey,
-    kdf::KdfParams,
+    error::WrongKey,
+    kdf::{self, KdfFailed, KdfParams},
     random::{self, RandomError},
     seal::RowKey,
     sign::LogWrapKey,
 };
+use crate::domain::Secret;
 
 /// The number of argon2id, the one key derivation that there is.
 pub const ARGON2ID: u8 = 1;
@@ -25,11 +27,6 @@ const SLOT_LABEL: &[u8] = b"sealroom slot 1";
 const ROW_LABEL: &[u8] = b"sealroom row root key 1";
 const STATE_LABEL: &[u8] = b"sealroom state key 1";
 const LOG_LABEL: &[u8] = b"sealroom log-key wrap key 1";
-
-/// The key does not fit.
-#[derive(Debug, thiserror::Error)]
-#[error("the key does not fit")]
-pub struct WrongKey;
 
 /// Random, and the root of every other key of the file.
 pub struct VaultKey(Zeroizing<[u8; 32]>);
@@ -111,8 +108,14 @@ pub struct Wrapped {
 pub struct MasterKey(Zeroizing<[u8; 32]>);
 
 impl MasterKey {
-    pub(super) const fn new(key: Zeroizing<[u8; 32]>) -> Self {
-        Self(key)
+    /// The key that a slot's secret gives.
+    ///
+    /// # Errors
+    /// There is no memory for the derivation.
+    pub fn derive(secret: &Secret, salt: &[u8; 16], params: KdfParams) -> Result<Self, KdfFailed> {
+        let mut key = Zeroizing::new([0; 32]);
+        kdf::derive(secret, salt, params, &mut key)?;
+        Ok(Self(key))
     }
 
     /// Wraps a vault key for a slot.
@@ -205,10 +208,10 @@ mod tests {
 
     #[test]
     fn a_slot_opens_with_its_key_and_its_header_alone() {
-        let master = MasterKey::new(Zeroizing::new([1; 32]));
+        let master = MasterKey(Zeroizing::new([1; 32]));
         let wrapped = master.wrap(&header(), &VaultKey(Zeroizing::new([9; 32]))).unwrap();
         assert_eq!(*master.unwrap(&header(), &wrapped).map_err(drop).unwrap().0, [9; 32]);
-        let other = MasterKey::new(Zeroizing::new([2; 32]));
+        let other = MasterKey(Zeroizing::new([2; 32]));
         assert!(other.unwrap(&header(), &wrapped).is_err());
         for changed in [
             SlotHeader { id: 2, ..header() },

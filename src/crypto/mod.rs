@@ -10,9 +10,12 @@
 //! Callers never choose a nonce, a salt or an associated-data string.
 
 pub mod digest;
+mod error;
 pub mod kdf;
 pub mod keys;
 pub mod random;
 pub mod recovery;
 pub mod seal;
 pub mod sign;
+
+pub use error::WrongKey;

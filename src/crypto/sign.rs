@@ -10,7 +10,7 @@ use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 use zeroize::Zeroizing;
 
 use super::{
-    keys::WrongKey,
+    error::WrongKey,
     random::{self, RandomError},
 };
 use crate::domain::FileId;

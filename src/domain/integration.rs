@@ -1,27 +1,6 @@
 //! Integrations: one stored credential, its metadata and the revisions that are kept.
 
-use super::{Actor, AuthType, IntegrationId, Name, ProjectId, Provider, Timestamp, UserId};
-
-/// A JSON value as the client wrote it, already checked; kept verbatim.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Json(String);
-
-impl Json {
-    /// Takes text that a JSON parser has accepted.
-    pub const fn new_checked(text: String) -> Self {
-        Self(text)
-    }
-
-    /// `{}`.
-    pub fn empty_object() -> Self {
-        Self("{}".to_owned())
-    }
-
-    /// The text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
+use super::{Actor, AuthType, IntegrationId, Json, Name, ProjectId, Provider, Timestamp, UserId};
 
 /// Counts the changes of one integration's credential, from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -8,8 +8,8 @@ use crate::{
         spelling,
     },
     crypto::{
-        kdf::{self, KdfFailed, KdfParams},
-        keys::{SlotHeader, SlotKind, VaultKey},
+        kdf::{KdfFailed, KdfParams},
+        keys::{MasterKey, SlotHeader, SlotKind, VaultKey},
         random::{self, RandomError},
         recovery::RecoveryKey,
     },
@@ -102,7 +102,7 @@ impl Vault {
         let slot = |id, kind, secret: &Secret| -> Result<Slot, InitError> {
             let salt = random::bytes()?;
             let header = SlotHeader { id, kind, params: plan.kdf, salt };
-            let wrapped = kdf::master_key(secret, &salt, plan.kdf)?.wrap(&header, &vault_key)?;
+            let wrapped = MasterKey::derive(secret, &salt, plan.kdf)?.wrap(&header, &vault_key)?;
             Ok(Slot { header, wrapped })
         };
         let slots = vec![

@@ -4,8 +4,8 @@ use super::error::UnlockError;
 use crate::{
     auth::spelling,
     crypto::{
-        kdf::{self, KdfFailed},
-        keys::{SlotKind, VaultKey},
+        kdf::KdfFailed,
+        keys::{MasterKey, SlotKind, VaultKey},
         recovery::RecoveryKey,
     },
     domain::Secret,
@@ -49,7 +49,7 @@ fn open_slots(slots: &[Slot], secret: &Secret, runs: &mut u64) -> Result<Option<
             SlotKind::Recovery => &recovery,
         };
         for candidate in candidates {
-            let master = kdf::master_key(candidate, &slot.header.salt, slot.header.params)?;
+            let master = MasterKey::derive(candidate, &slot.header.salt, slot.header.params)?;
             *runs += 1;
             found = found.or(master.unwrap(&slot.header, &slot.wrapped).ok());
         }
@@ -64,7 +64,7 @@ mod tests {
 
     fn slot(id: u32, kind: SlotKind, secret: &Secret, key: &VaultKey) -> Slot {
         let header = SlotHeader { id, kind, params: KdfParams::LIGHT, salt: [u8::try_from(id).unwrap(); 16] };
-        let master = kdf::master_key(secret, &header.salt, header.params).unwrap();
+        let master = MasterKey::derive(secret, &header.salt, header.params).unwrap();
         Slot { wrapped: master.wrap(&header, key).unwrap(), header }
     }
 

@@ -4,10 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use sealroom::{
     audit::checkpoint,
-    crypto::{
-        kdf,
-        keys::{SlotKind, VaultKey},
-    },
+    crypto::keys::{MasterKey, SlotKind, VaultKey},
     storage::Store,
 };
 
@@ -75,6 +72,6 @@ fn vault_key(base: &Arc<Vec<u8>>) -> VaultKey {
     let store = Store::open(Disk::new(Arc::clone(base)).medium(), 1 << 20).unwrap();
     let slots = store.slots().unwrap();
     let slot = slots.iter().find(|slot| slot.header.kind == SlotKind::Passphrase).unwrap();
-    let master = kdf::master_key(&secret(PASSPHRASE), &slot.header.salt, slot.header.params).unwrap();
+    let master = MasterKey::derive(&secret(PASSPHRASE), &slot.header.salt, slot.header.params).unwrap();
     master.unwrap(&slot.header, &slot.wrapped).map_err(drop).unwrap()
 }
