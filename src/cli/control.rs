@@ -58,8 +58,16 @@ struct LogHead {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(untagged)]
 pub(super) enum Answer {
-    Done { ok: bool },
-    Failed { error: String, hint: String },
+    Done {
+        ok: bool,
+        /// Nothing had to be done.
+        #[serde(default)]
+        already: bool,
+    },
+    Failed {
+        error: String,
+        hint: String,
+    },
 }
 
 /// The socket's task; dropping it closes and removes the socket.
@@ -191,9 +199,9 @@ async fn tell_records(
 }
 
 async fn unlocked(secret: &str, actor: Actor, vault: &Vault, clock: &Clock) -> Answer {
-    let secret = Secret::new(secret.as_bytes().to_vec());
+    let (secret, already) = (Secret::new(secret.as_bytes().to_vec()), !vault.is_locked());
     match vault.unlock(secret, actor, clock.now(), None).await {
-        Ok(()) => Answer::Done { ok: true },
+        Ok(()) => Answer::Done { ok: true, already },
         Err(error) => {
             let CliError { message, hint, .. } = CliError::unlock(&error);
             Answer::Failed { error: message, hint }
@@ -204,7 +212,8 @@ async fn unlocked(secret: &str, actor: Actor, vault: &Vault, clock: &Clock) -> A
 async fn locked(actor: Actor, vault: &Vault, clock: &Clock) -> Answer {
     match vault.lock(Event::new(clock.now(), actor, Action::VaultLock)).await {
         // Locked already is what was asked for.
-        Ok(()) | Err(vault::Error::Locked) => Answer::Done { ok: true },
+        Ok(()) => Answer::Done { ok: true, already: false },
+        Err(vault::Error::Locked) => Answer::Done { ok: true, already: true },
         Err(error) => {
             let hint = "nothing is served any more; `sealroom unlock` opens it again";
             Answer::Failed { error: error.to_string(), hint: hint.to_owned() }
@@ -212,16 +221,16 @@ async fn locked(actor: Actor, vault: &Vault, clock: &Clock) -> Answer {
     }
 }
 
-/// Asks the server at the other end to unlock.
-pub(super) fn unlock(server: UnixStream, secret: &Secret) -> Result<(), CliError> {
+/// Asks the server at the other end to unlock; returns whether it was unlocked already.
+pub(super) fn unlock(server: UnixStream, secret: &Secret) -> Result<bool, CliError> {
     let text = std::str::from_utf8(secret.expose()).map_err(|_| {
         CliError::failed("the passphrase is not UTF-8", "start the server with --passphrase-file")
     })?;
     ask(server, &Request::Unlock { secret: Zeroizing::new(text.to_owned()) })
 }
 
-/// Asks the server at the other end to lock.
-pub(super) fn lock(server: UnixStream) -> Result<(), CliError> {
+/// Asks the server at the other end to lock; returns whether it was locked already.
+pub(super) fn lock(server: UnixStream) -> Result<bool, CliError> {
     ask(server, &Request::Lock)
 }
 
@@ -286,7 +295,7 @@ pub(super) fn log(data: &Path, in_use: &FileError) -> Result<Served, CliError> {
     Ok(Served { checkpoint, key: key.parse().map_err(|_| not_understood())?, records })
 }
 
-fn ask(mut server: UnixStream, request: &Request) -> Result<(), CliError> {
+fn ask(mut server: UnixStream, request: &Request) -> Result<bool, CliError> {
     let failed = |error: io::Error| {
         CliError::failed(
             format!("the server did not answer: {error}"),
@@ -305,7 +314,7 @@ fn ask(mut server: UnixStream, request: &Request) -> Result<(), CliError> {
         return Err(failed(io::ErrorKind::UnexpectedEof.into()));
     }
     match serde_json::from_str(&answer) {
-        Ok(Answer::Done { .. }) => Ok(()),
+        Ok(Answer::Done { already, .. }) => Ok(already),
         Ok(Answer::Failed { error, hint }) => Err(CliError::failed(error, hint)),
         Err(_) => Err(not_understood()),
     }

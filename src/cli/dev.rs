@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::{
+    control,
     error::CliError,
     output::Output,
     secrets::shown,
@@ -39,6 +40,8 @@ pub(super) async fn serve(address: Address, limits: Limits, output: &Output) -> 
     let failed = |error: &dyn std::fmt::Display| {
         CliError::failed(format!("the throw-away vault: {error}"), "try again")
     };
+    // What fails cheaply comes first.
+    let listener = listen(&address, None).await?;
     let folder =
         tempfile::Builder::new().prefix("sealroom-dev-").tempdir().map_err(|error| failed(&error))?;
     let data = folder.path().join("dev.redb");
@@ -58,7 +61,7 @@ pub(super) async fn serve(address: Address, limits: Limits, output: &Output) -> 
         now: clock.now(),
     };
     Vault::create(new.medium(), 1 << 20, &plan).map_err(|error| failed(&error))?;
-    let file = new.publish()?;
+    let file = Arc::new(new.publish()?);
     let vault = Vault::open(file.medium(), settings()).map_err(|error| CliError::open(&data, &error))?;
     let vault = Arc::new(vault);
     let start = Event::new(clock.now(), host_actor(), Action::ServerStart);
@@ -66,7 +69,6 @@ pub(super) async fn serve(address: Address, limits: Limits, output: &Output) -> 
         .unlock(passphrase, host_actor(), clock.now(), Some(start))
         .await
         .map_err(|error| CliError::unlock(&error))?;
-    let listener = listen(&address, None).await?;
     let password = shown(&owner);
     let tokens = tokens(&vault, &clock, owner, member).await.map_err(|error| failed(&error))?;
     let [owner, member, application] = tokens;
@@ -74,10 +76,15 @@ pub(super) async fn serve(address: Address, limits: Limits, output: &Output) -> 
         Dev { url: url(&listener)?, data: data.display().to_string(), password, owner, member, application };
     let server = Server::new(Arc::clone(&vault), clock.clone(), limits, false);
     let stop = stop_signal()?;
-    report(&dev, output)?;
-    server.run(listener, stop).await;
+    let control = control::serve(control::bind(file.path())?, Arc::clone(&vault), file, clock.clone());
+    let reported = report(&dev, output);
+    if reported.is_ok() {
+        server.run(listener, stop).await;
+    }
+    drop(control);
+    // The folder goes after the writer.
     shut(&vault, &clock).await;
-    Ok(())
+    reported
 }
 
 fn settings() -> Settings {

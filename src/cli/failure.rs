@@ -164,6 +164,9 @@ fn refusal_hint(refusal: &Refusal) -> String {
         "token_expired" => {
             "an owner makes a new one, `sealroom token create NAME`; a person's own: sealroom login"
         }
+        "unauthorized" if refusal.token_from.is_some() => {
+            "it is unknown or revoked: ask an owner for a new token, or take it out of there and run `sealroom login`"
+        }
         "unauthorized" => "it is unknown or revoked: run `sealroom login`, or ask an owner for a new token",
         "invalid_token" => "give the token alone, on one line",
         "bad_login" => "check both; after 5 failures the server makes you wait",

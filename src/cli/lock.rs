@@ -77,11 +77,15 @@ pub(super) fn unlock(args: UnlockArgs, output: &Output) -> Result<(), CliError> 
     // Before a passphrase is asked for: a server that is not there must not cost anybody one.
     drop(args.server.connect(file.clone(), output)?);
     let secret = passphrase.read(Asking::Once, output)?;
-    control::unlock(args.server.connect(file, output)?, &secret)?;
-    output.result("unlocked", &json!({ "locked": false }))
+    let already = control::unlock(args.server.connect(file, output)?, &secret)?;
+    let text = if already { "unlocked already: the passphrase was not checked" } else { "unlocked" };
+    output.result(text, &json!({ "locked": false, "already": already }))
 }
 
 pub(super) fn lock(args: LockArgs, output: &Output) -> Result<(), CliError> {
-    control::lock(args.server.reach(output)?)?;
-    output.result("locked", &json!({ "locked": true }))
+    let already = control::lock(args.server.reach(output)?)?;
+    output.result(
+        if already { "locked already" } else { "locked" },
+        &json!({ "locked": true, "already": already }),
+    )
 }

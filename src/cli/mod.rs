@@ -162,7 +162,7 @@ enum Command {
     Audit(audit::Args),
     #[cfg(feature = "client")]
     #[command(flatten)]
-    Remote(Remote),
+    Remote(Box<Remote>),
     /// Print the completions of a shell.
     #[cfg(feature = "client")]
     #[command(
@@ -237,8 +237,7 @@ pub fn main() -> ExitCode {
     };
     let output = Output::new(cli.json);
     #[cfg(feature = "client")]
-    let is_evaluated =
-        matches!(&cli.command, Command::Remote(Remote::Credentials(args)) if args.feeds_a_shell());
+    let is_evaluated = matches!(&cli.command, Command::Remote(remote) if matches!(&**remote, Remote::Credentials(args) if args.feeds_a_shell()));
     let checked = environment::check(cli.strict_env, config.as_deref(), &output);
     match checked.and_then(|()| run(cli.command, output)) {
         Ok(()) => ExitCode::SUCCESS,
@@ -267,7 +266,7 @@ fn run(command: Command, output: Output) -> Result<(), CliError> {
         Command::Rescue(args) => rescue::run(&args, &output),
         Command::Audit(args) => audit::run(args, output),
         #[cfg(feature = "client")]
-        Command::Remote(remote) => block_on(at_server(remote, output)),
+        Command::Remote(remote) => block_on(at_server(*remote, output)),
         #[cfg(feature = "client")]
         Command::Completions(args) => shell::completions(args, output),
         #[cfg(feature = "client")]

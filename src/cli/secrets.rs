@@ -188,6 +188,10 @@ pub(super) struct NewFile<'a> {
 impl<'a> NewFile<'a> {
     /// Makes sure that it can be written, and is not there yet.
     pub(super) fn begin(path: &'a Path) -> Result<Self, CliError> {
+        if path.as_os_str() == "-" {
+            let hint = "leave the flag out to print it, or name a file; one called - is ./-";
+            return Err(CliError::usage("- is not a file to write a secret to", hint));
+        }
         if path.exists() {
             return Err(CliError::failed(format!("{} exists already", path.display()), "name a new file"));
         }

@@ -16,7 +16,7 @@ use super::{
     error::FileError,
     held_file::{Displaced, HeldFile},
     lock::{Locking, Mode, SideLock, lock},
-    path::{beside, canonical, canonical_new, folder_of},
+    path::{beside, canonical, canonical_new, folder_of, leads_to},
     preallocated::Preallocated,
 };
 
@@ -205,12 +205,6 @@ fn open_locked(path: &Path, mode: Mode, locking: Locking) -> Result<File, FileEr
 /// The operating system refuses.
 pub fn unnamed(file: File) -> io::Result<Medium> {
     Ok(Arc::new(FileBackend::new(file).map_err(io::Error::other)?))
-}
-
-/// Whether the path leads to this very file.
-fn leads_to(path: &Path, file: &File) -> bool {
-    let (Ok(there), Ok(own)) = (fs::metadata(path), file.metadata()) else { return false };
-    (there.dev(), there.ino()) == (own.dev(), own.ino())
 }
 
 /// Removes the temporary file of a killed process: it was never linked into place, or is a second name of the file.

@@ -5,15 +5,18 @@
 //! that name and nothing else.
 
 use std::{
-    fs::{File, OpenOptions, TryLockError},
+    fs::{self, File, OpenOptions, TryLockError},
     io::{self, Read, Seek, Write},
     os::unix::fs::{MetadataExt, OpenOptionsExt},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use rustix::{fs::OFlags, io::Errno};
 
-use super::{error::FileError, path::beside};
+use super::{
+    error::FileError,
+    path::{beside, leads_to},
+};
 
 /// Whether a file system without locks is accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -66,7 +69,7 @@ fn holder_of(file: &File) -> Option<String> {
     let metadata = file.metadata().ok()?;
     let (major, minor) = (rustix::fs::major(metadata.dev()), rustix::fs::minor(metadata.dev()));
     let inode = format!("{major:02x}:{minor:02x}:{}", metadata.ino());
-    let locks = std::fs::read_to_string("/proc/locks").ok()?;
+    let locks = fs::read_to_string("/proc/locks").ok()?;
     let mut held = locks.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
     let line = held.find(|words| words.get(1) == Some(&"FLOCK") && words.get(5) == Some(&inode.as_str()))?;
     line.get(4).filter(|pid| is_pid(pid)).map(|pid| (*pid).to_owned())
@@ -88,11 +91,20 @@ fn is_pid(text: &str) -> bool {
     !text.is_empty() && text != "0" && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// `FILE.lock`, held while `FILE` is open or being made. It is never replaced or removed. It says who holds the file,
-/// and bridges the moments in which there is no file of that name yet.
+/// `FILE.lock`, held while `FILE` is open or being made, and removed after that. It says who holds the file, and
+/// bridges the moments in which there is no file of that name yet.
 #[derive(Debug)]
-pub(super) struct SideLock {
-    _file: Option<File>,
+pub(super) struct SideLock(Option<(PathBuf, File)>);
+
+impl Drop for SideLock {
+    fn drop(&mut self) {
+        if let Some((path, file)) = &self.0
+            && leads_to(path, file)
+        {
+            // Best effort: one that is left behind costs nothing.
+            drop(fs::remove_file(path));
+        }
+    }
 }
 
 impl SideLock {
@@ -102,7 +114,7 @@ impl SideLock {
     /// # Errors
     /// Another process holds it.
     pub(super) fn take(data: &Path) -> Result<Self, FileError> {
-        let Ok(mut file) = open_side(data, true) else { return Ok(Self { _file: None }) };
+        let Ok(mut file) = open_side(data, true) else { return Ok(Self(None)) };
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -110,7 +122,7 @@ impl SideLock {
                 let holder = holder.unwrap_or_else(|| "?".to_owned());
                 return Err(FileError::InUse { path: data.to_owned(), holder });
             }
-            Err(TryLockError::Error(_)) => return Ok(Self { _file: None }),
+            Err(TryLockError::Error(_)) => return Ok(Self(None)),
         }
         let note = |file: &mut File| {
             file.set_len(0)?;
@@ -119,7 +131,7 @@ impl SideLock {
         };
         // Best effort: a full disk must not keep a vault from being opened.
         drop(note(&mut file));
-        Ok(Self { _file: Some(file) })
+        Ok(Self(Some((beside(data, ".lock"), file))))
     }
 }
 

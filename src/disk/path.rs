@@ -1,7 +1,9 @@
 //! The paths of a data file and of what lies beside it, without links.
 
 use std::{
-    fs, io,
+    fs::{self, File},
+    io,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
@@ -63,4 +65,10 @@ pub(super) fn folder_of(data: &Path) -> &Path {
 
 fn has_folder(data: &Path) -> bool {
     folder_of(data).is_dir()
+}
+
+/// Whether the path leads to this very file.
+pub(super) fn leads_to(path: &Path, file: &File) -> bool {
+    let (Ok(there), Ok(own)) = (fs::metadata(path), file.metadata()) else { return false };
+    (there.dev(), there.ino()) == (own.dev(), own.ino())
 }

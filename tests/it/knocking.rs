@@ -113,10 +113,17 @@ fn where_no_server_can_come_up_nobody_waits_for_one() {
 fn to_lock_what_is_locked_is_no_failure() {
     let folder = vault();
     let mut serving = serve(folder.path(), "127.0.0.1:0");
-    for _ in 0..3 {
+    secret_file(folder.path(), "wrong", "another passphrase\n", 0o600);
+    let unlock = ["unlock", "--data", "v.redb", "--passphrase-file", "wrong"];
+    let told = sealroom(folder.path(), &unlock).stdout;
+    assert_eq!(
+        told, b"unlocked already: the passphrase was not checked\n",
+        "nobody takes it for the right one"
+    );
+    for told in ["locked\n", "locked already\n", "locked already\n"] {
         let lock = sealroom(folder.path(), &["lock", "--data", "v.redb"]);
         assert!(lock.status.success(), "{}", stderr(&lock));
-        assert_eq!(lock.stdout, b"locked\n");
+        assert_eq!(lock.stdout, told.as_bytes());
     }
     // As the README's backup does it, on a vault that is locked already.
     let script = "sealroom lock --data v.redb && cp v.redb kept.redb && sealroom unlock --data v.redb --passphrase-file pass";

@@ -46,7 +46,8 @@ fn a_pasted_key_is_stored_whole_and_none_of_it_is_left_for_the_shell() {
         typing.keys(&typed);
         assert_eq!(typing.end(), 0, "{typed:?}: {}", typing.screen);
         assert!(!typing.screen.contains("BEGIN") && !typing.screen.contains("ZXhh"), "{}", typing.screen);
-        assert_eq!(stored(folder.path(), &server, ALL)[0]["credentials"]["private_key"], expected);
+        // With the line end that a PEM file ends with, without which OpenSSH reads no key.
+        assert_eq!(stored(folder.path(), &server, ALL)[0]["credentials"]["private_key"], expected + "\n");
     }
 }
 
@@ -64,7 +65,7 @@ fn a_bracketed_paste_is_not_over_before_the_terminal_says_so() {
     typing.taken();
     typing.keys(&format!("{ENDS}\r"));
     assert_eq!(typing.end(), 0, "{}", typing.screen);
-    let expected = format!("{PARAMETERS}\n{KEY}");
+    let expected = format!("{PARAMETERS}\n{KEY}\n");
     assert_eq!(stored(folder.path(), &server, ALL)[0]["credentials"]["private_key"], expected);
     assert!(typing.screen.contains("\x1b[?2004l"), "the shell's own way of pasting is back");
 }

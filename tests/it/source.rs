@@ -135,6 +135,21 @@ fn find_paths(tokens: &[TokenTree], begins: &[&str], found: &mut Vec<Vec<String>
             TokenTree::Group(group) => {
                 find_paths(&group.stream().into_iter().collect::<Vec<_>>(), begins, found);
             }
+            // Within an inline module `super` is the file.
+            TokenTree::Ident(ident) if *ident == "mod" => {
+                if let [TokenTree::Ident(_), TokenTree::Group(group), ..] = rest.as_slice() {
+                    let mut inside = Vec::new();
+                    find_paths(&group.stream().into_iter().collect::<Vec<_>>(), begins, &mut inside);
+                    let in_file = |mut path: Vec<String>| {
+                        if path[0] == "super" {
+                            path[0] = "self".to_owned();
+                        }
+                        path
+                    };
+                    found.extend(inside.into_iter().map(in_file));
+                    rest.nth(1);
+                }
+            }
             TokenTree::Ident(ident) if begins.contains(&ident.to_string().as_str()) => {
                 follow(vec![ident.to_string()], &mut rest, found);
             }

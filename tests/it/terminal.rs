@@ -227,8 +227,8 @@ fn a_private_key_is_pasted_whole() {
     typing.prompted("app_id: ");
     typing.keys("12345\n");
     typing.prompted("private_key: ");
-    let key = "-----BEGIN PRIVATE KEY-----\nZXhhbXBsZQ==\n-----END PRIVATE KEY-----";
-    typing.keys(&format!("{key}\n"));
+    let key = "-----BEGIN PRIVATE KEY-----\nZXhhbXBsZQ==\n-----END PRIVATE KEY-----\n";
+    typing.keys(key);
     assert_eq!(typing.end(), 0, "{}", typing.screen);
     assert!(!typing.screen.contains("BEGIN") && !typing.screen.contains("ZXhh"), "{}", typing.screen);
     assert_eq!(stored(folder.path(), &server, ALL)[0]["credentials"]["private_key"], key);

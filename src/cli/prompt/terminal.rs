@@ -161,15 +161,22 @@ impl Answer {
         if self.typed.ends_with(b"\n\n") { Err(Failure::Unfinished) } else { Ok(false) }
     }
 
-    /// Drops the line ends around the answer, and refuses several lines that are no armour.
+    /// Drops the line ends around the answer but the last of a PEM file, and refuses several lines that are no armour.
     fn finish(&mut self) -> Result<(), Failure> {
         while self.typed.last() == Some(&b'\n') {
             self.typed.pop();
         }
         let leading = self.typed.iter().take_while(|byte| **byte == b'\n').count();
         self.typed.drain(..leading);
-        let is_armour = self.echo == Echo::Hidden && armour(&self.typed) == Armour::Closed;
-        if self.typed.contains(&b'\n') && !is_armour { Err(Failure::SeveralLines) } else { Ok(()) }
+        if !self.typed.contains(&b'\n') {
+            return Ok(());
+        }
+        if self.echo == Echo::Shown || armour(&self.typed) != Armour::Closed {
+            return Err(Failure::SeveralLines);
+        }
+        // The last line of a PEM file has its line end too (RFC 7468 §3): OpenSSH reads no key without it.
+        self.typed.push(b'\n');
+        Ok(())
     }
 
     /// Takes one character back, all its bytes.

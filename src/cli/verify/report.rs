@@ -101,7 +101,7 @@ pub(super) fn report(
     lines.extend(basis.trusted.iter().map(|line| format!("trusted without proof: {line}")));
     let value = json!({
         "ok": true,
-        "proven": basis.is_proven,
+        "proven": basis.is_strict,
         "file": args.file.display().to_string(),
         "first": good.first,
         "count": good.count,
