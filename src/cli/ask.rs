@@ -57,7 +57,7 @@ pub(super) fn password(
         None if prompt::is_possible() => prompt::secret(what, asking)?,
         None => {
             return Err(CliError::usage(
-                format!("no {}: standard input is no terminal", what.to_lowercase()),
+                format!("no {}: standard input is not a terminal", what.to_lowercase()),
                 format!("pass {flag} FILE, or {flag} - for standard input"),
             ));
         }

@@ -11,7 +11,7 @@ pub(super) fn read(path: Option<&Path>, given: &Given) -> Result<FileConfig, Cli
     FileConfig::read(path).map_err(|error| match error {
         ConfigError::Io(_) => given
             .source("config", "config", None)
-            .refuse(format!("{}: {error}", path.display()), "name another file there, or leave it away"),
+            .refuse(format!("{}: {error}", path.display()), "name another file there, or omit it"),
         ConfigError::Invalid(_) => {
             CliError::usage(format!("{}: {error}", path.display()), "config.example.toml shows every setting")
         }

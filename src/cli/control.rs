@@ -235,20 +235,24 @@ pub(super) fn lock(server: UnixStream) -> Result<bool, CliError> {
 }
 
 /// Asks the server at the other end for the file that it holds; its bytes follow in the stream.
-pub(super) fn rescue(mut server: UnixStream) -> Result<(u64, BufReader<UnixStream>), CliError> {
+pub(super) fn rescue(mut server: UnixStream) -> Result<(rescue::Head, Box<dyn Read>), CliError> {
     let failed = |error: io::Error| {
         CliError::failed(format!("the server did not answer: {error}"), "try again while it runs")
     };
     server.set_read_timeout(Some(ANSWER_TIMEOUT)).map_err(failed)?;
-    server.write_all(line_of(&Request::Rescue).as_bytes()).map_err(failed)?;
+    // A server that turns the caller away says so without reading first.
+    let written = server.write_all(line_of(&Request::Rescue).as_bytes());
     let mut bytes = BufReader::with_capacity(1 << 20, server);
     let mut line = String::new();
-    (&mut bytes).take(LINE_BYTES_MAX).read_line(&mut line).map_err(failed)?;
+    let read = (&mut bytes).take(LINE_BYTES_MAX).read_line(&mut line);
+    if line.is_empty() {
+        written.and(read).map_err(failed)?;
+    }
     if line.as_bytes().starts_with(ENDED_EARLY) {
         return Err(ended_early(line.as_bytes()));
     }
-    let rescue::Head { bytes: length } = serde_json::from_str(&line).map_err(|_| not_understood())?;
-    Ok((length, bytes))
+    let head = serde_json::from_str(&line).map_err(|_| not_understood())?;
+    Ok((head, Box::new(bytes)))
 }
 
 /// The log of a file that a server has open.

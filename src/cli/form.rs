@@ -38,7 +38,7 @@ pub(super) fn credentials(
         let shape = fields.unwrap_or(&["token"]).iter().map(|field| format!("\"{field}\":\"…\""));
         let shape = shape.collect::<Vec<_>>().join(",");
         return Err(CliError::usage(
-            format!("no fields for {provider}/{auth_type}: standard input is no terminal"),
+            format!("no fields for {provider}/{auth_type}: standard input is not a terminal"),
             format!("pass --from-json FILE, or --from-json - for standard input, with {{{shape}}}"),
         ));
     }

@@ -64,7 +64,7 @@ pub(super) fn run(args: Args, output: &Output) -> Result<(), CliError> {
     recovery.map(secrets::NewFile::begin).transpose().map(drop)?;
     let passphrase = args.passphrase.read(Asking::Twice, output)?;
     if passphrase.expose().len() < SHORT {
-        output.warning("the passphrase is short: whoever has the file can try out all of its length");
+        output.warning("short passphrase: anyone with the file can brute-force it");
     }
     let (password, generated) = owner_password(args.owner_password_file.as_deref(), output)?;
     password::check_rule(&password).map_err(invalid)?;

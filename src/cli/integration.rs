@@ -53,7 +53,7 @@ enum Command {
     /// Make an older revision current again, as a new one.
     #[command(after_help = "Examples:\n  sealroom integration rollback 'deploy key' 2")]
     Rollback(RollbackArgs),
-    /// Change for which projects a credential is.
+    /// Change which projects may read a credential.
     #[command(
         after_help = "Examples:\n  sealroom integration scope 'deploy key' --project acme/app --project acme/web"
     )]

@@ -40,7 +40,7 @@ pub(super) struct ServerArgs {
     /// The vault file of the running server [default: sealroom.redb].
     #[arg(long, env = "SEALROOM_DATA", value_name = "FILE")]
     data: Option<PathBuf>,
-    /// Take what no flag and no environment variable says from this file.
+    /// Configuration file; flags and environment variables override it.
     #[arg(long, env = "SEALROOM_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
     /// How long to wait for a server that is coming up, in seconds [default: 5].

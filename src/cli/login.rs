@@ -56,7 +56,7 @@ pub(super) async fn login(args: LoginArgs, output: Output) -> Result<(), CliErro
         Some(email) => email,
         None if prompt::is_possible() => prompt::text("E-mail")?,
         None => {
-            return Err(CliError::usage("no e-mail: standard input is no terminal", "pass --email EMAIL"));
+            return Err(CliError::usage("no e-mail: standard input is not a terminal", "pass --email EMAIL"));
         }
     };
     // Before a password is asked for: a server that is not there, or locked, must not cost anybody one.

@@ -187,7 +187,7 @@ enum Remote {
     /// End the session, at the server and here.
     #[command(after_help = "Examples:\n  sealroom logout")]
     Logout(login::LogoutArgs),
-    /// Say who you are to the server; of a token, what can be told by what it may do.
+    /// Show the user or token in use, its role and projects.
     #[command(
         after_help = "A token cannot ask for its own role: it is tried out, and what an auditor or operator token is\n\
                       refused meanwhile stands in the audit log.\n\nExamples:\n  sealroom whoami"

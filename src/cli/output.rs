@@ -98,7 +98,7 @@ impl Output {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Reader::Gone),
             Err(error) => Err(CliError::failed(
                 format!("the output cannot be written: {error}"),
-                "check where standard output leads; what was asked for was done",
+                "the command succeeded; check where stdout is redirected",
             )),
         }
     }

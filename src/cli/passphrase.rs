@@ -52,7 +52,7 @@ impl PassphraseArgs {
             (None, _) if prompt::is_possible() => prompt::secret(label(asking), asking)?,
             (None, _) => {
                 return Err(CliError::usage(
-                    "no passphrase: standard input is no terminal",
+                    "no passphrase: standard input is not a terminal",
                     "pass --passphrase-file FILE, SEALROOM_PASSPHRASE_FILE or --passphrase-stdin",
                 ));
             }

@@ -63,7 +63,7 @@ pub(super) struct PlaceArgs {
         value_name = "SECS"
     )]
     connect_wait_secs: Option<u16>,
-    /// Take what no flag and no environment variable says from this file.
+    /// Configuration file; flags and environment variables override it.
     #[arg(long, global = true, env = "SEALROOM_CONFIG", hide_env_values = true, value_name = "FILE")]
     config: Option<PathBuf>,
 }

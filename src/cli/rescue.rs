@@ -3,7 +3,9 @@
 //! While the file is displaced the server commits nothing, so the copy is of one moment.
 
 use std::{
+    fs::{self, File},
     io::{self, Read, Write},
+    os::unix::fs::{FileExt, MetadataExt},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -22,6 +24,8 @@ use super::{
 };
 use crate::disk::DataFile;
 
+/// How a vault file begins: the engine's magic number.
+const VAULT_BEGINS: [u8; 6] = *b"redb\x1a\n";
 /// How much of the file is in memory at a time.
 const PIECE_BYTES: usize = 256 * 1024;
 
@@ -30,6 +34,9 @@ const PIECE_BYTES: usize = 256 * 1024;
 pub(super) struct Args {
     #[command(flatten)]
     server: ServerArgs,
+    /// The process of the server, where its local socket is gone too; its open files are looked through.
+    #[arg(long, value_name = "PID")]
+    pid: Option<u32>,
     /// The new file to write (mode 0600).
     #[arg(long, value_name = "FILE")]
     to: PathBuf,
@@ -39,20 +46,22 @@ pub(super) struct Args {
 #[derive(Serialize, Deserialize)]
 pub(super) struct Head {
     pub(super) bytes: u64,
+    /// Why these bytes are not what the server wrote, where they are not.
+    pub(super) foreign: Option<String>,
 }
 
 /// Sends the open file where its path no longer leads to it.
 pub(super) async fn send(writer: &mut OwnedWriteHalf, file: Arc<DataFile>) -> io::Result<()> {
-    let displaced = on_disk(&file, |file| Ok(file.check().is_err())).await?;
-    if !displaced {
+    let Some(displaced) = on_disk(&file, |file| Ok(file.check().err())).await? else {
         let answer = Answer::Failed {
             error: "the file is in its place: there is nothing to rescue".to_owned(),
             hint: "for a copy of it: `sealroom lock`, cp, `sealroom unlock`".to_owned(),
         };
         return writer.write_all(line_of(&answer).as_bytes()).await;
-    }
+    };
+    let foreign = (!displaced.is_intact()).then(|| displaced.to_string());
     let bytes = on_disk(&file, DataFile::bytes).await?;
-    writer.write_all(line_of(&Head { bytes }).as_bytes()).await?;
+    writer.write_all(line_of(&Head { bytes, foreign }).as_bytes()).await?;
     let mut at = 0;
     while at < bytes {
         let piece = on_disk(&file, move |file| {
@@ -88,15 +97,33 @@ pub(super) fn run(args: &Args, output: &Output) -> Result<(), CliError> {
             "name a new file with --to",
         ));
     }
+    let name = to.to_string_lossy();
+    if [".lock", ".sock"].iter().any(|suffix| name.ends_with(suffix)) {
+        let hint = "a name that ends so is for what lies beside a vault: name another file with --to";
+        return Err(CliError::usage(format!("{name} is no name for a vault"), hint));
+    }
     let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut copy = tempfile::NamedTempFile::new_in(folder).map_err(|error| unwritable(to, &error))?;
-    let (bytes, mut held) = control::rescue(args.server.reach(output)?)?;
+    let (Head { bytes, foreign }, mut held) = match args.pid {
+        Some(pid) => held_by(pid)?,
+        None => control::rescue(args.server.reach(output)?)?,
+    };
     receive(&mut held, bytes, &mut copy, to, output)?;
+    let temporary = copy.path().display().to_string();
     let records = verify::copy(copy.path(), output);
     copy.persist_noclobber(to).map_err(|error| unwritable(to, &error.error))?;
+    sync_folder(folder).map_err(|error| unwritable(to, &error))?;
+    if let Some(cause) = foreign {
+        return Err(CliError::failed(
+            format!("{cause}: {} is what lies there now, not what the server wrote", to.display()),
+            "restore a backup; what was acknowledged since is lost",
+        ));
+    }
     let records = records.map_err(|error| {
-        let hint = format!("{} is what the server holds, unverified; {}", to.display(), error.hint);
-        CliError { hint, ..error }
+        let message = error.message.replace(&temporary, &to.display().to_string());
+        let hint =
+            format!("{} is what the server holds, unverified: keep it, and restore a backup", to.display());
+        CliError { message: format!("the copy does not verify: {message}"), hint, ..error }
     })?;
     output.result(
         &format!(
@@ -109,8 +136,37 @@ pub(super) fn run(args: &Args, output: &Output) -> Result<(), CliError> {
     )
 }
 
+/// The one vault file that a process holds and no path leads to any more (proc(5), `/proc/PID/fd`).
+fn held_by(pid: u32) -> Result<(Head, Box<dyn Read>), CliError> {
+    let folder = PathBuf::from(format!("/proc/{pid}/fd"));
+    let failed = |error: io::Error| {
+        let hint = "name the server's process, and run this as its user or as root, on its host";
+        CliError::failed(format!("{}: {error}", folder.display()), hint)
+    };
+    let entries = fs::read_dir(&folder).map_err(failed)?;
+    for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
+        let Ok(file) = File::open(&path) else { continue };
+        let (Ok(own), mut start) = (file.metadata(), [0; VAULT_BEGINS.len()]) else { continue };
+        let is_vault = own.is_file() && file.read_exact_at(&mut start, 0).is_ok() && start == VAULT_BEGINS;
+        let is_named = fs::read_link(&path)
+            .and_then(fs::metadata)
+            .is_ok_and(|there| (there.dev(), there.ino()) == (own.dev(), own.ino()));
+        if is_vault && !is_named {
+            return Ok((Head { bytes: own.len(), foreign: None }, Box::new(file)));
+        }
+    }
+    Err(CliError::failed(
+        format!("process {pid} holds no vault file that has lost its path"),
+        "a file that is in its place needs no rescue; else name the server's own process",
+    ))
+}
+
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
 fn receive(
-    held: &mut impl Read,
+    held: &mut dyn Read,
     bytes: u64,
     copy: &mut tempfile::NamedTempFile,
     to: &Path,

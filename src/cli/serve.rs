@@ -146,12 +146,18 @@ fn measure(file: &DataFile, vault: &Vault) {
     measure_disk(file.path(), vault);
     let found = file.check();
     match (vault.set_file_gone(found.is_err()), found) {
-        (false, Err(displaced)) => tracing::error!(
+        (false, Err(displaced)) if displaced.is_intact() => tracing::error!(
+            target: log::ASKED,
             "{displaced}: nothing is disclosed or acknowledged any more; put the file back, or save what this \
-             server holds: sealroom rescue --data {} --to FILE",
-            file.path().display()
+             server holds: sealroom rescue --data {} --to FILE, or without its socket --pid {}",
+            file.path().display(),
+            std::process::id()
         ),
-        (true, Ok(())) => tracing::info!("the file is in its place again"),
+        (false, Err(displaced)) => tracing::error!(
+            target: log::ASKED,
+            "{displaced}: nothing is disclosed or acknowledged any more; stop the server and restore a backup"
+        ),
+        (true, Ok(())) => tracing::info!(target: log::ASKED, "the file is in its place again"),
         _ => {}
     }
 }

@@ -40,7 +40,7 @@ pub(super) struct Args {
     /// Serve a throw-away vault with made-up users and tokens, on loopback alone.
     #[arg(long, conflicts_with_all = ["data", "config", "passphrase_file", "passphrase_stdin", "tls_cert", "tls_key"])]
     pub(super) dev: bool,
-    /// Take what no flag and no environment variable says from this file.
+    /// Configuration file; flags and environment variables override it.
     #[arg(long, env = "SEALROOM_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
     /// The vault file [default: sealroom.redb].
@@ -49,7 +49,7 @@ pub(super) struct Args {
     /// Where to listen: host:port (port 0 picks one) or unix:PATH [default: 127.0.0.1:3029].
     #[arg(long, env = "SEALROOM_LISTEN", value_name = "ADDRESS")]
     listen: Option<String>,
-    /// A proxy in front ends TLS; the peer is the last hop of X-Forwarded-For.
+    /// A reverse proxy terminates TLS; the client is the last address in X-Forwarded-For.
     #[arg(long, env = "SEALROOM_BEHIND_TLS_PROXY", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
     behind_tls_proxy: Option<bool>,
     /// The clock is right, though it is behind the newest event.
@@ -327,13 +327,12 @@ fn bounded<N: PartialOrd + Display>(
     } else {
         format!("{set} must be at most {}", bounds.end())
     };
-    Err(source.refuse(what, "leave it away for the default"))
+    Err(source.refuse(what, "omit it for the default"))
 }
 
 fn size(source: &Source, set: u32, bounds: RangeInclusive<u32>) -> Result<usize, CliError> {
     let size = bounded(source, set, bounds)?;
-    usize::try_from(size)
-        .map_err(|_| source.refuse("too much for this host", "leave it away for the default"))
+    usize::try_from(size).map_err(|_| source.refuse("too much for this host", "omit it for the default"))
 }
 
 fn check_path(path: Option<&Path>, source: &Source) -> Result<(), CliError> {

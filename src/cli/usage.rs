@@ -87,7 +87,7 @@ pub(super) fn refused(
     };
     let surplus = || {
         let hint = "see --help of the command; a secret is asked for, or read from a file";
-        is_surplus(error).then(|| CliError::usage("there is an argument too many", hint))
+        is_surplus(error).then(|| CliError::usage("unexpected extra argument", hint))
     };
     args.iter().enumerate().find_map(told).or_else(surplus)
 }

@@ -231,7 +231,7 @@ fn kind(input: &Input) -> Result<Kind, CliError> {
     } else if start.is_empty() {
         failed("the file is empty", "export again, without --from and --to: the whole log is never empty")
     } else if start.starts_with(CSV) || start.get(3..).is_some_and(|rest| rest.starts_with(CSV)) {
-        failed("a CSV cannot be verified", "export again with format=ndjson")
+        failed("a CSV cannot be verified", "export again with --format ndjson")
     } else if let Some(damage) = transport::of_export(start) {
         Err(harmed(name, damage))
     } else if start.starts_with(b"{") && !is_other_json(start) {

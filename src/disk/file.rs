@@ -16,7 +16,7 @@ use super::{
     error::FileError,
     held_file::{Displaced, HeldFile},
     lock::{Locking, Mode, SideLock, lock},
-    path::{beside, canonical, canonical_new, folder_of, leads_to},
+    path::{canonical, canonical_new, folder_of, leads_to, temporary},
     preallocated::Preallocated,
 };
 
@@ -138,7 +138,7 @@ impl NewFile {
         let path = canonical_new(data)?;
         let side = SideLock::take(&path)?;
         remove_abandoned(&path);
-        let name = beside(&path, ".new");
+        let name = temporary(&path);
         let mut options = OpenOptions::new();
         let file = options.read(true).write(true).create_new(true).mode(0o600).open(&name);
         let file = file.map_err(|error| match error.kind() {
@@ -210,7 +210,7 @@ pub fn unnamed(file: File) -> io::Result<Medium> {
 /// Removes the temporary file of a killed process: it was never linked into place, or is a second name of the file.
 /// One that is locked belongs to a process that is alive.
 fn remove_abandoned(path: &Path) {
-    let name = beside(path, ".new");
+    let name = temporary(path);
     let is_file = fs::symlink_metadata(&name).is_ok_and(|metadata| metadata.is_file());
     if is_file
         && let Ok(file) = File::open(&name)

@@ -35,6 +35,9 @@ pub enum Displaced {
         /// Where it is, where the system says so.
         now: Option<PathBuf>,
     },
+    /// Something is mounted over its folder.
+    #[error("{} is hidden: something was mounted over its folder", .0.display())]
+    Hidden(PathBuf),
     /// Its path leads to another file.
     #[error("another file has taken the place of {}", .0.display())]
     Replaced(PathBuf),
@@ -59,6 +62,20 @@ pub enum Displaced {
     /// Another process wrote to it.
     #[error("another process wrote to {}", .0.display())]
     Overwritten(PathBuf),
+}
+
+impl Displaced {
+    /// Whether the open file still holds what this process wrote.
+    pub const fn is_intact(&self) -> bool {
+        match self {
+            Self::Removed(_)
+            | Self::Moved { .. }
+            | Self::Hidden(_)
+            | Self::Replaced(_)
+            | Self::Unreachable { .. } => true,
+            Self::Resized { .. } | Self::Overwritten(_) => false,
+        }
+    }
 }
 
 /// A file that holds its lock for as long as it is open, and refuses writes once it is [`Displaced`].
@@ -126,6 +143,9 @@ impl HeldFile {
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let now = fs::read_link(format!("/proc/self/fd/{}", self.file.as_raw_fd())).ok();
+                if now.as_ref() == Some(&state.path) {
+                    return Err(Displaced::Hidden(path()));
+                }
                 return Err(Displaced::Moved { path: path(), now });
             }
             Err(error) => return Err(unreachable(error)),

@@ -124,6 +124,13 @@ impl SideLock {
             }
             Err(TryLockError::Error(_)) => return Ok(Self(None)),
         }
+        // Another file of that name is somebody's, whatever it is.
+        let mut noted = String::new();
+        let is_note = (&file).take(20).read_to_string(&mut noted).is_ok()
+            && (noted.is_empty() || noted.strip_suffix('\n').is_some_and(is_pid));
+        if !is_note {
+            return Ok(Self(None));
+        }
         let note = |file: &mut File| {
             file.set_len(0)?;
             file.rewind()?;

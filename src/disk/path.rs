@@ -1,6 +1,7 @@
 //! The paths of a data file and of what lies beside it, without links.
 
 use std::{
+    ffi::OsString,
     fs::{self, File},
     io,
     os::unix::fs::MetadataExt,
@@ -50,6 +51,14 @@ pub(super) fn canonical_new(data: &Path) -> Result<PathBuf, FileError> {
         _ => failed(error),
     })?;
     Ok(folder.join(name))
+}
+
+/// The name of a file in the making: hidden, and one that nobody gives to a file of their own.
+pub(super) fn temporary(data: &Path) -> PathBuf {
+    let mut name = OsString::from(".");
+    name.push(data.file_name().unwrap_or_default());
+    name.push(".sealroom-new");
+    data.with_file_name(name)
 }
 
 /// `FILE` with a suffix to its whole name.

@@ -3,7 +3,7 @@
 use std::{
     fs, io,
     net::SocketAddr,
-    os::unix::fs::{FileTypeExt, PermissionsExt},
+    os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -25,7 +25,33 @@ pub enum Listener {
     /// An address, with TLS.
     Tls(TcpListener, Arc<Tls>),
     /// A socket file, removed at the end.
-    Unix(UnixListener, PathBuf),
+    Unix(UnixListener, SocketFile),
+}
+
+/// The name of a socket; removed with this, unless it is another's by then.
+#[derive(Debug)]
+pub struct SocketFile {
+    path: PathBuf,
+    /// Device and inode.
+    id: Option<(u64, u64)>,
+}
+
+impl SocketFile {
+    fn at(path: &Path) -> Self {
+        Self { path: path.to_owned(), id: id_of(path) }
+    }
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        if self.id.is_some() && id_of(&self.path) == self.id {
+            drop(fs::remove_file(&self.path));
+        }
+    }
+}
+
+fn id_of(path: &Path) -> Option<(u64, u64)> {
+    fs::symlink_metadata(path).ok().map(|found| (found.dev(), found.ino()))
 }
 
 /// A connection before anything is spoken on it.
@@ -70,7 +96,7 @@ impl Listener {
         }
         let listener = UnixListener::bind(path)?;
         fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
-        Ok(Self::Unix(listener, path.to_owned()))
+        Ok(Self::Unix(listener, SocketFile::at(path)))
     }
 
     /// The URL of the server, as a client would write it.
@@ -81,7 +107,7 @@ impl Listener {
         match self {
             Self::Tcp(listener) => Ok(format!("http://{}", listener.local_addr()?)),
             Self::Tls(listener, _) => Ok(format!("https://{}", listener.local_addr()?)),
-            Self::Unix(_, path) => Ok(format!("unix:{}", path.display())),
+            Self::Unix(_, file) => Ok(format!("unix:{}", file.path.display())),
         }
     }
 
@@ -118,13 +144,5 @@ pub async fn pause_after(error: &io::Error) {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
     if !matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted) {
         tokio::time::sleep(ACCEPT_PAUSE).await;
-    }
-}
-
-impl Drop for Listener {
-    fn drop(&mut self) {
-        if let Self::Unix(_, path) = self {
-            drop(fs::remove_file(path));
-        }
     }
 }

@@ -13,8 +13,8 @@ use std::{
 use super::{
     access::LastAccess,
     change::Changes,
-    engine::{Batch, Engine, RowWrite},
-    error::{CommitError, StorageError},
+    engine::{Batch, RowWrite},
+    error::{CommitError, OpenError, StorageError},
     head::Head,
     job::{Effect, Receipt, Wishes},
     rows::{accesses_of, deletes, lower, signed, spoken_up_to},
@@ -121,7 +121,7 @@ impl Ledger {
                 false
             }
             Err(CommitError::Engine(error)) => {
-                tracing::error!(%error, "a commit failed: the file is opened again to see whether it is there");
+                tracing::error!(%error, "commit failed; reopening the file to see whether it was written");
                 let there = sealed_head.clone();
                 self.doubt = Some(Doubt { head, sealed_head });
                 self.resolve() && self.sealed_head == there
@@ -132,16 +132,18 @@ impl Ledger {
     /// Whether the ledger knows what is on disk.
     fn resolve(&mut self) -> bool {
         let Some(doubt) = self.doubt.take() else { return true };
-        match read_head(&self.source.engine) {
-            Ok(found) if found == doubt.sealed_head => {
-                (self.head, self.sealed_head) = (doubt.head, doubt.sealed_head);
+        let engine = &self.source.engine;
+        let is_ours = |head: &[u8]| head == doubt.sealed_head || head == self.sealed_head;
+        // The engine may panic on pages that do not hold together.
+        let found = catch_unwind(AssertUnwindSafe(|| engine.reopen(is_ours)));
+        // Threads may have read other rows meanwhile, or none: what they keep counts for an earlier state.
+        self.source.state.advance();
+        match found.unwrap_or(Err(OpenError::Damaged(None))) {
+            Ok(found) => {
+                if found == doubt.sealed_head {
+                    (self.head, self.sealed_head) = (doubt.head, doubt.sealed_head);
+                }
                 true
-            }
-            Ok(found) if found == self.sealed_head => true,
-            Ok(_) => {
-                tracing::error!("the file holds a head that is not ours: nothing is written any more");
-                self.doubt = Some(doubt);
-                false
             }
             Err(error) => {
                 tracing::error!(%error, "the file does not open again: tried anew with the next request");
@@ -150,11 +152,6 @@ impl Ledger {
             }
         }
     }
-}
-
-fn read_head(engine: &Engine) -> Result<Vec<u8>, Box<dyn std::error::Error>> {
-    engine.reopen()?;
-    Ok(engine.snapshot()?.meta(meta::HEAD)?.unwrap_or_default())
 }
 
 /// One batch in the making.

@@ -126,23 +126,21 @@ impl Engine {
         Ok(txn.commit().map_err(redb::Error::from)?)
     }
 
-    /// Closes the file and opens it again, as after a crash; what a failed commit left is then decided.
+    /// Closes the file and opens it again, as after a crash, and reads its head: what a failed commit left is then
+    /// decided. A file whose head is none of ours is closed: whatever lies there, nobody is served from it.
     ///
     /// # Errors
     /// The file does not open, or takes no writes. A later try may succeed; until then it is read as it stands, if it
     /// can be, and must not be committed to.
-    pub fn reopen(&self) -> Result<(), OpenError> {
+    pub fn reopen(&self, is_ours: impl Fn(&[u8]) -> bool) -> Result<Vec<u8>, OpenError> {
         // To the length that it has: changes nothing, and a medium that is read-only refuses it.
         let takes_writes = self.medium.len().and_then(|len| self.medium.set_len(len)).map_err(OpenError::Io);
-        let through = takes_writes.and_then(|()| self.open_anew(DeferredWrites::open(self.medium.clone())));
+        let through =
+            takes_writes.and_then(|()| self.open_anew(DeferredWrites::open(self.medium.clone()), &is_ours));
         if through.is_err() && !self.is_open_held() {
-            drop(self.open_held());
+            drop(self.open_held(&is_ours));
         }
         through
-    }
-
-    fn open_held(&self) -> Result<(), OpenError> {
-        self.open_anew(DeferredWrites::held(self.medium.clone()).map_err(OpenError::Io)?)
     }
 
     fn is_open_held(&self) -> bool {
@@ -150,12 +148,31 @@ impl Engine {
         open.database.is_some() && open.backend.is_held()
     }
 
-    fn open_anew(&self, backend: DeferredWrites) -> Result<(), OpenError> {
+    fn open_held(&self, is_ours: &dyn Fn(&[u8]) -> bool) -> Result<Vec<u8>, OpenError> {
+        self.open_anew(DeferredWrites::held(self.medium.clone()).map_err(OpenError::Io)?, is_ours)
+    }
+
+    /// Nobody reads from the file before its head is known for ours.
+    fn open_anew(
+        &self,
+        backend: DeferredWrites,
+        is_ours: &dyn Fn(&[u8]) -> bool,
+    ) -> Result<Vec<u8>, OpenError> {
         let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
         open.database = None;
-        open.database = Some(Arc::new(open_database(backend.clone(), &builder(self.cache_bytes))?));
+        // On an empty medium the engine would make a new database.
+        if self.medium.len().map_err(OpenError::Io)? == 0 {
+            return Err(OpenError::Foreign);
+        }
+        let database = open_database(backend.clone(), &builder(self.cache_bytes))?;
+        let head = Snapshot::of(&database).and_then(|snapshot| snapshot.meta(meta::HEAD));
+        let head = head.map_err(|error| OpenError::Damaged(Some(Box::new(error))))?.unwrap_or_default();
+        if !is_ours(&head) {
+            return Err(OpenError::Foreign);
+        }
+        open.database = Some(Arc::new(database));
         open.backend = backend;
-        Ok(())
+        Ok(head)
     }
 
     /// How long the file is, in bytes.
@@ -175,7 +192,8 @@ impl Engine {
         if self.open.read().unwrap_or_else(PoisonError::into_inner).database.is_some() {
             return Ok(());
         }
-        self.open_held()
+        // Unlocking holds all of it against the sealed head.
+        self.open_held(&|_| true).map(drop)
     }
 
     fn database(&self) -> Result<Arc<Database>, redb::Error> {

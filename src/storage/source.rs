@@ -35,6 +35,11 @@ impl StateClock {
         self.0.fetch_or(1, Ordering::AcqRel);
     }
 
+    /// Makes another state of this one, whether or not a commit is under way.
+    pub(super) fn advance(&self) {
+        self.0.fetch_add(2, Ordering::AcqRel);
+    }
+
     pub(super) fn settle(&self) {
         self.0.fetch_add(1, Ordering::AcqRel);
     }

@@ -88,7 +88,7 @@ impl Vault {
         result: Result<T, Error>,
     ) -> Result<T, Error> {
         if let Err(Error::Tampered(cause)) = &result {
-            tracing::error!(error = %cause, "a request needs a row that does not open");
+            tracing::error!(error = %cause, "row failed authentication");
             if self.tally.refused(&actor) {
                 let event = Event { outcome: Outcome::Failed, ..context.event(actor, action) };
                 if let Err(error) = self.record(event).await {

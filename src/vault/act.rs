@@ -135,7 +135,7 @@ impl Gate {
             // Or a token could try out project names unseen.
             Error::ProjectNotFound(_) if self.verb == Verb::ReadCredentials => Some(Outcome::Failed),
             Error::Tampered(cause) => {
-                tracing::error!(error = %cause, "a request needs a row that does not open");
+                tracing::error!(error = %cause, "row failed authentication");
                 Some(Outcome::Failed)
             }
             _ => None,

@@ -20,7 +20,7 @@ fn init_makes_a_private_file_and_never_overwrites_one() {
         stderr(&again)
     );
     assert_eq!(fs::read(&data).unwrap(), before);
-    assert!(!folder.path().join("v.redb.new").exists());
+    assert!(!folder.path().join(".v.redb.sealroom-new").exists());
 }
 
 #[test]

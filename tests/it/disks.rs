@@ -120,8 +120,13 @@ impl Served {
 
     /// An answer, at once.
     pub fn ask(&self, method: &str, path: &str, body: &str) -> (u16, Value) {
+        self.ask_as(&self.owner, method, path, body)
+    }
+
+    /// An answer to another token, at once.
+    pub fn ask_as(&self, token: &str, method: &str, path: &str, body: &str) -> (u16, Value) {
         let start = Instant::now();
-        let (status, _, json) = request(self.serving.address(), method, path, &self.owner, body)
+        let (status, _, json) = request(self.serving.address(), method, path, token, body)
             .unwrap_or_else(|| panic!("{method} {path}: no answer after {:?}", start.elapsed()));
         assert!(start.elapsed() < AT_ONCE, "{method} {path} took {:?}", start.elapsed());
         (status, json)

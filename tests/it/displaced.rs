@@ -119,7 +119,12 @@ fn nothing_is_acknowledged_or_disclosed_into_a_file_that_its_path_does_not_lead_
         let log = if mishap == FolderRenamed { home.path().join("away") } else { folder.clone() };
         if mishap != Shadowed {
             wait_for("a line in the log", || {
-                fs::read_to_string(log.join("server.log")).unwrap().contains("sealroom rescue --data")
+                let log = fs::read_to_string(log.join("server.log")).unwrap();
+                let remedy = match mishap {
+                    Truncated | Extended | CopiedOver => "restore a backup",
+                    _ => "sealroom rescue --data",
+                };
+                log.contains("nothing is disclosed or acknowledged any more") && log.contains(remedy)
             });
         }
         is_refused(&served);
@@ -179,7 +184,78 @@ fn what_was_truncated_is_saved_and_never_called_verified() {
     let saved = sealroom(home.path(), &["rescue", "--data", "v.redb", "--to", "saved.redb"]);
     assert_eq!(saved.status.code(), Some(1));
     let said = stderr(&saved);
-    assert!(said.contains("saved.redb is what the server holds, unverified"), "{said}");
+    assert!(said.contains("saved.redb is what lies there now, not what the server wrote"), "{said}");
+    assert!(!said.contains(".tmp/.tmp"), "{said}");
     assert_eq!(fs::metadata(home.path().join("saved.redb")).unwrap().len(), 8192);
     assert!(!served.serving.stop());
+}
+
+/// Where its socket went with it, the process itself is asked.
+#[test]
+fn a_file_is_rescued_also_where_its_socket_is_gone() {
+    let home = tempfile::tempdir().unwrap();
+    let folder = home.path().join("in");
+    fs::create_dir(&folder).unwrap();
+    let mut served = Served::start(&folder, "0");
+    assert_eq!(served.store("ghp_example_kept").0, 201);
+    let pid = served.serving.child.id().to_string();
+    let rescue = |to: &str| sealroom(home.path(), &["rescue", "--pid", &pid, "--to", to]);
+    assert!(stderr(&rescue("early.redb")).contains("no vault file that has lost its path"));
+    for name in ["v.redb", "v.redb.sock", "v.redb.lock"] {
+        fs::remove_file(folder.join(name)).unwrap();
+    }
+    is_refused(&served);
+    let saved = rescue("in/v.redb");
+    assert!(saved.status.success(), "{}", stderr(&saved));
+    assert!(!served.serving.stop());
+    assert_eq!(Served::start(&folder, "0").values(), ["ghp_example_kept"]);
+}
+
+/// The engine once opened whatever lay there after a failed commit, and served its rows: a token that had been revoked
+/// was let in again.
+#[test]
+fn nobody_is_served_from_a_file_that_somebody_else_wrote() {
+    let home = tempfile::tempdir().unwrap();
+    let served = Served::start(home.path(), "0");
+    let at = |name: &str| home.path().join(name);
+    let (status, made) = served.ask("POST", "/sfp/api/application-tokens", r#"{"name":"ci","expiresIn":30}"#);
+    assert_eq!(status, 201, "{made}");
+    let (id, token) = (made["id"].as_str().unwrap(), made["token"].as_str().unwrap());
+    assert_eq!(served.ask_as(token, "GET", "/sfp/api/projects", "").0, 200);
+    fs::copy(at("v.redb"), at("older")).unwrap();
+    assert_eq!(served.ask("DELETE", &format!("/sfp/api/application-tokens/{id}"), "").0, 200);
+    assert_eq!(served.ask_as(token, "GET", "/sfp/api/projects", "").0, 401);
+    let newest = fs::read(at("v.redb")).unwrap();
+    fs::write(at("v.redb"), fs::read(at("older")).unwrap()).unwrap();
+    is_refused(&served);
+    assert_eq!(served.ask_as(token, "GET", "/sfp/api/projects", "").0, 503);
+    let told = stderr(&sealroom(home.path(), &["rescue", "--data", "v.redb", "--to", "saved.redb"]));
+    assert!(told.contains("not what the server wrote"), "{told}");
+    // An empty file is no empty vault, in which the owner would be unknown.
+    fs::write(at("v.redb"), "").unwrap();
+    is_refused(&served);
+    assert_eq!(served.ask("GET", "/sfp/api/projects", "").0, 503);
+    // Its own bytes again are its own file again.
+    fs::write(at("v.redb"), newest).unwrap();
+    wait_for("healthy", || served.health().0 == 200);
+    assert_eq!(served.ask("GET", "/sfp/api/projects", "").0, 200);
+    assert_eq!(served.ask_as(token, "GET", "/sfp/api/projects", "").0, 401);
+}
+
+#[test]
+fn a_server_that_ends_takes_no_other_servers_socket_with_it() {
+    let home = tempfile::tempdir().unwrap();
+    let (folder, away) = (home.path().join("in"), home.path().join("away"));
+    fs::create_dir(&folder).unwrap();
+    let mut old = Served::start(&folder, "0");
+    fs::rename(&folder, &away).unwrap();
+    fs::create_dir(&folder).unwrap();
+    for name in ["v.redb", "pass", "owner"] {
+        fs::copy(away.join(name), folder.join(name)).unwrap();
+    }
+    let mut new = Served::start(&folder, "0");
+    assert!(!old.serving.stop());
+    assert!(folder.join("v.redb.sock").exists());
+    assert!(sealroom(&folder, &["lock", "--data", "v.redb"]).status.success());
+    assert!(new.serving.stop());
 }

@@ -147,9 +147,9 @@ fn a_file_with_two_names_is_not_served_and_a_killed_init_leaves_no_second_one() 
     assert!(said.contains("2 names (hard links)") && said.contains("a hard link is no backup"), "{said}");
     fs::remove_file(at("backup.redb")).unwrap();
     // As after a kill between the two steps with which `init` ends.
-    fs::hard_link(at("v.redb"), at("v.redb.new")).unwrap();
+    fs::hard_link(at("v.redb"), at(".v.redb.sealroom-new")).unwrap();
     let mut server = Serving::start(folder.path(), &serve("v.redb"));
-    assert!(!at("v.redb.new").exists());
+    assert!(!at(".v.redb.sealroom-new").exists());
     assert!(server.stop());
 }
 
@@ -169,6 +169,22 @@ fn two_that_make_one_file_never_publish_each_others_half() {
     assert!(matches!(DataFile::open(&data, Locking::Required), Err(FileError::InUse { .. })));
     drop(first);
     drop(DataFile::open(&data, Locking::Required).unwrap());
+}
+
+/// A vault may be called as the side file of another one.
+#[test]
+fn the_side_file_never_takes_the_place_of_another_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    fs::write(at("v.redb.lock"), "a vault of its own\n").unwrap();
+    let made = NewFile::begin(&at("v.redb")).unwrap().publish().unwrap();
+    drop(made);
+    assert_eq!(fs::read_to_string(at("v.redb.lock")).unwrap(), "a vault of its own\n");
+    fs::remove_file(at("v.redb.lock")).unwrap();
+    let made = DataFile::open(&at("v.redb"), Locking::Required).unwrap();
+    assert_eq!(fs::read_to_string(at("v.redb.lock")).unwrap(), format!("{}\n", std::process::id()));
+    drop(made);
+    assert!(!at("v.redb.lock").exists(), "and it goes with its process");
 }
 
 #[test]

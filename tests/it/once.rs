@@ -76,7 +76,7 @@ fn a_vault_whose_keys_nobody_was_shown_does_not_exist() {
             assert_eq!(output.status.code(), Some(1), "{loss:?} {args:?}: {told}");
             assert!(told.contains(said) && told.contains("no vault was made"), "{loss:?} {args:?}: {told}");
             assert!(told.contains(&format!("the {what} cannot be shown")), "{loss:?} {args:?}: {told}");
-            for left in ["v.redb", "v.redb.new", "key"] {
+            for left in ["v.redb", ".v.redb.sealroom-new", "key"] {
                 assert!(!folder.path().join(left).exists(), "{loss:?} {args:?} leaves {left}");
             }
         }

@@ -63,7 +63,7 @@ pub(in crate::cli) fn check_listener(plan: &Plan, dev: bool) -> Result<(), CliEr
     if dev {
         return Err(CliError::usage(
             format!("{source}: {tcp} is no loopback address, and serve --dev listens on loopback only"),
-            "leave it away, or use 127.0.0.1:PORT",
+            "omit it, or use 127.0.0.1:PORT",
         ));
     }
     if plan.behind_tls_proxy {
