@@ -17,11 +17,15 @@ use zeroize::Zeroizing;
 
 use super::{
     error::CliError,
+    near,
     output::{Output, Reader},
-    remote::{Need, ServerArgs},
+    remote::{Need, Remote, ServerArgs},
     table::visible,
 };
-use crate::client::{CredentialFilter, Credentials};
+use crate::{
+    client::{CredentialFilter, Credentials},
+    domain::Provider,
+};
 use fields::{fields, shown};
 use names::Variable;
 use pages::Pages;
@@ -88,7 +92,11 @@ pub(super) fn may_feed_a_shell(arguments: impl Iterator<Item = OsString>) -> boo
     };
     let arguments: Vec<OsString> = arguments.collect();
     let is_field = |word: &OsString| word.to_string_lossy().starts_with("--field");
-    arguments.iter().any(|word| is_env(word)) && !arguments.iter().any(is_field)
+    // A mistyped format may be this one.
+    let is_format =
+        |words: &[OsString]| words[0] == "--format" && !["json", "dotenv"].iter().any(|one| words[1] == *one);
+    (arguments.iter().any(|word| is_env(word)) || arguments.windows(2).any(is_format))
+        && !arguments.iter().any(is_field)
 }
 
 pub(super) async fn run(args: Args, output: Output) -> Result<(), CliError> {
@@ -100,13 +108,38 @@ pub(super) async fn run(args: Args, output: Output) -> Result<(), CliError> {
     }
     let remote = args.server.connect(Need::Token, output)?;
     let filter = CredentialFilter { provider: args.provider, project: args.project, name: args.name };
-    if let Some(field) = &args.field {
-        let value = sole::read(&remote, &filter, field).await?;
+    match print(&remote, &filter, args.field.as_deref(), args.format).await {
+        Ok(()) => Ok(()),
+        Err(error) => Err(meant(error, &filter, &remote).await),
+    }
+}
+
+/// The error, with the provider or project that was meant by a mistyped one.
+async fn meant(error: CliError, filter: &CredentialFilter, remote: &Remote) -> CliError {
+    let known = || Provider::ALL.iter().map(|one| one.as_str());
+    match &filter.provider {
+        Some(provider) if provider.parse::<Provider>().is_err() => match near::nearest(provider, known()) {
+            Some(meant) => CliError { hint: format!("did you mean {meant}?"), ..error },
+            None => error,
+        },
+        _ => near::project(error, filter.project.as_slice(), &remote.client).await,
+    }
+}
+
+async fn print(
+    remote: &Remote,
+    filter: &CredentialFilter,
+    field: Option<&str>,
+    format: Option<Format>,
+) -> Result<(), CliError> {
+    let output = remote.output;
+    if let Some(field) = field {
+        let value = sole::read(remote, filter, field).await?;
         warn(output);
         return print_value(&value, output);
     }
-    let pages = Pages::new(&remote, &filter);
-    match args.format {
+    let pages = Pages::new(remote, filter);
+    match format {
         Some(Format::Env) => whole(pages, output, shell::exports).await,
         Some(Format::Dotenv) => whole(pages, output, dotenv::lines).await,
         Some(Format::Json) => array(pages, output).await,
@@ -211,6 +244,7 @@ mod tests {
             "credentials --fromat env",
             "credentials --format=ENV",
             "credntials --all --format env",
+            "credentials --all --format en",
         ] {
             assert!(may(line), "{line}");
         }

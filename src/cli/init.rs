@@ -19,7 +19,7 @@ use crate::{
     auth::password,
     clock::Clock,
     crypto::kdf::KdfParams,
-    disk::{FileError, NewFile},
+    disk::{FileError, Locking, NewFile},
     domain::{Email, Invalid, Secret},
     vault::{Created, InitPlan, Vault},
 };
@@ -48,6 +48,9 @@ pub(super) struct Args {
     /// Passes of the passphrase's key derivation.
     #[arg(long, default_value_t = KdfParams::STANDARD.passes(), value_name = "N")]
     kdf_passes: u32,
+    /// Make the vault on a file system that has no locks; no other process may open the file.
+    #[arg(long, env = "SEALROOM_WITHOUT_FILE_LOCK", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    without_file_lock: Option<bool>,
     #[command(flatten)]
     passphrase: PassphraseArgs,
 }
@@ -58,7 +61,8 @@ pub(super) fn run(args: Args, output: &Output) -> Result<(), CliError> {
     let kdf = KdfParams::new(args.kdf_memory, args.kdf_passes, KdfParams::STANDARD.lanes())
         .map_err(|error| CliError::usage(error.to_string(), "leave out --kdf-memory and --kdf-passes"))?;
     // Before anything is asked: what cannot be made must not cost anybody a passphrase.
-    let file = NewFile::begin(&args.data)?;
+    let locking = if args.without_file_lock == Some(true) { Locking::Waived } else { Locking::Required };
+    let file = NewFile::begin_with(&args.data, locking)?;
     let recovery = args.recovery_key_file.as_deref();
     // A kill during the questions leaves no file behind: this one is gone again.
     recovery.map(secrets::NewFile::begin).transpose().map(drop)?;

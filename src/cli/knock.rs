@@ -76,7 +76,10 @@ fn unreachable(path: &Path, error: &io::Error) -> CliError {
         (io::ErrorKind::PermissionDenied, Ok(found)) => {
             let owner = named(found.uid()).to_string();
             let owner = owner.trim_start_matches("host:");
-            format!("it belongs to {owner} (uid {}): run this as {owner}, or as root", found.uid())
+            match found.uid() {
+                0 => "it belongs to root: run this as root".to_owned(),
+                uid => format!("it belongs to {owner} (uid {uid}): run this as {owner}, or as root"),
+            }
         }
         (io::ErrorKind::PermissionDenied, Err(_)) => {
             "its folder cannot be looked into: run this as the server's user, or as root".to_owned()

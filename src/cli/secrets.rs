@@ -87,6 +87,9 @@ pub(super) fn check_new(secret: &Secret, what: &'static str, source: Option<&Pat
 
 /// Opens a secret's file, checks who can read it, and reads it.
 fn bytes_of(path: &Path, output: &Output) -> Result<Zeroizing<Vec<u8>>, CliError> {
+    if path.as_os_str() == "-" {
+        return bytes_from(io::stdin().lock(), STDIN);
+    }
     usage::check_place(path)?;
     let shown = path.display();
     let failed =

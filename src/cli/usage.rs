@@ -18,6 +18,7 @@ const SECRETS: &[&str] = &[
     "pwd",
     "pw",
     "secret",
+    "value",
     "key",
     "apikey",
     "credential",
@@ -86,7 +87,7 @@ pub(super) fn refused(
         })
     };
     let surplus = || {
-        let hint = "see --help of the command; a secret is asked for, or read from a file";
+        let hint = "see --help of the command; a secret is asked for, or read from a file: one typed here is now in your shell's history";
         is_surplus(error).then(|| CliError::usage("unexpected extra argument", hint))
     };
     args.iter().enumerate().find_map(told).or_else(surplus)

@@ -16,7 +16,7 @@ use super::{
     error::FileError,
     held_file::{Displaced, HeldFile},
     lock::{Locking, Mode, SideLock, lock},
-    path::{canonical, canonical_new, folder_of, leads_to, temporary},
+    path::{canonical, canonical_new, folder_of, leads_to, temporary_name},
     preallocated::Preallocated,
 };
 
@@ -132,13 +132,21 @@ impl NewFile {
     /// # Errors
     /// There is a file of that name already, whatever it holds, another process is making it, or the folder refuses.
     pub fn begin(data: &Path) -> Result<Self, FileError> {
+        Self::begin_with(data, Locking::Required)
+    }
+
+    /// As [`NewFile::begin`], on a file system that may have no locks.
+    ///
+    /// # Errors
+    /// As [`NewFile::begin`].
+    pub fn begin_with(data: &Path, locking: Locking) -> Result<Self, FileError> {
         if fs::symlink_metadata(data).is_ok() {
             return Err(FileError::Exists(data.to_owned()));
         }
         let path = canonical_new(data)?;
         let side = SideLock::take(&path)?;
         remove_abandoned(&path);
-        let name = temporary(&path);
+        let name = temporary_name(&path);
         let mut options = OpenOptions::new();
         let file = options.read(true).write(true).create_new(true).mode(0o600).open(&name);
         let file = file.map_err(|error| match error.kind() {
@@ -146,13 +154,15 @@ impl NewFile {
             _ => FileError::Io { path: data.to_owned(), source: error },
         })?;
         // Only the holder of its lock removes the temporary file: nobody takes this one for an abandoned one.
-        lock(&file, &path, Mode::Exclusive, Locking::Waived)?;
+        let locked = lock(&file, &path, Mode::Exclusive, locking);
         if !leads_to(&name, &file) {
             return Err(in_the_making(data));
         }
+        let temporary = Temporary(name);
+        locked?;
         let file = DataFile::over(path, file, Some(side))?;
-        file.held.set_path(&name);
-        Ok(Self { file, temporary: Temporary(name) })
+        file.held.set_path(&temporary.0);
+        Ok(Self { file, temporary })
     }
 
     /// What to write it through.
@@ -210,7 +220,7 @@ pub fn unnamed(file: File) -> io::Result<Medium> {
 /// Removes the temporary file of a killed process: it was never linked into place, or is a second name of the file.
 /// One that is locked belongs to a process that is alive.
 fn remove_abandoned(path: &Path) {
-    let name = temporary(path);
+    let name = temporary_name(path);
     let is_file = fs::symlink_metadata(&name).is_ok_and(|metadata| metadata.is_file());
     if is_file
         && let Ok(file) = File::open(&name)

@@ -157,3 +157,35 @@ fn open_side(data: &Path, create: bool) -> io::Result<File> {
         Err(io::ErrorKind::InvalidInput.into())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_system_without_locks_is_never_taken_for_one_whose_file_is_free() {
+        for (code, unsupported) in [
+            (Errno::NOLCK, true),
+            (Errno::NOSYS, true),
+            (Errno::OPNOTSUPP, true),
+            (Errno::IO, false),
+            (Errno::BADF, false),
+            (Errno::INTR, false),
+        ] {
+            assert_eq!(
+                is_unsupported(&io::Error::from_raw_os_error(code.raw_os_error())),
+                unsupported,
+                "{code}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_holder_is_a_process_or_unknown() {
+        for (text, is) in
+            [("1", true), ("4230", true), ("0", false), ("-1", false), ("", false), ("12 3", false)]
+        {
+            assert_eq!(is_pid(text), is, "{text}");
+        }
+    }
+}

@@ -54,7 +54,7 @@ pub(super) fn canonical_new(data: &Path) -> Result<PathBuf, FileError> {
 }
 
 /// The name of a file in the making: hidden, and one that nobody gives to a file of their own.
-pub(super) fn temporary(data: &Path) -> PathBuf {
+pub(super) fn temporary_name(data: &Path) -> PathBuf {
     let mut name = OsString::from(".");
     name.push(data.file_name().unwrap_or_default());
     name.push(".sealroom-new");

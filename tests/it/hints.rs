@@ -181,6 +181,9 @@ fn a_project_that_differs_by_a_letter_or_its_case_is_named_to_those_who_may_see_
         "token create ci --project PROJECT",
         "user add eve@example.com --project PROJECT",
         "user projects member@example.com --project PROJECT",
+        "credentials --project PROJECT",
+        "credentials --project PROJECT --field token",
+        "credentials --project PROJECT --format env",
     ] {
         let said = stage.refused("owner", &line.replace("PROJECT", "Acme/App"));
         assert!(said.contains("hint: acme/app is registered: upper and lower case"), "{line}: {said}");

@@ -177,7 +177,7 @@ fn whoever_may_not_speak_to_a_server_is_never_told_that_there_is_none() {
         }
         assert!(!stderr(&output).contains("no server answers"), "{}", stderr(&output));
     };
-    refused(&["cannot be used: Permission denied", "it belongs to root (uid 0): run this as root"]);
+    refused(&["cannot be used: Permission denied", "it belongs to root: run this as root"]);
     // Whatever the mode says: the peer is asked who it is.
     fs::set_permissions(folder.path().join("v.redb.sock"), fs::Permissions::from_mode(0o777)).unwrap();
     refused(&["for the server's own user and for root", "uid 0"]);
