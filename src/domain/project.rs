@@ -170,11 +170,12 @@ fn web_host(text: &str) -> Result<Host<String>, Invalid> {
     }
     // An empty user name too, which the parser drops.
     let authority = text.split("://").nth(1).and_then(|rest| rest.split(['/', '\\', '?', '#']).next());
-    if authority.is_none_or(str::is_empty) {
-        return Err(FORM);
-    }
     if !url.username().is_empty() || authority.is_some_and(|authority| authority.contains('@')) {
         return Err(USER);
+    }
+    // `https:///host` is a host to a browser and none to git.
+    if authority.is_none_or(str::is_empty) {
+        return Err(FORM);
     }
     url.host().map(|host| host.to_owned()).ok_or(FORM)
 }

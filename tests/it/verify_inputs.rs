@@ -73,7 +73,7 @@ async fn what_is_not_of_this_log_is_refused_with_a_word() {
         (&["export", "--receipts", "export"], 1, "there is no receipt in it"),
         (&["export", "--receipts", "huge"], 1, "does not fit the log"),
         (&["empty"], 1, "the file is empty"),
-        (&["csv"], 1, "format=ndjson"),
+        (&["csv"], 1, "--format ndjson"),
         (&["long"], 1, "line 1 is no whole record"),
         (&["cut"], 1, "is no whole record"),
         (&["gone"], 1, "gone: "),
