@@ -82,6 +82,8 @@ mod source;
 mod status;
 #[cfg(feature = "client")]
 mod stream;
+#[cfg(feature = "server")]
+mod systemd;
 #[cfg(feature = "client")]
 mod table;
 #[cfg(feature = "client")]

@@ -13,6 +13,7 @@ use super::{
     output::Output,
     prompt::{self, Asking},
     settings::{Address, Args, Plan, TlsFiles, check_files, check_listener, plan},
+    systemd::{self, Passed},
 };
 use crate::{
     clock::Clock,
@@ -29,6 +30,10 @@ const DISK_EVERY: Duration = Duration::from_secs(1);
 
 pub(super) fn run(args: Args, output: &Output) -> Result<(), CliError> {
     let mut plan = plan(&args)?;
+    let passed = if args.dev { None } else { systemd::passed()? };
+    if let Some(passed) = &passed {
+        plan.address = passed.address().map_err(|error| passed_wrong(&error))?;
+    }
     check_listener(&plan, args.dev)?;
     if !args.dev {
         check_files(&plan, output)?;
@@ -43,16 +48,25 @@ pub(super) fn run(args: Args, output: &Output) -> Result<(), CliError> {
     if args.dev {
         runtime.block_on(dev::serve(plan.address, plan.limits, output))
     } else {
-        runtime.block_on(serve(plan, &args, &log, output))
+        runtime.block_on(serve(plan, passed, &args, &log, output))
     }
 }
 
-async fn serve(plan: Plan, args: &Args, log: &Log, output: &Output) -> Result<(), CliError> {
+async fn serve(
+    plan: Plan,
+    passed: Option<Passed>,
+    args: &Args,
+    log: &Log,
+    output: &Output,
+) -> Result<(), CliError> {
     let data = plan.data;
     let tls = plan.tls.as_ref().map(|files| certificate::load(files, output)).transpose()?.map(Arc::new);
     let file = Arc::new(DataFile::open(&data, plan.locking)?);
     // What fails cheaply comes before the key derivation, and before anything is written.
-    let listener = listen(&plan.address, tls.clone()).await?;
+    let listener = match passed {
+        Some(passed) => passed.listen(tls.clone()).map_err(|error| passed_wrong(&error))?,
+        None => listen(&plan.address, tls.clone()).await?,
+    };
     let socket = control::bind(file.path())?;
     let vault = Vault::open(file.medium(), plan.settings).map_err(|error| CliError::open(&data, &error))?;
     let (clock, start) = start_event(&vault, args.accept_clock)?;
@@ -75,13 +89,16 @@ async fn serve(plan: Plan, args: &Args, log: &Log, output: &Output) -> Result<()
     let url = url(&listener)?;
     let server = Server::new(Arc::clone(&vault), clock.clone(), plan.limits, plan.behind_tls_proxy);
     output.result(&format!("listening on {url}"), &json!({ "url": url }))?;
+    systemd::ready();
     let serving = Arc::clone(&server).run(listener, stop);
     tokio::select! {
         () = serving => {}
         () = watch(&file, &vault) => {}
         () = checkpoints::keep(plan.checkpoints.as_ref(), &vault) => {}
         () = reload(hang_up, args, &server, tls.as_deref(), log, output) => {}
+        () = systemd::keep_alive() => {}
     }
+    systemd::stopping();
     drop(control);
     shut(&vault, &clock).await;
     if let Some(plan) = &plan.checkpoints {
@@ -95,6 +112,10 @@ async fn serve(plan: Plan, args: &Args, log: &Log, output: &Output) -> Result<()
     })
 }
 
+fn passed_wrong(error: &std::io::Error) -> CliError {
+    CliError::failed(format!("the socket of LISTEN_FDS: {error}"), "look at the socket unit")
+}
+
 /// Reads certificate, limits and log level again at each SIGHUP; what is wrong with them stops nothing.
 async fn reload(
     mut hang_up: Signal,
@@ -105,6 +126,7 @@ async fn reload(
     output: &Output,
 ) {
     while hang_up.recv().await.is_some() {
+        systemd::reloading();
         match plan(args) {
             Ok(plan) => {
                 server.set_limits(plan.limits);
@@ -118,6 +140,7 @@ async fn reload(
                 tracing::error!(target: log::ASKED, error = %error.message, hint = %error.hint, "the settings stay as they were");
             }
         }
+        systemd::ready();
     }
     std::future::pending::<()>().await;
 }

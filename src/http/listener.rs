@@ -99,6 +99,29 @@ impl Listener {
         Ok(Self::Unix(listener, SocketFile::at(path)))
     }
 
+    /// Takes a listening socket that this process was started with.
+    ///
+    /// # Errors
+    /// The runtime does not take it.
+    pub fn passed_tcp(listener: std::net::TcpListener, tls: Option<Arc<Tls>>) -> io::Result<Self> {
+        listener.set_nonblocking(true)?;
+        let listener = TcpListener::from_std(listener)?;
+        Ok(match tls {
+            Some(tls) => Self::Tls(listener, tls),
+            None => Self::Tcp(listener),
+        })
+    }
+
+    /// Takes a listening unix socket that this process was started with; its file stays.
+    ///
+    /// # Errors
+    /// The runtime does not take it.
+    pub fn passed_unix(listener: std::os::unix::net::UnixListener) -> io::Result<Self> {
+        listener.set_nonblocking(true)?;
+        let path = listener.local_addr()?.as_pathname().map(Path::to_owned).unwrap_or_default();
+        Ok(Self::Unix(UnixListener::from_std(listener)?, SocketFile { path, id: None }))
+    }
+
     /// The URL of the server, as a client would write it.
     ///
     /// # Errors

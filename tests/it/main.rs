@@ -66,6 +66,7 @@ mod settings;
 mod source;
 mod status;
 mod storms;
+mod systemd;
 mod tail;
 mod tamper;
 mod terminal;
