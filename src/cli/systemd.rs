@@ -1,5 +1,4 @@
-//! systemd's side of a service: the socket that it passes (sd_listen_fds(3)), and the service's state that it is sent
-//! (sd_notify(3)). Outside systemd none of it happens.
+//! The socket that systemd passes (`sd_listen_fds(3)`), and the service's state that it is sent (`sd_notify(3)`).
 
 use std::{io, net::TcpListener, os::unix::net::UnixListener, sync::Arc, time::Duration};
 
