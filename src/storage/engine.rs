@@ -6,9 +6,11 @@ use redb::{Database, Durability, ReadableDatabase, ReadableTable};
 
 use super::{
     error::{CommitError, OpenError, StorageError},
-    snapshot::{Snapshot, SubtreeHash},
-    tables::{AUDIT, HASHES, META, Table, hash_key, meta},
-    tail::{TailPlan, plan_tail},
+    format::{
+        tables::{AUDIT, HASHES, META, Table, hash_key, meta},
+        tail::{TailPlan, plan_tail},
+    },
+    read::snapshot::{Snapshot, SubtreeHash},
 };
 use crate::disk::{DeferredWrites, Medium};
 

@@ -10,10 +10,10 @@ use redb::{ConcurrencyMode, Database, ReadableDatabase};
 use super::{
     engine::{builder, check_format, open_database},
     error::{OpenError, StorageError},
+    format::tables::{meta, split_audit_row},
     proven::{Follower, Leader, Proven},
-    snapshot::{Snapshot, SubtreeHash},
+    read::snapshot::{Snapshot, SubtreeHash},
     store::{file_id, newest_checkpoint, newest_key},
-    tables::{meta, split_audit_row},
 };
 use crate::{
     audit::checkpoint::VerifierKey,

@@ -3,46 +3,37 @@
 //! Owns the meaning of every byte on disk. Knows no HTTP, no policy beyond the [`crate::auth::policy`] proofs that it demands, and
 //! no clock.
 
-mod access;
-mod batch;
-mod cache;
-mod change;
-mod codec;
+mod commit;
 mod engine;
 mod error;
-mod examine;
 mod examined;
-mod fence;
-mod head;
-mod job;
-mod log;
-mod proofs;
+mod format;
 mod proven;
-mod rows;
-mod snapshot;
-mod source;
+mod read;
+mod state;
 mod store;
-pub mod tables;
-mod tail;
-mod view;
-mod view_log;
-mod watch;
-mod writer;
 
-pub use access::LastAccess;
-pub use cache::Generation;
-pub use change::Changes;
+pub use commit::{
+    changes::Changes,
+    in_flight::{Disclosed, Quiet, REVOCATION_WAIT},
+    job::{Committed, Effect, JobError, Receipt, Refusal, Ruling, Verdict},
+    writer::{Writer, Writing},
+};
 pub use engine::{Batch, Engine, FORMAT, RowWrite};
 pub use error::{CommitError, OpenError, StorageError};
 pub use examined::Examined;
-pub use fence::{Disclosed, Quiet, REVOCATION_WAIT};
-pub use head::{Head, LogKeys, Slot, decode_slots, encode_slots};
-pub use job::{Committed, Effect, JobError, Receipt, Refusal, Ruling, Verdict};
-pub use snapshot::{Snapshot, SubtreeHash};
-pub use source::Stats;
+pub use format::{
+    head::{Head, LogKeys, Slot, decode_slots, encode_slots},
+    last_access::LastAccess,
+    tables,
+};
+pub use read::{
+    cache::Generation,
+    snapshot::{Snapshot, SubtreeHash},
+    view::View,
+};
+pub use state::Stats;
 pub use store::{CreateError, NewVault, Running, Store};
-pub use view::View;
-pub use writer::{Writer, Writing};
 
 /// A key as a report shows it: text where it is text, hexadecimal elsewhere.
 fn readable(key: &[u8]) -> String {

@@ -11,21 +11,23 @@ use std::{
 use tokio::sync::oneshot;
 
 use super::{
-    access::LastAccess,
-    batch::Ledger,
-    change::Changes,
-    codec::Row,
+    commit::{
+        batch::Ledger,
+        changes::Changes,
+        job::{Effect, Wishes},
+        rows::{accesses_of_record, signed, spoken_up_to},
+        writer::{Writer, Writing},
+    },
     engine::{Batch, Engine, FORMAT},
     error::{CommitError, OpenError, StorageError},
-    examine,
-    head::{Head, LogKeys, Slot, decode_slots, encode_slots},
-    job::{Effect, Wishes},
-    rows::{accesses_of_record, signed, spoken_up_to},
-    snapshot::Snapshot,
-    source::{Accesses, Source, StateClock, Stats},
-    tables::{Table, meta},
-    view::View,
-    writer::{Writer, Writing},
+    format::{
+        codec::Row,
+        head::{Head, LogKeys, Slot, decode_slots, encode_slots},
+        last_access::LastAccess,
+        tables::{Table, meta},
+    },
+    read::{integrity, snapshot::Snapshot, view::View},
+    state::{Accesses, Source, StateClock, Stats},
 };
 use crate::{
     audit::{
@@ -316,7 +318,7 @@ fn check_state(snapshot: &Snapshot, source: &Source, head: &Head) -> Result<(), 
     if digest == head.state {
         return Ok(());
     }
-    examine::every_row(&View::fresh(source))?;
+    integrity::every_row(&View::fresh(source))?;
     Err(tampered("state digest"))
 }
 

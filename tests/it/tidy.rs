@@ -81,7 +81,7 @@ fn breaches(shown: &str, text: &str) -> Vec<String> {
         ("ed25519_dalek::", "crypto/"),
         ("sha2::", "crypto/"),
         ("icu_normalizer::", "auth/spelling.rs"),
-        ("bincode::", "storage/codec.rs"),
+        ("bincode::", "storage/format/codec.rs"),
         ("todo!(", "nowhere"),
         ("tcsetattr", "cli/prompt/terminal.rs"),
         ("rpassword::", "cli/prompt.rs"),

@@ -10,7 +10,6 @@
 
 use super::{
     codec::{decode, encode},
-    error::StorageError,
     tables::{Table, meta},
 };
 use crate::{
@@ -22,6 +21,7 @@ use crate::{
         seal::{self, Context},
     },
     domain::{FileId, Timestamp},
+    storage::error::StorageError,
 };
 
 /// What the file must agree with.

@@ -3,12 +3,13 @@
 use tokio::sync::oneshot;
 
 use super::{
-    change::Changes,
-    error::StorageError,
-    fence::{Disclosed, Quiet},
-    view::View,
+    changes::Changes,
+    in_flight::{Disclosed, Quiet},
 };
-use crate::domain::Event;
+use crate::{
+    domain::Event,
+    storage::{error::StorageError, read::view::View},
+};
 
 /// What an answer means for answers under way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,14 +91,14 @@ pub enum JobError<E> {
 }
 
 /// What the writer needs of a decision.
-pub(super) struct Wishes {
-    pub(super) changes: Changes,
-    pub(super) events: Vec<Event>,
-    pub(super) effect: Effect,
+pub(in crate::storage) struct Wishes {
+    pub(in crate::storage) changes: Changes,
+    pub(in crate::storage) events: Vec<Event>,
+    pub(in crate::storage) effect: Effect,
 }
 
 /// What the commit made of it.
-pub(super) enum Fate {
+pub(in crate::storage) enum Fate {
     Committed { receipts: Vec<Receipt>, disclosed: Option<Disclosed>, quiet: Option<Quiet> },
     Unavailable,
     Panicked,
@@ -105,21 +106,21 @@ pub(super) enum Fate {
 }
 
 /// A job with its types erased.
-pub(super) trait Job: Send {
+pub(in crate::storage) trait Job: Send {
     fn decide(&mut self, view: &View<'_>) -> Wishes;
     fn answer(self: Box<Self>, fate: Fate);
 }
 
 type Reply<T, E> = oneshot::Sender<Result<Committed<T>, JobError<E>>>;
 
-pub(super) struct TypedJob<T, E, F> {
+pub(in crate::storage) struct TypedJob<T, E, F> {
     decide: Option<F>,
     outcome: Option<Result<T, E>>,
     reply: Reply<T, E>,
 }
 
 impl<T, E, F> TypedJob<T, E, F> {
-    pub(super) const fn new(decide: F, reply: Reply<T, E>) -> Self {
+    pub(in crate::storage) const fn new(decide: F, reply: Reply<T, E>) -> Self {
         Self { decide: Some(decide), outcome: None, reply }
     }
 }

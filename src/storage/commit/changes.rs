@@ -2,21 +2,21 @@
 
 use zeroize::Zeroizing;
 
-use super::{
-    access::LastAccess,
-    codec::{Row, session_key},
-    tables::{Table, credential_key, scope_group_prefix, scope_prefix},
-};
 use crate::{
     crypto::digest::StateKey,
     domain::{
         ApplicationToken, AuthType, Email, Integration, IntegrationId, Name, Project, ProjectId, Provider,
         Revision, Scope, Secret, SessionKey, SessionRow, User,
     },
+    storage::format::{
+        codec::{Row, session_key},
+        last_access::LastAccess,
+        tables::{Table, credential_key, scope_group_prefix, scope_prefix},
+    },
 };
 
 /// One row to write or delete.
-pub(super) enum Change {
+pub(in crate::storage) enum Change {
     /// A row to seal.
     Row { table: Table, key: Vec<u8>, plain: Zeroizing<Vec<u8>> },
     /// A credential to seal.
@@ -37,7 +37,7 @@ pub(super) enum Change {
 
 /// What a decision wants written; nothing is until the writer commits it, beside the event.
 #[derive(Default)]
-pub struct Changes(pub(super) Vec<Change>);
+pub struct Changes(pub(in crate::storage) Vec<Change>);
 
 impl Changes {
     /// Nothing.
@@ -122,7 +122,7 @@ impl Changes {
         self.delete(Table::Credentials, credential_key(id, revision));
     }
 
-    pub(super) fn last_access(&mut self, row: &LastAccess) {
+    pub(in crate::storage) fn last_access(&mut self, row: &LastAccess) {
         self.row(row);
     }
 
@@ -137,7 +137,7 @@ impl Changes {
 
 /// Of an integration what its index entries are made of.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Scoping {
+pub(in crate::storage) struct Scoping {
     scope: Scope,
     provider: Provider,
     name: Option<Name>,
@@ -145,14 +145,14 @@ pub(super) struct Scoping {
 }
 
 impl Scoping {
-    pub(super) fn of(integration: &Integration) -> Self {
+    pub(in crate::storage) fn of(integration: &Integration) -> Self {
         let Integration { scope, provider, id, .. } = integration;
         let (_, name) = integration.group();
         Self { scope: scope.clone(), provider: *provider, name: name.cloned(), id: *id }
     }
 
     /// The entries' keys.
-    pub(super) fn keys(&self, key: &StateKey) -> Vec<Vec<u8>> {
+    pub(in crate::storage) fn keys(&self, key: &StateKey) -> Vec<Vec<u8>> {
         let entry =
             |project: Option<&ProjectId>| entry(key, project, self.provider, self.name.as_ref(), self.id);
         match &self.scope {
@@ -163,7 +163,7 @@ impl Scoping {
 }
 
 /// Whether it is an integration's own entry: as if all of its keys were made, and only the one that it can be is.
-pub(super) fn leads_to(state: &StateKey, key: &[u8], integration: &Integration) -> bool {
+pub(in crate::storage) fn leads_to(state: &StateKey, key: &[u8], integration: &Integration) -> bool {
     let (_, name) = integration.group();
     let is_it = |project| entry(state, project, integration.provider, name, integration.id) == key;
     match &integration.scope {

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use super::{
-    change::Scoping,
+use super::view::View;
+use crate::storage::{
+    commit::changes::Scoping,
     error::StorageError,
+    format::tables::{Table, credential_key},
     readable,
-    tables::{Table, credential_key},
-    view::View,
 };
 
 /// Finds the first row that does not open under its key, or that the rows beside it contradict.
@@ -16,7 +16,7 @@ use super::{
 ///
 /// # Errors
 /// The row, by table and key, or the file cannot be read.
-pub(super) fn every_row(view: &View<'_>) -> Result<(), StorageError> {
+pub(in crate::storage) fn every_row(view: &View<'_>) -> Result<(), StorageError> {
     view.users()?;
     view.oldest_sessions(usize::MAX)?;
     view.projects()?;

@@ -31,23 +31,23 @@ impl Disclosed {
 
 /// The writer's side.
 #[derive(Debug)]
-pub(super) struct Fence {
+pub(in crate::storage) struct Fence {
     current: Arc<Epoch>,
     earlier: Vec<watch::Receiver<()>>,
 }
 
 impl Fence {
-    pub(super) fn new() -> Self {
+    pub(in crate::storage) fn new() -> Self {
         Self { current: epoch(1), earlier: Vec::new() }
     }
 
     /// For an answer that discloses.
-    pub(super) fn disclosed(&self) -> Disclosed {
+    pub(in crate::storage) fn disclosed(&self) -> Disclosed {
         Disclosed(Arc::clone(&self.current))
     }
 
     /// Ends the epoch, for an answer that takes access away.
-    pub(super) fn quiet(&mut self) -> Quiet {
+    pub(in crate::storage) fn quiet(&mut self) -> Quiet {
         let number = self.current.number;
         self.earlier.retain(|alive| alive.has_changed().is_ok());
         self.earlier.push(self.current.alive.subscribe());

@@ -11,7 +11,11 @@ use std::{
 
 use tokio::sync::watch;
 
-use super::{access::LastAccess, cache::Generation, engine::Engine, tables::Table};
+use super::{
+    engine::Engine,
+    format::{last_access::LastAccess, tables::Table},
+    read::cache::Generation,
+};
 use crate::{
     crypto::keys::Keys,
     domain::FileId,

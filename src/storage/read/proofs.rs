@@ -2,14 +2,16 @@
 
 use std::ops::Range;
 
-use super::{
-    error::StorageError,
-    snapshot::Snapshot,
-    tables::{HASHES, hash_key},
-};
-use crate::audit::{
-    proof::{self, OutOfRange},
-    tree::{Hash, leaf_hash},
+use super::snapshot::Snapshot;
+use crate::{
+    audit::{
+        proof::{self, OutOfRange},
+        tree::{Hash, leaf_hash},
+    },
+    storage::{
+        error::StorageError,
+        format::tables::{HASHES, hash_key},
+    },
 };
 
 impl From<OutOfRange> for StorageError {
@@ -39,12 +41,12 @@ impl Snapshot {
             .ok_or_else(|| StorageError::Tampered { table: "audit", key: sequence.to_string() })
     }
 
-    pub(super) fn stored(&self, level: u8, index: u64) -> Result<Option<Hash>, StorageError> {
+    pub(in crate::storage) fn stored(&self, level: u8, index: u64) -> Result<Option<Hash>, StorageError> {
         let key = hash_key(level, index);
         let Some(bytes) = self.value(HASHES, &key)? else { return Ok(None) };
         let hash = bytes
             .try_into()
-            .map_err(|_| StorageError::Tampered { table: "hashes", key: super::readable(&key) })?;
+            .map_err(|_| StorageError::Tampered { table: "hashes", key: crate::storage::readable(&key) })?;
         Ok(Some(hash))
     }
 }

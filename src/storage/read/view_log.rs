@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-use super::{error::StorageError, tables::meta, view::View};
+use super::view::View;
+use crate::storage::{error::StorageError, format::tables::meta};
 
 impl View<'_> {
     /// The committed records before sequence `end`, newest first, at most `limit`.

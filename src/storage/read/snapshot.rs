@@ -4,9 +4,9 @@ use std::{cell::OnceCell, ops::Bound};
 
 use redb::{ReadOnlyTable, ReadTransaction, ReadableDatabase, TableDefinition, TableError};
 
-use super::{
+use crate::storage::{
     error::{StorageError, engine},
-    tables::{META, Table},
+    format::tables::{META, Table},
 };
 
 /// A stored subtree of the log.
@@ -30,11 +30,11 @@ pub struct Snapshot {
 type Rows = ReadOnlyTable<&'static [u8], &'static [u8]>;
 
 impl Snapshot {
-    pub(super) fn of(database: &dyn ReadableDatabase) -> Result<Self, StorageError> {
+    pub(in crate::storage) fn of(database: &dyn ReadableDatabase) -> Result<Self, StorageError> {
         Ok(Self { txn: database.begin_read().map_err(engine)?, tables: Default::default() })
     }
 
-    pub(super) const fn txn(&self) -> &ReadTransaction {
+    pub(in crate::storage) const fn txn(&self) -> &ReadTransaction {
         &self.txn
     }
 
@@ -47,7 +47,7 @@ impl Snapshot {
         Ok(table.get(name).map_err(engine)?.map(|guard| guard.value().to_vec()))
     }
 
-    pub(super) fn value(
+    pub(in crate::storage) fn value(
         &self,
         table: TableDefinition<'static, &'static [u8], &'static [u8]>,
         key: &[u8],
@@ -97,7 +97,9 @@ impl Snapshot {
 }
 
 /// A table that no commit has written yet is empty.
-pub(super) fn existing_table<T>(opened: Result<T, TableError>) -> Result<Option<T>, StorageError> {
+pub(in crate::storage) fn existing_table<T>(
+    opened: Result<T, TableError>,
+) -> Result<Option<T>, StorageError> {
     match opened {
         Ok(table) => Ok(Some(table)),
         Err(TableError::TableDoesNotExist(_)) => Ok(None),

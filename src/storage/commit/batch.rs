@@ -11,29 +11,35 @@ use std::{
 };
 
 use super::{
-    access::LastAccess,
-    change::Changes,
-    engine::{Batch, RowWrite},
-    error::{CommitError, OpenError, StorageError},
-    head::Head,
+    changes::Changes,
     job::{Effect, Receipt, Wishes},
     rows::{accesses_of, deletes, lower, signed, spoken_up_to},
-    snapshot::{Snapshot, SubtreeHash},
-    source::{Overlay, Source},
-    tables::{Table, audit_row, meta},
-    view::View,
 };
 use crate::{
     audit::{record, tree},
     crypto::sign::LogKey,
     domain::{Event, Timestamp},
+    storage::{
+        engine::{Batch, RowWrite},
+        error::{CommitError, OpenError, StorageError},
+        format::{
+            head::Head,
+            last_access::LastAccess,
+            tables::{Table, audit_row, meta},
+        },
+        read::{
+            snapshot::{Snapshot, SubtreeHash},
+            view::View,
+        },
+        state::{Overlay, Source},
+    },
 };
 
 /// How often last accesses are written while the log grows.
 const LAST_ACCESS_EVERY: Duration = Duration::from_secs(1);
 
 /// The state of the file as the writer knows it.
-pub(super) struct Ledger {
+pub(in crate::storage) struct Ledger {
     source: Arc<Source>,
     log_key: LogKey,
     head: Head,
@@ -53,21 +59,26 @@ struct Doubt {
 }
 
 impl Ledger {
-    pub(super) fn new(source: Arc<Source>, log_key: LogKey, head: Head, sealed_head: Vec<u8>) -> Self {
+    pub(in crate::storage) fn new(
+        source: Arc<Source>,
+        log_key: LogKey,
+        head: Head,
+        sealed_head: Vec<u8>,
+    ) -> Self {
         let accesses_written = Timestamp::from_millis(0);
         Self { source, log_key, head, sealed_head, accesses_written, has_tail: true, doubt: None }
     }
 
-    pub(super) const fn source(&self) -> &Arc<Source> {
+    pub(in crate::storage) const fn source(&self) -> &Arc<Source> {
         &self.source
     }
 
     /// Takes in the last accesses that the log knows and the file does not.
-    pub(super) fn catch_up(&self, accesses: impl IntoIterator<Item = LastAccess>) {
+    pub(in crate::storage) fn catch_up(&self, accesses: impl IntoIterator<Item = LastAccess>) {
         self.source.accesses.take_in(accesses);
     }
 
-    pub(super) fn begin(&mut self) -> Round<'_> {
+    pub(in crate::storage) fn begin(&mut self) -> Round<'_> {
         // What an earlier failure left in doubt is settled before anything is decided on it.
         self.resolve();
         Round {
@@ -87,7 +98,7 @@ impl Ledger {
 
     /// Writes what waits for a pause (a failure leaves it waiting), and tries a disk that failed again: a file at rest
     /// has its last accesses, and all of its log in one place.
-    pub(super) fn idle(&mut self) {
+    pub(in crate::storage) fn idle(&mut self) {
         if self.has_tail || !self.source.accesses.is_empty() || self.is_failing() {
             let mut round = self.begin();
             round.settles = true;
@@ -155,7 +166,7 @@ impl Ledger {
 }
 
 /// One batch in the making.
-pub(super) struct Round<'a> {
+pub(in crate::storage) struct Round<'a> {
     ledger: &'a mut Ledger,
     /// The state that it begins with: begun when a job first needs it.
     snapshot: OnceCell<Snapshot>,
@@ -180,12 +191,12 @@ enum Failure {
 }
 
 /// Where in its round a job stands.
-pub(super) struct Place(usize);
+pub(in crate::storage) struct Place(usize);
 
 impl Round<'_> {
     /// Lets a job decide on the state that the earlier ones left, and takes in what it wants. A job that panics, or
     /// whose rows cannot be sealed, leaves nothing.
-    pub(super) fn add(&mut self, decide: impl FnOnce(&View<'_>) -> Wishes) -> Place {
+    pub(in crate::storage) fn add(&mut self, decide: impl FnOnce(&View<'_>) -> Wishes) -> Place {
         let decided = catch_unwind(AssertUnwindSafe(|| {
             let view = View::deciding(&self.ledger.source, &self.overlay, &self.snapshot);
             let wishes = decide(&view);
@@ -242,7 +253,7 @@ impl Round<'_> {
     }
 
     /// Commits what was gathered; with nothing gathered there is nothing to fail.
-    pub(super) fn commit(mut self) -> Outcomes {
+    pub(in crate::storage) fn commit(mut self) -> Outcomes {
         // While it lives the engine keeps the pages of its state.
         drop(self.snapshot.take());
         let changes_state = self.overlay.keys().any(|(table, _)| table.is_state());
@@ -334,13 +345,13 @@ impl Round<'_> {
 }
 
 /// How a round ended, job by job.
-pub(super) struct Outcomes {
+pub(in crate::storage) struct Outcomes {
     done: bool,
     places: Vec<Option<Gathered>>,
 }
 
 /// How one job ended.
-pub(super) enum Settled {
+pub(in crate::storage) enum Settled {
     Committed { receipts: Vec<Receipt>, effect: Effect },
     Unavailable,
     Panicked,
@@ -349,11 +360,11 @@ pub(super) enum Settled {
 
 impl Outcomes {
     /// Whether the batch is durable.
-    pub(super) const fn is_done(&self) -> bool {
+    pub(in crate::storage) const fn is_done(&self) -> bool {
         self.done
     }
 
-    pub(super) fn of(&mut self, place: Place) -> Settled {
+    pub(in crate::storage) fn of(&mut self, place: Place) -> Settled {
         match self.places[place.0].take() {
             Some(Ok(_)) if !self.done => Settled::Unavailable,
             Some(Ok((receipts, effect))) => Settled::Committed { receipts, effect },

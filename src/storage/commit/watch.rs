@@ -19,7 +19,7 @@ use tokio::{
 };
 
 /// How often it is looked whether a commit outside the commit thread takes long.
-pub(super) const WATCH_EVERY: Duration = Duration::from_millis(20);
+pub(in crate::storage) const WATCH_EVERY: Duration = Duration::from_millis(20);
 /// For how long the stand-by is blocked at a time: the longest that it holds up the end of its runtime.
 const STAND_BY: Duration = Duration::from_secs(1);
 
@@ -28,14 +28,14 @@ const LONE_JOBS: usize = 8;
 
 /// Tells whether one connection brings all the jobs.
 #[derive(Default)]
-pub(super) struct Lone {
+pub(in crate::storage) struct Lone {
     task: AtomicU64,
     jobs: AtomicUsize,
 }
 
 impl Lone {
     /// Counts a job of the current task; whether the last few were its own too.
-    pub(super) fn count(&self) -> bool {
+    pub(in crate::storage) fn count(&self) -> bool {
         let mut hasher = DefaultHasher::new();
         tokio::task::try_id().hash(&mut hasher);
         let task = hasher.finish();
@@ -48,14 +48,14 @@ impl Lone {
     }
 
     /// How many jobs in a row one connection has brought, and whether these are more than a few.
-    pub(super) fn jobs(&self) -> (usize, bool) {
+    pub(in crate::storage) fn jobs(&self) -> (usize, bool) {
         let jobs = self.jobs.load(Ordering::Relaxed);
         (jobs, jobs >= LONE_JOBS)
     }
 }
 
 /// One thread of a runtime, kept back while that is wanted.
-pub(super) struct StandBy {
+pub(in crate::storage) struct StandBy {
     is_there: bool,
     state: Mutex<State>,
     changed: Condvar,
@@ -72,7 +72,7 @@ struct State {
 
 impl StandBy {
     /// For the current runtime, if it is to have one and has more than one thread.
-    pub(super) fn begin(may_stand: bool) -> Arc<Self> {
+    pub(in crate::storage) fn begin(may_stand: bool) -> Arc<Self> {
         let runtime = Handle::current();
         let is_there = may_stand
             && runtime.runtime_flavor() == RuntimeFlavor::MultiThread
@@ -91,7 +91,7 @@ impl StandBy {
     }
 
     /// Whether a thread that serves may go to the disk itself.
-    pub(super) fn is_ready(&self) -> bool {
+    pub(in crate::storage) fn is_ready(&self) -> bool {
         let state = self.state();
         state.wanted && state.stands
     }
@@ -101,7 +101,7 @@ impl StandBy {
     /// To be called from outside the runtime alone. Whoever the runtime wakes for a task from outside wakes another in
     /// turn, who looks after sockets and timers. For a task from inside it would not, and the thread that blocks could
     /// be the one that did.
-    pub(super) fn want(&self, wanted: bool) {
+    pub(in crate::storage) fn want(&self, wanted: bool) {
         let mut state = self.state();
         state.wanted = wanted;
         if wanted && self.is_there && !state.stands {
@@ -112,7 +112,7 @@ impl StandBy {
     }
 
     /// Lets the thread go for good.
-    pub(super) fn end(&self) {
+    pub(in crate::storage) fn end(&self) {
         self.state().ended = true;
         self.want(false);
         self.call.notify_one();

@@ -9,12 +9,12 @@ use redb::{ReadableTable, Table as Written};
 use super::tables::{meta, tail, tail_rows};
 
 /// What the tail may hold: with the other values of `meta` it has to fit into one page of 4,096 bytes.
-pub(super) const TAIL_BYTES_MAX: usize = 1_500;
+pub(in crate::storage) const TAIL_BYTES_MAX: usize = 1_500;
 
 type Row = (u64, Vec<u8>);
 
 /// Where the records of a batch go.
-pub(super) enum TailPlan {
+pub(in crate::storage) enum TailPlan {
     /// Into the tail, which then reads so.
     Tail(Vec<u8>),
     /// Into the table: these rows of the tail first.
@@ -24,7 +24,7 @@ pub(super) enum TailPlan {
 }
 
 /// Decides it, given the tail as it stands; `settle` leaves nothing in the tail.
-pub(super) fn plan_tail(
+pub(in crate::storage) fn plan_tail(
     meta: &Written<'_, &'static str, &'static [u8]>,
     records: &[(u64, Vec<u8>)],
     settle: bool,

@@ -2,13 +2,17 @@
 
 use redb::ReadableTable;
 
-use super::{
-    error::{StorageError, engine},
-    snapshot::{Snapshot, SubtreeHash, existing_table},
-    tables::{AUDIT, HASHES, META, meta, split_audit_row, tail_rows},
-    tail::TAIL_BYTES_MAX,
+use super::snapshot::{Snapshot, SubtreeHash, existing_table};
+use crate::{
+    audit::tree::leaf_hash,
+    storage::{
+        error::{StorageError, engine},
+        format::{
+            tables::{AUDIT, HASHES, META, meta, split_audit_row, tail_rows},
+            tail::TAIL_BYTES_MAX,
+        },
+    },
 };
-use crate::audit::tree::leaf_hash;
 
 type Row = (u64, Vec<u8>);
 
@@ -69,7 +73,8 @@ impl Snapshot {
         let mut hashes = Vec::new();
         for entry in table.iter().map_err(engine)? {
             let (key, value) = entry.map_err(engine)?;
-            let tampered = || StorageError::Tampered { table: "hashes", key: super::readable(key.value()) };
+            let tampered =
+                || StorageError::Tampered { table: "hashes", key: crate::storage::readable(key.value()) };
             let (level, index) = key.value().split_first_chunk::<1>().ok_or_else(tampered)?;
             let index = u64::from_be_bytes(index.try_into().map_err(|_| tampered())?);
             let hash = value.value().try_into().map_err(|_| tampered())?;

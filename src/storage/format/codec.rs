@@ -29,7 +29,7 @@ use crate::domain::{
 const ROW_BYTES_MAX: usize = 1 << 20;
 
 /// A value that has a row of its own.
-pub(super) trait Row: Sized + Send + Sync + 'static {
+pub(in crate::storage) trait Row: Sized + Send + Sync + 'static {
     /// Where it lives.
     const TABLE: Table;
 
@@ -43,11 +43,11 @@ pub(super) trait Row: Sized + Send + Sync + 'static {
     fn from_bytes(key: &[u8], bytes: &[u8]) -> Option<Self>;
 }
 
-pub(super) fn encode(value: impl Encode) -> Vec<u8> {
+pub(in crate::storage) fn encode(value: impl Encode) -> Vec<u8> {
     bincode::encode_to_vec(value, config::standard()).expect("encoding plain data into memory cannot fail")
 }
 
-pub(super) fn decode<T: Decode<()>>(bytes: &[u8]) -> Option<T> {
+pub(in crate::storage) fn decode<T: Decode<()>>(bytes: &[u8]) -> Option<T> {
     let limits = config::standard().with_limit::<ROW_BYTES_MAX>();
     let (value, read) = bincode::decode_from_slice(bytes, limits).ok()?;
     (read == bytes.len()).then_some(value)
@@ -187,7 +187,7 @@ impl Row for SessionRow {
 }
 
 /// A session row's key: session id ‖ digest.
-pub(super) fn session_key(key: &SessionKey) -> Vec<u8> {
+pub(in crate::storage) fn session_key(key: &SessionKey) -> Vec<u8> {
     [key.session.as_bytes().as_slice(), &key.digest.0].concat()
 }
 

@@ -19,12 +19,11 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{
     batch::{Ledger, Settled},
-    fence::Fence,
+    in_flight::Fence,
     job::{Committed, Effect, Fate, Job, JobError, TypedJob, Verdict},
-    source::Source,
-    view::View,
     watch::{Lone, StandBy, WATCH_EVERY},
 };
+use crate::storage::{read::view::View, state::Source};
 
 /// The most jobs of one batch: a batch is one transaction, and the answers of all wait for the slowest.
 const BATCH_JOBS_MAX: usize = 1024;
@@ -70,7 +69,7 @@ struct Committer {
 
 impl Writer {
     /// Starts the commit thread over a ledger; answers are handed over on the current tokio runtime.
-    pub(super) fn start(ledger: Ledger, writing: Writing) -> (Self, oneshot::Receiver<()>) {
+    pub(in crate::storage) fn start(ledger: Ledger, writing: Writing) -> (Self, oneshot::Receiver<()>) {
         let (queue, jobs) = sync_channel(writing.queue_max);
         let (answers, deliveries) = mpsc::unbounded_channel();
         let (ended, end) = oneshot::channel();
@@ -110,7 +109,7 @@ impl Writer {
     }
 
     /// What the commits came to so far.
-    pub fn stats(&self) -> &super::source::Stats {
+    pub fn stats(&self) -> &crate::storage::state::Stats {
         &self.source.stats
     }
 

@@ -6,7 +6,7 @@
 
 use std::{any::Any, cell::RefCell, collections::HashMap, sync::Arc};
 
-use super::tables::Table;
+use crate::storage::format::tables::Table;
 
 /// The most that one thread keeps, by the size of the sealed rows; then it starts again from nothing.
 const BYTES_MAX: usize = 2 << 20;
@@ -15,9 +15,9 @@ const BYTES_MAX: usize = 2 << 20;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Generation {
     /// Tells the vaults of one process apart.
-    pub(super) vault: u64,
+    pub(in crate::storage) vault: u64,
     /// Counts the commits that changed state.
-    pub(super) number: u64,
+    pub(in crate::storage) number: u64,
 }
 
 type Entry = Option<Arc<dyn Any + Send + Sync>>;
@@ -34,7 +34,7 @@ thread_local! {
 }
 
 /// What this thread knows of a row: `None` is nothing, `Some(None)` is that there is no such row.
-pub(super) fn get<T: Send + Sync + 'static>(
+pub(in crate::storage) fn get<T: Send + Sync + 'static>(
     generation: Generation,
     table: Table,
     key: &[u8],
@@ -49,7 +49,7 @@ pub(super) fn get<T: Send + Sync + 'static>(
 }
 
 /// Remembers a row of that generation.
-pub(super) fn put<T: Send + Sync + 'static>(
+pub(in crate::storage) fn put<T: Send + Sync + 'static>(
     generation: Generation,
     table: Table,
     key: &[u8],

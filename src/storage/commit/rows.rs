@@ -1,14 +1,6 @@
 //! From what a batch means to what it writes: sealed rows, last accesses, the signed checkpoint.
 
-use super::{
-    access::LastAccess,
-    change::{Change, Changes, Scoping},
-    engine::{Batch, RowWrite},
-    error::StorageError,
-    head::Head,
-    source::Source,
-    tables::{Table, credential_key},
-};
+use super::changes::{Change, Changes, Scoping};
 use crate::{
     audit::{checkpoint, record},
     crypto::{
@@ -16,32 +8,42 @@ use crate::{
         sign::LogKey,
     },
     domain::{Action, Actor, Event, FileId, IntegrationId, Outcome, Timestamp},
+    storage::{
+        engine::{Batch, RowWrite},
+        error::StorageError,
+        format::{
+            head::Head,
+            last_access::LastAccess,
+            tables::{Table, credential_key},
+        },
+        state::Source,
+    },
 };
 
 /// Whether a batch deletes what the access is about.
-pub(super) fn deletes(batch: &Batch, access: &LastAccess) -> bool {
+pub(in crate::storage) fn deletes(batch: &Batch, access: &LastAccess) -> bool {
     let about =
         |row: &RowWrite| row.table == Table::LastAccess && row.value.is_none() && row.key == access.id;
     batch.rows.iter().any(about)
 }
 
 /// The row that says up to which sequence the last accesses speak: the one without an id.
-pub(super) fn spoken_up_to(sequence: u64) -> LastAccess {
+pub(in crate::storage) fn spoken_up_to(sequence: u64) -> LastAccess {
     LastAccess { id: [0; 16], sequence, time: Timestamp::from_millis(0), actor: Actor::host("sealroom") }
 }
 
 /// The checkpoint of a head, signed.
-pub(super) fn signed(file: FileId, head: &Head, log_key: &LogKey) -> String {
+pub(in crate::storage) fn signed(file: FileId, head: &Head, log_key: &LogKey) -> String {
     checkpoint::note(&checkpoint::origin(file), head.frontier.size(), &head.root, &[], &[log_key])
 }
 
 /// Whose last access an event is: the integration's whose credential left, and the token's that asked.
-pub(super) fn accesses_of(sequence: u64, event: &Event) -> Vec<LastAccess> {
+pub(in crate::storage) fn accesses_of(sequence: u64, event: &Event) -> Vec<LastAccess> {
     accesses(sequence, event.time, &event.actor, event.action, event.outcome, event.integration)
 }
 
 /// The same, of a record.
-pub(super) fn accesses_of_record(sequence: u64, bytes: &[u8]) -> Vec<LastAccess> {
+pub(in crate::storage) fn accesses_of_record(sequence: u64, bytes: &[u8]) -> Vec<LastAccess> {
     let Ok(record) = record::decode(bytes) else { return Vec::new() };
     accesses(sequence, record.time, &record.actor, record.action, record.outcome, record.integration)
 }
@@ -66,7 +68,7 @@ fn accesses(
 }
 
 /// Seals changes into rows.
-pub(super) fn lower(source: &Source, changes: Changes) -> Result<Vec<RowWrite>, StorageError> {
+pub(in crate::storage) fn lower(source: &Source, changes: Changes) -> Result<Vec<RowWrite>, StorageError> {
     let row_key = source.keys.row();
     let mut rows = Vec::with_capacity(changes.0.len());
     for change in changes.0 {

@@ -43,11 +43,11 @@ const CHECK: usize = 8;
 const GROUP: usize = 8;
 
 /// `meta`: the few values that describe the file itself.
-pub(super) const META: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("meta");
+pub(in crate::storage) const META: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("meta");
 /// `audit`: the records.
-pub(super) const AUDIT: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("audit");
+pub(in crate::storage) const AUDIT: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("audit");
 /// `hashes`: the stored subtrees of the log.
-pub(super) const HASHES: TableDefinition<'static, &[u8], &[u8]> = TableDefinition::new("hashes");
+pub(in crate::storage) const HASHES: TableDefinition<'static, &[u8], &[u8]> = TableDefinition::new("hashes");
 
 /// The names in `meta`.
 pub mod meta {
@@ -107,7 +107,7 @@ impl Table {
     ];
 
     /// How many there are.
-    pub(super) const COUNT: usize = Self::LastAccess as usize + 1;
+    pub(in crate::storage) const COUNT: usize = Self::LastAccess as usize + 1;
 
     /// The name in the file and in reports.
     pub const fn name(self) -> &'static str {
@@ -135,7 +135,9 @@ impl Table {
         Self::STATE.contains(&self)
     }
 
-    pub(super) const fn definition(self) -> TableDefinition<'static, &'static [u8], &'static [u8]> {
+    pub(in crate::storage) const fn definition(
+        self,
+    ) -> TableDefinition<'static, &'static [u8], &'static [u8]> {
         TableDefinition::new(self.name())
     }
 }

@@ -10,18 +10,8 @@ use std::{
 };
 
 use super::{
-    access::LastAccess,
     cache::{self, Generation},
-    change::Scoping,
-    codec::{Row, session_key},
-    error::StorageError,
-    readable,
     snapshot::Snapshot,
-    source::{Overlay, Source},
-    tables::{
-        Table, credential_key, scope_group_prefix, scope_key_id, scope_prefix, scope_service_prefix,
-        session_prefix,
-    },
 };
 use crate::{
     auth::policy::Disclosure,
@@ -29,6 +19,20 @@ use crate::{
     domain::{
         ApplicationToken, Digest, Email, FileId, Integration, IntegrationId, Name, Project, ProjectId,
         Provider, Revision, Secret, SessionId, SessionKey, SessionRow, TokenId, User,
+    },
+    storage::{
+        commit::changes::Scoping,
+        error::StorageError,
+        format::{
+            codec::{Row, session_key},
+            last_access::LastAccess,
+            tables::{
+                Table, credential_key, scope_group_prefix, scope_key_id, scope_prefix, scope_service_prefix,
+                session_prefix,
+            },
+        },
+        readable,
+        state::{Overlay, Source},
     },
 };
 
@@ -44,18 +48,18 @@ pub struct View<'a> {
 
 impl<'a> View<'a> {
     /// The committed state. Where a commit gets between its parts, it answers [`None`] from [`View::generation`].
-    pub(super) fn committed(source: &'a Source) -> Self {
+    pub(in crate::storage) fn committed(source: &'a Source) -> Self {
         let generation = Cell::new(Some(source.generation()).filter(|now| now.number.is_multiple_of(2)));
         Self { source, overlay: None, generation, snapshot: OnceCell::new(), shared: None }
     }
 
     /// The committed state of one snapshot, without the cache.
-    pub(super) const fn fresh(source: &'a Source) -> Self {
+    pub(in crate::storage) const fn fresh(source: &'a Source) -> Self {
         Self { source, overlay: None, generation: Cell::new(None), snapshot: OnceCell::new(), shared: None }
     }
 
     /// The state that a decision sees.
-    pub(super) fn deciding(
+    pub(in crate::storage) fn deciding(
         source: &'a Source,
         overlay: &'a Overlay,
         snapshot: &'a OnceCell<Snapshot>,
@@ -217,7 +221,7 @@ impl<'a> View<'a> {
         self.listed(&scope_group_prefix(self.source.keys.state(), project, provider, name))
     }
 
-    pub(super) fn scope_keys(&self, of: &Scoping) -> Vec<Vec<u8>> {
+    pub(in crate::storage) fn scope_keys(&self, of: &Scoping) -> Vec<Vec<u8>> {
         of.keys(self.source.keys.state())
     }
 
@@ -232,7 +236,9 @@ impl<'a> View<'a> {
         for key in self.merged(Table::Scopes, prefix)?.into_keys() {
             let confirmed = scope_key_id(&key).map(|id| self.integration(id)).transpose()?.flatten();
             let integration = confirmed
-                .filter(|integration| super::change::leads_to(self.source.keys.state(), &key, integration))
+                .filter(|integration| {
+                    crate::storage::commit::changes::leads_to(self.source.keys.state(), &key, integration)
+                })
                 .ok_or_else(|| tampered(Table::Scopes, &key))?;
             found.push(integration);
         }
@@ -284,7 +290,7 @@ impl<'a> View<'a> {
         self.credential(integration, revision)
     }
 
-    pub(super) fn credential(
+    pub(in crate::storage) fn credential(
         &self,
         integration: &Integration,
         revision: Revision,
@@ -379,7 +385,7 @@ impl<'a> View<'a> {
     }
 
     /// The snapshot behind this view, begun when it is first needed.
-    pub(super) fn snapshot(&self) -> Result<&Snapshot, StorageError> {
+    pub(in crate::storage) fn snapshot(&self) -> Result<&Snapshot, StorageError> {
         let slot = self.shared.unwrap_or(&self.snapshot);
         if let Some(snapshot) = slot.get() {
             return Ok(snapshot);

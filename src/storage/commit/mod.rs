@@ -1,0 +1,9 @@
+//! Writing: decisions become batches, and the one commit thread makes each batch durable.
+
+pub(super) mod batch;
+pub(super) mod changes;
+pub(super) mod in_flight;
+pub(super) mod job;
+pub(super) mod rows;
+pub(super) mod watch;
+pub(super) mod writer;

@@ -1,0 +1,9 @@
+//! Reading: snapshots of the engine, views that open rows, and the checks of both.
+
+pub(super) mod cache;
+pub(super) mod integrity;
+mod log;
+mod proofs;
+pub(super) mod snapshot;
+pub(super) mod view;
+mod view_log;
