@@ -52,7 +52,6 @@ pub async fn run() -> Outcome<()> {
     let settings = Settings {
         members_may_create: true,
         queue_max: 64,
-        stand_by: false,
         cache_bytes: 1 << 20,
         sessions: SessionLife::STANDARD,
         password_kdf: KdfParams::LIGHT,

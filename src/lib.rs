@@ -54,7 +54,7 @@
 //! - Rows are cached for each thread, not in a shared map, for the life of one such state.
 //! - A session's token carries the session's id, so that its row is found by key; a user's `epoch` ends all sessions
 //!   of that user with one write.
-//! - The newest records stand beside the head and move to the log's table by the page ([`storage::tables`]): a lone
+//! - The newest records stand beside the head and move to the log's table by the page ([`storage::tables`]): a small
 //!   commit writes five pages and not nine. A file at rest has them all in the table.
 //! - The engine's lock requests are answered by the file's own lock ([`disk::HeldFile`]), which outlives the engine:
 //!   a failed commit closes the engine and opens it again, and no other process gets in between.
@@ -63,8 +63,6 @@
 //! - An entry of the index of scopes tells, for `custom`, which name it is of, by a tag that only the key makes: who
 //!   looks for one name need not open all the others.
 //! - A row of the log carries the first bytes of its leaf hash, so that a reader tells a damaged one from a record.
-//! - A connection that has the server to itself commits on the thread that serves it, while another stands by and the
-//!   commit thread watches; all others share the commit thread's batches.
 //! - Refusals beyond a few a minute, and what strangers are refused, become one record of counts a minute. The log does
 //!   likewise with their lines, and with each warning that repeats (`cli/repeats.rs`).
 //! - Variables do not go through the parser of flags (`cli/arguments.rs`): an empty one is unset, and a wrong one is

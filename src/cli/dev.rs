@@ -91,7 +91,6 @@ fn settings() -> Settings {
     Settings {
         members_may_create: true,
         queue_max: 4096,
-        stand_by: true,
         cache_bytes: 4 << 20,
         sessions: SessionLife::ENDLESS,
         password_kdf: KdfParams::LIGHT,

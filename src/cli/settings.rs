@@ -202,7 +202,6 @@ pub(super) fn plan(args: &Args) -> Result<Plan, CliError> {
         settings: Settings {
             members_may_create: tuning.members_may_create.or(file.members_may_create).unwrap_or(true),
             queue_max: size(&sources.of("queue_max", "limits.queue_max"), queue_max, 1..=u32::MAX)?,
-            stand_by: true,
             cache_bytes: size(&sources.of_top("cache_bytes"), cache_bytes, CACHE_BYTES)?,
             sessions: SessionLife::STANDARD,
             password_kdf: KdfParams::PASSWORD,

@@ -47,10 +47,6 @@ pub struct Settings {
     pub members_may_create: bool,
     /// How many jobs may wait for the writer.
     pub queue_max: usize,
-    /// Whether one thread of the runtime is kept back for this vault while it is unlocked, so that a connection that
-    /// has the server to itself may commit where it is served. Only for one vault of a runtime, and with a thread
-    /// more than serves: two that each keep one of two threads back leave none.
-    pub stand_by: bool,
     /// The engine's page cache.
     pub cache_bytes: usize,
     /// How long sessions live.
@@ -76,8 +72,8 @@ impl Settings {
     pub const IDLE_EVERY: Duration = Duration::from_secs(1);
 
     pub(super) const fn writing(&self) -> Writing {
-        let Self { queue_max, stand_by, monotonic, commit_stall, idle_every, .. } = *self;
-        Writing { queue_max, stand_by, monotonic, commit_stall, idle_every }
+        let Self { queue_max, monotonic, commit_stall, idle_every, .. } = *self;
+        Writing { queue_max, monotonic, commit_stall, idle_every }
     }
 }
 

@@ -205,7 +205,6 @@ async fn vault() -> Arc<Vault> {
         members_may_create: true,
         queue_max: 16,
         // A thread that stands by counts how long it waited.
-        stand_by: false,
         cache_bytes: 4 << 20,
         sessions: SessionLife::ENDLESS,
         password_kdf: KdfParams::LIGHT,

@@ -34,7 +34,6 @@ async fn vault(data: &Path) -> Arc<Vault> {
     let settings = Settings {
         members_may_create: true,
         queue_max: 8192,
-        stand_by: true,
         cache_bytes: 4 << 20,
         sessions: SessionLife::ENDLESS,
         password_kdf: KdfParams::LIGHT,

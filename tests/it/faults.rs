@@ -39,7 +39,7 @@ pub enum Mood {
 pub struct Moods {
     mood: Mutex<Mood>,
     changed: Condvar,
-    /// Syncs that did not come from the writer's own thread.
+    /// Counts syncs of other threads than the commit thread.
     pub elsewhere: AtomicUsize,
 }
 
@@ -297,8 +297,6 @@ async fn a_stalled_disk_fills_a_bounded_queue_and_hangs_nothing_that_needs_no_co
     assert_eq!(t.send("GET", CREDENTIALS, &t.app, "").await.status, 200);
 }
 
-/// On one thread, where every job goes to the writer's own: a request that brings its job to the disk itself waits for
-/// the device, it alone.
 #[tokio::test]
 async fn a_device_that_blocks_is_told_to_everybody_and_hangs_nobody() {
     let commit_stall = Duration::from_millis(300);
@@ -327,28 +325,46 @@ async fn a_device_that_blocks_is_told_to_everybody_and_hangs_nobody() {
     assert_eq!(status, 200);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_thread_that_serves_requests_ever_waits_for_the_disk() {
+    let (disk, t) = server(settings()).await;
+    t.github("ghp_example", r#""isGlobal":true"#).await;
+    let elsewhere = || disk.moods.elsewhere.load(Ordering::Relaxed);
+    let before = elsewhere();
+    let mut client = Client::connect(&t.address).await;
+    for round in 0..60 {
+        let is_stalled = round % 20 == 19;
+        disk.is(if is_stalled { Mood::Stalled } else { Mood::Fine });
+        let (mut lone, app) = (client, t.app.clone());
+        let read = tokio::spawn(async move {
+            assert_eq!(lone.send("GET", CREDENTIALS, &app, "").await.unwrap().status, 200);
+            lone
+        });
+        if is_stalled {
+            while t.vault.gauges(t.clock.now()).open.unwrap().waiting == 0 {
+                tokio::task::yield_now().await;
+            }
+            assert_eq!(t.send("GET", "/sfp/api/ping", "", "").await.body, "pong");
+            assert_eq!(t.send("GET", "/sfp/api/projects", &t.app, "").await.status, 200, "not audited");
+            disk.is(Mood::Fine);
+        }
+        client = read.await.unwrap();
+    }
+    assert_eq!(elsewhere(), before, "syncs off the commit thread");
+}
+
 #[tokio::test]
 async fn more_matches_than_an_answer_may_hold_are_refused_and_pages_hold_them_all() {
-    const PROVIDERS: &[&str] = &[
-        "github",
-        "jira",
-        "gitlab",
-        "jfrog",
-        "npm",
-        "datadog",
-        "newrelic",
-        "splunk",
-        "ai_openai",
-        "ai_google",
-    ];
+    let providers: Vec<_> =
+        "github jira gitlab jfrog npm datadog newrelic splunk ai_openai ai_google".split(' ').collect();
     let t = TestServer::start().await;
     let mut writers = tokio::task::JoinSet::new();
     for writer in 0..20 {
-        let (address, owner) = (t.address.clone(), t.owner.clone());
+        let (address, owner, providers) = (t.address.clone(), t.owner.clone(), providers.clone());
         writers.spawn(async move {
             let mut client = Client::connect(&address).await;
             for n in 0..51 {
-                let provider = PROVIDERS[n % PROVIDERS.len()];
+                let provider = providers[n % providers.len()];
                 let body = format!(
                     r#"{{"provider":"{provider}","authType":"pat","credentials":{{"token":"t{writer}-{n}"}},"isGlobal":true}}"#
                 );

@@ -40,7 +40,6 @@ mod knocking;
 mod lab;
 mod limits;
 mod lingering;
-mod lone;
 mod malformed;
 mod metrics;
 mod names;

@@ -147,7 +147,7 @@ async fn recover(recording: &Recording, disk: &Disk, floor: u64) -> Result<Recov
         return Err("opening wrote to the file before anybody had unlocked it".to_owned());
     }
     let (commit_stall, idle_every) = (A_LONG_TIME, A_LONG_TIME);
-    let writing = Writing { queue_max: 8, stand_by: false, monotonic, commit_stall, idle_every };
+    let writing = Writing { queue_max: 8, monotonic, commit_stall, idle_every };
     let unlocked = store.unlock(&recording.key, writing);
     let running = unlocked.map_err(|error| format!("no unlocking: {error:?}"))?;
     let killed = disk.fork();

@@ -39,7 +39,6 @@ pub fn settings() -> Settings {
     Settings {
         members_may_create: true,
         queue_max: 64,
-        stand_by: false,
         cache_bytes: 1 << 20,
         sessions: SessionLife::STANDARD,
         password_kdf: KdfParams::LIGHT,

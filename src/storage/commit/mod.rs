@@ -5,5 +5,4 @@ pub(super) mod changes;
 pub(super) mod in_flight;
 pub(super) mod job;
 pub(super) mod rows;
-pub(super) mod watch;
 pub(super) mod writer;

@@ -1,13 +1,11 @@
-//! The one writer: jobs are gathered into batches, one batch at a time, one durable transaction a batch.
+//! The one writer: gathers jobs into batches and commits one batch at a time, each in one durable transaction.
 //!
-//! Batches are committed by a thread of their own; while one syncs, the next gathers. A connection that has the server
-//! to itself commits its jobs where it is served: a hand-over to another thread and back costs as much as a third of
-//! a commit. That blocks a thread that serves for as long as the disk takes; where it takes long the
-//! [stand-by](super::watch) serves instead, and a device that stalls holds up that one request alone.
+//! A thread of its own commits the batches; while one syncs, the next gathers. No thread that serves requests waits
+//! for the disk.
 
 use std::{
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicUsize, Ordering},
         mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel},
     },
@@ -21,7 +19,6 @@ use super::{
     batch::{Ledger, Settled},
     in_flight::Fence,
     job::{Committed, Effect, Fate, Job, JobError, TypedJob, Verdict},
-    watch::{Lone, StandBy, WATCH_EVERY},
 };
 use crate::storage::{read::view::View, state::Source};
 
@@ -35,8 +32,6 @@ type Queued = Box<dyn Job>;
 pub struct Writing {
     /// How many jobs may wait; one more is refused at once rather than grow the heap.
     pub queue_max: usize,
-    /// Whether one thread of the current runtime is kept back, for it alone.
-    pub stand_by: bool,
     /// The time since some moment of this process.
     pub monotonic: fn() -> Duration,
     /// A commit that takes longer than this stands still.
@@ -45,52 +40,32 @@ pub struct Writing {
     pub idle_every: Duration,
 }
 
-/// The handle to the writer. Dropping every handle ends its thread once the queue is empty.
+/// A handle to the writer. Once every handle is dropped and the queue is empty, the commit thread ends.
 #[derive(Clone)]
 pub struct Writer {
-    shared: Arc<Shared>,
+    /// Counts the jobs that wait for their answer.
+    waiting: Arc<AtomicUsize>,
     source: Arc<Source>,
     /// Dropped last: its end tells the thread that nobody holds the keys any more.
     queue: SyncSender<Queued>,
 }
 
-struct Shared {
-    committer: Mutex<Committer>,
-    /// Jobs that wait for their answer.
-    waiting: AtomicUsize,
-    lone: Lone,
-    stand_by: Arc<StandBy>,
-}
-
-struct Committer {
-    ledger: Ledger,
-    fence: Fence,
-}
-
 impl Writer {
-    /// Starts the commit thread over a ledger; answers are handed over on the current tokio runtime.
+    /// Starts the commit thread over a ledger; a task of the current tokio runtime delivers the answers.
     pub(in crate::storage) fn start(ledger: Ledger, writing: Writing) -> (Self, oneshot::Receiver<()>) {
         let (queue, jobs) = sync_channel(writing.queue_max);
         let (answers, deliveries) = mpsc::unbounded_channel();
         let (ended, end) = oneshot::channel();
         let source = Arc::clone(ledger.source());
-        let shared = Arc::new(Shared {
-            committer: Mutex::new(Committer { ledger, fence: Fence::new() }),
-            waiting: AtomicUsize::new(0),
-            lone: Lone::default(),
-            stand_by: StandBy::begin(writing.stand_by),
-        });
         tokio::spawn(deliver(deliveries));
-        let theirs = Arc::clone(&shared);
         thread::Builder::new()
             .name("sealroom-commit".to_owned())
             .spawn(move || {
-                run(&theirs, &jobs, &answers, writing.idle_every);
-                drop(theirs);
+                run(ledger, &jobs, &answers, writing.idle_every);
                 let _ = ended.send(());
             })
             .expect("a thread for the writer: without one nothing can be served");
-        (Self { shared, source, queue }, end)
+        (Self { waiting: Arc::default(), source, queue }, end)
     }
 
     /// The last committed state, helped by this thread's cache.
@@ -105,7 +80,7 @@ impl Writer {
 
     /// How many jobs wait for their answer.
     pub fn waiting(&self) -> usize {
-        self.shared.waiting.load(Ordering::Relaxed)
+        self.waiting.load(Ordering::Relaxed)
     }
 
     /// What the commits came to so far.
@@ -128,35 +103,20 @@ impl Writer {
         }
         let (reply, answer) = oneshot::channel();
         let job: Queued = Box::new(TypedJob::new(decide, reply));
-        let _waiting = Waiting::begin(&self.shared.waiting);
-        if let Some(job) = self.commit_alone(job) {
-            self.queue.try_send(job).map_err(|error| match error {
-                TrySendError::Full(_) => JobError::Overloaded,
-                TrySendError::Disconnected(_) => JobError::Stopped,
-            })?;
-        }
-        // Whoever waits for a device that blocks is told so; what is decided after all is dropped, and wiped, with its
-        // answer.
+        let _waiting = Waiting::begin(&self.waiting);
+        self.queue.try_send(job).map_err(|error| match error {
+            TrySendError::Full(_) => JobError::Overloaded,
+            TrySendError::Disconnected(_) => JobError::Stopped,
+        })?;
+        // Times out if the disk blocks. A late result is dropped, and its secrets are wiped.
         match tokio::time::timeout(self.source.stats.stall * 2, answer).await {
             Ok(answered) => answered.unwrap_or(Err(JobError::Stopped)),
             Err(_) => Err(JobError::Unavailable),
         }
     }
-
-    /// Commits the job of a connection that is alone here and now; gives it back otherwise.
-    fn commit_alone(&self, job: Queued) -> Option<Queued> {
-        if !self.shared.lone.count() || !self.shared.stand_by.is_ready() {
-            return Some(job);
-        }
-        let Ok(mut committer) = self.shared.committer.try_lock() else { return Some(job) };
-        for (job, fate) in committer.commit(vec![job]) {
-            job.answer(fate);
-        }
-        None
-    }
 }
 
-/// Counts a job for as long as somebody waits for it.
+/// Counts a job until its answer arrives or its client gives up.
 struct Waiting<'a>(&'a AtomicUsize);
 
 impl<'a> Waiting<'a> {
@@ -181,86 +141,32 @@ async fn deliver(mut batches: mpsc::UnboundedReceiver<Vec<(Queued, Fate)>>) {
     }
 }
 
+/// Commits batches until every handle is gone.
 fn run(
-    shared: &Shared,
+    mut ledger: Ledger,
     jobs: &Receiver<Queued>,
     answers: &mpsc::UnboundedSender<Vec<(Queued, Fate)>>,
     idle_every: Duration,
 ) {
-    let mut watch = Watch { idle_every, lone_jobs: 0, since: Duration::MAX, is_slow: false };
+    let mut fence = Fence::new();
     loop {
-        let patience = watch.patience(shared);
-        let first = match jobs.recv_timeout(patience) {
+        let first = match jobs.recv_timeout(idle_every) {
             Ok(job) => job,
             Err(RecvTimeoutError::Timeout) => {
-                watch.look(shared, patience);
+                ledger.idle();
                 continue;
             }
             Err(RecvTimeoutError::Disconnected) => break,
         };
-        let mut committer = shared.committer.try_lock().unwrap_or_else(|_| {
-            // Whoever holds it may do so for as long as the disk takes.
-            shared.stand_by.want(false);
-            shared.committer()
-        });
         // No artificial delay: while one batch syncs, the next gathers.
         let batch = std::iter::once(first).chain(jobs.try_iter()).take(BATCH_JOBS_MAX).collect();
-        let fates = committer.commit(batch);
-        drop(committer);
+        let settled = settle(&mut ledger, batch).into_iter();
+        let fates = settled.map(|(job, settled)| (job, fate(settled, &mut fence))).collect();
         if answers.send(fates).is_err() {
             break;
         }
-        (watch.since, watch.is_slow) = (Duration::ZERO, false);
     }
-    shared.stand_by.end();
-    shared.committer().ledger.idle();
-}
-
-/// What the commit thread does while a connection commits for itself.
-struct Watch {
-    idle_every: Duration,
-    /// How many jobs that had brought in a row when it last looked.
-    lone_jobs: usize,
-    /// For how long nothing was committed.
-    since: Duration,
-    /// Whether one of its commits takes long.
-    is_slow: bool,
-}
-
-impl Watch {
-    /// How long to wait for the next job.
-    fn patience(&self, shared: &Shared) -> Duration {
-        let watches = shared.lone.jobs().1 && self.since < self.idle_every;
-        shared.stand_by.want(watches && !self.is_slow);
-        if watches { WATCH_EVERY } else { self.idle_every }
-    }
-
-    fn look(&mut self, shared: &Shared, waited: Duration) {
-        let (lone_jobs, _) = shared.lone.jobs();
-        let moved = std::mem::replace(&mut self.lone_jobs, lone_jobs) != lone_jobs;
-        self.since = if moved { waited } else { self.since.saturating_add(waited) };
-        let committer = shared.committer.try_lock();
-        // Not one commit ended in all that time, and one is under way.
-        self.is_slow = committer.is_err() && !moved;
-        if let Ok(mut committer) = committer
-            && self.since >= self.idle_every
-        {
-            committer.ledger.idle();
-        }
-    }
-}
-
-impl Shared {
-    fn committer(&self) -> MutexGuard<'_, Committer> {
-        self.committer.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Committer {
-    fn commit(&mut self, batch: Vec<Queued>) -> Vec<(Queued, Fate)> {
-        let settled = settle(&mut self.ledger, batch);
-        settled.into_iter().map(|(job, settled)| (job, fate(settled, &mut self.fence))).collect()
-    }
+    ledger.idle();
 }
 
 fn settle(ledger: &mut Ledger, batch: Vec<Queued>) -> Vec<(Queued, Settled)> {

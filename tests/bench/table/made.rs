@@ -110,7 +110,6 @@ async fn opened(data: &Path, kdf: KdfParams) -> Arc<Vault> {
     let settings = Settings {
         members_may_create: true,
         queue_max: 8192,
-        stand_by: true,
         cache_bytes: 64 << 20,
         sessions: SessionLife::ENDLESS,
         password_kdf: KdfParams::LIGHT,
