@@ -66,7 +66,7 @@
 //! - A connection that has the server to itself commits on the thread that serves it, while another stands by and the
 //!   commit thread watches; all others share the commit thread's batches.
 //! - Refusals beyond a few a minute, and what strangers are refused, become one record of counts a minute. The log does
-//!   likewise with their lines, and with each warning that repeats (`cli/repeats.rs`).
+//!   likewise with their lines, and with each warning that repeats (`cli/host/repeats.rs`).
 //! - Variables do not go through the parser of flags (`cli/arguments.rs`): an empty one is unset, and a wrong one is
 //!   named in its own message.
 

@@ -70,8 +70,8 @@ fn breaches(shown: &str, text: &str) -> Vec<String> {
     }
     for (word, home) in [
         (".unwrap()", "nowhere"),
-        ("println!(", "cli/output.rs"),
-        ("print!(", "cli/output.rs"),
+        ("println!(", "cli/terminal/output.rs"),
+        ("print!(", "cli/terminal/output.rs"),
         ("SystemTime::now", "clock.rs"),
         ("Instant::now", "clock.rs"),
         ("getrandom::", "crypto/random.rs"),
@@ -83,12 +83,12 @@ fn breaches(shown: &str, text: &str) -> Vec<String> {
         ("icu_normalizer::", "auth/spelling.rs"),
         ("bincode::", "storage/codec.rs"),
         ("todo!(", "nowhere"),
-        ("tcsetattr", "cli/prompt/terminal.rs"),
-        ("rpassword::", "cli/prompt.rs"),
-        ("comfy_table::", "cli/table.rs"),
+        ("tcsetattr", "cli/terminal/prompt/terminal.rs"),
+        ("rpassword::", "cli/terminal/prompt.rs"),
+        ("comfy_table::", "cli/terminal/table.rs"),
         ("etcetera::", "client/session.rs"),
-        ("uzers::", "cli/host_actor.rs"),
-        ("setrlimit(", "cli/descriptors.rs"),
+        ("uzers::", "cli/host/host_actor.rs"),
+        ("setrlimit(", "cli/host/descriptors.rs"),
         ("hyper::client", "client/connect.rs"),
     ] {
         if code.contains(word) && !shown.starts_with(home) {

@@ -1,0 +1,54 @@
+//! What a start can know of its files before it opens one: a mistake must not cost a key derivation or a record.
+
+use std::{fs, path::Path};
+
+use super::{Address, Plan};
+use crate::cli::{error::CliError, paths, terminal::output::Output};
+
+/// A socket's path has at most so many bytes on Linux, its end included.
+const SOCKET_PATH_BYTES_MAX: usize = 107;
+
+/// Looks whether the files that the settings name can be there at all.
+///
+/// # Errors
+/// A folder is missing, or the vault file is none.
+pub(in crate::cli) fn check_files(plan: &Plan, output: &Output) -> Result<(), CliError> {
+    let source = &plan.sources.data;
+    paths::check_folder(&plan.data, source)?;
+    match fs::metadata(&plan.data) {
+        Ok(found) if found.is_dir() => {
+            let message = format!("{source}: {} is a folder", plan.data.display());
+            return Err(CliError::failed(message, "name the vault file in it"));
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Err(CliError::failed(
+                format!("{source}: {} does not exist", plan.data.display()),
+                "make it with `sealroom init`, or name another file with --data",
+            ));
+        }
+        Ok(_) | Err(_) => {}
+    }
+    if let Address::Unix(path) = &plan.address {
+        check_socket(path, plan)?;
+    }
+    if let Some(checkpoints) = &plan.checkpoints
+        && !checkpoints.folder.is_dir()
+    {
+        // A share may come later; the vault is needed now.
+        let source = plan.sources.of("checkpoint_folder", "checkpoint.folder");
+        output.warning(&format!(
+            "{source}: {} is no folder: no checkpoint is written until it is one",
+            checkpoints.folder.display()
+        ));
+    }
+    Ok(())
+}
+
+fn check_socket(path: &Path, plan: &Plan) -> Result<(), CliError> {
+    let source = plan.sources.of_top("listen");
+    if path.as_os_str().len() > SOCKET_PATH_BYTES_MAX {
+        let what = format!("a socket's path has at most {SOCKET_PATH_BYTES_MAX} bytes: {}", path.display());
+        return Err(source.refuse(what, "use a shorter path, or one relative to the working directory"));
+    }
+    paths::check_folder(path, &source)
+}
