@@ -1,7 +1,5 @@
 //! `sealroom audit list`, `checkpoint` and `key`: the log as its server shows it.
 
-use std::{borrow::Cow, io::IsTerminal};
-
 use clap::Subcommand;
 use serde_json::json;
 
@@ -9,6 +7,7 @@ use super::{
     export,
     names::{self, Names, nearest},
     remote::{Need, Remote, ServerArgs, Speaker},
+    time_range::TimeRange,
 };
 use crate::{
     cli::{
@@ -16,10 +15,11 @@ use crate::{
         terminal::{
             output::Output,
             table::{NOTHING, local_second, table, visible},
+            visible::for_reader,
         },
     },
     client::{Error, Event, EventFilter},
-    domain::{Action, Timestamp},
+    domain::Action,
 };
 
 /// The commands of `audit` that speak to a server.
@@ -60,23 +60,6 @@ pub(in crate::cli) struct At<T: clap::Args> {
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct NoArgs {}
 
-/// Range in time; every command and the API describe it in the same words.
-#[derive(Debug, clap::Args)]
-pub(super) struct Between {
-    /// From this time on (inclusive), like 2026-11-24T10:00:00Z.
-    #[arg(long, value_name = "TIME")]
-    from: Option<Timestamp>,
-    /// Before this time (exclusive).
-    #[arg(long, value_name = "TIME")]
-    to: Option<Timestamp>,
-}
-
-impl Between {
-    pub(super) fn parameters(&self) -> [(&'static str, Option<String>); 2] {
-        [("from", self.from), ("to", self.to)].map(|(name, time)| (name, time.map(|time| time.to_string())))
-    }
-}
-
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct ListArgs {
     /// Who: an e-mail address, a token's name or id, or `host:<os user>`.
@@ -95,7 +78,7 @@ pub(in crate::cli) struct ListArgs {
     #[arg(long)]
     outcome: Option<String>,
     #[command(flatten)]
-    between: Between,
+    between: TimeRange,
     /// At most so many, 1 to 1000.
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..=1000))]
     limit: u64,
@@ -120,11 +103,6 @@ pub(super) async fn run(command: Command, output: Output) -> Result<(), CliError
             output.result(&for_reader(&key), &json!({ "key": key.trim_end() }))
         }
     }
-}
-
-/// Returns text byte for byte for a file or a pipe, and so that it cannot steer it for a terminal.
-pub(super) fn for_reader(text: &str) -> Cow<'_, str> {
-    if std::io::stdout().is_terminal() { visible(text) } else { Cow::Borrowed(text) }
 }
 
 async fn show_all(args: ListArgs, remote: &Remote) -> Result<(), CliError> {

@@ -8,11 +8,7 @@ use std::{
 
 use serde_json::json;
 
-use super::{
-    events::{Between, for_reader},
-    names::Names,
-    remote::Remote,
-};
+use super::{names::Names, remote::Remote, time_range::TimeRange};
 use crate::{
     cli::{
         error::CliError,
@@ -20,7 +16,7 @@ use crate::{
         terminal::{
             output::Reader,
             table::{NOTHING, local_second},
-            visible::on_one_line,
+            visible::{for_reader, on_one_line},
         },
     },
     client::{Error, Event, EventFilter, ExportFilter, ProxyFailure, Records},
@@ -36,7 +32,7 @@ pub(in crate::cli) struct ExportArgs {
     #[arg(long, default_value = "ndjson", value_parser = ["ndjson", "csv"])]
     format: String,
     #[command(flatten)]
-    between: Between,
+    between: TimeRange,
     /// From this record on.
     #[arg(long, value_name = "SEQUENCE")]
     from_sequence: Option<u64>,

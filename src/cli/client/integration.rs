@@ -8,7 +8,9 @@ use serde_json::json;
 use super::{
     credential_form,
     doubts::doubts,
-    expiry, near,
+    expiry,
+    integration_text::{kind, scope_text},
+    near,
     pair::Pair,
     remote::{Need, Remote, ServerArgs},
     shadows,
@@ -20,7 +22,7 @@ use crate::{
             confirm::Consent,
             output::Output,
             prompt,
-            table::{NOTHING, facts, list, local, local_or_nothing, table},
+            table::{NOTHING, facts, local, local_or_nothing, table},
         },
     },
     client::{Integration, NewIntegration, Scope},
@@ -201,7 +203,7 @@ async fn add(args: AddArgs, remote: &Remote) -> Result<(), CliError> {
         Err(error) => return Err(near::project(error.into(), new.scope.projects(), &remote.client).await),
     };
     shadows::warn(&made, remote).await;
-    let line = format!("stored {} as {}, {}", what(&made), made.id, reach(&made));
+    let line = format!("stored {} as {}, {}", kind(&made), made.id, scope_text(&made));
     remote.output.result(&line, &made)
 }
 
@@ -227,10 +229,10 @@ async fn show_all(args: ListArgs, remote: &Remote) -> Result<(), CliError> {
     let row = |one: &Integration| {
         [
             one.id.to_string(),
-            what(one),
+            kind(one),
             one.name.clone().unwrap_or_else(|| NOTHING.to_owned()),
             // Short, so that a terminal of 80 columns has room for it.
-            if one.is_global { "all".to_owned() } else { reach(one) },
+            if one.is_global { "all".to_owned() } else { scope_text(one) },
             one.revision.to_string(),
             expiry::cell(one.expires_at, now),
             local_or_nothing(one.last_accessed_at),
@@ -274,7 +276,7 @@ async fn rotate(args: RotateArgs, remote: &Remote) -> Result<(), CliError> {
     let one = remote.client.rotate(id, revision, &credentials, args.source.expires_at).await?;
     remote
         .output
-        .result(&format!("rotated {} {}: revision {} is current", what(&one), one.id, one.revision), &one)
+        .result(&format!("rotated {} {}: revision {} is current", kind(&one), one.id, one.revision), &one)
 }
 
 async fn rollback(args: RollbackArgs, remote: &Remote) -> Result<(), CliError> {
@@ -283,7 +285,7 @@ async fn rollback(args: RollbackArgs, remote: &Remote) -> Result<(), CliError> {
     let line = format!(
         "revision {} of {} {} is current again, as revision {}",
         args.revision,
-        what(&one),
+        kind(&one),
         one.id,
         one.revision
     );
@@ -297,16 +299,16 @@ async fn rescope(args: ScopeArgs, remote: &Remote) -> Result<(), CliError> {
         Ok(one) => one,
         Err(error) => return Err(near::project(error.into(), scope.projects(), &remote.client).await),
     };
-    remote.output.result(&format!("{} {} is now {}", what(&one), one.id, reach(&one)), &one)
+    remote.output.result(&format!("{} {} is now {}", kind(&one), one.id, scope_text(&one)), &one)
 }
 
 async fn delete(args: DeleteArgs, remote: &Remote) -> Result<(), CliError> {
     let one = find(&args.integration, remote).await?;
     let loss = format!("{}\n\nLost for good: this credential and all its kept revisions.", described(&one));
-    args.consent.obtain(&loss, &format!("Delete {}?", what(&one)), remote.output)?;
+    args.consent.obtain(&loss, &format!("Delete {}?", kind(&one)), remote.output)?;
     remote.client.delete_integration(one.id).await?;
     remote.output.result(
-        &format!("deleted {} {}", what(&one), one.id),
+        &format!("deleted {} {}", kind(&one), one.id),
         &json!({ "success": true, "id": one.id.to_string() }),
     )
 }
@@ -342,14 +344,6 @@ async fn id_of(text: &str, remote: &Remote) -> Result<IntegrationId, CliError> {
     }
 }
 
-pub(super) fn what(one: &Integration) -> String {
-    format!("{}/{}", one.provider, one.auth_type)
-}
-
-pub(super) fn reach(one: &Integration) -> String {
-    if one.is_global { "all projects".to_owned() } else { list(&one.projects) }
-}
-
 fn described(one: &Integration) -> String {
     let read = match (one.last_accessed_at, &one.last_accessed_by) {
         (Some(at), Some(by)) => format!("{} by {by}", local(at)),
@@ -357,9 +351,9 @@ fn described(one: &Integration) -> String {
     };
     facts(&[
         ("id", one.id.to_string()),
-        ("type", what(one)),
+        ("type", kind(one)),
         ("name", one.name.clone().unwrap_or_else(|| NOTHING.to_owned())),
-        ("for", reach(one)),
+        ("for", scope_text(one)),
         ("revision", one.revision.to_string()),
         ("expires", expiry::cell(one.expires_at, Clock::system().now())),
         ("stored", format!("{} by {}", local(one.created_at), one.created_by)),

@@ -8,6 +8,7 @@ pub(super) mod events;
 mod expiry;
 mod export;
 mod integration;
+mod integration_text;
 mod login;
 mod names;
 mod near;
@@ -17,6 +18,7 @@ mod remote;
 mod shadows;
 mod shell;
 mod status;
+mod time_range;
 mod token;
 mod user;
 

@@ -1,7 +1,7 @@
 //! What a new integration is now read before: said by label and scope to whoever may know them.
 
 use super::{
-    integration::{reach, what},
+    integration_text::{kind, scope_text},
     remote::Remote,
 };
 use crate::client::Integration;
@@ -32,7 +32,7 @@ async fn described(id: &str, remote: &Remote) -> String {
     match remote.client.integration(known).await {
         Ok(one) => {
             let label = one.name.as_ref().map_or(String::new(), |name| format!(" '{name}'"));
-            format!("{}{label} for {} ({id})", what(&one), reach(&one))
+            format!("{}{label} for {} ({id})", kind(&one), scope_text(&one))
         }
         Err(_) => id.to_owned(),
     }

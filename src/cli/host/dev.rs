@@ -5,9 +5,11 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::{
+    bind::{listen, url},
     control,
-    serve::{host_actor, listen, shut, stop_signal, url},
+    host_actor::host_actor,
     settings::Address,
+    shutdown::{shut, stop_signal},
 };
 use crate::{
     api::requests::{CreateToken, CreateUser},

@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::json;
 
-use super::{passphrase::PassphraseArgs, serve::host_actor};
+use super::{host_actor::host_actor, passphrase::PassphraseArgs};
 use crate::{
     auth::password,
     cli::{

@@ -1,5 +1,6 @@
 //! The commands of the host: they open the vault file, or call its server over the local socket.
 
+mod bind;
 mod certificate;
 mod checkpoints;
 mod control;
@@ -14,6 +15,7 @@ mod repeats;
 mod rescue;
 mod serve;
 mod settings;
+mod shutdown;
 mod systemd;
 mod tracing;
 pub(super) mod verify;

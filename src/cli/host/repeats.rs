@@ -19,9 +19,10 @@ use tracing::{
 };
 use tracing_subscriber::layer::{Context, Layer};
 
-use super::tracing::ASKED;
 use crate::http::{ANSWERED, STRANGERS};
 
+/// The target of an answer to a signal: it is logged however often it is asked for.
+pub(super) const ASKED: &str = "sealroom::asked";
 /// How often the counts are told.
 const EVERY: Duration = Duration::from_mins(1);
 /// How many requests of strangers are logged in that time: enough to see what they try.

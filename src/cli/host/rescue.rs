@@ -7,24 +7,18 @@ use std::{
     io::{self, Read, Write},
     os::unix::fs::{FileExt, MetadataExt},
     path::{Path, PathBuf},
-    sync::Arc,
 };
 
-use serde::{Deserialize, Serialize};
 use serde_json::json;
-use tokio::{io::AsyncWriteExt, net::unix::OwnedWriteHalf};
 
 use super::{
-    control::{self, Answer, line_of},
+    control::{self, RescueHead},
     lock::ServerArgs,
     verify,
 };
-use crate::{
-    cli::{
-        error::CliError,
-        terminal::{output::Output, progress::Progress},
-    },
-    disk::DataFile,
+use crate::cli::{
+    error::CliError,
+    terminal::{output::Output, progress::Progress},
 };
 
 /// How a vault file begins: the engine's magic number.
@@ -45,53 +39,6 @@ pub(in crate::cli) struct Args {
     to: PathBuf,
 }
 
-/// What the server says before the file's bytes.
-#[derive(Serialize, Deserialize)]
-pub(super) struct Head {
-    pub(super) bytes: u64,
-    /// Why these bytes are not what the server wrote, where they are not.
-    pub(super) foreign: Option<String>,
-}
-
-/// Sends the open file where its path no longer leads to it.
-pub(super) async fn send(writer: &mut OwnedWriteHalf, file: Arc<DataFile>) -> io::Result<()> {
-    let Some(displaced) = on_disk(&file, |file| Ok(file.check().err())).await? else {
-        let answer = Answer::Failed {
-            error: "the file is in its place: there is nothing to rescue".to_owned(),
-            hint: "for a copy of it: `sealroom lock`, cp, `sealroom unlock`".to_owned(),
-        };
-        return writer.write_all(line_of(&answer).as_bytes()).await;
-    };
-    let foreign = (!displaced.is_intact()).then(|| displaced.to_string());
-    let bytes = on_disk(&file, DataFile::bytes).await?;
-    writer.write_all(line_of(&Head { bytes, foreign }).as_bytes()).await?;
-    let mut at = 0;
-    while at < bytes {
-        let piece = on_disk(&file, move |file| {
-            let mut piece = vec![0; PIECE_BYTES];
-            let read = file.read_at(at, &mut piece)?;
-            piece.truncate(read);
-            Ok(piece)
-        });
-        let piece = piece.await?;
-        if piece.is_empty() {
-            break;
-        }
-        at += piece.len() as u64;
-        writer.write_all(&piece).await?;
-    }
-    Ok(())
-}
-
-/// A disk that hangs must not hang the server too.
-async fn on_disk<T: Send + 'static>(
-    file: &Arc<DataFile>,
-    work: impl FnOnce(&DataFile) -> io::Result<T> + Send + 'static,
-) -> io::Result<T> {
-    let file = Arc::clone(file);
-    tokio::task::spawn_blocking(move || work(&file)).await.map_err(io::Error::other)?
-}
-
 pub(super) fn run(args: &Args, output: &Output) -> Result<(), CliError> {
     let to = &args.to;
     if to.symlink_metadata().is_ok() {
@@ -107,7 +54,7 @@ pub(super) fn run(args: &Args, output: &Output) -> Result<(), CliError> {
     }
     let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut copy = tempfile::NamedTempFile::new_in(folder).map_err(|error| unwritable(to, &error))?;
-    let (Head { bytes, foreign }, mut held) = match args.pid {
+    let (RescueHead { bytes, foreign }, mut held) = match args.pid {
         Some(pid) => held_by(pid)?,
         None => control::rescue(args.server.reach(output)?)?,
     };
@@ -140,7 +87,7 @@ pub(super) fn run(args: &Args, output: &Output) -> Result<(), CliError> {
 }
 
 /// The one vault file that a process holds and no path leads to any more (proc(5), `/proc/PID/fd`).
-fn held_by(pid: u32) -> Result<(Head, Box<dyn Read>), CliError> {
+fn held_by(pid: u32) -> Result<(RescueHead, Box<dyn Read>), CliError> {
     let folder = PathBuf::from(format!("/proc/{pid}/fd"));
     let failed = |error: io::Error| {
         let hint = "name the server's process, and run this as its user or as root, on its host";
@@ -155,7 +102,7 @@ fn held_by(pid: u32) -> Result<(Head, Box<dyn Read>), CliError> {
             .and_then(fs::metadata)
             .is_ok_and(|there| (there.dev(), there.ino()) == (own.dev(), own.ino()));
         if is_vault && !is_named {
-            return Ok((Head { bytes: own.len(), foreign: None }, Box::new(file)));
+            return Ok((RescueHead { bytes: own.len(), foreign: None }, Box::new(file)));
         }
     }
     Err(CliError::failed(

@@ -5,12 +5,15 @@ use std::{path::Path, sync::Arc, time::Duration};
 use serde_json::json;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-pub(super) use super::host_actor::host_actor;
 use super::{
+    bind::{listen, url},
     certificate, checkpoints, control, descriptors, dev,
-    settings::{Address, Args, Plan, TlsFiles, check_files, check_listener, plan},
+    host_actor::host_actor,
+    repeats::ASKED,
+    settings::{self, Args, Plan, TlsFiles, check_files, check_listener},
+    shutdown::{shut, stop_signal},
     systemd::{self, Passed},
-    tracing::{ASKED, Log},
+    tracing::Log,
 };
 use crate::{
     cli::{
@@ -23,7 +26,7 @@ use crate::{
     clock::Clock,
     disk::DataFile,
     domain::{Action, Detail, DetailKey, Event},
-    http::{Listener, Server, Tls},
+    http::{Server, Tls},
     vault::{UnlockError, Vault},
 };
 
@@ -33,7 +36,7 @@ const CLOCK_SLACK: Duration = Duration::from_mins(5);
 const DISK_EVERY: Duration = Duration::from_secs(1);
 
 pub(super) fn run(args: Args, output: &Output) -> Result<(), CliError> {
-    let mut plan = plan(&args)?;
+    let mut plan = settings::read(&args)?;
     let passed = if args.dev { None } else { systemd::passed()? };
     if let Some(passed) = &passed {
         plan.address = passed.address().map_err(|error| passed_wrong(&error))?;
@@ -131,7 +134,7 @@ async fn reload(
 ) {
     while hang_up.recv().await.is_some() {
         systemd::reloading();
-        match plan(args) {
+        match settings::read(args) {
             Ok(plan) => {
                 server.set_limits(plan.limits);
                 log.set_level(plan.log_level);
@@ -226,53 +229,7 @@ fn start_event(vault: &Vault, accept_clock: bool) -> Result<(Clock, Event), CliE
     Ok((clock, Event { detail, ..start }))
 }
 
-/// Records the end and locks; the file is then as a clean stop leaves it.
-pub(super) async fn shut(vault: &Vault, clock: &Clock) {
-    if !vault.is_locked()
-        && let Err(error) = vault.lock(Event::new(clock.now(), host_actor(), Action::ServerStop)).await
-    {
-        tracing::error!(%error, "the end of the server could not be recorded");
-    }
-}
-
-pub(super) fn stop_signal() -> Result<impl Future<Output = ()>, CliError> {
-    let failed = |error| CliError::failed(format!("no signals: {error}"), "try again");
-    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    })
-}
-
 fn hang_up_signal() -> Result<Signal, CliError> {
     signal(SignalKind::hangup())
         .map_err(|error| CliError::failed(format!("no signals: {error}"), "try again"))
-}
-
-pub(super) async fn listen(address: &Address, tls: Option<Arc<Tls>>) -> Result<Listener, CliError> {
-    let (listener, shown) = match address {
-        Address::Tcp(address) => {
-            let listener = match tls {
-                Some(tls) => Listener::tls(*address, tls).await,
-                None => Listener::tcp(*address).await,
-            };
-            (listener, address.to_string())
-        }
-        Address::Unix(path) => (Listener::unix(path), format!("unix:{}", path.display())),
-    };
-    listener.map_err(|error| {
-        CliError::failed(
-            format!("cannot listen on {shown}: {error}"),
-            "stop what listens there, or choose another --listen",
-        )
-    })
-}
-
-pub(super) fn url(listener: &Listener) -> Result<String, CliError> {
-    listener
-        .url()
-        .map_err(|error| CliError::failed(format!("the socket has no address: {error}"), "try again"))
 }

@@ -10,8 +10,6 @@ use super::repeats::{Repeats, Teller};
 
 /// Lines that may wait for a reader that stalls: some megabytes; then they are lost.
 const LINES_MAX: usize = 10_000;
-/// The target of an answer to a signal: it is logged however often it is asked for.
-pub(super) const ASKED: &str = "sealroom::asked";
 
 /// The running log; what waits is written when it is dropped.
 pub(super) struct Log {

@@ -6,14 +6,19 @@ use std::{
     path::{Path, PathBuf},
 };
 
+mod args;
 mod check;
+mod failure;
 mod given;
 mod input;
 mod report;
 mod source;
 
+pub(in crate::cli) use self::args::Args;
 use self::{
+    args::Given,
     check::check,
+    failure::{damaged, failed, flawed},
     given::{harmed, kept_checkpoints, not_ours, open_note, read_key, read_receipts},
     input::{Input, is_standard_input},
     report::{Basis, report},
@@ -22,17 +27,16 @@ use self::{
 use super::control;
 use crate::{
     audit::{
-        checkpoint::VerifierKey,
         remains::first_damaged,
         transport,
-        verify::{Flaw, Receipt, Verifier},
+        verify::{Flaw, Verifier},
     },
     cli::{
         error::CliError,
         terminal::{output::Output, progress::Progress},
     },
     disk::{self, DataFile, FileError, Medium},
-    storage::{Examined, OpenError, StorageError},
+    storage::{Examined, OpenError},
 };
 
 /// How a redb file begins.
@@ -41,32 +45,6 @@ const REDB: &[u8] = b"redb\x1a\n";
 const CSV: &[u8] = b"sequence,";
 /// redb's page cache while a file is read once, from its begin to its end: the way down to a page, and little else.
 const CACHE_BYTES: usize = 1 << 20;
-
-/// `audit verify`'s flags.
-#[derive(Debug, clap::Args)]
-pub(in crate::cli) struct Args {
-    /// A vault file, a backup, or an export in NDJSON; `-` reads standard input.
-    #[arg(env = "SEALROOM_DATA", default_value = "sealroom.redb", value_name = "FILE")]
-    file: PathBuf,
-    /// The log's verifier key, as `init` printed it, or a file that holds it.
-    #[arg(long, value_name = "KEY")]
-    key: Option<String>,
-    /// A checkpoint that was kept elsewhere, or a folder of them.
-    #[arg(long, value_name = "FILE")]
-    checkpoint: Option<PathBuf>,
-    /// A text, such as a build log, whose receipts must all be in the log.
-    #[arg(long, value_name = "FILE")]
-    receipts: Option<PathBuf>,
-    /// Fail unless a key that you pass, and a checkpoint that you pass or the vault file has, prove the log.
-    #[arg(long)]
-    strict: bool,
-}
-
-/// Inputs beside the log.
-struct Given {
-    key: Option<VerifierKey>,
-    receipts: Option<Vec<Receipt>>,
-}
 
 pub(in crate::cli) fn run(args: &Args, output: &Output) -> Result<(), CliError> {
     refuse_two_of_standard_input(args)?;
@@ -270,19 +248,4 @@ fn not_opened(args: &Args, vault: &Vault, error: &OpenError) -> CliError {
         || failed(&args.file, message, "restore a backup"),
         |sequence| flawed(&Flaw::Changed { sequence }),
     )
-}
-
-fn failed(path: &Path, message: &str, hint: &str) -> CliError {
-    CliError::failed(format!("{}: {message}", path.display()), hint)
-}
-
-fn flawed(flaw: &Flaw) -> CliError {
-    CliError::failed(
-        flaw.to_string(),
-        "keep this file as it is, and hold it against a backup or another export",
-    )
-}
-
-fn damaged(error: StorageError) -> CliError {
-    CliError::failed(error.to_string(), "keep this file as it is, and hold it against a backup")
 }

@@ -5,18 +5,17 @@
 
 use std::io::{self, IsTerminal, Write};
 
+mod answer;
 #[cfg(unix)]
 mod signals;
 #[cfg(unix)]
 mod terminal;
 
+use self::answer::{Echo, Failure};
 use crate::{cli::error::CliError, domain::Secret};
 
 #[cfg(all(unix, feature = "server"))]
 pub(in crate::cli) use signals::are_handled;
-
-/// No answer is longer.
-const ANSWER_BYTES_MAX: usize = 64 * 1024;
 
 /// Whether a secret is typed once or, where a mistake cannot be mended, twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,60 +23,6 @@ pub(in crate::cli) enum Asking {
     Once,
     #[cfg_attr(not(feature = "server"), allow(dead_code, reason = "only a new passphrase is typed twice"))]
     Twice,
-}
-
-/// What is seen of an answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Echo {
-    Shown,
-    Hidden,
-}
-
-/// Why there is no answer.
-#[derive(Debug)]
-enum Failure {
-    /// Ctrl-C, or a signal.
-    #[cfg_attr(not(unix), allow(dead_code, reason = "the console's own way ends the process"))]
-    Interrupted,
-    /// Several lines, and no armour of a key.
-    #[cfg_attr(not(unix), allow(dead_code, reason = "a console reads one line"))]
-    SeveralLines,
-    /// A block of armour has no END.
-    #[cfg_attr(not(unix), allow(dead_code, reason = "a console reads one line"))]
-    Unfinished,
-    /// It is longer than an answer may be.
-    TooLong,
-    /// The terminal was closed, or refuses.
-    Terminal(io::Error),
-}
-
-impl From<io::Error> for Failure {
-    fn from(error: io::Error) -> Self {
-        Self::Terminal(error)
-    }
-}
-
-impl From<Failure> for CliError {
-    fn from(failure: Failure) -> Self {
-        match failure {
-            Failure::Interrupted => Self::failed("interrupted", "nothing was changed; run it again"),
-            Failure::SeveralLines => Self::failed(
-                "several lines were pasted where one is expected",
-                "paste one line, or give the secret in a file; what was pasted is forgotten",
-            ),
-            Failure::Unfinished => Self::failed(
-                "what was pasted has a BEGIN line and no END line",
-                "paste all of it, or give it in a file; what was pasted is forgotten",
-            ),
-            Failure::TooLong => Self::failed(
-                "what was typed has more than 64 KiB",
-                "give it in a file; what was typed is forgotten",
-            ),
-            Failure::Terminal(error) => {
-                Self::failed(format!("nothing was typed: {error}"), "run it again, at a terminal")
-            }
-        }
-    }
 }
 
 /// Whether anybody can be asked. A command in the background of its shell would be stopped by the terminal instead.
@@ -131,7 +76,7 @@ fn ask(question: &str, echo: Echo) -> Result<Secret, CliError> {
 mod terminal {
     use std::io;
 
-    use super::{ANSWER_BYTES_MAX, Echo, Failure};
+    use super::answer::{ANSWER_BYTES_MAX, Echo, Failure};
 
     pub(in crate::cli) const fn is_ours() -> bool {
         true

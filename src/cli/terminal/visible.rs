@@ -60,6 +60,12 @@ fn is_unseen(c: char) -> bool {
     c.is_control() || UNSEEN.iter().any(|(first, last)| (*first..=*last).contains(&c))
 }
 
+#[cfg(feature = "client")]
+/// Returns text byte for byte for a file or a pipe, and so that it cannot steer it for a terminal.
+pub(in crate::cli) fn for_reader(text: &str) -> Cow<'_, str> {
+    if std::io::IsTerminal::is_terminal(&std::io::stdout()) { visible(text) } else { Cow::Borrowed(text) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

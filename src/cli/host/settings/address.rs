@@ -5,7 +5,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::Plan;
 use crate::cli::{error::CliError, paths, source::Source};
 
 /// The forms of an address.
@@ -14,7 +13,7 @@ const FORMS: &str = "write host:port such as 127.0.0.1:3029 or [::1]:3029 (0.0.0
 
 /// Where a server listens, as it was asked.
 #[derive(Debug, PartialEq, Eq)]
-pub(in crate::cli) enum Address {
+pub(in crate::cli::host) enum Address {
     Tcp(SocketAddr),
     Unix(PathBuf),
 }
@@ -43,34 +42,4 @@ pub(super) fn parse(text: &str, source: &Source) -> Result<Address, CliError> {
         Ok(None) => Err(refuse("leads to no address".to_owned())),
         Err(error) => Err(refuse(format!("has a host that is not found: {error}"))),
     }
-}
-
-/// Credentials must not cross a network in the clear.
-pub(in crate::cli) fn check_listener(plan: &Plan, dev: bool) -> Result<(), CliError> {
-    let source = plan.sources.of_top("listen");
-    let Address::Tcp(tcp) = &plan.address else {
-        return match plan.tls {
-            Some(_) => Err(source.refuse(
-                "a socket file does not speak TLS",
-                format!("leave {} away", plan.sources.of_top("tls_cert")),
-            )),
-            None => Ok(()),
-        };
-    };
-    if tcp.ip().is_loopback() || plan.tls.is_some() {
-        return Ok(());
-    }
-    if dev {
-        return Err(CliError::usage(
-            format!("{source}: {tcp} is no loopback address, and serve --dev listens on loopback only"),
-            "omit it, or use 127.0.0.1:PORT",
-        ));
-    }
-    if plan.behind_tls_proxy {
-        return Ok(());
-    }
-    Err(CliError::usage(
-        format!("{source}: {tcp} is no loopback address, and there is no TLS"),
-        "pass --tls-cert and --tls-key, or listen on 127.0.0.1, or put a TLS proxy in front and say --behind-tls-proxy",
-    ))
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::cli::error::CliError;
 
 fn check(args: &[&str]) -> Result<(), CliError> {
     #[derive(clap::Parser)]
@@ -7,7 +8,7 @@ fn check(args: &[&str]) -> Result<(), CliError> {
         args: Args,
     }
     let args = <Command as clap::Parser>::parse_from(std::iter::once(&"serve").chain(args)).args;
-    plan(&args).and_then(|plan| check_listener(&plan, args.dev))
+    read(&args).and_then(|plan| check_listener(&plan, args.dev))
 }
 
 #[test]

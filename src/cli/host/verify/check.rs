@@ -12,7 +12,7 @@ use std::{
 };
 
 use super::{
-    flawed,
+    failure::flawed,
     source::{BATCH, Batch, Source, records},
 };
 use crate::{

@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Args, failed, input::Input};
+use super::{args::Args, failure::failed, input::Input};
 use crate::{
     audit::{
         checkpoint::{self, BadNote, Checkpoint, NOTE_BYTES_MAX, VerifierKey},

@@ -3,7 +3,7 @@
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::json;
 
-use super::{Args, Given};
+use super::args::{Args, Given};
 use crate::{
     audit::{
         checkpoint::{Checkpoint, VerifierKey},

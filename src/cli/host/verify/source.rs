@@ -5,7 +5,7 @@ use std::{
     path::Path,
 };
 
-use super::{damaged, input::Input};
+use super::{failure::damaged, input::Input};
 use crate::{
     audit::{
         record::{self, RECORD_BYTES_MAX},

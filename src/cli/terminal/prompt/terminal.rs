@@ -17,7 +17,10 @@ use rustix::{
 };
 use zeroize::Zeroizing;
 
-use super::{ANSWER_BYTES_MAX, Echo, Failure, signals::Question};
+use super::{
+    answer::{ANSWER_BYTES_MAX, Echo, Failure},
+    signals::Question,
+};
 use crate::cli::pem::{Armour, armour};
 
 /// A paste arrives in pieces; the next is there within this time.
