@@ -64,7 +64,7 @@
 //!   looks for one name need not open all the others.
 //! - A row of the log carries the first bytes of its leaf hash, so that a reader tells a damaged one from a record.
 //! - Refusals beyond a few a minute, and what strangers are refused, become one record of counts a minute. The log does
-//!   likewise with their lines, and with each warning that repeats (`cli/repeats.rs`).
+//!   likewise with their lines, and with each warning that repeats (`cli/host/repeats.rs`).
 //! - Variables do not go through the parser of flags (`cli/arguments.rs`): an empty one is unset, and a wrong one is
 //!   named in its own message.
 

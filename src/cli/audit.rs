@@ -2,11 +2,11 @@
 
 use clap::Subcommand;
 
-#[cfg(feature = "server")]
-use super::verify;
 #[cfg(feature = "client")]
-use super::{block_on, events};
-use super::{error::CliError, output::Output};
+use super::client::{self, events};
+#[cfg(feature = "server")]
+use super::host::verify;
+use super::{error::CliError, terminal::output::Output};
 
 /// What the help of the group shows.
 #[cfg(feature = "client")]
@@ -38,7 +38,7 @@ enum Command {
 pub(super) fn run(args: Args, output: Output) -> Result<(), CliError> {
     match args.command {
         #[cfg(feature = "client")]
-        Command::Events(command) => block_on(events::run(*command, output)),
+        Command::Events(command) => client::run_audit(*command, output),
         #[cfg(feature = "server")]
         Command::Verify(args) => verify::run(&args, &output),
     }

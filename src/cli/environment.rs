@@ -7,9 +7,9 @@ use std::{
     path::Path,
 };
 
-use clap::{Command, CommandFactory};
+use clap::Command;
 
-use super::{Cli, config, error::CliError, output::Output, source::Given};
+use super::{config, error::CliError, source::Given, terminal::output::Output};
 
 /// Every variable that a command reads; a build without the server or the client knows those of the other too.
 pub(super) const VARIABLES: &[&str] = &[
@@ -59,17 +59,22 @@ const NEAR: f64 = 0.75;
 ///
 /// # Errors
 /// There is an unknown one, and flag, environment or config file ask for strictness.
-pub(super) fn check(strict: Option<bool>, file: Option<&Path>, output: &Output) -> Result<(), CliError> {
-    let unknown = unknown(env::vars_os());
+pub(super) fn check(
+    grammar: &Command,
+    strict: Option<bool>,
+    file: Option<&Path>,
+    output: &Output,
+) -> Result<(), CliError> {
+    let unknown = unknown(grammar, env::vars_os());
     let Some(first) = unknown.first() else { return Ok(()) };
     // A file that does not read is an error of the command that needs it.
     let of_file = || config::read(file, &Given::default()).ok().and_then(|file| file.strict_env);
     if strict.or_else(of_file).unwrap_or(false) {
-        let (message, hint) = told(first);
+        let (message, hint) = complaint(grammar, first);
         return Err(CliError::usage(message, hint));
     }
     for name in unknown.iter().take(NAMED_MAX) {
-        let (message, hint) = told(name);
+        let (message, hint) = complaint(grammar, name);
         output.warning(&format!("ignored: {message}; {hint}"));
     }
     if let Some(more) = unknown.len().checked_sub(NAMED_MAX).filter(|more| *more > 0) {
@@ -79,8 +84,8 @@ pub(super) fn check(strict: Option<bool>, file: Option<&Path>, output: &Output) 
 }
 
 /// The variables that begin as ours do and are none, in order.
-fn unknown(set: impl Iterator<Item = (OsString, OsString)>) -> BTreeSet<OsString> {
-    let known = known();
+fn unknown(grammar: &Command, set: impl Iterator<Item = (OsString, OsString)>) -> BTreeSet<OsString> {
+    let known = known(grammar);
     let is_unknown = |name: &OsStr, value: &OsStr| {
         let text = name.to_string_lossy();
         text.starts_with(PREFIX) && !value.is_empty() && !known.contains(&*text) && !is_link(&text, value)
@@ -100,9 +105,9 @@ fn is_link(name: &str, value: &OsStr) -> bool {
             .is_some_and(|rest| rest.starts_with(|first: char| first.is_ascii_digit()))
 }
 
-fn known() -> BTreeSet<String> {
+fn known(grammar: &Command) -> BTreeSet<String> {
     let mut known: BTreeSet<String> = VARIABLES.iter().map(|name| (*name).to_owned()).collect();
-    of_command(&Cli::command(), &mut known);
+    of_command(grammar, &mut known);
     known
 }
 
@@ -113,10 +118,10 @@ fn of_command(command: &Command, into: &mut BTreeSet<String>) {
     command.get_subcommands().for_each(|sub| of_command(sub, into));
 }
 
-/// What is said of an unknown variable: its name and never its value, which may be a secret.
-fn told(name: &OsStr) -> (String, String) {
+/// Returns message and hint about an unknown variable: its name and never its value, which may be a secret.
+fn complaint(grammar: &Command, name: &OsStr) -> (String, String) {
     let name = name.to_string_lossy().replace(char::is_control, "?");
-    let (known, file) = (known(), format!("{name}_FILE"));
+    let (known, file) = (known(grammar), format!("{name}_FILE"));
     if known.contains(&file) {
         let message = format!("{name} is no setting: this secret is not taken from a variable");
         return (message, format!("put it into a file of mode 0600, name that in {file}, and unset {name}"));

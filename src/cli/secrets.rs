@@ -14,7 +14,7 @@ use std::{
 
 use zeroize::Zeroizing;
 
-use super::{error::CliError, output::Output, usage};
+use super::{error::CliError, terminal::output::Output, usage};
 use crate::domain::Secret;
 
 /// No passphrase or password is longer.

@@ -1,30 +1,15 @@
-//! As whom a client speaks, and how a session goes on.
+//! Bearer tokens of the calls, and the refresh of a session.
 
-use tokio::sync::Mutex;
-
-use super::{Client, Error, Notice, Pair, Session, SessionError, SessionFile};
+use super::{Client, Error, Notice, Pair, Session, SessionError, SessionFile, identity::Auth};
 use crate::domain::{Secret, Timestamp, minutes, seconds};
 
-/// An access token with less left than this is replaced before it is used.
+/// Returns whether so little is left of the access token that it is replaced before it is used.
 fn is_spent(session: &Session, now: Timestamp) -> bool {
     session.expires_at.minus(seconds(30)) <= now
 }
 
-/// Whose calls they are.
-pub(super) enum Auth {
-    Nobody,
-    Token(Secret),
-    Session { file: SessionFile, current: Mutex<Session> },
-}
-
-impl Auth {
-    pub(super) fn session(file: SessionFile, session: Session) -> Self {
-        Self::Session { file, current: Mutex::new(session) }
-    }
-}
-
 impl Client {
-    /// The token that the next call carries.
+    /// Returns the token of the next call.
     pub(super) async fn bearer(&self) -> Result<Option<Secret>, Error> {
         match &self.auth {
             Auth::Nobody => Ok(None),
@@ -39,7 +24,7 @@ impl Client {
         }
     }
 
-    /// After a 401 to a call that carried `used`: whether there is another token to try with.
+    /// Refreshes after a 401 to a call that carried `used`; returns whether there is another token to try.
     pub(super) async fn renew(&self, used: Option<&Secret>) -> Result<bool, Error> {
         let Auth::Session { file, current } = &self.auth else { return Ok(false) };
         let mut current = current.lock().await;
@@ -49,8 +34,8 @@ impl Client {
         Ok(true)
     }
 
-    /// Gets the next pair, once there is a place to keep it, under the session file's lock: of several commands at once, the first refreshes and the
-    /// others find what it saved.
+    /// Gets the next pair under the session file's lock, once there is a place to keep it. Of several commands at once
+    /// the first refreshes, and the others find the pair that it saved.
     async fn refresh(&self, file: &SessionFile, current: &mut Session) -> Result<(), Error> {
         let locked = file.lock().await?;
         let saved = locked.load()?.ok_or(SessionError::Gone)?;
@@ -69,14 +54,14 @@ impl Client {
             Err(error) => return Err(error),
         };
         *current = Session { ca_file: saved.ca_file, ..self.session(pair) };
-        // The old token is spent: this command goes on with the new one whatever becomes of the file.
+        // The old token is spent: this command goes on with the new one even if the file cannot be saved.
         if let Err(error) = place.save(current) {
             (self.notify)(Notice::SessionUnsaved(error.to_string()));
         }
         Ok(())
     }
 
-    /// The session that a pair begins or continues.
+    /// Returns the session that a pair begins or continues.
     pub(super) fn session(&self, pair: Pair) -> Session {
         // A throw-away server's sessions do not end; a number that large is no time.
         let life = seconds(pair.expires_in).min(minutes(60 * 24 * 365 * 100));

@@ -13,9 +13,14 @@ use hyper::{Method, Request, StatusCode, header};
 use serde::{Deserialize, de::DeserializeOwned};
 use tokio::time::{sleep, timeout};
 
-use super::{ANSWER_TIMEOUT, Client, Error, Notice, ProxyFailure, Refusal, WAIT_MAX, connect::Sender};
+use super::{Client, Error, Notice, ProxyFailure, Refusal, connect::Sender};
 use crate::domain::Secret;
 
+/// The longest time for one answer: a revocation may wait 5 s and a stalled disk longer; the server itself gives a
+/// request 30 s.
+pub const ANSWER_TIMEOUT: Duration = Duration::from_mins(1);
+/// The longest time that one call waits in all because the server says "later".
+pub const WAIT_MAX: Duration = Duration::from_secs(30);
 /// The longest answer: a thousand credentials of the largest body, and a little.
 const ANSWER_BYTES_MAX: usize = 80 * 1024 * 1024;
 /// How often a call goes out at most.

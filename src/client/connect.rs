@@ -1,6 +1,6 @@
 //! Connections: TCP, straight or through a proxy, TLS, unix sockets.
 
-use std::io;
+use std::{io, time::Duration};
 
 use bytes::Bytes;
 use http_body_util::{Empty, Full};
@@ -19,11 +19,13 @@ use tokio::{
 use tokio_rustls::TlsConnector;
 
 use super::{
-    CONNECT_TIMEOUT, Endpoint, Error, Proxies, ProxyFailure, Roots, TlsFailure,
+    Endpoint, Error, Proxies, ProxyFailure, Roots, TlsFailure,
     proxy::Proxy,
     tls::{connector, proxy_connector},
 };
 
+/// The longest time for name look-up, connection and TLS handshake.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The half of a connection that takes requests.
 pub(super) type Sender = SendRequest<Full<Bytes>>;
 

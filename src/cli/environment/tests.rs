@@ -1,8 +1,15 @@
+use clap::CommandFactory;
+
 use super::*;
+use crate::cli::Cli;
 
 fn ignored(pairs: &[(&str, &str)]) -> Vec<String> {
     let pairs = pairs.iter().map(|(name, value)| ((*name).into(), (*value).into()));
-    unknown(pairs).iter().map(|name| told(name)).map(|(message, hint)| format!("{message}; {hint}")).collect()
+    unknown(&Cli::command(), pairs)
+        .iter()
+        .map(|name| complaint(&Cli::command(), name))
+        .map(|(message, hint)| format!("{message}; {hint}"))
+        .collect()
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::{
     path::Path,
 };
 
-use super::super::{error::CliError, output::Output};
+use crate::cli::{error::CliError, terminal::output::Output};
 
 /// Elsewhere a file has no mode; its folder's rights protect it.
 #[cfg(not(unix))]

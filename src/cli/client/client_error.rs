@@ -1,0 +1,224 @@
+//! A client's error as a user reads it: cause, remedy, and the server's code.
+
+use crate::{
+    cli::error::CliError,
+    client::{EndpointError, Error, ProxyFailure, Refusal, SessionError, TlsFailure},
+};
+
+const LOGIN: &str = "run `sealroom login`";
+/// The hint for a project that is not registered.
+pub(super) const REGISTER: &str = "an owner registers it: sealroom project register PROJECT [URL]";
+
+/// Whether a change may have been made all the same: its answer is lost, or the server itself does not know.
+pub(super) fn is_in_doubt(error: &Error) -> bool {
+    match error {
+        Error::Broken { .. } | Error::Timeout { .. } => true,
+        Error::Foreign { status, .. } => (200..300).contains(status),
+        Error::Refused(refusal) => refusal.code == "audit_unavailable",
+        Error::Endpoint(_)
+        | Error::Roots(_)
+        | Error::Connect { .. }
+        | Error::Tls { .. }
+        | Error::Proxy { .. }
+        | Error::NotHttp { .. }
+        | Error::Session(_) => false,
+    }
+}
+
+impl From<Error> for CliError {
+    fn from(error: Error) -> Self {
+        let code = error.code().map(str::to_owned);
+        let told = match &error {
+            Error::Endpoint(endpoint) => return (*endpoint).into(),
+            Error::Session(session) => Self::failed(session.to_string(), session_hint(session)),
+            // The server's sentence has the remedy in it too, which is the hint's place.
+            Error::Refused(refusal) if refusal.code == "locked" => {
+                Self::failed("the vault is locked", refusal_hint(refusal))
+            }
+            Error::Refused(refusal) if refusal.code == "unauthorized" => Self::failed(
+                format!("the server does not accept this token{}", source(refusal)),
+                refusal_hint(refusal),
+            ),
+            Error::Refused(refusal) => {
+                Self::failed(sentence(&refusal.message) + &source(refusal), refusal_hint(refusal))
+            }
+            Error::Roots(_) => {
+                Self::failed(error.to_string(), "name a PEM file of authorities with --ca-file")
+            }
+            Error::Connect { .. } => Self::failed(
+                error.to_string(),
+                "start it with `sealroom serve`, or name yours with --server or SFP_SERVER_URL",
+            ),
+            Error::Tls { failure, .. } => Self::failed(error.to_string(), tls_hint(failure)),
+            Error::Proxy { variable, failure, .. } => {
+                Self::failed(error.to_string(), proxy_hint(variable, failure))
+            }
+            Error::NotHttp { .. } => Self::failed(
+                error.to_string(),
+                "check host and port; where it speaks TLS, the URL begins with https://",
+            ),
+            Error::Broken { .. } => Self::failed(
+                error.to_string(),
+                "check that the URL is right (https:// where it speaks TLS); whether it was carried out is unknown",
+            ),
+            Error::Timeout { .. } => {
+                Self::failed(error.to_string(), "look at the server; whether it was carried out is unknown")
+            }
+            Error::Foreign { .. } => Self::failed(
+                error.to_string(),
+                "check the URL in --server or SFP_SERVER_URL, and what runs there",
+            ),
+        };
+        Self { code, ..told }
+    }
+}
+
+impl From<EndpointError> for CliError {
+    fn from(error: EndpointError) -> Self {
+        let hint = match error {
+            EndpointError::Scheme | EndpointError::Malformed => {
+                "write it like https://vault.example.com, http://127.0.0.1:3029 or unix:/run/sealroom.sock"
+            }
+            EndpointError::UserInfo => "take them out, and run `sealroom login` or pass --token-file",
+            EndpointError::Path => "give scheme, host and port alone; the API is served at the root",
+        };
+        Self::usage(error.to_string(), hint)
+    }
+}
+
+impl From<SessionError> for CliError {
+    fn from(error: SessionError) -> Self {
+        Error::Session(error).into()
+    }
+}
+
+fn session_hint(error: &SessionError) -> String {
+    match error {
+        SessionError::NoFolder => "set one of them, or pass --token-file".to_owned(),
+        SessionError::Unwritable { .. } => {
+            "mend the folder's owner and mode, or free space; the session itself goes on".to_owned()
+        }
+        SessionError::Io { .. } => "check the path, its owner and its mode".to_owned(),
+        SessionError::Damaged(path) => format!("rm {}, then {LOGIN}", path.display()),
+        SessionError::Shared(path) => format!("chmod 600 {}", path.display()),
+        SessionError::Ended | SessionError::Gone => LOGIN.to_owned(),
+    }
+}
+
+fn tls_hint(failure: &TlsFailure) -> &'static str {
+    match failure {
+        TlsFailure::NotTls => "check host and port; without TLS the URL begins with http://",
+        TlsFailure::UnknownAuthority(None) => {
+            "name its authority's certificate with --ca-file; a certificate that signed itself is its own"
+        }
+        TlsFailure::UnknownAuthority(Some(_)) => {
+            "name the authority that issued it with --ca-file; a certificate that signed itself is its own"
+        }
+        TlsFailure::OtherKey => "it was made anew: name the present certificate with --ca-file",
+        TlsFailure::Authority => {
+            "its operator makes one with basicConstraints=critical,CA:FALSE: the README has the lines"
+        }
+        TlsFailure::OtherName(names) if names.is_empty() => {
+            "its operator makes one with subjectAltName=DNS:… or IP:…: the README has the lines"
+        }
+        TlsFailure::OtherName(_) => "use a name that the certificate is for, or have one made for this name",
+        TlsFailure::Expired(_) => "its operator renews it; check this host's clock",
+        TlsFailure::NotYetValid(_) => "check this host's clock, then the server's when it was made",
+        TlsFailure::Revoked => "its operator gets another one",
+        TlsFailure::OtherPurpose => "its operator makes one with extendedKeyUsage=serverAuth",
+        TlsFailure::Unreadable => "its operator makes one of X.509 version 3: the README has the lines",
+        TlsFailure::Incompatible => "the server must speak TLS 1.2 or 1.3",
+        TlsFailure::WantsCertificate => "sealroom has none: its token is what lets a client in",
+        TlsFailure::NoName => "name the server by its DNS name or address",
+        TlsFailure::Alert(_) | TlsFailure::Ended | TlsFailure::Other => {
+            "check host and port, what stands before the server, and the server's log"
+        }
+    }
+}
+
+fn proxy_hint(variable: &str, failure: &ProxyFailure) -> String {
+    match failure {
+        ProxyFailure::Unusable => format!(
+            "write {variable} like http://HOST:PORT or http://USER:PASSWORD@HOST:PORT (%40 for an @), or pass --no-proxy"
+        ),
+        ProxyFailure::Unauthorized => {
+            format!("write them into {variable}: http://USER:PASSWORD@HOST:PORT, with %40 for an @")
+        }
+        ProxyFailure::Tls(failure) => format!("{}; or go without it: --no-proxy", tls_hint(failure)),
+        ProxyFailure::Refused(_) => {
+            "ask whoever runs the proxy, or go without it: --no-proxy, or the server's host in NO_PROXY"
+                .to_owned()
+        }
+        ProxyFailure::Unreachable(_) | ProxyFailure::Late | ProxyFailure::Foreign => {
+            format!("check {variable}, or go without it: --no-proxy, or the server's host in NO_PROXY")
+        }
+    }
+}
+
+/// Which token it was: a variable that was set long ago silently comes before a login.
+fn source(refusal: &Refusal) -> String {
+    refusal.token_from.as_ref().map_or(String::new(), |source| format!("; it is from {source}"))
+}
+
+fn refusal_hint(refusal: &Refusal) -> String {
+    let hint = match refusal.code.as_str() {
+        "locked" => "on its host: sealroom unlock --data FILE",
+        "token_expired" => {
+            "an owner makes a new one, `sealroom token create NAME`; a person's own: sealroom login"
+        }
+        "unauthorized" if refusal.token_from.is_some() => {
+            "it is unknown or revoked: ask an owner for a new token, or take it out of there and run `sealroom login`"
+        }
+        "unauthorized" => "it is unknown or revoked: run `sealroom login`, or ask an owner for a new token",
+        "invalid_token" => "give the token alone, on one line",
+        "bad_login" => "check both; after 5 failures the server makes you wait",
+        "wrong_password" => "type your present password",
+        "forbidden" => forbidden_hint(&refusal.message),
+        "too_many_tries" => "wait that long, then try once",
+        "too_many_matches" => "narrow it with --provider, --name or --project",
+        "project_not_found" | "project_not_registered" => REGISTER,
+        "integration_not_found" => "see what is stored: sealroom integration list",
+        "token_not_found" => "see which there are: sealroom token list",
+        "user_exists" | "user_not_found" => "see who is there: sealroom user list",
+        "project_exists" => "see what it is: sealroom project show PROJECT",
+        "project_in_use" => "see what is scoped to it: sealroom project show PROJECT",
+        "revision_conflict" => "another change came first: look at it and try again",
+        "revision_not_found" => "the current and the 4 revisions before it are kept",
+        "last_owner" => "make another owner first: sealroom user role EMAIL owner",
+        "disk_low" | "audit_unavailable" | "tampered" | "internal" => {
+            "tell the operator; the server's log says more"
+        }
+        "body_too_large" => "a credential has at most 64 KiB, or what the server's body_bytes_max says",
+        "name_needed" => "pass --name NAME",
+        "overloaded" | "shutting_down" => "try again in a moment",
+        _ if refusal.status == 400 => "see --help of the command",
+        _ => "the server's log says more",
+    };
+    hint.to_owned()
+}
+
+/// A role, a narrowing and an owner's right are mended by different people in different ways.
+fn forbidden_hint(message: &str) -> &'static str {
+    if message.contains("narrowed to other projects") {
+        "`sealroom project list` shows yours; an owner widens a user with `sealroom user projects`, \
+         and makes a new token for another project"
+    } else if message.contains("narrowed to other providers") {
+        "an owner makes a token for this provider: sealroom token create NAME --provider PROVIDER"
+    } else if message.contains("have created") {
+        "check its id; what another user stored only that user or an owner changes"
+    } else if message.contains("Requires role") {
+        "use a login or token that has this role; `sealroom whoami` says what you are"
+    } else {
+        "`sealroom whoami` says who you are; an owner may do more"
+    }
+}
+
+/// A server's sentence as one of ours: lower case, without its full stop.
+pub(super) fn sentence(message: &str) -> String {
+    // Whatever answers there must not steer the terminal, nor make two lines of one.
+    let message = message.trim_end_matches('.').replace(char::is_control, " ");
+    let message = message.strip_prefix("Forbidden - ").unwrap_or(&message);
+    let mut chars = message.chars();
+    let first = chars.next().map(|first| first.to_lowercase().to_string()).unwrap_or_default();
+    first + chars.as_str()
+}

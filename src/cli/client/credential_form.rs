@@ -1,0 +1,146 @@
+//! A credential's fields: from a JSON file, or asked for one by one.
+
+use std::path::Path;
+
+use serde::ser::{SerializeMap, Serializer};
+use zeroize::Zeroizing;
+
+use crate::{
+    api::{responses::to_secret_json, strict},
+    cli::{
+        error::CliError,
+        pem, secrets,
+        terminal::{
+            output::Output,
+            prompt::{self, Asking},
+        },
+    },
+    domain::{AuthType, Provider, Secret, field_rule},
+};
+
+/// The fields that may be seen while they are typed: they say where and who, and open nothing.
+const PLAIN: &[&str] = &["base_url", "username", "client_id", "cloud_id", "tenant_id", "tenant", "app_id"];
+
+/// The credential of a pair as a JSON object.
+///
+/// # Errors
+/// The file is none of it, or nobody can be asked.
+pub(super) fn credentials(
+    provider: Provider,
+    auth_type: AuthType,
+    from_json: Option<&Path>,
+    output: Output,
+) -> Result<Secret, CliError> {
+    if let Some(path) = from_json {
+        return from_file(path, output);
+    }
+    let fields = field_rule(provider, auth_type).map(|rule| rule.sets[0]);
+    if !prompt::is_possible() {
+        let shape = fields.unwrap_or(&["token"]).iter().map(|field| format!("\"{field}\":\"…\""));
+        let shape = shape.collect::<Vec<_>>().join(",");
+        return Err(CliError::usage(
+            format!("no fields for {provider}/{auth_type}: standard input is not a terminal"),
+            format!("pass --from-json FILE, or --from-json - for standard input, with {{{shape}}}"),
+        ));
+    }
+    let object = match fields {
+        Some(fields) => fields.iter().map(|field| Ok(((*field).to_owned(), ask(field)?))).collect(),
+        None => open_ended(output),
+    };
+    Ok(to_secret_json(&Object(object?)))
+}
+
+/// The label that was given, or asked for where there must be one.
+pub(super) fn label(provider: Provider, given: Option<String>) -> Result<Option<String>, CliError> {
+    if given.is_some() || provider != Provider::Custom {
+        return Ok(given);
+    }
+    if prompt::is_possible() {
+        return prompt::text("Name").map(Some);
+    }
+    Err(CliError::usage("custom needs a name, which tells it apart", "pass --name NAME"))
+}
+
+fn from_file(path: &Path, output: Output) -> Result<Secret, CliError> {
+    let json = secrets::from_file_or_stdin(path, &output)?;
+    let shown =
+        if path.as_os_str() == "-" { "standard input".to_owned() } else { path.display().to_string() };
+    // The server would refuse it too; here nothing has been sent yet.
+    let checked = strict::check(json.expose()).map_err(|bad| {
+        CliError::failed(
+            format!("{shown}: {}", bad.to_string().replace("the body", "it")),
+            "give one JSON object",
+        )
+    })?;
+    if !checked.trim_ascii_start().starts_with('{') {
+        return Err(CliError::failed(
+            format!("{shown} is no JSON object"),
+            "give one like {\"token\":\"…\"}",
+        ));
+    }
+    if is_keyless(checked) {
+        // Written by somebody who may know better, unlike a paste, which can be cut.
+        output.warning(&format!("{shown}: private_key holds no PEM block of a private key"));
+    }
+    Ok(json)
+}
+
+/// Whether there is a text `private_key` with no private key in it.
+fn is_keyless(json: &str) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Fields {
+        private_key: Zeroizing<String>,
+    }
+    serde_json::from_str::<Fields>(json).is_ok_and(|fields| !pem::holds_private_key(&fields.private_key))
+}
+
+fn ask(field: &str) -> Result<Secret, CliError> {
+    let answer = if PLAIN.contains(&field) {
+        Secret::from(prompt::text(field)?)
+    } else {
+        prompt::secret(field, Asking::Once)?
+    };
+    if answer.is_empty() {
+        return Err(CliError::failed(format!("{field} is empty"), "nothing was stored; run it again"));
+    }
+    if field == "private_key" && !answer.expose_text().is_some_and(pem::holds_private_key) {
+        return Err(CliError::failed(
+            "private_key holds no private key: no block BEGIN … PRIVATE KEY with its END",
+            "nothing was stored; paste the whole PEM file, or give it with --from-json",
+        ));
+    }
+    Ok(answer)
+}
+
+/// Where no pair says which fields there are, the user does.
+fn open_ended(output: Output) -> Result<Vec<(String, Secret)>, CliError> {
+    output.note("Fields of the credential, one by one; an empty name ends.");
+    let mut fields: Vec<(String, Secret)> = Vec::new();
+    loop {
+        let name = prompt::text("field name")?;
+        if name.is_empty() && !fields.is_empty() {
+            return Ok(fields);
+        }
+        if name.is_empty() || fields.iter().any(|(known, _)| *known == name) {
+            return Err(CliError::failed(
+                "each field needs a name of its own",
+                "nothing was stored; run it again",
+            ));
+        }
+        let value = ask(&name)?;
+        fields.push((name, value));
+    }
+}
+
+/// Fields as a JSON object, in the order in which they were asked for.
+struct Object(Vec<(String, Secret)>);
+
+impl serde::Serialize for Object {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for (name, value) in &self.0 {
+            map.serialize_entry(name, value.expose_text().expect("a prompt's answer is text"))?;
+        }
+        map.end()
+    }
+}

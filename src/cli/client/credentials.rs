@@ -1,0 +1,264 @@
+//! `sealroom credentials`.
+
+mod dotenv;
+mod fields;
+mod names;
+mod pages;
+mod shell;
+mod sole;
+mod steering;
+
+use std::{
+    ffi::{OsStr, OsString},
+    io::{self, IsTerminal},
+};
+
+use zeroize::Zeroizing;
+
+use super::{
+    near,
+    remote::{Need, Remote, ServerArgs},
+};
+use crate::{
+    cli::{
+        error::CliError,
+        terminal::{
+            output::{Output, Reader},
+            table::visible,
+        },
+    },
+    client::{CredentialFilter, Credentials},
+    domain::Provider,
+};
+use fields::{fields, shown};
+use names::Variable;
+use pages::Pages;
+
+/// The examples of the help. Where the read fails, `env` prints `false`: under `set -e` an `eval` of it ends the script
+/// too, and without, `&&` and `||` do.
+pub(super) const EXAMPLES: &str = "\
+--format env prints `false` where it fails, so that an `eval` of it fails too.
+
+Examples:
+  TOKEN=$(sealroom credentials --provider github --project acme/app --field token)
+  x=$(sealroom credentials --project acme/app --format env) && eval \"$x\" || exit
+  sealroom credentials --project acme/app --format dotenv > .env";
+
+/// `credentials`' flags.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Args {
+    /// Of this service alone.
+    #[arg(long)]
+    provider: Option<String>,
+    /// With this label alone.
+    #[arg(long)]
+    name: Option<String>,
+    /// For this project: its own, else those for all projects.
+    #[arg(long, conflicts_with = "all")]
+    project: Option<String>,
+    /// Whatever the project; without a project this must be said.
+    #[arg(long)]
+    all: bool,
+    /// Print the bytes of this one field, of the one credential that matches; a line end follows on a terminal only.
+    #[arg(long, conflicts_with = "format")]
+    field: Option<String>,
+    /// Print all fields for a program.
+    #[arg(long, value_enum)]
+    format: Option<Format>,
+    #[command(flatten)]
+    server: ServerArgs,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    /// The server's array, each credential byte for byte.
+    Json,
+    /// Lines of `export` for the `eval` of a POSIX shell.
+    Env,
+    /// Lines that sh, python-dotenv, node, npm's dotenv and docker compose read alike; docker run does not.
+    Dotenv,
+}
+
+impl Args {
+    /// Whether a shell evaluates the output.
+    pub(super) fn feeds_a_shell(&self) -> bool {
+        self.format == Some(Format::Env)
+    }
+}
+
+/// Whether arguments that could not be parsed ask for output that a shell evaluates.
+///
+/// Goes by the word `env`, wherever it stands: the flag before it may be the mistake. Beside `--field` it is a value.
+pub(in crate::cli) fn may_feed_a_shell(arguments: impl Iterator<Item = OsString>) -> bool {
+    let is_env = |word: &OsStr| {
+        let word = word.to_string_lossy().to_ascii_lowercase();
+        word == "env" || word.ends_with("=env")
+    };
+    let arguments: Vec<OsString> = arguments.collect();
+    let is_field = |word: &OsString| word.to_string_lossy().starts_with("--field");
+    // A mistyped format may be this one.
+    let is_format =
+        |words: &[OsString]| words[0] == "--format" && !["json", "dotenv"].iter().any(|one| words[1] == *one);
+    (arguments.iter().any(|word| is_env(word)) || arguments.windows(2).any(is_format))
+        && !arguments.iter().any(is_field)
+}
+
+pub(super) async fn run(args: Args, output: Output) -> Result<(), CliError> {
+    if args.project.is_none() && !args.all {
+        return Err(CliError::usage(
+            "no project is named",
+            "pass --project PROJECT, or --all for what is stored for any project",
+        ));
+    }
+    let remote = args.server.connect(Need::Token, output)?;
+    let filter = CredentialFilter { provider: args.provider, project: args.project, name: args.name };
+    match print(&remote, &filter, args.field.as_deref(), args.format).await {
+        Ok(()) => Ok(()),
+        Err(error) => Err(meant(error, &filter, &remote).await),
+    }
+}
+
+/// The error, with the provider or project that was meant by a mistyped one.
+async fn meant(error: CliError, filter: &CredentialFilter, remote: &Remote) -> CliError {
+    let known = || Provider::ALL.iter().map(|one| one.as_str());
+    match &filter.provider {
+        Some(provider) if provider.parse::<Provider>().is_err() => match near::nearest(provider, known()) {
+            Some(meant) => CliError { hint: format!("did you mean {meant}?"), ..error },
+            None => error,
+        },
+        _ => near::project(error, filter.project.as_slice(), &remote.client).await,
+    }
+}
+
+async fn print(
+    remote: &Remote,
+    filter: &CredentialFilter,
+    field: Option<&str>,
+    format: Option<Format>,
+) -> Result<(), CliError> {
+    let output = remote.output;
+    if let Some(field) = field {
+        let value = sole::read(remote, filter, field).await?;
+        warn(output);
+        return print_value(&value, output);
+    }
+    let pages = Pages::new(remote, filter);
+    match format {
+        Some(Format::Env) => whole(pages, output, shell::exports).await,
+        Some(Format::Dotenv) => whole(pages, output, dotenv::lines).await,
+        Some(Format::Json) => array(pages, output).await,
+        None if output.is_json() => array(pages, output).await,
+        None => listing(pages, output).await,
+    }
+}
+
+/// The bytes and no more: a line end in a key file, a digest or a `kubectl` secret would be another value.
+fn print_value(value: &str, output: Output) -> Result<(), CliError> {
+    output.bytes(value.as_bytes())?;
+    if io::stdout().is_terminal() { output.bytes(b"\n") } else { Ok(()) }
+}
+
+/// Prints all variables or, where one has no name, two values or no spelling, none.
+async fn whole(
+    pages: Pages<'_>,
+    output: Output,
+    spell: fn(&[Variable]) -> Result<Zeroizing<String>, CliError>,
+) -> Result<(), CliError> {
+    let asked_name = pages.asked_name();
+    let variables = names::variables(&pages.all().await?, asked_name)?;
+    let text = spell(&variables)?;
+    warn(output);
+    output.bytes(text.as_bytes())
+}
+
+/// Prints the server's items as they came, credentials byte for byte, page after page as one array. One that breaks off
+/// is no JSON, so that it cannot be taken for the whole.
+async fn array(mut pages: Pages<'_>, output: Output) -> Result<(), CliError> {
+    warn(output);
+    let mut is_first = true;
+    while let Some(page) = pages.next().await? {
+        let items = items_of(&page)?;
+        let before = match (is_first, items.is_empty()) {
+            (true, _) => "[",
+            (false, true) => "",
+            (false, false) => ",",
+        };
+        is_first = false;
+        let text = Zeroizing::new([before, items].concat());
+        // What nobody reads any more is not disclosed either.
+        if output.piece(text.as_bytes())? == Reader::Gone {
+            return Ok(());
+        }
+    }
+    output.bytes(b"]\n")
+}
+
+fn items_of(page: &Credentials) -> Result<&str, CliError> {
+    let body = std::str::from_utf8(page.body.expose()).ok().map(str::trim_ascii);
+    let items = body.and_then(|body| body.strip_prefix('[')?.strip_suffix(']'));
+    items.ok_or_else(|| CliError::failed("the answer is no JSON array", "check the URL in --server"))
+}
+
+async fn listing(mut pages: Pages<'_>, output: Output) -> Result<(), CliError> {
+    warn(output);
+    while let Some(page) = pages.next().await? {
+        if output.piece(readable(&page)?.as_bytes())? == Reader::Gone {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+fn readable(page: &Credentials) -> Result<Zeroizing<String>, CliError> {
+    let mut text = Zeroizing::new(String::new());
+    for one in page.items()? {
+        let label = one.name.as_ref().map(|name| format!("  {}", shown(name))).unwrap_or_default();
+        let head =
+            format!("{}/{}  {}{label}\n", shown(&one.provider), shown(&one.auth_type), one.integration_id);
+        text.push_str(&head);
+        for field in fields(&one)? {
+            let value = Zeroizing::new(visible(&field.value).into_owned());
+            ["  ", &*visible(&field.name), "  ", value.as_str(), "\n"]
+                .iter()
+                .for_each(|part| text.push_str(part));
+        }
+    }
+    Ok(text)
+}
+
+/// A line that says what happens now.
+fn warn(output: Output) {
+    if io::stdout().is_terminal() {
+        output.warning(
+            "a credential is on this screen now, and in its scroll-back; --field with a pipe avoids that",
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mistyped_command_whose_output_a_shell_evaluates_is_known_as_one() {
+        let may = |line: &str| may_feed_a_shell(line.split(' ').map(OsString::from));
+        for line in [
+            "credentials --format env --alll",
+            "credentials --format=env --project",
+            "credentials --fromat env",
+            "credentials --format=ENV",
+            "credntials --all --format env",
+            "credentials --all --format en",
+        ] {
+            assert!(may(line), "{line}");
+        }
+        for line in [
+            "credentials --format dotenv",
+            "credentials --all",
+            "credentials --name env --field token --alll",
+            "token create environment --x",
+        ] {
+            assert!(!may(line), "{line}");
+        }
+    }
+}

@@ -1,0 +1,290 @@
+//! `sealroom audit export` and `audit tail`: the log as it comes.
+
+use std::{
+    io::{BufWriter, IsTerminal, Write},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use serde_json::json;
+
+use super::{names::Names, remote::Remote, time_range::TimeRange};
+use crate::{
+    cli::{
+        error::CliError,
+        secrets::cause,
+        terminal::{
+            output::Reader,
+            table::{NOTHING, local_second},
+            visible::{for_reader, on_one_line},
+        },
+    },
+    client::{Error, Event, EventFilter, ExportFilter, ProxyFailure, Records},
+};
+
+/// The pause before a stream that broke is taken up again; twice as long each time, up to the second.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(15));
+
+/// `audit export`'s flags.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct ExportArgs {
+    /// ndjson, which can be verified, or csv, which is for people.
+    #[arg(long, default_value = "ndjson", value_parser = ["ndjson", "csv"])]
+    format: String,
+    #[command(flatten)]
+    between: TimeRange,
+    /// From this record on.
+    #[arg(long, value_name = "SEQUENCE")]
+    from_sequence: Option<u64>,
+    /// Write here instead of on standard output; the file appears once it is whole.
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+/// `audit tail`'s flags.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct TailArgs {
+    /// Go on with what comes, also after the server was away.
+    #[arg(long, short)]
+    follow: bool,
+    /// How many records to begin with; 0 begins with what comes from now on.
+    #[arg(long, short = 'n', default_value_t = 10, value_parser = clap::value_parser!(u64).range(0..=1000))]
+    lines: u64,
+    /// Begin where this file says that the last run ended, and keep it up to date; for log shippers.
+    #[arg(long, value_name = "FILE")]
+    cursor_file: Option<PathBuf>,
+}
+
+pub(super) async fn export(args: ExportArgs, remote: &Remote) -> Result<(), CliError> {
+    let [from, to] = args.between.parameters();
+    let heading = u64::from(args.format == "csv");
+    let parameters = [
+        ("format", Some(args.format)),
+        from,
+        to,
+        ("fromSequence", args.from_sequence.map(|sequence| sequence.to_string())),
+    ];
+    let parameters = parameters.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
+    let mut records = remote.client.export(&ExportFilter { parameters, follow: false }).await?;
+    if let Some(path) = args.output {
+        let (lines, bytes) = to_file(&mut records, &path).await?;
+        let (shown, count) = (path.display().to_string(), lines.saturating_sub(heading));
+        if count == 0 {
+            remote.output.warning(&format!("no record is in this range: there is none in {shown}"));
+        }
+        let value = json!({ "file": shown, "records": count, "bytes": bytes });
+        return remote.output.result(&format!("wrote {shown}, {count} records, {bytes} bytes"), &value);
+    }
+    let (is_terminal, mut held) = (std::io::stdout().is_terminal(), Vec::new());
+    while let Some(piece) = records.next().await? {
+        let reader = if is_terminal {
+            held.extend_from_slice(&piece);
+            let rest = held.split_off(held.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1));
+            let lines = std::mem::replace(&mut held, rest);
+            remote.output.piece(for_reader(&String::from_utf8_lossy(&lines)).as_bytes())?
+        } else {
+            remote.output.piece(&piece)?
+        };
+        if reader == Reader::Gone {
+            return Ok(());
+        }
+    }
+    remote.output.bytes(for_reader(&String::from_utf8_lossy(&held)).as_bytes())
+}
+
+/// Writes under another name until it is whole: half an export is none. Returns how many lines and bytes there are.
+async fn to_file(records: &mut Records, path: &Path) -> Result<(u64, u64), CliError> {
+    let failed = |error: std::io::Error| {
+        CliError::failed(format!("{}: {}", path.display(), cause(&error)), "check the folder and its disk")
+    };
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
+    let mut writer = BufWriter::new(file);
+    let (mut lines, mut bytes) = (0, 0);
+    while let Some(piece) = records.next().await? {
+        writer.write_all(&piece).map_err(failed)?;
+        // No record has a line feed within it: JSON escapes it, in a CSV's cell too.
+        lines += piece.split(|byte| *byte == b'\n').count() as u64 - 1;
+        bytes += piece.len() as u64;
+    }
+    let file = writer.into_inner().map_err(|error| failed(error.into_error()))?;
+    file.as_file().sync_all().map_err(failed)?;
+    file.persist(path).map(|_| (lines, bytes)).map_err(|error| failed(error.error))
+}
+
+pub(super) async fn tail(args: TailArgs, remote: &Remote) -> Result<(), CliError> {
+    let names = Names::new(remote);
+    let mut tail = Tail { remote, names, next: 0, end: u64::MAX, cursor: args.cursor_file, line: Vec::new() };
+    match tail.cursor.as_deref().map(read_cursor).transpose()?.flatten() {
+        Some(next) => tail.resume(next).await?,
+        None => tail.begin(args.lines, args.follow).await?,
+    }
+    let mut pause = PAUSE.0;
+    loop {
+        let before = tail.next;
+        match tail.read(args.follow).await {
+            Err(Broke::Unread) => return Ok(()),
+            Ok(()) if !args.follow => return Ok(()),
+            Err(Broke::Here(error)) => return Err(error),
+            Err(Broke::There(error)) if !args.follow || !passes(&error) => return Err(error.into()),
+            Ok(()) | Err(Broke::There(_)) => {}
+        }
+        // The server stopped, or is away: it is asked again, from the record after the last one.
+        pause = if tail.next > before { PAUSE.0 } else { (pause * 2).min(PAUSE.1) };
+        tokio::time::sleep(pause).await;
+    }
+}
+
+/// Whether asking again later may help.
+fn passes(error: &Error) -> bool {
+    match error {
+        Error::Connect { .. } | Error::Broken { .. } | Error::Timeout { .. } => true,
+        Error::Refused(refusal) => matches!(refusal.status, 429 | 503),
+        Error::Proxy { failure, .. } => {
+            !matches!(failure, ProxyFailure::Unusable | ProxyFailure::Unauthorized | ProxyFailure::Tls(_))
+        }
+        Error::Endpoint(_)
+        | Error::Roots(_)
+        | Error::Tls { .. }
+        | Error::NotHttp { .. }
+        | Error::Foreign { .. }
+        | Error::Session(_) => false,
+    }
+}
+
+/// On which side a stream ended before its end.
+enum Broke {
+    /// Nobody reads any more.
+    Unread,
+    Here(CliError),
+    There(Error),
+}
+
+struct Tail<'a> {
+    remote: &'a Remote,
+    names: Names<'a>,
+    next: u64,
+    /// Before which record it ends.
+    end: u64,
+    cursor: Option<PathBuf>,
+    /// The begin of a record whose end has not come yet.
+    line: Vec<u8>,
+}
+
+impl Tail<'_> {
+    /// Finds where the last so many records begin.
+    async fn begin(&mut self, lines: u64, follow: bool) -> Result<(), CliError> {
+        // The newest is the event of our own asking: to whoever does not follow it is no news.
+        let own = self.newest().await?;
+        self.next = if lines == 0 { own + 1 } else { own.saturating_sub(lines) };
+        self.end = if follow { u64::MAX } else { own };
+        Ok(())
+    }
+
+    /// Goes on where the last run ended. A log that ends before that is another one, and waiting for it to grow would
+    /// pass over all that it records until then.
+    async fn resume(&mut self, next: u64) -> Result<(), CliError> {
+        let newest = self.newest().await?;
+        if next > newest + 1 {
+            return Err(CliError::failed(
+                format!("the cursor is at record {next}, and this log ends at record {newest}"),
+                "it is another server's log, or an older copy of its file was put back: look at it, then remove the \
+                 --cursor-file to begin anew",
+            ));
+        }
+        self.next = next;
+        Ok(())
+    }
+
+    /// The newest record, which is the one of this very question.
+    async fn newest(&self) -> Result<u64, CliError> {
+        let filter = EventFilter { parameters: vec![("limit", "1".to_owned())] };
+        let (events, _) = self.remote.client.events(&filter).await?;
+        let newest = events.first().and_then(|event| serde_json::from_str::<Event>(event.get()).ok());
+        Ok(newest.map_or(0, |event| event.sequence))
+    }
+
+    async fn read(&mut self, follow: bool) -> Result<(), Broke> {
+        if self.next >= self.end {
+            return Ok(());
+        }
+        self.line.clear();
+        let parameters = vec![("fromSequence", self.next.to_string())];
+        let filter = ExportFilter { parameters, follow };
+        let mut records = self.remote.client.export(&filter).await.map_err(Broke::There)?;
+        while let Some(piece) = records.next().await.map_err(Broke::There)? {
+            if self.take(&piece).await.map_err(Broke::Here)? == Reader::Gone {
+                return Err(Broke::Unread);
+            }
+        }
+        Ok(())
+    }
+
+    async fn take(&mut self, piece: &[u8]) -> Result<Reader, CliError> {
+        let mut rest = piece;
+        while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+            self.line.extend_from_slice(&rest[..end]);
+            rest = &rest[end + 1..];
+            let line = std::mem::take(&mut self.line);
+            if self.show(&line).await? == Reader::Gone {
+                return Ok(Reader::Gone);
+            }
+        }
+        self.line.extend_from_slice(rest);
+        // Only once it is printed: what a crash loses here is sent twice rather than never.
+        match &self.cursor {
+            Some(path) => write_cursor(path, self.next).map(|()| Reader::Listens).map_err(|error| {
+                CliError::failed(
+                    format!("{}: {}", path.display(), cause(&error)),
+                    "check the folder of --cursor-file",
+                )
+            }),
+            None => Ok(Reader::Listens),
+        }
+    }
+
+    async fn show(&mut self, line: &[u8]) -> Result<Reader, CliError> {
+        let event: Event = serde_json::from_slice(line).map_err(|_| {
+            CliError::failed("a record is of a kind that this sealroom does not know", "pass --json")
+        })?;
+        if event.sequence >= self.end {
+            return Ok(Reader::Listens);
+        }
+        self.next = event.sequence + 1;
+        if self.remote.output.is_json() {
+            let text = String::from_utf8_lossy(line);
+            return self.remote.output.piece(format!("{}\n", for_reader(&text)).as_bytes());
+        }
+        self.names.learn(&event).await;
+        let (actor, subject) = (self.names.actor(&event), self.names.subject(&event));
+        let or_nothing = |text: Option<String>| text.unwrap_or_else(|| NOTHING.to_owned());
+        let (provider, project) = (or_nothing(event.provider), or_nothing(event.project));
+        let mut words = vec![event.sequence.to_string(), local_second(event.time), actor.shown];
+        words.extend([event.action, event.outcome, provider, project, subject.shown]);
+        words.extend(actor.id.map(|id| format!("app:{id}")));
+        words.extend(subject.id);
+        self.remote.output.piece(format!("{}\n", on_one_line(&words.join(" "))).as_bytes())
+    }
+}
+
+fn read_cursor(path: &Path) -> Result<Option<u64>, CliError> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => text.trim().parse().map(Some).map_err(|_| {
+            CliError::failed(
+                format!("{} holds no sequence", path.display()),
+                "remove it, or name another --cursor-file",
+            )
+        }),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => {
+            Err(CliError::failed(format!("{}: {error}", path.display()), "check the path and its mode"))
+        }
+    }
+}
+
+fn write_cursor(path: &Path, next: u64) -> std::io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    writeln!(file, "{next}")?;
+    file.persist(path).map(drop).map_err(|error| error.error)
+}

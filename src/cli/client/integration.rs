@@ -1,0 +1,363 @@
+//! `sealroom integration`.
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+use serde_json::json;
+
+use super::{
+    credential_form,
+    doubts::doubts,
+    expiry,
+    integration_text::{kind, scope_text},
+    near,
+    pair::Pair,
+    remote::{Need, Remote, ServerArgs},
+    shadows,
+};
+use crate::{
+    cli::{
+        error::CliError,
+        terminal::{
+            confirm::Consent,
+            output::Output,
+            prompt,
+            table::{NOTHING, facts, local, local_or_nothing, table},
+        },
+    },
+    client::{Integration, NewIntegration, Scope},
+    clock::Clock,
+    domain::{AuthType, IntegrationId, Provider, Secret, Timestamp},
+};
+
+/// `integration`'s flags.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Args {
+    #[command(flatten)]
+    server: ServerArgs,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Store a credential; its fields are asked for, secret ones without echo.
+    #[command(
+        after_help = "Examples:\n  sealroom integration add github/pat --global\n  sealroom integration add jira/basic_auth --project acme/app --from-json jira.json"
+    )]
+    Add(AddArgs),
+    /// List what is stored; never a credential.
+    #[command(after_help = "Examples:\n  sealroom integration list --provider github")]
+    List(ListArgs),
+    /// Show one integration; never its credential.
+    #[command(after_help = "Examples:\n  sealroom integration show 'deploy key'")]
+    Show(ShowArgs),
+    /// Replace a credential in place; five revisions are kept.
+    #[command(
+        after_help = "Examples:\n  sealroom integration rotate 'deploy key' --expires-at 2027-01-31T00:00:00Z"
+    )]
+    Rotate(RotateArgs),
+    /// Make an older revision current again, as a new one.
+    #[command(after_help = "Examples:\n  sealroom integration rollback 'deploy key' 2")]
+    Rollback(RollbackArgs),
+    /// Change which projects may read a credential.
+    #[command(
+        after_help = "Examples:\n  sealroom integration scope 'deploy key' --project acme/app --project acme/web"
+    )]
+    Scope(ScopeArgs),
+    /// Delete an integration with all its revisions.
+    #[command(after_help = "Examples:\n  sealroom integration delete 'deploy key' --yes")]
+    Delete(DeleteArgs),
+}
+
+/// For whom a credential is.
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+struct ScopeFlags {
+    /// For every project that has none of its own.
+    #[arg(long)]
+    global: bool,
+    /// For this project; may be given more than once.
+    #[arg(long = "project", value_name = "PROJECT")]
+    projects: Vec<String>,
+}
+
+impl ScopeFlags {
+    fn scope(self) -> Scope {
+        if self.global { Scope::Global } else { Scope::Projects(self.projects) }
+    }
+}
+
+/// Where a credential comes from, and how long it is good.
+#[derive(Debug, clap::Args)]
+struct Source {
+    /// Read the credential, a JSON object, from this file (mode 0600), or - for standard input.
+    #[arg(long, value_name = "FILE")]
+    from_json: Option<PathBuf>,
+    /// When it ends at the provider, like 2027-01-31T00:00:00Z.
+    #[arg(long, value_name = "TIME")]
+    expires_at: Option<Timestamp>,
+}
+
+#[derive(Debug, clap::Args)]
+struct AddArgs {
+    /// Service and way to authenticate.
+    #[arg(
+        value_name = "PROVIDER/TYPE",
+        help = "Service and way to authenticate: github/pat, github/app, jira/basic_auth, jira/oauth_client_credentials, azure-devops/pat, azure-devops/service_principal; of any other pair the fields' names are asked for too"
+    )]
+    pair: Pair,
+    #[command(flatten)]
+    scope: ScopeFlags,
+    /// A label, by which it can be named later.
+    #[arg(long)]
+    name: Option<String>,
+    #[command(flatten)]
+    source: Source,
+}
+
+#[derive(Debug, clap::Args)]
+struct ListArgs {
+    /// Only of this service.
+    #[arg(long)]
+    provider: Option<String>,
+    /// Only with this label.
+    #[arg(long)]
+    name: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+struct ShowArgs {
+    /// Its id or name.
+    integration: String,
+}
+
+#[derive(Debug, clap::Args)]
+struct RotateArgs {
+    /// Its id or name.
+    integration: String,
+    #[command(flatten)]
+    source: Source,
+}
+
+#[derive(Debug, clap::Args)]
+struct RollbackArgs {
+    /// Its id or name.
+    integration: String,
+    /// The revision that becomes current.
+    revision: u64,
+}
+
+#[derive(Debug, clap::Args)]
+struct ScopeArgs {
+    /// Its id or name.
+    integration: String,
+    #[command(flatten)]
+    scope: ScopeFlags,
+}
+
+#[derive(Debug, clap::Args)]
+struct DeleteArgs {
+    /// Its id or name.
+    integration: String,
+    #[command(flatten)]
+    consent: Consent,
+}
+
+pub(super) async fn run(args: Args, output: Output) -> Result<(), CliError> {
+    if let Command::Delete(args) = &args.command {
+        args.consent.check()?;
+    }
+    let remote = args.server.connect(Need::Token, output)?;
+    match args.command {
+        Command::Add(args) => add(args, &remote).await,
+        Command::List(args) => show_all(args, &remote).await,
+        Command::Show(args) => show(args, &remote).await,
+        Command::Rotate(args) => rotate(args, &remote).await,
+        Command::Rollback(args) => rollback(args, &remote).await,
+        Command::Scope(args) => rescope(args, &remote).await,
+        Command::Delete(args) => delete(args, &remote).await,
+    }
+}
+
+async fn add(args: AddArgs, remote: &Remote) -> Result<(), CliError> {
+    let Pair { provider, auth_type } = args.pair;
+    let scope = args.scope.scope();
+    if args.source.from_json.is_none() && prompt::is_possible() {
+        check_projects(&scope, remote).await?;
+    }
+    let name = credential_form::label(provider, args.name)?;
+    let credentials =
+        credential_form::credentials(provider, auth_type, args.source.from_json.as_deref(), remote.output)?;
+    warn(Some(args.pair), &credentials, remote.output);
+    let new = NewIntegration {
+        provider: provider.to_string(),
+        auth_type: auth_type.to_string(),
+        credentials,
+        scope,
+        name,
+        expires_at: args.source.expires_at,
+    };
+    let made = match remote.client.create_integration(&new).await {
+        Ok(made) => made,
+        Err(error) => return Err(near::project(error.into(), new.scope.projects(), &remote.client).await),
+    };
+    shadows::warn(&made, remote).await;
+    let line = format!("stored {} as {}, {}", kind(&made), made.id, scope_text(&made));
+    remote.output.result(&line, &made)
+}
+
+/// Before anything is asked: a project that is not there must not cost anybody a secret.
+async fn check_projects(scope: &Scope, remote: &Remote) -> Result<(), CliError> {
+    for project in scope.projects() {
+        if let Err(error) = remote.client.project(project).await {
+            return Err(near::project(error.into(), scope.projects(), &remote.client).await);
+        }
+    }
+    Ok(())
+}
+
+/// Says what looks wrong about a credential that is about to be stored.
+fn warn(pair: Option<Pair>, credentials: &Secret, output: Output) {
+    doubts(pair, credentials).iter().for_each(|doubt| output.warning(doubt));
+}
+
+async fn show_all(args: ListArgs, remote: &Remote) -> Result<(), CliError> {
+    let all = remote.client.integrations(args.provider.as_deref(), args.name.as_deref()).await;
+    let all = all.map_err(|error| near::provider(error, &args.provider))?;
+    let now = Clock::system().now();
+    let row = |one: &Integration| {
+        [
+            one.id.to_string(),
+            kind(one),
+            one.name.clone().unwrap_or_else(|| NOTHING.to_owned()),
+            // Short, so that a terminal of 80 columns has room for it.
+            if one.is_global { "all".to_owned() } else { scope_text(one) },
+            one.revision.to_string(),
+            expiry::cell(one.expires_at, now),
+            local_or_nothing(one.last_accessed_at),
+        ]
+    };
+    let headings = ["ID", "TYPE", "NAME", "FOR", "REV", "EXPIRES", "LAST READ"];
+    let lines = if all.is_empty() {
+        "nothing is stored; see `sealroom integration add --help`".to_owned()
+    } else {
+        table(headings, all.iter().map(row).collect())
+    };
+    remote.output.result(&lines, &all)
+}
+
+async fn show(args: ShowArgs, remote: &Remote) -> Result<(), CliError> {
+    let one = find(&args.integration, remote).await?;
+    remote.output.result(&described(&one), &one)
+}
+
+async fn rotate(args: RotateArgs, remote: &Remote) -> Result<(), CliError> {
+    let given = args.source.from_json.is_some();
+    // A member may rotate what it stored, but not look it up: with an id and a file there is no need to.
+    let (id, revision, pair, credentials) = match args.integration.parse::<IntegrationId>() {
+        Ok(id) if given => {
+            let any = (Provider::Custom, AuthType::ApiKey);
+            let from = args.source.from_json.as_deref();
+            (id, None, None, credential_form::credentials(any.0, any.1, from, remote.output)?)
+        }
+        _ => {
+            let one = find(&args.integration, remote).await?;
+            let (provider, auth_type) = (one.provider.parse(), one.auth_type.parse());
+            let (Ok(provider), Ok(auth_type)) = (provider, auth_type) else {
+                return Err(CliError::failed("this sealroom does not know its type", "use a newer one"));
+            };
+            let from = args.source.from_json.as_deref();
+            let credentials = credential_form::credentials(provider, auth_type, from, remote.output)?;
+            (one.id, Some(one.revision), Some(Pair { provider, auth_type }), credentials)
+        }
+    };
+    warn(pair, &credentials, remote.output);
+    let one = remote.client.rotate(id, revision, &credentials, args.source.expires_at).await?;
+    remote
+        .output
+        .result(&format!("rotated {} {}: revision {} is current", kind(&one), one.id, one.revision), &one)
+}
+
+async fn rollback(args: RollbackArgs, remote: &Remote) -> Result<(), CliError> {
+    let id = id_of(&args.integration, remote).await?;
+    let one = remote.client.rollback(id, args.revision).await?;
+    let line = format!(
+        "revision {} of {} {} is current again, as revision {}",
+        args.revision,
+        kind(&one),
+        one.id,
+        one.revision
+    );
+    remote.output.result(&line, &one)
+}
+
+async fn rescope(args: ScopeArgs, remote: &Remote) -> Result<(), CliError> {
+    let id = id_of(&args.integration, remote).await?;
+    let scope = args.scope.scope();
+    let one = match remote.client.rescope(id, &scope).await {
+        Ok(one) => one,
+        Err(error) => return Err(near::project(error.into(), scope.projects(), &remote.client).await),
+    };
+    remote.output.result(&format!("{} {} is now {}", kind(&one), one.id, scope_text(&one)), &one)
+}
+
+async fn delete(args: DeleteArgs, remote: &Remote) -> Result<(), CliError> {
+    let one = find(&args.integration, remote).await?;
+    let loss = format!("{}\n\nLost for good: this credential and all its kept revisions.", described(&one));
+    args.consent.obtain(&loss, &format!("Delete {}?", kind(&one)), remote.output)?;
+    remote.client.delete_integration(one.id).await?;
+    remote.output.result(
+        &format!("deleted {} {}", kind(&one), one.id),
+        &json!({ "success": true, "id": one.id.to_string() }),
+    )
+}
+
+/// The integration of that id, or the only one of that name.
+async fn find(text: &str, remote: &Remote) -> Result<Integration, CliError> {
+    if let Ok(id) = text.parse() {
+        return Ok(remote.client.integration(id).await?);
+    }
+    let mut named = remote.client.integrations(None, Some(text)).await?;
+    match (named.pop(), named.len()) {
+        (Some(one), 0) => Ok(one),
+        (None, _) => {
+            let all = remote.client.integrations(None, None).await?;
+            let meant = near::nearest(text, all.iter().filter_map(|one| one.name.as_deref()));
+            let meant = meant.map_or_else(String::new, |meant| format!("did you mean '{meant}'? "));
+            let hint = format!("{meant}see what is stored: sealroom integration list");
+            Err(CliError::failed(format!("no integration has the id or name '{text}'"), hint))
+        }
+        (Some(last), _) => {
+            let ids: Vec<String> = named.iter().chain([&last]).map(|one| one.id.to_string()).collect();
+            let hint = format!("name one by its id: {}", ids.join(", "));
+            Err(CliError::failed(format!("{} integrations have the name '{text}'", ids.len()), hint))
+        }
+    }
+}
+
+/// As [`find`], without a look-up where the id is given.
+async fn id_of(text: &str, remote: &Remote) -> Result<IntegrationId, CliError> {
+    match text.parse() {
+        Ok(id) => Ok(id),
+        Err(_) => find(text, remote).await.map(|one| one.id),
+    }
+}
+
+fn described(one: &Integration) -> String {
+    let read = match (one.last_accessed_at, &one.last_accessed_by) {
+        (Some(at), Some(by)) => format!("{} by {by}", local(at)),
+        _ => "never".to_owned(),
+    };
+    facts(&[
+        ("id", one.id.to_string()),
+        ("type", kind(one)),
+        ("name", one.name.clone().unwrap_or_else(|| NOTHING.to_owned())),
+        ("for", scope_text(one)),
+        ("revision", one.revision.to_string()),
+        ("expires", expiry::cell(one.expires_at, Clock::system().now())),
+        ("stored", format!("{} by {}", local(one.created_at), one.created_by)),
+        ("changed", local(one.updated_at)),
+        ("last read", read),
+    ])
+}

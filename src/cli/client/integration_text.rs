@@ -1,0 +1,13 @@
+//! Short texts about an integration.
+
+use crate::{cli::terminal::table::list, client::Integration};
+
+/// Returns provider and type, like `github/pat`.
+pub(super) fn kind(one: &Integration) -> String {
+    format!("{}/{}", one.provider, one.auth_type)
+}
+
+/// Returns the projects that may read it.
+pub(super) fn scope_text(one: &Integration) -> String {
+    if one.is_global { "all projects".to_owned() } else { list(&one.projects) }
+}

@@ -1,0 +1,192 @@
+//! `sealroom login`, `logout` and `whoami`.
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+};
+
+use serde_json::json;
+
+use super::{
+    expiry,
+    remote::{Need, PlaceArgs, Remote, ServerArgs, Speaker, has_token, say},
+};
+use crate::{
+    cli::{
+        error::CliError,
+        terminal::{
+            confirm,
+            output::Output,
+            prompt::{self, Asking},
+            table::{NOTHING, facts, local},
+        },
+    },
+    client::{Error, Notice, SessionFile},
+    clock::Clock,
+    domain::Timestamp,
+};
+
+/// `login`'s flags.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct LoginArgs {
+    /// Who logs in; asked for at a terminal.
+    #[arg(long, env = "SEALROOM_EMAIL", value_name = "EMAIL")]
+    email: Option<String>,
+    /// Read the password from this file (mode 0600), or - for standard input; asked for at a terminal.
+    #[arg(long, env = "SEALROOM_PASSWORD_FILE", value_name = "FILE")]
+    password_file: Option<PathBuf>,
+    #[command(flatten)]
+    server: PlaceArgs,
+}
+
+/// `logout`'s flags.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct LogoutArgs {
+    #[command(flatten)]
+    server: PlaceArgs,
+}
+
+/// `whoami`'s flags.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct WhoamiArgs {
+    #[command(flatten)]
+    server: ServerArgs,
+}
+
+pub(super) async fn login(args: LoginArgs, output: Output) -> Result<(), CliError> {
+    let (client, ca_file) = args.server.anonymous(output)?;
+    let file = SessionFile::of_user()?;
+    let email = match args.email.filter(|email| !email.is_empty()) {
+        Some(email) => email,
+        None if prompt::is_possible() => prompt::text("E-mail")?,
+        None => {
+            return Err(CliError::usage("no e-mail: standard input is not a terminal", "pass --email EMAIL"));
+        }
+    };
+    // Before a password is asked for: a server that is not there, or locked, must not cost anybody one.
+    if client.health().await?.locked {
+        let told = CliError::failed("the vault is locked", "on its host: sealroom unlock --data FILE");
+        return Err(CliError { code: Some("locked".to_owned()), ..told });
+    }
+    let password =
+        confirm::password("Password", args.password_file.as_ref(), "--password-file", Asking::Once, output)?;
+    let place = file.reserve().await?;
+    let mut session = client.login(&email, &password).await?;
+    session.ca_file = ca_file;
+    place.save(&session)?;
+    if has_token() {
+        output.warning("the environment has a token: it is used instead of this login");
+    }
+    let (server, email, role) = (&session.server, &session.email, &session.role);
+    output.result(
+        &format!("logged in to {server} as {email} ({role})"),
+        &json!({ "server": server, "email": email, "role": role, "session": file.path() }),
+    )
+}
+
+pub(super) async fn logout(args: LogoutArgs, output: Output) -> Result<(), CliError> {
+    let file = SessionFile::of_user()?;
+    let session = file
+        .load()?
+        .ok_or_else(|| CliError::failed("nobody is logged in", "`sealroom login` begins a session"))?;
+    let (server, email) = (session.server.clone(), session.email.clone());
+    let client = args.server.with_session(session, output)?;
+    match client.logout().await {
+        Ok(()) | Err(Error::Session(_)) => {}
+        // The server has ended it already.
+        Err(Error::Refused(refusal)) if refusal.status == 401 => {}
+        Err(error) => return Err(error.into()),
+    }
+    file.remove().await?;
+    output.result(
+        &format!("logged out of {server}"),
+        &json!({ "server": server, "email": email, "loggedOut": true }),
+    )
+}
+
+pub(super) async fn whoami(args: WhoamiArgs, output: Output) -> Result<(), CliError> {
+    let remote = args.server.connect(Need::Token, output)?;
+    match remote.speaker {
+        Speaker::User => user(&remote).await,
+        Speaker::Application | Speaker::Nobody => token(remote).await,
+    }
+}
+
+async fn user(remote: &Remote) -> Result<(), CliError> {
+    let user = remote.client.own_user().await?;
+    let server = remote.client.endpoint().to_string();
+    let mut lines =
+        vec![("user", user.email.clone()), ("role", user.role.clone()), ("server", server.clone())];
+    lines.extend(user.projects.as_ref().map(|projects| ("projects", projects.join(", "))));
+    lines.extend(user.last_login_at.map(|time| ("last login", local(time))));
+    let value =
+        json!({ "server": server, "kind": "user", "email": user.email, "role": user.role, "user": user });
+    remote.output.result(&facts(&lines), &value)
+}
+
+/// No route tells a token who it is, so its role is read off what it may do: an application lists projects, which
+/// leaves no event; an auditor reads the log; what may do neither is an operator.
+async fn token(remote: Remote) -> Result<(), CliError> {
+    let output = remote.output;
+    let end = Arc::new(OnceLock::new());
+    let told = Arc::clone(&end);
+    // It belongs to the result: a warning beside that would say it twice.
+    let client = remote.client.on_notice(move |notice| match notice {
+        Notice::TokenEnds(time) => drop(told.set(time)),
+        Notice::Waiting { .. } | Notice::ComingUp { .. } | Notice::SessionUnsaved(_) => say(&notice, output),
+    });
+    let projects = allowed(client.projects().await)?;
+    let role = if projects.is_some() {
+        "application"
+    } else if allowed(client.checkpoint().await)?.is_some() {
+        "auditor"
+    } else {
+        "operator"
+    };
+    let server = client.endpoint().to_string();
+    let mut lines = vec![("token", role.to_owned()), ("server", server.clone())];
+    let projects: Option<Vec<String>> =
+        projects.map(|projects| projects.into_iter().map(|project| project.identifier).collect());
+    lines.extend(projects.as_ref().map(|projects| {
+        (
+            "projects",
+            if projects.is_empty() {
+                "none is registered that it may name".to_owned()
+            } else {
+                projects.join(", ")
+            },
+        )
+    }));
+    let may = match role {
+        "application" => "reads credentials",
+        "auditor" => "reads the log and the list of integrations, no credential",
+        _ => "reads metrics, no credential",
+    };
+    let end = end.get().copied();
+    lines.extend([
+        ("may do", may.to_owned()),
+        ("ends", ends(role, end)),
+        ("more", "its name and providers: an owner sees them with `sealroom token list`".to_owned()),
+    ]);
+    let value = json!({ "server": server, "kind": "token", "role": role, "projects": projects,
+        "expiresAt": end.map(|end| end.to_string()) });
+    output.result(&facts(&lines), &value)
+}
+
+/// The server names a token's end in answers of its last 7 days; an operator's token gets none of those here.
+fn ends(role: &str, end: Option<Timestamp>) -> String {
+    match end {
+        Some(end) => format!("{}, in {}", local(end), expiry::span(end.since(Clock::system().now()))),
+        None if role == "operator" => NOTHING.to_owned(),
+        None => "in more than 7 days".to_owned(),
+    }
+}
+
+/// What a call brought, or none where the caller's role is not let in.
+fn allowed<T>(outcome: Result<T, Error>) -> Result<Option<T>, CliError> {
+    match outcome {
+        Ok(value) => Ok(Some(value)),
+        Err(Error::Refused(refusal)) if refusal.status == 403 => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,117 @@
+//! The commands that call a server, and what their users need: completions and manual pages.
+
+mod client_error;
+mod credential_form;
+mod credentials;
+mod doubts;
+pub(super) mod events;
+mod expiry;
+mod export;
+mod integration;
+mod integration_text;
+mod login;
+mod names;
+mod near;
+mod pair;
+mod project;
+mod remote;
+mod shadows;
+mod shell;
+mod status;
+mod time_range;
+mod token;
+mod user;
+
+use clap::Subcommand;
+
+use super::{error::CliError, terminal::output::Output};
+
+pub(super) use credentials::may_feed_a_shell;
+
+/// The commands that call a server.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Log in at a server; the session is kept in your config folder.
+    #[command(
+        after_help = "Examples:\n  sealroom login --server https://vault.example.com --email ada@example.com"
+    )]
+    Login(login::LoginArgs),
+    /// End the session, at the server and here.
+    #[command(after_help = "Examples:\n  sealroom logout")]
+    Logout(login::LogoutArgs),
+    /// Show the user or token in use, its role and projects.
+    #[command(
+        after_help = "A token cannot ask for its own role: it is tried out, and what an auditor or operator token is\n\
+                      refused meanwhile stands in the audit log.\n\nExamples:\n  sealroom whoami"
+    )]
+    Whoami(login::WhoamiArgs),
+    /// Store, list, rotate and delete integrations.
+    #[command(
+        after_help = "Examples:\n  sealroom integration add github/pat --global\n  sealroom integration list"
+    )]
+    Integration(integration::Args),
+    /// Print credentials; every one is recorded first.
+    #[command(
+        after_help = credentials::EXAMPLES
+    )]
+    Credentials(credentials::Args),
+    /// Register, list and delete projects.
+    #[command(after_help = "Examples:\n  sealroom project register acme/app https://github.com/acme/app")]
+    Project(project::Args),
+    /// Make, list and revoke tokens for machines.
+    #[command(
+        after_help = "Examples:\n  sealroom token create deploy --project acme/app --write-to deploy.token"
+    )]
+    Token(token::Args),
+    /// Add, list, change and remove users.
+    #[command(after_help = "Examples:\n  sealroom user add bob@example.com")]
+    User(user::Args),
+    /// Show the server's health, and for owners what is stored and what ends soon.
+    #[command(after_help = "Examples:\n  sealroom status")]
+    Status(status::Args),
+    /// Print the completions of a shell.
+    #[command(
+        after_help = "Examples:\n  source <(sealroom completions bash)\n  sealroom completions fish > ~/.config/fish/completions/sealroom.fish"
+    )]
+    Completions(shell::CompletionArgs),
+    /// Write the manual pages into a folder.
+    #[command(after_help = "Examples:\n  sealroom man ~/.local/share/man/man1")]
+    Man(shell::ManArgs),
+}
+
+impl Command {
+    /// Whether a shell evaluates the output.
+    pub(super) fn feeds_a_shell(&self) -> bool {
+        matches!(self, Self::Credentials(args) if args.feeds_a_shell())
+    }
+}
+
+/// Runs one of them; `grammar` describes the whole command line.
+pub(super) fn run(command: Command, grammar: clap::Command, output: Output) -> Result<(), CliError> {
+    match command {
+        Command::Login(args) => block_on(login::login(args, output)),
+        Command::Logout(args) => block_on(login::logout(args, output)),
+        Command::Whoami(args) => block_on(login::whoami(args, output)),
+        Command::Integration(args) => block_on(integration::run(args, output)),
+        Command::Credentials(args) => block_on(credentials::run(args, output)),
+        Command::Project(args) => block_on(project::run(args, output)),
+        Command::Token(args) => block_on(token::run(args, output)),
+        Command::User(args) => block_on(user::run(args, output)),
+        Command::Status(args) => block_on(status::run(args, output)),
+        Command::Completions(args) => shell::completions(args, grammar, output),
+        Command::Man(args) => shell::man(args, grammar, output),
+    }
+}
+
+/// Runs the subcommands of `audit` that call a server.
+pub(super) fn run_audit(command: events::Command, output: Output) -> Result<(), CliError> {
+    block_on(events::run(command, output))
+}
+
+/// Runs a command on one thread, which is enough for one call after the other.
+fn block_on(work: impl Future<Output = Result<(), CliError>>) -> Result<(), CliError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime =
+        runtime.map_err(|error| CliError::failed(format!("no runtime: {error}"), "free memory or files"))?;
+    runtime.block_on(work)
+}

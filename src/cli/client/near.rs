@@ -1,0 +1,86 @@
+//! The name that a mistyped one was meant to be.
+
+use super::client_error;
+use crate::{
+    cli::error::CliError,
+    client::{Client, Error},
+    domain::Provider,
+};
+
+/// The likeness that two names must exceed (Jaro-Winkler): `gihub` and `github` are 0.96, `jira` and `npm` 0.
+const LIKE: f64 = 0.8;
+/// Of so many letters of a project's identifier one may be wrong.
+const LETTERS_TO_ONE: usize = 4;
+
+/// The one of `known` that is most like `unknown`, where one is like it at all; letter case does not count.
+pub(super) fn nearest<'a>(unknown: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let unknown = unknown.to_lowercase();
+    let likeness = |one: &str| strsim::jaro_winkler(&unknown, &one.to_lowercase());
+    let all = known.into_iter().map(|one| (likeness(one), one)).filter(|(likeness, _)| *likeness > LIKE);
+    all.max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, one)| one)
+}
+
+/// A refusal, with the provider that was meant where the server does not know the one of `named`.
+pub(super) fn provider<'a>(error: Error, named: impl IntoIterator<Item = &'a String>) -> CliError {
+    let is_refused = matches!(&error, Error::Refused(refusal)
+        if refusal.code == "invalid_field" && refusal.message.starts_with("provider"));
+    let known = || Provider::ALL.iter().map(|one| one.as_str());
+    let mut unknown = named.into_iter().filter(|one| one.parse::<Provider>().is_err());
+    match unknown.find_map(|one| nearest(one, known())) {
+        Some(meant) if is_refused => {
+            CliError { hint: format!("did you mean {meant}?"), ..CliError::from(error) }
+        }
+        _ => error.into(),
+    }
+}
+
+/// An error, with the project that was meant where one of `named` is not registered: of those that the caller may see.
+pub(super) async fn project(error: CliError, named: &[String], client: &Client) -> CliError {
+    if !matches!(error.code.as_deref(), Some("project_not_found" | "project_not_registered")) {
+        return error;
+    }
+    let Ok(projects) = client.projects().await else { return error };
+    let known = || projects.iter().map(|project| project.identifier.as_str());
+    let missing = named.iter().filter(|named| !known().any(|known| known == named.as_str()));
+    for named in missing {
+        if let Some(twin) = known().find(|known| known.eq_ignore_ascii_case(named)) {
+            let hint = format!("{twin} is registered: upper and lower case make two projects");
+            return CliError { hint, ..error };
+        }
+        // Projects of one organisation all begin alike, so that only single letters count.
+        let distance = |known: &str| strsim::damerau_levenshtein(named, known);
+        let nearest = known().min_by_key(|known| distance(known));
+        if let Some(meant) = nearest.filter(|meant| distance(meant) * LETTERS_TO_ONE <= meant.len()) {
+            let hint = format!("did you mean {meant}? {}", client_error::REGISTER);
+            return CliError { hint, ..error };
+        }
+    }
+    error
+}
+
+/// The project that a new one differs from by letter case alone.
+pub(super) async fn twin(identifier: &str, client: &Client) -> Option<String> {
+    let projects = client.projects().await.ok()?.into_iter().map(|project| project.identifier);
+    let is_twin = |other: &String| other != identifier && other.eq_ignore_ascii_case(identifier);
+    projects.into_iter().find(is_twin)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mistyped_name_has_its_nearest_and_a_strange_one_has_none() {
+        let known = ["github", "gitlab", "jira", "azure-devops", "npm"];
+        for (typed, meant) in [
+            ("gihub", Some("github")),
+            ("GitHub", Some("github")),
+            ("gitlb", Some("gitlab")),
+            ("azuredevop", Some("azure-devops")),
+            ("bitwarden", None),
+            ("", None),
+        ] {
+            assert_eq!(nearest(typed, known), meant, "{typed}");
+        }
+    }
+}

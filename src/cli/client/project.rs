@@ -1,0 +1,182 @@
+//! `sealroom project`.
+
+use clap::Subcommand;
+use serde_json::json;
+
+use super::{
+    near,
+    remote::{Need, Remote, ServerArgs},
+};
+use crate::{
+    cli::{
+        error::CliError,
+        terminal::{
+            confirm::Consent,
+            output::Output,
+            table::{NOTHING, facts, local, table},
+        },
+    },
+    client::{NewProject, Project},
+};
+
+/// `project`'s flags.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Args {
+    #[command(flatten)]
+    server: ServerArgs,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Register a project, so that credentials can be scoped to it.
+    #[command(
+        after_help = "Examples:\n  sealroom project register acme/app https://github.com/acme/app\n  sealroom project register payments"
+    )]
+    Register(RegisterArgs),
+    /// List the projects.
+    #[command(after_help = "Examples:\n  sealroom project list --json")]
+    List,
+    /// Show one project and what is scoped to it.
+    #[command(after_help = "Examples:\n  sealroom project show acme/app")]
+    Show(ShowArgs),
+    /// Delete a project that nothing is scoped to.
+    #[command(after_help = "Examples:\n  sealroom project delete acme/app --yes")]
+    Delete(DeleteArgs),
+}
+
+#[derive(Debug, clap::Args)]
+struct RegisterArgs {
+    /// 1 to 20 segments: org/repo, group/subgroup/repo, payments or a number.
+    identifier: String,
+    /// Where its repository is, if it has one.
+    remote_url: Option<String>,
+    /// github, gitlab, bitbucket, azure-devops or other [default: read off the URL, else other].
+    #[arg(long)]
+    platform: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+struct ShowArgs {
+    /// Its identifier.
+    identifier: String,
+}
+
+#[derive(Debug, clap::Args)]
+struct DeleteArgs {
+    /// Its identifier.
+    identifier: String,
+    #[command(flatten)]
+    consent: Consent,
+}
+
+pub(super) async fn run(args: Args, output: Output) -> Result<(), CliError> {
+    if let Command::Delete(args) = &args.command {
+        args.consent.check()?;
+    }
+    let remote = args.server.connect(Need::Token, output)?;
+    match args.command {
+        Command::Register(args) => register(args, &remote).await,
+        Command::List => show_all(&remote).await,
+        Command::Show(args) => {
+            let project = find(args.identifier, &remote).await?;
+            let told = Told::of(std::slice::from_ref(&project), &remote).await;
+            remote.output.result(&described(&project, told), &project)
+        }
+        Command::Delete(args) => delete(args, &remote).await,
+    }
+}
+
+async fn register(args: RegisterArgs, remote: &Remote) -> Result<(), CliError> {
+    let RegisterArgs { identifier, remote_url, platform } = args;
+    let made = remote.client.create_project(&NewProject { identifier, remote_url, platform }).await?;
+    if let Some(twin) = near::twin(&made.identifier, &remote.client).await {
+        remote.output.warning(&format!("{twin} is registered too: upper and lower case make two projects"));
+    }
+    remote.output.result(&format!("registered {} ({})", made.identifier, made.platform), &made)
+}
+
+async fn show_all(remote: &Remote) -> Result<(), CliError> {
+    let all = remote.client.projects().await?;
+    let told = Told::of(&all, remote).await;
+    let row = |one: &Project| {
+        [
+            one.identifier.clone(),
+            one.platform.clone(),
+            one.remote_url.clone().unwrap_or_else(|| "-".to_owned()),
+            told.count(one),
+            local(one.created_at),
+        ]
+    };
+    let lines = if all.is_empty() {
+        "no project is registered; see `sealroom project register --help`".to_owned()
+    } else {
+        table(["PROJECT", "PLATFORM", "URL", "INTEGRATIONS", "CREATED"], all.iter().map(row).collect())
+    };
+    remote.output.result(&lines, &all)
+}
+
+async fn delete(args: DeleteArgs, remote: &Remote) -> Result<(), CliError> {
+    let project = find(args.identifier, remote).await?;
+    let told = Told::of(std::slice::from_ref(&project), remote).await;
+    let loss = format!(
+        "{}\n\nLost: its registration. Tokens narrowed to it read nothing for it any more.",
+        described(&project, told)
+    );
+    args.consent.obtain(&loss, &format!("Delete {}?", project.identifier), remote.output)?;
+    remote.client.delete_project(&project.identifier).await?;
+    let identifier = &project.identifier;
+    remote
+        .output
+        .result(&format!("deleted {identifier}"), &json!({ "success": true, "identifier": identifier }))
+}
+
+async fn find(identifier: String, remote: &Remote) -> Result<Project, CliError> {
+    match remote.client.project(&identifier).await {
+        Ok(project) => Ok(project),
+        Err(error) => Err(near::project(error.into(), &[identifier], &remote.client).await),
+    }
+}
+
+/// Whether an empty list of integrations means that there are none.
+///
+/// The server names what is scoped to a project to owners alone, and sends an empty list to everybody else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Told {
+    All,
+    Nothing,
+}
+
+impl Told {
+    async fn of(projects: &[Project], remote: &Remote) -> Self {
+        let says_all = remote.output.is_json() || projects.is_empty();
+        let is_named = || projects.iter().any(|project| !project.integrations.is_empty());
+        if says_all || is_named() || remote.is_owner().await { Self::All } else { Self::Nothing }
+    }
+
+    fn count(self, project: &Project) -> String {
+        match self {
+            Self::All => project.integrations.len().to_string(),
+            Self::Nothing => NOTHING.to_owned(),
+        }
+    }
+}
+
+fn described(project: &Project, told: Told) -> String {
+    let scoped = project.integrations.iter();
+    let scoped: Vec<String> =
+        scoped.map(|one| format!("{}/{} {}", one.provider, one.auth_type, one.id)).collect();
+    let integrations = match told {
+        Told::All if scoped.is_empty() => "none".to_owned(),
+        Told::All => scoped.join(", "),
+        Told::Nothing => format!("{NOTHING} (only an owner sees them)"),
+    };
+    facts(&[
+        ("project", project.identifier.clone()),
+        ("platform", project.platform.clone()),
+        ("url", project.remote_url.clone().unwrap_or_else(|| "-".to_owned())),
+        ("created", local(project.created_at)),
+        ("integrations", integrations),
+    ])
+}

@@ -1,0 +1,332 @@
+//! Which server a command speaks to, and as whom: flag, environment, config file, saved session, default.
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use super::{client_error::sentence, expiry};
+use crate::{
+    cli::{
+        config,
+        error::CliError,
+        paths, secrets,
+        source::{Given, Source},
+        terminal::{output::Output, table::local},
+    },
+    client::{Client, Endpoint, EndpointError, Error, Notice, Proxies, Roots, Session, SessionFile},
+    clock::Clock,
+    config::{FileClient, default},
+    domain::{
+        Secret,
+        token_text::{MalformedToken, TokenKind, check_bearer},
+    },
+};
+
+/// The flags of every command that speaks to a server: where it is.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Server")]
+pub(in crate::cli) struct PlaceArgs {
+    #[command(flatten)]
+    given: Given,
+    /// Where the server is.
+    #[arg(
+        long,
+        global = true,
+        env = "SFP_SERVER_URL",
+        hide_env_values = true,
+        value_name = "URL",
+        help = "The server: https://HOST, http://127.0.0.1:PORT or unix:PATH [default: the session's, else http://127.0.0.1:3029]"
+    )]
+    server: Option<String>,
+    /// Trust the authorities of this PEM file instead of the system's.
+    #[arg(long, global = true, env = "SEALROOM_CA_FILE", hide_env_values = true, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
+    /// Let credentials cross a network in the clear.
+    #[arg(long, global = true, env = "SEALROOM_INSECURE_HTTP", hide_env_values = true, num_args = 0..=1, require_equals = true,
+          default_missing_value = "true", value_name = "BOOL")]
+    insecure_http: Option<bool>,
+    /// Take no proxy on the way.
+    #[arg(long, global = true, env = "SEALROOM_NO_PROXY", hide_env_values = true, num_args = 0..=1, require_equals = true,
+          default_missing_value = "true", value_name = "BOOL",
+          help = "Take no proxy on the way, whatever HTTPS_PROXY, http_proxy, ALL_PROXY and NO_PROXY say")]
+    no_proxy: Option<bool>,
+    /// How long to wait for a server that is coming up, in seconds [default: 5].
+    #[arg(
+        long,
+        global = true,
+        env = "SEALROOM_CONNECT_WAIT_SECS",
+        hide_env_values = true,
+        value_name = "SECS"
+    )]
+    connect_wait_secs: Option<u16>,
+    /// Configuration file; flags and environment variables override it.
+    #[arg(long, global = true, env = "SEALROOM_CONFIG", hide_env_values = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+/// Where the server is, and the token to speak with.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Server")]
+pub(in crate::cli) struct ServerArgs {
+    #[command(flatten)]
+    place: PlaceArgs,
+    /// The file that holds the token.
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        help = "Read the token from this file (mode 0600) [env: SFP_SERVER_TOKEN, SFP_SERVER_TOKEN_FILE, SFP_APPLICATION_TOKEN, SFP_APPLICATION_TOKEN_FILE] [default: the session of `sealroom login`]"
+    )]
+    token_file: Option<PathBuf>,
+}
+
+/// A server that a command speaks to.
+pub(super) struct Remote {
+    pub(super) client: Client,
+    pub(super) output: Output,
+    pub(super) speaker: Speaker,
+}
+
+/// As whom.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Speaker {
+    Nobody,
+    /// An application token, by its prefix.
+    Application,
+    /// A user, by a session or an access token.
+    User,
+}
+
+/// Whether a command needs a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Need {
+    Token,
+    Nothing,
+}
+
+impl ServerArgs {
+    /// The server, with the token or session that the settings name.
+    ///
+    /// # Errors
+    /// A setting is wrong, or there is no token and one is needed.
+    pub(super) fn connect(&self, need: Need, output: Output) -> Result<Remote, CliError> {
+        let place = &self.place;
+        let file = place.file()?;
+        let token = self.token(&file, output)?;
+        let session = match saved_session() {
+            // A token that is given is used alone: a damaged session must not stop a pipeline.
+            Err(_) if token.is_some() => None,
+            session => session?,
+        };
+        let endpoint = place.endpoint(&file, session.as_ref().map(|(_, session)| session))?;
+        let session = session.filter(|(_, session)| session.server == endpoint.to_string());
+        let ca_file = session.as_ref().and_then(|(_, session)| session.ca_file.clone());
+        let client = place.client(endpoint, &file, ca_file, output)?;
+        let (client, speaker) = match (token, session) {
+            (Some(token), session) => {
+                let speaker = match token.kind {
+                    TokenKind::Application => Speaker::Application,
+                    TokenKind::Access | TokenKind::Refresh => Speaker::User,
+                };
+                let source = token.source + session.map_or("", |_| ", which is used before your login");
+                (client.with_token(token.secret).token_from(source), speaker)
+            }
+            (None, Some((file, session))) => (client.with_session(file, session), Speaker::User),
+            (None, None) if need == Need::Nothing => (client, Speaker::Nobody),
+            (None, None) => {
+                return Err(CliError::failed(
+                    format!("nobody is logged in at {}", client.endpoint()),
+                    "run `sealroom login`, or pass --token-file, SFP_SERVER_TOKEN or SFP_SERVER_TOKEN_FILE",
+                ));
+            }
+        };
+        Ok(Remote { client, output, speaker })
+    }
+
+    fn token(&self, file: &FileClient, output: Output) -> Result<Option<Token>, CliError> {
+        if let Some(path) = &self.token_file {
+            return Token::from_file(path, "--token-file", output).map(Some);
+        }
+        for name in TOKENS {
+            if name.ends_with("_FILE") {
+                if let Some(path) = env::var_os(name).filter(|path| !path.is_empty()) {
+                    paths::check(Path::new(&path), &Source::Variable(name.to_owned()))?;
+                    return Token::from_file(Path::new(&path), name, output).map(Some);
+                }
+            } else if let Some(secret) = secrets::from_variable(name)? {
+                return Token::checked(&secret, name.to_owned()).map(Some);
+            }
+        }
+        let Some(path) = &file.token_file else { return Ok(None) };
+        paths::check(path, &self.place.source("token_file", "client.token_file"))?;
+        Token::from_file(path, "client.token_file", output).map(Some)
+    }
+}
+
+impl Remote {
+    /// Whether the caller is an owner: asked of the caller's own row, since to try and be refused would be an event.
+    pub(super) async fn is_owner(&self) -> bool {
+        self.speaker == Speaker::User && self.client.own_user().await.is_ok_and(|user| user.role == "owner")
+    }
+}
+
+/// A token that a server may have made, and its source.
+struct Token {
+    secret: Secret,
+    kind: TokenKind,
+    /// A variable, or a file and what named it.
+    source: String,
+}
+
+impl Token {
+    fn from_file(path: &Path, named_by: &str, output: Output) -> Result<Self, CliError> {
+        let secret = secrets::from_file(path, &output)
+            .map_err(|error| CliError { message: format!("{named_by}: {}", error.message), ..error })?;
+        Self::checked(&secret, format!("{} ({named_by})", path.display()))
+    }
+
+    /// Refuses what no server made, before it is sent: it was mangled on its way here, or is another system's secret.
+    fn checked(secret: &Secret, source: String) -> Result<Self, CliError> {
+        let text = secret.expose_text().unwrap_or_default().trim();
+        let kind = check_bearer(text).map_err(|damage| {
+            let hint = match damage {
+                MalformedToken::Empty => "put the token there, or unset it",
+                MalformedToken::Foreign => {
+                    "nothing was sent; a secret to store is asked for by `sealroom integration add`"
+                }
+                _ => "put the token alone there, as it was printed; nothing was sent",
+            };
+            let told = CliError::failed(format!("the token in {source} is malformed: {damage}"), hint);
+            CliError { code: Some("malformed".to_owned()), ..told }
+        })?;
+        Ok(Self { secret: Secret::from(text.to_owned()), kind, source })
+    }
+}
+
+impl PlaceArgs {
+    /// The server for a login, without a token.
+    pub(super) fn anonymous(&self, output: Output) -> Result<(Client, Option<PathBuf>), CliError> {
+        let file = self.file()?;
+        // A damaged session is what a login mends.
+        let saved = saved_session().unwrap_or_default();
+        let endpoint = self.endpoint(&file, saved.as_ref().map(|(_, session)| session))?;
+        let saved = saved.filter(|(_, session)| session.server == endpoint.to_string());
+        let ca_file = self.ca_file(&file).or(saved.and_then(|(_, session)| session.ca_file));
+        let ca_file = ca_file.map(|path| std::path::absolute(&path).unwrap_or(path));
+        Ok((self.client(endpoint, &file, ca_file.clone(), output)?, ca_file))
+    }
+
+    /// A client that speaks by the saved session and nothing else; where a server is named, it must be the session's.
+    pub(super) fn with_session(&self, session: Session, output: Output) -> Result<Client, CliError> {
+        let file = self.file()?;
+        let endpoint = self.endpoint(&file, Some(&session))?;
+        if endpoint.to_string() != session.server {
+            return Err(CliError::failed(
+                format!("nobody is logged in at {endpoint}"),
+                format!("the session is one at {}: name that with --server", session.server),
+            ));
+        }
+        let client = self.client(endpoint, &file, session.ca_file.clone(), output)?;
+        Ok(client.with_session(SessionFile::of_user()?, session))
+    }
+
+    fn file(&self) -> Result<FileClient, CliError> {
+        Ok(config::read(self.config.as_deref(), &self.given)?.client)
+    }
+
+    fn source(&self, id: &str, key: &'static str) -> Source {
+        self.given.source(id, key, self.config.as_deref())
+    }
+
+    fn endpoint(&self, file: &FileClient, session: Option<&Session>) -> Result<Endpoint, CliError> {
+        let given = self.server.clone().or_else(|| file.server.clone());
+        let source = if given.is_some() { self.source("server", "client.server") } else { Source::Session };
+        let text = given.or_else(|| session.map(|session| session.server.clone()));
+        let endpoint = text.as_deref().unwrap_or(default::SERVER).parse();
+        let endpoint: Endpoint = endpoint.map_err(|error: EndpointError| {
+            let CliError { message, hint, .. } = CliError::from(error);
+            source.refuse(message, hint)
+        })?;
+        if let Endpoint::Unix(path) = &endpoint {
+            paths::check(path, &source)?;
+        }
+        let insecure = self.insecure_http.or(file.insecure_http).unwrap_or(false);
+        if endpoint.is_exposed() && !insecure {
+            return Err(source.refuse(
+                format!("{endpoint} would send credentials over the network in the clear"),
+                "use https://, or say that you accept it with --insecure-http",
+            ));
+        }
+        Ok(endpoint)
+    }
+
+    fn ca_file(&self, file: &FileClient) -> Option<PathBuf> {
+        self.ca_file.clone().or_else(|| file.ca_file.clone())
+    }
+
+    fn client(
+        &self,
+        endpoint: Endpoint,
+        file: &FileClient,
+        of_session: Option<PathBuf>,
+        output: Output,
+    ) -> Result<Client, CliError> {
+        let given = self.ca_file(file);
+        let source = if given.is_some() { self.source("ca_file", "client.ca_file") } else { Source::Session };
+        let path = given.or(of_session);
+        path.as_deref().map_or(Ok(()), |path| paths::check(path, &source))?;
+        let roots = path.map_or(Roots::System, Roots::File);
+        let direct = self.no_proxy.or(file.no_proxy).unwrap_or(false);
+        let proxies = if direct { Proxies::none() } else { Proxies::of_environment() };
+        let client = Client::new(endpoint, &roots).map_err(|error| match (error, &roots) {
+            (Error::Roots(cause), Roots::File(_)) => {
+                CliError::failed(format!("{source}: {cause}"), "name a PEM file of authorities there")
+            }
+            (error, _) => error.into(),
+        })?;
+        let wait = self.connect_wait_secs.or(file.connect_wait_secs).unwrap_or(default::CONNECT_WAIT_SECS);
+        let client = client.through(&proxies)?.waiting_for_start(Duration::from_secs(wait.into()));
+        Ok(client.on_notice(move |notice| say(&notice, output)))
+    }
+}
+
+/// Whether the environment has a token that is used instead of a session.
+pub(super) fn has_token() -> bool {
+    TOKENS.iter().any(|name| env::var_os(name).is_some_and(|value| !value.is_empty()))
+}
+
+fn saved_session() -> Result<Option<(SessionFile, Session)>, CliError> {
+    // Without a home there is no session; whoever needs one is told so.
+    let Ok(file) = SessionFile::of_user() else { return Ok(None) };
+    let session = file.load()?;
+    Ok(session.map(|session| (file, session)))
+}
+
+/// Where a token may stand in the environment; the first that is set counts. Pipelines set empty ones.
+const TOKENS: [&str; 4] =
+    ["SFP_SERVER_TOKEN", "SFP_SERVER_TOKEN_FILE", "SFP_APPLICATION_TOKEN", "SFP_APPLICATION_TOKEN_FILE"];
+
+pub(super) fn say(notice: &Notice, output: Output) {
+    match notice {
+        Notice::Waiting { time, message } => {
+            output.note(&format!("the server says: {}; waiting {} s", sentence(message), time.as_secs()));
+        }
+        Notice::ComingUp { server, time } => {
+            let secs = time.as_secs();
+            output.note(&format!(
+                "no server answers at {server}: waiting up to {secs} s for one that is coming up"
+            ));
+        }
+        Notice::TokenEnds(end) => {
+            let left = end.since(Clock::system().now());
+            output.warning(&format!("this token ends at {}, in {}", local(*end), expiry::span(left)));
+        }
+        Notice::SessionUnsaved(cause) => {
+            output.warning(&format!(
+                "the session went on and could not be saved ({cause}): run `sealroom login` before the next command"
+            ));
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! `sealroom status`.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::remote::{Need, Remote, ServerArgs, Speaker};
+use crate::{
+    cli::{
+        error::CliError,
+        terminal::{
+            output::Output,
+            table::{facts, local},
+        },
+    },
+    client::{Error, Health},
+    clock::Clock,
+    domain::{Timestamp, days},
+};
+
+/// Horizon for credentials: their renewal is work at the provider.
+const CREDENTIALS_SOON: Duration = days(30);
+/// Horizon for tokens, below their default life of 30 days: a token made today is no news.
+const TOKENS_SOON: Duration = days(7);
+/// How many of each are named, the nearest first; the lists have all of them.
+const NAMED_MAX: usize = 5;
+
+/// `status`' flags.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Args {
+    #[command(flatten)]
+    server: ServerArgs,
+}
+
+/// An end that is near or past.
+struct Ending {
+    what: String,
+    at: Timestamp,
+}
+
+/// Counts for owners.
+struct Counts {
+    integrations: usize,
+    projects: usize,
+    tokens: usize,
+    credentials_ending: Vec<Ending>,
+    tokens_ending: Vec<Ending>,
+    now: Timestamp,
+}
+
+pub(super) async fn run(args: Args, output: Output) -> Result<(), CliError> {
+    let remote = args.server.connect(Need::Nothing, output)?;
+    let health = remote.client.health().await?;
+    let counts =
+        if health.locked || remote.speaker == Speaker::Nobody { None } else { counts(&remote).await? };
+    report(&health, counts.as_ref(), &remote)?;
+    if health.locked {
+        return Err(CliError::failed("the vault is locked", "on its host: sealroom unlock --data FILE"));
+    }
+    if health.status != "healthy" {
+        return Err(CliError::failed(
+            "the server is not healthy",
+            "its disk is low or its log cannot be written",
+        ));
+    }
+    Ok(())
+}
+
+/// The counts; none where the caller is no owner.
+async fn counts(remote: &Remote) -> Result<Option<Counts>, CliError> {
+    let client = &remote.client;
+    if remote.speaker == Speaker::User && client.own_user().await?.role != "owner" {
+        return Ok(None);
+    }
+    let integrations = match client.integrations(None, None).await {
+        Ok(integrations) => integrations,
+        Err(Error::Refused(refusal)) if refusal.status == 403 => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let (projects, tokens) = (client.projects().await?, client.tokens().await?);
+    let now = Clock::system().now();
+    let of_integrations = integrations.iter().filter_map(|one| {
+        let name = one.name.clone().unwrap_or_else(|| one.id.to_string());
+        Some(Ending { what: format!("{}/{} {name}", one.provider, one.auth_type), at: one.expires_at? })
+    });
+    let active = tokens.iter().filter(|token| token.status.as_deref() == Some("active"));
+    let of_tokens =
+        active.clone().map(|token| Ending { what: format!("token {}", token.name), at: token.expires_at });
+    Ok(Some(Counts {
+        integrations: integrations.len(),
+        projects: projects.len(),
+        tokens: active.count(),
+        credentials_ending: before(now.plus(CREDENTIALS_SOON), of_integrations),
+        tokens_ending: before(now.plus(TOKENS_SOON), of_tokens),
+        now,
+    }))
+}
+
+/// Returns what ends by then, the nearest first.
+fn before(then: Timestamp, all: impl Iterator<Item = Ending>) -> Vec<Ending> {
+    let mut ending: Vec<Ending> = all.filter(|one| one.at <= then).collect();
+    ending.sort_by(|a, b| (a.at, &a.what).cmp(&(b.at, &b.what)));
+    ending
+}
+
+/// Writes a count, the nearest few, and the command that lists the others.
+fn summed_up(ending: &[Ending], now: Timestamp, within: Duration, list: &str) -> String {
+    let within = within.as_secs() / 86_400;
+    if ending.is_empty() {
+        return format!("none within {within} days");
+    }
+    let one = |one: &Ending| {
+        let verb = if one.at <= now { "ended" } else { "at" };
+        format!("{} {verb} {}", one.what, local(one.at))
+    };
+    let nearest: Vec<String> = ending.iter().take(NAMED_MAX).map(one).collect();
+    let more = ending.len() - nearest.len();
+    let more = if more == 0 { String::new() } else { format!("; {more} more: {list}") };
+    format!("{} within {within} days: {}{more}", ending.len(), nearest.join("; "))
+}
+
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+fn report(health: &Health, counts: Option<&Counts>, remote: &Remote) -> Result<(), CliError> {
+    let server = remote.client.endpoint().to_string();
+    let locked = if health.locked { ", locked" } else { "" };
+    let mut lines = vec![
+        ("server", server.clone()),
+        ("status", format!("{}{locked}", health.status)),
+        ("version", health.version.clone()),
+        ("audit log", health.audit.clone()),
+        ("up for", lasting(health.uptime_seconds)),
+    ];
+    let mut value = json!({ "server": server, "status": health.status, "version": health.version,
+        "locked": health.locked, "audit": health.audit, "uptimeSeconds": health.uptime_seconds,
+        "counts": null, "expiring": null });
+    if let Some(counts) = counts {
+        let Counts { integrations, projects, tokens, credentials_ending, tokens_ending, now } = counts;
+        let stored = [(*integrations, "integration"), (*projects, "project"), (*tokens, "active token")];
+        lines.push(("stored", stored.map(|(count, what)| counted(count, what)).join(", ")));
+        let soon = summed_up(credentials_ending, *now, CREDENTIALS_SOON, "sealroom integration list");
+        lines.push(("credentials end", soon));
+        lines.push(("tokens end", summed_up(tokens_ending, *now, TOKENS_SOON, "sealroom token list")));
+        value["counts"] = json!({ "integrations": integrations, "projects": projects, "tokens": tokens });
+        let mut ending: Vec<&Ending> = credentials_ending.iter().chain(tokens_ending).collect();
+        ending.sort_by_key(|one| one.at);
+        let of = |one: &Ending| json!({ "what": one.what, "expiresAt": one.at.to_string() });
+        value["expiring"] = ending.into_iter().map(of).collect();
+    }
+    remote.output.result(&facts(&lines), &value)
+}
+
+fn lasting(seconds: u64) -> String {
+    match seconds {
+        0..120 => format!("{seconds} seconds"),
+        120..7_200 => format!("{} minutes", seconds / 60),
+        7_200..172_800 => format!("{} hours", seconds / 3_600),
+        _ => format!("{} days", seconds / 86_400),
+    }
+}

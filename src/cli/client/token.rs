@@ -1,0 +1,221 @@
+//! `sealroom token`.
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+use serde_json::json;
+
+use super::{
+    client_error, near,
+    remote::{Need, Remote, ServerArgs},
+};
+use crate::{
+    cli::{
+        error::CliError,
+        secrets,
+        terminal::{
+            confirm::Consent,
+            once::Made,
+            output::Output,
+            table::{NOTHING, facts, list, local, local_or_nothing, table},
+        },
+    },
+    client::{NewToken, SecretText, Token},
+};
+
+/// `token`'s flags.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Args {
+    #[command(flatten)]
+    server: ServerArgs,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make a token for a machine; it is shown this once.
+    #[command(
+        after_help = "Examples:\n  sealroom token create deploy --days 90 --project acme/app --write-to deploy.token\n  sealroom token create watcher --role auditor"
+    )]
+    Create(CreateArgs),
+    /// List the tokens; never the tokens themselves.
+    #[command(after_help = "Examples:\n  sealroom token list")]
+    List,
+    /// Revoke a token, at once and for good.
+    #[command(after_help = "Examples:\n  sealroom token revoke deploy --yes")]
+    Revoke(RevokeArgs),
+}
+
+#[derive(Debug, clap::Args)]
+struct CreateArgs {
+    /// A label.
+    name: String,
+    /// Days until its end, 1 to 3650.
+    #[arg(long, visible_alias = "expires-in", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3650))]
+    days: u64,
+    /// What its holder may do.
+    #[arg(long, default_value = "application", value_parser = ["application", "auditor", "operator"])]
+    role: String,
+    /// Let it read only for this project; may be given more than once.
+    #[arg(long = "project", value_name = "PROJECT")]
+    projects: Vec<String>,
+    /// Let it read only this provider; may be given more than once.
+    #[arg(long = "provider", value_name = "PROVIDER")]
+    providers: Vec<String>,
+    /// Write the token to this new file (mode 0600) and not on stdout.
+    #[arg(long, value_name = "FILE")]
+    write_to: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+struct RevokeArgs {
+    /// Its id or name.
+    token: String,
+    #[command(flatten)]
+    consent: Consent,
+}
+
+pub(super) async fn run(args: Args, output: Output) -> Result<(), CliError> {
+    if let Command::Revoke(args) = &args.command {
+        args.consent.check()?;
+    }
+    let remote = args.server.connect(Need::Token, output)?;
+    match args.command {
+        Command::Create(args) => create(args, &remote).await,
+        Command::List => show_all(&remote).await,
+        Command::Revoke(args) => revoke(args, &remote).await,
+    }
+}
+
+async fn create(args: CreateArgs, remote: &Remote) -> Result<(), CliError> {
+    let CreateArgs { name, days, role, projects, providers, write_to } = args;
+    // Before the token is made: one that cannot be written would be lost.
+    let file = write_to.as_deref().map(secrets::NewFile::begin).transpose()?;
+    let in_doubt = format!("revoke it if it is there: sealroom token list, sealroom token revoke {name}");
+    let new = NewToken { name, expires_in: days, role, projects, providers };
+    let made = match remote.client.create_token(&new).await {
+        Ok(made) => made,
+        Err(error) if client_error::is_in_doubt(&error) => {
+            return Err(CliError { hint: in_doubt, ..error.into() });
+        }
+        Err(error) => {
+            let error = near::provider(error, &new.providers);
+            return Err(near::project(error, &new.projects, &remote.client).await);
+        }
+    };
+    let text = made.token.as_ref().map(SecretText::expose).unwrap_or_default();
+    let (mut lines, mut value) = described(&made);
+    let Some(file) = file else {
+        lines.insert(0, ("token", text.to_owned()));
+        value["token"] = json!(text);
+        let end = "\n\nThe token is shown this once. Keep it in a file of mode 0600; --write-to does so.";
+        return match remote.output.once("the token", &(facts(&lines) + end), &value) {
+            Ok(()) => Ok(()),
+            Err(lost) => Err(taken_back(&made, &lost, remote).await),
+        };
+    };
+    if let Err(error) = file.write(text.as_bytes()) {
+        return Err(taken_back(&made, &error.message, remote).await);
+    }
+    let shown = write_to.unwrap_or_default().display().to_string();
+    lines.insert(0, ("token", format!("in {shown}")));
+    (value["token"], value["tokenFile"]) = (json!(null), json!(shown));
+    remote.output.result(&facts(&lines), &value)
+}
+
+fn described(made: &Token) -> (Vec<(&'static str, String)>, serde_json::Value) {
+    let lines = vec![
+        ("name", made.name.clone()),
+        ("role", made.role.clone()),
+        ("id", made.id.to_string()),
+        ("expires", local(made.expires_at)),
+    ];
+    let value = json!({ "id": made.id.to_string(), "name": made.name, "role": made.role,
+        "createdAt": made.created_at.to_string(), "expiresAt": made.expires_at.to_string() });
+    (lines, value)
+}
+
+/// Revokes a token whose text reached nobody: the list would show it as active for ever after.
+async fn taken_back(made: &Token, cause: &dyn std::fmt::Display, remote: &Remote) -> CliError {
+    let outcome = remote.client.revoke_token(made.id).await;
+    Made {
+        what: format!("token {} ({})", made.name, made.id),
+        ended: "revoked",
+        by_hand: format!("sealroom token revoke {} --yes", made.id),
+        remedy: "run it again with --write-to FILE, or where standard output is read",
+    }
+    .undone(cause, outcome)
+}
+
+async fn show_all(remote: &Remote) -> Result<(), CliError> {
+    let all = remote.client.tokens().await?;
+    let row = |one: &Token| {
+        [
+            one.id.to_string(),
+            one.name.clone(),
+            one.role.clone(),
+            one.status.clone().unwrap_or_default(),
+            narrowing(one),
+            local(one.expires_at),
+            local_or_nothing(one.last_used_at),
+        ]
+    };
+    let headings = ["ID", "NAME", "ROLE", "STATUS", "FOR", "EXPIRES", "LAST USED"];
+    let lines = if all.is_empty() {
+        "there is no token; see `sealroom token create --help`".to_owned()
+    } else {
+        table(headings, all.iter().map(row).collect())
+    };
+    remote.output.result(&lines, &all)
+}
+
+async fn revoke(args: RevokeArgs, remote: &Remote) -> Result<(), CliError> {
+    let token = find(&args.token, remote).await?;
+    let loss = facts(&[
+        ("token", token.name.clone()),
+        ("id", token.id.to_string()),
+        ("role", token.role.clone()),
+        ("for", narrowing(&token)),
+        ("last used", local_or_nothing(token.last_used_at)),
+    ]) + "\n\nIts holder is locked out at once and for good.";
+    args.consent.obtain(&loss, &format!("Revoke {}?", token.name), remote.output)?;
+    remote.client.revoke_token(token.id).await?;
+    let id = token.id.to_string();
+    remote.output.result(&format!("revoked {} {id}", token.name), &json!({ "success": true, "id": id }))
+}
+
+/// The token of that id, or the only one of that name that is not revoked.
+async fn find(text: &str, remote: &Remote) -> Result<Token, CliError> {
+    let fits = |token: &Token| {
+        let named = token.name == text && token.status.as_deref() != Some("revoked");
+        named || token.id.to_string() == text.to_ascii_lowercase()
+    };
+    let all = remote.client.tokens().await?;
+    let meant = near::nearest(text, all.iter().map(|token| token.name.as_str())).map(str::to_owned);
+    let mut found: Vec<Token> = all.into_iter().filter(fits).collect();
+    match (found.pop(), found.len()) {
+        (Some(one), 0) => Ok(one),
+        (None, _) => {
+            let meant = meant.filter(|meant| meant != text);
+            let meant = meant.map_or_else(String::new, |meant| format!("did you mean '{meant}'? "));
+            let hint = format!("{meant}see which there are: sealroom token list");
+            Err(CliError::failed(format!("no token has the id or name '{text}'"), hint))
+        }
+        (Some(last), _) => {
+            let ids: Vec<String> = found.iter().chain([&last]).map(|one| one.id.to_string()).collect();
+            let hint = format!("name one by its id: {}", ids.join(", "));
+            Err(CliError::failed(format!("{} tokens have the name '{text}'", ids.len()), hint))
+        }
+    }
+}
+
+fn narrowing(token: &Token) -> String {
+    let parts = [&token.projects, &token.providers];
+    let parts: Vec<String> = parts
+        .into_iter()
+        .flatten()
+        .map(|items| if items.is_empty() { "nothing".to_owned() } else { list(items) })
+        .collect();
+    if parts.is_empty() { NOTHING.to_owned() } else { parts.join("; ") }
+}

@@ -1,0 +1,279 @@
+//! `sealroom user`.
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+use serde_json::json;
+
+use super::{
+    client_error, near,
+    remote::{Need, Remote, ServerArgs},
+};
+use crate::{
+    cli::{
+        error::CliError,
+        terminal::{
+            confirm::{self, Consent},
+            once::{Lost, Made},
+            output::Output,
+            prompt::Asking,
+            table::{NOTHING, facts, list, local_or_nothing, table},
+        },
+    },
+    client::{NewUser, SecretText, User, UserChange},
+};
+
+/// `user`'s flags.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Args {
+    #[command(flatten)]
+    server: ServerArgs,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Add a user; without a password file a password is made and shown this once.
+    #[command(
+        after_help = "Examples:\n  sealroom user add bob@example.com\n  sealroom user add eve@example.com --project acme/app"
+    )]
+    Add(AddArgs),
+    /// List the users.
+    #[command(after_help = "Examples:\n  sealroom user list")]
+    List,
+    /// Make a user an owner or a member.
+    #[command(after_help = "Examples:\n  sealroom user role bob@example.com owner")]
+    Role(RoleArgs),
+    /// Narrow a member to projects, or lift that.
+    #[command(
+        after_help = "Examples:\n  sealroom user projects bob@example.com --project acme/app\n  sealroom user projects bob@example.com --all"
+    )]
+    Projects(ProjectsArgs),
+    /// Disable a user, and end its sessions.
+    #[command(after_help = "Examples:\n  sealroom user disable bob@example.com")]
+    Disable(EmailArgs),
+    /// Enable a user again.
+    #[command(after_help = "Examples:\n  sealroom user enable bob@example.com")]
+    Enable(EmailArgs),
+    /// Change your own password, or set another user's as an owner.
+    #[command(after_help = "Examples:\n  sealroom user password\n  sealroom user password bob@example.com")]
+    Password(PasswordArgs),
+    /// Remove a user.
+    #[command(after_help = "Examples:\n  sealroom user remove bob@example.com --yes")]
+    Remove(RemoveArgs),
+}
+
+#[derive(Debug, clap::Args)]
+struct AddArgs {
+    /// The address.
+    email: String,
+    /// What the user may do.
+    #[arg(long, default_value = "member", value_parser = ["owner", "member"])]
+    role: String,
+    /// The first name.
+    #[arg(long)]
+    first_name: Option<String>,
+    /// The last name.
+    #[arg(long)]
+    last_name: Option<String>,
+    /// Show the user only this project; may be given more than once.
+    #[arg(long = "project", value_name = "PROJECT")]
+    projects: Vec<String>,
+    /// Read the password from this file (mode 0600), or - for standard input.
+    #[arg(long, value_name = "FILE")]
+    password_file: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+struct EmailArgs {
+    /// The address.
+    email: String,
+}
+
+#[derive(Debug, clap::Args)]
+struct RoleArgs {
+    /// The address.
+    email: String,
+    /// What the user may do.
+    #[arg(value_parser = ["owner", "member"])]
+    role: String,
+}
+
+#[derive(Debug, clap::Args)]
+struct ProjectsArgs {
+    /// The address.
+    email: String,
+    #[command(flatten)]
+    which: Which,
+}
+
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+struct Which {
+    /// Only this project; may be given more than once.
+    #[arg(long = "project", value_name = "PROJECT")]
+    projects: Vec<String>,
+    /// All projects.
+    #[arg(long)]
+    all: bool,
+}
+
+#[derive(Debug, clap::Args)]
+struct PasswordArgs {
+    /// Whose [default: your own].
+    email: Option<String>,
+    /// Read the present password from this file (mode 0600); for your own.
+    #[arg(long, value_name = "FILE")]
+    current_password_file: Option<PathBuf>,
+    /// Read the new password from this file (mode 0600).
+    #[arg(long, value_name = "FILE")]
+    new_password_file: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+struct RemoveArgs {
+    /// The address.
+    email: String,
+    #[command(flatten)]
+    consent: Consent,
+}
+
+pub(super) async fn run(args: Args, output: Output) -> Result<(), CliError> {
+    if let Command::Remove(args) = &args.command {
+        args.consent.check()?;
+    }
+    let remote = args.server.connect(Need::Token, output)?;
+    match args.command {
+        Command::Add(args) => add(args, &remote).await,
+        Command::List => show_all(&remote).await,
+        Command::Role(RoleArgs { email, role }) => {
+            let said = format!("{email} is now {role}");
+            change(&email, UserChange { role: Some(role), ..UserChange::default() }, &said, &remote).await
+        }
+        Command::Projects(args) => {
+            let projects = if args.which.all { None } else { Some(args.which.projects) };
+            let reach = projects.as_deref().map_or_else(|| "all projects".to_owned(), list);
+            let said = format!("{} now sees {reach}", args.email);
+            let wanted = UserChange { projects: Some(projects), ..UserChange::default() };
+            change(&args.email, wanted, &said, &remote).await
+        }
+        Command::Disable(EmailArgs { email }) => {
+            let said = format!("{email} is disabled, and logged out everywhere");
+            change(&email, UserChange { disabled: Some(true), ..UserChange::default() }, &said, &remote).await
+        }
+        Command::Enable(EmailArgs { email }) => {
+            let said = format!("{email} may log in again");
+            change(&email, UserChange { disabled: Some(false), ..UserChange::default() }, &said, &remote)
+                .await
+        }
+        Command::Password(args) => password(args, &remote).await,
+        Command::Remove(args) => remove(args, &remote).await,
+    }
+}
+
+async fn add(args: AddArgs, remote: &Remote) -> Result<(), CliError> {
+    let AddArgs { email, role, first_name, last_name, projects, password_file } = args;
+    let read =
+        |path| confirm::password("Password", Some(path), "--password-file", Asking::Twice, remote.output);
+    let password = password_file.as_ref().map(read).transpose()?;
+    let in_doubt = format!(
+        "if it is there, set its password or remove it: sealroom user list, sealroom user password {email}"
+    );
+    let new = NewUser { email, role, first_name, last_name, password, projects };
+    let made = match remote.client.create_user(&new).await {
+        Ok(made) => made,
+        Err(error) if client_error::is_in_doubt(&error) => {
+            return Err(CliError { hint: in_doubt, ..error.into() });
+        }
+        Err(error) => return Err(near::project(error.into(), &new.projects, &remote.client).await),
+    };
+    let lines = vec![("user", made.email.clone()), ("role", made.role.clone())];
+    let Some(password) = &made.initial_password else {
+        return remote.output.result(&facts(&lines), &json!(made));
+    };
+    let Err(lost) = show_password(&made, password, lines, remote.output) else { return Ok(()) };
+    let outcome = remote.client.delete_user(&made.email).await;
+    Err(Made {
+        what: format!("user {} ({})", made.email, made.id),
+        ended: "removed",
+        by_hand: format!("sealroom user remove {} --yes", made.email),
+        remedy: "run it again with --password-file FILE, or where standard output is read",
+    }
+    .undone(lost, outcome))
+}
+
+fn show_password(
+    made: &User,
+    password: &SecretText,
+    mut lines: Vec<(&str, String)>,
+    output: Output,
+) -> Result<(), Lost> {
+    lines.push(("password", password.expose().to_owned()));
+    let mut value = json!(made);
+    value["initialPassword"] = json!(password.expose());
+    let end = "\n\nThe password is shown this once; `sealroom user password` changes it.";
+    output.once("the password", &(facts(&lines) + end), &value)
+}
+
+async fn show_all(remote: &Remote) -> Result<(), CliError> {
+    let all = remote.client.users().await?;
+    let row = |one: &User| {
+        let names = [one.first_name.as_deref(), one.last_name.as_deref()];
+        let name = names.into_iter().flatten().collect::<Vec<_>>().join(" ");
+        [
+            one.email.clone(),
+            if name.is_empty() { NOTHING.to_owned() } else { name },
+            one.role.clone(),
+            if one.disabled { "disabled" } else { "enabled" }.to_owned(),
+            one.projects.as_deref().map_or_else(|| "all projects".to_owned(), list),
+            local_or_nothing(one.last_login_at),
+        ]
+    };
+    let headings = ["EMAIL", "NAME", "ROLE", "STATUS", "SEES", "LAST LOGIN"];
+    remote.output.result(&table(headings, all.iter().map(row).collect()), &all)
+}
+
+async fn change(email: &str, wanted: UserChange, said: &str, remote: &Remote) -> Result<(), CliError> {
+    match remote.client.change_user(email, &wanted).await {
+        Ok(user) => remote.output.result(said, &user),
+        Err(error) => {
+            let projects = wanted.projects.flatten().unwrap_or_default();
+            Err(near::project(error.into(), &projects, &remote.client).await)
+        }
+    }
+}
+
+async fn password(args: PasswordArgs, remote: &Remote) -> Result<(), CliError> {
+    let own = remote.client.own_user().await?.email;
+    let email = args.email.unwrap_or_else(|| own.clone());
+    let file = |what, file: &Option<PathBuf>, flag, asking| {
+        confirm::password(what, file.as_ref(), flag, asking, remote.output)
+    };
+    let is_own = email.eq_ignore_ascii_case(&own);
+    let current_password = if is_own {
+        Some(file("Present password", &args.current_password_file, "--current-password-file", Asking::Once)?)
+    } else {
+        None
+    };
+    let new = file("New password", &args.new_password_file, "--new-password-file", Asking::Twice)?;
+    let wanted = UserChange { password: Some(new), current_password, ..UserChange::default() };
+    let said = if is_own {
+        "your password is changed; log in again, everywhere: sealroom login".to_owned()
+    } else {
+        format!("the password of {email} is changed, and its sessions have ended")
+    };
+    change(&email, wanted, &said, remote).await
+}
+
+async fn remove(args: RemoveArgs, remote: &Remote) -> Result<(), CliError> {
+    let user = remote.client.user(&args.email).await?;
+    let loss = facts(&[
+        ("user", user.email.clone()),
+        ("role", user.role.clone()),
+        ("last login", local_or_nothing(user.last_login_at)),
+    ]) + "\n\nLost: the user and its sessions. What it stored stays, as do the tokens that it made.";
+    args.consent.obtain(&loss, &format!("Remove {}?", user.email), remote.output)?;
+    remote.client.delete_user(&user.email).await?;
+    remote.output.result(&format!("removed {}", user.email), &json!({ "success": true, "email": user.email }))
+}

@@ -1,0 +1,60 @@
+//! The certificate's files.
+
+use std::fs;
+
+use super::settings::TlsFiles;
+use crate::{
+    cli::{error::CliError, secrets, terminal::output::Output},
+    clock::Clock,
+    domain::Secret,
+    http::{Tls, leaf_flaw},
+};
+
+/// Reads certificate and key; warns of a certificate that clients will refuse.
+///
+/// # Errors
+/// A file does not read, others can read the key, or the two do not belong together.
+pub(super) fn load(files: &TlsFiles, output: &Output) -> Result<Tls, CliError> {
+    let (chain, key) = read(files, output)?;
+    if let Some(flaw) = flaw(files, &chain) {
+        output.warning(&flaw);
+    }
+    Tls::new(&chain, key.expose()).map_err(|error| unusable(files, &error))
+}
+
+/// Reads them again into a running server; where that fails, the old ones stay.
+///
+/// # Errors
+/// As [`load`].
+pub(super) fn replace(tls: &Tls, files: &TlsFiles, output: &Output) -> Result<(), CliError> {
+    let (chain, key) = read(files, output)?;
+    tls.replace(&chain, key.expose()).map_err(|error| unusable(files, &error))?;
+    if let Some(flaw) = flaw(files, &chain) {
+        tracing::warn!("{flaw}");
+    }
+    Ok(())
+}
+
+fn read(files: &TlsFiles, output: &Output) -> Result<(Vec<u8>, Secret), CliError> {
+    let cert = &files.cert;
+    let chain = fs::read(cert).map_err(|error| {
+        CliError::failed(format!("{}: {error}", cert.display()), "check the path and mode of --tls-cert")
+    })?;
+    Ok((chain, secrets::key_from_file(&files.key, output)?))
+}
+
+fn flaw(files: &TlsFiles, chain: &[u8]) -> Option<String> {
+    let flaw = leaf_flaw(chain, Clock::system().now())?;
+    let cert = files.cert.display();
+    Some(format!(
+        "clients will refuse the certificate in {cert}: {flaw}; the README has two lines that make a good one"
+    ))
+}
+
+fn unusable(files: &TlsFiles, error: &crate::http::TlsError) -> CliError {
+    let TlsFiles { cert, key } = files;
+    CliError::failed(
+        format!("{} with {}: {error}", cert.display(), key.display()),
+        "name the certificate chain, leaf first, and the private key that belongs to it",
+    )
+}

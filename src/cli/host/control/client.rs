@@ -1,0 +1,108 @@
+//! The commands' side of the local socket.
+
+use std::{
+    io::{self, BufRead, BufReader, Read, Write},
+    os::unix::net::UnixStream,
+    path::Path,
+};
+
+use zeroize::Zeroizing;
+
+use super::protocol::{
+    ANSWER_TIMEOUT, Answer, ENDED_EARLY, LINE_BYTES_MAX, LogHead, Request, RescueHead, ended_early, line_of,
+    not_understood,
+};
+use crate::{
+    audit::checkpoint::VerifierKey,
+    cli::error::CliError,
+    disk::{FileError, beside, resolved},
+    domain::Secret,
+};
+
+/// Asks the server at the other end to unlock; returns whether it was unlocked already.
+pub(in crate::cli::host) fn unlock(server: UnixStream, secret: &Secret) -> Result<bool, CliError> {
+    let text = std::str::from_utf8(secret.expose()).map_err(|_| {
+        CliError::failed("the passphrase is not UTF-8", "start the server with --passphrase-file")
+    })?;
+    ask(server, &Request::Unlock { secret: Zeroizing::new(text.to_owned()) })
+}
+
+/// Asks the server at the other end to lock; returns whether it was locked already.
+pub(in crate::cli::host) fn lock(server: UnixStream) -> Result<bool, CliError> {
+    ask(server, &Request::Lock)
+}
+
+/// Asks the server at the other end for the file that it holds; its bytes follow in the stream.
+pub(in crate::cli::host) fn rescue(mut server: UnixStream) -> Result<(RescueHead, Box<dyn Read>), CliError> {
+    let failed = |error: io::Error| {
+        CliError::failed(format!("the server did not answer: {error}"), "try again while it runs")
+    };
+    server.set_read_timeout(Some(ANSWER_TIMEOUT)).map_err(failed)?;
+    // A server that turns the caller away says so without reading first.
+    let written = server.write_all(line_of(&Request::Rescue).as_bytes());
+    let mut bytes = BufReader::with_capacity(1 << 20, server);
+    let mut line = String::new();
+    let read = (&mut bytes).take(LINE_BYTES_MAX).read_line(&mut line);
+    if line.is_empty() {
+        written.and(read).map_err(failed)?;
+    }
+    if line.as_bytes().starts_with(ENDED_EARLY) {
+        return Err(ended_early(line.as_bytes()));
+    }
+    let head = serde_json::from_str(&line).map_err(|_| not_understood())?;
+    Ok((head, Box::new(bytes)))
+}
+
+/// The log of a file that a server has open.
+pub(in crate::cli::host) struct Served {
+    pub(in crate::cli::host) checkpoint: String,
+    pub(in crate::cli::host) key: VerifierKey,
+    /// One a line; one that begins with [`ENDED_EARLY`] is none.
+    pub(in crate::cli::host) records: BufReader<UnixStream>,
+}
+
+/// Asks the server that has the file open for its log.
+pub(in crate::cli::host) fn log(data: &Path, in_use: &FileError) -> Result<Served, CliError> {
+    let failed = |_| {
+        CliError::failed(
+            in_use.to_string(),
+            "wait for that process, or verify a copy made while it does not run",
+        )
+    };
+    let mut stream = UnixStream::connect(beside(&resolved(data), ".sock")).map_err(failed)?;
+    stream.set_read_timeout(Some(ANSWER_TIMEOUT)).map_err(failed)?;
+    stream.write_all(line_of(&Request::Log).as_bytes()).map_err(failed)?;
+    let mut records = BufReader::with_capacity(1 << 20, stream);
+    let mut line = String::new();
+    (&mut records).take(LINE_BYTES_MAX).read_line(&mut line).map_err(failed)?;
+    if line.as_bytes().starts_with(ENDED_EARLY) {
+        return Err(ended_early(line.as_bytes()));
+    }
+    let LogHead { checkpoint, key } = serde_json::from_str(&line).map_err(|_| not_understood())?;
+    Ok(Served { checkpoint, key: key.parse().map_err(|_| not_understood())?, records })
+}
+
+fn ask(mut server: UnixStream, request: &Request) -> Result<bool, CliError> {
+    let failed = |error: io::Error| {
+        CliError::failed(
+            format!("the server did not answer: {error}"),
+            "look at its log; whether it was carried out is unknown",
+        )
+    };
+    server.set_read_timeout(Some(ANSWER_TIMEOUT)).map_err(failed)?;
+    let mut line = Zeroizing::new(serde_json::to_vec(request).unwrap_or_default());
+    line.push(b'\n');
+    // A server that turns the caller away says so without reading first.
+    let written = server.write_all(&line);
+    let mut answer = String::new();
+    let read = BufReader::new(server).take(LINE_BYTES_MAX).read_line(&mut answer);
+    if answer.is_empty() {
+        written.and(read).map_err(failed)?;
+        return Err(failed(io::ErrorKind::UnexpectedEof.into()));
+    }
+    match serde_json::from_str(&answer) {
+        Ok(Answer::Done { already, .. }) => Ok(already),
+        Ok(Answer::Failed { error, hint }) => Err(CliError::failed(error, hint)),
+        Err(_) => Err(not_understood()),
+    }
+}

@@ -1,0 +1,73 @@
+//! Lines of the local socket.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use crate::cli::error::CliError;
+
+/// The longest line: a passphrase of 64 KiB, escaped.
+pub(super) const LINE_BYTES_MAX: u64 = 512 * 1024;
+/// How long a client may take to say what it wants.
+pub(super) const READ_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a client waits: a key derivation on a slow host, or a revocation's wait.
+pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_mins(2);
+
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "lowercase")]
+pub(super) enum Request {
+    Unlock { secret: Zeroizing<String> },
+    Lock,
+    Log,
+    Rescue,
+}
+
+/// What the log is to be held against.
+#[derive(Serialize, Deserialize)]
+pub(super) struct LogHead {
+    pub(super) checkpoint: String,
+    pub(super) key: String,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(untagged)]
+pub(super) enum Answer {
+    Done {
+        ok: bool,
+        /// Nothing had to be done.
+        #[serde(default)]
+        already: bool,
+    },
+    Failed {
+        error: String,
+        hint: String,
+    },
+}
+
+/// What the server says before the file's bytes.
+#[derive(Serialize, Deserialize)]
+pub(in crate::cli::host) struct RescueHead {
+    pub(in crate::cli::host) bytes: u64,
+    /// Why these bytes are not what the server wrote, where they are not.
+    pub(in crate::cli::host) foreign: Option<String>,
+}
+
+pub(super) fn line_of(answer: &impl Serialize) -> String {
+    serde_json::to_string(answer).unwrap_or_default() + "\n"
+}
+
+/// How the line begins with which the server says why there is no more.
+pub(in crate::cli::host) const ENDED_EARLY: &[u8] = br#"{"error":"#;
+
+/// What such a line says.
+pub(in crate::cli::host) fn ended_early(line: &[u8]) -> CliError {
+    match serde_json::from_slice(line) {
+        Ok(Answer::Failed { error, hint }) => CliError::failed(error, hint),
+        Ok(Answer::Done { .. }) | Err(_) => not_understood(),
+    }
+}
+
+pub(super) fn not_understood() -> CliError {
+    CliError::failed("the server's answer was not understood", "use the same version")
+}

@@ -1,0 +1,177 @@
+//! The server's side of the local socket.
+
+use std::{io, path::Path, sync::Arc};
+
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt},
+    net::{UnixListener, unix::OwnedWriteHalf},
+    task::JoinHandle,
+    time::timeout,
+};
+use zeroize::Zeroizing;
+
+use super::{
+    protocol::{Answer, LINE_BYTES_MAX, LogHead, READ_TIMEOUT, Request, line_of},
+    transfer::send_file,
+};
+use crate::{
+    audit::checkpoint,
+    cli::{error::CliError, host::host_actor::named},
+    clock::Clock,
+    disk::{DataFile, beside},
+    domain::{Action, Actor, Event, Secret},
+    http::{Listener, pause_after},
+    vault::{self, Vault},
+};
+
+/// The socket's task; dropping it closes and removes the socket.
+pub(in crate::cli::host) struct Control {
+    task: JoinHandle<()>,
+}
+
+impl Drop for Control {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Binds the socket next to the data file; nobody is answered yet.
+pub(in crate::cli::host) fn bind(data: &Path) -> Result<Listener, CliError> {
+    let path = beside(data, ".sock");
+    Listener::unix(&path).map_err(|error| {
+        let hint = "a socket's path has at most 107 bytes; use a shorter --data, or remove the file yourself";
+        CliError::failed(format!("cannot listen on {}: {error}", path.display()), hint)
+    })
+}
+
+/// Answers on the bound socket.
+pub(in crate::cli::host) fn serve(
+    listener: Listener,
+    vault: Arc<Vault>,
+    file: Arc<DataFile>,
+    clock: Clock,
+) -> Control {
+    let task = tokio::spawn(async move {
+        let Listener::Unix(socket, _) = &listener else { return };
+        accept(socket, &vault, &file, &clock).await;
+    });
+    Control { task }
+}
+
+async fn accept(socket: &UnixListener, vault: &Arc<Vault>, file: &Arc<DataFile>, clock: &Clock) {
+    // One at a time: nobody needs more, and a flood of guesses costs one derivation at a time.
+    loop {
+        let stream = match socket.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                tracing::warn!(%error, "a connection to the local socket could not be accepted");
+                pause_after(&error).await;
+                continue;
+            }
+        };
+        let own = rustix::process::getuid().as_raw();
+        match stream.peer_cred().map(|peer| peer.uid()) {
+            Ok(uid) if uid == own || uid == 0 => converse(stream, named(uid), vault, file, clock).await,
+            Ok(_) | Err(_) => turn_away(stream, own).await,
+        }
+    }
+}
+
+async fn turn_away(mut stream: tokio::net::UnixStream, own: u32) {
+    let answer = Answer::Failed {
+        error: "this socket is for the server's own user and for root".to_owned(),
+        hint: format!("run it as uid {own}, or as root"),
+    };
+    drop(timeout(READ_TIMEOUT, stream.write_all(line_of(&answer).as_bytes())).await);
+}
+
+async fn converse(
+    stream: tokio::net::UnixStream,
+    actor: Actor,
+    vault: &Arc<Vault>,
+    file: &Arc<DataFile>,
+    clock: &Clock,
+) {
+    let (reader, mut writer) = stream.into_split();
+    let mut line = Zeroizing::new(Vec::with_capacity(8192));
+    let mut reader = tokio::io::BufReader::new(reader).take(LINE_BYTES_MAX);
+    let read = timeout(READ_TIMEOUT, reader.read_until(b'\n', &mut line)).await;
+    let request = read.is_ok_and(|read| read.is_ok()).then(|| serde_json::from_slice(&line));
+    let answer = match request {
+        Some(Ok(Request::Unlock { secret })) => unlocked(&secret, actor, vault, clock).await,
+        Some(Ok(Request::Lock)) => locked(actor, vault, clock).await,
+        Some(Ok(Request::Log)) => {
+            let vault = Arc::clone(vault);
+            // It may take a while, and `lock` is not to wait for it.
+            drop(tokio::spawn(async move { drop(tell_log(&mut writer, &vault).await) }));
+            return;
+        }
+        Some(Ok(Request::Rescue)) => {
+            let file = Arc::clone(file);
+            drop(tokio::spawn(async move { drop(send_file(&mut writer, file).await) }));
+            return;
+        }
+        Some(Err(_)) | None => Answer::Failed {
+            error: "the request was not understood".to_owned(),
+            hint: "use the same version".to_owned(),
+        },
+    };
+    drop(writer.write_all(line_of(&answer).as_bytes()).await);
+}
+
+async fn tell_log(writer: &mut OwnedWriteHalf, vault: &Arc<Vault>) -> io::Result<()> {
+    let told = tell_records(writer, vault).await;
+    let Err(error) = told else { return Ok(()) };
+    let hint = "keep the file as it is, and hold it against a backup".to_owned();
+    let answer = Answer::Failed { error: error.to_string(), hint };
+    writer.write_all(line_of(&answer).as_bytes()).await
+}
+
+async fn tell_records(
+    writer: &mut OwnedWriteHalf,
+    vault: &Arc<Vault>,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let checkpoint = vault.checkpoint()?;
+    let size = checkpoint::read_unsigned(&checkpoint)?.size;
+    let head = LogHead { checkpoint, key: vault.verifier_key()?.to_string() };
+    writer.write_all(line_of(&head).as_bytes()).await?;
+    let mut next = 0;
+    while next < size {
+        let vault = Arc::clone(vault);
+        let records = tokio::task::spawn_blocking(move || vault.records(next)).await??;
+        let Some((last, _)) = records.last() else {
+            return Err(format!("the records from {next} on are missing").into());
+        };
+        next = last + 1;
+        let mut piece = Vec::new();
+        for (_, record) in records.iter().filter(|(sequence, _)| *sequence < size) {
+            piece.extend_from_slice(record);
+            piece.push(b'\n');
+        }
+        timeout(READ_TIMEOUT, writer.write_all(&piece)).await??;
+    }
+    Ok(())
+}
+
+async fn unlocked(secret: &str, actor: Actor, vault: &Vault, clock: &Clock) -> Answer {
+    let (secret, already) = (Secret::new(secret.as_bytes().to_vec()), !vault.is_locked());
+    match vault.unlock(secret, actor, clock.now(), None).await {
+        Ok(()) => Answer::Done { ok: true, already },
+        Err(error) => {
+            let CliError { message, hint, .. } = CliError::unlock(&error);
+            Answer::Failed { error: message, hint }
+        }
+    }
+}
+
+async fn locked(actor: Actor, vault: &Vault, clock: &Clock) -> Answer {
+    match vault.lock(Event::new(clock.now(), actor, Action::VaultLock)).await {
+        // Locked already is what was asked for.
+        Ok(()) => Answer::Done { ok: true, already: false },
+        Err(vault::Error::Locked) => Answer::Done { ok: true, already: true },
+        Err(error) => {
+            let hint = "nothing is served any more; `sealroom unlock` opens it again";
+            Answer::Failed { error: error.to_string(), hint: hint.to_owned() }
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! `sealroom serve --dev`: a vault that is gone at exit, with everything made up.
+
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::{
+    bind::{listen, url},
+    control,
+    host_actor::host_actor,
+    settings::Address,
+    shutdown::{shut, stop_signal},
+};
+use crate::{
+    api::requests::{CreateToken, CreateUser},
+    auth::{password, token},
+    cli::{error::CliError, secrets::shown, terminal::output::Output},
+    clock::{self, Clock},
+    config::default,
+    crypto::kdf::KdfParams,
+    disk::NewFile,
+    domain::{Action, Email, Event, Narrowing, Role, Secret},
+    http::{Limits, Server},
+    vault::{Context, InitPlan, SessionLife, Settings, Vault},
+};
+
+const OWNER: &str = "owner@example.com";
+const MEMBER: &str = "member@example.com";
+
+struct Dev {
+    url: String,
+    data: String,
+    password: String,
+    owner: String,
+    member: String,
+    application: String,
+}
+
+pub(super) async fn serve(address: Address, limits: Limits, output: &Output) -> Result<(), CliError> {
+    let failed = |error: &dyn std::fmt::Display| {
+        CliError::failed(format!("the throw-away vault: {error}"), "try again")
+    };
+    // What fails cheaply comes first.
+    let listener = listen(&address, None).await?;
+    let folder =
+        tempfile::Builder::new().prefix("sealroom-dev-").tempdir().map_err(|error| failed(&error))?;
+    let data = folder.path().join("dev.redb");
+    let clock = Clock::system();
+    let new = NewFile::begin(&data)?;
+    let generate = || password::generate().map_err(|error| failed(&error));
+    let (passphrase, owner, member) = (generate()?, generate()?, generate()?);
+    let copy = |secret: &Secret| Secret::new(secret.expose().to_vec());
+    let email: Email = OWNER.parse().map_err(|error| failed(&error))?;
+    let plan = InitPlan {
+        owner: email,
+        password: copy(&owner),
+        passphrase: copy(&passphrase),
+        kdf: KdfParams::LIGHT,
+        password_kdf: KdfParams::LIGHT,
+        actor: host_actor(),
+        now: clock.now(),
+    };
+    Vault::create(new.medium(), 1 << 20, &plan).map_err(|error| failed(&error))?;
+    let file = Arc::new(new.publish()?);
+    let vault = Vault::open(file.medium(), settings()).map_err(|error| CliError::open(&data, &error))?;
+    let vault = Arc::new(vault);
+    let start = Event::new(clock.now(), host_actor(), Action::ServerStart);
+    vault
+        .unlock(passphrase, host_actor(), clock.now(), Some(start))
+        .await
+        .map_err(|error| CliError::unlock(&error))?;
+    let password = shown(&owner);
+    let tokens = tokens(&vault, &clock, owner, member).await.map_err(|error| failed(&error))?;
+    let [owner, member, application] = tokens;
+    let dev =
+        Dev { url: url(&listener)?, data: data.display().to_string(), password, owner, member, application };
+    let server = Server::new(Arc::clone(&vault), clock.clone(), limits, false);
+    let stop = stop_signal()?;
+    let control = control::serve(control::bind(file.path())?, Arc::clone(&vault), file, clock.clone());
+    let reported = report(&dev, output);
+    if reported.is_ok() {
+        server.run(listener, stop).await;
+    }
+    drop(control);
+    // The folder goes after the writer.
+    shut(&vault, &clock).await;
+    reported
+}
+
+fn settings() -> Settings {
+    Settings {
+        members_may_create: true,
+        queue_max: 4096,
+        cache_bytes: 4 << 20,
+        sessions: SessionLife::ENDLESS,
+        password_kdf: KdfParams::LIGHT,
+        monotonic: clock::monotonic,
+        commit_stall: Settings::COMMIT_STALL,
+        idle_every: Settings::IDLE_EVERY,
+        host: host_actor(),
+        disk_low_bytes: default::DISK_LOW_BYTES,
+    }
+}
+
+/// An owner's, a member's and an application's token, through the same doors as everybody's.
+async fn tokens(
+    vault: &Vault,
+    clock: &Clock,
+    owner: Secret,
+    member: Secret,
+) -> Result<[String; 3], crate::vault::Error> {
+    let context = Context { now: clock.now(), request: None, peer: None };
+    let copy = Secret::new(member.expose().to_vec());
+    let owner = vault.login(&context, OWNER, owner).await?;
+    let text = shown(&owner.access);
+    let bearer = token::parse_bearer(&text).ok_or(crate::vault::Error::Internal)?;
+    let caller = vault.authenticate(bearer, &context)?;
+    let email: Email = MEMBER.parse().map_err(|_| crate::vault::Error::Internal)?;
+    let request = CreateUser {
+        email,
+        role: Role::Member,
+        first_name: None,
+        last_name: None,
+        password: Some(copy),
+        projects: None,
+    };
+    vault.create_user(&context, &caller, request).await?;
+    let member = vault.login(&context, MEMBER, member).await?;
+    let request = CreateToken {
+        name: "dev".parse().map_err(|_| crate::vault::Error::Internal)?,
+        expires_in_days: 3_650,
+        role: Role::Application,
+        narrowing: Narrowing::default(),
+    };
+    let (_, application) = vault.create_token(&context, &caller, request).await?;
+    Ok([text, shown(&member.access), shown(&application)])
+}
+
+fn report(dev: &Dev, output: &Output) -> Result<(), CliError> {
+    let Dev { url, data, password, owner, member, application } = dev;
+    let lines = format!(
+        "listening on {url}\n\
+         A throw-away vault, gone when this stops: {data}\n\n\
+         owner        {OWNER}  password {password}\n\
+         owner token  {owner}\n\
+         member token {member}\n\
+         application  {application}\n\n\
+         The same for a shell:\n\n\
+         export URL={url} OWNER={owner} APPLICATION={application} DATA='{data}'\n\n\
+         Store a credential, fetch it as a machine does, and see who had it:\n\n\
+         curl -sS {url}/sfp/api/integrations -H 'Authorization: Bearer {owner}' -H 'Content-Type: application/json' \
+         -d '{{\"provider\":\"github\",\"authType\":\"pat\",\"credentials\":{{\"token\":\"ghp_example\"}},\"isGlobal\":true}}'\n\
+         curl -sS '{url}/sfp/api/integrations/credentials?provider=github' -H 'Authorization: Bearer {application}'\n\
+         curl -sS '{url}/sfp/api/audit?limit=3' -H 'Authorization: Bearer {owner}'\n"
+    );
+    let value = json!({
+        "url": url,
+        "data": data,
+        "owner_email": OWNER,
+        "owner_password": password,
+        "owner_token": owner,
+        "member_token": member,
+        "application_token": application,
+    });
+    output.once("the tokens", &lines, &value).map_err(|lost| {
+        CliError::failed(lost.to_string(), "the vault is gone again; run it where standard output is read")
+    })
+}

@@ -1,0 +1,165 @@
+//! `sealroom init`.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use serde_json::json;
+
+use super::{host_actor::host_actor, passphrase::PassphraseArgs};
+use crate::{
+    auth::password,
+    cli::{
+        error::CliError,
+        secrets::{self, shown},
+        terminal::{output::Output, prompt::Asking},
+    },
+    clock::Clock,
+    crypto::kdf::KdfParams,
+    disk::{FileError, Locking, NewFile},
+    domain::{Email, Invalid, Secret},
+    vault::{Created, InitPlan, Vault},
+};
+
+/// A passphrase of fewer bytes than a password must have.
+const SHORT: usize = 12;
+
+/// `init`'s flags.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Args {
+    /// The vault file to make.
+    #[arg(long, env = "SEALROOM_DATA", default_value = "sealroom.redb", value_name = "FILE")]
+    data: PathBuf,
+    /// The first owner's e-mail address.
+    #[arg(long, value_name = "EMAIL")]
+    owner_email: String,
+    /// Read the owner's password from this file (mode 0600); without it one is generated.
+    #[arg(long, value_name = "FILE")]
+    owner_password_file: Option<PathBuf>,
+    /// Write the recovery key to this new file (mode 0600) and not on stdout.
+    #[arg(long, value_name = "FILE")]
+    recovery_key_file: Option<PathBuf>,
+    /// Memory of the passphrase's key derivation, in KiB.
+    #[arg(long, default_value_t = KdfParams::STANDARD.memory_kib(), value_name = "KIB")]
+    kdf_memory: u32,
+    /// Passes of the passphrase's key derivation.
+    #[arg(long, default_value_t = KdfParams::STANDARD.passes(), value_name = "N")]
+    kdf_passes: u32,
+    /// Make the vault on a file system that has no locks; no other process may open the file.
+    #[arg(long, env = "SEALROOM_WITHOUT_FILE_LOCK", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    without_file_lock: Option<bool>,
+    #[command(flatten)]
+    passphrase: PassphraseArgs,
+}
+
+pub(super) fn run(args: Args, output: &Output) -> Result<(), CliError> {
+    let invalid = |error: Invalid| CliError::usage(error.to_string(), "see `sealroom init --help`");
+    let owner: Email = args.owner_email.parse().map_err(invalid)?;
+    let kdf = KdfParams::new(args.kdf_memory, args.kdf_passes, KdfParams::STANDARD.lanes())
+        .map_err(|error| CliError::usage(error.to_string(), "leave out --kdf-memory and --kdf-passes"))?;
+    // Before anything is asked: what cannot be made must not cost anybody a passphrase.
+    let locking = if args.without_file_lock == Some(true) { Locking::Waived } else { Locking::Required };
+    let file = NewFile::begin_with(&args.data, locking)?;
+    let recovery = args.recovery_key_file.as_deref();
+    // A kill during the questions leaves no file behind: this one is gone again.
+    recovery.map(secrets::NewFile::begin).transpose().map(drop)?;
+    let passphrase = args.passphrase.read(Asking::Twice, output)?;
+    if passphrase.expose().len() < SHORT {
+        output.warning("short passphrase: anyone with the file can brute-force it");
+    }
+    let (password, generated) = owner_password(args.owner_password_file.as_deref(), output)?;
+    password::check_rule(&password).map_err(invalid)?;
+    let shown_password = generated.then(|| shown(&password));
+    let plan = InitPlan {
+        owner,
+        password,
+        passphrase,
+        kdf,
+        password_kdf: KdfParams::PASSWORD,
+        actor: host_actor(),
+        now: Clock::system().now(),
+    };
+    let created = Vault::create(file.medium(), 1 << 20, &plan).map_err(|error| CliError::init(&error))?;
+    // Shown before it exists: a vault whose keys nobody has could never be opened again.
+    if let Some(path) = recovery {
+        secrets::NewFile::begin(path)?.write(created.recovery_key.expose())?;
+    }
+    let made = report(&args, &plan.owner, shown_password, &created, output)
+        .and_then(|()| file.publish().map(drop).map_err(|error| unpublished(&args.data, error)));
+    if made.is_err()
+        && !is_there(&args.data)
+        && let Some(path) = recovery
+    {
+        // It opens nothing.
+        drop(fs::remove_file(path));
+    }
+    made
+}
+
+fn is_there(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok()
+}
+
+/// The keys are shown by now, and what they are worth depends on how far it got.
+fn unpublished(data: &Path, error: FileError) -> CliError {
+    let error = CliError::from(error);
+    let worth = if is_there(data) {
+        "keep the keys shown above until it is certain which vault that file is"
+    } else {
+        "the keys shown above open nothing"
+    };
+    CliError { hint: format!("{}; {worth}", error.hint), ..error }
+}
+
+fn owner_password(path: Option<&Path>, output: &Output) -> Result<(Secret, bool), CliError> {
+    if let Some(path) = path {
+        let password = secrets::from_file(path, output)?;
+        secrets::check_new(&password, "password", Some(path))?;
+        return Ok((password, false));
+    }
+    let generated = password::generate().map_err(|error| CliError::failed(error.to_string(), "try again"))?;
+    Ok((generated, true))
+}
+
+fn report(
+    args: &Args,
+    owner: &Email,
+    password: Option<String>,
+    created: &Created,
+    output: &Output,
+) -> Result<(), CliError> {
+    let data = args.data.display().to_string();
+    let recovery = shown(&created.recovery_key);
+    let mut lines = vec![format!("made {data}\n"), format!("owner         {owner}")];
+    lines.extend(password.as_ref().map(|password| format!("password      {password}")));
+    lines.push(match &args.recovery_key_file {
+        Some(path) => format!("recovery key  in {}", path.display()),
+        None => format!("recovery key  {recovery}"),
+    });
+    lines.push(format!("audit key     {}\n", created.audit_key));
+    lines.push(
+        "These are shown this once. Keep the recovery key and the audit key away from this host.".to_owned(),
+    );
+    lines.push(format!("Start it with: sealroom serve --data {data}"));
+    lines.push(format!("Then log in:   sealroom login --email {owner}"));
+    let mut value =
+        json!({ "data": data, "owner_email": owner.to_string(), "audit_key": created.audit_key.to_string() });
+    if let Some(password) = password {
+        value["owner_password"] = json!(password);
+    }
+    if args.recovery_key_file.is_none() {
+        value["recovery_key"] = json!(recovery);
+    }
+    let what = match (&args.recovery_key_file, value.get("owner_password")) {
+        (None, _) => "the recovery key",
+        (Some(_), Some(_)) => "the owner's password",
+        (Some(_), None) => "the audit key",
+    };
+    output.once(what, &lines.join("\n"), &value).map_err(|lost| {
+        CliError::failed(
+            lost.to_string(),
+            "no vault was made; run it again where standard output can be written and is read",
+        )
+    })
+}

@@ -1,0 +1,95 @@
+//! A connection to the local socket of a server that may still be coming up.
+
+use std::{fs, io, os::unix::fs::MetadataExt, os::unix::net::UnixStream, path::Path, thread, time::Duration};
+
+use super::host_actor::named;
+use crate::{
+    cli::{error::CliError, source::Source, terminal::output::Output},
+    clock::monotonic,
+    disk::{DataFile, FileError, beside, resolved},
+};
+
+/// How often a socket that is not there yet is tried.
+const EVERY: Duration = Duration::from_millis(50);
+/// After this a user is told what is waited for.
+const SILENT_MAX: Duration = Duration::from_secs(1);
+
+/// Connects to the server that has the file open, and waits for one that is coming up.
+///
+/// # Errors
+/// None answers in that time, or this user may not speak to it.
+pub(super) fn knock(
+    data: &Path,
+    source: &Source,
+    wait: Duration,
+    output: &Output,
+) -> Result<UnixStream, CliError> {
+    let path = beside(&resolved(data), ".sock");
+    let start = monotonic();
+    let mut is_told = false;
+    loop {
+        let error = match UnixStream::connect(&path) {
+            Ok(server) => return Ok(server),
+            Err(error) => error,
+        };
+        let is_coming_up = matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused);
+        if !is_coming_up {
+            return Err(unreachable(&path, &error));
+        }
+        // A server opens the file first: without one there is nothing to wait for.
+        if fs::symlink_metadata(data).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+            return Err(CliError::failed(
+                format!("{source}: {} does not exist, and no server answers beside it", data.display()),
+                "name the file of the running server with --data",
+            ));
+        }
+        let passed = monotonic().saturating_sub(start);
+        if passed >= wait {
+            return Err(absent(data, &path, &error));
+        }
+        if passed >= SILENT_MAX && !is_told {
+            is_told = true;
+            output.warning(&format!(
+                "no server answers at {}: waiting up to {} s for one that is coming up",
+                path.display(),
+                wait.as_secs()
+            ));
+        }
+        thread::sleep(EVERY);
+    }
+}
+
+/// Nobody listens there.
+fn absent(data: &Path, path: &Path, error: &io::Error) -> CliError {
+    let message = format!("no server answers at {}: {error}", path.display());
+    if let Err(FileError::InUse { holder, .. }) = DataFile::open_read_only(data) {
+        let hint =
+            format!("process {holder} has the file open and does not listen yet: wait for it, or look at it");
+        return CliError::failed(message, hint);
+    }
+    CliError::failed(message, "start it with `sealroom serve`, or name its file with --data")
+}
+
+/// Somebody may listen there, but this process cannot find out.
+fn unreachable(path: &Path, error: &io::Error) -> CliError {
+    let message = format!("the server's socket {} cannot be used: {error}", path.display());
+    let hint = match (error.kind(), fs::symlink_metadata(path)) {
+        (io::ErrorKind::PermissionDenied, Ok(found)) => {
+            let owner = named(found.uid()).to_string();
+            let owner = owner.trim_start_matches("host:");
+            match found.uid() {
+                0 => "it belongs to root: run this as root".to_owned(),
+                uid => format!("it belongs to {owner} (uid {uid}): run this as {owner}, or as root"),
+            }
+        }
+        (io::ErrorKind::PermissionDenied, Err(_)) => {
+            "its folder cannot be looked into: run this as the server's user, or as root".to_owned()
+        }
+        (io::ErrorKind::InvalidInput, _) => {
+            "a socket's path has at most 107 bytes: use a shorter --data, for instance a relative one"
+                .to_owned()
+        }
+        _ => "check the path, its owner and its mode".to_owned(),
+    };
+    CliError::failed(message, hint)
+}

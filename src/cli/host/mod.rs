@@ -1,0 +1,58 @@
+//! The commands of the host: they open the vault file, or call its server over the local socket.
+
+mod bind;
+mod certificate;
+mod checkpoints;
+mod control;
+mod descriptors;
+mod dev;
+mod host_actor;
+mod init;
+mod knock;
+mod lock;
+mod passphrase;
+mod repeats;
+mod rescue;
+mod serve;
+mod settings;
+mod shutdown;
+mod systemd;
+mod tracing;
+pub(super) mod verify;
+
+use clap::Subcommand;
+
+use super::{error::CliError, terminal::output::Output};
+
+/// The commands of the host.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Make a vault file with its first owner.
+    #[command(after_help = "Examples:\n  sealroom init --data team.redb --owner-email ada@example.com")]
+    Init(init::Args),
+    /// Serve a vault file over HTTP; with --dev a throw-away one.
+    #[command(
+        after_help = "Examples:\n  sealroom serve --dev\n  sealroom serve --data team.redb --passphrase-file /run/secrets/passphrase"
+    )]
+    Serve(Box<settings::Args>),
+    /// Unlock the vault of a running server, over its local socket.
+    #[command(after_help = "Examples:\n  sealroom unlock --data team.redb")]
+    Unlock(lock::UnlockArgs),
+    /// Lock the vault of a running server and wipe its keys from memory.
+    #[command(after_help = "Examples:\n  sealroom lock --data team.redb")]
+    Lock(lock::LockArgs),
+    /// Save the vault of a running server whose file was removed, moved or replaced.
+    #[command(after_help = "Examples:\n  sealroom rescue --data team.redb --to saved.redb")]
+    Rescue(rescue::Args),
+}
+
+/// Runs one of them.
+pub(super) fn run(command: Command, output: &Output) -> Result<(), CliError> {
+    match command {
+        Command::Init(args) => init::run(args, output),
+        Command::Serve(args) => serve::run(*args, output),
+        Command::Unlock(args) => lock::unlock(args, output),
+        Command::Lock(args) => lock::lock(args, output),
+        Command::Rescue(args) => rescue::run(&args, output),
+    }
+}

@@ -1,0 +1,235 @@
+//! `sealroom serve`.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use serde_json::json;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::{
+    bind::{listen, url},
+    certificate, checkpoints, control, descriptors, dev,
+    host_actor::host_actor,
+    repeats::ASKED,
+    settings::{self, Args, Plan, TlsFiles, check_files, check_listener},
+    shutdown::{shut, stop_signal},
+    systemd::{self, Passed},
+    tracing::Log,
+};
+use crate::{
+    cli::{
+        error::CliError,
+        terminal::{
+            output::Output,
+            prompt::{self, Asking},
+        },
+    },
+    clock::Clock,
+    disk::DataFile,
+    domain::{Action, Detail, DetailKey, Event},
+    http::{Server, Tls},
+    vault::{UnlockError, Vault},
+};
+
+/// A clock further behind the newest event than this stops the start.
+const CLOCK_SLACK: Duration = Duration::from_mins(5);
+/// How often the disk is asked what it has left.
+const DISK_EVERY: Duration = Duration::from_secs(1);
+
+pub(super) fn run(args: Args, output: &Output) -> Result<(), CliError> {
+    let mut plan = settings::read(&args)?;
+    let passed = if args.dev { None } else { systemd::passed()? };
+    if let Some(passed) = &passed {
+        plan.address = passed.address().map_err(|error| passed_wrong(&error))?;
+    }
+    check_listener(&plan, args.dev)?;
+    if !args.dev {
+        check_files(&plan, output)?;
+    }
+    plan.limits.connections_max = descriptors::provide(plan.limits.connections_max, output);
+    let log = Log::start(plan.log_level);
+    // One more than asked for: while a connection has the server to itself, one stands by.
+    let threads = plan.workers + 1;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build();
+    let runtime = runtime
+        .map_err(|error| CliError::failed(format!("no threads: {error}"), "free memory or threads"))?;
+    if args.dev {
+        runtime.block_on(dev::serve(plan.address, plan.limits, output))
+    } else {
+        runtime.block_on(serve(plan, passed, &args, &log, output))
+    }
+}
+
+async fn serve(
+    plan: Plan,
+    passed: Option<Passed>,
+    args: &Args,
+    log: &Log,
+    output: &Output,
+) -> Result<(), CliError> {
+    let data = plan.data;
+    let tls = plan.tls.as_ref().map(|files| certificate::load(files, output)).transpose()?.map(Arc::new);
+    let file = Arc::new(DataFile::open(&data, plan.locking)?);
+    // What fails cheaply comes before the key derivation, and before anything is written.
+    let listener = match passed {
+        Some(passed) => passed.listen(tls.clone()).map_err(|error| passed_wrong(&error))?,
+        None => listen(&plan.address, tls.clone()).await?,
+    };
+    let socket = control::bind(file.path())?;
+    let vault = Vault::open(file.medium(), plan.settings).map_err(|error| CliError::open(&data, &error))?;
+    let (clock, start) = start_event(&vault, args.accept_clock)?;
+    let vault = Arc::new(vault);
+    measure(&file, &vault);
+    let is_given = plan.passphrase.has_source();
+    // A pipe may take for ever to say it, and there is nothing yet that a signal would have to wind up.
+    let early = (is_given && !plan.passphrase.is_asked()).then(|| plan.passphrase.read(Asking::Once, output));
+    // Before anybody is asked: from here on a signal is the server's.
+    let (stop, hang_up) = (stop_signal()?, hang_up_signal()?);
+    prompt::are_handled();
+    if is_given {
+        let passphrase = early.unwrap_or_else(|| plan.passphrase.read(Asking::Once, output))?;
+        let unlocked = vault.unlock(passphrase, host_actor(), clock.now(), Some(start)).await;
+        unlocked.map_err(|error: UnlockError| CliError::unlock(&error))?;
+    } else {
+        output.warning(&format!("locked: run `sealroom unlock --data {}`", data.display()));
+    }
+    let control = control::serve(socket, Arc::clone(&vault), Arc::clone(&file), clock.clone());
+    let url = url(&listener)?;
+    let server = Server::new(Arc::clone(&vault), clock.clone(), plan.limits, plan.behind_tls_proxy);
+    output.result(&format!("listening on {url}"), &json!({ "url": url }))?;
+    systemd::ready();
+    let serving = Arc::clone(&server).run(listener, stop);
+    tokio::select! {
+        () = serving => {}
+        () = watch(&file, &vault) => {}
+        () = checkpoints::keep(plan.checkpoints.as_ref(), &vault) => {}
+        () = reload(hang_up, args, &server, tls.as_deref(), log, output) => {}
+        () = systemd::keep_alive() => {}
+    }
+    systemd::stopping();
+    drop(control);
+    shut(&vault, &clock).await;
+    if let Some(plan) = &plan.checkpoints {
+        checkpoints::write_now(plan, &vault).await;
+    }
+    file.check().map_err(|displaced| {
+        CliError::failed(
+            format!("{displaced}: what was acknowledged last may be in no file that has a name"),
+            "restore a backup, or start with the file that `sealroom rescue` wrote",
+        )
+    })
+}
+
+fn passed_wrong(error: &std::io::Error) -> CliError {
+    CliError::failed(format!("the socket of LISTEN_FDS: {error}"), "look at the socket unit")
+}
+
+/// Reads certificate, limits and log level again at each SIGHUP; what is wrong with them stops nothing.
+async fn reload(
+    mut hang_up: Signal,
+    args: &Args,
+    server: &Server,
+    tls: Option<&Tls>,
+    log: &Log,
+    output: &Output,
+) {
+    while hang_up.recv().await.is_some() {
+        systemd::reloading();
+        match settings::read(args) {
+            Ok(plan) => {
+                server.set_limits(plan.limits);
+                log.set_level(plan.log_level);
+                tracing::info!("limits and log level were read again");
+                if let (Some(tls), Some(files)) = (tls, &plan.tls) {
+                    exchange(tls, files, output);
+                }
+            }
+            Err(error) => {
+                tracing::error!(target: ASKED, error = %error.message, hint = %error.hint, "the settings stay as they were");
+            }
+        }
+        systemd::ready();
+    }
+    std::future::pending::<()>().await;
+}
+
+fn exchange(tls: &Tls, files: &TlsFiles, output: &Output) {
+    match certificate::replace(tls, files, output) {
+        Ok(()) => tracing::info!("the certificate was read again"),
+        Err(error) => {
+            tracing::error!(target: ASKED, error = %error.message, hint = %error.hint, "the old certificate stays");
+        }
+    }
+}
+
+/// Tells the vault what the disk has left and whether the file is in its place, for as long as it is polled.
+async fn watch(file: &Arc<DataFile>, vault: &Arc<Vault>) {
+    let mut every = tokio::time::interval(DISK_EVERY);
+    loop {
+        every.tick().await;
+        let (file, vault) = (Arc::clone(file), Arc::clone(vault));
+        // A disk that hangs must not hang the server too.
+        drop(tokio::task::spawn_blocking(move || measure(&file, &vault)).await);
+    }
+}
+
+fn measure(file: &DataFile, vault: &Vault) {
+    measure_disk(file.path(), vault);
+    let found = file.check();
+    match (vault.set_file_gone(found.is_err()), found) {
+        (false, Err(displaced)) if displaced.is_intact() => tracing::error!(
+            target: ASKED,
+            "{displaced}: nothing is disclosed or acknowledged any more; put the file back, or save what this \
+             server holds: sealroom rescue --data {} --to FILE, or without its socket --pid {}",
+            file.path().display(),
+            std::process::id()
+        ),
+        (false, Err(displaced)) => tracing::error!(
+            target: ASKED,
+            "{displaced}: nothing is disclosed or acknowledged any more; stop the server and restore a backup"
+        ),
+        (true, Ok(())) => tracing::info!(target: ASKED, "the file is in its place again"),
+        _ => {}
+    }
+}
+
+fn measure_disk(data: &Path, vault: &Vault) {
+    let was_low = vault.is_disk_low();
+    if let Ok(stat) = rustix::fs::statvfs(data) {
+        vault.set_free_bytes(stat.f_bavail.saturating_mul(stat.f_frsize));
+    }
+    match (was_low, vault.is_disk_low()) {
+        (false, true) => tracing::error!("the disk is almost full: nothing is added or disclosed"),
+        (true, false) => tracing::info!("the disk has room again"),
+        _ => {}
+    }
+}
+
+/// The run's clock, and the event that it begins with.
+fn start_event(vault: &Vault, accept_clock: bool) -> Result<(Clock, Event), CliError> {
+    let newest =
+        vault.newest_time().map_err(|error| CliError::failed(error.to_string(), "restore a backup"))?;
+    let now = Clock::system().now();
+    let late = newest.filter(|newest| newest.since(now) > CLOCK_SLACK);
+    if let Some(newest) = late
+        && !accept_clock
+    {
+        return Err(CliError::failed(
+            format!("the clock says {now}, but the newest event is of {newest}"),
+            "set the clock right, or say that it is right with --accept-clock",
+        ));
+    }
+    let detail = Detail::NONE.text(DetailKey::Version, env!("CARGO_PKG_VERSION"));
+    let detail = if late.is_some() { detail.truth(DetailKey::ClockAccepted, true) } else { detail };
+    // A clock that is said to be right is taken at its word; one that is a little behind is not.
+    let clock = match newest {
+        Some(newest) if late.is_none() => Clock::system_after(newest),
+        _ => Clock::system(),
+    };
+    let start = Event::new(clock.now(), host_actor(), Action::ServerStart);
+    Ok((clock, Event { detail, ..start }))
+}
+
+fn hang_up_signal() -> Result<Signal, CliError> {
+    signal(SignalKind::hangup())
+        .map_err(|error| CliError::failed(format!("no signals: {error}"), "try again"))
+}

@@ -1,0 +1,16 @@
+//! The settings of `serve`: flag, then environment, then the config file, then default.
+
+mod address;
+mod args;
+mod checks;
+mod plan;
+
+pub(in crate::cli) use self::args::Args;
+pub(super) use self::{
+    address::Address,
+    checks::{check_files, check_listener},
+    plan::{Plan, TlsFiles, read},
+};
+
+#[cfg(test)]
+mod tests;

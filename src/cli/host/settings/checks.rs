@@ -1,0 +1,84 @@
+//! Checks of the settings before the vault file is opened: a mistake must not cost a key derivation or a record.
+
+use std::{fs, path::Path};
+
+use super::{address::Address, plan::Plan};
+use crate::cli::{error::CliError, paths, terminal::output::Output};
+
+/// A socket's path has at most so many bytes on Linux, its end included.
+const SOCKET_PATH_BYTES_MAX: usize = 107;
+
+/// Credentials must not cross a network in the clear.
+pub(in crate::cli::host) fn check_listener(plan: &Plan, dev: bool) -> Result<(), CliError> {
+    let source = plan.sources.of_top("listen");
+    let Address::Tcp(tcp) = &plan.address else {
+        return match plan.tls {
+            Some(_) => Err(source.refuse(
+                "a socket file does not speak TLS",
+                format!("leave {} away", plan.sources.of_top("tls_cert")),
+            )),
+            None => Ok(()),
+        };
+    };
+    if tcp.ip().is_loopback() || plan.tls.is_some() {
+        return Ok(());
+    }
+    if dev {
+        return Err(CliError::usage(
+            format!("{source}: {tcp} is no loopback address, and serve --dev listens on loopback only"),
+            "omit it, or use 127.0.0.1:PORT",
+        ));
+    }
+    if plan.behind_tls_proxy {
+        return Ok(());
+    }
+    Err(CliError::usage(
+        format!("{source}: {tcp} is no loopback address, and there is no TLS"),
+        "pass --tls-cert and --tls-key, or listen on 127.0.0.1, or put a TLS proxy in front and say --behind-tls-proxy",
+    ))
+}
+
+/// Looks whether the files that the settings name can be there at all.
+///
+/// # Errors
+/// A folder is missing, or the vault file is none.
+pub(in crate::cli::host) fn check_files(plan: &Plan, output: &Output) -> Result<(), CliError> {
+    let source = &plan.sources.data;
+    paths::check_folder(&plan.data, source)?;
+    match fs::metadata(&plan.data) {
+        Ok(found) if found.is_dir() => {
+            let message = format!("{source}: {} is a folder", plan.data.display());
+            return Err(CliError::failed(message, "name the vault file in it"));
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Err(CliError::failed(
+                format!("{source}: {} does not exist", plan.data.display()),
+                "make it with `sealroom init`, or name another file with --data",
+            ));
+        }
+        Ok(_) | Err(_) => {}
+    }
+    if let Address::Unix(path) = &plan.address {
+        check_socket(path, plan)?;
+    }
+    if let Some(checkpoints) = &plan.checkpoints
+        && !checkpoints.folder.is_dir()
+    {
+        // A share may come later; the vault is needed now.
+        let source = plan.sources.of("checkpoint_folder", "checkpoint.folder");
+        output.warning(&format!(
+            "{source}: {} is no folder: no checkpoint is written until it is one",
+            checkpoints.folder.display()
+        ));
+    }
+    Ok(())
+}
+
+fn check_socket(path: &Path, plan: &Plan) -> Result<(), CliError> {
+    let source = plan.sources.of_top("listen");
+    if path.as_os_str().len() > SOCKET_PATH_BYTES_MAX {
+        let what = format!("a socket's path has at most {SOCKET_PATH_BYTES_MAX} bytes: {}", path.display());
+        return Err(source.refuse(what, "use a shorter path, or one relative to the working directory"));
+    }
+    paths::check_folder(path, &source)
+}

@@ -1,0 +1,248 @@
+//! Settings in effect, and the source of each.
+
+use std::{
+    fmt::Display,
+    ops::RangeInclusive,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use super::{
+    address::{self, Address},
+    args::{Args, Tuning},
+};
+use crate::{
+    cli::{
+        config,
+        error::CliError,
+        host::{checkpoints::CheckpointPlan, host_actor::host_actor, passphrase::PassphraseArgs},
+        paths,
+        source::{Given, Source},
+    },
+    clock,
+    config::{FileCheckpoint, FileLimits, default},
+    crypto::kdf::KdfParams,
+    disk::Locking,
+    http::Limits,
+    vault::{SessionLife, Settings},
+};
+
+/// The settings once flag, environment, file and default have had their say.
+pub(in crate::cli::host) struct Plan {
+    pub(in crate::cli::host) data: PathBuf,
+    pub(in crate::cli::host) address: Address,
+    pub(in crate::cli::host) behind_tls_proxy: bool,
+    pub(in crate::cli::host) tls: Option<TlsFiles>,
+    pub(in crate::cli::host) passphrase: PassphraseArgs,
+    pub(in crate::cli::host) checkpoints: Option<CheckpointPlan>,
+    pub(in crate::cli::host) workers: usize,
+    pub(in crate::cli::host) limits: Limits,
+    pub(in crate::cli::host) locking: Locking,
+    pub(in crate::cli::host) settings: Settings,
+    pub(in crate::cli::host) log_level: tracing::Level,
+    pub(super) sources: Sources,
+}
+
+/// Where certificate and key are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::cli::host) struct TlsFiles {
+    pub(in crate::cli::host) cert: PathBuf,
+    pub(in crate::cli::host) key: PathBuf,
+}
+
+/// Where each setting came from; of a default nothing is ever said but of the vault file, which may not be there.
+pub(super) struct Sources {
+    given: Given,
+    file: Option<PathBuf>,
+    pub(super) data: Source,
+}
+
+impl Sources {
+    pub(super) fn of(&self, id: &str, key: &'static str) -> Source {
+        self.given.source(id, key, self.file.as_deref())
+    }
+
+    /// The source of a setting outside of all tables.
+    pub(super) fn of_top(&self, key: &'static str) -> Source {
+        self.of(key, key)
+    }
+}
+
+/// Reads the settings; nothing of the arguments is used up, so that a SIGHUP can read them again.
+///
+/// # Errors
+/// The config file does not read, or a value is out of bounds.
+pub(in crate::cli::host) fn read(args: &Args) -> Result<Plan, CliError> {
+    let file = config::read(args.config.as_deref(), &args.given)?;
+    let of_data = args.config.as_deref().filter(|_| file.data.is_some());
+    let of_data = args.given.source("data", "data", of_data);
+    let sources = Sources { given: args.given.clone(), file: args.config.clone(), data: of_data };
+    let tuning = args.tuning.clone();
+    let mut passphrase = args.passphrase.clone();
+    check_path(file.passphrase_file.as_deref(), &sources.of_top("passphrase_file"))?;
+    passphrase.fall_back(file.passphrase_file);
+    let data = args.data.clone().or(file.data).unwrap_or_else(|| default::DATA.into());
+    check_path(Some(&data), &sources.data)?;
+    let listen = args.listen.clone().or(file.listen).unwrap_or_else(|| default::LISTEN.to_owned());
+    let tls = (args.tls_cert.clone().or(file.tls_cert), args.tls_key.clone().or(file.tls_key));
+    let threads = tuning.worker_threads.or(file.worker_threads);
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let workers = match threads {
+        Some(set) => bounded(&sources.of_top("worker_threads"), set, 1..=u16::MAX)?.into(),
+        None => cores.saturating_sub(1).max(1),
+    };
+    let level = tuning.log_level.clone().or(file.log_level).unwrap_or_else(|| default::LOG_LEVEL.to_owned());
+    let limits = &file.limits;
+    let queue_max = tuning.queue_max.or(limits.queue_max).unwrap_or(default::QUEUE_MAX);
+    let cache_bytes = tuning.cache_bytes.or(file.cache_bytes).unwrap_or(default::CACHE_BYTES);
+    Ok(Plan {
+        tls: tls_files(tls, &sources)?,
+        passphrase,
+        checkpoints: checkpoint_plan(args, &file.checkpoint, &sources)?,
+        data,
+        address: address::parse(&listen, &sources.of_top("listen"))?,
+        behind_tls_proxy: args.behind_tls_proxy.or(file.behind_tls_proxy).unwrap_or(false),
+        workers,
+        limits: client_limits(&tuning, limits, &sources)?,
+        locking: match tuning.without_file_lock.or(file.without_file_lock) {
+            Some(true) => Locking::Waived,
+            Some(false) | None => Locking::Required,
+        },
+        settings: Settings {
+            members_may_create: tuning.members_may_create.or(file.members_may_create).unwrap_or(true),
+            queue_max: size(&sources.of("queue_max", "limits.queue_max"), queue_max, 1..=u32::MAX)?,
+            cache_bytes: size(&sources.of_top("cache_bytes"), cache_bytes, CACHE_BYTES)?,
+            sessions: SessionLife::STANDARD,
+            password_kdf: KdfParams::PASSWORD,
+            monotonic: clock::monotonic,
+            commit_stall: Settings::COMMIT_STALL,
+            idle_every: Settings::IDLE_EVERY,
+            host: host_actor(),
+            disk_low_bytes: tuning.disk_low_bytes.or(file.disk_low_bytes).unwrap_or(default::DISK_LOW_BYTES),
+        },
+        log_level: level.parse().map_err(|_| {
+            let what = format!("'{}' is no level", level.escape_debug());
+            sources.of_top("log_level").refuse(what, "use error, warn, info, debug or trace")
+        })?,
+        sources,
+    })
+}
+
+/// The engine's cache, as `config.example.toml` says.
+const CACHE_BYTES: RangeInclusive<u32> = 1 << 20..=1 << 30;
+
+fn checkpoint_plan(
+    args: &Args,
+    file: &FileCheckpoint,
+    sources: &Sources,
+) -> Result<Option<CheckpointPlan>, CliError> {
+    let every = args.checkpoint_every_secs.or(file.every_secs).unwrap_or(default::CHECKPOINT_EVERY_SECS);
+    let of_every = sources.of("checkpoint_every_secs", "checkpoint.every_secs");
+    let every = Duration::from_secs(bounded(&of_every, every, 1..=u32::MAX)?.into());
+    let Some(folder) = args.checkpoint_folder.clone().or_else(|| file.folder.clone()) else {
+        return Ok(None);
+    };
+    check_path(Some(&folder), &sources.of("checkpoint_folder", "checkpoint.folder"))?;
+    Ok(Some(CheckpointPlan { folder, every }))
+}
+
+fn tls_files(
+    (cert, key): (Option<PathBuf>, Option<PathBuf>),
+    sources: &Sources,
+) -> Result<Option<TlsFiles>, CliError> {
+    let (of_cert, of_key) = (sources.of_top("tls_cert"), sources.of_top("tls_key"));
+    check_path(cert.as_deref(), &of_cert)?;
+    check_path(key.as_deref(), &of_key)?;
+    let half = |source: Source, missing| {
+        CliError::usage(format!("{source} without {missing}"), "give certificate and key, or neither")
+    };
+    match (cert, key) {
+        (None, None) => Ok(None),
+        (Some(cert), Some(key)) => Ok(Some(TlsFiles { cert, key })),
+        (None, Some(_)) => Err(half(of_key, "--tls-cert, SEALROOM_TLS_CERT or tls_cert")),
+        (Some(_), None) => Err(half(of_cert, "--tls-key, SEALROOM_TLS_KEY or tls_key")),
+    }
+}
+
+fn client_limits(flags: &Tuning, file: &FileLimits, sources: &Sources) -> Result<Limits, CliError> {
+    let seconds = |id, key, flag: Option<u16>, file: Option<u16>, default| {
+        let set = bounded(&sources.of(id, key), flag.or(file).unwrap_or(default), 1..=u16::MAX)?;
+        Ok::<_, CliError>(Duration::from_secs(set.into()))
+    };
+    let number = |id, key, flag: Option<u32>, file: Option<u32>, default, least| {
+        size(&sources.of(id, key), flag.or(file).unwrap_or(default), least..=u32::MAX)
+    };
+    Ok(Limits {
+        body_bytes_max: number(
+            "body_bytes_max",
+            "limits.body_bytes_max",
+            flags.body_bytes_max,
+            file.body_bytes_max,
+            default::BODY_BYTES_MAX,
+            1024,
+        )?,
+        header_bytes_max: number(
+            "header_bytes_max",
+            "limits.header_bytes_max",
+            flags.header_bytes_max,
+            file.header_bytes_max,
+            default::HEADER_BYTES_MAX,
+            8192,
+        )?,
+        header_timeout: seconds(
+            "header_timeout_secs",
+            "limits.header_timeout_secs",
+            flags.header_timeout_secs,
+            file.header_timeout_secs,
+            default::HEADER_TIMEOUT_SECS,
+        )?,
+        request_timeout: seconds(
+            "request_timeout_secs",
+            "limits.request_timeout_secs",
+            flags.request_timeout_secs,
+            file.request_timeout_secs,
+            default::REQUEST_TIMEOUT_SECS,
+        )?,
+        stall_timeout: seconds(
+            "stall_timeout_secs",
+            "limits.stall_timeout_secs",
+            flags.stall_timeout_secs,
+            file.stall_timeout_secs,
+            default::STALL_TIMEOUT_SECS,
+        )?,
+        connections_max: number(
+            "connections_max",
+            "limits.connections_max",
+            flags.connections_max,
+            file.connections_max,
+            default::CONNECTIONS_MAX,
+            1,
+        )?,
+    })
+}
+
+/// A value between these bounds.
+fn bounded<N: PartialOrd + Display>(
+    source: &Source,
+    set: N,
+    bounds: RangeInclusive<N>,
+) -> Result<N, CliError> {
+    if bounds.contains(&set) {
+        return Ok(set);
+    }
+    let what = if set < *bounds.start() {
+        format!("{set} must be at least {}", bounds.start())
+    } else {
+        format!("{set} must be at most {}", bounds.end())
+    };
+    Err(source.refuse(what, "omit it for the default"))
+}
+
+fn size(source: &Source, set: u32, bounds: RangeInclusive<u32>) -> Result<usize, CliError> {
+    let size = bounded(source, set, bounds)?;
+    usize::try_from(size).map_err(|_| source.refuse("too much for this host", "omit it for the default"))
+}
+
+fn check_path(path: Option<&Path>, source: &Source) -> Result<(), CliError> {
+    path.map_or(Ok(()), |path| paths::check(path, source))
+}

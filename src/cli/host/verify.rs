@@ -1,0 +1,251 @@
+//! `sealroom audit verify`: the check of a log by whoever has it, without a passphrase and without a server.
+
+use std::{
+    fs::{self, File},
+    io::{self, Seek},
+    path::{Path, PathBuf},
+};
+
+mod args;
+mod check;
+mod failure;
+mod given;
+mod input;
+mod report;
+mod source;
+
+pub(in crate::cli) use self::args::Args;
+use self::{
+    args::Given,
+    check::check,
+    failure::{damaged, failed, flawed},
+    given::{harmed, kept_checkpoints, not_ours, open_note, read_key, read_receipts},
+    input::{Input, is_standard_input},
+    report::{Basis, report},
+    source::{Export, Log},
+};
+use super::control;
+use crate::{
+    audit::{
+        remains::first_damaged,
+        transport,
+        verify::{Flaw, Verifier},
+    },
+    cli::{
+        error::CliError,
+        terminal::{output::Output, progress::Progress},
+    },
+    disk::{self, DataFile, FileError, Medium},
+    storage::{Examined, OpenError},
+};
+
+/// How a redb file begins.
+const REDB: &[u8] = b"redb\x1a\n";
+/// First bytes of a CSV export.
+const CSV: &[u8] = b"sequence,";
+/// redb's page cache while a file is read once, from its begin to its end: the way down to a page, and little else.
+const CACHE_BYTES: usize = 1 << 20;
+
+pub(in crate::cli) fn run(args: &Args, output: &Output) -> Result<(), CliError> {
+    refuse_two_of_standard_input(args)?;
+    let given = Given {
+        receipts: args.receipts.as_deref().map(read_receipts).transpose()?,
+        key: args.key.as_deref().map(read_key).transpose()?,
+    };
+    let input = Input::open(&args.file)?;
+    match kind(&input)? {
+        Kind::Export => {
+            let kept = kept_checkpoints(args, given.key.as_ref())?;
+            let progress = progress(&input, output);
+            let mut export = Export::of(input);
+            let verifier = Verifier::new(kept.clone(), given.receipts.clone().unwrap_or_default());
+            let verifier = check(&mut export, verifier, &progress)?;
+            let good = verifier.finish().map_err(|flaw| flawed(&flaw))?;
+            report(args, &good, &Basis::new(args, given.key.as_ref(), None, &kept), &given, output)
+        }
+        Kind::Vault if input.bytes().is_none() => {
+            verify_vault(args, &given, &Vault::Copy(input.into_copy()?), output)
+        }
+        Kind::Vault => {
+            // No server starts on the file while it is held.
+            let file = match DataFile::open_read_only(&args.file) {
+                Err(in_use @ FileError::InUse { .. }) => return verify_served(args, &in_use, &given, output),
+                other => other?,
+            };
+            verify_vault(args, &given, &Vault::Named(file), output)
+        }
+    }
+}
+
+/// Refuses a second look at what can be read once.
+fn refuse_two_of_standard_input(args: &Args) -> Result<(), CliError> {
+    let flags = [
+        ("FILE", Some(args.file.as_path())),
+        ("--key", args.key.as_deref().map(Path::new)),
+        ("--checkpoint", args.checkpoint.as_deref()),
+        ("--receipts", args.receipts.as_deref()),
+    ];
+    let named: Vec<&str> =
+        flags.iter().filter(|(_, path)| path.is_some_and(is_standard_input)).map(|(flag, _)| *flag).collect();
+    if named.len() < 2 {
+        return Ok(());
+    }
+    Err(CliError::usage(
+        format!("standard input is read once, and {} name it", named.join(" and ")),
+        "give all of them but one as files",
+    ))
+}
+
+/// A vault file that can be read here and there.
+enum Vault {
+    /// Locked against writers.
+    Named(DataFile),
+    /// Of a stream; it has no name.
+    Copy(File),
+}
+
+impl Vault {
+    fn medium(&self) -> Result<Medium, FileError> {
+        match self {
+            Self::Named(file) => Ok(file.medium()),
+            Self::Copy(_) => disk::unnamed(self.open()?).map_err(failed_to_read),
+        }
+    }
+
+    fn open(&self) -> Result<File, FileError> {
+        match self {
+            Self::Named(file) => File::open(file.path())
+                .map_err(|source| FileError::Io { path: file.path().to_owned(), source }),
+            Self::Copy(file) => Self::rewound(file).map_err(failed_to_read),
+        }
+    }
+
+    fn rewound(file: &File) -> io::Result<File> {
+        let mut file = file.try_clone()?;
+        file.rewind().map(|()| file)
+    }
+}
+
+fn failed_to_read(source: io::Error) -> FileError {
+    FileError::Io { path: PathBuf::from("-"), source }
+}
+
+/// Reads a vault file's log beside the examination of its pages, and changes no byte of it.
+fn verify_vault(args: &Args, given: &Given, vault: &Vault, output: &Output) -> Result<(), CliError> {
+    let not_opened = |error: &OpenError| not_opened(args, vault, error);
+    let opened = Examined::begin(vault.medium()?, CACHE_BYTES);
+    let mut log = Log { file: opened.map_err(|error| not_opened(&error))?, next: 0 };
+    let key = given.key.as_ref();
+    // Strangers' checkpoints in a folder are told by the file's own key, for which its pages must be waited for.
+    let early = args.checkpoint.as_ref().filter(|_| key.is_none()).map(|_| log.file.verifier_key());
+    let early = early.transpose().or_else(|error| {
+        log.file.finish().map_err(|error| not_opened(&error))?;
+        Err(damaged(error))
+    })?;
+    let kept = kept_checkpoints(args, key.or(early.as_ref()))?;
+    let verifier = Verifier::new(kept.clone(), given.receipts.clone().unwrap_or_default()).awaiting_end();
+    let length = vault.open()?.metadata().map_or(0, |metadata| metadata.len());
+    let walked = check(&mut log, verifier, &Progress::bytes("verifying", length, output));
+    // What is wrong with the pages comes first: nothing that was read from such a file means anything.
+    log.file.finish().map_err(|error| not_opened(&error))?;
+    let own = log.file.verifier_key().map_err(damaged)?;
+    let note = log.file.checkpoint().map_err(damaged)?;
+    let newest = open_note(&note, Some(key.unwrap_or(&own)))
+        .map_err(|error| not_ours("the file's own checkpoint", error))?;
+    let good = walked?.finish_at(newest).map_err(|flaw| flawed(&flaw))?;
+    report(args, &good, &Basis::new(args, key, Some(&own), &kept), given, output)
+}
+
+/// Examines every page of a copy and its log against its own checkpoint; returns how many records it has.
+pub(super) fn copy(path: &Path, output: &Output) -> Result<u64, CliError> {
+    let args = Args { file: path.to_owned(), key: None, checkpoint: None, receipts: None, strict: false };
+    let vault = Vault::Named(DataFile::open_read_only(path)?);
+    let not_opened = |error: &OpenError| not_opened(&args, &vault, error);
+    let opened = Examined::begin(vault.medium()?, CACHE_BYTES);
+    let mut log = Log { file: opened.map_err(|error| not_opened(&error))?, next: 0 };
+    let length = vault.open()?.metadata().map_or(0, |metadata| metadata.len());
+    let verifier = Verifier::new(Vec::new(), Vec::new()).awaiting_end();
+    let walked = check(&mut log, verifier, &Progress::bytes("verifying", length, output));
+    log.file.finish().map_err(|error| not_opened(&error))?;
+    let own = log.file.verifier_key().map_err(damaged)?;
+    let newest = open_note(&log.file.checkpoint().map_err(damaged)?, Some(&own))
+        .map_err(|error| not_ours("the copy's own checkpoint", error))?;
+    Ok(walked?.finish_at(newest).map_err(|flaw| flawed(&flaw))?.count)
+}
+
+/// Reads the log of a file that a server has open from that server, over its local socket.
+fn verify_served(args: &Args, in_use: &FileError, given: &Given, output: &Output) -> Result<(), CliError> {
+    let served = control::log(&args.file, in_use)?;
+    let (own, key) = (&served.key, given.key.as_ref());
+    let kept = kept_checkpoints(args, key.or(Some(own)))?;
+    let verifier = Verifier::new(kept.clone(), given.receipts.clone().unwrap_or_default()).awaiting_end();
+    let mut export = Export::served(&args.file, served.records);
+    let length = fs::metadata(&args.file).map_or(0, |metadata| metadata.len());
+    let walked = check(&mut export, verifier, &Progress::bytes("verifying", length, output))?;
+    let newest = open_note(&served.checkpoint, Some(key.unwrap_or(own)))
+        .map_err(|error| not_ours("the server's checkpoint", error))?;
+    // A log that lacks its end is told by the server; that there is no more of it says nothing of the log.
+    if walked.next() < newest.size {
+        return Err(failed(&args.file, "the server broke off before the end of its log", "try again"));
+    }
+    let good = walked.finish_at(newest).map_err(|flaw| flawed(&flaw))?;
+    let mut basis = Basis::new(args, key, Some(own), &kept);
+    basis.rests("the server that has the file open: its pages are examined once it has stopped");
+    report(args, &good, &basis, given, output)
+}
+
+fn progress(input: &Input, output: &Output) -> Progress {
+    Progress::bytes("verifying", input.bytes().unwrap_or(0), output)
+}
+
+enum Kind {
+    Vault,
+    Export,
+}
+
+fn kind(input: &Input) -> Result<Kind, CliError> {
+    let (start, name) = (input.start(), input.name());
+    let failed = |message: &str, hint: &str| Err(CliError::failed(format!("{name}: {message}"), hint));
+    if start.starts_with(REDB) {
+        Ok(Kind::Vault)
+    } else if start.is_empty() && input.bytes().is_none() {
+        failed("nothing came through it", "check the command that writes into it; a stream is read once")
+    } else if start.is_empty() {
+        failed("the file is empty", "export again, without --from and --to: the whole log is never empty")
+    } else if start.starts_with(CSV) || start.get(3..).is_some_and(|rest| rest.starts_with(CSV)) {
+        failed("a CSV cannot be verified", "export again with --format ndjson")
+    } else if let Some(damage) = transport::of_export(start) {
+        Err(harmed(name, damage))
+    } else if start.starts_with(b"{") && !is_other_json(start) {
+        Ok(Kind::Export)
+    } else {
+        failed("neither a vault file nor an export", "an export is one JSON record a line")
+    }
+}
+
+/// Returns whether JSON begins as no record does, be it one with a wrong byte: such a file has no damaged records, it has
+/// none.
+fn is_other_json(start: &[u8]) -> bool {
+    let has = |part: &[u8]| start.windows(part.len()).any(|bytes| bytes == part);
+    start.starts_with(b"{\"") && !start.starts_with(br#"{"v":1,"#) && !has(br#""sequence":"#)
+}
+
+/// What is wrong with a file whose pages do not hold together: a record, if one can be named.
+fn not_opened(args: &Args, vault: &Vault, error: &OpenError) -> CliError {
+    if !matches!(error, OpenError::Damaged(_)) {
+        return CliError::open(&args.file, error);
+    }
+    if let Vault::Copy(_) = vault {
+        // A file that a server writes to meanwhile has no moment that a stream shows.
+        let message = "the pages that came do not hold together";
+        let hint =
+            "name the vault file instead of a stream: one that is copied while it is written to is torn";
+        return failed(&args.file, message, hint);
+    }
+    let message = "the file's pages do not hold together; none of its records is seen to be damaged";
+    let sequence = vault.open().ok().and_then(|file| first_damaged(file).ok()).flatten();
+    sequence.map_or_else(
+        || failed(&args.file, message, "restore a backup"),
+        |sequence| flawed(&Flaw::Changed { sequence }),
+    )
+}

@@ -1,0 +1,31 @@
+//! The flags of `audit verify`, and what was read of them.
+
+use std::path::PathBuf;
+
+use crate::audit::{checkpoint::VerifierKey, verify::Receipt};
+
+/// `audit verify`'s flags.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Args {
+    /// A vault file, a backup, or an export in NDJSON; `-` reads standard input.
+    #[arg(env = "SEALROOM_DATA", default_value = "sealroom.redb", value_name = "FILE")]
+    pub(super) file: PathBuf,
+    /// The log's verifier key, as `init` printed it, or a file that holds it.
+    #[arg(long, value_name = "KEY")]
+    pub(super) key: Option<String>,
+    /// A checkpoint that was kept elsewhere, or a folder of them.
+    #[arg(long, value_name = "FILE")]
+    pub(super) checkpoint: Option<PathBuf>,
+    /// A text, such as a build log, whose receipts must all be in the log.
+    #[arg(long, value_name = "FILE")]
+    pub(super) receipts: Option<PathBuf>,
+    /// Fail unless a key that you pass, and a checkpoint that you pass or the vault file has, prove the log.
+    #[arg(long)]
+    pub(super) strict: bool,
+}
+
+/// Inputs beside the log.
+pub(super) struct Given {
+    pub(super) key: Option<VerifierKey>,
+    pub(super) receipts: Option<Vec<Receipt>>,
+}

@@ -1,0 +1,149 @@
+//! The walk over a log's records: read on one thread, hashed on some, judged in order on the caller's.
+//!
+//! Batches are bounded in number and come back when they were judged: the memory that a log takes does not depend on
+//! its length.
+
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        mpsc::{Receiver, Sender, SyncSender, channel, sync_channel},
+    },
+    thread,
+};
+
+use super::{
+    failure::flawed,
+    source::{BATCH, Batch, Source, records},
+};
+use crate::{
+    audit::{
+        tree::{Hash, leaf_hash, subtree_hash},
+        verify::{BLOCK, Flaw, Verifier},
+    },
+    cli::{error::CliError, terminal::progress::Progress},
+    storage::SubtreeHash,
+};
+
+/// Batches that may be under way.
+const WAITING: usize = 8;
+/// More threads than these hash faster than one can read.
+const HASHERS_MAX: usize = 4;
+
+/// A batch, and what its hashes say.
+struct Hashed {
+    batch: Batch,
+    leaves: Vec<Hash>,
+    /// The hash of each full [`BLOCK`] of leaves.
+    subtrees: Vec<Hash>,
+    /// The first record that does not fit the hash beside it.
+    changed: Option<usize>,
+}
+
+/// A batch, and where it goes when it is hashed.
+type Job = (Batch, SyncSender<Hashed>);
+/// What will be hashed in time, in the log's order.
+type Promise = Result<Receiver<Hashed>, CliError>;
+
+/// Judges all records of a source, and what it stored about them; where the log ends is the caller's to judge.
+pub(super) fn check(
+    source: &mut dyn Source,
+    mut verifier: Verifier,
+    progress: &Progress,
+) -> Result<Verifier, CliError> {
+    let mut subtrees = Vec::new();
+    thread::scope(|scope| {
+        let (jobs, work) = channel::<Job>();
+        let (promise, promised) = sync_channel::<Promise>(WAITING);
+        let (spend, spent) = channel::<Batch>();
+        let (source, work) = (&mut *source, Arc::new(Mutex::new(work)));
+        // A channel that nobody reads any more ends its writer.
+        scope.spawn(move || read(source, &jobs, &promise, &spent));
+        for _ in 0..thread::available_parallelism().map_or(1, |cores| cores.get().min(HASHERS_MAX)) {
+            let work = Arc::clone(&work);
+            scope.spawn(move || hash_all(&work));
+        }
+        for hashed in promised {
+            let hashed = hashed?.recv().map_err(|_| CliError::failed("a thread ended early", "try again"))?;
+            judge(&mut verifier, &hashed).map_err(|flaw| flawed(&flaw))?;
+            progress.advance(hashed.batch.data.len() as u64 + 32 * hashed.batch.ends.len() as u64);
+            subtrees.extend_from_slice(&hashed.subtrees);
+            drop(spend.send(hashed.batch));
+        }
+        Ok::<(), CliError>(())
+    })?;
+    hold_against(&source.stored()?, subtrees).map_err(|flaw| flawed(&flaw))?;
+    Ok(verifier)
+}
+
+fn read(source: &mut dyn Source, jobs: &Sender<Job>, promise: &SyncSender<Promise>, spent: &Receiver<Batch>) {
+    loop {
+        let mut batch = spent.try_recv().unwrap_or_default();
+        batch.clear();
+        let (hashed, promised) = sync_channel(1);
+        match source.next(&mut batch) {
+            Ok(()) if batch.ends.is_empty() => return,
+            Ok(()) => drop(jobs.send((batch, hashed))),
+            Err(error) => return drop(promise.send(Err(error))),
+        }
+        if promise.send(Ok(promised)).is_err() {
+            return;
+        }
+    }
+}
+
+fn hash_all(work: &Mutex<Receiver<Job>>) {
+    loop {
+        let job = work.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok((batch, hashed)) = job else { return };
+        // Where a flaw was found before, nobody waits for it.
+        drop(hashed.send(hash(batch)));
+    }
+}
+
+fn hash(batch: Batch) -> Hashed {
+    let leaves: Vec<Hash> = records(&batch).map(leaf_hash).collect();
+    let fits = |(leaf, check): (&Hash, &[u8; 8])| leaf[..8] == *check;
+    let changed = leaves.iter().zip(&batch.checks).position(|pair| !fits(pair));
+    let blocks = leaves.chunks_exact(usize::try_from(BLOCK).expect("a block is small"));
+    let subtrees = blocks.map(subtree_hash).collect();
+    Hashed { batch, leaves, subtrees, changed }
+}
+
+fn judge(verifier: &mut Verifier, hashed: &Hashed) -> Result<(), Flaw> {
+    let mut records = records(&hashed.batch).zip(0..);
+    let mut subtrees = hashed.subtrees.iter();
+    for leaves in hashed.leaves.chunks(usize::try_from(BLOCK).expect("a block is small")) {
+        for (leaf, (bytes, at)) in leaves.iter().zip(&mut records) {
+            let sequence = verifier.next();
+            if hashed.changed == Some(at) {
+                return Err(Flaw::Changed { sequence });
+            }
+            // Where it has no place in the log, its form says more.
+            verifier
+                .place(bytes, *leaf)
+                .map_err(|flaw| Verifier::check_form(sequence, bytes).err().unwrap_or(flaw))?;
+        }
+        verifier.grow(leaves, subtrees.next().copied());
+    }
+    Ok(())
+}
+
+/// Holds the hashes of all full blocks, and of the subtrees over these, against those that were stored.
+fn hold_against(stored: &[SubtreeHash], mut made: Vec<Hash>) -> Result<(), Flaw> {
+    let step = u8::try_from(BLOCK.ilog2()).expect("a block is small");
+    for level in (step..64).step_by(step.into()) {
+        for subtree in stored.iter().filter(|subtree| subtree.level == level) {
+            let of_ours = usize::try_from(subtree.index).ok().and_then(|index| made.get(index));
+            if of_ours.is_some_and(|hash| *hash != subtree.hash) {
+                let first = subtree.index << level;
+                return Err(Flaw::Subtree { first, last: first + (1 << level) - 1 });
+            }
+        }
+        made =
+            made.chunks_exact(usize::try_from(BLOCK).expect("a block is small")).map(subtree_hash).collect();
+    }
+    Ok(())
+}
+
+// A batch ends where a block does: so its blocks are those of the log.
+const _: () = assert!((BATCH as u64).is_multiple_of(BLOCK));

@@ -1,0 +1,20 @@
+//! Failures of the check and their remedies.
+
+use std::path::Path;
+
+use crate::{audit::verify::Flaw, cli::error::CliError, storage::StorageError};
+
+pub(super) fn failed(path: &Path, message: &str, hint: &str) -> CliError {
+    CliError::failed(format!("{}: {message}", path.display()), hint)
+}
+
+pub(super) fn flawed(flaw: &Flaw) -> CliError {
+    CliError::failed(
+        flaw.to_string(),
+        "keep this file as it is, and hold it against a backup or another export",
+    )
+}
+
+pub(super) fn damaged(error: StorageError) -> CliError {
+    CliError::failed(error.to_string(), "keep this file as it is, and hold it against a backup")
+}

@@ -1,0 +1,195 @@
+//! Key, checkpoints and receipts: the inputs of a verifier beside the log.
+//!
+//! Reads each, and tells damage of transport from a signature that does not hold.
+
+use std::{
+    fs,
+    io::{BufRead, Read},
+    path::{Path, PathBuf},
+};
+
+use super::{args::Args, failure::failed, input::Input};
+use crate::{
+    audit::{
+        checkpoint::{self, BadNote, Checkpoint, NOTE_BYTES_MAX, VerifierKey},
+        transport::{self, Damage},
+        verify::{RECEIPT, Receipt, receipts_in},
+    },
+    cli::error::CliError,
+};
+
+/// A key has some hundred bytes; a file that holds more than this is none.
+const KEY_BYTES_MAX: usize = 64 * 1024;
+/// A log without line ends is looked through in pieces of this size.
+const LINE_BYTES_MAX: u64 = 1 << 20;
+/// A header of receipts is shorter: one that begins nearer to a piece's end is looked at with the next piece.
+const RECEIPTS_BYTES_MAX: usize = 8 * 1024;
+
+/// Reads the key itself, or the file that holds it.
+pub(super) fn read_key(text: &str) -> Result<VerifierKey, CliError> {
+    if let Ok(key) = text.trim().parse() {
+        return Ok(key);
+    }
+    let path = Path::new(text);
+    let hint = "pass what `init` printed, like sealroom/…+…+…, or a file that holds it";
+    if !super::input::is_standard_input(path) && !path.exists() {
+        let damage = transport::of_key(text.as_bytes());
+        let cause =
+            damage.map_or_else(|| "no verifier key, and no file".to_owned(), |damage| damage.to_string());
+        return Err(CliError::usage(format!("--key: {cause}"), hint));
+    }
+    let input = Input::open(path)?;
+    let name = input.name().to_owned();
+    let bytes = input.into_text(KEY_BYTES_MAX, "verifier key")?;
+    if let Some(damage) = transport::of_key(&bytes) {
+        return Err(harmed(&format!("--key {name}"), damage));
+    }
+    String::from_utf8_lossy(&bytes).trim().parse().map_err(|_| {
+        let cause = if bytes.is_empty() { "it is empty" } else { "it holds no verifier key" };
+        CliError::usage(format!("--key {name}: {cause}"), hint)
+    })
+}
+
+/// Reads all receipts in a text.
+pub(super) fn read_receipts(path: &Path) -> Result<Vec<Receipt>, CliError> {
+    let input = Input::open(path)?;
+    let name = input.name().to_owned();
+    if let Some(damage @ (Damage::Utf16 | Damage::Compressed { .. })) = transport::of_start(input.start()) {
+        let hint = match damage {
+            Damage::Compressed { with } => format!("`{with} FILE`, and pass --receipts - to read from that"),
+            _ => damage.remedy(),
+        };
+        return Err(CliError::failed(format!("--receipts {name}: {damage}"), hint));
+    }
+    let mut reader = input.into_reader();
+    let (mut found, mut line) = (Vec::new(), Vec::new());
+    loop {
+        let read = (&mut reader).take(LINE_BYTES_MAX).read_until(b'\n', &mut line);
+        let read =
+            read.map_err(|error| CliError::failed(format!("{name}: {error}"), "check what writes it"))?;
+        // A line's piece may end within a receipt.
+        let end = if read == 0 || line.ends_with(b"\n") { line.len() } else { whole_receipts(&line) };
+        found.extend(receipts_in(&String::from_utf8_lossy(&line[..end])));
+        line.drain(..end);
+        if read == 0 {
+            break;
+        }
+    }
+    if found.is_empty() {
+        let hint = "a receipt is `audit-receipt: <sequence>:<hash>`; was the right file named?";
+        return Err(CliError::failed(format!("{name}: there is no receipt in it"), hint));
+    }
+    Ok(found)
+}
+
+/// Returns the length of the part of an unfinished line that can be searched: up to its last receipts, which may go on.
+fn whole_receipts(piece: &[u8]) -> usize {
+    let near = piece.len().saturating_sub(RECEIPTS_BYTES_MAX);
+    let last = piece[near..].windows(RECEIPT.len()).rposition(|bytes| bytes == RECEIPT.as_bytes());
+    last.map_or_else(|| piece.len().saturating_sub(RECEIPT.len()), |at| near + at)
+}
+
+/// Reads the checkpoint, or those of a folder that are of this log.
+pub(super) fn kept_checkpoints(args: &Args, key: Option<&VerifierKey>) -> Result<Vec<Checkpoint>, CliError> {
+    let Some(path) = &args.checkpoint else { return Ok(Vec::new()) };
+    if !path.is_dir() {
+        let input = Input::open(path)?;
+        let name = input.name().to_owned();
+        let note = input.into_text(NOTE_BYTES_MAX, "checkpoint")?;
+        return open_kept(&name, &note, key).map(|kept| vec![kept]);
+    }
+    let mut found = Vec::new();
+    for path in in_folder(path)? {
+        let input = Input::open(&path)?;
+        let name = input.name().to_owned();
+        let note = input.into_text(NOTE_BYTES_MAX, "checkpoint")?;
+        // A folder may hold the checkpoints of several vaults: those of others say nothing of this one.
+        let origin = checkpoint::read_unsigned(&transport::mended_note(&note)).map(|kept| kept.origin);
+        if key.is_some_and(|key| origin.is_ok_and(|origin| origin != key.name())) {
+            continue;
+        }
+        found.push(open_kept(&name, &note, key)?);
+    }
+    if found.is_empty() {
+        let hint = "name the folder that this vault's checkpoints go to";
+        return Err(failed(path, "none of the checkpoints in this folder is of this log", hint));
+    }
+    Ok(found)
+}
+
+fn in_folder(folder: &Path) -> Result<Vec<PathBuf>, CliError> {
+    let entries = fs::read_dir(folder);
+    let entries = entries.map_err(|error| failed(folder, &error.to_string(), "check the folder's mode"))?;
+    // What the server is just writing, and what else lies there, is no checkpoint.
+    let is_ours = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "checkpoint");
+    let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    let mut paths: Vec<PathBuf> = paths.filter(|path| is_ours(path) && path.is_file()).collect();
+    paths.sort();
+    if paths.is_empty() {
+        let hint = "is the share mounted? a checkpoint's name ends with .checkpoint";
+        return Err(failed(folder, "there is no checkpoint in this folder", hint));
+    }
+    Ok(paths)
+}
+
+/// Opens a checkpoint that came from elsewhere, and tells damage on its way from a signature that does not hold.
+fn open_kept(name: &str, note: &[u8], key: Option<&VerifierKey>) -> Result<Checkpoint, CliError> {
+    let Some(damage) = transport::of_note(note) else {
+        return open_note(&String::from_utf8_lossy(note), key).map_err(|error| not_ours(name, error));
+    };
+    match open_note(&transport::mended_note(note), key) {
+        Ok(_) => {
+            let message = format!("{name}: {damage}; apart from that it is a checkpoint as it was signed");
+            let message = if key.is_some() { message } else { format!("{name}: {damage}") };
+            Err(CliError::failed(message, damage.remedy()))
+        }
+        Err(_) if matches!(damage, Damage::Json | Damage::Encoding | Damage::Compressed { .. }) => {
+            Err(harmed(name, damage))
+        }
+        Err(error) => Err(not_ours(name, error)),
+    }
+}
+
+pub(super) fn open_note(note: &str, key: Option<&VerifierKey>) -> Result<Checkpoint, BadNote> {
+    match key {
+        Some(key) => checkpoint::open(note, std::slice::from_ref(key)),
+        None => checkpoint::read_unsigned(note),
+    }
+}
+
+/// Reports an input that transport damaged, which is no sign of forgery.
+pub(super) fn harmed(name: &str, damage: Damage) -> CliError {
+    CliError::failed(format!("{name}: {damage}"), damage.remedy())
+}
+
+pub(super) fn not_ours(what: &str, error: BadNote) -> CliError {
+    let hint = match error {
+        BadNote::Malformed => "name a file that `sealroom audit checkpoint` wrote, or a checkpoint folder",
+        BadNote::Unknown => "check --key and --checkpoint: they belong to one vault",
+        BadNote::BadSignature => {
+            "its text is not what this key signed: keep it as evidence, and hold it against another copy"
+        }
+    };
+    CliError::failed(format!("{what}: {error}"), hint)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_receipt_is_found_wherever_a_line_without_end_is_cut() {
+        let receipt = format!("audit-receipt: 7:{}=", "A".repeat(43));
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        let limit = usize::try_from(LINE_BYTES_MAX).unwrap();
+        for before in
+            [limit - 80, limit - 61, limit - 30, limit - 14, limit - 5, limit - 1, limit, 2 * limit - 20]
+        {
+            let text = format!("{} {receipt} {}", "x".repeat(before - 1), "y".repeat(100));
+            fs::write(&path, text).unwrap();
+            let found = read_receipts(&path).map_err(|error| error.message).unwrap();
+            assert_eq!(found, receipts_in(&receipt), "{before}");
+        }
+    }
+}

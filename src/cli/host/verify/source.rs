@@ -1,0 +1,157 @@
+//! What a log is read from: a vault file or an export, in batches.
+
+use std::{
+    io::{BufRead, Read},
+    path::Path,
+};
+
+use super::{failure::damaged, input::Input};
+use crate::{
+    audit::{
+        record::{self, RECORD_BYTES_MAX},
+        transport::{self, Damage},
+    },
+    cli::{
+        error::CliError,
+        host::control::{ENDED_EARLY, ended_early},
+    },
+    storage::{Examined, SubtreeHash},
+};
+
+/// Records that are hashed at a time: so many that a thread has something to do, so few that they stay in its cache.
+pub(super) const BATCH: usize = 1024;
+
+/// Records on their way through the check.
+#[derive(Default)]
+pub(super) struct Batch {
+    pub(super) data: Vec<u8>,
+    /// Where each record ends.
+    pub(super) ends: Vec<usize>,
+    /// The hash beside each, in a vault file.
+    pub(super) checks: Vec<[u8; 8]>,
+}
+
+impl Batch {
+    /// Makes room for other records.
+    pub(super) fn clear(&mut self) {
+        self.data.clear();
+        self.ends.clear();
+        self.checks.clear();
+    }
+}
+
+/// What a log of whatever kind gives.
+pub(super) trait Source: Send {
+    /// Puts the next records into an empty batch, [`BATCH`] of them as long as there are so many; none at the end.
+    fn next(&mut self, batch: &mut Batch) -> Result<(), CliError>;
+    /// The hashes of subtrees that it has stored.
+    fn stored(&self) -> Result<Vec<SubtreeHash>, CliError>;
+}
+
+pub(super) fn records(batch: &Batch) -> impl Iterator<Item = &[u8]> {
+    let starts = std::iter::once(0).chain(batch.ends.iter().copied());
+    starts.zip(&batch.ends).map(|(start, end)| &batch.data[start..*end])
+}
+
+/// A vault file's log.
+pub(super) struct Log {
+    pub(super) file: Examined,
+    pub(super) next: u64,
+}
+
+impl Source for Log {
+    fn next(&mut self, batch: &mut Batch) -> Result<(), CliError> {
+        // That a record is missing, or stands under another's number, its own text tells whoever judges it.
+        let taken = self.file.audit_rows(self.next, BATCH, |sequence, record, check| {
+            batch.data.extend_from_slice(record);
+            batch.ends.push(batch.data.len());
+            batch.checks.push(check.try_into().unwrap_or_default());
+            self.next = sequence + 1;
+        });
+        taken.map_err(damaged)
+    }
+
+    fn stored(&self) -> Result<Vec<SubtreeHash>, CliError> {
+        self.file.subtree_hashes().map_err(damaged)
+    }
+}
+
+/// An export's lines.
+pub(super) struct Export {
+    name: String,
+    reader: Box<dyn BufRead + Send>,
+    line: u64,
+    is_served: bool,
+}
+
+impl Export {
+    /// Reads a file or a stream, in one pass.
+    pub(super) fn of(input: Input) -> Self {
+        Self {
+            name: input.name().to_owned(),
+            reader: Box::new(input.into_reader()),
+            line: 0,
+            is_served: false,
+        }
+    }
+
+    /// What the server that has that file open gives.
+    pub(super) fn served(path: &Path, records: impl BufRead + Send + 'static) -> Self {
+        Self { name: path.display().to_string(), reader: Box::new(records), line: 0, is_served: true }
+    }
+
+    /// Reports a line of which no record can be made.
+    fn unread(&self, line: &[u8], damage: Option<Damage>) -> CliError {
+        let (name, number) = (&self.name, self.line);
+        match damage {
+            Some(damage) => CliError::failed(format!("{name}: line {number}: {damage}"), damage.remedy()),
+            None if line.len() > RECORD_BYTES_MAX => {
+                let message = format!("{name}: line {number} is no whole record: it is too long");
+                CliError::failed(
+                    message,
+                    "an export is one JSON record a line: check that the right file is named",
+                )
+            }
+            None => {
+                let message = format!("{name}: line {number} is no whole record: it is cut");
+                CliError::failed(message, "export again: what wrote this stopped early, or its disk was full")
+            }
+        }
+    }
+}
+
+impl Source for Export {
+    fn next(&mut self, batch: &mut Batch) -> Result<(), CliError> {
+        while batch.ends.len() < BATCH {
+            let start = batch.data.len();
+            // A line of 1 GB is not read: no record is that long.
+            let mut line = (&mut self.reader).take(RECORD_BYTES_MAX as u64 + 2);
+            let read = line.read_until(b'\n', &mut batch.data);
+            read.map_err(|error| {
+                let message = format!("{}: after line {}: {error}", self.name, self.line);
+                CliError::failed(message, "check the disk, or what writes into the stream")
+            })?;
+            if batch.data.len() == start {
+                break;
+            }
+            self.line += 1;
+            let is_whole = batch.data.ends_with(b"\n");
+            let line = batch.data[start..].strip_suffix(b"\n").unwrap_or(&batch.data[start..]);
+            if self.is_served && line.starts_with(ENDED_EARLY) {
+                return Err(ended_early(line));
+            }
+            let is_unended = || !is_whole && record::decode(line).is_ok();
+            let damage = transport::of_line(line).or_else(|| is_unended().then_some(Damage::NoLineEnd));
+            if damage.is_some() || !is_whole {
+                return Err(self.unread(line, damage));
+            }
+            batch.data.pop();
+            batch.ends.push(batch.data.len());
+        }
+        Ok(())
+    }
+
+    fn stored(&self) -> Result<Vec<SubtreeHash>, CliError> {
+        Ok(Vec::new())
+    }
+}

@@ -1,0 +1,12 @@
+//! Standard output, standard error and the questions at a terminal.
+
+#[cfg(feature = "client")]
+pub(super) mod confirm;
+pub(super) mod once;
+pub(super) mod output;
+#[cfg(feature = "server")]
+pub(super) mod progress;
+pub(super) mod prompt;
+#[cfg(feature = "client")]
+pub(super) mod table;
+pub(super) mod visible;

@@ -1,0 +1,156 @@
+//! What a command says: the only place that prints.
+#![allow(clippy::print_stderr, reason = "this is where the command line prints")]
+
+use std::io::{self, IsTerminal, Write};
+
+use serde::Serialize;
+use serde_json::json;
+use zeroize::Zeroizing;
+
+use super::{
+    once::{self, Lost},
+    visible::{on_one_line, visible},
+};
+use crate::cli::error::CliError;
+
+/// Human lines, or one JSON value.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::cli) struct Output {
+    json: bool,
+}
+
+/// Whether anybody still reads what is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::cli) enum Reader {
+    Listens,
+    /// It closed its end, as `head` does.
+    Gone,
+}
+
+impl Output {
+    pub(in crate::cli) const fn new(json: bool) -> Self {
+        Self { json }
+    }
+
+    /// Whether machines read this.
+    pub(in crate::cli) const fn is_json(self) -> bool {
+        self.json
+    }
+
+    /// A command's result: `lines` for people, `value` for machines.
+    ///
+    /// # Errors
+    /// It could not be written; that a reader has gone away is no error.
+    pub(in crate::cli) fn result<T: Serialize + ?Sized>(
+        self,
+        lines: &str,
+        value: &T,
+    ) -> Result<(), CliError> {
+        let text = self
+            .text(lines, value)
+            .map_err(|error| CliError::failed(format!("no JSON: {error}"), "report it: this is a defect"))?;
+        self.bytes(text.as_bytes())
+    }
+
+    /// A result that cannot be had again: returns once its reader has it, or still can; `what` names it.
+    ///
+    /// # Errors
+    /// It could not be written, or its reader has gone away: the caller undoes what it was for.
+    pub(in crate::cli) fn once<T: Serialize + ?Sized>(
+        self,
+        what: &'static str,
+        lines: &str,
+        value: &T,
+    ) -> Result<(), Lost> {
+        let mut stdout = io::stdout().lock();
+        let text = self.text(lines, value).map_err(io::Error::other);
+        text.and_then(|text| {
+            once::check(&stdout)?;
+            stdout.write_all(text.as_bytes())?;
+            stdout.flush()?;
+            once::settle(&stdout)
+        })
+        .map_err(|error| Lost::new(what, &error))
+    }
+
+    fn text<T: Serialize + ?Sized>(
+        self,
+        lines: &str,
+        value: &T,
+    ) -> Result<Zeroizing<String>, serde_json::Error> {
+        let text = if self.json { serde_json::to_string(value)? } else { lines.trim_end().to_owned() };
+        Ok(Zeroizing::new(text + "\n"))
+    }
+
+    /// A result that is printed as it is.
+    ///
+    /// # Errors
+    /// As [`Output::result`].
+    pub(in crate::cli) fn bytes(self, bytes: &[u8]) -> Result<(), CliError> {
+        self.piece(bytes).map(drop)
+    }
+
+    /// One piece of a result that comes in many: once nobody reads, there is no reason to fetch more.
+    ///
+    /// # Errors
+    /// As [`Output::result`].
+    #[allow(clippy::unused_self, reason = "whoever prints has been given the output")]
+    pub(in crate::cli) fn piece(self, bytes: &[u8]) -> Result<Reader, CliError> {
+        let mut stdout = io::stdout().lock();
+        match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+            Ok(()) => Ok(Reader::Listens),
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Reader::Gone),
+            Err(error) => Err(CliError::failed(
+                format!("the output cannot be written: {error}"),
+                "the command succeeded; check where stdout is redirected",
+            )),
+        }
+    }
+
+    /// Makes the `eval` of a failed command's output fail too, which without any output would succeed.
+    #[cfg(feature = "client")]
+    pub(in crate::cli) fn fail_eval(self) {
+        drop(self.bytes(b"false\n"));
+    }
+
+    /// Something to know, which stops nothing.
+    #[allow(clippy::unused_self, reason = "whoever prints has been given the output")]
+    pub(in crate::cli) fn warning(self, text: &str) {
+        say(&format!("{} {}", coloured("33", "warning:"), visible(text)));
+    }
+
+    /// A line for people, beside the result.
+    #[cfg(feature = "client")]
+    #[allow(clippy::unused_self, reason = "whoever prints has been given the output")]
+    pub(in crate::cli) fn note(self, text: &str) {
+        say(&visible(text));
+    }
+
+    pub(in crate::cli) fn error(self, error: &CliError) {
+        if self.json {
+            let mut object = json!({ "error": error.message, "hint": error.hint });
+            if let Some(code) = &error.code {
+                object["code"] = json!(code);
+            }
+            say(&object.to_string());
+        } else {
+            say(&format!("{} {}", coloured("1;31", "error:"), on_one_line(&error.message)));
+            say(&format!("{} {}", coloured("36", "hint:"), on_one_line(&error.hint)));
+        }
+    }
+}
+
+/// Whether a stream may have colours: a terminal, and nobody asked for none (no-color.org).
+pub(in crate::cli) fn has_colours(stream: &impl IsTerminal) -> bool {
+    let unset = |name| std::env::var_os(name).is_none_or(|value| value.is_empty());
+    stream.is_terminal() && unset("NO_COLOR") && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+}
+
+fn coloured(code: &str, text: &str) -> String {
+    if has_colours(&io::stderr()) { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+}
+
+/// A line on stderr; where nobody listens there is nobody to tell.
+fn say(line: &str) {
+    drop(writeln!(io::stderr(), "{line}"));
+}

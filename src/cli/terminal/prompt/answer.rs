@@ -1,0 +1,62 @@
+//! An answer at the terminal: its bound, its echo, and the reasons why there is none.
+
+use std::io;
+
+use crate::cli::error::CliError;
+
+/// No answer is longer.
+pub(super) const ANSWER_BYTES_MAX: usize = 64 * 1024;
+
+/// What is seen of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Echo {
+    Shown,
+    Hidden,
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// Ctrl-C, or a signal.
+    #[cfg_attr(not(unix), allow(dead_code, reason = "the console's own way ends the process"))]
+    Interrupted,
+    /// Several lines, and no armour of a key.
+    #[cfg_attr(not(unix), allow(dead_code, reason = "a console reads one line"))]
+    SeveralLines,
+    /// A block of armour has no END.
+    #[cfg_attr(not(unix), allow(dead_code, reason = "a console reads one line"))]
+    Unfinished,
+    /// It is longer than an answer may be.
+    TooLong,
+    /// The terminal was closed, or refuses.
+    Terminal(io::Error),
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::Terminal(error)
+    }
+}
+
+impl From<Failure> for CliError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Interrupted => Self::failed("interrupted", "nothing was changed; run it again"),
+            Failure::SeveralLines => Self::failed(
+                "several lines were pasted where one is expected",
+                "paste one line, or give the secret in a file; what was pasted is forgotten",
+            ),
+            Failure::Unfinished => Self::failed(
+                "what was pasted has a BEGIN line and no END line",
+                "paste all of it, or give it in a file; what was pasted is forgotten",
+            ),
+            Failure::TooLong => Self::failed(
+                "what was typed has more than 64 KiB",
+                "give it in a file; what was typed is forgotten",
+            ),
+            Failure::Terminal(error) => {
+                Self::failed(format!("nothing was typed: {error}"), "run it again, at a terminal")
+            }
+        }
+    }
+}
