@@ -16,11 +16,13 @@ use std::{
 
 use rustix::termios::{Winsize, tcsetwinsize};
 
-use super::{
-    binary::secret_file,
-    tls::has,
-    transcripts::{all_fit, veiled},
-    typing::{Typing, terminal},
+use crate::{
+    cli::transcripts::{all_fit, veiled},
+    host::tls::has,
+    support::{
+        binary::secret_file,
+        pty::{Typing, terminal},
+    },
 };
 
 /// How long a command may take.
