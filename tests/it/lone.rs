@@ -10,9 +10,9 @@ use std::{
 use sealroom::vault::Settings;
 use tokio::task::JoinHandle;
 
-use crate::{
-    crash::faults::{CREDENTIALS, Disk, Mood, server},
-    support::server::{Client, TestServer, settings},
+use crate::support::{
+    failing_disk::{CREDENTIALS, Disk, Mood, server},
+    server::{Client, TestServer, settings},
 };
 
 /// Much less than what a thread that stands by, or a client's patience, would make of a thread that is missed.

@@ -16,13 +16,11 @@ use std::{
 
 use rustix::termios::{Winsize, tcsetwinsize};
 
-use crate::{
-    cli::transcripts::{all_fit, veiled},
-    host::tls::has,
-    support::{
-        binary::secret_file,
-        pty::{Typing, terminal},
-    },
+use crate::support::{
+    binary::secret_file,
+    patterns::{all_fit, veiled},
+    pty::{Typing, terminal},
+    tls::has,
 };
 
 /// How long a command may take.

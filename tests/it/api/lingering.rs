@@ -16,12 +16,10 @@ use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
 use sealroom::http::Limits;
 use serde_json::Value;
 
-use crate::{
-    host::tls::{certificate, has},
-    support::{
-        binary::{Serving, vault},
-        server::TestServer,
-    },
+use crate::support::{
+    binary::{Serving, vault},
+    server::TestServer,
+    tls::{certificate, has},
 };
 
 const LIMIT: usize = 64 * 1024;

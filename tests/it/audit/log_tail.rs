@@ -12,9 +12,9 @@ use sealroom::{
     vault::{CredentialQuery, Vault},
 };
 
-use crate::{
-    audit::tamper::{AUDIT, close, edit, image, owner, refused, shared, store, unlock},
-    support::server::{PASSPHRASE, START, context, plan, secret, settings},
+use crate::support::{
+    memory_disk::{AUDIT, close, edit, image, owner, refused, shared, store, unlock},
+    server::{PASSPHRASE, START, context, plan, secret, settings},
 };
 
 const META: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("meta");

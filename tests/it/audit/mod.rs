@@ -1,12 +1,12 @@
 //! The audit log: its tree, its exports, and what a changed file gives away.
 
-pub mod canary;
-pub mod events;
-pub mod export;
-pub mod log_tail;
-pub mod outsiders;
-pub mod tail;
-pub mod tamper;
-pub mod tree;
-pub mod verify;
-pub mod verify_inputs;
+mod canary;
+mod events;
+mod export;
+mod log_tail;
+mod outsiders;
+mod tail;
+mod tamper;
+mod tree;
+mod verify;
+mod verify_inputs;

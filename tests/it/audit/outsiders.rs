@@ -8,9 +8,9 @@ use sealroom::{
     crypto::sign::LogKey,
 };
 
-use crate::{
-    audit::verify::{SERVE, log},
-    support::binary::{Serving, stderr},
+use crate::support::{
+    binary::{Serving, stderr},
+    log::{SERVE, log},
 };
 
 /// The script beside the README, run as an outsider runs it.

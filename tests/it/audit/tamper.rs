@@ -2,93 +2,20 @@
 
 use std::sync::Arc;
 
-use redb::{
-    Database, ReadableDatabase, ReadableTable, StorageBackend, TableDefinition, backends::InMemoryBackend,
-};
+use redb::{Database, ReadableDatabase, ReadableTable, backends::InMemoryBackend};
 use sealroom::{
-    api::{self, requests::CreateIntegration, requests::RotateCredentials},
-    auth::token,
-    domain::{Actor, Caller, IntegrationId, Secret, Timestamp},
+    api::{self, requests::RotateCredentials},
+    domain::{Actor, Secret, Timestamp},
     storage::{OpenError, StorageError},
     vault::{UnlockError, Vault},
 };
 
-use crate::support::server::{OWNER, PASSPHRASE, PASSWORD, START, context, plan, secret, settings};
-
-type Bytes<'a> = TableDefinition<'a, &'static [u8], &'static [u8]>;
-const META: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("meta");
-pub const AUDIT: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("audit");
-
-pub fn image(backend: &InMemoryBackend) -> Vec<u8> {
-    let mut bytes = vec![0; backend.len().unwrap() as usize];
-    backend.read(0, &mut bytes).unwrap();
-    bytes
-}
-
-pub fn backend(image: &[u8]) -> InMemoryBackend {
-    let backend = InMemoryBackend::new();
-    backend.set_len(image.len() as u64).unwrap();
-    backend.write(0, image).unwrap();
-    backend
-}
-
-/// A medium whose bytes can be looked at afterwards.
-#[derive(Debug)]
-pub struct Shared(Arc<InMemoryBackend>);
-
-impl StorageBackend for Shared {
-    fn len(&self) -> std::io::Result<u64> {
-        self.0.len()
-    }
-    fn read(&self, offset: u64, out: &mut [u8]) -> std::io::Result<()> {
-        self.0.read(offset, out)
-    }
-    fn set_len(&self, len: u64) -> std::io::Result<()> {
-        self.0.set_len(len)
-    }
-    fn sync_data(&self) -> std::io::Result<()> {
-        self.0.sync_data()
-    }
-    fn write(&self, offset: u64, data: &[u8]) -> std::io::Result<()> {
-        self.0.write(offset, data)
-    }
-}
-
-pub fn shared(image: &[u8]) -> (Arc<InMemoryBackend>, Arc<Shared>) {
-    let backend = Arc::new(backend(image));
-    (Arc::clone(&backend), Arc::new(Shared(backend)))
-}
-
-pub async fn unlock(image: &[u8], passphrase: &str) -> Result<Vault, UnlockError> {
-    let vault = Vault::open(shared(image).1, settings()).unwrap();
-    let now = Timestamp::from_millis(START);
-    vault.unlock(secret(passphrase), Actor::host("test"), now, None).await.map(|()| vault)
-}
-
-pub async fn owner(vault: &Vault) -> Caller {
-    let now = context(Timestamp::from_millis(START));
-    let login = vault.login(&now, OWNER, secret(PASSWORD)).await.map_err(drop).unwrap();
-    let bearer = token::parse_bearer(std::str::from_utf8(login.access.expose()).unwrap()).unwrap();
-    vault.authenticate(bearer, &now).unwrap()
-}
-
-pub async fn store(vault: &Vault, caller: &Caller, value: &str) -> IntegrationId {
-    let now = context(Timestamp::from_millis(START));
-    let body = format!(
-        r#"{{"provider":"github","authType":"pat","credentials":{{"token":"{value}"}},"isGlobal":true}}"#
-    );
-    let request: CreateIntegration = api::parse(body.as_bytes()).map_err(drop).unwrap();
-    vault.create_integration(&now, caller, request).await.map_err(drop).unwrap().0.id
-}
-
-/// Locks, and gives the closed file's bytes.
-pub async fn close(vault: Vault, medium: &Arc<InMemoryBackend>) -> Vec<u8> {
-    let now = Timestamp::from_millis(START);
-    let event = sealroom::domain::Event::new(now, Actor::host("test"), sealroom::domain::Action::VaultLock);
-    vault.lock(event).await.map_err(drop).unwrap();
-    drop(vault);
-    image(medium)
-}
+use crate::support::{
+    memory_disk::{
+        AUDIT, Bytes, META, Shared, backend, close, edit, image, meta, owner, refused, shared, store, unlock,
+    },
+    server::{PASSPHRASE, START, context, plan, secret, settings},
+};
 
 /// A closed vault of two credentials, and the same a rotation later.
 async fn two_states() -> (Vec<u8>, Vec<u8>) {
@@ -124,56 +51,8 @@ fn rows(image: &[u8], table: &str) -> Vec<(Vec<u8>, Vec<u8>)> {
         .collect()
 }
 
-/// Edits a closed file as somebody would who knows the engine but not the key.
-pub fn edit(image: &[u8], change: impl FnOnce(&redb::WriteTransaction)) -> Vec<u8> {
-    let (medium, shared) = shared(image);
-    let database = Database::builder().create_with_backend(SharedOwned(shared)).unwrap();
-    let txn = database.begin_write().unwrap();
-    change(&txn);
-    txn.commit().unwrap();
-    drop(database);
-    self::image(&medium)
-}
-
-#[derive(Debug)]
-struct SharedOwned(Arc<Shared>);
-
-impl StorageBackend for SharedOwned {
-    fn len(&self) -> std::io::Result<u64> {
-        self.0.len()
-    }
-    fn read(&self, offset: u64, out: &mut [u8]) -> std::io::Result<()> {
-        self.0.read(offset, out)
-    }
-    fn set_len(&self, len: u64) -> std::io::Result<()> {
-        self.0.set_len(len)
-    }
-    fn sync_data(&self) -> std::io::Result<()> {
-        self.0.sync_data()
-    }
-    fn write(&self, offset: u64, data: &[u8]) -> std::io::Result<()> {
-        self.0.write(offset, data)
-    }
-}
-
 fn put(txn: &redb::WriteTransaction, table: &str, key: &[u8], value: &[u8]) {
     txn.open_table(Bytes::new(table)).unwrap().insert(key, value).unwrap();
-}
-
-pub fn meta(image: &[u8], name: &str) -> Vec<u8> {
-    let database = Database::builder().create_with_backend(backend(image)).unwrap();
-    let txn = database.begin_read().unwrap();
-    txn.open_table(META).unwrap().get(name).unwrap().unwrap().value().to_vec()
-}
-
-/// The file is refused; gives the table that the refusal names, where it names one.
-pub async fn refused(image: &[u8], what: &str) -> Option<&'static str> {
-    match unlock(image, PASSPHRASE).await {
-        Err(UnlockError::Storage(StorageError::Tampered { table, .. })) => Some(table),
-        Err(UnlockError::WrongPassphrase) => None,
-        Err(other) => panic!("{what}: {other:?}"),
-        Ok(_) => panic!("{what} was believed"),
-    }
 }
 
 #[tokio::test]

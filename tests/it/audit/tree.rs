@@ -13,9 +13,9 @@ use sealroom::{
     vault::{CredentialQuery, Vault},
 };
 
-use crate::{
-    audit::tamper::{AUDIT, backend, close, edit, meta, owner, refused, shared, store, unlock},
-    support::server::{PASSPHRASE, START, context, plan, secret, settings},
+use crate::support::{
+    memory_disk::{AUDIT, backend, close, edit, meta, owner, refused, shared, store, unlock},
+    server::{PASSPHRASE, START, context, plan, secret, settings},
 };
 
 const HASHES: TableDefinition<'static, &[u8], &[u8]> = TableDefinition::new("hashes");

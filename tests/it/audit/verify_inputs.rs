@@ -11,9 +11,9 @@ use std::{
 use sealroom::audit::checkpoint;
 use serde_json::{Value, json};
 
-use crate::{
-    audit::verify::{Log, SERVE, log},
-    support::binary::{Serving, command, stderr},
+use crate::support::{
+    binary::{Serving, command, stderr},
+    log::{Log, SERVE, log},
 };
 
 #[tokio::test]

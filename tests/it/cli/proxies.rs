@@ -14,12 +14,10 @@ use sealroom::auth::token::application;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio_rustls::TlsAcceptor;
 
-use crate::{
-    host::tls::{certificate, has},
-    support::{
-        binary::{Serving, command, stderr, vault},
-        fake::{Fake, Reply},
-    },
+use crate::support::{
+    binary::{Serving, command, stderr, vault},
+    fake::{Fake, Reply},
+    tls::{certificate, has},
 };
 
 const LIST: &[&str] = &["project", "list"];

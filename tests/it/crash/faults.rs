@@ -1,130 +1,20 @@
 //! A disk that fails, stalls or rots under a running server: what its clients see, and that it recovers by itself.
 
-use std::{
-    io,
-    sync::{
-        Arc, Condvar, Mutex,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::time::Duration;
 
-use redb::{StorageBackend, backends::InMemoryBackend};
-use sealroom::{
-    http::Limits,
-    vault::{Settings, Vault},
-};
+use sealroom::vault::Settings;
 use serde_json::json;
 
-use crate::support::server::{Client, TestServer, plan, settings};
-
-pub const CREDENTIALS: &str = "/sfp/api/integrations/credentials";
-
-/// What the disk does from now on.
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub enum Mood {
-    #[default]
-    Fine,
-    /// Every write and sync fails.
-    Failing,
-    /// Every sync waits until the mood changes.
-    Stalled,
-    /// Reads of these bytes come back with one bit flipped in the middle.
-    Rotten(Vec<u8>),
-    /// The next sync brings the engine down, as pages that do not hold together may; then it is fine.
-    Breaking,
-}
-
-#[derive(Debug, Default)]
-pub struct Moods {
-    mood: Mutex<Mood>,
-    changed: Condvar,
-    /// Syncs that did not come from the writer's own thread.
-    pub elsewhere: AtomicUsize,
-}
-
-#[derive(Debug, Clone, Default)]
-pub struct Disk {
-    inner: Arc<InMemoryBackend>,
-    pub moods: Arc<Moods>,
-}
-
-impl Disk {
-    pub fn is(&self, mood: Mood) {
-        *self.moods.mood.lock().unwrap() = mood;
-        self.moods.changed.notify_all();
-    }
-
-    fn fail(&self) -> io::Result<()> {
-        if *self.moods.mood.lock().unwrap() == Mood::Failing {
-            return Err(io::Error::other("the disk fails"));
-        }
-        Ok(())
-    }
-}
-
-impl StorageBackend for Disk {
-    fn len(&self) -> io::Result<u64> {
-        self.inner.len()
-    }
-
-    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        self.inner.read(offset, out)?;
-        if let Mood::Rotten(bytes) = &*self.moods.mood.lock().unwrap()
-            && let Some(at) = out.windows(bytes.len()).position(|window| window == bytes)
-        {
-            out[at + bytes.len() / 2] ^= 1;
-        }
-        Ok(())
-    }
-
-    fn set_len(&self, len: u64) -> io::Result<()> {
-        // To the length that it has is no write, and no disk that fails to write refuses it.
-        if len != self.inner.len()? {
-            self.fail()?;
-        }
-        self.inner.set_len(len)
-    }
-
-    fn sync_data(&self) -> io::Result<()> {
-        if std::thread::current().name() != Some("sealroom-commit") {
-            self.moods.elsewhere.fetch_add(1, Ordering::Relaxed);
-        }
-        let mood = self.moods.mood.lock().unwrap();
-        let mut mood = self.moods.changed.wait_while(mood, |mood| *mood == Mood::Stalled).unwrap();
-        let breaks = *mood == Mood::Breaking;
-        if breaks {
-            *mood = Mood::Fine;
-        }
-        drop(mood);
-        assert!(!breaks, "the engine breaks down, as the test wants");
-        self.fail()?;
-        self.inner.sync_data()
-    }
-
-    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.fail()?;
-        self.inner.write(offset, data)
-    }
-}
-
-pub async fn server(settings: Settings) -> (Disk, TestServer) {
-    let disk = Disk::default();
-    Vault::create(Arc::new(disk.clone()), 1 << 20, &plan()).unwrap();
-    let vault = Vault::open(Arc::new(disk.clone()), settings).unwrap();
-    let t = TestServer::over(vault, Limits::STANDARD, "127.0.0.1:0", false).await;
-    (disk, t)
-}
+use crate::support::{
+    failing_disk::{CREDENTIALS, Disk, Mood, server},
+    memory_disk::{backend, image},
+    server::{Client, TestServer, settings},
+};
 
 /// The bytes of a row in the file: its key leads to them.
 fn sealed(disk: &Disk, table: &str, key: &[u8]) -> Vec<u8> {
     use redb::{Database, ReadableDatabase, TableDefinition};
-    let length = disk.inner.len().unwrap();
-    let mut image = vec![0; length as usize];
-    disk.inner.read(0, &mut image).unwrap();
-    let copy = InMemoryBackend::new();
-    copy.set_len(length).unwrap();
-    copy.write(0, &image).unwrap();
+    let copy = backend(&image(&disk.inner));
     let database = Database::builder().create_with_backend(copy).unwrap();
     let txn = database.begin_read().unwrap();
     let table = txn.open_table(TableDefinition::<&[u8], &[u8]>::new(table)).unwrap();

@@ -8,9 +8,9 @@ use sealroom::{
 };
 use serde_json::Value;
 
-use crate::{
-    host::tls::{certificate, has},
-    support::binary::{INIT, Serving, command, sealroom, secret_file, stderr},
+use crate::support::{
+    binary::{INIT, Serving, command, sealroom, secret_file, stderr},
+    tls::{certificate, has},
 };
 
 /// A vault with its owner's password in `owner.password`.

@@ -13,9 +13,9 @@ use std::{
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 
-use crate::{
-    host::tls::has,
-    support::binary::{Serving, command, stderr, vault},
+use crate::support::{
+    binary::{Serving, command, stderr, vault},
+    tls::has,
 };
 
 /// A self-signed certificate `NAME.crt` of that subject with these extensions.

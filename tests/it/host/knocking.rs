@@ -11,9 +11,11 @@ use std::{
 use serde_json::Value;
 
 use crate::{
-    host::tls::{certificate, has},
     lab::kills::request,
-    support::binary::{Serving, command, sealroom, secret_file, stderr, vault},
+    support::{
+        binary::{Serving, command, sealroom, secret_file, stderr, vault},
+        tls::{certificate, has},
+    },
 };
 
 const NOBODY: u32 = 65_534;

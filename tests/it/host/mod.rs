@@ -1,16 +1,16 @@
 //! The real binary on its host: files, clocks, sockets, TLS and limits.
 
-pub mod clock;
-pub mod disks;
-pub mod displaced;
-pub mod endpoints;
-pub mod exclusion;
-pub mod exhaustion;
-pub mod fixture;
-pub mod handshakes;
-pub mod init_and_serve;
-pub mod knocking;
-pub mod overload;
-pub mod storms;
-pub mod systemd;
-pub mod tls;
+mod clock;
+mod disks;
+mod displaced;
+mod endpoints;
+mod exclusion;
+mod exhaustion;
+mod fixture;
+mod handshakes;
+mod init_and_serve;
+mod knocking;
+mod overload;
+mod storms;
+mod systemd;
+mod tls;

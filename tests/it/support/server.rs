@@ -128,7 +128,7 @@ impl Client {
         }
         reply.body = String::from_utf8(bytes[end..end + length].to_vec()).unwrap();
         // Every answer of every test is held against the document.
-        crate::api::openapi::check(method, request.split(' ').nth(1).unwrap_or_default(), &reply);
+        super::openapi::check(method, request.split(' ').nth(1).unwrap_or_default(), &reply);
         Some(reply)
     }
 }
