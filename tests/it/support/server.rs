@@ -10,7 +10,7 @@ use sealroom::{
     disk::{DataFile, NewFile},
     domain::{Actor, Caller, Email, Narrowing, Role, Secret, Timestamp},
     http::{Limits, Listener, Server},
-    vault::{Context, InitPlan, SessionLife, Settings, Vault},
+    vault::{Context, InitPlan, Settings, Vault},
 };
 use serde_json::Value;
 use tokio::{
@@ -30,17 +30,9 @@ pub fn secret(text: &str) -> Secret {
 
 pub fn settings() -> Settings {
     Settings {
-        members_may_create: true,
-        queue_max: 4096,
-        stand_by: false,
         cache_bytes: 1 << 20,
-        sessions: SessionLife::STANDARD,
         password_kdf: KdfParams::LIGHT,
-        monotonic: sealroom::clock::monotonic,
-        commit_stall: Settings::COMMIT_STALL,
-        idle_every: Settings::IDLE_EVERY,
-        host: Actor::host("test"),
-        disk_low_bytes: 64 << 20,
+        ..Settings::new(Actor::host("test"), sealroom::clock::monotonic)
     }
 }
 
