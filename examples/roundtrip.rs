@@ -12,7 +12,7 @@ use sealroom::{
     disk::NewFile,
     domain::{Actor, Secret},
     http::{Limits, Listener, Server},
-    vault::{InitPlan, SessionLife, Settings, Vault},
+    vault::{InitPlan, Settings, Vault},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -50,16 +50,9 @@ pub async fn run() -> Outcome<()> {
     println!("made a vault; its log is signed by {}", created.audit_key);
 
     let settings = Settings {
-        members_may_create: true,
-        queue_max: 64,
-        cache_bytes: 1 << 20,
-        sessions: SessionLife::STANDARD,
         password_kdf: KdfParams::LIGHT,
-        monotonic: sealroom::clock::monotonic,
-        commit_stall: Settings::COMMIT_STALL,
-        idle_every: Settings::IDLE_EVERY,
-        host: Actor::host("example"),
         disk_low_bytes: 0,
+        ..Settings::new(Actor::host("example"), sealroom::clock::monotonic)
     };
     let vault = Arc::new(Vault::open(file.medium(), settings)?);
     vault.unlock(passphrase, Actor::host("example"), clock.now(), None).await?;

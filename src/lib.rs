@@ -36,9 +36,9 @@
 //! - No disclosure without a durable record: the answer is made of what the commit hands back.
 //! - Opening a credential takes a proof that only [`auth::policy`] makes.
 //! - One process has the file: its own inode is locked before the first byte is read, whatever the file is called
-//!   (`exclusion::no_other_name_of_a_served_file_lets_a_second_server_in`).
+//!   (`host::exclusion::no_other_name_of_a_served_file_lets_a_second_server_in`).
 //! - Nothing is acknowledged into a file that its path does not lead to: each sync looks
-//!   (`displaced::nothing_is_acknowledged_or_disclosed_into_a_file_that_its_path_does_not_lead_to`).
+//!   (`host::displaced::nothing_is_acknowledged_or_disclosed_into_a_file_that_its_path_does_not_lead_to`).
 //! - [`http`] cannot name [`storage`]; nothing below [`http`] and [`cli`] reads a clock.
 //! - A secret type has no `Clone`, `Debug`, `Serialize` or `Deref`, and `expose()` is grep-able. Its bytes become
 //!   text through `expose_text` alone, which repairs nothing.

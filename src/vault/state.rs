@@ -15,6 +15,7 @@ use super::{error::Error, refusal_counts::Tally};
 use crate::{
     audit::checkpoint::VerifierKey,
     auth::{limiter::Limiter, policy::Rules},
+    config::default,
     crypto::kdf::KdfParams,
     disk::Medium,
     domain::{Actor, Timestamp, days, seconds},
@@ -70,6 +71,22 @@ impl Settings {
     pub const COMMIT_STALL: Duration = Duration::from_secs(5);
     /// Soon enough for whoever looks at a last access or waits for a disk to come back.
     pub const IDLE_EVERY: Duration = Duration::from_secs(1);
+
+    /// Returns the settings of `sealroom serve` by default, for a process that runs as `host`.
+    pub const fn new(host: Actor, monotonic: fn() -> Duration) -> Self {
+        Self {
+            members_may_create: true,
+            queue_max: default::QUEUE_MAX as usize,
+            cache_bytes: default::CACHE_BYTES as usize,
+            sessions: SessionLife::STANDARD,
+            password_kdf: KdfParams::PASSWORD,
+            monotonic,
+            commit_stall: Self::COMMIT_STALL,
+            idle_every: Self::IDLE_EVERY,
+            host,
+            disk_low_bytes: default::DISK_LOW_BYTES,
+        }
+    }
 
     pub(super) const fn writing(&self) -> Writing {
         let Self { queue_max, monotonic, commit_stall, idle_every, .. } = *self;

@@ -202,17 +202,11 @@ async fn vault() -> Arc<Vault> {
         now: NOW,
     };
     let settings = Settings {
-        members_may_create: true,
         queue_max: 16,
-        // A thread that stands by counts how long it waited.
-        cache_bytes: 4 << 20,
         sessions: SessionLife::ENDLESS,
         password_kdf: KdfParams::LIGHT,
-        monotonic: clock::monotonic,
-        commit_stall: Settings::COMMIT_STALL,
-        idle_every: Settings::IDLE_EVERY,
-        host: Actor::host("bench"),
         disk_low_bytes: 0,
+        ..Settings::new(Actor::host("bench"), clock::monotonic)
     };
     let medium: Medium = Arc::new(InMemoryBackend::new());
     Vault::create(Arc::clone(&medium), 1 << 20, &plan).unwrap();

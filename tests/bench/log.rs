@@ -32,16 +32,11 @@ fn secret(text: &str) -> Secret {
 
 async fn vault(data: &Path) -> Arc<Vault> {
     let settings = Settings {
-        members_may_create: true,
         queue_max: 8192,
-        cache_bytes: 4 << 20,
         sessions: SessionLife::ENDLESS,
         password_kdf: KdfParams::LIGHT,
-        monotonic: clock::monotonic,
-        commit_stall: Settings::COMMIT_STALL,
-        idle_every: Settings::IDLE_EVERY,
-        host: Actor::host("bench"),
         disk_low_bytes: 0,
+        ..Settings::new(Actor::host("bench"), clock::monotonic)
     };
     let plan = InitPlan {
         owner: "owner@example.com".parse().unwrap(),

@@ -1,4 +1,4 @@
-//! The integration tests: one binary, one module a subject.
+//! The integration tests: one binary, one folder a subject, and `support` for what they share.
 #![allow(
     clippy::unwrap_used,
     clippy::pedantic,
@@ -9,73 +9,14 @@
     reason = "tests"
 )]
 
-mod arguments;
+mod api;
 mod audit;
-mod binary;
-mod canary;
-mod changes;
 mod cli;
-mod clock;
-mod codes;
-mod commands;
-mod contract;
 mod crash;
-mod damage;
-mod disks;
-mod displaced;
-mod events;
 mod example;
-mod exclusion;
-mod exhaustion;
-mod export;
-mod fake;
-mod faults;
-mod fixture;
-mod forms;
-mod handshakes;
-mod hints;
-mod kills;
-mod knocking;
+mod host;
 #[path = "../lab/mod.rs"]
 mod lab;
-mod limits;
-mod lingering;
-mod malformed;
-mod metrics;
-mod names;
-mod newest;
-mod once;
-mod openapi;
-mod outsiders;
-mod overload;
-mod pages;
-mod pasting;
-mod policy;
-mod projects;
-mod proxies;
-mod raw;
-mod readers;
 mod readme;
-mod remote;
-mod revocation;
-mod secrets;
-mod server;
-mod sessions;
-mod settings;
-mod source;
-mod status;
-mod storms;
-mod systemd;
-mod tail;
-mod tamper;
-mod terminal;
+mod support;
 mod tidy;
-mod tls;
-mod tokens;
-mod transcripts;
-mod typing;
-mod users;
-mod values;
-mod verify;
-mod verify_inputs;
-mod ways;

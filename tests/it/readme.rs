@@ -16,11 +16,11 @@ use std::{
 
 use rustix::termios::{Winsize, tcsetwinsize};
 
-use super::{
+use crate::support::{
     binary::secret_file,
+    patterns::{all_fit, veiled},
+    pty::{Typing, terminal},
     tls::has,
-    transcripts::{all_fit, veiled},
-    typing::{Typing, terminal},
 };
 
 /// How long a command may take.

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use super::source::{Code, Uses, files};
+use crate::support::source::{Code, Uses, files};
 
 /// A source file past this is two ideas.
 const LINES_MAX: usize = 400;

@@ -6,7 +6,7 @@ use sealroom::{
     auth::token,
     crypto::kdf::KdfParams,
     domain::{Action, Actor, Caller, Event, IntegrationId, Secret, Timestamp, TokenId},
-    vault::{Context, CredentialQuery, Error, InitPlan, SessionLife, Settings, UnlockError, Vault},
+    vault::{Context, CredentialQuery, Error, InitPlan, Settings, UnlockError, Vault},
 };
 
 use super::{
@@ -37,17 +37,14 @@ pub fn secret(text: &str) -> Secret {
 /// A vault that does nothing by itself.
 pub fn settings() -> Settings {
     Settings {
-        members_may_create: true,
         queue_max: 64,
         cache_bytes: 1 << 20,
-        sessions: SessionLife::STANDARD,
         password_kdf: KdfParams::LIGHT,
-        monotonic: sealroom::clock::monotonic,
-        // What a slow machine does to a commit is no part of this, nor what is done in its pauses.
+        // A slow machine delays commits and pauses; the laboratory does not test that.
         commit_stall: A_LONG_TIME,
         idle_every: A_LONG_TIME,
-        host: Actor::host("lab"),
         disk_low_bytes: 0,
+        ..Settings::new(Actor::host("lab"), sealroom::clock::monotonic)
     }
 }
 

@@ -16,7 +16,6 @@ use crate::{
     auth::{password, token},
     cli::{error::CliError, secrets::shown, terminal::output::Output},
     clock::{self, Clock},
-    config::default,
     crypto::kdf::KdfParams,
     disk::NewFile,
     domain::{Action, Email, Event, Narrowing, Role, Secret},
@@ -89,16 +88,9 @@ pub(super) async fn serve(address: Address, limits: Limits, output: &Output) -> 
 
 fn settings() -> Settings {
     Settings {
-        members_may_create: true,
-        queue_max: 4096,
-        cache_bytes: 4 << 20,
         sessions: SessionLife::ENDLESS,
         password_kdf: KdfParams::LIGHT,
-        monotonic: clock::monotonic,
-        commit_stall: Settings::COMMIT_STALL,
-        idle_every: Settings::IDLE_EVERY,
-        host: host_actor(),
-        disk_low_bytes: default::DISK_LOW_BYTES,
+        ..Settings::new(host_actor(), clock::monotonic)
     }
 }
 

@@ -108,16 +108,12 @@ async fn opened(data: &Path, kdf: KdfParams) -> Arc<Vault> {
         now: Clock::system().now(),
     };
     let settings = Settings {
-        members_may_create: true,
         queue_max: 8192,
         cache_bytes: 64 << 20,
         sessions: SessionLife::ENDLESS,
         password_kdf: KdfParams::LIGHT,
-        monotonic: clock::monotonic,
-        commit_stall: Settings::COMMIT_STALL,
-        idle_every: Settings::IDLE_EVERY,
-        host: Actor::host("bench"),
         disk_low_bytes: 0,
+        ..Settings::new(Actor::host("bench"), clock::monotonic)
     };
     let new = NewFile::begin(data).unwrap();
     Vault::create(new.medium(), 1 << 20, &plan).unwrap();

@@ -21,10 +21,9 @@ use crate::{
     },
     clock,
     config::{FileCheckpoint, FileLimits, default},
-    crypto::kdf::KdfParams,
     disk::Locking,
     http::Limits,
-    vault::{SessionLife, Settings},
+    vault::Settings,
 };
 
 /// The settings once flag, environment, file and default have had their say.
@@ -112,13 +111,8 @@ pub(in crate::cli::host) fn read(args: &Args) -> Result<Plan, CliError> {
             members_may_create: tuning.members_may_create.or(file.members_may_create).unwrap_or(true),
             queue_max: size(&sources.of("queue_max", "limits.queue_max"), queue_max, 1..=u32::MAX)?,
             cache_bytes: size(&sources.of_top("cache_bytes"), cache_bytes, CACHE_BYTES)?,
-            sessions: SessionLife::STANDARD,
-            password_kdf: KdfParams::PASSWORD,
-            monotonic: clock::monotonic,
-            commit_stall: Settings::COMMIT_STALL,
-            idle_every: Settings::IDLE_EVERY,
-            host: host_actor(),
             disk_low_bytes: tuning.disk_low_bytes.or(file.disk_low_bytes).unwrap_or(default::DISK_LOW_BYTES),
+            ..Settings::new(host_actor(), clock::monotonic)
         },
         log_level: level.parse().map_err(|_| {
             let what = format!("'{}' is no level", level.escape_debug());

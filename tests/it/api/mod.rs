@@ -1,0 +1,15 @@
+//! The HTTP API over a real socket.
+
+mod changes;
+mod codes;
+mod contract;
+mod limits;
+mod lingering;
+mod malformed;
+mod metrics;
+mod openapi;
+mod policy;
+mod projects;
+mod revocation;
+mod spellings;
+mod users;

@@ -1,0 +1,12 @@
+//! The audit log: its tree, its exports, and what a changed file gives away.
+
+mod canary;
+mod events;
+mod export;
+mod log_tail;
+mod outsiders;
+mod tail;
+mod tamper;
+mod tree;
+mod verify;
+mod verify_inputs;

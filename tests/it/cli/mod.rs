@@ -1,0 +1,20 @@
+//! The commands, run as a user or a script runs them.
+
+mod arguments;
+mod commands;
+mod hints;
+mod names;
+mod once;
+mod pages;
+mod pasting;
+mod proxies;
+mod readers;
+mod remote;
+mod secrets;
+mod sessions;
+mod settings;
+mod status;
+mod terminal;
+mod tokens;
+mod transcripts;
+mod values;

@@ -1,0 +1,6 @@
+//! Power cuts, failing disks, damaged files and kills: samples of `cargo bench --bench crash`.
+
+mod damage;
+mod faults;
+mod kills;
+mod power_cuts;

@@ -1,0 +1,16 @@
+//! The real binary on its host: files, clocks, sockets, TLS and limits.
+
+mod clock;
+mod disks;
+mod displaced;
+mod endpoints;
+mod exclusion;
+mod exhaustion;
+mod fixture;
+mod handshakes;
+mod init_and_serve;
+mod knocking;
+mod overload;
+mod storms;
+mod systemd;
+mod tls;

@@ -1,0 +1,14 @@
+//! Servers, clients, disks and terminals that the tests share.
+
+pub mod binary;
+pub mod failing_disk;
+pub mod fake;
+pub mod log;
+pub mod memory_disk;
+pub mod openapi;
+pub mod patterns;
+pub mod pty;
+pub mod raw;
+pub mod server;
+pub mod source;
+pub mod tls;
