@@ -6,8 +6,8 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use super::{
+    audit::whole,
     error::{Answered, Fault},
-    log::whole,
     request::{Call, bad},
     response::Answer,
 };

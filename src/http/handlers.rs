@@ -3,8 +3,9 @@
 use hyper::StatusCode;
 
 use super::{
+    audit,
     error::{Answered, Fault},
-    export, log,
+    export,
     request::{Call, PAGE_MAX, bad, digits},
     response::{Answer, with_cursor},
     routes::Endpoint,
@@ -70,11 +71,11 @@ async fn answer_another(endpoint: Endpoint, call: Box<Call>) -> Answered {
         Endpoint::ListTokens => list_tokens(call).await,
         Endpoint::CreateToken => create_token(call).await,
         Endpoint::RevokeToken => revoke_token(call).await,
-        Endpoint::ReadEvents => log::read_events(call).await,
-        Endpoint::ReadProof => log::read_proof(call).await,
+        Endpoint::ReadEvents => audit::read_events(call).await,
+        Endpoint::ReadProof => audit::read_proof(call).await,
         Endpoint::ExportAudit => export::export(call).await,
-        Endpoint::ReadCheckpoint => log::read_checkpoint(call).await,
-        Endpoint::ReadVerifierKey => log::read_verifier_key(call).await,
+        Endpoint::ReadCheckpoint => audit::read_checkpoint(call).await,
+        Endpoint::ReadVerifierKey => audit::read_verifier_key(call).await,
     }
 }
 

@@ -19,7 +19,7 @@ use super::{
     listener::{Listener, Socket, pause_after},
     metrics::Metrics,
     origin::Origin,
-    share::{Place, Share},
+    connection_limit::{Place, Share},
     tls::Tls,
 };
 use crate::{clock::Clock, domain::Timestamp, vault::Vault};
