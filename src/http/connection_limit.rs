@@ -1,4 +1,4 @@
-//! Who holds how many of the connections: room is kept for others.
+//! The limit on connections: a total, and half of it for any one address.
 
 use std::{
     collections::HashMap,
@@ -9,35 +9,35 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{auth::limiter::Address, domain::Peer};
 
-/// The places for connections.
-pub(super) struct Share {
-    places: Arc<Semaphore>,
-    /// How many one address may hold; nothing where addresses tell nobody apart, as behind a proxy.
-    most: Option<usize>,
-    held: Mutex<HashMap<Address, usize>>,
+/// Limits the connections, in total and by address.
+pub(super) struct ConnectionLimiter {
+    free: Arc<Semaphore>,
+    /// The limit of one address; `None` where addresses do not tell clients apart, as behind a proxy.
+    per_address: Option<usize>,
+    open: Mutex<HashMap<Address, usize>>,
 }
 
-/// A connection's place.
-pub(super) struct Place {
-    share: Arc<Share>,
+/// One connection's share of the limit, returned on drop.
+pub(super) struct Slot {
+    limiter: Arc<ConnectionLimiter>,
     address: Option<Address>,
     _permit: OwnedSemaphorePermit,
 }
 
-impl Share {
-    /// So many places; one address gets at most half of them, unless all are one to us.
-    pub(super) fn new(places: usize, behind_proxy: bool) -> Arc<Self> {
-        let most = (!behind_proxy).then_some((places / 2).max(1));
-        Arc::new(Self { places: Arc::new(Semaphore::new(places)), most, held: Mutex::default() })
+impl ConnectionLimiter {
+    /// Creates a limiter of `slots` connections; one address gets at most half of them unless `behind_proxy`.
+    pub(super) fn new(slots: usize, behind_proxy: bool) -> Arc<Self> {
+        let per_address = (!behind_proxy).then_some((slots / 2).max(1));
+        Arc::new(Self { free: Arc::new(Semaphore::new(slots)), per_address, open: Mutex::default() })
     }
 
-    /// A place, if there is one for this peer.
-    pub(super) fn take(self: &Arc<Self>, peer: Peer) -> Option<Place> {
-        let permit = Arc::clone(&self.places).try_acquire_owned().ok()?;
-        let address = match (peer, self.most) {
+    /// Acquires a slot for a connection from this peer; `None` once a limit is reached.
+    pub(super) fn acquire(self: &Arc<Self>, peer: Peer) -> Option<Slot> {
+        let permit = Arc::clone(&self.free).try_acquire_owned().ok()?;
+        let address = match (peer, self.per_address) {
             (Peer::Ip(_), Some(most)) => {
-                let (mut held, address) = (self.held(), Address::of(peer));
-                let count = held.entry(address).or_default();
+                let (mut open, address) = (self.open(), Address::of(peer));
+                let count = open.entry(address).or_default();
                 if *count >= most {
                     return None;
                 }
@@ -46,22 +46,22 @@ impl Share {
             }
             (Peer::Unix, _) | (_, None) => None,
         };
-        Some(Place { share: Arc::clone(self), address, _permit: permit })
+        Some(Slot { limiter: Arc::clone(self), address, _permit: permit })
     }
 
-    fn held(&self) -> MutexGuard<'_, HashMap<Address, usize>> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    fn open(&self) -> MutexGuard<'_, HashMap<Address, usize>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for Place {
+impl Drop for Slot {
     fn drop(&mut self) {
         let Some(address) = self.address else { return };
-        let mut held = self.share.held();
-        if let Some(count) = held.get_mut(&address) {
+        let mut open = self.limiter.open();
+        if let Some(count) = open.get_mut(&address) {
             *count -= 1;
             if *count == 0 {
-                held.remove(&address);
+                open.remove(&address);
             }
         }
     }
@@ -72,23 +72,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_address_gets_half_of_the_places_and_gives_them_back() {
-        let share = Share::new(4, false);
+    fn one_address_gets_half_of_the_slots_and_gives_them_back() {
+        let limiter = ConnectionLimiter::new(4, false);
         let (one, other): (Peer, Peer) = ("192.0.2.1".parse().unwrap(), "::ffff:192.0.2.2".parse().unwrap());
-        let held: Vec<_> = (0..2).map(|_| share.take(one).unwrap()).collect();
-        assert!(share.take(one).is_none());
-        let others: Vec<_> = (0..2).map(|_| share.take(other).unwrap()).collect();
-        assert!(share.take("192.0.2.3".parse().unwrap()).is_none(), "all places are taken");
+        let held: Vec<_> = (0..2).map(|_| limiter.acquire(one).unwrap()).collect();
+        assert!(limiter.acquire(one).is_none());
+        let others: Vec<_> = (0..2).map(|_| limiter.acquire(other).unwrap()).collect();
+        assert!(limiter.acquire("192.0.2.3".parse().unwrap()).is_none(), "all slots are taken");
         drop((held, others));
-        assert!(share.held().is_empty());
-        assert!(share.take(one).is_some());
+        assert!(limiter.open().is_empty());
+        assert!(limiter.acquire(one).is_some());
     }
 
     #[test]
-    fn behind_a_proxy_and_on_a_socket_file_all_places_are_anybodys() {
-        let (proxied, local) = (Share::new(2, true), Share::new(2, false));
+    fn behind_a_proxy_and_on_a_socket_file_any_peer_gets_any_slot() {
+        let (proxied, local) = (ConnectionLimiter::new(2, true), ConnectionLimiter::new(2, false));
         let proxy: Peer = "192.0.2.1".parse().unwrap();
-        let held = (proxied.take(proxy), proxied.take(proxy), local.take(Peer::Unix), local.take(Peer::Unix));
+        let held = (
+            proxied.acquire(proxy),
+            proxied.acquire(proxy),
+            local.acquire(Peer::Unix),
+            local.acquire(Peer::Unix),
+        );
         assert!(held.0.is_some() && held.1.is_some() && held.2.is_some() && held.3.is_some());
     }
 }
