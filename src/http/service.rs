@@ -95,7 +95,7 @@ impl Server {
         if route.endpoint == Endpoint::Metrics {
             return query.finish().map(|()| self.metrics(context.now));
         }
-        let body = if route.endpoint.takes_body() {
+        let body = if route.body.is_some() {
             let whole = self.body(&head.headers, body).await?;
             seen.body_read = true;
             whole
