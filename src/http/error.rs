@@ -10,10 +10,10 @@ use crate::{
 };
 
 /// What a handler makes of a request.
-pub(super) type Answered = Result<Answer, Fault>;
+pub(super) type HandlerResult = Result<Answer, HttpError>;
 
 /// Why a request is not carried out.
-pub(super) enum Fault {
+pub(super) enum HttpError {
     /// No such route.
     NoRoute,
     /// The route does not have that method; those it has.
@@ -32,25 +32,25 @@ pub(super) enum Fault {
     Vault(vault::Error),
 }
 
-impl From<vault::Error> for Fault {
+impl From<vault::Error> for HttpError {
     fn from(error: vault::Error) -> Self {
         Self::Vault(error)
     }
 }
 
-impl From<BadRequest> for Fault {
+impl From<BadRequest> for HttpError {
     fn from(error: BadRequest) -> Self {
         Self::Bad(error)
     }
 }
 
-impl From<crate::domain::Invalid> for Fault {
+impl From<crate::domain::Invalid> for HttpError {
     fn from(error: crate::domain::Invalid) -> Self {
         Self::Bad(error.into())
     }
 }
 
-impl Fault {
+impl HttpError {
     pub(super) fn answer(self, id: RequestId) -> Answer {
         let (status, code, message) = self.describe();
         let reason = status.canonical_reason().unwrap_or("Error");

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use super::{
-    error::{Answered, Fault},
-    log::whole,
+    audit::whole_number,
+    error::{HandlerResult, HttpError},
     request::{Call, bad},
     response::Answer,
 };
@@ -45,7 +45,7 @@ struct Export {
     pieces: mpsc::Sender<io::Result<Bytes>>,
 }
 
-pub(super) async fn export(mut call: Box<Call>) -> Answered {
+pub(super) async fn export(mut call: Box<Call>) -> HandlerResult {
     let format = match call.query.text("format")?.as_deref() {
         None | Some("ndjson") => Format::Ndjson,
         Some("csv") => Format::Csv,
@@ -53,7 +53,7 @@ pub(super) async fn export(mut call: Box<Call>) -> Answered {
     };
     let (from, to): (Option<Timestamp>, Option<Timestamp>) =
         (call.query.take("from")?, call.query.take("to")?);
-    let next = whole("fromSequence", call.query.text("fromSequence")?)?.unwrap_or(0);
+    let next = whole_number("fromSequence", call.query.text("fromSequence")?)?.unwrap_or(0);
     let follow = match call.query.text("follow")?.as_deref() {
         None | Some("false") => false,
         Some("true") => true,
@@ -91,7 +91,7 @@ pub(super) async fn export(mut call: Box<Call>) -> Answered {
     Ok(Answer::stream(content_type, stream))
 }
 
-fn invalid(message: &str) -> Fault {
+fn invalid(message: &str) -> HttpError {
     bad("invalid_parameter", message.to_owned())
 }
 

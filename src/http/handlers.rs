@@ -3,8 +3,9 @@
 use hyper::StatusCode;
 
 use super::{
-    error::{Answered, Fault},
-    export, log,
+    audit,
+    error::{HandlerResult, HttpError},
+    export,
     request::{Call, PAGE_MAX, bad, digits},
     response::{Answer, with_cursor},
     routes::Endpoint,
@@ -30,7 +31,7 @@ const RECEIPTS_MAX: usize = 16;
 /// What one receipt needs at most: a comma, a sequence, a colon and a hash in base64.
 const RECEIPT_BYTES: usize = 1 + 20 + 1 + 44;
 
-pub(super) async fn answer(endpoint: Endpoint, call: Box<Call>) -> Answered {
+pub(super) async fn answer(endpoint: Endpoint, call: Box<Call>) -> HandlerResult {
     match endpoint {
         Endpoint::ReadCredentials => read_credentials(call).await,
         // In a box: the room that the largest of them takes is no part of every connection.
@@ -38,14 +39,14 @@ pub(super) async fn answer(endpoint: Endpoint, call: Box<Call>) -> Answered {
     }
 }
 
-async fn answer_another(endpoint: Endpoint, call: Box<Call>) -> Answered {
+async fn answer_another(endpoint: Endpoint, call: Box<Call>) -> HandlerResult {
     match endpoint {
-        // Answered above, and by the server itself, which needs no use case for them.
+        // HandlerResult above, and by the server itself, which needs no use case for them.
         Endpoint::ReadCredentials
         | Endpoint::Health
         | Endpoint::Ping
         | Endpoint::Metrics
-        | Endpoint::ApiDocs => Err(Fault::NoRoute),
+        | Endpoint::ApiDocs => Err(HttpError::NoRoute),
         Endpoint::Login => login(call).await,
         Endpoint::Refresh => refresh(call).await,
         Endpoint::Logout => logout(call).await,
@@ -70,21 +71,21 @@ async fn answer_another(endpoint: Endpoint, call: Box<Call>) -> Answered {
         Endpoint::ListTokens => list_tokens(call).await,
         Endpoint::CreateToken => create_token(call).await,
         Endpoint::RevokeToken => revoke_token(call).await,
-        Endpoint::ReadEvents => log::read_events(call).await,
-        Endpoint::ReadProof => log::read_proof(call).await,
+        Endpoint::ReadEvents => audit::read_events(call).await,
+        Endpoint::ReadProof => audit::read_proof(call).await,
         Endpoint::ExportAudit => export::export(call).await,
-        Endpoint::ReadCheckpoint => log::read_checkpoint(call).await,
-        Endpoint::ReadVerifierKey => log::read_verifier_key(call).await,
+        Endpoint::ReadCheckpoint => audit::read_checkpoint(call).await,
+        Endpoint::ReadVerifierKey => audit::read_verifier_key(call).await,
     }
 }
 
-async fn login(call: Box<Call>) -> Answered {
+async fn login(call: Box<Call>) -> HandlerResult {
     call.query.finish()?;
     let Login { email, password } = call.parse()?;
     Ok(pair(&call.vault.login(&call.context, &email, password).await?))
 }
 
-async fn refresh(call: Box<Call>) -> Answered {
+async fn refresh(call: Box<Call>) -> HandlerResult {
     call.query.finish()?;
     let Refresh { refresh_token } = call.parse()?;
     Ok(pair(&call.vault.refresh(&call.context, &refresh_token).await?))
@@ -94,25 +95,25 @@ fn pair(LoggedIn { access, refresh, lives_for, user }: &LoggedIn) -> Answer {
     Answer::secret(StatusCode::OK, to_secret_json(&LoginBody::new(access, refresh, *lives_for, user)))
 }
 
-async fn logout(call: Box<Call>) -> Answered {
+async fn logout(call: Box<Call>) -> HandlerResult {
     call.query.finish()?;
     call.vault.logout(&call.context, call.caller()?).await?;
     Ok(Answer::empty(StatusCode::NO_CONTENT))
 }
 
-async fn own_user(call: Box<Call>) -> Answered {
+async fn own_user(call: Box<Call>) -> HandlerResult {
     call.query.finish()?;
     let user = call.vault.own_user(&call.context, call.caller()?).await?;
     Ok(Answer::json(StatusCode::OK, &UserBody::new(&user)))
 }
 
-async fn list_users(call: Box<Call>) -> Answered {
+async fn list_users(call: Box<Call>) -> HandlerResult {
     call.query.finish()?;
     let users = call.vault.list_users(&call.context, call.caller()?).await?;
     Ok(Answer::json(StatusCode::OK, &users.iter().map(UserBody::new).collect::<Vec<_>>()))
 }
 
-async fn create_user(call: Box<Call>) -> Answered {
+async fn create_user(call: Box<Call>) -> HandlerResult {
     call.query.finish()?;
     let request: CreateUser = call.parse()?;
     let (user, initial) = call.vault.create_user(&call.context, call.caller()?, request).await?;
@@ -124,13 +125,13 @@ async fn create_user(call: Box<Call>) -> Answered {
     Ok(Answer::secret(StatusCode::CREATED, to_secret_json(&body)))
 }
 
-async fn read_user(call: Box<Call>) -> Answered {
+async fn read_user(call: Box<Call>) -> HandlerResult {
     call.query.finish()?;
     let user = call.vault.read_user(&call.context, call.caller()?, call.argument()?).await?;
     Ok(Answer::json(StatusCode::OK, &UserBody::new(&user)))
 }
 
-async fn update_user(call: Box<Call>) -> Answered {
+async fn update_user(call: Box<Call>) -> HandlerResult {
     call.query.finish()?;
     let email: Email = call.argument()?;
     let request: UpdateUser = call.parse()?;
@@ -138,24 +139,24 @@ async fn update_user(call: Box<Call>) -> Answered {
     Ok(Answer::json(StatusCode::OK, &UpdatedUser::new(&user)))
 }
 
-async fn delete_user(call: Box<Call>) -> Answered {
+async fn delete_user(call: Box<Call>) -> HandlerResult {
     call.query.finish()?;
     let email: Email = call.argument()?;
     removed_user(&call, email).await
 }
 
-async fn delete_user_by_body(call: Box<Call>) -> Answered {
+async fn delete_user_by_body(call: Box<Call>) -> HandlerResult {
     call.query.finish()?;
     let DeleteUser { email } = call.parse()?;
     removed_user(&call, email).await
 }
 
-async fn removed_user(call: &Call, email: Email) -> Answered {
+async fn removed_user(call: &Call, email: Email) -> HandlerResult {
     call.vault.delete_user(&call.context, call.caller()?, email.clone()).await?;
     Ok(Answer::json(StatusCode::OK, &Removed::User(&email)))
 }
 
-async fn list_integrations(mut call: Box<Call>) -> Answered {
+async fn list_integrations(mut call: Box<Call>) -> HandlerResult {
     let (provider, name) = (call.query.take("provider")?, call.query.take("name")?);
     let page = (call.query.number("limit", PAGE_MAX)?, call.query.take("cursor")?);
     call.query.finish()?;
@@ -170,7 +171,7 @@ async fn list_integrations(mut call: Box<Call>) -> Answered {
     Ok(with_cursor(Answer::json(StatusCode::OK, &bodies), next))
 }
 
-async fn create_integration(call: Box<Call>) -> Answered {
+async fn create_integration(call: Box<Call>) -> HandlerResult {
     call.query.finish()?;
     let request: CreateIntegration = call.parse()?;
     let (integration, shadows) =
@@ -179,7 +180,7 @@ async fn create_integration(call: Box<Call>) -> Answered {
     Ok(Answer::json(StatusCode::CREATED, &body))
 }
 
-async fn read_credentials(mut call: Box<Call>) -> Answered {
+async fn read_credentials(mut call: Box<Call>) -> HandlerResult {
     let query = CredentialQuery {
         provider: call.query.take("provider")?,
         project: call.query.take("project")?,
@@ -215,20 +216,20 @@ fn receipt(places: &[(u64, [u8; 32])]) -> String {
     format!("{first}-{last}:{}", STANDARD.encode(crate::crypto::digest::sha256(&hashes)))
 }
 
-async fn show_integration(call: Box<Call>) -> Answered {
+async fn show_integration(call: Box<Call>) -> HandlerResult {
     call.query.finish()?;
     let listed = call.vault.show_integration(&call.context, call.caller()?, call.argument()?).await?;
     Ok(metadata(&listed))
 }
 
-async fn update_integration(call: Box<Call>) -> Answered {
+async fn update_integration(call: Box<Call>) -> HandlerResult {
     call.query.finish()?;
     let id: IntegrationId = call.argument()?;
     let request: UpdateIntegration = call.parse()?;
     Ok(metadata(&call.vault.update_integration(&call.context, call.caller()?, id, request).await?))
 }
 
-async fn rotate_credentials(call: Box<Call>) -> Answered {
+async fn rotate_credentials(call: Box<Call>) -> HandlerResult {
     call.query.finish()?;
     let id: IntegrationId = call.argument()?;
     let expected = if_match(&call)?;
@@ -237,7 +238,7 @@ async fn rotate_credentials(call: Box<Call>) -> Answered {
 }
 
 /// `If-Match`: `3`, `"3"` or `*`.
-fn if_match(call: &Call) -> Result<Option<Revision>, Fault> {
+fn if_match(call: &Call) -> Result<Option<Revision>, HttpError> {
     let Some(value) = &call.if_match else { return Ok(None) };
     let wrong = || bad("invalid_if_match", "If-Match takes a revision like 3, \"3\", or *".to_owned());
     let text = value.to_str().map_err(|_| wrong())?;
@@ -248,14 +249,14 @@ fn if_match(call: &Call) -> Result<Option<Revision>, Fault> {
     digits(bare).map(|number| Some(Revision::new(number))).ok_or_else(wrong)
 }
 
-async fn rollback_credentials(call: Box<Call>) -> Answered {
+async fn rollback_credentials(call: Box<Call>) -> HandlerResult {
     call.query.finish()?;
     let id: IntegrationId = call.argument()?;
     let RollbackCredentials { revision } = call.parse()?;
     Ok(metadata(&call.vault.rollback_credentials(&call.context, call.caller()?, id, revision).await?))
 }
 
-async fn delete_integration(call: Box<Call>) -> Answered {
+async fn delete_integration(call: Box<Call>) -> HandlerResult {
     call.query.finish()?;
     let id = call.argument()?;
     call.vault.delete_integration(&call.context, call.caller()?, id).await?;
@@ -274,7 +275,7 @@ fn last_access(listed: &Listed) -> Option<responses::LastAccess> {
         .map(|access| responses::LastAccess { at: access.time, by: access.actor.clone() })
 }
 
-async fn list_projects(call: Box<Call>) -> Answered {
+async fn list_projects(call: Box<Call>) -> HandlerResult {
     call.query.finish()?;
     let projects = call.vault.list_projects(&call.context, call.caller()?).await?;
     let bodies: Vec<_> = projects
@@ -286,14 +287,14 @@ async fn list_projects(call: Box<Call>) -> Answered {
     Ok(Answer::json(StatusCode::OK, &bodies))
 }
 
-async fn create_project(call: Box<Call>) -> Answered {
+async fn create_project(call: Box<Call>) -> HandlerResult {
     call.query.finish()?;
     let request: CreateProject = call.parse()?;
     let project = call.vault.create_project(&call.context, call.caller()?, request).await?;
     Ok(Answer::json(StatusCode::CREATED, &ProjectBody::new(&project, &[])))
 }
 
-async fn read_project(call: Box<Call>) -> Answered {
+async fn read_project(call: Box<Call>) -> HandlerResult {
     call.query.finish()?;
     let (project, integrations) =
         call.vault.read_project(&call.context, call.caller()?, call.argument()?).await?;
@@ -301,14 +302,14 @@ async fn read_project(call: Box<Call>) -> Answered {
     Ok(Answer::json(StatusCode::OK, &ProjectBody::new(&project, &integrations)))
 }
 
-async fn delete_project(call: Box<Call>) -> Answered {
+async fn delete_project(call: Box<Call>) -> HandlerResult {
     call.query.finish()?;
     let identifier: ProjectId = call.argument()?;
     call.vault.delete_project(&call.context, call.caller()?, identifier.clone()).await?;
     Ok(Answer::json(StatusCode::OK, &Removed::Project(&identifier)))
 }
 
-async fn list_tokens(call: Box<Call>) -> Answered {
+async fn list_tokens(call: Box<Call>) -> HandlerResult {
     call.query.finish()?;
     let tokens = call.vault.list_tokens(&call.context, call.caller()?).await?;
     let bodies: Vec<_> =
@@ -316,14 +317,14 @@ async fn list_tokens(call: Box<Call>) -> Answered {
     Ok(Answer::json(StatusCode::OK, &bodies))
 }
 
-async fn create_token(call: Box<Call>) -> Answered {
+async fn create_token(call: Box<Call>) -> HandlerResult {
     call.query.finish()?;
     let request: CreateToken = call.parse()?;
     let (token, text) = call.vault.create_token(&call.context, call.caller()?, request).await?;
     Ok(Answer::secret(StatusCode::CREATED, to_secret_json(&CreatedToken::new(&token, &text))))
 }
 
-async fn revoke_token(call: Box<Call>) -> Answered {
+async fn revoke_token(call: Box<Call>) -> HandlerResult {
     call.query.finish()?;
     let which = match token::parse_application(&call.argument) {
         Some(digest) => Err(digest),

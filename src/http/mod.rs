@@ -3,13 +3,14 @@
 //! Knows the vault's use cases and the wire types; cannot name the storage. Order of checks, for every request:
 //! route (404, 405), locked (503), authenticate (401), role (403), body (413, 415, 400), domain.
 
+mod audit;
 mod connection;
+mod connection_limit;
 mod error;
 mod export;
 mod handlers;
 mod linger;
 mod listener;
-mod log;
 mod metrics;
 pub mod openapi;
 mod origin;
@@ -18,7 +19,6 @@ mod response;
 pub mod routes;
 mod server;
 mod service;
-mod share;
 mod tls;
 
 /// The log's target for the answer to a caller that was let in: every one is a line.

@@ -10,7 +10,7 @@ use hyper::{
 use percent_encoding::percent_decode_str;
 use tokio::sync::watch;
 
-use super::error::Fault;
+use super::error::HttpError;
 use crate::{
     api::{self, BadRequest, requests::Request},
     auth::token,
@@ -40,27 +40,27 @@ pub(super) struct Call {
 }
 
 impl Call {
-    pub(super) fn caller(&self) -> Result<&Caller, Fault> {
-        self.caller.as_ref().map(|admitted| &admitted.caller).ok_or(Fault::Vault(Error::Unauthenticated))
+    pub(super) fn caller(&self) -> Result<&Caller, HttpError> {
+        self.caller.as_ref().map(|admitted| &admitted.caller).ok_or(HttpError::Vault(Error::Unauthenticated))
     }
 
     /// The caller itself, for a use case that takes it over.
-    pub(super) fn take_admitted(&mut self) -> Result<Admitted, Fault> {
-        self.caller.take().ok_or(Fault::Vault(Error::Unauthenticated))
+    pub(super) fn take_admitted(&mut self) -> Result<Admitted, HttpError> {
+        self.caller.take().ok_or(HttpError::Vault(Error::Unauthenticated))
     }
 
     /// The name in the path, parsed before anything is looked up.
-    pub(super) fn argument<T: FromStr<Err = Invalid>>(&self) -> Result<T, Fault> {
+    pub(super) fn argument<T: FromStr<Err = Invalid>>(&self) -> Result<T, HttpError> {
         argument(&self.argument)
     }
 
-    pub(super) fn parse<T: Request>(&self) -> Result<T, Fault> {
+    pub(super) fn parse<T: Request>(&self) -> Result<T, HttpError> {
         Ok(api::parse(&self.body)?)
     }
 }
 
 /// A name as it stands in a path, read.
-pub(super) fn argument<T: FromStr<Err = Invalid>>(encoded: &str) -> Result<T, Fault> {
+pub(super) fn argument<T: FromStr<Err = Invalid>>(encoded: &str) -> Result<T, HttpError> {
     let invalid = || BadRequest::from(Invalid { what: "path", rule: "percent-encoded UTF-8" });
     let text = percent_decode_str(encoded).decode_utf8().map_err(|_| invalid())?;
     Ok(text.parse()?)
@@ -88,11 +88,14 @@ impl Query {
     }
 
     /// The one value of a parameter.
-    pub(super) fn take<T: FromStr<Err = Invalid>>(&mut self, name: &'static str) -> Result<Option<T>, Fault> {
-        self.text(name)?.map(|text| text.parse()).transpose().map_err(Fault::from)
+    pub(super) fn take<T: FromStr<Err = Invalid>>(
+        &mut self,
+        name: &'static str,
+    ) -> Result<Option<T>, HttpError> {
+        self.text(name)?.map(|text| text.parse()).transpose().map_err(HttpError::from)
     }
 
-    pub(super) fn text(&mut self, name: &'static str) -> Result<Option<String>, Fault> {
+    pub(super) fn text(&mut self, name: &'static str) -> Result<Option<String>, HttpError> {
         let Some(at) = self.0.iter().position(|(found, _)| found == name) else { return Ok(None) };
         let (_, value) = self.0.remove(at);
         if self.0.iter().any(|(found, _)| found == name) {
@@ -105,7 +108,7 @@ impl Query {
     }
 
     /// A whole number within bounds.
-    pub(super) fn number(&mut self, name: &'static str, most: usize) -> Result<Option<usize>, Fault> {
+    pub(super) fn number(&mut self, name: &'static str, most: usize) -> Result<Option<usize>, HttpError> {
         let Some(text) = self.text(name)? else { return Ok(None) };
         let number = digits(&text).filter(|number| (1..=most).contains(number));
         let wrong = || {
@@ -118,7 +121,7 @@ impl Query {
     }
 
     /// A typing mistake in a filter must not quietly disclose everything.
-    pub(super) fn finish(&self) -> Result<(), Fault> {
+    pub(super) fn finish(&self) -> Result<(), HttpError> {
         let Some((name, _)) = self.0.first() else { return Ok(()) };
         let plain = name.len() <= NAME_CHARS_MAX
             && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
@@ -139,6 +142,6 @@ pub(super) fn is_well_formed(encoded: &str) -> bool {
     encoded.split('%').skip(1).all(escape) && percent_decode_str(encoded).decode_utf8().is_ok()
 }
 
-pub(super) fn bad(code: &'static str, message: String) -> Fault {
-    Fault::Bad(BadRequest { code, message })
+pub(super) fn bad(code: &'static str, message: String) -> HttpError {
+    HttpError::Bad(BadRequest { code, message })
 }

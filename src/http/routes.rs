@@ -1,97 +1,114 @@
-//! The route table: every method and path with who is let in. What is not here does not exist.
+//! The route table: every method and path with its access rule, its body and its endpoint.
+//!
+//! A new route is a row of [`ROUTES`], an [`Endpoint`] and what the compiler then asks for: a handler and a description.
 
 use self::{
     Access::{Local, Login, Needs, Open, OwnOr},
     Endpoint as E,
 };
-use crate::auth::policy::{Verb, Verb as V};
+use crate::{
+    api::requests::{
+        CreateIntegration, CreateProject, CreateToken, CreateUser, DeleteUser, Login as LoginRequest,
+        Refresh, Request, RollbackCredentials, RotateCredentials, UpdateIntegration, UpdateUser,
+    },
+    auth::policy::{Verb, Verb as V},
+};
 
-/// What answers.
+/// An operation of the API; one handler each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Endpoint {
     /// Liveness and state.
     Health,
-    /// `pong`.
+    /// A constant `pong`.
     Ping,
-    /// Numbers for an operator.
+    /// Prometheus metrics.
     Metrics,
     /// The `OpenAPI` document.
     ApiDocs,
-    /// E-mail and password for a pair of tokens.
+    /// Exchanges e-mail and password for a pair of tokens.
     Login,
-    /// A refresh token for another pair.
+    /// Exchanges a refresh token for a new pair.
     Refresh,
-    /// The end of a session.
+    /// Ends the caller's session.
     Logout,
-    /// Who is asking.
+    /// Shows the calling user.
     OwnUser,
-    /// All users.
+    /// Lists users.
     ListUsers,
-    /// A new user.
+    /// Adds a user.
     CreateUser,
-    /// One user.
+    /// Shows a user.
     ReadUser,
-    /// A changed user.
+    /// Changes a user.
     UpdateUser,
-    /// The end of one, named in the path.
+    /// Removes the user named in the path.
     DeleteUser,
-    /// The end of one, named in the body.
+    /// Removes the user named in the body.
     DeleteUserByBody,
-    /// Metadata of all integrations.
+    /// Lists integrations, without credentials.
     ListIntegrations,
-    /// A new integration.
+    /// Stores an integration.
     CreateIntegration,
-    /// The disclosure.
+    /// Discloses credentials.
     ReadCredentials,
-    /// Metadata of one.
+    /// Shows an integration, without its credential.
     ShowIntegration,
-    /// Changed metadata.
+    /// Changes an integration's metadata.
     UpdateIntegration,
-    /// The end of one.
+    /// Deletes an integration.
     DeleteIntegration,
-    /// A new credential under the same id.
+    /// Replaces a credential, under the same id.
     RotateCredentials,
-    /// An older credential again.
+    /// Restores an older revision of a credential.
     RollbackCredentials,
-    /// All projects.
+    /// Lists projects.
     ListProjects,
-    /// A new project.
+    /// Registers a project.
     CreateProject,
-    /// One project.
+    /// Shows a project.
     ReadProject,
-    /// The end of one.
+    /// Deletes a project.
     DeleteProject,
-    /// All application tokens.
+    /// Lists application tokens.
     ListTokens,
-    /// A new application token.
+    /// Creates an application token.
     CreateToken,
-    /// The end of one.
+    /// Revokes an application token.
     RevokeToken,
-    /// Events.
+    /// Lists audit events.
     ReadEvents,
-    /// A proof of the tree.
+    /// Proves inclusion or consistency of the log.
     ReadProof,
-    /// The records themselves.
+    /// Streams the log's records.
     ExportAudit,
-    /// The newest checkpoint.
+    /// Shows the newest checkpoint.
     ReadCheckpoint,
-    /// The newest verifier key.
+    /// Shows the newest verifier key.
     ReadVerifierKey,
 }
 
-/// Who is let in.
+/// The access rule of a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
     /// Anyone, also while the vault is locked.
     Open,
     /// Anyone, unless the vault is locked: the logins.
     Login,
-    /// Whom the policy lets do this.
+    /// Callers that the policy grants this verb.
     Needs(Verb),
-    /// Anyone who comes in where only this host can and no proxy stands before it; elsewhere, whom the policy lets.
+    /// Anyone on a listener that only this host reaches and no proxy fronts; elsewhere as [`Access::Needs`].
     Local(Verb),
-    /// A user about itself for the first, and everybody else for the second.
+    /// The first verb for a user about itself, the second for every other caller.
     OwnOr(Verb, Verb),
+}
+
+/// The JSON body that a route reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Body {
+    /// The name of the request type.
+    pub name: &'static str,
+    /// The names of its fields.
+    pub fields: &'static [&'static str],
 }
 
 /// One row of the table.
@@ -101,107 +118,81 @@ pub struct Route {
     pub method: &'static str,
     /// The path: `{name}` is one segment, `{name...}` all that follow.
     pub path: &'static str,
-    /// Who is let in.
+    /// The access rule.
     pub access: Access,
-    /// What answers.
+    /// The JSON body; the server leaves every other body unread.
+    pub body: Option<Body>,
+    /// The operation.
     pub endpoint: Endpoint,
 }
 
-const fn route(method: &'static str, path: &'static str, access: Access, endpoint: Endpoint) -> Route {
-    Route { method, path, access, endpoint }
+const fn route(
+    method: &'static str,
+    path: &'static str,
+    access: Access,
+    body: Option<Body>,
+    endpoint: Endpoint,
+) -> Route {
+    Route { method, path, access, body, endpoint }
 }
 
-/// The table.
+const fn json<T: Request>() -> Option<Body> {
+    Some(Body { name: T::NAME, fields: T::FIELDS })
+}
+
+const NONE: Option<Body> = None;
+
+/// All routes.
 #[rustfmt::skip]
 pub static ROUTES: &[Route] = &[
-    route("GET",    "/sfp/api",                                   Open,                            E::Health),
-    route("GET",    "/sfp/api/health",                            Open,                            E::Health),
-    route("GET",    "/health",                                    Open,                            E::Health),
-    route("GET",    "/sfp/api/ping",                              Open,                            E::Ping),
-    route("GET",    "/metrics",                                   Local(V::ReadMetrics),           E::Metrics),
-    route("GET",    "/sfp/apidocs-json",                          Open,                            E::ApiDocs),
-    route("POST",   "/sfp/api/auth/admin/login",                  Login,                           E::Login),
-    route("POST",   "/sfp/api/auth/login",                        Login,                           E::Login),
-    route("POST",   "/sfp/api/auth/refresh",                      Login,                           E::Refresh),
-    route("POST",   "/sfp/api/auth/logout",                       Needs(V::Logout),                E::Logout),
-    route("GET",    "/sfp/api/users/me",                          Needs(V::ReadSelf),              E::OwnUser),
-    route("GET",    "/sfp/api/users",                             Needs(V::ListUsers),             E::ListUsers),
-    route("POST",   "/sfp/api/users",                             Needs(V::CreateUser),            E::CreateUser),
-    route("DELETE", "/sfp/api/users",                             Needs(V::DeleteUser),            E::DeleteUserByBody),
-    route("GET",    "/sfp/api/users/{email}",                     Needs(V::ReadUser),              E::ReadUser),
-    route("PUT",    "/sfp/api/users/{email}",                     OwnOr(V::UpdateSelf, V::UpdateUser), E::UpdateUser),
-    route("DELETE", "/sfp/api/users/{email}",                     Needs(V::DeleteUser),            E::DeleteUser),
-    route("GET",    "/sfp/api/integrations",                      Needs(V::ListIntegrations),      E::ListIntegrations),
-    route("POST",   "/sfp/api/integrations",                      Needs(V::CreateIntegration),     E::CreateIntegration),
-    route("GET",    "/sfp/api/integrations/credentials",          Needs(V::ReadCredentials),       E::ReadCredentials),
-    route("GET",    "/sfp/api/integrations/{id}",                 Needs(V::ShowIntegration),       E::ShowIntegration),
-    route("PATCH",  "/sfp/api/integrations/{id}",                 Needs(V::UpdateIntegration),     E::UpdateIntegration),
-    route("DELETE", "/sfp/api/integrations/{id}",                 Needs(V::DeleteIntegration),     E::DeleteIntegration),
-    route("PUT",    "/sfp/api/integrations/{id}/credentials",     Needs(V::RotateCredentials),     E::RotateCredentials),
-    route("POST",   "/sfp/api/integrations/{id}/rollback",        Needs(V::RollbackCredentials),   E::RollbackCredentials),
-    route("GET",    "/sfp/api/projects",                          Needs(V::ListProjects),          E::ListProjects),
-    route("POST",   "/sfp/api/projects",                          Needs(V::CreateProject),         E::CreateProject),
-    route("GET",    "/sfp/api/projects/{identifier...}",          Needs(V::ReadProject),           E::ReadProject),
-    route("DELETE", "/sfp/api/projects/{identifier...}",          Needs(V::DeleteProject),         E::DeleteProject),
-    route("GET",    "/sfp/api/application-tokens",                Needs(V::ListTokens),            E::ListTokens),
-    route("POST",   "/sfp/api/application-tokens",                Needs(V::CreateToken),           E::CreateToken),
-    route("DELETE", "/sfp/api/application-tokens/{token}",        Needs(V::RevokeToken),           E::RevokeToken),
-    route("GET",    "/sfp/api/audit",                             Needs(V::ReadAudit),             E::ReadEvents),
-    route("GET",    "/sfp/api/audit/checkpoint",                  Needs(V::ReadAudit),             E::ReadCheckpoint),
-    route("GET",    "/sfp/api/audit/proof",                       Needs(V::ReadAudit),             E::ReadProof),
-    route("GET",    "/sfp/api/audit/export",                      Needs(V::ExportAudit),           E::ExportAudit),
-    route("GET",    "/sfp/api/audit/key",                         Needs(V::ReadAudit),             E::ReadVerifierKey),
+    route("GET",    "/sfp/api",                                   Open,                               NONE,                           E::Health),
+    route("GET",    "/sfp/api/health",                            Open,                               NONE,                           E::Health),
+    route("GET",    "/health",                                    Open,                               NONE,                           E::Health),
+    route("GET",    "/sfp/api/ping",                              Open,                               NONE,                           E::Ping),
+    route("GET",    "/metrics",                                   Local(V::ReadMetrics),              NONE,                           E::Metrics),
+    route("GET",    "/sfp/apidocs-json",                          Open,                               NONE,                           E::ApiDocs),
+    route("POST",   "/sfp/api/auth/admin/login",                  Login,                              json::<LoginRequest>(),         E::Login),
+    route("POST",   "/sfp/api/auth/login",                        Login,                              json::<LoginRequest>(),         E::Login),
+    route("POST",   "/sfp/api/auth/refresh",                      Login,                              json::<Refresh>(),              E::Refresh),
+    route("POST",   "/sfp/api/auth/logout",                       Needs(V::Logout),                   NONE,                           E::Logout),
+    route("GET",    "/sfp/api/users/me",                          Needs(V::ReadSelf),                 NONE,                           E::OwnUser),
+    route("GET",    "/sfp/api/users",                             Needs(V::ListUsers),                NONE,                           E::ListUsers),
+    route("POST",   "/sfp/api/users",                             Needs(V::CreateUser),               json::<CreateUser>(),           E::CreateUser),
+    route("DELETE", "/sfp/api/users",                             Needs(V::DeleteUser),               json::<DeleteUser>(),           E::DeleteUserByBody),
+    route("GET",    "/sfp/api/users/{email}",                     Needs(V::ReadUser),                 NONE,                           E::ReadUser),
+    route("PUT",    "/sfp/api/users/{email}",                     OwnOr(V::UpdateSelf, V::UpdateUser), json::<UpdateUser>(),          E::UpdateUser),
+    route("DELETE", "/sfp/api/users/{email}",                     Needs(V::DeleteUser),               NONE,                           E::DeleteUser),
+    route("GET",    "/sfp/api/integrations",                      Needs(V::ListIntegrations),         NONE,                           E::ListIntegrations),
+    route("POST",   "/sfp/api/integrations",                      Needs(V::CreateIntegration),        json::<CreateIntegration>(),    E::CreateIntegration),
+    route("GET",    "/sfp/api/integrations/credentials",          Needs(V::ReadCredentials),          NONE,                           E::ReadCredentials),
+    route("GET",    "/sfp/api/integrations/{id}",                 Needs(V::ShowIntegration),          NONE,                           E::ShowIntegration),
+    route("PATCH",  "/sfp/api/integrations/{id}",                 Needs(V::UpdateIntegration),        json::<UpdateIntegration>(),    E::UpdateIntegration),
+    route("DELETE", "/sfp/api/integrations/{id}",                 Needs(V::DeleteIntegration),        NONE,                           E::DeleteIntegration),
+    route("PUT",    "/sfp/api/integrations/{id}/credentials",     Needs(V::RotateCredentials),        json::<RotateCredentials>(),    E::RotateCredentials),
+    route("POST",   "/sfp/api/integrations/{id}/rollback",        Needs(V::RollbackCredentials),      json::<RollbackCredentials>(),  E::RollbackCredentials),
+    route("GET",    "/sfp/api/projects",                          Needs(V::ListProjects),             NONE,                           E::ListProjects),
+    route("POST",   "/sfp/api/projects",                          Needs(V::CreateProject),            json::<CreateProject>(),        E::CreateProject),
+    route("GET",    "/sfp/api/projects/{identifier...}",          Needs(V::ReadProject),              NONE,                           E::ReadProject),
+    route("DELETE", "/sfp/api/projects/{identifier...}",          Needs(V::DeleteProject),            NONE,                           E::DeleteProject),
+    route("GET",    "/sfp/api/application-tokens",                Needs(V::ListTokens),               NONE,                           E::ListTokens),
+    route("POST",   "/sfp/api/application-tokens",                Needs(V::CreateToken),              json::<CreateToken>(),          E::CreateToken),
+    route("DELETE", "/sfp/api/application-tokens/{token}",        Needs(V::RevokeToken),              NONE,                           E::RevokeToken),
+    route("GET",    "/sfp/api/audit",                             Needs(V::ReadAudit),                NONE,                           E::ReadEvents),
+    route("GET",    "/sfp/api/audit/checkpoint",                  Needs(V::ReadAudit),                NONE,                           E::ReadCheckpoint),
+    route("GET",    "/sfp/api/audit/proof",                       Needs(V::ReadAudit),                NONE,                           E::ReadProof),
+    route("GET",    "/sfp/api/audit/export",                      Needs(V::ExportAudit),              NONE,                           E::ExportAudit),
+    route("GET",    "/sfp/api/audit/key",                         Needs(V::ReadAudit),                NONE,                           E::ReadVerifierKey),
 ];
 
 impl Endpoint {
-    /// Whether it discloses or streams: then a `HEAD` has nothing to ask for.
+    /// Returns whether the answer discloses or streams, so that `HEAD` is not served.
     pub const fn discloses(self) -> bool {
         matches!(self, Self::ReadCredentials | Self::ExportAudit)
-    }
-
-    /// Whether it reads a JSON body; whatever else comes with one is not looked at.
-    pub const fn takes_body(self) -> bool {
-        match self {
-            Self::Login
-            | Self::Refresh
-            | Self::CreateUser
-            | Self::UpdateUser
-            | Self::DeleteUserByBody
-            | Self::CreateIntegration
-            | Self::UpdateIntegration
-            | Self::RotateCredentials
-            | Self::RollbackCredentials
-            | Self::CreateProject
-            | Self::CreateToken => true,
-            Self::Health
-            | Self::Ping
-            | Self::Metrics
-            | Self::ApiDocs
-            | Self::Logout
-            | Self::OwnUser
-            | Self::ListUsers
-            | Self::ReadUser
-            | Self::DeleteUser
-            | Self::ListIntegrations
-            | Self::ReadCredentials
-            | Self::ShowIntegration
-            | Self::DeleteIntegration
-            | Self::ListProjects
-            | Self::ReadProject
-            | Self::DeleteProject
-            | Self::ListTokens
-            | Self::RevokeToken
-            | Self::ReadEvents
-            | Self::ReadProof
-            | Self::ExportAudit
-            | Self::ReadCheckpoint
-            | Self::ReadVerifierKey => false,
-        }
     }
 }
 
 impl Route {
-    /// `HEAD` works wherever `GET` does, but where something is disclosed.
+    /// Returns whether the route serves this method; `HEAD` is served with `GET`, except by disclosures.
     fn answers(&self, method: &str) -> bool {
         self.method == method || (method == "HEAD" && self.has_head())
     }
@@ -211,21 +202,21 @@ impl Route {
     }
 }
 
-/// What the table says of a request.
+/// The result of a lookup.
 #[derive(Debug)]
 pub enum Found<'p> {
-    /// The row, and what stands in the path's place for a name (still percent-encoded).
+    /// The row, and the text of the path's `{name}`, still percent-encoded.
     Route(&'static Route, &'p str),
-    /// The path exists with these methods.
+    /// The path exists with other methods: the value of `Allow`.
     OtherMethod(String),
-    /// There is no such path.
+    /// No route has this path.
     Nothing,
 }
 
-/// Looks a request up. One trailing slash is tolerated.
+/// Looks up a request's route. One trailing slash is tolerated.
 pub fn find<'p>(method: &str, path: &'p str) -> Found<'p> {
     let path = path.strip_suffix('/').unwrap_or(path);
-    // A literal path hides the pattern that it would fit too: `/integrations/credentials` is no id.
+    // A literal path takes precedence over a pattern: `/integrations/credentials` is not an id.
     let literal = ROUTES.iter().any(|route| route.path == path);
     let fits = |route: &'static Route| {
         let argument = if literal { (route.path == path).then_some("") } else { matches(route.path, path) };
@@ -241,7 +232,7 @@ pub fn find<'p>(method: &str, path: &'p str) -> Found<'p> {
     if methods.is_empty() { Found::Nothing } else { Found::OtherMethod(methods.join(", ")) }
 }
 
-/// The text in the pattern's one place for a name, or nothing for a literal path.
+/// Returns the text of the pattern's `{name}`, empty for a literal path; `None` where they do not match.
 fn matches<'p>(pattern: &str, path: &'p str) -> Option<&'p str> {
     let Some((before, place)) = pattern.split_once('{') else { return (pattern == path).then_some("") };
     let (name, after) = place.split_once('}')?;

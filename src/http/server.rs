@@ -15,11 +15,11 @@ use tokio::{
 
 use super::{
     connection::{Connection, Watched},
+    connection_limit::{ConnectionLimiter, Slot},
     linger::Lingering,
     listener::{Listener, Socket, pause_after},
     metrics::Metrics,
     origin::Origin,
-    share::{Place, Share},
     tls::Tls,
 };
 use crate::{clock::Clock, domain::Timestamp, vault::Vault};
@@ -67,7 +67,7 @@ pub struct Server {
     pub(super) started: Timestamp,
     pub(super) metrics: Metrics,
     pub(super) closing: watch::Sender<bool>,
-    share: Arc<Share>,
+    limiter: Arc<ConnectionLimiter>,
     lingering: Lingering,
 }
 
@@ -75,11 +75,11 @@ impl Server {
     /// A server that does not listen yet. `behind_proxy` takes the peer from the last hop of `X-Forwarded-For`.
     pub fn new(vault: Arc<Vault>, clock: Clock, limits: Limits, behind_proxy: bool) -> Arc<Self> {
         let started = clock.now();
-        let share = Share::new(limits.connections_max, behind_proxy);
+        let limiter = ConnectionLimiter::new(limits.connections_max, behind_proxy);
         let lingering = Lingering::new(limits.connections_max);
         let (limits, metrics) = (ArcSwap::from_pointee(limits), Metrics::new());
         let closing = watch::Sender::new(false);
-        Arc::new(Self { vault, clock, limits, behind_proxy, started, metrics, closing, share, lingering })
+        Arc::new(Self { vault, clock, limits, behind_proxy, started, metrics, closing, limiter, lingering })
     }
 
     /// Exchanges the limits for requests and connections to come; how many connections there may be stays.
@@ -107,13 +107,13 @@ impl Server {
             };
             match accepted {
                 Ok((socket, peer)) => {
-                    // Whoever has no place is gone at once, before it costs anything.
-                    if let Some(place) = self.share.take(peer) {
+                    // Over the limit: the drop closes the socket before a task or a handshake is spent on it.
+                    if let Some(slot) = self.limiter.acquire(peer) {
                         let origin = Origin { peer, metrics_open };
                         connections.spawn(Arc::clone(&self).connection(
                             socket,
                             origin,
-                            place,
+                            slot,
                             stopped.clone(),
                         ));
                     }
@@ -146,7 +146,7 @@ impl Server {
         self: Arc<Self>,
         socket: Socket,
         origin: Origin,
-        place: Place,
+        slot: Slot,
         stopped: watch::Receiver<bool>,
     ) {
         match socket {
@@ -155,7 +155,7 @@ impl Server {
             // In a box: its state is three times that of a plain connection, which would carry it too.
             Socket::Tls(socket, tls) => Box::pin(self.shake(socket, tls, origin, stopped)).await,
         }
-        drop(place);
+        drop(slot);
     }
 
     async fn shake(

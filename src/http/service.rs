@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use super::{
     ANSWERED, STRANGERS,
     connection::Connection,
-    error::Fault,
+    error::HttpError,
     handlers, metrics, openapi,
     origin::Origin,
     request::{self, Call, Query, bad, bearer, is_well_formed},
@@ -58,7 +58,7 @@ impl Server {
         let context = Context { now, request: Some(id), peer: Some(peer) };
         let mut seen = Seen { body_read: request.body().is_end_stream(), ..Seen::default() };
         let answered = self.answer(request, context, origin, &mut seen).await;
-        let answer = answered.unwrap_or_else(|fault| fault.answer(id));
+        let answer = answered.unwrap_or_else(|error| error.answer(id));
         let took = monotonic().saturating_sub(started);
         self.metrics.observe(seen.route, answer.status.as_u16(), took);
         log(&seen, id, peer, &answer, took);
@@ -72,13 +72,13 @@ impl Server {
         context: Context,
         origin: Origin,
         seen: &mut Seen,
-    ) -> Result<Answer, Fault> {
+    ) -> Result<Answer, HttpError> {
         let (head, body) = request.into_parts();
         check_form(&head)?;
         let (route, argument) = match routes::find(head.method.as_str(), head.uri.path()) {
             Found::Route(route, argument) => (route, argument.to_owned()),
-            Found::OtherMethod(allow) => return Err(Fault::Method(allow)),
-            Found::Nothing => return Err(Fault::NoRoute),
+            Found::OtherMethod(allow) => return Err(HttpError::Method(allow)),
+            Found::Nothing => return Err(HttpError::NoRoute),
         };
         seen.route = Some(route);
         let query = Query::parse(head.uri.query());
@@ -95,7 +95,7 @@ impl Server {
         if route.endpoint == Endpoint::Metrics {
             return query.finish().map(|()| self.metrics(context.now));
         }
-        let body = if route.endpoint.takes_body() {
+        let body = if route.body.is_some() {
             let whole = self.body(&head.headers, body).await?;
             seen.body_read = true;
             whole
@@ -124,7 +124,7 @@ impl Server {
         headers: &HeaderMap,
         context: &Context,
         seen: &OnceLock<Actor>,
-    ) -> Result<Option<Admitted>, Fault> {
+    ) -> Result<Option<Admitted>, HttpError> {
         if self.vault.is_locked() {
             return Err(Error::Locked.into());
         }
@@ -140,28 +140,28 @@ impl Server {
             let is_own = own != other && caller.email().is_some_and(|email| named().as_ref() == Some(email));
             if is_own { own } else { other }
         };
-        self.vault.admit(context, bearer(headers), verb).await.map(Some).map_err(Fault::from)
+        self.vault.admit(context, bearer(headers), verb).await.map(Some).map_err(HttpError::from)
     }
 
-    async fn body(&self, headers: &HeaderMap, body: Incoming) -> Result<Bytes, Fault> {
+    async fn body(&self, headers: &HeaderMap, body: Incoming) -> Result<Bytes, HttpError> {
         let limits = self.limits.load();
         let bytes_max = limits.body_bytes_max;
         let announced =
             headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
         if announced.is_some_and(|length| length > bytes_max as u64) {
-            return Err(Fault::TooLarge { bytes_max });
+            return Err(HttpError::TooLarge { bytes_max });
         }
         let kind =
             headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let kind = kind.split(';').next().unwrap_or_default().trim();
         if !kind.eq_ignore_ascii_case("application/json") {
-            return Err(Fault::MediaType);
+            return Err(HttpError::MediaType);
         }
         match timeout(limits.request_timeout, Limited::new(body, bytes_max).collect()).await {
             Ok(Ok(collected)) => Ok(collected.to_bytes()),
-            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Fault::TooLarge { bytes_max }),
-            Ok(Err(_)) => Err(Fault::BrokenBody),
-            Err(_) => Err(Fault::Timeout),
+            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(HttpError::TooLarge { bytes_max }),
+            Ok(Err(_)) => Err(HttpError::BrokenBody),
+            Err(_) => Err(HttpError::Timeout),
         }
     }
 
@@ -208,7 +208,7 @@ impl Server {
 }
 
 /// What hyper lets pass and HTTP does not: no host or two (RFC 9112 §3.2), a target that does not decode.
-fn check_form(head: &Parts) -> Result<(), Fault> {
+fn check_form(head: &Parts) -> Result<(), HttpError> {
     let mut hosts = head.headers.get_all(header::HOST).iter();
     let is_host = |value: &header::HeaderValue| {
         value.is_empty() || value.to_str().is_ok_and(|text| text.parse::<Authority>().is_ok())
@@ -224,7 +224,7 @@ fn check_form(head: &Parts) -> Result<(), Fault> {
     check_target(&head.uri)
 }
 
-fn check_target(target: &Uri) -> Result<(), Fault> {
+fn check_target(target: &Uri) -> Result<(), HttpError> {
     if is_well_formed(target.path()) && target.query().is_none_or(is_well_formed) {
         return Ok(());
     }

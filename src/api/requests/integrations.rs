@@ -35,6 +35,7 @@ pub struct CreateIntegration {
 }
 
 impl Request for CreateIntegration {
+    const NAME: &'static str = "CreateIntegration";
     const FIELDS: &'static [&'static str] =
         &["provider", "authType", "credentials", "isGlobal", "projects", "config", "name", "expiresAt"];
 
@@ -73,6 +74,7 @@ pub struct UpdateIntegration {
 }
 
 impl Request for UpdateIntegration {
+    const NAME: &'static str = "UpdateIntegration";
     const FIELDS: &'static [&'static str] = &["name", "projects", "isGlobal", "config", "expiresAt"];
 
     fn read(fields: &mut Fields<'_>) -> Result<Self, BadRequest> {
@@ -101,6 +103,7 @@ pub struct RotateCredentials {
 }
 
 impl Request for RotateCredentials {
+    const NAME: &'static str = "RotateCredentials";
     const FIELDS: &'static [&'static str] = &["credentials", "expiresAt"];
 
     fn read(fields: &mut Fields<'_>) -> Result<Self, BadRequest> {
@@ -119,6 +122,7 @@ pub struct RollbackCredentials {
 }
 
 impl Request for RollbackCredentials {
+    const NAME: &'static str = "RollbackCredentials";
     const FIELDS: &'static [&'static str] = &["revision"];
 
     fn read(fields: &mut Fields<'_>) -> Result<Self, BadRequest> {

@@ -26,15 +26,17 @@ pub use users::{CreateUser, DeleteUser, Login, Refresh, UpdateUser};
 /// The most projects that one list may name (contract §3).
 pub const PROJECTS_MAX: usize = 100;
 
-/// A request that has a body.
+/// A request with a JSON body.
 pub trait Request: Sized {
-    /// Its fields, in the spelling of the contract.
+    /// The type's name; its OpenAPI schema is this with `Request` appended.
+    const NAME: &'static str;
+    /// The fields, in the spelling of the contract.
     const FIELDS: &'static [&'static str];
 
-    /// Takes its fields.
+    /// Parses the fields.
     ///
     /// # Errors
-    /// For the first field that is missing or breaks its rule.
+    /// [`BadRequest`] for the first field that is missing or invalid.
     fn read(fields: &mut Fields<'_>) -> Result<Self, BadRequest>;
 }
 

@@ -23,6 +23,7 @@ pub struct CreateProject {
 }
 
 impl Request for CreateProject {
+    const NAME: &'static str = "CreateProject";
     const FIELDS: &'static [&'static str] = &["identifier", "remoteUrl", "platform", "configuration"];
 
     fn read(fields: &mut Fields<'_>) -> Result<Self, BadRequest> {

@@ -28,6 +28,7 @@ pub struct CreateToken {
 }
 
 impl Request for CreateToken {
+    const NAME: &'static str = "CreateToken";
     const FIELDS: &'static [&'static str] = &["name", "expiresIn", "role", "projects", "providers"];
 
     fn read(fields: &mut Fields<'_>) -> Result<Self, BadRequest> {

@@ -18,6 +18,7 @@ pub struct Login {
 }
 
 impl Request for Login {
+    const NAME: &'static str = "Login";
     const FIELDS: &'static [&'static str] = &["email", "password"];
 
     fn read(fields: &mut Fields<'_>) -> Result<Self, BadRequest> {
@@ -33,6 +34,7 @@ pub struct Refresh {
 }
 
 impl Request for Refresh {
+    const NAME: &'static str = "Refresh";
     const FIELDS: &'static [&'static str] = &["refresh_token"];
 
     fn read(fields: &mut Fields<'_>) -> Result<Self, BadRequest> {
@@ -57,6 +59,7 @@ pub struct CreateUser {
 }
 
 impl Request for CreateUser {
+    const NAME: &'static str = "CreateUser";
     const FIELDS: &'static [&'static str] =
         &["email", "role", "firstName", "lastName", "password", "projects"];
 
@@ -102,6 +105,7 @@ impl UpdateUser {
 }
 
 impl Request for UpdateUser {
+    const NAME: &'static str = "UpdateUser";
     const FIELDS: &'static [&'static str] =
         &["firstName", "lastName", "role", "disabled", "projects", "password", "currentPassword"];
 
@@ -133,6 +137,7 @@ pub struct DeleteUser {
 }
 
 impl Request for DeleteUser {
+    const NAME: &'static str = "DeleteUser";
     const FIELDS: &'static [&'static str] = &["email"];
 
     fn read(fields: &mut Fields<'_>) -> Result<Self, BadRequest> {

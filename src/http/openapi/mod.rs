@@ -4,7 +4,9 @@
 //! domain, fields of requests from their types; the tests hold the rest against real answers.
 
 mod codes;
+mod error_reply;
 mod examples;
+mod headers;
 mod operation;
 mod operations;
 mod schemas;
@@ -33,6 +35,7 @@ const DESCRIPTION: &str = "Keeps the credentials of teams and pipelines in one e
     is no HTTP, or whose header block is too large, may be answered with a 400, 414 or 431 without a body.";
 
 fn build() -> Value {
+    let errors = ROUTES.iter().flat_map(|route| operations::describe(route.endpoint).errors(route));
     json!({
         "openapi": "3.1.0",
         "info": {
@@ -49,8 +52,8 @@ fn build() -> Value {
         "paths": paths(),
         "components": {
             "schemas": schemas::all(),
-            "headers": operation::headers(),
-            "responses": operation::off_the_routes(),
+            "headers": headers::all(),
+            "responses": error_reply::components(errors),
             "securitySchemes": {
                 "user": {
                     "type": "http",

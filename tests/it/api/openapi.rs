@@ -12,7 +12,7 @@ use sealroom::{
 use serde_json::{Value, json};
 
 use crate::support::{
-    openapi::{DOCUMENT, check, escaped, valid},
+    openapi::{DOCUMENT, check, escaped, resolved, valid},
     server::{Reply, TestServer},
     source::files,
 };
@@ -62,7 +62,7 @@ fn every_example_is_valid() {
         let body = operation.get("requestBody").map(|_| format!("{base}/requestBody"));
         let statuses = operation["responses"].as_object().unwrap().keys();
         let responses = statuses.map(|status| format!("{base}/responses/{status}"));
-        for place in responses.chain(body) {
+        for place in responses.chain(body).map(resolved) {
             let content = DOCUMENT.pointer(&place).unwrap()["content"].as_object();
             for (kind, media) in content.into_iter().flatten() {
                 valid(&format!("{place}/content/{}/schema", escaped(kind)), &media["example"]);
@@ -73,11 +73,34 @@ fn every_example_is_valid() {
     assert!(seen > 200, "{seen}");
 }
 
-/// The codes of all error answers, those of the one shape aside.
+#[test]
+fn every_reference_leads_to_a_component_and_every_response_component_is_used() {
+    fn collect<'a>(value: &'a Value, found: &mut BTreeSet<&'a str>) {
+        match value {
+            Value::Object(members) => {
+                found.extend(members.get("$ref").and_then(Value::as_str));
+                members.values().for_each(|member| collect(member, found));
+            }
+            Value::Array(items) => items.iter().for_each(|item| collect(item, found)),
+            _ => {}
+        }
+    }
+    let mut found = BTreeSet::new();
+    collect(&DOCUMENT, &mut found);
+    for reference in &found {
+        assert!(DOCUMENT.pointer(reference.trim_start_matches('#')).is_some(), "{reference}");
+    }
+    let off_the_routes = ["Malformed", "RouteNotFound", "MethodNotAllowed"];
+    for name in DOCUMENT["components"]["responses"].as_object().unwrap().keys() {
+        let used = found.contains(&*format!("#/components/responses/{name}"));
+        assert!(used || off_the_routes.contains(&&**name), "{name}");
+    }
+}
+
+/// Returns the codes of all error answers; `Error`, their common shape, lists every code and does not count.
 fn codes_in_answers() -> BTreeSet<&'static str> {
-    let off = DOCUMENT["components"]["responses"].as_object().unwrap().values();
-    let of_operations = operations().flat_map(|(_, _, one)| one["responses"].as_object().unwrap().values());
-    let codes = off.chain(of_operations).filter_map(|response| {
+    let errors = DOCUMENT["components"]["responses"].as_object().unwrap().values();
+    let codes = errors.filter_map(|response| {
         response["content"]["application/json"]["schema"]["properties"]["code"]["enum"].as_array()
     });
     codes.flatten().map(|code| code.as_str().unwrap()).collect()

@@ -49,6 +49,14 @@ pub fn escaped(path: &str) -> String {
     path.replace('~', "~0").replace('/', "~1")
 }
 
+/// Follows the reference at a place of the document, if it holds one.
+pub fn resolved(pointer: String) -> String {
+    match DOCUMENT.pointer(&pointer).and_then(|value| value["$ref"].as_str()) {
+        Some(reference) => reference.trim_start_matches('#').to_owned(),
+        None => pointer,
+    }
+}
+
 /// Checks an answer against the document: status, headers, content type and body.
 pub fn check(method: &str, target: &str, reply: &Reply) {
     if reply.header("x-request-id").is_none() {
@@ -71,6 +79,7 @@ pub fn check(method: &str, target: &str, reply: &Reply) {
         Found::OtherMethod(_) => "/components/responses/MethodNotAllowed".to_owned(),
         Found::Nothing => "/components/responses/RouteNotFound".to_owned(),
     };
+    let at = resolved(at);
     let response = DOCUMENT.pointer(&at);
     let response =
         response.unwrap_or_else(|| panic!("{method} {path}: {at} is not documented: {}", reply.body));

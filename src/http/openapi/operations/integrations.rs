@@ -28,7 +28,7 @@ pub(super) fn create() -> Operation {
         "For every project (`isGlobal: true`) or for some (`projects`), never both. The same provider and scope may \
          be there twice. `auth_type` and `is_global` are read as `authType` and `isGlobal`.",
     )
-    .takes("CreateIntegrationRequest", examples::create_integration())
+    .takes(examples::create_integration())
     .answers(Reply::json(
         201,
         "The metadata of the new integration.",
@@ -70,7 +70,7 @@ pub(super) fn update() -> Operation {
         "An absent field stays, `null` clears `name`, `config` or `expiresAt`. The revision does not change. \
          `is_global` is read as `isGlobal`.",
     ))
-    .takes("UpdateIntegrationRequest", examples::update_integration())
+    .takes(examples::update_integration())
     .codes(&["duplicate_field", "invalid_scope", "project_not_registered", "expiry_past", "name_needed"])
     .codes(&["disk_low"])
 }
@@ -98,7 +98,7 @@ pub(super) fn rotate() -> Operation {
          created.",
     ))
     .header("If-Match", if_match(), "The revision that must be current: `3`, `\"3\"` or `*`.")
-    .takes("RotateCredentialsRequest", examples::rotate_credentials())
+    .takes(examples::rotate_credentials())
     .codes(&["invalid_if_match", "revision_conflict", "expiry_past", "disk_low"])
 }
 
@@ -108,7 +108,7 @@ pub(super) fn rollback() -> Operation {
         "Make an older credential current again",
         "Its expiry included, as a new revision. A member may do so with what it created.",
     ))
-    .takes("RollbackCredentialsRequest", json!({ "revision": 1 }))
+    .takes(json!({ "revision": 1 }))
     .codes(&["revision_not_found", "disk_low"])
 }
 

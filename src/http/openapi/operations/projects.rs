@@ -22,7 +22,7 @@ pub(super) fn create() -> Operation {
     let mut example = examples::project();
     example["integrations"] = serde_json::json!([]);
     Operation::new(TAG, "Register a project", "Credentials can be scoped to registered projects alone.")
-        .takes("CreateProjectRequest", examples::create_project())
+        .takes(examples::create_project())
         .answers(Reply::json(201, "The new project.", reference("Project"), example))
         .codes(&["project_exists", "disk_low"])
 }

@@ -15,7 +15,7 @@ pub(super) fn login() -> Operation {
         "E-mail and password for a pair of tokens. A wrong password, an unknown and a disabled user are answered \
          alike. After too many failures the next tries are a 429, for known and unknown e-mails alike.",
     )
-    .takes("LoginRequest", examples::login_request())
+    .takes(examples::login_request())
     .answers(Reply::json(200, "A pair of tokens.", reference("Login"), examples::login()))
     .codes(&["bad_login", "too_many_tries", "disk_low"])
 }
@@ -27,7 +27,7 @@ pub(super) fn refresh() -> Operation {
         "A refresh token works once. Used again within 30 s it gives another pair; used again later it ends the \
          whole session.",
     )
-    .takes("RefreshRequest", examples::refresh_request())
+    .takes(examples::refresh_request())
     .answers(Reply::json(200, "A new pair of tokens.", reference("Login"), examples::login()))
     .codes(&["unauthorized", "token_expired", "too_many_tries", "disk_low"])
 }

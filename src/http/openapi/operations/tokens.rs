@@ -21,7 +21,7 @@ pub(super) fn create() -> Operation {
         "Make an application token",
         "The token is shown this once. `projects` and `providers` narrow what it may read.",
     )
-    .takes("CreateTokenRequest", examples::create_token())
+    .takes(examples::create_token())
     .answers(Reply::json(
         201,
         "The new token.",

@@ -29,7 +29,7 @@ pub(super) fn create() -> Operation {
         "Add a user",
         "Without a password one is generated and returned once as `initialPassword`. `projects` narrows a member.",
     )
-    .takes("CreateUserRequest", examples::create_user())
+    .takes(examples::create_user())
     .answers(Reply::json(201, "The new user.", reference("CreatedUser"), examples::created_user()))
     .codes(&["user_exists", "project_not_registered", "disk_low"])
 }
@@ -48,7 +48,7 @@ pub(super) fn update() -> Operation {
         "A user may change its own names, and its own password beside `currentPassword`; the rest is an owner's. A \
          change of password, role or `disabled` ends that user's sessions.",
     ))
-    .takes("UpdateUserRequest", examples::update_user())
+    .takes(examples::update_user())
     .answers(Reply::json(200, "The user after the change.", reference("UpdatedUser"), example))
     .codes(&["user_not_found", "wrong_password", "too_many_tries", "last_owner"])
     .codes(&["project_not_registered", "disk_low"])
@@ -62,7 +62,7 @@ pub(super) fn delete() -> Operation {
 
 pub(super) fn delete_by_body() -> Operation {
     Operation::new(TAG, "Remove a user named in the body", "Every session of that user ends.")
-        .takes("DeleteUserRequest", serde_json::json!({ "email": "grace@example.com" }))
+        .takes(serde_json::json!({ "email": "grace@example.com" }))
         .answers(Reply::json(200, "The user is gone.", reference("RemovedUser"), examples::removed_user()))
         .codes(&["user_not_found", "last_owner"])
 }

@@ -4,7 +4,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use hyper::StatusCode;
 
 use super::{
-    error::{Answered, Fault},
+    error::{HandlerResult, HttpError},
     request::{Call, PAGE_MAX, bad, digits},
     response::{Answer, with_cursor},
 };
@@ -13,7 +13,7 @@ use crate::vault::{EventQuery, Proof};
 /// The page of the audit list where none is asked for.
 const EVENTS_DEFAULT: usize = 100;
 
-pub(super) async fn read_events(mut call: Box<Call>) -> Answered {
+pub(super) async fn read_events(mut call: Box<Call>) -> HandlerResult {
     let query = EventQuery {
         actor: call.query.take("actor")?,
         action: call.query.take("action")?,
@@ -33,25 +33,25 @@ pub(super) async fn read_events(mut call: Box<Call>) -> Answered {
     Ok(with_cursor(Answer::raw_json(format!("[{}]", events.join(","))), next))
 }
 
-fn sequence(text: Option<String>) -> Result<Option<u64>, Fault> {
+fn sequence(text: Option<String>) -> Result<Option<u64>, HttpError> {
     let wrong =
         || bad("invalid_parameter", "Query parameter cursor must be one that x-next-cursor gave".to_owned());
     text.map(|text| digits(&text).ok_or_else(wrong)).transpose()
 }
 
-pub(super) async fn read_checkpoint(call: Box<Call>) -> Answered {
+pub(super) async fn read_checkpoint(call: Box<Call>) -> HandlerResult {
     call.query.finish()?;
     Ok(Answer::text(call.vault.read_checkpoint(&call.context, call.caller()?).await?))
 }
 
-pub(super) async fn read_verifier_key(call: Box<Call>) -> Answered {
+pub(super) async fn read_verifier_key(call: Box<Call>) -> HandlerResult {
     call.query.finish()?;
     let key = call.vault.read_verifier_key(&call.context, call.caller()?).await?;
     Ok(Answer::text(format!("{key}\n")))
 }
 
-pub(super) async fn read_proof(mut call: Box<Call>) -> Answered {
-    let mut number = |name: &'static str| whole(name, call.query.text(name)?);
+pub(super) async fn read_proof(mut call: Box<Call>) -> HandlerResult {
+    let mut number = |name: &'static str| whole_number(name, call.query.text(name)?);
     let wanted = match (number("sequence")?, number("size")?, number("from")?, number("to")?) {
         (Some(sequence), Some(size), None, None) => Proof::Inclusion { sequence, size },
         (None, None, Some(from), Some(to)) => Proof::Consistency { from, to },
@@ -67,7 +67,7 @@ pub(super) async fn read_proof(mut call: Box<Call>) -> Answered {
 }
 
 /// A sequence or a size.
-pub(super) fn whole(name: &str, text: Option<String>) -> Result<Option<u64>, Fault> {
+pub(super) fn whole_number(name: &str, text: Option<String>) -> Result<Option<u64>, HttpError> {
     let wrong = || bad("invalid_parameter", format!("Query parameter {name} must be a whole number"));
     text.map(|text| digits(&text).ok_or_else(wrong)).transpose()
 }
