@@ -6,7 +6,7 @@ pub mod checkpoint;
 mod detail;
 pub mod proof;
 pub mod record;
-pub mod remains;
+pub mod salvage;
 pub mod transport;
 pub mod tree;
 pub mod verify;

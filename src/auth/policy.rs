@@ -7,7 +7,7 @@
 mod tests;
 
 use crate::domain::{
-    Action, Caller, Integration, Narrowing, ProjectId, Provider,
+    AccessScope, Action, Caller, Integration, ProjectId, Provider,
     Role::{self, Application, Auditor, Member, Operator, Owner},
     Scope,
 };
@@ -174,7 +174,7 @@ impl Permit<'_> {
     }
 
     /// To what the caller is narrowed.
-    pub const fn narrowing(&self) -> &Narrowing {
+    pub const fn narrowing(&self) -> &AccessScope {
         &self.caller.narrowing
     }
 

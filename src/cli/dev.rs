@@ -19,7 +19,7 @@ use crate::{
     config::default,
     crypto::kdf::KdfParams,
     disk::NewFile,
-    domain::{Action, Email, Event, Narrowing, Role, Secret},
+    domain::{AccessScope, Action, Email, Event, Role, Secret},
     http::{Limits, Server},
     vault::{Context, InitPlan, SessionLife, Settings, Vault},
 };
@@ -131,7 +131,7 @@ async fn tokens(
         name: "dev".parse().map_err(|_| crate::vault::Error::Internal)?,
         expires_in_days: 3_650,
         role: Role::Application,
-        narrowing: Narrowing::default(),
+        narrowing: AccessScope::default(),
     };
     let (_, application) = vault.create_token(&context, &caller, request).await?;
     Ok([text, shown(&member.access), shown(&application)])

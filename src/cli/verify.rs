@@ -23,7 +23,7 @@ use super::{control, error::CliError, output::Output, progress::Progress};
 use crate::{
     audit::{
         checkpoint::VerifierKey,
-        remains::first_damaged,
+        salvage::first_damaged,
         transport,
         verify::{Flaw, Receipt, Verifier},
     },

@@ -4,7 +4,7 @@ use std::{collections::HashSet, sync::Arc};
 
 use super::{
     access::{self, Admitted},
-    act::Known,
+    audited::Known,
     error::Error,
     state::Vault,
     work::{Context, Done, Work},

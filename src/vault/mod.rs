@@ -5,7 +5,7 @@
 //! rows, so that what was revoked a moment ago is revoked for a request under way too.
 
 mod access;
-mod act;
+mod audited;
 mod create;
 mod credentials;
 mod error;

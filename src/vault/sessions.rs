@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     access,
-    act::silent,
+    audited::silent,
     error::Error,
     state::{SessionLife, Vault},
     work::{Context, Done, Work},

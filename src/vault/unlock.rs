@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError, atomic::Ordering};
 
 use super::{
-    act::silent,
+    audited::silent,
     error::{Error, UnlockError},
     slots::try_slots,
     state::{Open, Vault},

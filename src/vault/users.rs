@@ -20,7 +20,7 @@ use crate::{
     },
     crypto::random,
     domain::{
-        Bearer, Caller, Detail, DetailKey, Email, Event, Narrowing, PasswordHash, Peer, ProjectId, Role,
+        AccessScope, Bearer, Caller, Detail, DetailKey, Email, Event, PasswordHash, Peer, ProjectId, Role,
         Secret, SessionKey, SessionKind, User, UserId,
     },
     storage::{Changes, Effect, View},
@@ -101,7 +101,7 @@ impl Vault {
                 first_name,
                 last_name,
                 role,
-                narrowing: Narrowing { projects, providers: None },
+                narrowing: AccessScope { projects, providers: None },
                 disabled: false,
                 password,
                 epoch: 0,

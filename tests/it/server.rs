@@ -8,7 +8,7 @@ use sealroom::{
     clock::Clock,
     crypto::kdf::KdfParams,
     disk::{DataFile, NewFile},
-    domain::{Actor, Caller, Email, Narrowing, Role, Secret, Timestamp},
+    domain::{AccessScope, Actor, Caller, Email, Role, Secret, Timestamp},
     http::{Limits, Listener, Server},
     vault::{Context, InitPlan, SessionLife, Settings, Vault},
 };
@@ -207,8 +207,8 @@ impl TestServer {
         vault.unlock(secret(PASSPHRASE), Actor::host("test"), now, None).await.unwrap();
         let mut this = Self::listening(vault, now, limits, listen, behind_proxy).await;
         this.owner = this.login(OWNER).await;
-        this.member = this.user("member@example.com", Role::Member, Narrowing::default()).await;
-        this.app = this.token(Role::Application, Narrowing::default()).await;
+        this.member = this.user("member@example.com", Role::Member, AccessScope::default()).await;
+        this.app = this.token(Role::Application, AccessScope::default()).await;
         this
     }
 
@@ -268,7 +268,7 @@ impl TestServer {
         self.vault.authenticate(token::parse_bearer(bearer).unwrap(), &context(self.clock.now())).unwrap()
     }
 
-    pub async fn user(&self, email: &str, role: Role, narrowing: Narrowing) -> String {
+    pub async fn user(&self, email: &str, role: Role, narrowing: AccessScope) -> String {
         let address: Email = email.parse().unwrap();
         let request = CreateUser {
             email: address,
@@ -291,7 +291,7 @@ impl TestServer {
         changed.await.map(drop).map_err(drop).unwrap();
     }
 
-    pub async fn token(&self, role: Role, narrowing: Narrowing) -> String {
+    pub async fn token(&self, role: Role, narrowing: AccessScope) -> String {
         let request = CreateToken { name: "test".parse().unwrap(), expires_in_days: 30, role, narrowing };
         let (context, caller) = (context(self.clock.now()), self.caller(&self.owner));
         let (_, text) = self.vault.create_token(&context, &caller, request).await.map_err(drop).unwrap();
