@@ -137,6 +137,11 @@ pub enum Denied {
     NotCreator,
 }
 
+impl Denied {
+    /// Only an owner may.
+    pub const OWNER_ONLY: Self = Self::Role { required: &[Owner] };
+}
+
 /// The roles of the published API: our own do not change its texts (contract §1).
 fn published(roles: &[Role]) -> String {
     let published = roles.iter().filter(|role| matches!(role, Owner | Member | Application));
@@ -183,7 +188,7 @@ impl Permit<'_> {
     /// # Errors
     /// [`Denied::Role`] for everybody else.
     pub fn owner(&self) -> Result<(), Denied> {
-        if self.role() == Owner { Ok(()) } else { Err(Denied::Role { required: &[Owner] }) }
+        if self.role() == Owner { Ok(()) } else { Err(Denied::OWNER_ONLY) }
     }
 
     /// Whether the caller may name this project.

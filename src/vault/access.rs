@@ -56,9 +56,10 @@ impl Vault {
                 self.turned_away(context);
                 return Err(error);
             }
-            // Nobody can tell who asks: a row on the way to the caller does not open.
-            damaged => {
-                self.noted(context, self.settings().host.clone(), Action::RequestDenied, damaged).await?
+            // A row on the way to the caller does not open: the caller is unknown.
+            Err(error) => {
+                self.note(context, self.settings().host.clone(), Action::RequestDenied, &error).await;
+                return Err(error);
             }
         };
         let verb = verb(&admitted.caller);
@@ -79,7 +80,17 @@ impl Vault {
         Ok(Admitted { caller, generation: view.generation() })
     }
 
-    /// Records a row that does not open, where what met it records nothing by itself.
+    /// Records an error that a row which does not open led to, outside the corridor.
+    pub(super) async fn note(&self, context: &Context, actor: Actor, action: Action, error: &Error) {
+        if matches!(error, Error::Tampered(_)) && self.tally.refused(&actor) {
+            let event = Event { outcome: Outcome::Failed, ..context.event(actor, action) };
+            if let Err(error) = self.record(event).await {
+                tracing::error!(%error, "a row that failed authentication could not be recorded");
+            }
+        }
+    }
+
+    /// Passes a result on, after [`Vault::note`] where it is an error.
     pub(super) async fn noted<T>(
         &self,
         context: &Context,
@@ -87,14 +98,8 @@ impl Vault {
         action: Action,
         result: Result<T, Error>,
     ) -> Result<T, Error> {
-        if let Err(Error::Tampered(cause)) = &result {
-            tracing::error!(error = %cause, "row failed authentication");
-            if self.tally.refused(&actor) {
-                let event = Event { outcome: Outcome::Failed, ..context.event(actor, action) };
-                if let Err(error) = self.record(event).await {
-                    tracing::error!(%error, "and that could not be recorded");
-                }
-            }
+        if let Err(error) = &result {
+            self.note(context, actor, action, error).await;
         }
         result
     }
@@ -111,14 +116,7 @@ impl Vault {
     ) -> Result<Permit<'c>, Error> {
         match policy::authorize(caller, verb, &self.rules()) {
             Ok(permit) => Ok(permit),
-            // The corridor refuses again, on the newest state, and records it.
-            Err(denied) => match self
-                .act(context, caller.bearer, verb, |_| Err::<super::work::Done<()>, _>(Error::Internal))
-                .await
-            {
-                Err(Error::Internal) | Ok(_) => Err(denied.into()),
-                Err(error) => Err(error),
-            },
+            Err(denied) => Err(self.refuse(context, caller.bearer, verb, denied.into()).await),
         }
     }
 }

@@ -1,8 +1,11 @@
 //! The corridor that every audited use case walks: authenticate, authorize, work, record, commit, wait.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    convert::Infallible,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use super::{
@@ -77,6 +80,14 @@ impl Vault {
         self.settle(committed).await
     }
 
+    /// Records a refusal that was decided outside the corridor, and returns the error to answer with.
+    pub(super) async fn refuse(&self, context: &Context, bearer: Bearer, verb: Verb, error: Error) -> Error {
+        match self.act::<Infallible, _>(context, bearer, verb, |_| Err(error)).await {
+            Err(error) => error,
+            Ok(committed) => match committed.value {},
+        }
+    }
+
     fn gate(&self, open: &Open, verb: Verb) -> Gate {
         Gate {
             verb,
@@ -134,10 +145,7 @@ impl Gate {
             Error::NothingMatches { .. } => Some(Outcome::Failed),
             // Or a token could try out project names unseen.
             Error::ProjectNotFound(_) if self.verb == Verb::ReadCredentials => Some(Outcome::Failed),
-            Error::Tampered(cause) => {
-                tracing::error!(error = %cause, "row failed authentication");
-                Some(Outcome::Failed)
-            }
+            Error::Tampered(_) => Some(Outcome::Failed),
             _ => None,
         };
         if let Error::NothingMatches { provider, project } = &error {

@@ -38,7 +38,7 @@ impl Vault {
         caller: &Caller,
         request: CreateIntegration,
     ) -> Result<(Integration, Vec<IntegrationId>), Error> {
-        let id = IntegrationId::new(context.now, random::bytes().map_err(|_| Error::Internal)?);
+        let id = IntegrationId::new(context.now, random::bytes()?);
         let work = move |work: Work<'_>| {
             let CreateIntegration { provider, auth_type, credentials, scope, config, name, expires_at } =
                 request;

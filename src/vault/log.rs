@@ -148,11 +148,8 @@ impl Vault {
 
     /// Records that a record does not read.
     async fn damaged_record(&self, context: &Context, caller: &Caller, sequence: String) -> Error {
-        let cause = |key| Error::Tampered(StorageError::Tampered { table: "audit", key });
-        let key = sequence.clone();
-        let work = move |_: Work<'_>| Err::<Done<()>, _>(cause(key));
-        let refused = self.act(context, caller.bearer, Verb::ReadAudit, work).await;
-        refused.err().unwrap_or_else(|| cause(sequence))
+        let error = Error::Tampered(StorageError::Tampered { table: "audit", key: sequence });
+        self.refuse(context, caller.bearer, Verb::ReadAudit, error).await
     }
 
     pub(super) async fn record_read(&self, context: &Context, caller: &Caller) -> Result<(), Error> {

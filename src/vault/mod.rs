@@ -29,7 +29,7 @@ pub use crate::storage::Disclosed as Disclosure;
 pub use access::Admitted;
 pub use create::{Created, InitError, InitPlan};
 pub use credentials::{CredentialQuery, Disclosed};
-pub use error::{Error, UnlockError};
+pub use error::{Error, InternalError, UnlockError};
 pub use export::Proof;
 pub use gauges::{Gauges, OpenGauges};
 pub use integrations::Listed;

@@ -75,9 +75,7 @@ impl Vault {
     ) -> Result<Shown, Error> {
         let permit = self.authorize(context, caller, Verb::ReadProject).await?;
         if let Err(denied) = permit.project(&identifier) {
-            // Through the corridor, so that the refusal is recorded.
-            let refuse = move |_: Work<'_>| Err::<Done<Shown>, _>(denied.into());
-            return Ok(self.act(context, caller.bearer, Verb::ReadProject, refuse).await?.value);
+            return Err(self.refuse(context, caller.bearer, Verb::ReadProject, denied.into()).await);
         }
         let open = self.opened()?;
         let found = one(&open.writer.fresh_view(), &permit, identifier);

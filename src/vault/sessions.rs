@@ -8,7 +8,7 @@ use std::{
 use super::{
     access,
     audited::silent,
-    error::Error,
+    error::{Error, InternalError},
     state::{SessionLife, Vault},
     work::{Context, Done, Work},
 };
@@ -51,7 +51,7 @@ struct Pair {
 
 impl Pair {
     fn new(session: SessionId) -> Result<Self, Error> {
-        let new = |kind| token::session(kind, session).map_err(|_| Error::Internal);
+        let new = |kind| token::session(kind, session);
         Ok(Self { access: new(SessionKind::Access)?, refresh: new(SessionKind::Refresh)? })
     }
 
@@ -118,7 +118,7 @@ impl Vault {
         let (hash, kdf) = (user.as_ref().map(|user| user.password.clone()), self.settings().password_kdf);
         let right = self.is_password(hash, kdf, password).await?;
         let checked = user.filter(|user| right && !user.disabled).ok_or(Error::BadLogin)?;
-        let pair = Pair::new(SessionId::new(context.now, random::bytes().map_err(|_| Error::Internal)?))?;
+        let pair = Pair::new(SessionId::new(context.now, random::bytes()?))?;
         let (life, context) = (self.settings().sessions, *context);
         let [access, refresh] = pair.rows(&checked, context.now, life);
         let locked = Arc::clone(&open.locked);
@@ -210,9 +210,8 @@ impl Vault {
         kdf: KdfParams,
         password: Secret,
     ) -> Result<bool, Error> {
-        let _turn = self.passwords.acquire().await.map_err(|_| Error::Internal)?;
         let runs = Arc::clone(&self.password_runs);
-        let checked = tokio::task::spawn_blocking(move || {
+        self.derive(move || {
             let trial = match hash {
                 Some(hash) => password::verify(&hash, &password),
                 None => password::verify_absent(kdf, &password),
@@ -220,13 +219,18 @@ impl Vault {
             // Here, since a client that goes away meanwhile does not make the runs undone.
             runs.fetch_add(trial.runs, Ordering::Relaxed);
             Ok(trial.is_right)
-        });
-        match checked.await {
-            Ok(Ok(right)) => Ok(right),
-            // No memory for it: that passes.
-            Ok(Err(PasswordError::Kdf(_))) => Err(Error::Overloaded),
-            Ok(Err(_)) | Err(_) => Err(Error::Internal),
-        }
+        })
+        .await
+    }
+
+    /// Runs argon2 outside the serving threads, on as many cores as there are.
+    pub(super) async fn derive<T: Send + 'static>(
+        &self,
+        run: impl FnOnce() -> Result<T, PasswordError> + Send + 'static,
+    ) -> Result<T, Error> {
+        let _turn = self.passwords.acquire().await.expect("nothing closes this semaphore");
+        let ran = tokio::task::spawn_blocking(run).await;
+        Ok(ran.map_err(|_| InternalError::TaskPanicked)??)
     }
 
     /// How many argon2 runs put passwords to the test since the start: one for each spelling of a submitted one.

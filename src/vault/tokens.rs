@@ -24,8 +24,8 @@ impl Vault {
         caller: &Caller,
         request: CreateToken,
     ) -> Result<(ApplicationToken, Secret), Error> {
-        let id = TokenId::new(context.now, random::bytes().map_err(|_| Error::Internal)?);
-        let new = token::application().map_err(|_| Error::Internal)?;
+        let id = TokenId::new(context.now, random::bytes()?);
+        let new = token::application()?;
         let digest = new.digest;
         let work = move |work: Work<'_>| {
             let CreateToken { name, expires_in_days, role, narrowing } = request;

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError, atomic::Ordering};
 
 use super::{
     audited::silent,
-    error::{Error, UnlockError},
+    error::{Error, InternalError, UnlockError},
     slots::try_slots,
     state::{Open, Vault},
 };
@@ -35,7 +35,7 @@ impl Vault {
         self.store.wake()?;
         let slots = self.store.slots()?;
         let key = tokio::task::spawn_blocking(move || try_slots(&slots, &secret).outcome).await;
-        let key = key.map_err(|_| UnlockError::Kdf)?.inspect_err(|_| {
+        let key = key.map_err(|_| InternalError::TaskPanicked)?.inspect_err(|_| {
             self.failed_tries.fetch_add(1, Ordering::Relaxed);
         })?;
         let running = self.store.unlock(&key, self.settings().writing())?;
@@ -45,14 +45,17 @@ impl Vault {
         let events = std::iter::once(event).chain(then).collect();
         let ruling = Ruling { value: (), changes: Changes::none(), events, effect: Effect::Plain };
         let recorded = running.writer.submit::<(), Error, _>(move |_| Ok(ruling)).await;
-        if recorded.is_err() {
+        if let Err(error) = recorded.map_err(Error::from) {
             // Its writer must be gone before the next one begins: two of them would each move the other's head.
             drop(running.writer);
             tokio::spawn(async move {
                 drop(running.ended.await);
                 drop(turn);
             });
-            return Err(UnlockError::AuditUnavailable);
+            return Err(match error {
+                Error::Internal(error) => error.into(),
+                _ => UnlockError::AuditUnavailable,
+            });
         }
         self.failed_tries.fetch_sub(tries, Ordering::Relaxed);
         let ended = Mutex::new(Some(running.ended));

@@ -16,7 +16,7 @@ use crate::{
     },
     auth::{
         password::{self, PasswordError},
-        policy::Verb,
+        policy::{Denied, Verb},
     },
     crypto::random,
     domain::{
@@ -82,11 +82,11 @@ impl Vault {
         request: CreateUser,
     ) -> Result<(User, Option<Secret>), Error> {
         let CreateUser { email, role, first_name, last_name, password, projects } = request;
-        let id = UserId::new(context.now, random::bytes().map_err(|_| Error::Internal)?);
+        let id = UserId::new(context.now, random::bytes()?);
         let (password, initial) = if let Some(given) = password {
             (given, None)
         } else {
-            let made = password::generate().map_err(|_| Error::Internal)?;
+            let made = password::generate()?;
             (Secret::new(made.expose().to_vec()), Some(made))
         };
         let password = self.new_password(password).await?;
@@ -132,8 +132,7 @@ impl Vault {
         let verb = if own { Verb::UpdateSelf } else { Verb::UpdateUser };
         if request.needs_owner() && caller.role != Role::Owner {
             // Before any password is looked at.
-            let refuse = |work: Work<'_>| work.permit.owner().map_err(Error::from).and(Err(Error::Internal));
-            return Ok(self.act::<User, _>(context, caller.bearer, verb, refuse).await?.value);
+            return Err(self.refuse(context, caller.bearer, verb, Denied::OWNER_ONLY.into()).await);
         }
         let password = match request.password.take() {
             None => None,
@@ -180,16 +179,10 @@ impl Vault {
     }
 
     async fn new_password(&self, password: Secret) -> Result<PasswordHash, Error> {
-        password::check_rule(&password).map_err(|invalid| Error::BadRequest(invalid.into()))?;
+        // Before it waits for a core.
+        password::check_rule(&password).map_err(PasswordError::from)?;
         let kdf = self.settings().password_kdf;
-        let _turn = self.passwords.acquire().await.map_err(|_| Error::Internal)?;
-        let hash = tokio::task::spawn_blocking(move || password::hash(&password, kdf)).await;
-        match hash {
-            Ok(Ok(hash)) => Ok(hash),
-            // No memory for it: that passes.
-            Ok(Err(PasswordError::Kdf(_))) => Err(Error::Overloaded),
-            Ok(Err(_)) | Err(_) => Err(Error::Internal),
-        }
+        self.derive(move || password::hash(&password, kdf)).await
     }
 
     /// Whoever sits down at somebody's open session cannot take the account over; tries count as logins do.
@@ -209,8 +202,7 @@ impl Vault {
             return Ok(());
         }
         self.tally.login(context.peer);
-        let refuse = |_: Work<'_>| Err::<Done<()>, _>(Error::WrongPassword);
-        self.act(context, caller.bearer, Verb::UpdateSelf, refuse).await.map(drop)
+        Err(self.refuse(context, caller.bearer, Verb::UpdateSelf, Error::WrongPassword).await)
     }
 }
 

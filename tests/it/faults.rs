@@ -117,7 +117,7 @@ pub async fn server(settings: Settings) -> (Disk, TestServer) {
 }
 
 /// The bytes of a row in the file: its key leads to them.
-fn sealed(disk: &Disk, table: &str, key: &[u8]) -> Vec<u8> {
+pub fn sealed(disk: &Disk, table: &str, key: &[u8]) -> Vec<u8> {
     use redb::{Database, ReadableDatabase, TableDefinition};
     let length = disk.inner.len().unwrap();
     let mut image = vec![0; length as usize];

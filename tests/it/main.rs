@@ -34,6 +34,7 @@ mod fixture;
 mod forms;
 mod handshakes;
 mod hints;
+mod internal;
 mod kills;
 mod knocking;
 #[path = "../lab/mod.rs"]

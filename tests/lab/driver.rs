@@ -181,7 +181,7 @@ impl Driver {
                     }
                     self.acknowledge(&vault)?;
                 }
-                Err(error @ Error::AuditUnavailable) => last = format!("{error:?}"),
+                Err(error @ (Error::AuditUnavailable | Error::Unreadable(_))) => last = format!("{error:?}"),
                 Err(error) => return Err(format!("the owner cannot log in: {error}")),
             }
         }
@@ -196,7 +196,9 @@ impl Driver {
 
     /// Whether a call that the vault made by itself may have failed beside this one.
     fn is_beside(&self, error: &Error) -> bool {
-        !self.is_strict && self.disk.hit() > 0 && matches!(error, Error::AuditUnavailable)
+        !self.is_strict
+            && self.disk.hit() > 0
+            && matches!(error, Error::AuditUnavailable | Error::Unreadable(_))
     }
 
     /// A disk that failed twice is tried again now and then, by the vault itself.
@@ -229,7 +231,7 @@ impl Driver {
         let event = Event::new(Timestamp::from_millis(self.now), Actor::host("lab"), Action::ServerStop);
         match vault.lock(event).await {
             Ok(()) => drop(self.acknowledge(&vault)?),
-            Err(Error::AuditUnavailable | Error::Locked) => {}
+            Err(Error::AuditUnavailable | Error::Unreadable(_) | Error::Locked) => {}
             Err(error) => return Err(format!("it does not stop: {error}")),
         }
         Ok(())
@@ -273,7 +275,7 @@ impl Driver {
                     }
                     self.acknowledge(&vault).map(drop)
                 }
-                Err(Error::AuditUnavailable | Error::Locked) => Ok(()),
+                Err(Error::AuditUnavailable | Error::Unreadable(_) | Error::Locked) => Ok(()),
                 Err(error) => Err(format!("a read: {error}")),
             },
         }
@@ -290,7 +292,7 @@ impl Driver {
                     self.acknowledge(&vault)?;
                     return Ok(content);
                 }
-                Err(Error::AuditUnavailable | Error::Locked) => {}
+                Err(Error::AuditUnavailable | Error::Unreadable(_) | Error::Locked) => {}
                 Err(error) => return Err(format!("it cannot be looked at: {error}")),
             }
         }
@@ -326,7 +328,9 @@ impl Driver {
                 self.history.push((size, self.content.clone()));
                 Ok(())
             }
-            Err(Error::AuditUnavailable | Error::Locked) => self.doubt(&after, &what).await,
+            Err(Error::AuditUnavailable | Error::Unreadable(_) | Error::Locked) => {
+                self.doubt(&after, &what).await
+            }
             Err(error) => Err(format!("{what}: {error}")),
         }
     }
