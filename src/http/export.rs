@@ -14,8 +14,8 @@ use super::{
 use crate::{
     audit::record,
     clock::Clock,
-    domain::{Caller, Timestamp},
-    vault::{Context, Error, InternalError, Vault},
+    domain::Timestamp,
+    vault::{Admitted, Context, Error, InternalError, Vault},
 };
 
 /// How many pieces may wait for a slow client.
@@ -35,7 +35,7 @@ struct Export {
     vault: Arc<Vault>,
     clock: Clock,
     context: Context,
-    caller: Caller,
+    caller: Admitted,
     format: Format,
     from: Option<Timestamp>,
     to: Option<Timestamp>,

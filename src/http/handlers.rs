@@ -188,8 +188,7 @@ async fn read_credentials(mut call: Box<Call>) -> Answered {
         cursor: call.query.take("cursor")?,
     };
     call.query.finish()?;
-    let admitted = call.take_admitted()?;
-    let read = call.vault.read_credentials(&call.context, admitted, query).await?;
+    let read = call.vault.read_credentials(&call.context, call.caller()?, query).await?;
     let items: Vec<_> = read.items.iter().map(|(integration, secret)| (&**integration, secret)).collect();
     let answer = Answer::secret(StatusCode::OK, responses::credentials_array(&items));
     let places: Vec<_> = read.receipts.iter().map(|receipt| (receipt.sequence, receipt.leaf_hash)).collect();

@@ -15,8 +15,9 @@ use super::{
     change::Changes,
     engine::{Batch, RowWrite},
     error::{CommitError, OpenError, StorageError},
+    fence::Fence,
     head::Head,
-    job::{Effect, Receipt, Wishes},
+    job::{Decision, Effect, JobOutcome, Receipt},
     rows::{accesses_of, deletes, lower, signed, spoken_up_to},
     snapshot::{Snapshot, SubtreeHash},
     source::{Overlay, Source},
@@ -185,13 +186,13 @@ pub(super) struct Place(usize);
 impl Round<'_> {
     /// Lets a job decide on the state that the earlier ones left, and takes in what it wants. A job that panics, or
     /// whose rows cannot be sealed, leaves nothing.
-    pub(super) fn add(&mut self, decide: impl FnOnce(&View<'_>) -> Wishes) -> Place {
+    pub(super) fn add(&mut self, decide: impl FnOnce(&View<'_>) -> Decision<()>) -> Place {
         let decided = catch_unwind(AssertUnwindSafe(|| {
             let view = View::deciding(&self.ledger.source, &self.overlay, &self.snapshot);
-            let wishes = decide(&view);
-            let rows = lower(&self.ledger.source, wishes.changes)?;
+            let (changes, events, effect) = decide(&view).into_parts();
+            let rows = lower(&self.ledger.source, changes)?;
             let before = rows.iter().map(|row| self.current(&view, row)).collect::<Result<Vec<_>, _>>()?;
-            Ok((rows, before, wishes.events, wishes.effect))
+            Ok((rows, before, events, effect))
         }));
         let result = match decided {
             Ok(Ok((rows, before, events, effect))) => {
@@ -339,26 +340,22 @@ pub(super) struct Outcomes {
     places: Vec<Option<Gathered>>,
 }
 
-/// How one job ended.
-pub(super) enum Settled {
-    Committed { receipts: Vec<Receipt>, effect: Effect },
-    Unavailable,
-    Panicked,
-    Failed(StorageError),
-}
-
 impl Outcomes {
     /// Whether the batch is durable.
     pub(super) const fn is_done(&self) -> bool {
         self.done
     }
 
-    pub(super) fn of(&mut self, place: Place) -> Settled {
+    pub(super) fn of(&mut self, place: Place, fence: &mut Fence) -> JobOutcome {
         match self.places[place.0].take() {
-            Some(Ok(_)) if !self.done => Settled::Unavailable,
-            Some(Ok((receipts, effect))) => Settled::Committed { receipts, effect },
-            Some(Err(Failure::Storage(error))) => Settled::Failed(error),
-            Some(Err(Failure::Panicked)) | None => Settled::Panicked,
+            Some(Ok(_)) if !self.done => JobOutcome::Unavailable,
+            Some(Ok((receipts, effect))) => JobOutcome::Committed {
+                receipts,
+                disclosed: (effect == Effect::Discloses).then(|| fence.disclosed()),
+                quiet: (effect == Effect::Revokes).then(|| fence.quiet()),
+            },
+            Some(Err(Failure::Storage(error))) => JobOutcome::Failed(error),
+            Some(Err(Failure::Panicked)) | None => JobOutcome::Panicked,
         }
     }
 }

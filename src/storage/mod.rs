@@ -37,7 +37,7 @@ pub use error::{CommitError, OpenError, StorageError};
 pub use examined::Examined;
 pub use fence::{Disclosed, Quiet, REVOCATION_WAIT};
 pub use head::{Head, LogKeys, Slot, decode_slots, encode_slots};
-pub use job::{Committed, Effect, JobError, Receipt, Refusal, Ruling, Verdict};
+pub use job::{Committed, Decision, JobError, Receipt, Refusal, Verdict};
 pub use snapshot::{Snapshot, SubtreeHash};
 pub use source::Stats;
 pub use store::{CreateError, NewVault, Running, Store};

@@ -19,7 +19,7 @@ use super::{
     error::{CommitError, OpenError, StorageError},
     examine,
     head::{Head, LogKeys, Slot, decode_slots, encode_slots},
-    job::{Effect, Wishes},
+    job::Decision,
     rows::{accesses_of_record, signed, spoken_up_to},
     snapshot::Snapshot,
     source::{Accesses, Source, StateClock, Stats},
@@ -123,7 +123,7 @@ impl Store {
         let mut changes = Changes::none();
         changes.user(new.owner);
         let mut round = ledger.begin();
-        round.add(|_| Wishes { changes, events: vec![new.event], effect: Effect::Plain });
+        round.add(|_| Decision::changing((), changes, new.event));
         if !round.commit().is_done() {
             return Err(CreateError::First);
         }

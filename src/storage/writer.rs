@@ -18,9 +18,9 @@ use std::{
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    batch::{Ledger, Settled},
+    batch::Ledger,
     fence::Fence,
-    job::{Committed, Effect, Fate, Job, JobError, TypedJob, Verdict},
+    job::{Committed, Job, JobError, JobOutcome, TypedJob, Verdict},
     source::Source,
     view::View,
     watch::{Lone, StandBy, WATCH_EVERY},
@@ -150,8 +150,8 @@ impl Writer {
             return Some(job);
         }
         let Ok(mut committer) = self.shared.committer.try_lock() else { return Some(job) };
-        for (job, fate) in committer.commit(vec![job]) {
-            job.answer(fate);
+        for (job, outcome) in committer.commit(vec![job]) {
+            job.answer(outcome);
         }
         None
     }
@@ -174,10 +174,10 @@ impl Drop for Waiting<'_> {
 }
 
 /// Hands a batch's answers over together: one wake-up a batch, not one a job.
-async fn deliver(mut batches: mpsc::UnboundedReceiver<Vec<(Queued, Fate)>>) {
+async fn deliver(mut batches: mpsc::UnboundedReceiver<Vec<(Queued, JobOutcome)>>) {
     while let Some(batch) = batches.recv().await {
-        for (job, fate) in batch {
-            job.answer(fate);
+        for (job, outcome) in batch {
+            job.answer(outcome);
         }
     }
 }
@@ -185,7 +185,7 @@ async fn deliver(mut batches: mpsc::UnboundedReceiver<Vec<(Queued, Fate)>>) {
 fn run(
     shared: &Shared,
     jobs: &Receiver<Queued>,
-    answers: &mpsc::UnboundedSender<Vec<(Queued, Fate)>>,
+    answers: &mpsc::UnboundedSender<Vec<(Queued, JobOutcome)>>,
     idle_every: Duration,
 ) {
     let mut watch = Watch { idle_every, lone_jobs: 0, since: Duration::MAX, is_slow: false };
@@ -258,32 +258,14 @@ impl Shared {
 }
 
 impl Committer {
-    fn commit(&mut self, batch: Vec<Queued>) -> Vec<(Queued, Fate)> {
-        let settled = settle(&mut self.ledger, batch);
-        settled.into_iter().map(|(job, settled)| (job, fate(settled, &mut self.fence))).collect()
-    }
-}
-
-fn settle(ledger: &mut Ledger, batch: Vec<Queued>) -> Vec<(Queued, Settled)> {
-    let mut round = ledger.begin();
-    let mut decided = Vec::with_capacity(batch.len());
-    for mut job in batch {
-        let place = round.add(|view| job.decide(view));
-        decided.push((job, place));
-    }
-    let mut outcome = round.commit();
-    decided.into_iter().map(|(job, place)| (job, outcome.of(place))).collect()
-}
-
-fn fate(settled: Settled, fence: &mut Fence) -> Fate {
-    match settled {
-        Settled::Committed { receipts, effect } => Fate::Committed {
-            receipts,
-            disclosed: (effect == Effect::Discloses).then(|| fence.disclosed()),
-            quiet: (effect == Effect::TakesAway).then(|| fence.quiet()),
-        },
-        Settled::Unavailable => Fate::Unavailable,
-        Settled::Panicked => Fate::Panicked,
-        Settled::Failed(error) => Fate::Failed(error),
+    fn commit(&mut self, batch: Vec<Queued>) -> Vec<(Queued, JobOutcome)> {
+        let mut round = self.ledger.begin();
+        let mut decided = Vec::with_capacity(batch.len());
+        for mut job in batch {
+            let place = round.add(|view| job.decide(view));
+            decided.push((job, place));
+        }
+        let mut outcomes = round.commit();
+        decided.into_iter().map(|(job, place)| (job, outcomes.of(place, &mut self.fence))).collect()
     }
 }

@@ -1,151 +1,149 @@
-//! The corridor that every audited use case walks: authenticate, authorize, work, record, commit, wait.
+//! The corridor of every audited use case: authenticate, authorize, decide, record, commit, wait.
 
 use std::{
     convert::Infallible,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
 };
 
 use super::{
-    access,
+    access::{self, Admitted},
     error::Error,
     refusal_counts::Tally,
     state::{Open, Vault},
-    work::{Context, Done, Work},
+    work::{Context, Request},
 };
 use crate::{
-    auth::policy::{self, Rules, Verb},
-    domain::{Bearer, Caller, Event, Outcome},
-    storage::{Committed, Effect, Generation, Refusal, Ruling, Verdict, View},
+    auth::policy::{Rules, Verb},
+    domain::{Bearer, Event, Outcome},
+    storage::{Committed, Decision, Refusal, Verdict, View},
 };
 
-/// A caller as authentication found it at one moment on one state of the rows: on that state nothing else can come
-/// out again.
-pub(super) struct Known {
-    pub(super) generation: Generation,
-    pub(super) caller: Caller,
-}
-
 impl Vault {
-    /// Walks the corridor for a caller.
+    /// Walks the corridor for a caller that was let in.
     pub(super) async fn act<T, F>(
         &self,
         context: &Context,
-        bearer: Bearer,
+        caller: &Admitted,
         verb: Verb,
         work: F,
     ) -> Result<Committed<T>, Error>
     where
         T: Send + 'static,
-        F: FnOnce(Work<'_>) -> Result<Done<T>, Error> + Send + 'static,
+        F: FnOnce(Request<'_>) -> Result<Decision<T>, Error> + Send + 'static,
     {
-        self.act_known(context, bearer, None, verb, work).await
-    }
-
-    /// Walks the corridor for a caller that may be known already.
-    pub(super) async fn act_known<T, F>(
-        &self,
-        context: &Context,
-        bearer: Bearer,
-        known: Option<Known>,
-        verb: Verb,
-        work: F,
-    ) -> Result<Committed<T>, Error>
-    where
-        T: Send + 'static,
-        F: FnOnce(Work<'_>) -> Result<Done<T>, Error> + Send + 'static,
-    {
-        let open = self.opened()?;
-        let gate = self.gate(&open, verb);
-        let context = *context;
-        let committed = open
-            .writer
-            .submit(move |view| {
-                if gate.locked.load(Ordering::Acquire) {
-                    return Err(silent(Error::Locked));
-                }
-                let known = known.filter(|known| view.generation() == Some(known.generation));
-                let is_known = known.is_some();
-                let caller = match known {
-                    Some(known) => known.caller,
-                    None => access::authenticate(view, bearer, context.now).map_err(silent)?,
-                };
-                gate.decide(view, &context, &caller, is_known, work)
-            })
-            .await
-            .map_err(Error::from)?;
-        drop(open);
-        self.settle(committed).await
+        self.walk(context, caller.bearer(), Some(caller.clone()), verb, work).await
     }
 
     /// Records a refusal that was decided outside the corridor, and returns the error to answer with.
     pub(super) async fn refuse(&self, context: &Context, bearer: Bearer, verb: Verb, error: Error) -> Error {
-        match self.act::<Infallible, _>(context, bearer, verb, |_| Err(error)).await {
+        match self.walk::<Infallible, _>(context, bearer, None, verb, |_| Err(error)).await {
             Err(error) => error,
             Ok(committed) => match committed.value {},
         }
     }
 
-    fn gate(&self, open: &Open, verb: Verb) -> Gate {
-        Gate {
+    async fn walk<T, F>(
+        &self,
+        context: &Context,
+        bearer: Bearer,
+        admitted: Option<Admitted>,
+        verb: Verb,
+        work: F,
+    ) -> Result<Committed<T>, Error>
+    where
+        T: Send + 'static,
+        F: FnOnce(Request<'_>) -> Result<Decision<T>, Error> + Send + 'static,
+    {
+        let admission = Admission {
+            context: *context,
+            bearer,
+            admitted,
             verb,
             rules: self.rules(),
-            locked: Arc::clone(&open.locked),
             tally: Arc::clone(&self.tally),
             disk_low: self.is_disk_low(),
-        }
+        };
+        let committed = self.opened()?.decide(move |view| admission.decide(view, work)).await?;
+        self.settle(committed).await
     }
 
-    /// Waits for what the answer has to wait for.
+    /// Waits until no disclosure is in flight that the answer takes away.
     pub(super) async fn settle<T>(&self, mut committed: Committed<T>) -> Result<Committed<T>, Error> {
         if let Some(quiet) = committed.quiet.take() {
-            quiet.wait(|epoch| self.call_in(epoch)).await;
+            quiet.wait(|epoch| self.close_through(epoch)).await;
         }
         Ok(committed)
     }
 }
 
-/// What stands between a caller and its work in the commit thread.
-struct Gate {
+impl Open {
+    /// Decides on the commit thread, unless the vault was locked before.
+    pub(super) async fn decide<T, F>(&self, decide: F) -> Result<Committed<T>, Error>
+    where
+        T: Send + 'static,
+        F: FnOnce(&View<'_>) -> Verdict<T, Error> + Send + 'static,
+    {
+        let locked = Arc::clone(&self.locked);
+        let decide = move |view: &View<'_>| {
+            if locked.load(Ordering::Acquire) {
+                return Err(silent(Error::Locked));
+            }
+            decide(view)
+        };
+        self.writer.submit(decide).await.map_err(Error::from)
+    }
+
+    /// Records events that change nothing and that no caller asked for.
+    pub(super) async fn record(&self, events: Vec<Event>) -> Result<(), Error> {
+        self.decide(|_| Ok(Decision::recording((), events))).await.map(drop)
+    }
+}
+
+/// What a request brings to the commit thread, besides its work.
+struct Admission {
+    context: Context,
+    bearer: Bearer,
+    admitted: Option<Admitted>,
     verb: Verb,
     rules: Rules,
-    locked: Arc<AtomicBool>,
     tally: Arc<Tally>,
     disk_low: bool,
 }
 
-impl Gate {
+impl Admission {
+    /// Admits the caller again where the state has moved since, and lets the use case decide.
     fn decide<T>(
-        &self,
+        mut self,
         view: &View<'_>,
-        context: &Context,
-        caller: &Caller,
-        is_known: bool,
-        work: impl FnOnce(Work<'_>) -> Result<Done<T>, Error>,
+        work: impl FnOnce(Request<'_>) -> Result<Decision<T>, Error>,
     ) -> Verdict<T, Error> {
-        let event = context.event(caller.actor(), self.verb.action());
-        let permit = match policy::authorize(caller, self.verb, &self.rules) {
+        let current = self.admitted.take().filter(|admitted| admitted.is_current(view));
+        let is_current = current.is_some();
+        let admitted = match current {
+            Some(admitted) => admitted,
+            None => access::authenticate(view, self.bearer, self.context.now).map_err(silent)?,
+        };
+        let event = self.context.event(admitted.caller().actor(), self.verb.action());
+        let permit = match admitted.permit(self.verb, &self.rules) {
             Ok(permit) => permit,
             Err(denied) => return Err(self.refusal(denied.into(), event)),
         };
-        let asked = Work { view, permit: &permit, caller, context, is_known, event: event.clone() };
-        match work(asked) {
-            Ok(done) if self.disk_low && done.effect != Effect::TakesAway => Err(silent(Error::DiskLow)),
-            Ok(Done { value, changes, events, effect }) => Ok(Ruling { value, changes, events, effect }),
+        let context = &self.context;
+        let request = Request { view, permit: &permit, context, is_current, event: event.clone() };
+        match work(request) {
+            Ok(decision) if self.disk_low && !decision.revokes() => Err(silent(Error::DiskLow)),
+            Ok(decision) => Ok(decision),
             Err(error) => Err(self.refusal(error, event)),
         }
     }
 
-    /// A refusal with the event that the contract wants of it, if any.
+    /// A refusal with the event that the contract demands for it, if any.
     fn refusal(&self, error: Error, mut event: Event) -> Refusal<Error> {
         let outcome = match &error {
             Error::Denied(_) | Error::WrongPassword => Some(Outcome::Denied),
-            Error::NothingMatches { .. } => Some(Outcome::Failed),
+            Error::NothingMatches { .. } | Error::Tampered(_) => Some(Outcome::Failed),
             // Or a token could try out project names unseen.
             Error::ProjectNotFound(_) if self.verb == Verb::ReadCredentials => Some(Outcome::Failed),
-            Error::Tampered(_) => Some(Outcome::Failed),
             _ => None,
         };
         if let Error::NothingMatches { provider, project } = &error {
@@ -159,7 +157,7 @@ impl Gate {
     }
 }
 
-/// Nothing of it is recorded: requests without a valid token never grow the file.
-pub(super) fn silent(error: Error) -> Refusal<Error> {
+/// A refusal without an event: requests without a valid token never grow the file.
+pub(super) const fn silent(error: Error) -> Refusal<Error> {
     Refusal { error, events: Vec::new() }
 }

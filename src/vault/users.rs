@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use super::{
-    access,
+    access::{self, Admitted},
     error::Error,
     state::Vault,
-    work::{Context, Done, Work},
+    work::{Context, Request},
 };
 use crate::{
     api::{
@@ -20,10 +20,10 @@ use crate::{
     },
     crypto::random,
     domain::{
-        AccessScope, Bearer, Caller, Detail, DetailKey, Email, Event, PasswordHash, Peer, ProjectId, Role,
-        Secret, SessionKey, SessionKind, User, UserId,
+        AccessScope, Bearer, Detail, DetailKey, Email, Event, PasswordHash, Peer, ProjectId, Role, Secret,
+        SessionKey, SessionKind, User, UserId,
     },
-    storage::{Changes, Effect, View},
+    storage::{Changes, Decision, View},
 };
 
 impl Vault {
@@ -31,26 +31,26 @@ impl Vault {
     ///
     /// # Errors
     /// The policy forbids it.
-    pub async fn own_user(&self, context: &Context, caller: &Caller) -> Result<Arc<User>, Error> {
-        self.authorize(context, caller, Verb::ReadSelf).await?;
-        let Bearer::Access(session, digest) = caller.bearer else { return Err(Error::Unauthenticated) };
+    pub async fn own_user(&self, context: &Context, caller: &Admitted) -> Result<Arc<User>, Error> {
+        self.permit(context, caller, Verb::ReadSelf).await?;
+        let Bearer::Access(session, digest) = caller.bearer() else { return Err(Error::Unauthenticated) };
         let open = self.opened()?;
         let key = SessionKey { session, digest };
         let found = access::session_user(&open.writer.fresh_view(), &key, SessionKind::Access);
-        Ok(self.noted(context, caller.actor(), Verb::ReadSelf.action(), found).await?.0)
+        Ok(self.noted(context, caller.caller().actor(), Verb::ReadSelf.action(), found).await?.0)
     }
 
     /// Every user, by e-mail.
     ///
     /// # Errors
     /// The policy forbids it.
-    pub async fn list_users(&self, context: &Context, caller: &Caller) -> Result<Vec<User>, Error> {
-        let work = move |work: Work<'_>| {
+    pub async fn list_users(&self, context: &Context, caller: &Admitted) -> Result<Vec<User>, Error> {
+        let work = move |work: Request<'_>| {
             let users = work.view.users()?;
             let detail = Detail::NONE.number(DetailKey::Count, users.len() as u64);
-            Ok(Done::plain(users, Changes::none(), Event { detail, ..work.event }))
+            Ok(Decision::recording(users, vec![Event { detail, ..work.event }]))
         };
-        Ok(self.act(context, caller.bearer, Verb::ListUsers, work).await?.value)
+        Ok(self.act(context, caller, Verb::ListUsers, work).await?.value)
     }
 
     /// One user.
@@ -60,15 +60,15 @@ impl Vault {
     pub async fn read_user(
         &self,
         context: &Context,
-        caller: &Caller,
+        caller: &Admitted,
         email: Email,
     ) -> Result<Arc<User>, Error> {
-        let work = move |work: Work<'_>| {
+        let work = move |work: Request<'_>| {
             let user = work.view.user(&email)?.ok_or(Error::UserNotFound)?;
             let event = Event { detail: named(&user), ..work.event };
-            Ok(Done::plain(user, Changes::none(), event))
+            Ok(Decision::recording(user, vec![event]))
         };
-        Ok(self.act(context, caller.bearer, Verb::ReadUser, work).await?.value)
+        Ok(self.act(context, caller, Verb::ReadUser, work).await?.value)
     }
 
     /// Makes a user; without a password one is generated, and given back this once.
@@ -78,7 +78,7 @@ impl Vault {
     pub async fn create_user(
         &self,
         context: &Context,
-        caller: &Caller,
+        caller: &Admitted,
         request: CreateUser,
     ) -> Result<(User, Option<Secret>), Error> {
         let CreateUser { email, role, first_name, last_name, password, projects } = request;
@@ -90,7 +90,7 @@ impl Vault {
             (Secret::new(made.expose().to_vec()), Some(made))
         };
         let password = self.new_password(password).await?;
-        let work = move |work: Work<'_>| {
+        let work = move |work: Request<'_>| {
             if work.view.user(&email)?.is_some() {
                 return Err(Error::UserExists);
             }
@@ -112,9 +112,9 @@ impl Vault {
             let mut changes = Changes::none();
             changes.user(user.clone());
             let event = Event { detail: named(&user), ..work.event };
-            Ok(Done::plain(user, changes, event))
+            Ok(Decision::changing(user, changes, event))
         };
-        Ok((self.act(context, caller.bearer, Verb::CreateUser, work).await?.value, initial))
+        Ok((self.act(context, caller, Verb::CreateUser, work).await?.value, initial))
     }
 
     /// Changes a user. A new password, role or `disabled` ends every session of that user.
@@ -124,15 +124,15 @@ impl Vault {
     pub async fn update_user(
         &self,
         context: &Context,
-        caller: &Caller,
+        caller: &Admitted,
         email: Email,
         mut request: UpdateUser,
     ) -> Result<User, Error> {
-        let own = caller.email() == Some(&email);
+        let own = caller.caller().email() == Some(&email);
         let verb = if own { Verb::UpdateSelf } else { Verb::UpdateUser };
-        if request.needs_owner() && caller.role != Role::Owner {
+        if request.needs_owner() && caller.caller().role != Role::Owner {
             // Before any password is looked at.
-            return Err(self.refuse(context, caller.bearer, verb, Denied::OWNER_ONLY.into()).await);
+            return Err(self.refuse(context, caller.bearer(), verb, Denied::OWNER_ONLY.into()).await);
         }
         let password = match request.password.take() {
             None => None,
@@ -144,7 +144,7 @@ impl Vault {
                 Some(self.new_password(new).await?)
             }
         };
-        let work = move |work: Work<'_>| {
+        let work = move |work: Request<'_>| {
             if request.needs_owner() {
                 work.permit.owner()?;
             }
@@ -155,27 +155,27 @@ impl Vault {
             changes.user(after.clone());
             let detail = named(&after).list(DetailKey::Fields, &fields);
             let event = Event { detail, ..work.event };
-            let effect = if takes_away { Effect::TakesAway } else { Effect::Plain };
-            Ok(Done { effect, ..Done::plain(after, changes, event) })
+            let decision = Decision::changing(after, changes, event);
+            Ok(if takes_away { decision.revoking() } else { decision })
         };
-        Ok(self.act(context, caller.bearer, verb, work).await?.value)
+        Ok(self.act(context, caller, verb, work).await?.value)
     }
 
     /// Removes a user; every session of that user ends.
     ///
     /// # Errors
     /// The policy forbids it, there is none, or it is the last enabled owner.
-    pub async fn delete_user(&self, context: &Context, caller: &Caller, email: Email) -> Result<(), Error> {
-        let work = move |work: Work<'_>| {
+    pub async fn delete_user(&self, context: &Context, caller: &Admitted, email: Email) -> Result<(), Error> {
+        let work = move |work: Request<'_>| {
             let user = work.view.user(&email)?.ok_or(Error::UserNotFound)?;
             if is_last_owner(work.view, &user)? {
                 return Err(Error::LastOwner);
             }
             let mut changes = Changes::none();
             changes.remove_user(&email);
-            Ok(Done::taking_away((), changes, Event { detail: named(&user), ..work.event }))
+            Ok(Decision::changing((), changes, Event { detail: named(&user), ..work.event }).revoking())
         };
-        self.act(context, caller.bearer, Verb::DeleteUser, work).await.map(drop)
+        self.act(context, caller, Verb::DeleteUser, work).await.map(drop)
     }
 
     async fn new_password(&self, password: Secret) -> Result<PasswordHash, Error> {
@@ -189,7 +189,7 @@ impl Vault {
     async fn check_own_password(
         &self,
         context: &Context,
-        caller: &Caller,
+        caller: &Admitted,
         email: &Email,
         password: Secret,
     ) -> Result<(), Error> {
@@ -202,7 +202,7 @@ impl Vault {
             return Ok(());
         }
         self.tally.login(context.peer);
-        Err(self.refuse(context, caller.bearer, Verb::UpdateSelf, Error::WrongPassword).await)
+        Err(self.refuse(context, caller.bearer(), Verb::UpdateSelf, Error::WrongPassword).await)
     }
 }
 

@@ -8,9 +8,9 @@ use sealroom::{
     clock::Clock,
     crypto::kdf::KdfParams,
     disk::{DataFile, NewFile},
-    domain::{AccessScope, Actor, Caller, Email, Role, Secret, Timestamp},
+    domain::{AccessScope, Actor, Email, Role, Secret, Timestamp},
     http::{Limits, Listener, Server},
-    vault::{Context, InitPlan, SessionLife, Settings, Vault},
+    vault::{Admitted, Context, InitPlan, SessionLife, Settings, Vault},
 };
 use serde_json::Value;
 use tokio::{
@@ -264,7 +264,7 @@ impl TestServer {
         String::from_utf8(login.access.expose().to_vec()).unwrap()
     }
 
-    pub fn caller(&self, bearer: &str) -> Caller {
+    pub fn caller(&self, bearer: &str) -> Admitted {
         self.vault.authenticate(token::parse_bearer(bearer).unwrap(), &context(self.clock.now())).unwrap()
     }
 

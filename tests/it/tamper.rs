@@ -8,9 +8,9 @@ use redb::{
 use sealroom::{
     api::{self, requests::CreateIntegration, requests::RotateCredentials},
     auth::token,
-    domain::{Actor, Caller, IntegrationId, Secret, Timestamp},
+    domain::{Actor, IntegrationId, Secret, Timestamp},
     storage::{OpenError, StorageError},
-    vault::{UnlockError, Vault},
+    vault::{Admitted, UnlockError, Vault},
 };
 
 use super::server::{OWNER, PASSPHRASE, PASSWORD, START, context, plan, secret, settings};
@@ -65,14 +65,14 @@ pub async fn unlock(image: &[u8], passphrase: &str) -> Result<Vault, UnlockError
     vault.unlock(secret(passphrase), Actor::host("test"), now, None).await.map(|()| vault)
 }
 
-pub async fn owner(vault: &Vault) -> Caller {
+pub async fn owner(vault: &Vault) -> Admitted {
     let now = context(Timestamp::from_millis(START));
     let login = vault.login(&now, OWNER, secret(PASSWORD)).await.map_err(drop).unwrap();
     let bearer = token::parse_bearer(std::str::from_utf8(login.access.expose()).unwrap()).unwrap();
     vault.authenticate(bearer, &now).unwrap()
 }
 
-pub async fn store(vault: &Vault, caller: &Caller, value: &str) -> IntegrationId {
+pub async fn store(vault: &Vault, caller: &Admitted, value: &str) -> IntegrationId {
     let now = context(Timestamp::from_millis(START));
     let body = format!(
         r#"{{"provider":"github","authType":"pat","credentials":{{"token":"{value}"}},"isGlobal":true}}"#

@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use sealroom::{
     auth::token,
     crypto::kdf::KdfParams,
-    domain::{Action, Actor, Caller, Event, IntegrationId, Secret, Timestamp, TokenId},
-    vault::{Context, CredentialQuery, Error, InitPlan, SessionLife, Settings, UnlockError, Vault},
+    domain::{Action, Actor, Event, IntegrationId, Secret, Timestamp, TokenId},
+    vault::{Admitted, Context, CredentialQuery, Error, InitPlan, SessionLife, Settings, UnlockError, Vault},
 };
 
 use super::{
@@ -96,7 +96,7 @@ pub struct Driver {
     disk: Disk,
     rng: Rng,
     vault: Option<Arc<Vault>>,
-    owner: Option<Caller>,
+    owner: Option<Admitted>,
     now: u64,
     /// Whether one call alone fails: what failed is then refused, not there, and the next one succeeds.
     is_strict: bool,
@@ -146,7 +146,7 @@ impl Driver {
     }
 
     /// The vault, open, and its owner, logged in.
-    async fn open(&mut self) -> Result<(Arc<Vault>, Caller), Broken> {
+    async fn open(&mut self) -> Result<(Arc<Vault>, Admitted), Broken> {
         let mut last = String::new();
         for round in 0..self.tries() {
             self.pause(round).await;

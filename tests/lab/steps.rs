@@ -2,8 +2,8 @@
 
 use sealroom::{
     api::{self, requests},
-    domain::{Caller, IntegrationId, Revision, TokenId},
-    vault::{Context, Error, Vault},
+    domain::{IntegrationId, Revision, TokenId},
+    vault::{Admitted, Context, Error, Vault},
 };
 
 use super::{
@@ -43,7 +43,7 @@ fn parse<T: requests::Request>(text: &str) -> T {
 
 impl Step {
     /// Asks for it.
-    pub async fn ask(self, vault: &Vault, context: &Context, owner: &Caller) -> Result<Made, Error> {
+    pub async fn ask(self, vault: &Vault, context: &Context, owner: &Admitted) -> Result<Made, Error> {
         let done = match self {
             Self::CreateUser(body) => vault.create_user(context, owner, parse(&body)).await.map(drop),
             Self::UpdateUser(email, body) => {

@@ -9,24 +9,24 @@ use crate::domain::{
 const NOW: Timestamp = Timestamp::from_millis(1_764_000_000_000);
 const OPEN: Rules = Rules { members_may_create: true };
 
-fn caller(role: Role, narrowing: AccessScope) -> Caller {
+fn caller(role: Role, narrowing: AccessScope) -> Arc<Caller> {
     let user = Identity::User {
         id: UserId::new(NOW, [1; 10]),
         email: "ada@example.com".parse().unwrap(),
         session: SessionId::new(NOW, [2; 10]),
     };
     let token = Identity::Token(TokenId::new(NOW, [3; 10]));
-    Caller {
+    Arc::new(Caller {
         identity: if role.is_user_role() { user } else { token },
         role,
         narrowing,
         bearer: Bearer::Application(Digest([0; 32])),
         token_expires_at: None,
-    }
+    })
 }
 
-fn permit(role: Role, verb: Verb, narrowing: AccessScope) -> Permit<'static> {
-    authorize(Box::leak(Box::new(caller(role, narrowing))), verb, &OPEN).unwrap()
+fn permit(role: Role, verb: Verb, narrowing: AccessScope) -> Permit {
+    authorize(&caller(role, narrowing), verb, &OPEN).unwrap()
 }
 
 fn project(text: &str) -> ProjectId {
@@ -155,7 +155,7 @@ fn a_refusal_says_which_role_it_takes() {
 fn a_permit_carries_the_caller() {
     let permit = permit(Application, Verb::ReadCredentials, to_projects(&["a/b"]));
     assert_eq!((permit.verb(), permit.role()), (Verb::ReadCredentials, Application));
-    assert_eq!(permit.narrowing(), &to_projects(&["a/b"]));
+    assert_eq!(permit.access_scope(), &to_projects(&["a/b"]));
     assert_eq!(permit.owner(), Err(Denied::Role { required: &[Owner] }));
 }
 
@@ -209,6 +209,21 @@ fn only_a_permit_to_read_credentials_discloses() {
         let reads = matches!(verb, Verb::ReadCredentials | Verb::RepositoryToken);
         assert_eq!(answer.ok(), reads.then_some(stored.id), "{verb:?}");
     }
+}
+
+#[test]
+fn a_kept_credential_cannot_be_opened_without_a_permit_to_roll_this_one_back() {
+    let own = integration(Provider::Github, Scope::Global, "user:ada@example.com");
+    let others = integration(Provider::Github, Scope::Global, "user:bob@example.com");
+    for verb in Verb::ALL {
+        let rolls_back = *verb == Verb::RollbackCredentials;
+        let owner = permit(Owner, *verb, AccessScope::default());
+        assert_eq!(owner.restore(&own).is_ok(), rolls_back, "{verb:?}");
+        assert_eq!(owner.restore(&others).is_ok(), rolls_back, "{verb:?}");
+    }
+    let member = permit(Member, Verb::RollbackCredentials, AccessScope::default());
+    assert_eq!(member.restore(&own).map(|proof| proof.integration().id).ok(), Some(own.id));
+    assert_eq!(member.restore(&others).err(), Some(Denied::NotCreator));
 }
 
 #[test]
