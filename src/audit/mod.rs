@@ -5,6 +5,7 @@
 pub mod checkpoint;
 mod detail;
 pub mod proof;
+pub mod receipt;
 pub mod record;
 pub mod salvage;
 pub mod transport;

@@ -23,9 +23,10 @@ use super::{control, error::CliError, output::Output, progress::Progress};
 use crate::{
     audit::{
         checkpoint::VerifierKey,
+        receipt::Receipt,
         salvage::first_damaged,
         transport,
-        verify::{Flaw, Receipt, Verifier},
+        verify::{Flaw, Verifier},
     },
     disk::{self, DataFile, FileError, Medium},
     storage::{Examined, OpenError, StorageError},

@@ -11,7 +11,6 @@ use super::{
 use crate::{
     api::{
         BadRequest,
-        bad_request::{INVALID_FIELD, MISSING_FIELD},
         requests::{Change, CreateUser, UpdateUser},
     },
     auth::{
@@ -134,11 +133,14 @@ impl Vault {
             // Before any password is looked at.
             return Err(self.refuse(context, caller.bearer(), verb, Denied::OWNER_ONLY.into()).await);
         }
+        let fields = request.changed_fields();
         let password = match request.password.take() {
             None => None,
             Some(new) => {
                 if own {
-                    let current = request.current_password.take().ok_or_else(current_missing)?;
+                    let current = request.current_password.take();
+                    let missing = || Error::BadRequest(BadRequest::current_password_missing());
+                    let current = current.ok_or_else(missing)?;
                     self.check_own_password(context, caller, &email, current).await?;
                 }
                 Some(self.new_password(new).await?)
@@ -149,7 +151,6 @@ impl Vault {
                 work.permit.owner()?;
             }
             let before = work.view.user(&email)?.ok_or(Error::UserNotFound)?;
-            let fields = changed_fields(&request, password.is_some());
             let (after, takes_away) = changed(work.view, &before, request, password)?;
             let mut changes = Changes::none();
             changes.user(after.clone());
@@ -219,8 +220,7 @@ fn changed(
     after.role = request.role.unwrap_or(before.role);
     after.disabled = request.disabled.unwrap_or(before.disabled);
     if after.role == Role::Owner && matches!(request.projects, Change::Set(_)) {
-        let message = "projects narrows a member: an owner has them all".to_owned();
-        return Err(Error::BadRequest(BadRequest { code: INVALID_FIELD, message }));
+        return Err(Error::BadRequest(BadRequest::projects_of_an_owner()));
     }
     after.narrowing.projects = request.projects.apply(after.narrowing.projects);
     if after.role == Role::Owner {
@@ -237,23 +237,6 @@ fn changed(
     after.password = password.unwrap_or(after.password);
     let takes_away = ends_sessions || after.narrowing != before.narrowing;
     Ok((after, takes_away))
-}
-
-fn current_missing() -> Error {
-    let message = "currentPassword is required for a new password of one's own".to_owned();
-    Error::BadRequest(BadRequest { code: MISSING_FIELD, message })
-}
-
-fn changed_fields(request: &UpdateUser, password: bool) -> Vec<&'static str> {
-    let fields = [
-        ("firstName", !request.first_name.is_keep()),
-        ("lastName", !request.last_name.is_keep()),
-        ("role", request.role.is_some()),
-        ("disabled", request.disabled.is_some()),
-        ("projects", !request.projects.is_keep()),
-        ("password", password),
-    ];
-    fields.into_iter().filter_map(|(name, there)| there.then_some(name)).collect()
 }
 
 fn registered(view: &View<'_>, projects: Option<&[ProjectId]>) -> Result<(), Error> {

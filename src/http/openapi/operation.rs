@@ -7,6 +7,7 @@ use super::{
     examples, schemas,
 };
 use crate::{
+    audit::receipt,
     auth::policy::Verb,
     domain::Role,
     http::routes::{Access, Endpoint, Route},
@@ -263,7 +264,7 @@ pub(super) fn headers() -> Value {
         "x-next-cursor": header(false, text, "The `cursor` of the next page; only while more remain."),
         "audit-receipt": header(
             false,
-            json!({ "type": "string", "pattern": schemas::RECEIPT }),
+            json!({ "type": "string", "pattern": receipt::PATTERN }),
             "`<sequence>:<leafHash>` of each disclosure, in the order of the array; for more than 16 one value for \
              them all, `<first>-<last>:<base64 of SHA-256 over the leaf hashes>`.",
         ),
