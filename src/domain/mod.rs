@@ -33,5 +33,5 @@ pub use provider::{AuthType, FieldRule, Provider, field_rule};
 pub use secret::Secret;
 pub use text_enum::Invalid;
 pub use time::{Timestamp, days, minutes, seconds};
-pub use token::{ApplicationToken, TokenStatus};
+pub use token::{ApplicationToken, TokenRef, TokenStatus};
 pub use user::{PasswordHash, SessionKey, SessionKind, SessionRow, User};

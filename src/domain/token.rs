@@ -14,6 +14,15 @@ text_enum! {
     }
 }
 
+/// A reference to an application token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TokenRef {
+    /// Its id.
+    Id(TokenId),
+    /// The digest of its text.
+    Digest(Digest),
+}
+
 /// An application token's row; the token itself is nowhere.
 #[derive(Debug, Clone)]
 pub struct ApplicationToken {

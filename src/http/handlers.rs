@@ -22,7 +22,7 @@ use crate::{
     },
     audit::receipt,
     auth::token,
-    domain::{Email, IntegrationId, ProjectId, Revision, TokenId},
+    domain::{Email, IntegrationId, ProjectId, Revision, TokenRef},
     vault::{CredentialQuery, Listed, LoggedIn},
 };
 
@@ -305,10 +305,10 @@ async fn create_token(call: Box<Call>) -> Answered {
 
 async fn revoke_token(call: Box<Call>) -> Answered {
     call.query.finish()?;
-    let which = match token::parse_application(&call.argument) {
-        Some(digest) => Err(digest),
-        None => Ok(call.argument::<TokenId>()?),
+    let token = match token::parse_application(&call.argument) {
+        Some(digest) => TokenRef::Digest(digest),
+        None => TokenRef::Id(call.argument()?),
     };
-    let id = call.vault.revoke_token(&call.context, call.caller()?, which).await?;
+    let id = call.vault.revoke_token(&call.context, call.caller()?, token).await?;
     Ok(Answer::json(StatusCode::OK, &Removed::Token(id)))
 }

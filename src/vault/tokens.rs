@@ -10,7 +10,7 @@ use crate::{
     api::requests::CreateToken,
     auth::{policy::Verb, token},
     crypto::random,
-    domain::{ApplicationToken, Detail, DetailKey, Digest, Event, Secret, Timestamp, TokenId, days},
+    domain::{ApplicationToken, Detail, DetailKey, Event, Secret, Timestamp, TokenId, TokenRef, days},
     storage::{Changes, Decision},
 };
 
@@ -90,12 +90,12 @@ impl Vault {
         &self,
         context: &Context,
         caller: &Admitted,
-        which: Result<TokenId, Digest>,
+        token: TokenRef,
     ) -> Result<TokenId, Error> {
         let work = move |work: Request<'_>| {
-            let found = match which {
-                Ok(id) => work.view.token_by_id(id)?,
-                Err(digest) => work.view.token(&digest)?,
+            let found = match token {
+                TokenRef::Id(id) => work.view.token_by_id(id)?,
+                TokenRef::Digest(digest) => work.view.token(&digest)?,
             };
             let mut token = ApplicationToken::clone(&*found.ok_or(Error::TokenNotFound)?);
             token.revoked_at = token.revoked_at.or(Some(work.context.now));

@@ -2,7 +2,7 @@
 
 use sealroom::{
     api::{self, requests},
-    domain::{IntegrationId, Revision, TokenId},
+    domain::{IntegrationId, Revision, TokenId, TokenRef},
     vault::{Admitted, Context, Error, Vault},
 };
 
@@ -55,7 +55,7 @@ impl Step {
                 let (token, text) = vault.create_token(context, owner, parse(&body)).await?;
                 return Ok(Made::Token(token.id, String::from_utf8(text.expose().to_vec()).unwrap()));
             }
-            Self::RevokeToken(id) => vault.revoke_token(context, owner, Ok(id)).await.map(drop),
+            Self::RevokeToken(id) => vault.revoke_token(context, owner, TokenRef::Id(id)).await.map(drop),
             Self::CreateProject(body) => vault.create_project(context, owner, parse(&body)).await.map(drop),
             Self::DeleteProject(name) => {
                 vault.delete_project(context, owner, name.parse().unwrap()).await.map(drop)
