@@ -44,6 +44,16 @@ impl BadRequest {
         Self::new(MISSING_FIELD, format!("{field} is required"))
     }
 
+    /// Refuses a new password of one's own without the current one.
+    pub fn current_password_missing() -> Self {
+        Self::new(MISSING_FIELD, "currentPassword is required for a new password of one's own")
+    }
+
+    /// Refuses projects for an owner.
+    pub fn projects_of_an_owner() -> Self {
+        Self::new(INVALID_FIELD, "projects narrows a member: an owner has them all")
+    }
+
     /// `rule` follows "must be".
     pub(super) fn invalid(field: &str, rule: &str) -> Self {
         Self::new(INVALID_FIELD, format!("{field} must be {rule}"))

@@ -5,8 +5,9 @@
 pub mod checkpoint;
 mod detail;
 pub mod proof;
+pub mod receipt;
 pub mod record;
-pub mod remains;
+pub mod salvage;
 pub mod transport;
 pub mod tree;
 pub mod verify;

@@ -4,19 +4,15 @@
 
 use std::collections::BTreeMap;
 
-use base64::{Engine, engine::general_purpose::STANDARD};
-
 use super::{
     checkpoint::Checkpoint,
+    receipt::Receipt,
     record,
     tree::{Frontier, Hash},
 };
-use crate::crypto::digest::sha256;
 
 /// What begins every record of this format, up to its sequence.
 pub(super) const START: &[u8] = br#"{"v":1,"sequence":"#;
-/// What begins a receipt in a text.
-pub const RECEIPT: &str = "audit-receipt:";
 
 /// How many leaves a subtree has that is hashed on its own.
 pub const BLOCK: u64 = 256;
@@ -87,37 +83,6 @@ pub enum Flaw {
         /// Which.
         sequence: u64,
     },
-}
-
-/// A receipt as a pipeline's log has it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Receipt {
-    /// The first record that it is for.
-    pub first: u64,
-    /// The last one; the first itself in a receipt for one record.
-    pub last: u64,
-    /// The leaf hash, or SHA-256 over all of their leaf hashes.
-    pub hash: Hash,
-}
-
-/// Finds the receipts in a line of any text.
-pub fn receipts_in(line: &str) -> Vec<Receipt> {
-    let mut found = Vec::new();
-    for (at, _) in line.match_indices(RECEIPT) {
-        let rest = line[at + RECEIPT.len()..].trim_start();
-        let is_part = |c: char| c.is_ascii_alphanumeric() || "+/=:,-".contains(c);
-        let value = &rest[..rest.find(|c| !is_part(c)).unwrap_or(rest.len())];
-        found.extend(value.split(',').filter_map(receipt));
-    }
-    found
-}
-
-fn receipt(text: &str) -> Option<Receipt> {
-    let (sequences, hash) = text.split_once(':')?;
-    let (first, last) = sequences.split_once('-').unwrap_or((sequences, sequences));
-    let hash = STANDARD.decode(hash).ok()?.try_into().ok()?;
-    let (first, last) = (first.parse().ok()?, last.parse().ok()?);
-    (first <= last).then_some(Receipt { first, last, hash })
 }
 
 /// The check of one log, record after record.
@@ -317,12 +282,7 @@ impl Verifier {
         if receipt.first < first || receipt.last >= end {
             return false;
         }
-        if receipt.first == receipt.last {
-            return self.leaves.get(&receipt.first) == Some(&receipt.hash);
-        }
-        let hashes: Vec<u8> =
-            self.leaves.range(receipt.first..=receipt.last).flat_map(|(_, hash)| *hash).collect();
-        sha256(&hashes) == receipt.hash
+        receipt.fits(self.leaves.range(receipt.records()).map(|(_, hash)| *hash))
     }
 }
 

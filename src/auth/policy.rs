@@ -1,13 +1,15 @@
 //! The one policy table: which role may do what.
 //!
-//! Owns [`Permit`] and [`Disclosure`], the proofs that a question was asked and answered with yes; both are made here
-//! and nowhere else. Knows no routes and no rows but those it is shown.
+//! Owns [`Permit`], [`Disclosure`] and [`Restoration`], the proofs that a question was asked and answered with yes;
+//! they are made here and nowhere else. Knows no routes, and no rows except those in its arguments.
 
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use crate::domain::{
-    Action, Caller, Integration, Narrowing, ProjectId, Provider,
+    AccessScope, Action, Caller, Integration, ProjectId, Provider,
     Role::{self, Application, Auditor, Member, Operator, Owner},
     Scope,
 };
@@ -137,6 +139,11 @@ pub enum Denied {
     NotCreator,
 }
 
+impl Denied {
+    /// Only an owner may.
+    pub const OWNER_ONLY: Self = Self::Role { required: &[Owner] };
+}
+
 /// The roles of the published API: our own do not change its texts (contract §1).
 fn published(roles: &[Role]) -> String {
     let published = roles.iter().filter(|role| matches!(role, Owner | Member | Application));
@@ -147,34 +154,39 @@ fn published(roles: &[Role]) -> String {
 ///
 /// # Errors
 /// [`Denied::Role`] where the table does not name the caller's role.
-pub fn authorize<'c>(caller: &'c Caller, verb: Verb, rules: &Rules) -> Result<Permit<'c>, Denied> {
+pub fn authorize(caller: &Arc<Caller>, verb: Verb, rules: &Rules) -> Result<Permit, Denied> {
     let required = rules.allowed(verb);
     if !required.contains(&caller.role) {
         return Err(Denied::Role { required });
     }
-    Ok(Permit { verb, caller })
+    Ok(Permit { verb, caller: Arc::clone(caller) })
 }
 
 /// The proof that a caller may do one thing, and the questions about whom and what it may do it to.
-#[derive(Debug)]
-pub struct Permit<'c> {
+#[derive(Debug, Clone)]
+pub struct Permit {
     verb: Verb,
-    caller: &'c Caller,
+    caller: Arc<Caller>,
 }
 
-impl Permit<'_> {
+impl Permit {
     /// What it allows.
     pub const fn verb(&self) -> Verb {
         self.verb
     }
 
+    /// The caller.
+    pub fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
     /// The caller's role.
-    pub const fn role(&self) -> Role {
+    pub fn role(&self) -> Role {
         self.caller.role
     }
 
-    /// To what the caller is narrowed.
-    pub const fn narrowing(&self) -> &Narrowing {
+    /// The projects and providers that the caller may reach.
+    pub fn access_scope(&self) -> &AccessScope {
         &self.caller.narrowing
     }
 
@@ -183,7 +195,7 @@ impl Permit<'_> {
     /// # Errors
     /// [`Denied::Role`] for everybody else.
     pub fn owner(&self) -> Result<(), Denied> {
-        if self.role() == Owner { Ok(()) } else { Err(Denied::Role { required: &[Owner] }) }
+        if self.role() == Owner { Ok(()) } else { Err(Denied::OWNER_ONLY) }
     }
 
     /// Whether the caller may name this project.
@@ -242,6 +254,18 @@ impl Permit<'_> {
         Ok(Disclosure { integration })
     }
 
+    /// Returns the proof that a kept credential may be made current again by this caller.
+    ///
+    /// # Errors
+    /// [`Denied`] where the permit is for something else, or the caller does not own the integration.
+    pub fn restore<'a>(&self, integration: &'a Integration) -> Result<Restoration<'a>, Denied> {
+        if self.verb != Verb::RollbackCredentials {
+            return Err(Denied::Role { required: Verb::RollbackCredentials.allowed() });
+        }
+        self.owns(integration)?;
+        Ok(Restoration { integration })
+    }
+
     /// Whether the scope names a project that the caller may name. A global one reaches every caller but the one that
     /// is narrowed to nothing.
     fn reaches(&self, scope: &Scope) -> bool {
@@ -264,6 +288,19 @@ pub struct Disclosure<'a> {
 
 impl<'a> Disclosure<'a> {
     /// The integration whose credential may be opened.
+    pub const fn integration(&self) -> &'a Integration {
+        self.integration
+    }
+}
+
+/// The proof that a kept credential of this integration may be sealed again as its current one.
+#[derive(Debug)]
+pub struct Restoration<'a> {
+    integration: &'a Integration,
+}
+
+impl<'a> Restoration<'a> {
+    /// The integration whose kept credential may be opened.
     pub const fn integration(&self) -> &'a Integration {
         self.integration
     }

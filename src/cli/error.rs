@@ -4,7 +4,7 @@
 use crate::{
     disk::FileError,
     storage::OpenError,
-    vault::{InitError, UnlockError},
+    vault::{InitError, InternalError, UnlockError},
 };
 
 /// The exit codes.
@@ -104,6 +104,10 @@ impl CliError {
             UnlockError::WrongPassphrase => "pass --passphrase-file, or check the keyboard layout",
             UnlockError::WrongEncoding => "save the passphrase's file as UTF-8, or type the passphrase",
             UnlockError::Kdf => "free memory, or run on a larger host",
+            UnlockError::Internal(InternalError::Random(_)) => {
+                "let this process use getrandom(2) or /dev/urandom, which a sandbox may forbid"
+            }
+            UnlockError::Internal(_) => "look for the panic's place in the log, and report it",
             UnlockError::Storage(_) => "the file was changed from outside or is damaged: restore a backup",
             UnlockError::Open(_) => {
                 "check the disk and the file; the server tries again with the next unlock"

@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use super::{Email, Invalid, Narrowing, SessionId, TokenId, UserId, text_enum::text_enum};
+use super::{AccessScope, Email, Invalid, SessionId, TokenId, UserId, text_enum::text_enum};
 
 text_enum! {
     /// What a caller may do; `auth/policy.rs` holds the table.
@@ -111,7 +111,7 @@ pub struct Caller {
     /// What it may do.
     pub role: Role,
     /// To what it is narrowed.
-    pub narrowing: Narrowing,
+    pub narrowing: AccessScope,
     /// The token it came with.
     pub bearer: Bearer,
     /// When that token ends; `None` for sessions.

@@ -3,6 +3,7 @@
 //! Owns the rules for what may exist at all. Knows no I/O, no clock, no async and no serde; `FromStr` and `new`
 //! are the only doors in, so whatever holds one of these types needs no check of its own.
 
+mod access_scope;
 mod caller;
 mod email;
 mod event;
@@ -10,7 +11,6 @@ mod id;
 mod integration;
 mod json;
 mod name;
-mod narrowing;
 mod project;
 mod provider;
 mod secret;
@@ -20,6 +20,7 @@ mod token;
 pub mod token_text;
 mod user;
 
+pub use access_scope::AccessScope;
 pub use caller::{Actor, Bearer, Caller, Digest, Identity, Role};
 pub use email::Email;
 pub use event::{Action, Detail, DetailKey, DetailValue, Event, Outcome, Peer};
@@ -27,11 +28,10 @@ pub use id::{FileId, IntegrationId, RequestId, SessionId, TokenId, UserId};
 pub use integration::{Integration, KeptRevision, Revision, Scope};
 pub use json::Json;
 pub use name::Name;
-pub use narrowing::Narrowing;
 pub use project::{Platform, Project, ProjectId, RemoteUrl};
 pub use provider::{AuthType, FieldRule, Provider, field_rule};
 pub use secret::Secret;
 pub use text_enum::Invalid;
 pub use time::{Timestamp, days, minutes, seconds};
-pub use token::{ApplicationToken, TokenStatus};
+pub use token::{ApplicationToken, TokenRef, TokenStatus};
 pub use user::{PasswordHash, SessionKey, SessionKind, SessionRow, User};

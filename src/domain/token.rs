@@ -1,6 +1,6 @@
 //! Application tokens.
 
-use super::{Actor, Digest, Name, Narrowing, Role, Timestamp, TokenId, text_enum::text_enum};
+use super::{AccessScope, Actor, Digest, Name, Role, Timestamp, TokenId, text_enum::text_enum};
 
 text_enum! {
     /// Whether a token still lets its holder in.
@@ -12,6 +12,15 @@ text_enum! {
         /// An owner took it back.
         Revoked = "revoked",
     }
+}
+
+/// A reference to an application token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TokenRef {
+    /// Its id.
+    Id(TokenId),
+    /// The digest of its text.
+    Digest(Digest),
 }
 
 /// An application token's row; the token itself is nowhere.
@@ -26,7 +35,7 @@ pub struct ApplicationToken {
     /// What its holder may do.
     pub role: Role,
     /// To what it is narrowed.
-    pub narrowing: Narrowing,
+    pub narrowing: AccessScope,
     /// Who made it.
     pub created_by: Actor,
     /// When.

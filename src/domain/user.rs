@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    Digest, Email, Name, Narrowing, Role, SessionId, Timestamp, UserId, minutes, text_enum::text_enum,
+    AccessScope, Digest, Email, Name, Role, SessionId, Timestamp, UserId, minutes, text_enum::text_enum,
 };
 
 /// How far ahead of the clock a token may have been made: clocks differ a little from run to run.
@@ -38,7 +38,7 @@ pub struct User {
     /// Owner or member.
     pub role: Role,
     /// To what a member is narrowed.
-    pub narrowing: Narrowing,
+    pub narrowing: AccessScope,
     /// Whether the user is kept out.
     pub disabled: bool,
     /// The password.

@@ -1,5 +1,7 @@
 //! The one place that turns errors into answers.
 
+use std::error::Error as _;
+
 use hyper::StatusCode;
 
 use super::response::Answer;
@@ -51,7 +53,11 @@ impl From<crate::domain::Invalid> for HttpError {
 }
 
 impl HttpError {
+    /// Logs the cause, and makes the answer, which holds none of it.
     pub(super) fn answer(self, id: RequestId) -> Answer {
+        if let Self::Vault(error) = &self {
+            log_cause(error, Some(id));
+        }
         let (status, code, message) = self.describe();
         let reason = status.canonical_reason().unwrap_or("Error");
         let answer = Answer::json(status, &ErrorBody::new(status.as_u16(), reason, code, &message, id));
@@ -98,6 +104,20 @@ impl HttpError {
     }
 }
 
+/// Logs the causes of a failure of this process or of its file, under the request's id.
+pub(super) fn log_cause(error: &vault::Error, request: Option<RequestId>) {
+    let mut causes = Vec::new();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        causes.push(cause.to_string());
+        next = cause.source();
+    }
+    if !causes.is_empty() {
+        let (request, cause) = (request.map(tracing::field::display), causes.join(": "));
+        tracing::error!(request, cause, %error, "request failed");
+    }
+}
+
 #[allow(clippy::too_many_lines, reason = "one table, an arm a variant; two halves would hide a gap")]
 fn describe(error: &vault::Error) -> (StatusCode, &'static str, String) {
     use vault::Error;
@@ -105,7 +125,7 @@ fn describe(error: &vault::Error) -> (StatusCode, &'static str, String) {
     let (status, code, message) = match error {
         Error::Locked => (unavailable, "locked", "The vault is locked: run `sealroom unlock` on its host"),
         Error::Overloaded => (unavailable, "overloaded", "Too many requests wait; try again"),
-        Error::AuditUnavailable => (
+        Error::AuditUnavailable | Error::Unreadable(_) => (
             unavailable,
             "audit_unavailable",
             "The audit log cannot be written, so nothing is disclosed; whether a write took place is unknown",
@@ -118,7 +138,7 @@ fn describe(error: &vault::Error) -> (StatusCode, &'static str, String) {
         Error::Tampered(_) => {
             (StatusCode::INTERNAL_SERVER_ERROR, "tampered", "A stored row does not open; ask the operator")
         }
-        Error::Internal => (
+        Error::Internal(_) => (
             StatusCode::INTERNAL_SERVER_ERROR,
             "internal",
             "An internal error; the log has it under the request id",

@@ -7,15 +7,15 @@ use tokio::sync::mpsc;
 
 use super::{
     audit::whole_number,
-    error::{HandlerResult, HttpError},
+    error::{HandlerResult, HttpError, log_cause},
     request::{Call, bad},
     response::Answer,
 };
 use crate::{
     audit::record,
     clock::Clock,
-    domain::{Caller, Timestamp},
-    vault::{Context, Error, Vault},
+    domain::Timestamp,
+    vault::{Admitted, Context, Error, InternalError, Vault},
 };
 
 /// How many pieces may wait for a slow client.
@@ -35,7 +35,7 @@ struct Export {
     vault: Arc<Vault>,
     clock: Clock,
     context: Context,
-    caller: Caller,
+    caller: Admitted,
     format: Format,
     from: Option<Timestamp>,
     to: Option<Timestamp>,
@@ -133,14 +133,14 @@ impl Export {
         let (vault, caller, now) = (Arc::clone(&self.vault), self.caller.clone(), self.clock.now());
         let (next, end) = (self.next, self.end.unwrap_or(u64::MAX));
         let read = tokio::task::spawn_blocking(move || vault.export_chunk(&caller, now, next, end));
-        read.await.map_err(|_| Error::Internal)?
+        read.await.map_err(|_| InternalError::TaskPanicked)?
     }
 
     fn write(&self, records: &[(u64, Vec<u8>)]) -> Result<Vec<u8>, Error> {
         let mut piece = Vec::with_capacity(records.iter().map(|(_, record)| record.len() + 1).sum());
         for (_, bytes) in records {
             if self.from.is_some() || self.to.is_some() {
-                let time = record::decode(bytes).map_err(|_| Error::Internal)?.time;
+                let time = record::decode(bytes).map_err(InternalError::from)?.time;
                 if self.from.is_some_and(|from| time < from) || self.to.is_some_and(|to| time >= to) {
                     continue;
                 }
@@ -150,7 +150,7 @@ impl Export {
                     piece.extend_from_slice(bytes);
                     piece.push(b'\n');
                 }
-                Format::Csv => record::write_csv(bytes, &mut piece).map_err(|_| Error::Internal)?,
+                Format::Csv => record::write_csv(bytes, &mut piece).map_err(InternalError::from)?,
             }
         }
         Ok(piece)
@@ -158,7 +158,8 @@ impl Export {
 
     /// The connection closes without the stream's proper end, so that nobody takes it for whole.
     async fn break_off(&self, error: Error) {
-        let error = self.vault.export_broke_off(&self.context, &self.caller, error).await;
+        self.vault.export_broke_off(&self.context, &self.caller, &error).await;
+        log_cause(&error, self.context.request);
         tracing::warn!(%error, "an export was broken off");
         drop(self.pieces.send(Err(io::Error::other("broken off"))).await);
     }

@@ -21,15 +21,11 @@ use crate::{
             UserBody, to_secret_json,
         },
     },
+    audit::receipt,
     auth::token,
-    domain::{Email, IntegrationId, ProjectId, Revision, TokenId},
+    domain::{Email, IntegrationId, ProjectId, Revision, TokenRef},
     vault::{CredentialQuery, Listed, LoggedIn},
 };
-
-/// An answer with more credentials than this carries one receipt for them all.
-const RECEIPTS_MAX: usize = 16;
-/// What one receipt needs at most: a comma, a sequence, a colon and a hash in base64.
-const RECEIPT_BYTES: usize = 1 + 20 + 1 + 44;
 
 pub(super) async fn answer(endpoint: Endpoint, call: Box<Call>) -> HandlerResult {
     match endpoint {
@@ -189,31 +185,15 @@ async fn read_credentials(mut call: Box<Call>) -> HandlerResult {
         cursor: call.query.take("cursor")?,
     };
     call.query.finish()?;
-    let admitted = call.take_admitted()?;
-    let read = call.vault.read_credentials(&call.context, admitted, query).await?;
+    let read = call.vault.read_credentials(&call.context, call.caller()?, query).await?;
     let items: Vec<_> = read.items.iter().map(|(integration, secret)| (&**integration, secret)).collect();
     let answer = Answer::secret(StatusCode::OK, responses::credentials_array(&items));
-    let places: Vec<_> = read.receipts.iter().map(|receipt| (receipt.sequence, receipt.leaf_hash)).collect();
-    let answer = if places.is_empty() { answer } else { answer.header("audit-receipt", receipt(&places)) };
+    let records: Vec<_> = read.receipts.iter().map(|receipt| (receipt.sequence, receipt.leaf_hash)).collect();
+    let answer = match receipt::header(&records) {
+        Some(receipts) => answer.header(receipt::HEADER, receipts),
+        None => answer,
+    };
     Ok(with_cursor(answer, read.next).disclosing(read.disclosed))
-}
-
-/// `<sequence>:<leaf hash>` for each credential, or one value for them all.
-fn receipt(places: &[(u64, [u8; 32])]) -> String {
-    use base64::{Engine, engine::general_purpose::STANDARD};
-    if places.len() <= RECEIPTS_MAX {
-        let mut text = String::with_capacity(places.len() * RECEIPT_BYTES);
-        for (sequence, hash) in places {
-            text.push_str(if text.is_empty() { "" } else { "," });
-            text.push_str(&sequence.to_string());
-            text.push(':');
-            STANDARD.encode_string(hash, &mut text);
-        }
-        return text;
-    }
-    let hashes: Vec<u8> = places.iter().flat_map(|(_, hash)| *hash).collect();
-    let (first, last) = (places[0].0, places[places.len() - 1].0);
-    format!("{first}-{last}:{}", STANDARD.encode(crate::crypto::digest::sha256(&hashes)))
 }
 
 async fn show_integration(call: Box<Call>) -> HandlerResult {
@@ -326,10 +306,10 @@ async fn create_token(call: Box<Call>) -> HandlerResult {
 
 async fn revoke_token(call: Box<Call>) -> HandlerResult {
     call.query.finish()?;
-    let which = match token::parse_application(&call.argument) {
-        Some(digest) => Err(digest),
-        None => Ok(call.argument::<TokenId>()?),
+    let token = match token::parse_application(&call.argument) {
+        Some(digest) => TokenRef::Digest(digest),
+        None => TokenRef::Id(call.argument()?),
     };
-    let id = call.vault.revoke_token(&call.context, call.caller()?, which).await?;
+    let id = call.vault.revoke_token(&call.context, call.caller()?, token).await?;
     Ok(Answer::json(StatusCode::OK, &Removed::Token(id)))
 }

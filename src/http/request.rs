@@ -15,7 +15,7 @@ use crate::{
     api::{self, BadRequest, requests::Request},
     auth::token,
     clock::Clock,
-    domain::{Bearer, Caller, Invalid},
+    domain::{Bearer, Invalid},
     vault::{Admitted, Context, Error, Vault},
 };
 
@@ -40,13 +40,8 @@ pub(super) struct Call {
 }
 
 impl Call {
-    pub(super) fn caller(&self) -> Result<&Caller, HttpError> {
-        self.caller.as_ref().map(|admitted| &admitted.caller).ok_or(HttpError::Vault(Error::Unauthenticated))
-    }
-
-    /// The caller itself, for a use case that takes it over.
-    pub(super) fn take_admitted(&mut self) -> Result<Admitted, HttpError> {
-        self.caller.take().ok_or(HttpError::Vault(Error::Unauthenticated))
+    pub(super) fn caller(&self) -> Result<&Admitted, HttpError> {
+        self.caller.as_ref().ok_or(HttpError::Vault(Error::Unauthenticated))
     }
 
     /// The name in the path, parsed before anything is looked up.

@@ -178,7 +178,7 @@ impl Server {
     {
         let limits = **self.limits.load();
         let connection = Arc::new(Connection::default());
-        let mut called_in = self.vault.called_in();
+        let mut closed_through = self.vault.closed_through();
         let service = {
             let (server, connection) = (Arc::clone(&self), Arc::clone(&connection));
             service_fn(move |request| {
@@ -205,9 +205,9 @@ impl Server {
                         break;
                     }
                     Ok(()) = stopped.changed() => serving.as_mut().graceful_shutdown(),
-                    Ok(()) = called_in.changed() => {
+                    Ok(()) = closed_through.changed() => {
                         // What a revocation took away must not leave any more: the connection closes where it stands.
-                        if connection.holds(*called_in.borrow_and_update()) {
+                        if connection.holds(*closed_through.borrow_and_update()) {
                             return;
                         }
                     }

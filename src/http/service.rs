@@ -102,7 +102,7 @@ impl Server {
         } else {
             Bytes::new()
         };
-        let ends = caller.as_ref().and_then(|admitted| admitted.caller.token_expires_at);
+        let ends = caller.as_ref().and_then(|admitted| admitted.caller().token_expires_at);
         let if_match = head.headers.get(header::IF_MATCH).cloned();
         // hyper reads on into the very buffer that these lie in, once nobody has them any more.
         drop(head);

@@ -16,7 +16,7 @@ mod store;
 pub use commit::{
     changes::Changes,
     in_flight::{Disclosed, Quiet, REVOCATION_WAIT},
-    job::{Committed, Effect, JobError, Receipt, Refusal, Ruling, Verdict},
+    job::{Committed, Decision, JobError, Receipt, Refusal, Verdict},
     writer::{Writer, Writing},
 };
 pub use engine::{Batch, Engine, FORMAT, RowWrite};

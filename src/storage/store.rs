@@ -14,7 +14,7 @@ use super::{
     commit::{
         batch::Ledger,
         changes::Changes,
-        job::{Effect, Wishes},
+        job::Decision,
         rows::{accesses_of_record, signed, spoken_up_to},
         writer::{Writer, Writing},
     },
@@ -125,7 +125,7 @@ impl Store {
         let mut changes = Changes::none();
         changes.user(new.owner);
         let mut round = ledger.begin();
-        round.add(|_| Wishes { changes, events: vec![new.event], effect: Effect::Plain });
+        round.add(|_| Decision::changing((), changes, new.event));
         if !round.commit().is_done() {
             return Err(CreateError::First);
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Context, error::Error, state::Vault};
 use crate::{
-    auth::policy::{self, Permit, Verb},
+    auth::policy::{self, Denied, Permit, Rules, Verb},
     domain::{
         Action, Actor, Bearer, Caller, Event, Identity, Outcome, SessionKey, SessionKind, SessionRow,
         Timestamp, TokenStatus, User,
@@ -12,18 +12,37 @@ use crate::{
     storage::{Generation, View},
 };
 
-/// A caller that was let in, and the state of the rows on which it was: there nothing else can come out again.
+/// An authenticated caller, the state of the rows that vouches for it, and the permit it was let in with.
+///
+/// On that very state authentication cannot come out differently; on another one it is repeated.
 #[derive(Debug, Clone)]
 pub struct Admitted {
-    /// Who.
-    pub caller: Caller,
-    pub(super) generation: Option<Generation>,
+    caller: Arc<Caller>,
+    generation: Option<Generation>,
+    permit: Option<Permit>,
 }
 
-impl From<&Caller> for Admitted {
-    /// A caller whose state is not known any more: it is looked up again wherever it matters.
-    fn from(caller: &Caller) -> Self {
-        Self { caller: caller.clone(), generation: None }
+impl Admitted {
+    /// The caller.
+    pub fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
+    pub(super) fn bearer(&self) -> Bearer {
+        self.caller.bearer
+    }
+
+    /// Returns whether a view shows the state that vouches for the caller.
+    pub(super) fn is_current(&self, view: &View<'_>) -> bool {
+        self.generation.is_some() && self.generation == view.generation()
+    }
+
+    /// Returns the permit that the caller was let in with, or asks the policy where that was for something else.
+    pub(super) fn permit(&self, verb: Verb, rules: &Rules) -> Result<Permit, Denied> {
+        match &self.permit {
+            Some(permit) if permit.verb() == verb => Ok(permit.clone()),
+            _ => policy::authorize(&self.caller, verb, rules),
+        }
     }
 }
 
@@ -32,8 +51,16 @@ impl Vault {
     ///
     /// # Errors
     /// The vault is locked, or the token lets nobody in.
-    pub fn authenticate(&self, bearer: Bearer, context: &Context) -> Result<Caller, Error> {
-        self.find_caller(bearer, context).map(|admitted| admitted.caller)
+    pub fn authenticate(&self, bearer: Bearer, context: &Context) -> Result<Admitted, Error> {
+        let open = self.opened()?;
+        let view = open.writer.view();
+        match authenticate(&view, bearer, context.now) {
+            // Rows of two states may have met: one snapshot decides.
+            Err(_) if view.generation().is_none() => {
+                authenticate(&open.writer.fresh_view(), bearer, context.now)
+            }
+            found => found,
+        }
     }
 
     /// Lets a caller in for what `verb` says it asks, before anything of the request is parsed.
@@ -47,7 +74,7 @@ impl Vault {
         verb: impl Fn(&Caller) -> Verb,
     ) -> Result<Admitted, Error> {
         let found = match bearer {
-            Some(bearer) => self.find_caller(bearer, context),
+            Some(bearer) => self.authenticate(bearer, context),
             None => self.opened().and(Err(Error::Unauthenticated)),
         };
         let admitted = match found {
@@ -56,30 +83,51 @@ impl Vault {
                 self.turned_away(context);
                 return Err(error);
             }
-            // Nobody can tell who asks: a row on the way to the caller does not open.
-            damaged => {
-                self.noted(context, self.settings().host.clone(), Action::RequestDenied, damaged).await?
+            // A row on the way to the caller does not open: the caller is unknown.
+            Err(error) => {
+                self.note(context, self.settings().host.clone(), Action::RequestDenied, &error).await;
+                return Err(error);
             }
         };
-        let verb = verb(&admitted.caller);
-        self.authorize(context, &admitted.caller, verb).await?;
-        Ok(admitted)
+        let permit = self.permit(context, &admitted, verb(&admitted.caller)).await?;
+        Ok(Admitted { permit: Some(permit), ..admitted })
     }
 
-    fn find_caller(&self, bearer: Bearer, context: &Context) -> Result<Admitted, Error> {
-        let open = self.opened()?;
-        let view = open.writer.view();
-        let caller = match authenticate(&view, bearer, context.now) {
-            // Rows of two states may have met: one snapshot decides.
-            Err(_) if view.generation().is_none() => {
-                authenticate(&open.writer.fresh_view(), bearer, context.now)?
+    /// Returns a caller's permit for `verb`, or records that the policy denies it.
+    pub(super) async fn permit(
+        &self,
+        context: &Context,
+        admitted: &Admitted,
+        verb: Verb,
+    ) -> Result<Permit, Error> {
+        match admitted.permit(verb, &self.rules()) {
+            Ok(permit) => Ok(permit),
+            Err(denied) => Err(self.refuse(context, admitted.bearer(), verb, denied.into()).await),
+        }
+    }
+
+    /// Authenticates and authorizes a caller again, for a read that takes its time.
+    pub(super) fn admit_again(
+        &self,
+        view: &View<'_>,
+        admitted: &Admitted,
+        now: Timestamp,
+        verb: Verb,
+    ) -> Result<Permit, Error> {
+        Ok(authenticate(view, admitted.bearer(), now)?.permit(verb, &self.rules())?)
+    }
+
+    /// Records an error that a row which does not open led to, outside the corridor.
+    pub(super) async fn note(&self, context: &Context, actor: Actor, action: Action, error: &Error) {
+        if matches!(error, Error::Tampered(_)) && self.tally.refused(&actor) {
+            let event = Event { outcome: Outcome::Failed, ..context.event(actor, action) };
+            if let Err(error) = self.record(event).await {
+                tracing::error!(%error, "a row that failed authentication could not be recorded");
             }
-            other => other?,
-        };
-        Ok(Admitted { caller, generation: view.generation() })
+        }
     }
 
-    /// Records a row that does not open, where what met it records nothing by itself.
+    /// Passes a result on, after [`Vault::note`] where it is an error.
     pub(super) async fn noted<T>(
         &self,
         context: &Context,
@@ -87,57 +135,29 @@ impl Vault {
         action: Action,
         result: Result<T, Error>,
     ) -> Result<T, Error> {
-        if let Err(Error::Tampered(cause)) = &result {
-            tracing::error!(error = %cause, "row failed authentication");
-            if self.tally.refused(&actor) {
-                let event = Event { outcome: Outcome::Failed, ..context.event(actor, action) };
-                if let Err(error) = self.record(event).await {
-                    tracing::error!(%error, "and that could not be recorded");
-                }
-            }
+        if let Err(error) = &result {
+            self.note(context, actor, action, error).await;
         }
         result
     }
-
-    /// Asks the policy for a caller, before anything of the request is parsed.
-    ///
-    /// # Errors
-    /// The policy forbids it; the refusal is recorded.
-    pub async fn authorize<'c>(
-        &self,
-        context: &Context,
-        caller: &'c Caller,
-        verb: Verb,
-    ) -> Result<Permit<'c>, Error> {
-        match policy::authorize(caller, verb, &self.rules()) {
-            Ok(permit) => Ok(permit),
-            // The corridor refuses again, on the newest state, and records it.
-            Err(denied) => match self
-                .act(context, caller.bearer, verb, |_| Err::<super::work::Done<()>, _>(Error::Internal))
-                .await
-            {
-                Err(Error::Internal) | Ok(_) => Err(denied.into()),
-                Err(error) => Err(error),
-            },
-        }
-    }
 }
 
-/// The caller behind a token, on that state.
-pub(super) fn authenticate(view: &View<'_>, bearer: Bearer, now: Timestamp) -> Result<Caller, Error> {
-    match bearer {
+/// Finds the caller behind a token on one state.
+pub(super) fn authenticate(view: &View<'_>, bearer: Bearer, now: Timestamp) -> Result<Admitted, Error> {
+    let caller = match bearer {
         Bearer::Application(digest) => {
             let token = view.token(&digest)?.ok_or(Error::Unauthenticated)?;
             match token.status(now) {
-                TokenStatus::Active => Ok(Caller {
-                    identity: Identity::Token(token.id),
-                    role: token.role,
-                    narrowing: token.narrowing.clone(),
-                    bearer,
-                    token_expires_at: Some(token.expires_at),
-                }),
-                TokenStatus::Expired => Err(Error::TokenExpired { since: token.expires_at }),
-                TokenStatus::Revoked => Err(Error::Unauthenticated),
+                TokenStatus::Active => {}
+                TokenStatus::Expired => return Err(Error::TokenExpired { since: token.expires_at }),
+                TokenStatus::Revoked => return Err(Error::Unauthenticated),
+            }
+            Caller {
+                identity: Identity::Token(token.id),
+                role: token.role,
+                narrowing: token.narrowing.clone(),
+                bearer,
+                token_expires_at: Some(token.expires_at),
             }
         }
         Bearer::Access(session, digest) => {
@@ -145,15 +165,16 @@ pub(super) fn authenticate(view: &View<'_>, bearer: Bearer, now: Timestamp) -> R
             if row.is_expired(now) {
                 return Err(Error::TokenExpired { since: row.expires_at.min(now) });
             }
-            Ok(Caller {
+            Caller {
                 identity: Identity::User { id: user.id, email: user.email.clone(), session },
                 role: user.role,
                 narrowing: user.narrowing.clone(),
                 bearer,
                 token_expires_at: None,
-            })
+            }
         }
-    }
+    };
+    Ok(Admitted { caller: Arc::new(caller), generation: view.generation(), permit: None })
 }
 
 /// The user behind a session's token: enabled, the same user still, and of the session's epoch.

@@ -15,8 +15,8 @@ use crate::{
     },
     disk::Medium,
     domain::{
-        Action, Actor, Detail, DetailKey, Email, Event, FileId, Invalid, Narrowing, Role, Secret, Timestamp,
-        User, UserId,
+        AccessScope, Action, Actor, Detail, DetailKey, Email, Event, FileId, Invalid, Role, Secret,
+        Timestamp, User, UserId,
     },
     storage::{CreateError, NewVault, Slot, StorageError, Store},
 };
@@ -115,7 +115,7 @@ impl Vault {
             first_name: None,
             last_name: None,
             role: Role::Owner,
-            narrowing: Narrowing::default(),
+            narrowing: AccessScope::default(),
             disabled: false,
             password: password::hash(&plan.password, plan.password_kdf)?,
             epoch: 0,

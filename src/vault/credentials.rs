@@ -3,16 +3,15 @@
 use std::{collections::HashSet, sync::Arc};
 
 use super::{
-    access::{self, Admitted},
-    act::Known,
+    access::Admitted,
     error::Error,
     state::Vault,
-    work::{Context, Done, Work},
+    work::{Context, Request},
 };
 use crate::{
-    auth::policy::{self, Permit, Verb},
+    auth::policy::{Permit, Verb},
     domain::{Event, Integration, IntegrationId, Name, ProjectId, Provider, Secret},
-    storage::{self, Changes, Effect, Receipt, View},
+    storage::{self, Decision, Receipt, View},
 };
 
 /// The most credentials of one answer.
@@ -58,57 +57,39 @@ impl Vault {
     pub async fn read_credentials(
         &self,
         context: &Context,
-        admitted: impl Into<Admitted>,
+        caller: &Admitted,
         query: CredentialQuery,
     ) -> Result<Disclosed, Error> {
-        let admitted = admitted.into();
-        let bearer = admitted.caller.bearer;
-        // In the request's own task: rows and credentials of the last committed state. If that state is still the
-        // newest when the commit thread decides, there is nothing left to look up.
-        let prepared = self.prepare(context, admitted, &query)?;
-        let (known, prepared) =
-            prepared.map_or((None, None), |(known, selection)| (Some(known), Some(selection)));
-        let committed = self
-            .act_known(context, bearer, known, Verb::ReadCredentials, move |work| {
-                let selection = match prepared {
-                    Some(selection) if work.is_known => selection,
-                    _ => select(work.view, work.permit, &query)?,
-                };
-                Ok(disclose(&work, selection, query.project.as_ref()))
-            })
-            .await?;
+        // In the request's own task, from the last committed state. If that state is still the newest when the commit
+        // thread decides, nothing is left to look up.
+        let prepared = self.prepare(caller, &query)?;
+        let work = move |work: Request<'_>| {
+            let selection = match prepared {
+                Some(selection) if work.is_current => selection,
+                _ => select(work.view, work.permit, &query)?,
+            };
+            Ok(disclose(&work, selection, query.project.as_ref()))
+        };
+        let committed = self.act(context, caller, Verb::ReadCredentials, work).await?;
         let Selection { items, next } = committed.value;
         Ok(Disclosed { items, receipts: committed.receipts, next, disclosed: committed.disclosed })
     }
 
-    fn prepare(
-        &self,
-        context: &Context,
-        admitted: Admitted,
-        query: &CredentialQuery,
-    ) -> Result<Option<(Known, Selection)>, Error> {
+    /// Selects and opens on the state that vouches for the caller; `None` where that is not the committed one, or where
+    /// the read fails: the commit thread decides then.
+    fn prepare(&self, caller: &Admitted, query: &CredentialQuery) -> Result<Option<Selection>, Error> {
         let open = self.opened()?;
         let view = open.writer.view();
-        // On the very state on which it was let in a caller need not be looked for again.
-        let is_known = admitted.generation.is_some() && admitted.generation == view.generation();
-        let caller = if is_known {
-            admitted.caller
-        } else {
-            match access::authenticate(&view, admitted.caller.bearer, context.now) {
-                Ok(caller) => caller,
-                Err(_) => return Ok(None),
-            }
-        };
-        let selection = match policy::authorize(&caller, Verb::ReadCredentials, &self.rules()) {
-            Ok(permit) => select(&view, &permit, query),
-            Err(_) => return Ok(None),
-        };
-        let Ok(selection) = selection else { return Ok(None) };
-        Ok(view.generation().map(|generation| (Known { generation, caller }, selection)))
+        if !caller.is_current(&view) {
+            return Ok(None);
+        }
+        let Ok(permit) = caller.permit(Verb::ReadCredentials, &self.rules()) else { return Ok(None) };
+        let selection = select(&view, &permit, query).ok();
+        Ok(selection.filter(|_| caller.is_current(&view)))
     }
 }
 
-fn disclose(work: &Work<'_>, selection: Selection, project: Option<&ProjectId>) -> Done<Selection> {
+fn disclose(work: &Request<'_>, selection: Selection, project: Option<&ProjectId>) -> Decision<Selection> {
     let event = |integration: &Integration| Event {
         integration: Some(integration.id),
         revision: Some(integration.revision()),
@@ -117,15 +98,15 @@ fn disclose(work: &Work<'_>, selection: Selection, project: Option<&ProjectId>) 
         ..work.event.clone()
     };
     let events = selection.items.iter().map(|(integration, _)| event(integration)).collect();
-    Done { value: selection, changes: Changes::none(), events, effect: Effect::Discloses }
+    Decision::disclosing(selection, events)
 }
 
 /// What the caller may read of what the query asks for, opened.
-fn select(view: &View<'_>, permit: &Permit<'_>, query: &CredentialQuery) -> Result<Selection, Error> {
+fn select(view: &View<'_>, permit: &Permit, query: &CredentialQuery) -> Result<Selection, Error> {
     if let Some(provider) = query.provider {
         permit.provider(provider)?;
     }
-    let mut found = match (&query.project, &permit.narrowing().projects) {
+    let mut found = match (&query.project, &permit.access_scope().projects) {
         (Some(project), _) => {
             permit.project(project)?;
             if view.project(project)?.is_none() {
@@ -145,7 +126,7 @@ fn select(view: &View<'_>, permit: &Permit<'_>, query: &CredentialQuery) -> Resu
         (None, None) => everything(view)?,
     };
     found.retain(|integration| {
-        matches(integration, query) && permit.narrowing().admits_provider(integration.provider)
+        matches(integration, query) && permit.access_scope().admits_provider(integration.provider)
     });
     found.sort_by_key(|integration| std::cmp::Reverse(integration.id));
     found.dedup_by_key(|integration| integration.id);

@@ -1,8 +1,12 @@
-//! What a use case can answer instead of what was asked.
+//! Errors of the use cases.
+//!
+//! A variant with a source is a failure of this process or of its file: the log gets the cause, the client never does.
 
 use crate::{
     api::BadRequest,
-    auth::policy::Denied,
+    audit::record::BadRecord,
+    auth::{password::PasswordError, policy::Denied},
+    crypto::random::RandomError,
     domain::{ProjectId, Provider, Revision, Timestamp},
     storage::{JobError, OpenError, StorageError},
 };
@@ -22,12 +26,15 @@ pub enum Error {
     /// The disk has too little left to add or disclose anything.
     #[error("the disk is almost full")]
     DiskLow,
-    /// A row does not open.
-    #[error("a row does not open")]
+    /// The file cannot be read, so that nothing can be disclosed or recorded; it may pass.
+    #[error("the vault file cannot be read")]
+    Unreadable(#[source] StorageError),
+    /// A row fails its authentication.
+    #[error("a row failed authentication")]
     Tampered(#[source] StorageError),
-    /// A defect of ours.
+    /// A failure of this process.
     #[error("an internal error")]
-    Internal,
+    Internal(#[from] InternalError),
     /// No valid token.
     #[error("no valid token")]
     Unauthenticated,
@@ -129,7 +136,7 @@ impl From<JobError<Self>> for Error {
             JobError::Overloaded => Self::Overloaded,
             JobError::Unavailable => Self::AuditUnavailable,
             JobError::Storage(error) => error.into(),
-            JobError::Panicked => Self::Internal,
+            JobError::Panicked => InternalError::DecisionPanicked.into(),
             JobError::Stopped => Self::Locked,
         }
     }
@@ -138,12 +145,45 @@ impl From<JobError<Self>> for Error {
 impl From<StorageError> for Error {
     fn from(error: StorageError) -> Self {
         match error {
-            // The disk refuses to read: what cannot be read cannot be recorded either, and it may pass.
-            StorageError::Engine(_) => Self::AuditUnavailable,
+            StorageError::Engine(_) => Self::Unreadable(error),
             StorageError::Tampered { .. } => Self::Tampered(error),
-            StorageError::Random => Self::Internal,
+            StorageError::Random => RandomError.into(),
         }
     }
+}
+
+impl From<RandomError> for Error {
+    fn from(error: RandomError) -> Self {
+        InternalError::from(error).into()
+    }
+}
+
+impl From<PasswordError> for Error {
+    fn from(error: PasswordError) -> Self {
+        match error {
+            PasswordError::Invalid(invalid) => Self::BadRequest(invalid.into()),
+            PasswordError::Random(error) => error.into(),
+            // No memory for the hash: it may pass.
+            PasswordError::Kdf(_) => Self::Overloaded,
+        }
+    }
+}
+
+/// The cause of an internal error.
+#[derive(Debug, thiserror::Error)]
+pub enum InternalError {
+    /// The operating system gives no random bytes.
+    #[error(transparent)]
+    Random(#[from] RandomError),
+    /// A background task panicked. The text of a panic may hold anything; the log has its place.
+    #[error("a background task panicked")]
+    TaskPanicked,
+    /// A decision panicked on the commit thread; nothing of it was written.
+    #[error("a decision panicked on the commit thread")]
+    DecisionPanicked,
+    /// A record that fits its hash does not decode.
+    #[error("an audit record does not decode")]
+    Record(#[from] BadRecord),
 }
 
 /// Why a vault stays locked.
@@ -158,13 +198,25 @@ pub enum UnlockError {
     /// No memory for the key derivation.
     #[error("there is not enough memory for the key derivation")]
     Kdf,
+    /// A failure of this process.
+    #[error(transparent)]
+    Internal(#[from] InternalError),
     /// The file disagrees with itself, or cannot be read.
     #[error(transparent)]
-    Storage(#[from] StorageError),
+    Storage(StorageError),
     /// The file does not open any more.
     #[error(transparent)]
     Open(#[from] OpenError),
     /// The unlocking could not be recorded.
     #[error("the audit log cannot be written")]
     AuditUnavailable,
+}
+
+impl From<StorageError> for UnlockError {
+    fn from(error: StorageError) -> Self {
+        match error {
+            StorageError::Random => InternalError::Random(RandomError).into(),
+            StorageError::Engine(_) | StorageError::Tampered { .. } => Self::Storage(error),
+        }
+    }
 }

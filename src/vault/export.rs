@@ -5,16 +5,16 @@ use std::sync::Arc;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::{
-    access,
+    access::Admitted,
     error::Error,
     state::Vault,
-    work::{Context, Done, Work},
+    work::{Context, Request},
 };
 use crate::{
     audit::{proof, tree::Hash},
-    auth::policy::{self, Verb},
-    domain::{Caller, Timestamp},
-    storage::{Changes, StorageError},
+    auth::policy::Verb,
+    domain::Timestamp,
+    storage::{Decision, StorageError},
 };
 
 /// How many records one snapshot gives: a long-held one makes the file grow, and a slow client holds two such pieces.
@@ -44,25 +44,30 @@ impl Vault {
     ///
     /// # Errors
     /// The policy forbids it, or it is out of the log's range.
-    pub async fn prove(&self, context: &Context, caller: &Caller, wanted: Proof) -> Result<Vec<Hash>, Error> {
+    pub async fn prove(
+        &self,
+        context: &Context,
+        caller: &Admitted,
+        wanted: Proof,
+    ) -> Result<Vec<Hash>, Error> {
         let (ranges, size) = match wanted {
             Proof::Inclusion { sequence, size } => (proof::inclusion(sequence, size), size),
             Proof::Consistency { from, to } => (proof::consistency(from, to), to),
         };
         let ranges = ranges.map_err(|_| Error::OutOfRange)?;
-        let work = move |work: Work<'_>| {
+        let work = move |work: Request<'_>| {
             if size > work.view.log_size()? {
                 return Err(Error::OutOfRange);
             }
-            Ok(Done::plain((), Changes::none(), work.event))
+            Ok(Decision::recording((), vec![work.event]))
         };
-        self.act(context, caller.bearer, Verb::ReadAudit, work).await?;
+        self.act(context, caller, Verb::ReadAudit, work).await?;
         let open = self.opened()?;
         let hashes = {
             let view = open.writer.fresh_view();
             ranges.iter().map(|range| view.tree_hash(range).map_err(Error::from)).collect()
         };
-        self.noted(context, caller.actor(), Verb::ReadAudit.action(), hashes).await
+        self.noted(context, caller.caller().actor(), Verb::ReadAudit.action(), hashes).await
     }
 
     /// Records the export, and says up to where the log goes, the export's own event included; the turn is to be held
@@ -73,18 +78,18 @@ impl Vault {
     pub async fn begin_export(
         &self,
         context: &Context,
-        caller: &Caller,
+        caller: &Admitted,
         first: u64,
     ) -> Result<(u64, OwnedSemaphorePermit), Error> {
         let turn = Arc::clone(&self.exports).try_acquire_owned().map_err(|_| Error::Overloaded)?;
-        let work = move |work: Work<'_>| {
+        let work = move |work: Request<'_>| {
             let archived = work.view.first_sequence()?;
             if first < archived {
                 return Err(Error::Archived { last: archived - 1 });
             }
-            Ok(Done::plain((), Changes::none(), work.event))
+            Ok(Decision::recording((), vec![work.event]))
         };
-        let committed = self.act(context, caller.bearer, Verb::ExportAudit, work).await?;
+        let committed = self.act(context, caller, Verb::ExportAudit, work).await?;
         Ok((committed.receipts.first().map_or(0, |receipt| receipt.sequence + 1), turn))
     }
 
@@ -94,27 +99,22 @@ impl Vault {
     /// The caller may no longer export, the vault was locked, or a record does not fit its check.
     pub fn export_chunk(
         &self,
-        caller: &Caller,
+        caller: &Admitted,
         now: Timestamp,
         first: u64,
         end: u64,
     ) -> Result<Vec<(u64, Vec<u8>)>, Error> {
         let open = self.opened()?;
         let view = open.writer.fresh_view();
-        let caller = access::authenticate(&view, caller.bearer, now)?;
-        policy::authorize(&caller, Verb::ExportAudit, &self.rules())?;
+        self.admit_again(&view, caller, now, Verb::ExportAudit)?;
         let mut records = view.records(first, CHUNK)?;
         records.retain(|(sequence, _)| *sequence < end);
         Ok(records)
     }
 
-    /// Records that an export broke off at a record that does not fit its check.
-    ///
-    /// # Errors
-    /// What it broke off with.
-    pub async fn export_broke_off(&self, context: &Context, caller: &Caller, error: Error) -> Error {
-        let broken = self.noted::<()>(context, caller.actor(), Verb::ExportAudit.action(), Err(error)).await;
-        broken.err().unwrap_or(Error::Internal)
+    /// Records that an export broke off at a record that does not fit its hash.
+    pub async fn export_broke_off(&self, context: &Context, caller: &Admitted, error: &Error) {
+        self.note(context, caller.caller().actor(), Verb::ExportAudit.action(), error).await;
     }
 
     /// The next records from `first` on, for whoever has the file itself; no event.

@@ -3,19 +3,20 @@
 use std::sync::Arc;
 
 use super::{
+    access::Admitted,
     error::Error,
     state::Vault,
-    work::{Context, Done, Work},
+    work::{Context, Request},
 };
 use crate::{
     api::requests::{Change, CreateIntegration, RotateCredentials, UpdateIntegration, check_fields},
     auth::policy::Verb,
     crypto::random,
     domain::{
-        Caller, Detail, DetailKey, Event, Integration, IntegrationId, KeptRevision, Name, ProjectId,
-        Provider, Revision, Scope, Secret, Timestamp,
+        Detail, DetailKey, Event, Integration, IntegrationId, KeptRevision, Name, ProjectId, Provider,
+        Revision, Scope, Secret, Timestamp,
     },
-    storage::{Changes, Effect, LastAccess, View},
+    storage::{Changes, Decision, LastAccess, View},
 };
 
 /// An integration with what the list shows beside it.
@@ -35,11 +36,11 @@ impl Vault {
     pub async fn create_integration(
         &self,
         context: &Context,
-        caller: &Caller,
+        caller: &Admitted,
         request: CreateIntegration,
     ) -> Result<(Integration, Vec<IntegrationId>), Error> {
-        let id = IntegrationId::new(context.now, random::bytes().map_err(|_| Error::Internal)?);
-        let work = move |work: Work<'_>| {
+        let id = IntegrationId::new(context.now, random::bytes()?);
+        let work = move |work: Request<'_>| {
             let CreateIntegration { provider, auth_type, credentials, scope, config, name, expires_at } =
                 request;
             work.permit.scope(&scope)?;
@@ -50,7 +51,7 @@ impl Vault {
                 return Err(Error::ExpiryPast);
             }
             let kept = vec![KeptRevision { revision: Revision::FIRST, expires_at }];
-            let (created_by, creator) = (work.caller.actor(), work.caller.user());
+            let (created_by, creator) = (work.caller().actor(), work.caller().user());
             let integration = Integration {
                 id,
                 provider,
@@ -70,9 +71,9 @@ impl Vault {
             changes.credential(&integration, Revision::FIRST, credentials);
             changes.integration(None, integration.clone());
             let event = Event { detail: scope_detail(&integration), ..about(work.event, &integration) };
-            Ok(Done::plain((integration, shadows), changes, event))
+            Ok(Decision::changing((integration, shadows), changes, event))
         };
-        Ok(self.act(context, caller.bearer, Verb::CreateIntegration, work).await?.value)
+        Ok(self.act(context, caller, Verb::CreateIntegration, work).await?.value)
     }
 
     /// Lists metadata, newest first; with more than `limit` also where to go on.
@@ -82,12 +83,12 @@ impl Vault {
     pub async fn list_integrations(
         &self,
         context: &Context,
-        caller: &Caller,
+        caller: &Admitted,
         provider: Option<Provider>,
         name: Option<Name>,
         page: (Option<usize>, Option<IntegrationId>),
     ) -> Result<(Vec<Listed>, Option<IntegrationId>), Error> {
-        let work = move |work: Work<'_>| {
+        let work = move |work: Request<'_>| {
             let (limit, cursor) = page;
             let wanted = |one: &Integration| {
                 provider.is_none_or(|provider| one.provider.service() == provider.service())
@@ -104,9 +105,9 @@ impl Vault {
                 found.into_iter().map(|one| listed(work.view, one)).collect::<Result<Vec<_>, _>>()?;
             let detail = Detail::NONE.number(DetailKey::Count, listed.len() as u64);
             let event = Event { provider, detail, ..work.event };
-            Ok(Done::plain((listed, next), Changes::none(), event))
+            Ok(Decision::recording((listed, next), vec![event]))
         };
-        Ok(self.act(context, caller.bearer, Verb::ListIntegrations, work).await?.value)
+        Ok(self.act(context, caller, Verb::ListIntegrations, work).await?.value)
     }
 
     /// One integration's metadata.
@@ -116,15 +117,15 @@ impl Vault {
     pub async fn show_integration(
         &self,
         context: &Context,
-        caller: &Caller,
+        caller: &Admitted,
         id: IntegrationId,
     ) -> Result<Listed, Error> {
-        let work = move |work: Work<'_>| {
+        let work = move |work: Request<'_>| {
             let integration = work.view.integration(id)?.ok_or(Error::IntegrationNotFound)?;
             let event = about(work.event, &integration);
-            Ok(Done::plain(listed(work.view, integration)?, Changes::none(), event))
+            Ok(Decision::recording(listed(work.view, integration)?, vec![event]))
         };
-        Ok(self.act(context, caller.bearer, Verb::ShowIntegration, work).await?.value)
+        Ok(self.act(context, caller, Verb::ShowIntegration, work).await?.value)
     }
 
     /// Changes metadata; the credential and its revision stay as they are.
@@ -134,11 +135,11 @@ impl Vault {
     pub async fn update_integration(
         &self,
         context: &Context,
-        caller: &Caller,
+        caller: &Admitted,
         id: IntegrationId,
         request: UpdateIntegration,
     ) -> Result<Listed, Error> {
-        let work = move |work: Work<'_>| {
+        let work = move |work: Request<'_>| {
             let before = work.view.integration(id)?.ok_or(Error::IntegrationNotFound)?;
             let now = work.context.now;
             let mut after = Integration::clone(&before);
@@ -163,10 +164,10 @@ impl Vault {
             changes.integration(Some(&before), after.clone());
             let event = Event { detail: scope_detail(&after), ..about(work.event, &after) };
             // A narrower scope takes access away; telling narrower from wider is not worth a mistake.
-            let effect = if rescoped { Effect::TakesAway } else { Effect::Plain };
-            Ok(Done { effect, ..Done::plain(listed(work.view, Arc::new(after))?, changes, event) })
+            let decision = Decision::changing(listed(work.view, Arc::new(after))?, changes, event);
+            Ok(if rescoped { decision.revoking() } else { decision })
         };
-        Ok(self.act(context, caller.bearer, Verb::UpdateIntegration, work).await?.value)
+        Ok(self.act(context, caller, Verb::UpdateIntegration, work).await?.value)
     }
 
     /// Replaces the credential under the same id; `expected` is the revision that must be current.
@@ -176,12 +177,12 @@ impl Vault {
     pub async fn rotate_credentials(
         &self,
         context: &Context,
-        caller: &Caller,
+        caller: &Admitted,
         id: IntegrationId,
         expected: Option<Revision>,
         request: RotateCredentials,
     ) -> Result<Listed, Error> {
-        let work = move |work: Work<'_>| {
+        let work = move |work: Request<'_>| {
             let before = owned(&work, id)?;
             check_expected(&before, expected)?;
             check_fields(before.provider, before.auth_type, &request.credentials)
@@ -191,7 +192,7 @@ impl Vault {
             }
             renew(work, &before, request.credentials, request.expires_at, Detail::NONE)
         };
-        Ok(self.act(context, caller.bearer, Verb::RotateCredentials, work).await?.value)
+        Ok(self.act(context, caller, Verb::RotateCredentials, work).await?.value)
     }
 
     /// Makes an older kept credential current again, as a new revision.
@@ -201,18 +202,18 @@ impl Vault {
     pub async fn rollback_credentials(
         &self,
         context: &Context,
-        caller: &Caller,
+        caller: &Admitted,
         id: IntegrationId,
         revision: Revision,
     ) -> Result<Listed, Error> {
-        let work = move |work: Work<'_>| {
+        let work = move |work: Request<'_>| {
             let before = owned(&work, id)?;
             let kept = before.kept(revision).ok_or(Error::RevisionNotFound)?;
-            let secret = work.view.reseal_source(&before, revision)?;
+            let secret = work.view.open_kept(&work.permit.restore(&before)?, revision)?;
             let detail = Detail::NONE.number(DetailKey::FromRevision, revision.number());
             renew(work, &before, secret, kept.expires_at, detail)
         };
-        Ok(self.act(context, caller.bearer, Verb::RollbackCredentials, work).await?.value)
+        Ok(self.act(context, caller, Verb::RollbackCredentials, work).await?.value)
     }
 
     /// Deletes an integration with every revision of its credential.
@@ -222,21 +223,21 @@ impl Vault {
     pub async fn delete_integration(
         &self,
         context: &Context,
-        caller: &Caller,
+        caller: &Admitted,
         id: IntegrationId,
     ) -> Result<(), Error> {
-        let work = move |work: Work<'_>| {
+        let work = move |work: Request<'_>| {
             let integration = work.view.integration(id)?.ok_or(Error::IntegrationNotFound)?;
             let mut changes = Changes::none();
             changes.remove_integration(&integration);
-            Ok(Done::taking_away((), changes, about(work.event, &integration)))
+            Ok(Decision::changing((), changes, about(work.event, &integration)).revoking())
         };
-        self.act(context, caller.bearer, Verb::DeleteIntegration, work).await.map(drop)
+        self.act(context, caller, Verb::DeleteIntegration, work).await.map(drop)
     }
 }
 
 /// An integration that the caller may rotate; for a member another's and an unknown id are the same refusal.
-fn owned(work: &Work<'_>, id: IntegrationId) -> Result<Arc<Integration>, Error> {
+fn owned(work: &Request<'_>, id: IntegrationId) -> Result<Arc<Integration>, Error> {
     let found = work.view.integration(id)?;
     match found {
         Some(integration) => {
@@ -259,12 +260,12 @@ fn check_expected(integration: &Integration, expected: Option<Revision>) -> Resu
 
 /// A new revision with that credential; what is older than the four before it goes.
 fn renew(
-    work: Work<'_>,
+    work: Request<'_>,
     before: &Integration,
     secret: Secret,
     expires_at: Option<Timestamp>,
     detail: Detail,
-) -> Result<Done<Listed>, Error> {
+) -> Result<Decision<Listed>, Error> {
     let mut after = before.clone();
     let revision = before.revision().next();
     after.kept.insert(0, KeptRevision { revision, expires_at });
@@ -276,7 +277,7 @@ fn renew(
     changes.credential(&after, revision, secret);
     changes.integration(Some(before), after.clone());
     let event = Event { detail, ..about(work.event, &after) };
-    Ok(Done::plain(listed(work.view, Arc::new(after))?, changes, event))
+    Ok(Decision::changing(listed(work.view, Arc::new(after))?, changes, event))
 }
 
 fn listed(view: &View<'_>, integration: Arc<Integration>) -> Result<Listed, Error> {

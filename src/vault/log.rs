@@ -1,10 +1,10 @@
 //! Reading the audit log; each read is an event, committed first, so it is the last one that it shows.
 
 use super::{
-    access,
+    access::Admitted,
     error::Error,
     state::Vault,
-    work::{Context, Done, Work},
+    work::{Context, Request},
 };
 use crate::{
     audit::{
@@ -12,9 +12,9 @@ use crate::{
         record::{self, Record},
         tree::leaf_hash,
     },
-    auth::policy::{self, Verb},
-    domain::{Action, Actor, Caller, Event, IntegrationId, Outcome, ProjectId, Timestamp},
-    storage::{Changes, StorageError},
+    auth::policy::Verb,
+    domain::{Action, Actor, Event, IntegrationId, Outcome, ProjectId, Timestamp},
+    storage::{Decision, StorageError},
 };
 
 /// How many records one snapshot gives while the log is searched.
@@ -68,7 +68,7 @@ impl Vault {
     pub async fn read_events(
         &self,
         context: &Context,
-        caller: &Caller,
+        caller: &Admitted,
         query: &EventQuery,
     ) -> Result<(Vec<String>, Option<u64>), Error> {
         self.record_read(context, caller).await?;
@@ -79,8 +79,7 @@ impl Vault {
         loop {
             // Others have their turn between two chunks, and a caller who was turned away meanwhile gets no more.
             tokio::task::yield_now().await;
-            let current = access::authenticate(&open.writer.view(), caller.bearer, context.now)?;
-            policy::authorize(&current, Verb::ReadAudit, &self.rules())?;
+            self.admit_again(&open.writer.view(), caller, context.now, Verb::ReadAudit)?;
             if looked_at >= LOOKED_AT_MAX {
                 return Ok((found, Some(end)));
             }
@@ -115,20 +114,24 @@ impl Vault {
     ///
     /// # Errors
     /// The policy forbids it.
-    pub async fn read_checkpoint(&self, context: &Context, caller: &Caller) -> Result<String, Error> {
+    pub async fn read_checkpoint(&self, context: &Context, caller: &Admitted) -> Result<String, Error> {
         self.record_read(context, caller).await?;
         let read = self.opened()?.writer.fresh_view().checkpoint().map_err(Error::from);
-        self.noted(context, caller.actor(), Verb::ReadAudit.action(), read).await
+        self.noted(context, caller.caller().actor(), Verb::ReadAudit.action(), read).await
     }
 
     /// The newest verifier key.
     ///
     /// # Errors
     /// The policy forbids it.
-    pub async fn read_verifier_key(&self, context: &Context, caller: &Caller) -> Result<VerifierKey, Error> {
+    pub async fn read_verifier_key(
+        &self,
+        context: &Context,
+        caller: &Admitted,
+    ) -> Result<VerifierKey, Error> {
         self.record_read(context, caller).await?;
         let read = self.verifier_key().map_err(Error::from);
-        self.noted(context, caller.actor(), Verb::ReadAudit.action(), read).await
+        self.noted(context, caller.caller().actor(), Verb::ReadAudit.action(), read).await
     }
 
     /// Records what the host does.
@@ -136,27 +139,17 @@ impl Vault {
     /// # Errors
     /// The vault is locked, or the event cannot be written.
     pub async fn record(&self, event: Event) -> Result<(), Error> {
-        let open = self.opened()?;
-        let ruling = crate::storage::Ruling {
-            value: (),
-            changes: Changes::none(),
-            events: vec![event],
-            effect: crate::storage::Effect::Plain,
-        };
-        open.writer.submit::<(), Error, _>(move |_| Ok(ruling)).await.map(drop).map_err(Error::from)
+        self.opened()?.record(vec![event]).await
     }
 
     /// Records that a record does not read.
-    async fn damaged_record(&self, context: &Context, caller: &Caller, sequence: String) -> Error {
-        let cause = |key| Error::Tampered(StorageError::Tampered { table: "audit", key });
-        let key = sequence.clone();
-        let work = move |_: Work<'_>| Err::<Done<()>, _>(cause(key));
-        let refused = self.act(context, caller.bearer, Verb::ReadAudit, work).await;
-        refused.err().unwrap_or_else(|| cause(sequence))
+    async fn damaged_record(&self, context: &Context, caller: &Admitted, sequence: String) -> Error {
+        let error = Error::Tampered(StorageError::Tampered { table: "audit", key: sequence });
+        self.refuse(context, caller.bearer(), Verb::ReadAudit, error).await
     }
 
-    pub(super) async fn record_read(&self, context: &Context, caller: &Caller) -> Result<(), Error> {
-        let work = |work: Work<'_>| Ok(Done::plain((), Changes::none(), work.event));
-        self.act(context, caller.bearer, Verb::ReadAudit, work).await.map(drop)
+    pub(super) async fn record_read(&self, context: &Context, caller: &Admitted) -> Result<(), Error> {
+        let work = |work: Request<'_>| Ok(Decision::recording((), vec![work.event]));
+        self.act(context, caller, Verb::ReadAudit, work).await.map(drop)
     }
 }

@@ -5,7 +5,7 @@
 //! rows, so that what was revoked a moment ago is revoked for a request under way too.
 
 mod access;
-mod act;
+mod audited;
 mod create;
 mod credentials;
 mod error;
@@ -29,7 +29,7 @@ pub use crate::storage::Disclosed as Disclosure;
 pub use access::Admitted;
 pub use create::{Created, InitError, InitPlan};
 pub use credentials::{CredentialQuery, Disclosed};
-pub use error::{Error, UnlockError};
+pub use error::{Error, InternalError, UnlockError};
 pub use export::Proof;
 pub use gauges::{Gauges, OpenGauges};
 pub use integrations::Listed;

@@ -3,15 +3,16 @@
 use std::sync::Arc;
 
 use super::{
+    access::Admitted,
     error::Error,
     state::Vault,
-    work::{Context, Done, Work},
+    work::{Context, Request},
 };
 use crate::{
     api::requests::CreateProject,
     auth::policy::{Permit, Verb},
-    domain::{Caller, Event, Integration, Project, ProjectId, Role},
-    storage::{Changes, View},
+    domain::{Event, Integration, Project, ProjectId, Role},
+    storage::{Changes, Decision, View},
 };
 
 /// A project with the integrations that are scoped to it; none for anybody but owners.
@@ -25,10 +26,10 @@ impl Vault {
     pub async fn create_project(
         &self,
         context: &Context,
-        caller: &Caller,
+        caller: &Admitted,
         request: CreateProject,
     ) -> Result<Project, Error> {
-        let work = move |work: Work<'_>| {
+        let work = move |work: Request<'_>| {
             let CreateProject { identifier, remote_url, platform, configuration } = request;
             if work.view.project(&identifier)?.is_some() {
                 return Err(Error::ProjectExists);
@@ -47,20 +48,20 @@ impl Vault {
             changes.project(project.clone());
             let event = Event { project: Some(project.identifier.clone()), ..work.event };
             // The answer shows the version that the write gives it.
-            Ok(Done::plain(Project { version: 1, ..project }, changes, event))
+            Ok(Decision::changing(Project { version: 1, ..project }, changes, event))
         };
-        Ok(self.act(context, caller.bearer, Verb::CreateProject, work).await?.value)
+        Ok(self.act(context, caller, Verb::CreateProject, work).await?.value)
     }
 
     /// The projects that the caller may name; not audited.
     ///
     /// # Errors
     /// The policy forbids it.
-    pub async fn list_projects(&self, context: &Context, caller: &Caller) -> Result<Vec<Shown>, Error> {
-        let permit = self.authorize(context, caller, Verb::ListProjects).await?;
+    pub async fn list_projects(&self, context: &Context, caller: &Admitted) -> Result<Vec<Shown>, Error> {
+        let permit = self.permit(context, caller, Verb::ListProjects).await?;
         let open = self.opened()?;
         let listed = listed(&open.writer.fresh_view(), &permit);
-        self.noted(context, caller.actor(), Verb::ListProjects.action(), listed).await
+        self.noted(context, caller.caller().actor(), Verb::ListProjects.action(), listed).await
     }
 
     /// One project; not audited.
@@ -70,18 +71,16 @@ impl Vault {
     pub async fn read_project(
         &self,
         context: &Context,
-        caller: &Caller,
+        caller: &Admitted,
         identifier: ProjectId,
     ) -> Result<Shown, Error> {
-        let permit = self.authorize(context, caller, Verb::ReadProject).await?;
+        let permit = self.permit(context, caller, Verb::ReadProject).await?;
         if let Err(denied) = permit.project(&identifier) {
-            // Through the corridor, so that the refusal is recorded.
-            let refuse = move |_: Work<'_>| Err::<Done<Shown>, _>(denied.into());
-            return Ok(self.act(context, caller.bearer, Verb::ReadProject, refuse).await?.value);
+            return Err(self.refuse(context, caller.bearer(), Verb::ReadProject, denied.into()).await);
         }
         let open = self.opened()?;
         let found = one(&open.writer.fresh_view(), &permit, identifier);
-        self.noted(context, caller.actor(), Verb::ReadProject.action(), found).await
+        self.noted(context, caller.caller().actor(), Verb::ReadProject.action(), found).await
     }
 
     /// Deletes a project that nothing is scoped to.
@@ -91,10 +90,10 @@ impl Vault {
     pub async fn delete_project(
         &self,
         context: &Context,
-        caller: &Caller,
+        caller: &Admitted,
         identifier: ProjectId,
     ) -> Result<(), Error> {
-        let work = move |work: Work<'_>| {
+        let work = move |work: Request<'_>| {
             if work.view.project(&identifier)?.is_none() {
                 return Err(Error::ProjectNotFound(identifier));
             }
@@ -105,26 +104,26 @@ impl Vault {
             let mut changes = Changes::none();
             changes.remove_project(&identifier);
             let event = Event { project: Some(identifier), ..work.event };
-            Ok(Done::taking_away((), changes, event))
+            Ok(Decision::changing((), changes, event).revoking())
         };
-        self.act(context, caller.bearer, Verb::DeleteProject, work).await.map(drop)
+        self.act(context, caller, Verb::DeleteProject, work).await.map(drop)
     }
 }
 
-fn listed(view: &View<'_>, permit: &Permit<'_>) -> Result<Vec<Shown>, Error> {
+fn listed(view: &View<'_>, permit: &Permit) -> Result<Vec<Shown>, Error> {
     let projects = view.projects()?.into_iter();
     projects
-        .filter(|project| permit.narrowing().admits_project(&project.identifier))
+        .filter(|project| permit.access_scope().admits_project(&project.identifier))
         .map(|project| shown(view, permit, project))
         .collect()
 }
 
-fn one(view: &View<'_>, permit: &Permit<'_>, identifier: ProjectId) -> Result<Shown, Error> {
+fn one(view: &View<'_>, permit: &Permit, identifier: ProjectId) -> Result<Shown, Error> {
     let project = view.project(&identifier)?.ok_or(Error::ProjectNotFound(identifier))?;
     shown(view, permit, Project::clone(&project))
 }
 
-fn shown(view: &View<'_>, permit: &Permit<'_>, project: Project) -> Result<Shown, Error> {
+fn shown(view: &View<'_>, permit: &Permit, project: Project) -> Result<Shown, Error> {
     let integrations = match permit.role() {
         Role::Owner => view.scoped(Some(&project.identifier), None)?,
         Role::Member | Role::Application | Role::Auditor | Role::Operator => Vec::new(),

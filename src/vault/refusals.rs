@@ -1,10 +1,7 @@
 //! Refusals that are counted become events once a minute.
 
 use super::{error::Error, refusal_counts::Rejected, state::Vault, work::Context};
-use crate::{
-    domain::Timestamp,
-    storage::{Changes, Effect, Ruling},
-};
+use crate::domain::Timestamp;
 
 impl Vault {
     /// Records what was only counted since the last call; to be called once a minute, and before a lock or a stop.
@@ -18,10 +15,8 @@ impl Vault {
         if events.is_empty() {
             return Ok(());
         }
-        let ruling = Ruling { value: (), changes: Changes::none(), events, effect: Effect::Plain };
-        let recorded = open.writer.submit::<(), Error, _>(move |_| Ok(ruling)).await;
-        // What could not be recorded waits for the next time: a flood must not erase its own trace.
-        recorded.map(drop).map_err(Error::from).inspect_err(|_| self.tally.give_back(minute))
+        // Counts that cannot be recorded wait for the next time: a flood must not erase its own trace.
+        open.record(events).await.inspect_err(|_| self.tally.give_back(minute))
     }
 
     /// How often somebody was not let in since the start.

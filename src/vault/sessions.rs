@@ -6,11 +6,11 @@ use std::{
 };
 
 use super::{
-    access,
-    act::silent,
-    error::Error,
+    access::{self, Admitted},
+    audited::silent,
+    error::{Error, InternalError},
     state::{SessionLife, Vault},
-    work::{Context, Done, Work},
+    work::{Context, Request},
 };
 use crate::{
     auth::{
@@ -21,10 +21,10 @@ use crate::{
     },
     crypto::{kdf::KdfParams, random},
     domain::{
-        Action, Actor, Caller, Email, Identity, PasswordHash, Peer, Secret, SessionId, SessionKey,
-        SessionKind, SessionRow, Timestamp, User, seconds,
+        Action, Actor, Email, Identity, PasswordHash, Peer, Secret, SessionId, SessionKey, SessionKind,
+        SessionRow, Timestamp, User, seconds,
     },
-    storage::{Changes, Effect, Refusal, Ruling, View},
+    storage::{Changes, Decision, Verdict, View},
 };
 
 /// How long a refresh token that was used gives another pair: an answer got lost, or two commands ran at once.
@@ -51,7 +51,7 @@ struct Pair {
 
 impl Pair {
     fn new(session: SessionId) -> Result<Self, Error> {
-        let new = |kind| token::session(kind, session).map_err(|_| Error::Internal);
+        let new = |kind| token::session(kind, session);
         Ok(Self { access: new(SessionKind::Access)?, refresh: new(SessionKind::Refresh)? })
     }
 
@@ -118,14 +118,10 @@ impl Vault {
         let (hash, kdf) = (user.as_ref().map(|user| user.password.clone()), self.settings().password_kdf);
         let right = self.is_password(hash, kdf, password).await?;
         let checked = user.filter(|user| right && !user.disabled).ok_or(Error::BadLogin)?;
-        let pair = Pair::new(SessionId::new(context.now, random::bytes().map_err(|_| Error::Internal)?))?;
+        let pair = Pair::new(SessionId::new(context.now, random::bytes()?))?;
         let (life, context) = (self.settings().sessions, *context);
         let [access, refresh] = pair.rows(&checked, context.now, life);
-        let locked = Arc::clone(&open.locked);
         let decide = move |view: &View<'_>| {
-            if locked.load(std::sync::atomic::Ordering::Acquire) {
-                return Err(silent(Error::Locked));
-            }
             let user = view.user(&checked.email).map_err(|error| silent(error.into()))?;
             // What changed the password, the role or `disabled` since the check has raised the epoch.
             let user =
@@ -137,10 +133,10 @@ impl Vault {
             changes.session(access);
             changes.session(refresh);
             changes.user(user.clone());
-            let events = vec![context.event(Actor::User(user.email.clone()), Action::SessionLogin)];
-            Ok(Ruling { value: user, changes, events, effect: Effect::Plain })
+            let event = context.event(Actor::User(user.email.clone()), Action::SessionLogin);
+            Ok(Decision::changing(user, changes, event))
         };
-        let user = open.writer.submit(decide).await.map_err(Error::from)?.value;
+        let user = open.decide(decide).await?.value;
         Ok(pair.into_answer(user, life))
     }
 
@@ -174,14 +170,8 @@ impl Vault {
         let pair = Pair::new(key.session)?;
         let (life, context) = (self.settings().sessions, *context);
         let keys = (pair.access.1, pair.refresh.1);
-        let locked = Arc::clone(&open.locked);
-        let decide = move |view: &View<'_>| {
-            if locked.load(std::sync::atomic::Ordering::Acquire) {
-                return Err(silent(Error::Locked));
-            }
-            refresh_session(view, &context, &key, keys, life)
-        };
-        let committed = open.writer.submit(decide).await.map_err(Error::from)?;
+        let decide = move |view: &View<'_>| refresh_session(view, &context, &key, keys, life);
+        let committed = open.decide(decide).await?;
         let user = self.settle(committed).await?.value.ok_or(Error::Unauthenticated)?;
         Ok(pair.into_answer(user, life))
     }
@@ -190,17 +180,17 @@ impl Vault {
     ///
     /// # Errors
     /// The policy forbids it.
-    pub async fn logout(&self, context: &Context, caller: &Caller) -> Result<(), Error> {
-        let work = move |work: Work<'_>| {
+    pub async fn logout(&self, context: &Context, caller: &Admitted) -> Result<(), Error> {
+        let work = move |work: Request<'_>| {
             let mut changes = Changes::none();
-            if let Identity::User { session, .. } = &work.caller.identity {
+            if let Identity::User { session, .. } = &work.caller().identity {
                 for row in work.view.session_tokens(*session)? {
                     changes.remove_session(&row.key);
                 }
             }
-            Ok(Done::taking_away((), changes, work.event))
+            Ok(Decision::changing((), changes, work.event).revoking())
         };
-        self.act(context, caller.bearer, Verb::Logout, work).await.map(drop)
+        self.act(context, caller, Verb::Logout, work).await.map(drop)
     }
 
     /// Whether that is the password of that hash; without a hash it is not, at the same price.
@@ -210,9 +200,8 @@ impl Vault {
         kdf: KdfParams,
         password: Secret,
     ) -> Result<bool, Error> {
-        let _turn = self.passwords.acquire().await.map_err(|_| Error::Internal)?;
         let runs = Arc::clone(&self.password_runs);
-        let checked = tokio::task::spawn_blocking(move || {
+        self.derive(move || {
             let trial = match hash {
                 Some(hash) => password::verify(&hash, &password),
                 None => password::verify_absent(kdf, &password),
@@ -220,13 +209,18 @@ impl Vault {
             // Here, since a client that goes away meanwhile does not make the runs undone.
             runs.fetch_add(trial.runs, Ordering::Relaxed);
             Ok(trial.is_right)
-        });
-        match checked.await {
-            Ok(Ok(right)) => Ok(right),
-            // No memory for it: that passes.
-            Ok(Err(PasswordError::Kdf(_))) => Err(Error::Overloaded),
-            Ok(Err(_)) | Err(_) => Err(Error::Internal),
-        }
+        })
+        .await
+    }
+
+    /// Runs argon2 outside the serving threads, on as many cores as there are.
+    pub(super) async fn derive<T: Send + 'static>(
+        &self,
+        run: impl FnOnce() -> Result<T, PasswordError> + Send + 'static,
+    ) -> Result<T, Error> {
+        let _turn = self.passwords.acquire().await.expect("nothing closes this semaphore");
+        let ran = tokio::task::spawn_blocking(run).await;
+        Ok(ran.map_err(|_| InternalError::TaskPanicked)??)
     }
 
     /// How many argon2 runs put passwords to the test since the start: one for each spelling of a submitted one.
@@ -251,7 +245,7 @@ fn refresh_session(
     key: &SessionKey,
     (access, refresh): (SessionKey, SessionKey),
     life: SessionLife,
-) -> Result<Ruling<Option<User>>, Refusal<Error>> {
+) -> Verdict<Option<User>, Error> {
     let now = context.now;
     let (user, row) = access::session_user(view, key, SessionKind::Refresh).map_err(silent)?;
     if row.is_expired(now) {
@@ -266,7 +260,7 @@ fn refresh_session(
         // Somebody has a copy: the session ends for both.
         tokens.iter().for_each(|token| changes.remove_session(&token.key));
         let event = crate::domain::Event { outcome: crate::domain::Outcome::Denied, ..event };
-        return Ok(Ruling { value: None, changes, events: vec![event], effect: Effect::TakesAway });
+        return Ok(Decision::changing(None, changes, event).revoking());
     }
     tokens.iter().filter(|token| token.is_expired(now)).for_each(|token| changes.remove_session(&token.key));
     let mut used = SessionRow::clone(&row);
@@ -283,7 +277,7 @@ fn refresh_session(
     };
     changes.session(fresh(access, SessionKind::Access, life.access));
     changes.session(fresh(refresh, SessionKind::Refresh, life.refresh));
-    Ok(Ruling { value: Some(User::clone(&user)), changes, events: vec![event], effect: Effect::Plain })
+    Ok(Decision::changing(Some(User::clone(&user)), changes, event))
 }
 
 /// Session ids are in the order of their logins: the dead gather at the front.

@@ -103,7 +103,7 @@ pub struct Vault {
     pub(super) turn: Arc<tokio::sync::Mutex<()>>,
     pub(super) failed_tries: AtomicU64,
     pub(super) password_runs: Arc<AtomicU64>,
-    call_in: watch::Sender<u64>,
+    closed_through: watch::Sender<u64>,
     pub(super) limiter: Mutex<Limiter>,
     pub(super) tally: Arc<Tally>,
     /// What the file's disk has left, as the host last said.
@@ -139,7 +139,7 @@ impl Vault {
             turn: Arc::default(),
             failed_tries: AtomicU64::new(0),
             password_runs: Arc::default(),
-            call_in: watch::Sender::new(0),
+            closed_through: watch::Sender::new(0),
             limiter: Mutex::new(Limiter::new()),
             tally: Arc::default(),
             free_bytes: Arc::new(AtomicU64::new(u64::MAX)),
@@ -171,9 +171,9 @@ impl Vault {
         self.open.load().is_none()
     }
 
-    /// Tells which disclosures are called in: connections that still hold one of that epoch or an earlier must close.
-    pub fn called_in(&self) -> watch::Receiver<u64> {
-        self.call_in.subscribe()
+    /// Returns the newest revoked epoch: connections that still hold a disclosure of it or an earlier one must close.
+    pub fn closed_through(&self) -> watch::Receiver<u64> {
+        self.closed_through.subscribe()
     }
 
     pub(super) const fn store(&self) -> &Store {
@@ -204,7 +204,7 @@ impl Vault {
         &self.settings
     }
 
-    pub(super) fn call_in(&self, epoch: u64) {
-        self.call_in.send_modify(|newest| *newest = epoch.max(*newest));
+    pub(super) fn close_through(&self, epoch: u64) {
+        self.closed_through.send_modify(|newest| *newest = epoch.max(*newest));
     }
 }

@@ -1,16 +1,17 @@
 //! Application tokens.
 
 use super::{
+    access::Admitted,
     error::Error,
     state::Vault,
-    work::{Context, Done, Work},
+    work::{Context, Request},
 };
 use crate::{
     api::requests::CreateToken,
     auth::{policy::Verb, token},
     crypto::random,
-    domain::{ApplicationToken, Caller, Detail, DetailKey, Digest, Event, Secret, Timestamp, TokenId, days},
-    storage::Changes,
+    domain::{ApplicationToken, Detail, DetailKey, Event, Secret, Timestamp, TokenId, TokenRef, days},
+    storage::{Changes, Decision},
 };
 
 impl Vault {
@@ -21,13 +22,13 @@ impl Vault {
     pub async fn create_token(
         &self,
         context: &Context,
-        caller: &Caller,
+        caller: &Admitted,
         request: CreateToken,
     ) -> Result<(ApplicationToken, Secret), Error> {
-        let id = TokenId::new(context.now, random::bytes().map_err(|_| Error::Internal)?);
-        let new = token::application().map_err(|_| Error::Internal)?;
+        let id = TokenId::new(context.now, random::bytes()?);
+        let new = token::application()?;
         let digest = new.digest;
-        let work = move |work: Work<'_>| {
+        let work = move |work: Request<'_>| {
             let CreateToken { name, expires_in_days, role, narrowing } = request;
             for project in narrowing.projects.iter().flatten() {
                 if work.view.project(project)?.is_none() {
@@ -36,7 +37,7 @@ impl Vault {
             }
             let now = work.context.now;
             let expires_at = now.plus(days(expires_in_days));
-            let created_by = work.caller.actor();
+            let created_by = work.caller().actor();
             let token = ApplicationToken {
                 id,
                 digest,
@@ -52,9 +53,9 @@ impl Vault {
             let mut changes = Changes::none();
             changes.token(token.clone());
             let detail = named(&token);
-            Ok(Done::plain(token, changes, Event { detail, ..work.event }))
+            Ok(Decision::changing(token, changes, Event { detail, ..work.event }))
         };
-        let token = self.act(context, caller.bearer, Verb::CreateToken, work).await?.value;
+        let token = self.act(context, caller, Verb::CreateToken, work).await?.value;
         Ok((token, new.text))
     }
 
@@ -65,9 +66,9 @@ impl Vault {
     pub async fn list_tokens(
         &self,
         context: &Context,
-        caller: &Caller,
+        caller: &Admitted,
     ) -> Result<Vec<(ApplicationToken, Option<Timestamp>)>, Error> {
-        let work = move |work: Work<'_>| {
+        let work = move |work: Request<'_>| {
             let mut tokens = work.view.tokens()?;
             tokens.sort_by_key(|token| std::cmp::Reverse(token.id));
             let used = |token: ApplicationToken| {
@@ -76,9 +77,9 @@ impl Vault {
             };
             let tokens = tokens.into_iter().map(used).collect::<Result<Vec<_>, _>>()?;
             let detail = Detail::NONE.number(DetailKey::Count, tokens.len() as u64);
-            Ok(Done::plain(tokens, Changes::none(), Event { detail, ..work.event }))
+            Ok(Decision::recording(tokens, vec![Event { detail, ..work.event }]))
         };
-        Ok(self.act(context, caller.bearer, Verb::ListTokens, work).await?.value)
+        Ok(self.act(context, caller, Verb::ListTokens, work).await?.value)
     }
 
     /// Takes a token back, at once and for good; by its id or by the digest of its text.
@@ -88,22 +89,22 @@ impl Vault {
     pub async fn revoke_token(
         &self,
         context: &Context,
-        caller: &Caller,
-        which: Result<TokenId, Digest>,
+        caller: &Admitted,
+        token: TokenRef,
     ) -> Result<TokenId, Error> {
-        let work = move |work: Work<'_>| {
-            let found = match which {
-                Ok(id) => work.view.token_by_id(id)?,
-                Err(digest) => work.view.token(&digest)?,
+        let work = move |work: Request<'_>| {
+            let found = match token {
+                TokenRef::Id(id) => work.view.token_by_id(id)?,
+                TokenRef::Digest(digest) => work.view.token(&digest)?,
             };
             let mut token = ApplicationToken::clone(&*found.ok_or(Error::TokenNotFound)?);
             token.revoked_at = token.revoked_at.or(Some(work.context.now));
             let (id, detail) = (token.id, named(&token));
             let mut changes = Changes::none();
             changes.token(token);
-            Ok(Done::taking_away(id, changes, Event { detail, ..work.event }))
+            Ok(Decision::changing(id, changes, Event { detail, ..work.event }).revoking())
         };
-        Ok(self.act(context, caller.bearer, Verb::RevokeToken, work).await?.value)
+        Ok(self.act(context, caller, Verb::RevokeToken, work).await?.value)
     }
 }
 

@@ -3,14 +3,13 @@
 use std::sync::{Arc, Mutex, PoisonError, atomic::Ordering};
 
 use super::{
-    act::silent,
-    error::{Error, UnlockError},
+    error::{Error, InternalError, UnlockError},
     slots::try_slots,
     state::{Open, Vault},
 };
 use crate::{
     domain::{Action, Actor, Detail, DetailKey, Event, Secret, Timestamp},
-    storage::{Changes, Effect, Ruling},
+    storage::{Decision, View},
 };
 
 impl Vault {
@@ -35,7 +34,7 @@ impl Vault {
         self.store.wake()?;
         let slots = self.store.slots()?;
         let key = tokio::task::spawn_blocking(move || try_slots(&slots, &secret).outcome).await;
-        let key = key.map_err(|_| UnlockError::Kdf)?.inspect_err(|_| {
+        let key = key.map_err(|_| InternalError::TaskPanicked)?.inspect_err(|_| {
             self.failed_tries.fetch_add(1, Ordering::Relaxed);
         })?;
         let running = self.store.unlock(&key, self.settings().writing())?;
@@ -43,20 +42,21 @@ impl Vault {
         let detail = Detail::NONE.number(DetailKey::FailedTries, tries);
         let event = Event { detail, ..Event::new(now, actor, Action::VaultUnlock) };
         let events = std::iter::once(event).chain(then).collect();
-        let ruling = Ruling { value: (), changes: Changes::none(), events, effect: Effect::Plain };
-        let recorded = running.writer.submit::<(), Error, _>(move |_| Ok(ruling)).await;
-        if recorded.is_err() {
+        let open = Open { writer: running.writer, locked: Arc::default(), ended: Mutex::default() };
+        if let Err(error) = open.record(events).await {
             // Its writer must be gone before the next one begins: two of them would each move the other's head.
-            drop(running.writer);
+            drop(open);
             tokio::spawn(async move {
                 drop(running.ended.await);
                 drop(turn);
             });
-            return Err(UnlockError::AuditUnavailable);
+            return Err(match error {
+                Error::Internal(error) => error.into(),
+                _ => UnlockError::AuditUnavailable,
+            });
         }
         self.failed_tries.fetch_sub(tries, Ordering::Relaxed);
-        let ended = Mutex::new(Some(running.ended));
-        self.open.store(Some(Arc::new(Open { writer: running.writer, locked: Arc::default(), ended })));
+        self.open.store(Some(Arc::new(Open { ended: Mutex::new(Some(running.ended)), ..open })));
         Ok(())
     }
 
@@ -73,13 +73,11 @@ impl Vault {
             tracing::warn!(%error, "what was only counted could not be recorded");
         }
         let locked = Arc::clone(&open.locked);
-        let decided = open.writer.submit(move |_| {
-            if locked.swap(true, Ordering::AcqRel) {
-                return Err(silent(Error::Locked));
-            }
-            Ok(Ruling { value: (), changes: Changes::none(), events: vec![event], effect: Effect::TakesAway })
-        });
-        let recorded = decided.await.map_err(Error::from);
+        let decide = move |_: &View<'_>| {
+            locked.store(true, Ordering::Release);
+            Ok(Decision::recording((), vec![event]).revoking())
+        };
+        let recorded = open.decide(decide).await;
         open.locked.store(true, Ordering::Release);
         self.open.store(None);
         let ended = open.ended.lock().unwrap_or_else(PoisonError::into_inner).take();

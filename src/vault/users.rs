@@ -3,27 +3,26 @@
 use std::sync::Arc;
 
 use super::{
-    access,
+    access::{self, Admitted},
     error::Error,
     state::Vault,
-    work::{Context, Done, Work},
+    work::{Context, Request},
 };
 use crate::{
     api::{
         BadRequest,
-        bad_request::{INVALID_FIELD, MISSING_FIELD},
         requests::{Change, CreateUser, UpdateUser},
     },
     auth::{
         password::{self, PasswordError},
-        policy::Verb,
+        policy::{Denied, Verb},
     },
     crypto::random,
     domain::{
-        Bearer, Caller, Detail, DetailKey, Email, Event, Narrowing, PasswordHash, Peer, ProjectId, Role,
-        Secret, SessionKey, SessionKind, User, UserId,
+        AccessScope, Bearer, Detail, DetailKey, Email, Event, PasswordHash, Peer, ProjectId, Role, Secret,
+        SessionKey, SessionKind, User, UserId,
     },
-    storage::{Changes, Effect, View},
+    storage::{Changes, Decision, View},
 };
 
 impl Vault {
@@ -31,26 +30,26 @@ impl Vault {
     ///
     /// # Errors
     /// The policy forbids it.
-    pub async fn own_user(&self, context: &Context, caller: &Caller) -> Result<Arc<User>, Error> {
-        self.authorize(context, caller, Verb::ReadSelf).await?;
-        let Bearer::Access(session, digest) = caller.bearer else { return Err(Error::Unauthenticated) };
+    pub async fn own_user(&self, context: &Context, caller: &Admitted) -> Result<Arc<User>, Error> {
+        self.permit(context, caller, Verb::ReadSelf).await?;
+        let Bearer::Access(session, digest) = caller.bearer() else { return Err(Error::Unauthenticated) };
         let open = self.opened()?;
         let key = SessionKey { session, digest };
         let found = access::session_user(&open.writer.fresh_view(), &key, SessionKind::Access);
-        Ok(self.noted(context, caller.actor(), Verb::ReadSelf.action(), found).await?.0)
+        Ok(self.noted(context, caller.caller().actor(), Verb::ReadSelf.action(), found).await?.0)
     }
 
     /// Every user, by e-mail.
     ///
     /// # Errors
     /// The policy forbids it.
-    pub async fn list_users(&self, context: &Context, caller: &Caller) -> Result<Vec<User>, Error> {
-        let work = move |work: Work<'_>| {
+    pub async fn list_users(&self, context: &Context, caller: &Admitted) -> Result<Vec<User>, Error> {
+        let work = move |work: Request<'_>| {
             let users = work.view.users()?;
             let detail = Detail::NONE.number(DetailKey::Count, users.len() as u64);
-            Ok(Done::plain(users, Changes::none(), Event { detail, ..work.event }))
+            Ok(Decision::recording(users, vec![Event { detail, ..work.event }]))
         };
-        Ok(self.act(context, caller.bearer, Verb::ListUsers, work).await?.value)
+        Ok(self.act(context, caller, Verb::ListUsers, work).await?.value)
     }
 
     /// One user.
@@ -60,15 +59,15 @@ impl Vault {
     pub async fn read_user(
         &self,
         context: &Context,
-        caller: &Caller,
+        caller: &Admitted,
         email: Email,
     ) -> Result<Arc<User>, Error> {
-        let work = move |work: Work<'_>| {
+        let work = move |work: Request<'_>| {
             let user = work.view.user(&email)?.ok_or(Error::UserNotFound)?;
             let event = Event { detail: named(&user), ..work.event };
-            Ok(Done::plain(user, Changes::none(), event))
+            Ok(Decision::recording(user, vec![event]))
         };
-        Ok(self.act(context, caller.bearer, Verb::ReadUser, work).await?.value)
+        Ok(self.act(context, caller, Verb::ReadUser, work).await?.value)
     }
 
     /// Makes a user; without a password one is generated, and given back this once.
@@ -78,19 +77,19 @@ impl Vault {
     pub async fn create_user(
         &self,
         context: &Context,
-        caller: &Caller,
+        caller: &Admitted,
         request: CreateUser,
     ) -> Result<(User, Option<Secret>), Error> {
         let CreateUser { email, role, first_name, last_name, password, projects } = request;
-        let id = UserId::new(context.now, random::bytes().map_err(|_| Error::Internal)?);
+        let id = UserId::new(context.now, random::bytes()?);
         let (password, initial) = if let Some(given) = password {
             (given, None)
         } else {
-            let made = password::generate().map_err(|_| Error::Internal)?;
+            let made = password::generate()?;
             (Secret::new(made.expose().to_vec()), Some(made))
         };
         let password = self.new_password(password).await?;
-        let work = move |work: Work<'_>| {
+        let work = move |work: Request<'_>| {
             if work.view.user(&email)?.is_some() {
                 return Err(Error::UserExists);
             }
@@ -101,7 +100,7 @@ impl Vault {
                 first_name,
                 last_name,
                 role,
-                narrowing: Narrowing { projects, providers: None },
+                narrowing: AccessScope { projects, providers: None },
                 disabled: false,
                 password,
                 epoch: 0,
@@ -112,9 +111,9 @@ impl Vault {
             let mut changes = Changes::none();
             changes.user(user.clone());
             let event = Event { detail: named(&user), ..work.event };
-            Ok(Done::plain(user, changes, event))
+            Ok(Decision::changing(user, changes, event))
         };
-        Ok((self.act(context, caller.bearer, Verb::CreateUser, work).await?.value, initial))
+        Ok((self.act(context, caller, Verb::CreateUser, work).await?.value, initial))
     }
 
     /// Changes a user. A new password, role or `disabled` ends every session of that user.
@@ -124,79 +123,74 @@ impl Vault {
     pub async fn update_user(
         &self,
         context: &Context,
-        caller: &Caller,
+        caller: &Admitted,
         email: Email,
         mut request: UpdateUser,
     ) -> Result<User, Error> {
-        let own = caller.email() == Some(&email);
+        let own = caller.caller().email() == Some(&email);
         let verb = if own { Verb::UpdateSelf } else { Verb::UpdateUser };
-        if request.needs_owner() && caller.role != Role::Owner {
+        if request.needs_owner() && caller.caller().role != Role::Owner {
             // Before any password is looked at.
-            let refuse = |work: Work<'_>| work.permit.owner().map_err(Error::from).and(Err(Error::Internal));
-            return Ok(self.act::<User, _>(context, caller.bearer, verb, refuse).await?.value);
+            return Err(self.refuse(context, caller.bearer(), verb, Denied::OWNER_ONLY.into()).await);
         }
+        let fields = request.changed_fields();
         let password = match request.password.take() {
             None => None,
             Some(new) => {
                 if own {
-                    let current = request.current_password.take().ok_or_else(current_missing)?;
+                    let current = request.current_password.take();
+                    let missing = || Error::BadRequest(BadRequest::current_password_missing());
+                    let current = current.ok_or_else(missing)?;
                     self.check_own_password(context, caller, &email, current).await?;
                 }
                 Some(self.new_password(new).await?)
             }
         };
-        let work = move |work: Work<'_>| {
+        let work = move |work: Request<'_>| {
             if request.needs_owner() {
                 work.permit.owner()?;
             }
             let before = work.view.user(&email)?.ok_or(Error::UserNotFound)?;
-            let fields = changed_fields(&request, password.is_some());
             let (after, takes_away) = changed(work.view, &before, request, password)?;
             let mut changes = Changes::none();
             changes.user(after.clone());
             let detail = named(&after).list(DetailKey::Fields, &fields);
             let event = Event { detail, ..work.event };
-            let effect = if takes_away { Effect::TakesAway } else { Effect::Plain };
-            Ok(Done { effect, ..Done::plain(after, changes, event) })
+            let decision = Decision::changing(after, changes, event);
+            Ok(if takes_away { decision.revoking() } else { decision })
         };
-        Ok(self.act(context, caller.bearer, verb, work).await?.value)
+        Ok(self.act(context, caller, verb, work).await?.value)
     }
 
     /// Removes a user; every session of that user ends.
     ///
     /// # Errors
     /// The policy forbids it, there is none, or it is the last enabled owner.
-    pub async fn delete_user(&self, context: &Context, caller: &Caller, email: Email) -> Result<(), Error> {
-        let work = move |work: Work<'_>| {
+    pub async fn delete_user(&self, context: &Context, caller: &Admitted, email: Email) -> Result<(), Error> {
+        let work = move |work: Request<'_>| {
             let user = work.view.user(&email)?.ok_or(Error::UserNotFound)?;
             if is_last_owner(work.view, &user)? {
                 return Err(Error::LastOwner);
             }
             let mut changes = Changes::none();
             changes.remove_user(&email);
-            Ok(Done::taking_away((), changes, Event { detail: named(&user), ..work.event }))
+            Ok(Decision::changing((), changes, Event { detail: named(&user), ..work.event }).revoking())
         };
-        self.act(context, caller.bearer, Verb::DeleteUser, work).await.map(drop)
+        self.act(context, caller, Verb::DeleteUser, work).await.map(drop)
     }
 
     async fn new_password(&self, password: Secret) -> Result<PasswordHash, Error> {
-        password::check_rule(&password).map_err(|invalid| Error::BadRequest(invalid.into()))?;
+        // Before it waits for a core.
+        password::check_rule(&password).map_err(PasswordError::from)?;
         let kdf = self.settings().password_kdf;
-        let _turn = self.passwords.acquire().await.map_err(|_| Error::Internal)?;
-        let hash = tokio::task::spawn_blocking(move || password::hash(&password, kdf)).await;
-        match hash {
-            Ok(Ok(hash)) => Ok(hash),
-            // No memory for it: that passes.
-            Ok(Err(PasswordError::Kdf(_))) => Err(Error::Overloaded),
-            Ok(Err(_)) | Err(_) => Err(Error::Internal),
-        }
+        self.derive(move || password::hash(&password, kdf)).await
     }
 
     /// Whoever sits down at somebody's open session cannot take the account over; tries count as logins do.
     async fn check_own_password(
         &self,
         context: &Context,
-        caller: &Caller,
+        caller: &Admitted,
         email: &Email,
         password: Secret,
     ) -> Result<(), Error> {
@@ -209,8 +203,7 @@ impl Vault {
             return Ok(());
         }
         self.tally.login(context.peer);
-        let refuse = |_: Work<'_>| Err::<Done<()>, _>(Error::WrongPassword);
-        self.act(context, caller.bearer, Verb::UpdateSelf, refuse).await.map(drop)
+        Err(self.refuse(context, caller.bearer(), Verb::UpdateSelf, Error::WrongPassword).await)
     }
 }
 
@@ -227,8 +220,7 @@ fn changed(
     after.role = request.role.unwrap_or(before.role);
     after.disabled = request.disabled.unwrap_or(before.disabled);
     if after.role == Role::Owner && matches!(request.projects, Change::Set(_)) {
-        let message = "projects narrows a member: an owner has them all".to_owned();
-        return Err(Error::BadRequest(BadRequest { code: INVALID_FIELD, message }));
+        return Err(Error::BadRequest(BadRequest::projects_of_an_owner()));
     }
     after.narrowing.projects = request.projects.apply(after.narrowing.projects);
     if after.role == Role::Owner {
@@ -245,23 +237,6 @@ fn changed(
     after.password = password.unwrap_or(after.password);
     let takes_away = ends_sessions || after.narrowing != before.narrowing;
     Ok((after, takes_away))
-}
-
-fn current_missing() -> Error {
-    let message = "currentPassword is required for a new password of one's own".to_owned();
-    Error::BadRequest(BadRequest { code: MISSING_FIELD, message })
-}
-
-fn changed_fields(request: &UpdateUser, password: bool) -> Vec<&'static str> {
-    let fields = [
-        ("firstName", !request.first_name.is_keep()),
-        ("lastName", !request.last_name.is_keep()),
-        ("role", request.role.is_some()),
-        ("disabled", request.disabled.is_some()),
-        ("projects", !request.projects.is_keep()),
-        ("password", password),
-    ];
-    fields.into_iter().filter_map(|(name, there)| there.then_some(name)).collect()
 }
 
 fn registered(view: &View<'_>, projects: Option<&[ProjectId]>) -> Result<(), Error> {

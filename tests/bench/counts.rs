@@ -27,7 +27,7 @@ use sealroom::{
     clock,
     crypto::kdf::KdfParams,
     disk::Medium,
-    domain::{Actor, Narrowing, Role, Secret, Timestamp},
+    domain::{AccessScope, Actor, Role, Secret, Timestamp},
     vault::{Context, CredentialQuery, InitPlan, SessionLife, Settings, Vault},
 };
 
@@ -234,7 +234,7 @@ async fn application(vault: &Vault, context: &Context, owner: &str) -> String {
         name: "bench".parse().unwrap(),
         expires_in_days: 30,
         role: Role::Application,
-        narrowing: Narrowing::default(),
+        narrowing: AccessScope::default(),
     };
     let (_, text) = vault.create_token(context, &caller, request).await.map_err(drop).unwrap();
     String::from_utf8(text.expose().to_vec()).unwrap()

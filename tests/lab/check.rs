@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use sealroom::{
     audit::{checkpoint, tree},
     auth::token,
-    domain::{Actor, Caller, Timestamp},
-    vault::{Context, EventQuery, Vault},
+    domain::{Actor, Timestamp},
+    vault::{Admitted, Context, EventQuery, Vault},
 };
 use serde_json::Value;
 
@@ -67,7 +67,7 @@ pub async fn read_back(
     }
 }
 
-async fn owner(vault: &Vault, context: &Context) -> Result<Caller, Broken> {
+async fn owner(vault: &Vault, context: &Context) -> Result<Admitted, Broken> {
     let login = vault.login(context, OWNER, secret(PASSWORD)).await;
     let login = login.map_err(|error| format!("the owner cannot log in: {error}"))?;
     let text = String::from_utf8(login.access.expose().to_vec()).unwrap();
@@ -78,7 +78,7 @@ async fn owner(vault: &Vault, context: &Context) -> Result<Caller, Broken> {
 /// The log, oldest first: leaf hash and record.
 type Records = Vec<([u8; 32], Value)>;
 
-async fn records(vault: &Vault, context: &Context, owner: &Caller) -> Result<Records, Broken> {
+async fn records(vault: &Vault, context: &Context, owner: &Admitted) -> Result<Records, Broken> {
     let query = EventQuery { limit: 100_000, ..EventQuery::default() };
     let read = vault.read_events(context, owner, &query).await;
     let (events, _) = read.map_err(|error| format!("the log cannot be read: {error}"))?;
@@ -151,7 +151,7 @@ fn fold(records: &Records, seen: &Content) -> Result<(), Broken> {
 }
 
 /// The newest signed checkpoint is that of these records and of the one that reading it has cost.
-async fn signed(vault: &Vault, context: &Context, owner: &Caller, records: &Records) -> Result<(), Broken> {
+async fn signed(vault: &Vault, context: &Context, owner: &Admitted, records: &Records) -> Result<(), Broken> {
     let mut frontier = tree::Frontier::EMPTY;
     for (hash, _) in records {
         frontier.push(*hash);

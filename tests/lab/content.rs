@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use sealroom::{
-    domain::{Caller, IntegrationId, Scope},
-    vault::{Context, CredentialQuery, Error, Vault},
+    domain::{IntegrationId, Scope},
+    vault::{Admitted, Context, CredentialQuery, Error, Vault},
 };
 
 /// Everything that users see, by the names that the model gives.
@@ -45,7 +45,7 @@ pub struct Shown {
 pub async fn read(
     vault: &Vault,
     context: &Context,
-    caller: &Caller,
+    caller: &Admitted,
     query: CredentialQuery,
 ) -> Result<Vec<(String, String, Shown)>, Error> {
     let read = match vault.read_credentials(context, caller, query).await {
@@ -71,7 +71,7 @@ pub async fn read(
 pub async fn observe(
     vault: &Vault,
     context: &Context,
-    owner: &Caller,
+    owner: &Admitted,
 ) -> Result<(Content, Vec<Shown>), Error> {
     let mut content = Content::default();
     for user in vault.list_users(context, owner).await? {

@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use sealroom::{
     auth::token,
     crypto::kdf::KdfParams,
-    domain::{Action, Actor, Caller, Event, IntegrationId, Secret, Timestamp, TokenId},
-    vault::{Context, CredentialQuery, Error, InitPlan, Settings, UnlockError, Vault},
+    domain::{Action, Actor, Event, IntegrationId, Secret, Timestamp, TokenId},
+    vault::{Admitted, Context, CredentialQuery, Error, InitPlan, Settings, UnlockError, Vault},
 };
 
 use super::{
@@ -92,7 +92,7 @@ pub struct Driver {
     disk: Disk,
     rng: Rng,
     vault: Option<Arc<Vault>>,
-    owner: Option<Caller>,
+    owner: Option<Admitted>,
     now: u64,
     /// Whether one call alone fails: what failed is then refused, not there, and the next one succeeds.
     is_strict: bool,
@@ -142,7 +142,7 @@ impl Driver {
     }
 
     /// The vault, open, and its owner, logged in.
-    async fn open(&mut self) -> Result<(Arc<Vault>, Caller), Broken> {
+    async fn open(&mut self) -> Result<(Arc<Vault>, Admitted), Broken> {
         let mut last = String::new();
         for round in 0..self.tries() {
             self.pause(round).await;
@@ -177,7 +177,7 @@ impl Driver {
                     }
                     self.acknowledge(&vault)?;
                 }
-                Err(error @ Error::AuditUnavailable) => last = format!("{error:?}"),
+                Err(error @ (Error::AuditUnavailable | Error::Unreadable(_))) => last = format!("{error:?}"),
                 Err(error) => return Err(format!("the owner cannot log in: {error}")),
             }
         }
@@ -192,7 +192,9 @@ impl Driver {
 
     /// Whether a call that the vault made by itself may have failed beside this one.
     fn is_beside(&self, error: &Error) -> bool {
-        !self.is_strict && self.disk.hit() > 0 && matches!(error, Error::AuditUnavailable)
+        !self.is_strict
+            && self.disk.hit() > 0
+            && matches!(error, Error::AuditUnavailable | Error::Unreadable(_))
     }
 
     /// A disk that failed twice is tried again now and then, by the vault itself.
@@ -225,7 +227,7 @@ impl Driver {
         let event = Event::new(Timestamp::from_millis(self.now), Actor::host("lab"), Action::ServerStop);
         match vault.lock(event).await {
             Ok(()) => drop(self.acknowledge(&vault)?),
-            Err(Error::AuditUnavailable | Error::Locked) => {}
+            Err(Error::AuditUnavailable | Error::Unreadable(_) | Error::Locked) => {}
             Err(error) => return Err(format!("it does not stop: {error}")),
         }
         Ok(())
@@ -269,7 +271,7 @@ impl Driver {
                     }
                     self.acknowledge(&vault).map(drop)
                 }
-                Err(Error::AuditUnavailable | Error::Locked) => Ok(()),
+                Err(Error::AuditUnavailable | Error::Unreadable(_) | Error::Locked) => Ok(()),
                 Err(error) => Err(format!("a read: {error}")),
             },
         }
@@ -286,7 +288,7 @@ impl Driver {
                     self.acknowledge(&vault)?;
                     return Ok(content);
                 }
-                Err(Error::AuditUnavailable | Error::Locked) => {}
+                Err(Error::AuditUnavailable | Error::Unreadable(_) | Error::Locked) => {}
                 Err(error) => return Err(format!("it cannot be looked at: {error}")),
             }
         }
@@ -322,7 +324,9 @@ impl Driver {
                 self.history.push((size, self.content.clone()));
                 Ok(())
             }
-            Err(Error::AuditUnavailable | Error::Locked) => self.doubt(&after, &what).await,
+            Err(Error::AuditUnavailable | Error::Unreadable(_) | Error::Locked) => {
+                self.doubt(&after, &what).await
+            }
             Err(error) => Err(format!("{what}: {error}")),
         }
     }

@@ -2,8 +2,8 @@
 
 use sealroom::{
     api::{self, requests},
-    domain::{Caller, IntegrationId, Revision, TokenId},
-    vault::{Context, Error, Vault},
+    domain::{IntegrationId, Revision, TokenId, TokenRef},
+    vault::{Admitted, Context, Error, Vault},
 };
 
 use super::{
@@ -43,7 +43,7 @@ fn parse<T: requests::Request>(text: &str) -> T {
 
 impl Step {
     /// Asks for it.
-    pub async fn ask(self, vault: &Vault, context: &Context, owner: &Caller) -> Result<Made, Error> {
+    pub async fn ask(self, vault: &Vault, context: &Context, owner: &Admitted) -> Result<Made, Error> {
         let done = match self {
             Self::CreateUser(body) => vault.create_user(context, owner, parse(&body)).await.map(drop),
             Self::UpdateUser(email, body) => {
@@ -55,7 +55,7 @@ impl Step {
                 let (token, text) = vault.create_token(context, owner, parse(&body)).await?;
                 return Ok(Made::Token(token.id, String::from_utf8(text.expose().to_vec()).unwrap()));
             }
-            Self::RevokeToken(id) => vault.revoke_token(context, owner, Ok(id)).await.map(drop),
+            Self::RevokeToken(id) => vault.revoke_token(context, owner, TokenRef::Id(id)).await.map(drop),
             Self::CreateProject(body) => vault.create_project(context, owner, parse(&body)).await.map(drop),
             Self::DeleteProject(name) => {
                 vault.delete_project(context, owner, name.parse().unwrap()).await.map(drop)

@@ -6,7 +6,7 @@ use crate::{
         bad_request::BadRequest,
         fields::{Fields, Value},
     },
-    domain::{Name, Narrowing, Provider, Role},
+    domain::{AccessScope, Name, Provider, Role},
 };
 
 /// Days that a token lives where the request does not say.
@@ -24,7 +24,7 @@ pub struct CreateToken {
     /// A role of machines.
     pub role: Role,
     /// To what it is narrowed; a list that is there is never empty.
-    pub narrowing: Narrowing,
+    pub narrowing: AccessScope,
 }
 
 impl Request for CreateToken {
@@ -39,7 +39,7 @@ impl Request for CreateToken {
             name: fields.required("name")?.parse()?,
             expires_in_days: fields.optional("expiresIn").map_or(Ok(DAYS_DEFAULT), in_days)?,
             role: fields.optional("role").map_or(Ok(Role::Application), of_machines)?,
-            narrowing: Narrowing {
+            narrowing: AccessScope {
                 projects: fields.optional("projects").map(|list| list.list(PROJECTS_MAX)).transpose()?,
                 providers: fields
                     .optional("providers")
@@ -62,7 +62,7 @@ mod tests {
         let token: CreateToken = taken(r#"{"name":"ci","projects":null}"#);
         assert_eq!(
             (token.expires_in_days, token.role, token.narrowing),
-            (30, Role::Application, Narrowing::default())
+            (30, Role::Application, AccessScope::default())
         );
         let token: CreateToken = taken(
             r#"{"name":"ci","expiresIn":3650,"role":"auditor","projects":["a/b"],"providers":["jira","azure-devops"]}"#,

@@ -102,6 +102,19 @@ impl UpdateUser {
     pub const fn needs_owner(&self) -> bool {
         self.role.is_some() || self.disabled.is_some() || !self.projects.is_keep()
     }
+
+    /// The names of the fields that it changes.
+    pub fn changed_fields(&self) -> Vec<&'static str> {
+        let fields = [
+            ("firstName", !self.first_name.is_keep()),
+            ("lastName", !self.last_name.is_keep()),
+            ("role", self.role.is_some()),
+            ("disabled", self.disabled.is_some()),
+            ("projects", !self.projects.is_keep()),
+            ("password", self.password.is_some()),
+        ];
+        fields.into_iter().filter_map(|(name, changes)| changes.then_some(name)).collect()
+    }
 }
 
 impl Request for UpdateUser {
@@ -119,8 +132,7 @@ impl Request for UpdateUser {
             password: fields.optional("password").map(Value::secret).transpose()?,
             current_password: fields.optional("currentPassword").map(Value::secret).transpose()?,
         };
-        let names = !request.first_name.is_keep() || !request.last_name.is_keep();
-        if names || request.needs_owner() || request.password.is_some() {
+        if !request.changed_fields().is_empty() {
             return Ok(request);
         }
         // `currentPassword` by itself changes nothing; it would only try a password.

@@ -73,7 +73,7 @@ mod tests {
         super::tests::{ID, NOW, NOW_TEXT, text},
         *,
     };
-    use crate::domain::{Digest, Narrowing, days};
+    use crate::domain::{AccessScope, Digest, days};
 
     fn row() -> ApplicationToken {
         ApplicationToken {
@@ -81,7 +81,7 @@ mod tests {
             digest: Digest([7; 32]),
             name: "ci".parse().unwrap(),
             role: Role::Application,
-            narrowing: Narrowing::default(),
+            narrowing: AccessScope::default(),
             created_by: "user:ada@acme.com".parse().unwrap(),
             created_at: NOW,
             expires_at: NOW.plus(days(1)),

@@ -99,7 +99,7 @@ mod tests {
         super::tests::{ID, NOW, NOW_TEXT, text},
         *,
     };
-    use crate::domain::{Narrowing, PasswordHash, minutes};
+    use crate::domain::{AccessScope, PasswordHash, minutes};
 
     fn user() -> User {
         User {
@@ -108,7 +108,7 @@ mod tests {
             first_name: None,
             last_name: None,
             role: Role::Member,
-            narrowing: Narrowing::default(),
+            narrowing: AccessScope::default(),
             disabled: false,
             password: PasswordHash { memory_kib: 1, passes: 1, lanes: 1, salt: [1; 16], hash: [2; 32] },
             epoch: 1,

@@ -9,24 +9,24 @@ use crate::domain::{
 const NOW: Timestamp = Timestamp::from_millis(1_764_000_000_000);
 const OPEN: Rules = Rules { members_may_create: true };
 
-fn caller(role: Role, narrowing: Narrowing) -> Caller {
+fn caller(role: Role, narrowing: AccessScope) -> Arc<Caller> {
     let user = Identity::User {
         id: UserId::new(NOW, [1; 10]),
         email: "ada@example.com".parse().unwrap(),
         session: SessionId::new(NOW, [2; 10]),
     };
     let token = Identity::Token(TokenId::new(NOW, [3; 10]));
-    Caller {
+    Arc::new(Caller {
         identity: if role.is_user_role() { user } else { token },
         role,
         narrowing,
         bearer: Bearer::Application(Digest([0; 32])),
         token_expires_at: None,
-    }
+    })
 }
 
-fn permit(role: Role, verb: Verb, narrowing: Narrowing) -> Permit<'static> {
-    authorize(Box::leak(Box::new(caller(role, narrowing))), verb, &OPEN).unwrap()
+fn permit(role: Role, verb: Verb, narrowing: AccessScope) -> Permit {
+    authorize(&caller(role, narrowing), verb, &OPEN).unwrap()
 }
 
 fn project(text: &str) -> ProjectId {
@@ -37,12 +37,12 @@ fn projects(texts: &[&str]) -> Vec<ProjectId> {
     texts.iter().map(|text| project(text)).collect()
 }
 
-fn to_projects(texts: &[&str]) -> Narrowing {
-    Narrowing { projects: Some(projects(texts)), providers: None }
+fn to_projects(texts: &[&str]) -> AccessScope {
+    AccessScope { projects: Some(projects(texts)), providers: None }
 }
 
-fn to_providers(providers: &[Provider]) -> Narrowing {
-    Narrowing { projects: None, providers: Some(providers.to_vec()) }
+fn to_providers(providers: &[Provider]) -> AccessScope {
+    AccessScope { projects: None, providers: Some(providers.to_vec()) }
 }
 
 fn integration(provider: Provider, scope: Scope, created_by: &str) -> Integration {
@@ -101,7 +101,7 @@ fn every_cell_of_the_matrix_is_decided_as_the_contract_says() {
         assert_eq!(cells.len(), Role::ALL.len());
         assert_eq!(verb.action().as_str(), *action, "{verb:?}");
         for (role, cell) in Role::ALL.iter().zip(cells.bytes()) {
-            let caller = caller(*role, Narrowing::default());
+            let caller = caller(*role, AccessScope::default());
             let answer = authorize(&caller, *verb, &OPEN);
             assert_eq!(answer.is_ok(), cell == b'x', "{role} {verb:?}");
         }
@@ -111,7 +111,7 @@ fn every_cell_of_the_matrix_is_decided_as_the_contract_says() {
 #[test]
 fn an_owner_may_whatever_a_member_may() {
     for verb in Verb::ALL {
-        let may = |role| authorize(&caller(role, Narrowing::default()), *verb, &OPEN).is_ok();
+        let may = |role| authorize(&caller(role, AccessScope::default()), *verb, &OPEN).is_ok();
         assert!(may(Owner) || !may(Member), "{verb:?}");
     }
 }
@@ -121,7 +121,7 @@ fn the_configuration_takes_creation_from_members_and_nothing_else() {
     let closed = Rules { members_may_create: false };
     for verb in Verb::ALL {
         for role in Role::ALL {
-            let may = |rules| authorize(&caller(*role, Narrowing::default()), *verb, rules).is_ok();
+            let may = |rules| authorize(&caller(*role, AccessScope::default()), *verb, rules).is_ok();
             let taken = (*verb, *role) == (Verb::CreateIntegration, Member);
             assert_eq!(may(&closed), may(&OPEN) && !taken, "{role} {verb:?}");
         }
@@ -131,7 +131,7 @@ fn the_configuration_takes_creation_from_members_and_nothing_else() {
 #[test]
 fn a_refusal_says_which_role_it_takes() {
     let refused = |role, verb, members_may_create| {
-        authorize(&caller(role, Narrowing::default()), verb, &Rules { members_may_create })
+        authorize(&caller(role, AccessScope::default()), verb, &Rules { members_may_create })
             .unwrap_err()
             .to_string()
     };
@@ -155,7 +155,7 @@ fn a_refusal_says_which_role_it_takes() {
 fn a_permit_carries_the_caller() {
     let permit = permit(Application, Verb::ReadCredentials, to_projects(&["a/b"]));
     assert_eq!((permit.verb(), permit.role()), (Verb::ReadCredentials, Application));
-    assert_eq!(permit.narrowing(), &to_projects(&["a/b"]));
+    assert_eq!(permit.access_scope(), &to_projects(&["a/b"]));
     assert_eq!(permit.owner(), Err(Denied::Role { required: &[Owner] }));
 }
 
@@ -180,7 +180,7 @@ fn a_narrowed_member_creates_nothing_past_its_projects() {
     assert_eq!(narrowed.scope(&Scope::Projects(projects(&["a/b", "a/c"]))), Ok(()));
     assert_eq!(narrowed.scope(&Scope::Projects(projects(&["a/b", "a/d"]))), Err(Denied::Project));
     assert_eq!(narrowed.scope(&Scope::Global), Err(Denied::Project));
-    let free = permit(Member, Verb::CreateIntegration, Narrowing::default());
+    let free = permit(Member, Verb::CreateIntegration, AccessScope::default());
     assert_eq!(free.scope(&Scope::Global), Ok(()));
     assert_eq!(free.scope(&Scope::Projects(projects(&["a/d"]))), Ok(()));
 }
@@ -189,13 +189,13 @@ fn a_narrowed_member_creates_nothing_past_its_projects() {
 fn a_member_owns_what_it_created_and_an_owner_everything() {
     let own = integration(Provider::Github, Scope::Global, "user:ada@example.com");
     let other = integration(Provider::Github, Scope::Global, "user:bob@example.com");
-    let member = permit(Member, Verb::RotateCredentials, Narrowing::default());
+    let member = permit(Member, Verb::RotateCredentials, AccessScope::default());
     assert_eq!((member.owns(&own), member.owns(&other)), (Ok(()), Err(Denied::NotCreator)));
-    let owner = permit(Owner, Verb::RotateCredentials, Narrowing::default());
+    let owner = permit(Owner, Verb::RotateCredentials, AccessScope::default());
     assert_eq!((owner.owns(&own), owner.owns(&other)), (Ok(()), Ok(())));
     for role in [Application, Auditor] {
         let verb = if role == Auditor { Verb::ReadAudit } else { Verb::ReadCredentials };
-        assert_eq!(permit(role, verb, Narrowing::default()).owns(&own), Err(Denied::NotCreator));
+        assert_eq!(permit(role, verb, AccessScope::default()).owns(&own), Err(Denied::NotCreator));
     }
 }
 
@@ -203,18 +203,34 @@ fn a_member_owns_what_it_created_and_an_owner_everything() {
 fn only_a_permit_to_read_credentials_discloses() {
     let stored = integration(Provider::Github, Scope::Global, "user:ada@example.com");
     for verb in Verb::ALL {
-        let answer =
-            permit(Owner, *verb, Narrowing::default()).disclose(&stored).map(|proof| proof.integration().id);
+        let answer = permit(Owner, *verb, AccessScope::default())
+            .disclose(&stored)
+            .map(|proof| proof.integration().id);
         let reads = matches!(verb, Verb::ReadCredentials | Verb::RepositoryToken);
         assert_eq!(answer.ok(), reads.then_some(stored.id), "{verb:?}");
     }
 }
 
 #[test]
+fn a_kept_credential_cannot_be_opened_without_a_permit_to_roll_this_one_back() {
+    let own = integration(Provider::Github, Scope::Global, "user:ada@example.com");
+    let others = integration(Provider::Github, Scope::Global, "user:bob@example.com");
+    for verb in Verb::ALL {
+        let rolls_back = *verb == Verb::RollbackCredentials;
+        let owner = permit(Owner, *verb, AccessScope::default());
+        assert_eq!(owner.restore(&own).is_ok(), rolls_back, "{verb:?}");
+        assert_eq!(owner.restore(&others).is_ok(), rolls_back, "{verb:?}");
+    }
+    let member = permit(Member, Verb::RollbackCredentials, AccessScope::default());
+    assert_eq!(member.restore(&own).map(|proof| proof.integration().id).ok(), Some(own.id));
+    assert_eq!(member.restore(&others).err(), Some(Denied::NotCreator));
+}
+
+#[test]
 fn a_disclosure_stays_within_the_narrowing() {
     let scoped = |texts: &[&str]| integration(Provider::Jira, Scope::Projects(projects(texts)), "host:root");
     let global = integration(Provider::Jira, Scope::Global, "host:root");
-    let asked = |narrowing: Narrowing, of: &Integration| {
+    let asked = |narrowing: AccessScope, of: &Integration| {
         permit(Application, Verb::ReadCredentials, narrowing).disclose(of).map(|_| ()).err()
     };
     assert_eq!(asked(to_projects(&["a/b"]), &scoped(&["x/y", "a/b"])), None);
@@ -222,7 +238,7 @@ fn a_disclosure_stays_within_the_narrowing() {
     assert_eq!(asked(to_projects(&["a/b"]), &global), None);
     assert_eq!(asked(to_providers(&[Provider::Jira]), &scoped(&["x/y"])), None);
     assert_eq!(asked(to_providers(&[Provider::Github]), &scoped(&["x/y"])), Some(Denied::Provider));
-    let both = Narrowing { projects: Some(projects(&["a/b"])), providers: Some(vec![Provider::Github]) };
+    let both = AccessScope { projects: Some(projects(&["a/b"])), providers: Some(vec![Provider::Github]) };
     assert_eq!(asked(both, &scoped(&["a/b"])), Some(Denied::Provider));
 }
 

@@ -27,7 +27,7 @@ use self::{
 use super::control;
 use crate::{
     audit::{
-        remains::first_damaged,
+        salvage::first_damaged,
         transport,
         verify::{Flaw, Verifier},
     },

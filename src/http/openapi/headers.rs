@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::schemas;
+use crate::audit::receipt;
 
 /// The headers of every answer.
 const ALWAYS: &[&str] = &["x-request-id", "cache-control", "x-content-type-options"];
@@ -28,7 +29,7 @@ pub(super) fn all() -> Value {
         "x-next-cursor": header(false, text, "The `cursor` of the next page; absent on the last page."),
         "audit-receipt": header(
             false,
-            json!({ "type": "string", "pattern": schemas::RECEIPT }),
+            json!({ "type": "string", "pattern": receipt::PATTERN }),
             "`<sequence>:<leafHash>` of each disclosure, in the order of the array. More than 16 disclosures share one \
              value, `<first>-<last>:<base64 of SHA-256 over the leaf hashes>`.",
         ),

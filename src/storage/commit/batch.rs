@@ -12,7 +12,8 @@ use std::{
 
 use super::{
     changes::Changes,
-    job::{Effect, Receipt, Wishes},
+    in_flight::Fence,
+    job::{Decision, Effect, JobOutcome, Receipt},
     rows::{accesses_of, deletes, lower, signed, spoken_up_to},
 };
 use crate::{
@@ -196,13 +197,13 @@ pub(in crate::storage) struct Place(usize);
 impl Round<'_> {
     /// Lets a job decide on the state that the earlier ones left, and takes in what it wants. A job that panics, or
     /// whose rows cannot be sealed, leaves nothing.
-    pub(in crate::storage) fn add(&mut self, decide: impl FnOnce(&View<'_>) -> Wishes) -> Place {
+    pub(in crate::storage) fn add(&mut self, decide: impl FnOnce(&View<'_>) -> Decision<()>) -> Place {
         let decided = catch_unwind(AssertUnwindSafe(|| {
             let view = View::deciding(&self.ledger.source, &self.overlay, &self.snapshot);
-            let wishes = decide(&view);
-            let rows = lower(&self.ledger.source, wishes.changes)?;
+            let (changes, events, effect) = decide(&view).into_parts();
+            let rows = lower(&self.ledger.source, changes)?;
             let before = rows.iter().map(|row| self.current(&view, row)).collect::<Result<Vec<_>, _>>()?;
-            Ok((rows, before, wishes.events, wishes.effect))
+            Ok((rows, before, events, effect))
         }));
         let result = match decided {
             Ok(Ok((rows, before, events, effect))) => {
@@ -350,26 +351,22 @@ pub(in crate::storage) struct Outcomes {
     places: Vec<Option<Gathered>>,
 }
 
-/// How one job ended.
-pub(in crate::storage) enum Settled {
-    Committed { receipts: Vec<Receipt>, effect: Effect },
-    Unavailable,
-    Panicked,
-    Failed(StorageError),
-}
-
 impl Outcomes {
     /// Whether the batch is durable.
     pub(in crate::storage) const fn is_done(&self) -> bool {
         self.done
     }
 
-    pub(in crate::storage) fn of(&mut self, place: Place) -> Settled {
+    pub(in crate::storage) fn of(&mut self, place: Place, fence: &mut Fence) -> JobOutcome {
         match self.places[place.0].take() {
-            Some(Ok(_)) if !self.done => Settled::Unavailable,
-            Some(Ok((receipts, effect))) => Settled::Committed { receipts, effect },
-            Some(Err(Failure::Storage(error))) => Settled::Failed(error),
-            Some(Err(Failure::Panicked)) | None => Settled::Panicked,
+            Some(Ok(_)) if !self.done => JobOutcome::Unavailable,
+            Some(Ok((receipts, effect))) => JobOutcome::Committed {
+                receipts,
+                disclosed: (effect == Effect::Discloses).then(|| fence.disclosed()),
+                quiet: (effect == Effect::Revokes).then(|| fence.quiet()),
+            },
+            Some(Err(Failure::Storage(error))) => JobOutcome::Failed(error),
+            Some(Err(Failure::Panicked)) | None => JobOutcome::Panicked,
         }
     }
 }

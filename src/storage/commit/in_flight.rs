@@ -23,7 +23,7 @@ struct Epoch {
 }
 
 impl Disclosed {
-    /// The epoch of the disclosure; a connection that holds one is closed when that epoch is called in.
+    /// The epoch of the disclosure; a connection that holds one closes when a revocation of that epoch times out.
     pub fn epoch(&self) -> u64 {
         self.0.number
     }
@@ -73,11 +73,11 @@ impl Quiet {
         self.number
     }
 
-    /// Waits, at most [`REVOCATION_WAIT`]; then `call_in` is told the epoch whose connections must close, and waits
-    /// for those.
-    pub async fn wait(mut self, call_in: impl FnOnce(u64)) {
+    /// Waits, at most [`REVOCATION_WAIT`]; then calls `close_through` with the newest epoch whose connections must
+    /// close, and waits for those.
+    pub async fn wait(mut self, close_through: impl FnOnce(u64)) {
         if tokio::time::timeout(REVOCATION_WAIT, self.all_dropped()).await.is_err() {
-            call_in(self.number);
+            close_through(self.number);
             self.all_dropped().await;
         }
     }
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_stalled_disclosure_is_called_in_after_five_seconds() {
+    async fn a_stalled_disclosure_is_closed_after_five_seconds() {
         let mut fence = Fence::new();
         let stalled = fence.disclosed();
         let (quiet, mut held) = (fence.quiet(), Some(stalled));

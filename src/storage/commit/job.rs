@@ -1,4 +1,4 @@
-//! Jobs: a decision, what it wants written, and whoever waits for the answer.
+//! Jobs: a decision, and the channel that its answer goes to.
 
 use tokio::sync::oneshot;
 
@@ -11,39 +11,76 @@ use crate::{
     storage::{error::StorageError, read::view::View},
 };
 
-/// What an answer means for answers under way.
+/// The effect of an answer on answers in flight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Effect {
-    /// Nothing.
+pub(super) enum Effect {
+    /// None.
     Plain,
-    /// It discloses: it holds a [`Disclosed`].
+    /// The answer discloses: it holds a [`Disclosed`].
     Discloses,
-    /// It takes access away: it carries a [`Quiet`].
-    TakesAway,
+    /// The answer takes access away: it carries a [`Quiet`].
+    Revokes,
 }
 
-/// A decision that was made.
-pub struct Ruling<T> {
-    /// The answer.
-    pub value: T,
-    /// What to write.
-    pub changes: Changes,
-    /// What to record; never empty beside changes.
-    pub events: Vec<Event>,
-    /// What it means for answers under way.
-    pub effect: Effect,
+/// A decision: its answer, the rows to change and the events to record.
+///
+/// Its fields are private, and only [`Decision::changing`] takes changes: none comes without an event.
+pub struct Decision<T> {
+    value: T,
+    changes: Changes,
+    events: Vec<Event>,
+    effect: Effect,
 }
 
-/// A refusal: nothing is written but its events.
+impl<T> Decision<T> {
+    /// Records events and changes nothing.
+    pub const fn recording(value: T, events: Vec<Event>) -> Self {
+        Self { value, changes: Changes::none(), events, effect: Effect::Plain }
+    }
+
+    /// Changes rows and records why.
+    pub fn changing(value: T, changes: Changes, event: Event) -> Self {
+        Self { changes, ..Self::recording(value, vec![event]) }
+    }
+
+    /// Hands out credentials, each with its event.
+    pub const fn disclosing(value: T, events: Vec<Event>) -> Self {
+        Self { value, changes: Changes::none(), events, effect: Effect::Discloses }
+    }
+
+    /// Takes access away: the answer waits until no earlier disclosure is in flight.
+    #[must_use]
+    pub fn revoking(self) -> Self {
+        Self { effect: Effect::Revokes, ..self }
+    }
+
+    /// Returns whether it takes access away.
+    pub fn revokes(&self) -> bool {
+        self.effect == Effect::Revokes
+    }
+
+    fn split(self) -> (T, Decision<()>) {
+        let Self { value, changes, events, effect } = self;
+        (value, Decision { value: (), changes, events, effect })
+    }
+}
+
+impl Decision<()> {
+    pub(super) fn into_parts(self) -> (Changes, Vec<Event>, Effect) {
+        (self.changes, self.events, self.effect)
+    }
+}
+
+/// A refusal: only its events are written.
 pub struct Refusal<E> {
-    /// Why.
+    /// The reason.
     pub error: E,
-    /// What to record.
+    /// The events to record.
     pub events: Vec<Event>,
 }
 
-/// What a decision comes to.
-pub type Verdict<T, E> = Result<Ruling<T>, Refusal<E>>;
+/// A decision, or a refusal.
+pub type Verdict<T, E> = Result<Decision<T>, Refusal<E>>;
 
 /// The place of an event in the log: sequence and leaf hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,15 +127,8 @@ pub enum JobError<E> {
     Stopped,
 }
 
-/// What the writer needs of a decision.
-pub(in crate::storage) struct Wishes {
-    pub(in crate::storage) changes: Changes,
-    pub(in crate::storage) events: Vec<Event>,
-    pub(in crate::storage) effect: Effect,
-}
-
-/// What the commit made of it.
-pub(in crate::storage) enum Fate {
+/// The outcome of one job.
+pub(in crate::storage) enum JobOutcome {
     Committed { receipts: Vec<Receipt>, disclosed: Option<Disclosed>, quiet: Option<Quiet> },
     Unavailable,
     Panicked,
@@ -107,21 +137,21 @@ pub(in crate::storage) enum Fate {
 
 /// A job with its types erased.
 pub(in crate::storage) trait Job: Send {
-    fn decide(&mut self, view: &View<'_>) -> Wishes;
-    fn answer(self: Box<Self>, fate: Fate);
+    fn decide(&mut self, view: &View<'_>) -> Decision<()>;
+    fn answer(self: Box<Self>, outcome: JobOutcome);
 }
 
 type Reply<T, E> = oneshot::Sender<Result<Committed<T>, JobError<E>>>;
 
 pub(in crate::storage) struct TypedJob<T, E, F> {
     decide: Option<F>,
-    outcome: Option<Result<T, E>>,
+    result: Option<Result<T, E>>,
     reply: Reply<T, E>,
 }
 
 impl<T, E, F> TypedJob<T, E, F> {
     pub(in crate::storage) const fn new(decide: F, reply: Reply<T, E>) -> Self {
-        Self { decide: Some(decide), outcome: None, reply }
+        Self { decide: Some(decide), result: None, reply }
     }
 }
 
@@ -131,32 +161,32 @@ where
     E: Send,
     F: FnOnce(&View<'_>) -> Verdict<T, E> + Send,
 {
-    fn decide(&mut self, view: &View<'_>) -> Wishes {
-        let nothing = Wishes { changes: Changes::none(), events: Vec::new(), effect: Effect::Plain };
-        let Some(decide) = self.decide.take() else { return nothing };
+    fn decide(&mut self, view: &View<'_>) -> Decision<()> {
+        let Some(decide) = self.decide.take() else { return Decision::recording((), Vec::new()) };
         match decide(view) {
-            Ok(Ruling { value, changes, events, effect }) => {
-                self.outcome = Some(Ok(value));
-                Wishes { changes, events, effect }
+            Ok(decision) => {
+                let (value, decision) = decision.split();
+                self.result = Some(Ok(value));
+                decision
             }
             Err(Refusal { error, events }) => {
-                self.outcome = Some(Err(error));
-                Wishes { events, ..nothing }
+                self.result = Some(Err(error));
+                Decision::recording((), events)
             }
         }
     }
 
-    fn answer(self: Box<Self>, fate: Fate) {
-        let answer = match (fate, self.outcome) {
-            (Fate::Committed { receipts, disclosed, quiet }, Some(Ok(value))) => {
+    fn answer(self: Box<Self>, outcome: JobOutcome) {
+        let answer = match (outcome, self.result) {
+            (JobOutcome::Committed { receipts, disclosed, quiet }, Some(Ok(value))) => {
                 Ok(Committed { value, receipts, disclosed, quiet })
             }
-            (Fate::Committed { .. }, Some(Err(error))) => Err(JobError::Refused(error)),
-            (Fate::Committed { .. } | Fate::Panicked, _) => Err(JobError::Panicked),
-            (Fate::Unavailable, _) => Err(JobError::Unavailable),
-            (Fate::Failed(error), _) => Err(JobError::Storage(error)),
+            (JobOutcome::Committed { .. }, Some(Err(error))) => Err(JobError::Refused(error)),
+            (JobOutcome::Committed { .. } | JobOutcome::Panicked, _) => Err(JobError::Panicked),
+            (JobOutcome::Unavailable, _) => Err(JobError::Unavailable),
+            (JobOutcome::Failed(error), _) => Err(JobError::Storage(error)),
         };
-        // Whoever hung up gets nothing, and what it would have got is wiped here.
+        // A client that hung up gets nothing: its answer is wiped here.
         drop(self.reply.send(answer));
     }
 }

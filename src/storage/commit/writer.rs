@@ -16,9 +16,9 @@ use std::{
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    batch::{Ledger, Settled},
+    batch::Ledger,
     in_flight::Fence,
-    job::{Committed, Effect, Fate, Job, JobError, TypedJob, Verdict},
+    job::{Committed, Job, JobError, JobOutcome, TypedJob, Verdict},
 };
 use crate::storage::{read::view::View, state::Source};
 
@@ -133,10 +133,10 @@ impl Drop for Waiting<'_> {
 }
 
 /// Hands a batch's answers over together: one wake-up a batch, not one a job.
-async fn deliver(mut batches: mpsc::UnboundedReceiver<Vec<(Queued, Fate)>>) {
+async fn deliver(mut batches: mpsc::UnboundedReceiver<Vec<(Queued, JobOutcome)>>) {
     while let Some(batch) = batches.recv().await {
-        for (job, fate) in batch {
-            job.answer(fate);
+        for (job, outcome) in batch {
+            job.answer(outcome);
         }
     }
 }
@@ -145,7 +145,7 @@ async fn deliver(mut batches: mpsc::UnboundedReceiver<Vec<(Queued, Fate)>>) {
 fn run(
     mut ledger: Ledger,
     jobs: &Receiver<Queued>,
-    answers: &mpsc::UnboundedSender<Vec<(Queued, Fate)>>,
+    answers: &mpsc::UnboundedSender<Vec<(Queued, JobOutcome)>>,
     idle_every: Duration,
 ) {
     let mut fence = Fence::new();
@@ -160,35 +160,20 @@ fn run(
         };
         // No artificial delay: while one batch syncs, the next gathers.
         let batch = std::iter::once(first).chain(jobs.try_iter()).take(BATCH_JOBS_MAX).collect();
-        let settled = settle(&mut ledger, batch).into_iter();
-        let fates = settled.map(|(job, settled)| (job, fate(settled, &mut fence))).collect();
-        if answers.send(fates).is_err() {
+        if answers.send(commit(&mut ledger, &mut fence, batch)).is_err() {
             break;
         }
     }
     ledger.idle();
 }
 
-fn settle(ledger: &mut Ledger, batch: Vec<Queued>) -> Vec<(Queued, Settled)> {
+fn commit(ledger: &mut Ledger, fence: &mut Fence, batch: Vec<Queued>) -> Vec<(Queued, JobOutcome)> {
     let mut round = ledger.begin();
     let mut decided = Vec::with_capacity(batch.len());
     for mut job in batch {
         let place = round.add(|view| job.decide(view));
         decided.push((job, place));
     }
-    let mut outcome = round.commit();
-    decided.into_iter().map(|(job, place)| (job, outcome.of(place))).collect()
-}
-
-fn fate(settled: Settled, fence: &mut Fence) -> Fate {
-    match settled {
-        Settled::Committed { receipts, effect } => Fate::Committed {
-            receipts,
-            disclosed: (effect == Effect::Discloses).then(|| fence.disclosed()),
-            quiet: (effect == Effect::TakesAway).then(|| fence.quiet()),
-        },
-        Settled::Unavailable => Fate::Unavailable,
-        Settled::Panicked => Fate::Panicked,
-        Settled::Failed(error) => Fate::Failed(error),
-    }
+    let mut outcomes = round.commit();
+    decided.into_iter().map(|(job, place)| (job, outcomes.of(place, fence))).collect()
 }

@@ -20,7 +20,7 @@ use bincode::{Decode, Encode, config};
 
 use super::tables::Table;
 use crate::domain::{
-    ApplicationToken, Digest, Email, Integration, IntegrationId, Json, KeptRevision, Name, Narrowing,
+    AccessScope, ApplicationToken, Digest, Email, Integration, IntegrationId, Json, KeptRevision, Name,
     PasswordHash, Project, ProjectId, Provider, RemoteUrl, Revision, Scope, SessionId, SessionKey,
     SessionRow, Timestamp, TokenId, User, UserId,
 };
@@ -60,15 +60,15 @@ struct StoredNarrowing {
 }
 
 impl StoredNarrowing {
-    fn new(narrowing: &Narrowing) -> Self {
+    fn new(narrowing: &AccessScope) -> Self {
         Self {
             projects: narrowing.projects.as_deref().map(texts),
             providers: narrowing.providers.as_deref().map(texts),
         }
     }
 
-    fn read(self) -> Option<Narrowing> {
-        Some(Narrowing {
+    fn read(self) -> Option<AccessScope> {
+        Some(AccessScope {
             projects: self.projects.map_or(Some(None), |projects| recorded(&projects).map(Some))?,
             providers: parse_all_option::<Provider>(self.providers)?,
         })

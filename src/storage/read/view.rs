@@ -14,7 +14,7 @@ use super::{
     snapshot::Snapshot,
 };
 use crate::{
-    auth::policy::Disclosure,
+    auth::policy::{Disclosure, Restoration},
     crypto::seal::{self, Context},
     domain::{
         ApplicationToken, Digest, Email, FileId, Integration, IntegrationId, Name, Project, ProjectId,
@@ -278,16 +278,12 @@ impl<'a> View<'a> {
         self.credential(integration, integration.revision())
     }
 
-    /// An older credential as it lies sealed, for making it current again under a new revision.
+    /// Opens a kept credential to make it current again; takes a proof that only policy makes.
     ///
     /// # Errors
     /// As [`View::open_credential`].
-    pub(crate) fn reseal_source(
-        &self,
-        integration: &Integration,
-        revision: Revision,
-    ) -> Result<Secret, StorageError> {
-        self.credential(integration, revision)
+    pub fn open_kept(&self, proof: &Restoration<'_>, revision: Revision) -> Result<Secret, StorageError> {
+        self.credential(proof.integration(), revision)
     }
 
     pub(in crate::storage) fn credential(

@@ -14,8 +14,8 @@ use sealroom::{
     clock::{self, Clock},
     crypto::kdf::KdfParams,
     disk::NewFile,
-    domain::{Action, Actor, Caller, Event, IntegrationId, ProjectId, Provider, Revision, Secret, TokenId},
-    vault::{Context, InitPlan, SessionLife, Settings, Vault},
+    domain::{Action, Actor, Event, IntegrationId, ProjectId, Provider, Revision, Secret, TokenId},
+    vault::{Admitted, Context, InitPlan, SessionLife, Settings, Vault},
 };
 use tokio::task::JoinSet;
 
@@ -129,7 +129,7 @@ fn context() -> Context {
 
 struct Fill {
     vault: Arc<Vault>,
-    caller: Caller,
+    caller: Admitted,
     owner: String,
     bar: ProgressBar,
 }
@@ -185,7 +185,7 @@ impl Fill {
     }
 
     /// Does it so many times, many at once, so that they share commits.
-    async fn each<T, F>(&self, count: u64, one: impl Fn(Arc<Vault>, Caller, u64) -> F) -> Vec<T>
+    async fn each<T, F>(&self, count: u64, one: impl Fn(Arc<Vault>, Admitted, u64) -> F) -> Vec<T>
     where
         T: Send + 'static,
         F: Future<Output = T> + Send + 'static,

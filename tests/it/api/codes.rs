@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sealroom::{
-    domain::{Narrowing, Role},
+    domain::{AccessScope, Role},
     http::Limits,
 };
 
@@ -110,7 +110,7 @@ async fn a_request_that_the_stored_data_forbids_is_answered_with_the_code_of_tha
 #[tokio::test]
 async fn a_wrong_password_has_its_code_and_too_many_have_another() {
     let t = TestServer::start().await;
-    t.user("ada@example.com", Role::Member, Narrowing::default()).await;
+    t.user("ada@example.com", Role::Member, AccessScope::default()).await;
     let login = |password: &str| format!(r#"{{"email":"ada@example.com","password":"{password}"}}"#);
     let own = r#"{"password":"password-example-2","currentPassword":"wrong"}"#;
     let own = t.send("PUT", "/sfp/api/users/member@example.com", &t.member, own).await;

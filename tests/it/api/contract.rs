@@ -1,6 +1,6 @@
 //! The HTTP contract, as a client sees it.
 
-use sealroom::domain::{Narrowing, Role, days, seconds};
+use sealroom::domain::{AccessScope, Role, days, seconds};
 
 use crate::support::server::{OWNER, PASSWORD, TestServer};
 
@@ -120,7 +120,7 @@ async fn bad_requests_say_what_to_do_and_repeat_nothing() {
 async fn tokens_that_let_nobody_in_look_alike_and_an_expired_one_says_so() {
     let t = TestServer::start().await;
     t.github("ghp_example", GLOBAL).await;
-    let revoked = t.token(Role::Application, Narrowing::default()).await;
+    let revoked = t.token(Role::Application, AccessScope::default()).await;
     assert_eq!(t.send("GET", CREDENTIALS, &revoked, "").await.status, 200);
     assert_eq!(
         t.send("DELETE", &format!("/sfp/api/application-tokens/{revoked}"), &t.owner, "").await.status,

@@ -3,7 +3,7 @@
 use std::process::{Command, Stdio};
 
 use sealroom::{
-    domain::{Narrowing, Role},
+    domain::{AccessScope, Role},
     http::Limits,
 };
 
@@ -83,8 +83,8 @@ async fn promtool_accepts_the_page() {
 async fn elsewhere_than_on_loopback_the_page_is_for_owners_and_operators() {
     let t = busy("0.0.0.0:0").await;
     let (auditor, operator) = (
-        t.token(Role::Auditor, Narrowing::default()).await,
-        t.token(Role::Operator, Narrowing::default()).await,
+        t.token(Role::Auditor, AccessScope::default()).await,
+        t.token(Role::Operator, AccessScope::default()).await,
     );
     for (bearer, status) in
         [(&*t.owner, 200), (&operator, 200), (&auditor, 403), (&t.member, 403), (&t.app, 403), ("", 401)]

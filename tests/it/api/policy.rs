@@ -1,7 +1,7 @@
 //! The policy matrix: every route × every role, against a second copy of the contract's table.
 
 use sealroom::{
-    domain::{Narrowing, Provider, Role},
+    domain::{AccessScope, Provider, Role},
     http::routes::{Access, ROUTES},
 };
 
@@ -93,9 +93,9 @@ async fn every_cell_of_the_matrix_is_as_the_contract_has_it() {
         let t = TestServer::start().await;
         t.project("acme/app").await;
         let id = t.github("ghp_example_canary", r#""projects":["acme/app"]"#).await;
-        let auditor = t.token(Role::Auditor, Narrowing::default()).await;
-        let operator = t.token(Role::Operator, Narrowing::default()).await;
-        t.user("bob@example.com", Role::Member, Narrowing::default()).await;
+        let auditor = t.token(Role::Auditor, AccessScope::default()).await;
+        let operator = t.token(Role::Operator, AccessScope::default()).await;
+        t.user("bob@example.com", Role::Member, AccessScope::default()).await;
         let path = path.replace("{id}", &id).replace("{identifier...}", "acme%2Fapp");
         let path = path.replace("{email}", "Bob%40example.com");
         // Denied cells first, since the owner may delete what they ask for.
@@ -125,10 +125,11 @@ async fn a_narrowed_caller_reads_its_own_projects_and_providers_alone() {
     t.github("ghp_example_web", r#""projects":["acme/web"]"#).await;
     t.github("ghp_example_global", r#""isGlobal":true"#).await;
     let projects = Some(vec!["acme/app".parse().unwrap()]);
-    let token = t.token(Role::Application, Narrowing { projects: projects.clone(), providers: None }).await;
-    let jira =
-        t.token(Role::Application, Narrowing { projects: None, providers: Some(vec![Provider::Jira]) }).await;
-    let member = t.user("narrow@example.com", Role::Member, Narrowing { projects, providers: None }).await;
+    let token = t.token(Role::Application, AccessScope { projects: projects.clone(), providers: None }).await;
+    let jira = t
+        .token(Role::Application, AccessScope { projects: None, providers: Some(vec![Provider::Jira]) })
+        .await;
+    let member = t.user("narrow@example.com", Role::Member, AccessScope { projects, providers: None }).await;
     let read = "/sfp/api/integrations/credentials";
     for bearer in [&token, &member] {
         let own = t.send("GET", read, bearer, "").await;
@@ -211,7 +212,7 @@ async fn every_narrowing_reads_exactly_what_the_contract_gives_it() {
     let mut cells = 0;
     for (n, projects) in narrowings.iter().enumerate() {
         for providers in services {
-            let narrowing = Narrowing {
+            let narrowing = AccessScope {
                 projects: projects.map(|all| all.iter().map(|one| one.parse().unwrap()).collect()),
                 providers: providers.map(|all| all.iter().map(|one| one.parse().unwrap()).collect()),
             };
@@ -251,7 +252,7 @@ async fn a_narrowing_to_a_project_that_is_gone_allows_nothing() {
     t.project("acme/gone").await;
     t.github("ghp_example_canary", r#""isGlobal":true"#).await;
     let projects = Some(vec!["acme/gone".parse().unwrap()]);
-    let token = t.token(Role::Application, Narrowing { projects, providers: None }).await;
+    let token = t.token(Role::Application, AccessScope { projects, providers: None }).await;
     let read = "/sfp/api/integrations/credentials";
     assert_eq!(t.send("GET", read, &token, "").await.status, 200, "its project falls back to the global one");
     assert_eq!(t.send("DELETE", "/sfp/api/projects/acme/gone", &t.owner, "").await.status, 200);

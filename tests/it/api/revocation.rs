@@ -12,7 +12,7 @@ use std::{
 };
 
 use sealroom::{
-    domain::{Narrowing, Role},
+    domain::{AccessScope, Role},
     http::{Limits, Listener, Server},
     storage::REVOCATION_WAIT,
 };
@@ -66,7 +66,7 @@ async fn stocked() -> (TestServer, String) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_revoked_token_cannot_finish_a_read() {
     let (t, _) = stocked().await;
-    let token = t.token(Role::Application, Narrowing::default()).await;
+    let token = t.token(Role::Application, AccessScope::default()).await;
     race(&t, &token, async || {
         assert_eq!(
             t.send("DELETE", &format!("/sfp/api/application-tokens/{token}"), &t.owner, "").await.status,
@@ -79,7 +79,7 @@ async fn a_revoked_token_cannot_finish_a_read() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_user_whose_role_changed_cannot_finish_a_read() {
     let (t, _) = stocked().await;
-    let second = t.user("second@example.com", Role::Owner, Narrowing::default()).await;
+    let second = t.user("second@example.com", Role::Owner, AccessScope::default()).await;
     race(&t, &second, async || {
         t.change_user("second@example.com", r#"{"role":"member"}"#).await;
     })
@@ -209,7 +209,7 @@ async fn a_read_under_way_brings_nothing_once_its_token_is_revoked() {
     let ((socket, _folder), mut tally) = (unix_listener(&t), Tally::default());
     let mut control = Client::connect(&t.address).await;
     for round in 0..ROUNDS {
-        let token = t.token(Role::Application, Narrowing::default()).await;
+        let token = t.token(Role::Application, AccessScope::default()).await;
         let path = format!("/sfp/api/application-tokens/{token}");
         let revoke = async || sent(&mut control, "DELETE", &path, &t.owner, "", 200).await;
         tally.add(race_under_way(&socket, round, &token, revoke).await);
@@ -232,7 +232,7 @@ async fn a_read_under_way_brings_nothing_once_its_session_has_ended() {
 async fn a_read_under_way_brings_nothing_once_its_user_has_another_role() {
     let (t, _) = stocked().await;
     let ((socket, _folder), mut tally) = (unix_listener(&t), Tally::default());
-    t.user("second@example.com", Role::Owner, Narrowing::default()).await;
+    t.user("second@example.com", Role::Owner, AccessScope::default()).await;
     for round in 0..ROUNDS {
         let session = t.login("second@example.com").await;
         let role = if round % 2 == 0 { r#"{"role":"member"}"# } else { r#"{"role":"owner"}"# };

@@ -1,6 +1,6 @@
 //! Contract section 6: users and sessions.
 
-use sealroom::domain::{Narrowing, Role, minutes};
+use sealroom::domain::{AccessScope, Role, minutes};
 use serde_json::{Value, json};
 
 use crate::support::server::{OWNER, PASSWORD, Reply, TestServer};
@@ -98,7 +98,7 @@ async fn what_breaks_a_rule_is_a_400_and_changes_nothing() {
 #[tokio::test]
 async fn a_wrong_password_an_unknown_and_a_disabled_user_cannot_be_told_apart() {
     let t = TestServer::start().await;
-    t.user("gone@example.com", Role::Member, Narrowing::default()).await;
+    t.user("gone@example.com", Role::Member, AccessScope::default()).await;
     t.change_user("gone@example.com", r#"{"disabled":true}"#).await;
     let mut answers = Vec::new();
     for (email, password) in [
@@ -249,7 +249,7 @@ async fn a_password_role_or_disabled_change_ends_every_session() {
             .enumerate()
     {
         let email = format!("user{n}@example.com");
-        t.user(&email, Role::Member, Narrowing::default()).await;
+        t.user(&email, Role::Member, AccessScope::default()).await;
         let session = login(&t, &email, PASSWORD).await.json();
         let (access, refresh) = (session["access_token"].as_str().unwrap(), &session["refresh_token"]);
         assert_eq!(t.send("GET", ME, access, "").await.status, 200);
@@ -273,7 +273,7 @@ async fn the_last_enabled_owner_stays() {
         assert_eq!(told(&t.send("DELETE", &path, &t.owner, "").await).1, "last_owner");
     };
     refused().await;
-    t.user("second@example.com", Role::Owner, Narrowing::default()).await;
+    t.user("second@example.com", Role::Owner, AccessScope::default()).await;
     t.change_user("second@example.com", r#"{"disabled":true}"#).await;
     refused().await;
     t.change_user("second@example.com", r#"{"disabled":false}"#).await;
@@ -284,7 +284,7 @@ async fn the_last_enabled_owner_stays() {
 #[tokio::test]
 async fn a_later_user_of_an_address_inherits_neither_sessions_nor_integrations() {
     let t = TestServer::start().await;
-    let bob = t.user("bob@example.com", Role::Member, Narrowing::default()).await;
+    let bob = t.user("bob@example.com", Role::Member, AccessScope::default()).await;
     let body = r#"{"provider":"npm","authType":"pat","credentials":{"token":"one"},"isGlobal":true}"#;
     let made = t.send("POST", "/sfp/api/integrations", &bob, body).await.json();
     let path = format!("/sfp/api/integrations/{}/credentials", made["id"].as_str().unwrap());
@@ -292,7 +292,7 @@ async fn a_later_user_of_an_address_inherits_neither_sessions_nor_integrations()
     assert_eq!(t.send("PUT", &path, &bob, rotate).await.status, 200);
     t.send("DELETE", &format!("{USERS}/bob@example.com"), &t.owner, "").await;
     t.clock.set(t.clock.now().plus(minutes(1)));
-    let other = t.user("bob@example.com", Role::Member, Narrowing::default()).await;
+    let other = t.user("bob@example.com", Role::Member, AccessScope::default()).await;
     assert_eq!(t.send("GET", ME, &bob, "").await.status, 401);
     assert_eq!(t.send("PUT", &path, &other, rotate).await.status, 403);
 }
@@ -301,8 +301,8 @@ async fn a_later_user_of_an_address_inherits_neither_sessions_nor_integrations()
 async fn auditors_and_operators_do_their_own_and_never_read_a_credential() {
     let t = TestServer::start().await;
     t.github("ghp_example_canary", r#""isGlobal":true"#).await;
-    let auditor = t.token(Role::Auditor, Narrowing::default()).await;
-    let operator = t.token(Role::Operator, Narrowing::default()).await;
+    let auditor = t.token(Role::Auditor, AccessScope::default()).await;
+    let operator = t.token(Role::Operator, AccessScope::default()).await;
     for (bearer, allowed) in [
         (
             &auditor,

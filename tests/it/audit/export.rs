@@ -4,7 +4,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use sealroom::{
     audit::{checkpoint, tree::leaf_hash},
     crypto::sign::LogKey,
-    domain::{Narrowing, Role, seconds},
+    domain::{AccessScope, Role, seconds},
 };
 use serde_json::{Value, json};
 use signed_note::{Note, StandardSigner, StandardVerifier, VerifierList, generate_key};
@@ -168,7 +168,7 @@ async fn a_csv_has_no_formula_in_it() {
 async fn a_follower_gets_what_comes_and_its_revocation_ends_the_stream() {
     let t = TestServer::start().await;
     t.github("ghp_example", r#""isGlobal":true"#).await;
-    let auditor = t.token(Role::Auditor, Narrowing::default()).await;
+    let auditor = t.token(Role::Auditor, AccessScope::default()).await;
     let mut follower = Client::connect(&t.address).await;
     let path = format!("{EXPORT}?follow=true&fromSequence=2");
     follower
@@ -280,11 +280,11 @@ async fn over_any_mix_of_requests_disclosures_and_their_events_are_the_same() {
     for project in ["acme/app", "acme/web"] {
         t.project(project).await;
     }
-    let narrowed = Narrowing { projects: Some(vec!["acme/app".parse().unwrap()]), providers: None };
+    let narrowed = AccessScope { projects: Some(vec!["acme/app".parse().unwrap()]), providers: None };
     let mut bearers = vec![t.owner.clone(), t.member.clone(), t.app.clone(), String::new()];
     bearers.push(t.token(Role::Application, narrowed).await);
-    bearers.push(t.token(Role::Auditor, Narrowing::default()).await);
-    bearers.push(t.token(Role::Operator, Narrowing::default()).await);
+    bearers.push(t.token(Role::Auditor, AccessScope::default()).await);
+    bearers.push(t.token(Role::Operator, AccessScope::default()).await);
     let mut seed = 0x5eed_u64;
     let mut random = |below: usize| {
         // Knuth's MMIX generator; its high bits.

@@ -9,8 +9,8 @@ use sealroom::{
         tree::{self, Hash},
     },
     crypto::digest::sha256,
-    domain::{Actor, Caller, Timestamp},
-    vault::{CredentialQuery, Vault},
+    domain::{Actor, Timestamp},
+    vault::{Admitted, CredentialQuery, Vault},
 };
 
 use crate::support::{
@@ -33,7 +33,7 @@ fn root(leaves: &[Hash]) -> Hash {
 }
 
 /// An open vault with one credential, and its owner.
-async fn vault() -> (Arc<InMemoryBackend>, Arc<Vault>, Caller) {
+async fn vault() -> (Arc<InMemoryBackend>, Arc<Vault>, Admitted) {
     let (medium, shared) = shared(&[]);
     Vault::create(shared.clone(), 1 << 20, &plan()).unwrap();
     let vault = Vault::open(shared, settings()).unwrap();
@@ -45,7 +45,7 @@ async fn vault() -> (Arc<InMemoryBackend>, Arc<Vault>, Caller) {
 }
 
 /// Reads the credential; the sequence of the event that says so.
-async fn read(vault: &Vault, caller: &Caller) -> u64 {
+async fn read(vault: &Vault, caller: &Admitted) -> u64 {
     let now = context(Timestamp::from_millis(START));
     let read = vault.read_credentials(&now, caller, CredentialQuery::default()).await.map_err(drop).unwrap();
     assert_eq!((read.items.len(), read.receipts.len()), (1, 1));

@@ -12,7 +12,7 @@ use crate::support::{
 };
 
 /// The bytes of a row in the file: its key leads to them.
-fn sealed(disk: &Disk, table: &str, key: &[u8]) -> Vec<u8> {
+pub fn sealed(disk: &Disk, table: &str, key: &[u8]) -> Vec<u8> {
     use redb::{Database, ReadableDatabase, TableDefinition};
     let copy = backend(&image(&disk.inner));
     let database = Database::builder().create_with_backend(copy).unwrap();

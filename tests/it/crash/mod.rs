@@ -2,5 +2,6 @@
 
 mod damage;
 mod faults;
+mod internal;
 mod kills;
 mod power_cuts;

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc, time::SystemTime};
 use redb::backends::InMemoryBackend;
 use sealroom::{
     disk::{DataFile, Locking, NewFile},
-    domain::{Narrowing, Role, Timestamp},
+    domain::{AccessScope, Role, Timestamp},
     http::Limits,
     vault::{InitPlan, Vault},
 };
@@ -49,13 +49,13 @@ impl Ended {
     async fn make(t: &TestServer) -> Self {
         // Later than every other token, so that it is the first of the list.
         t.clock.set(Timestamp::from_millis(START + 1));
-        let revoked = t.token(Role::Application, Narrowing::default()).await;
+        let revoked = t.token(Role::Application, AccessScope::default()).await;
         let id = t.send("GET", "/sfp/api/application-tokens", &t.owner, "").await.json()[0]["id"].clone();
         let path = format!("/sfp/api/application-tokens/{}", id.as_str().unwrap());
         assert_eq!(t.send("DELETE", &path, &t.owner, "").await.status, 200);
-        let gone = t.user("gone@example.com", Role::Member, Narrowing::default()).await;
+        let gone = t.user("gone@example.com", Role::Member, AccessScope::default()).await;
         assert_eq!(t.send("DELETE", "/sfp/api/users/gone@example.com", &t.owner, "").await.status, 200);
-        let disabled = t.user("off@example.com", Role::Member, Narrowing::default()).await;
+        let disabled = t.user("off@example.com", Role::Member, AccessScope::default()).await;
         t.change_user("off@example.com", r#"{"disabled":true}"#).await;
         let (out, renewed) = log_in(t).await;
         assert_eq!(t.send("POST", "/sfp/api/auth/logout", &out, "").await.status, 204);

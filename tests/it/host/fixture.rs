@@ -19,7 +19,7 @@ fn committed() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/format-1.redb")
 }
 
-async fn caller(vault: &Vault) -> sealroom::domain::Caller {
+async fn caller(vault: &Vault) -> sealroom::vault::Admitted {
     let now = context(Timestamp::from_millis(START));
     let login = vault.login(&now, OWNER, secret(PASSWORD)).await.map_err(drop).unwrap();
     let bearer = token::parse_bearer(std::str::from_utf8(login.access.expose()).unwrap()).unwrap();

@@ -6,9 +6,9 @@ use redb::{Database, ReadableDatabase, StorageBackend, TableDefinition, backends
 use sealroom::{
     api::{self, requests::CreateIntegration},
     auth::token,
-    domain::{Actor, Caller, IntegrationId, Timestamp},
+    domain::{Actor, IntegrationId, Timestamp},
     storage::StorageError,
-    vault::{UnlockError, Vault},
+    vault::{Admitted, UnlockError, Vault},
 };
 
 use super::server::{OWNER, PASSPHRASE, PASSWORD, START, context, secret, settings};
@@ -63,14 +63,14 @@ pub async fn unlock(image: &[u8], passphrase: &str) -> Result<Vault, UnlockError
     vault.unlock(secret(passphrase), Actor::host("test"), now, None).await.map(|()| vault)
 }
 
-pub async fn owner(vault: &Vault) -> Caller {
+pub async fn owner(vault: &Vault) -> Admitted {
     let now = context(Timestamp::from_millis(START));
     let login = vault.login(&now, OWNER, secret(PASSWORD)).await.map_err(drop).unwrap();
     let bearer = token::parse_bearer(std::str::from_utf8(login.access.expose()).unwrap()).unwrap();
     vault.authenticate(bearer, &now).unwrap()
 }
 
-pub async fn store(vault: &Vault, caller: &Caller, value: &str) -> IntegrationId {
+pub async fn store(vault: &Vault, caller: &Admitted, value: &str) -> IntegrationId {
     let now = context(Timestamp::from_millis(START));
     let body = format!(
         r#"{{"provider":"github","authType":"pat","credentials":{{"token":"{value}"}},"isGlobal":true}}"#

@@ -8,9 +8,9 @@ use sealroom::{
     clock::Clock,
     crypto::kdf::KdfParams,
     disk::{DataFile, NewFile},
-    domain::{Actor, Caller, Email, Narrowing, Role, Secret, Timestamp},
+    domain::{AccessScope, Actor, Email, Role, Secret, Timestamp},
     http::{Limits, Listener, Server},
-    vault::{Context, InitPlan, Settings, Vault},
+    vault::{Admitted, Context, InitPlan, Settings, Vault},
 };
 use serde_json::Value;
 use tokio::{
@@ -199,8 +199,8 @@ impl TestServer {
         vault.unlock(secret(PASSPHRASE), Actor::host("test"), now, None).await.unwrap();
         let mut this = Self::listening(vault, now, limits, listen, behind_proxy).await;
         this.owner = this.login(OWNER).await;
-        this.member = this.user("member@example.com", Role::Member, Narrowing::default()).await;
-        this.app = this.token(Role::Application, Narrowing::default()).await;
+        this.member = this.user("member@example.com", Role::Member, AccessScope::default()).await;
+        this.app = this.token(Role::Application, AccessScope::default()).await;
         this
     }
 
@@ -256,11 +256,11 @@ impl TestServer {
         String::from_utf8(login.access.expose().to_vec()).unwrap()
     }
 
-    pub fn caller(&self, bearer: &str) -> Caller {
+    pub fn caller(&self, bearer: &str) -> Admitted {
         self.vault.authenticate(token::parse_bearer(bearer).unwrap(), &context(self.clock.now())).unwrap()
     }
 
-    pub async fn user(&self, email: &str, role: Role, narrowing: Narrowing) -> String {
+    pub async fn user(&self, email: &str, role: Role, narrowing: AccessScope) -> String {
         let address: Email = email.parse().unwrap();
         let request = CreateUser {
             email: address,
@@ -283,7 +283,7 @@ impl TestServer {
         changed.await.map(drop).map_err(drop).unwrap();
     }
 
-    pub async fn token(&self, role: Role, narrowing: Narrowing) -> String {
+    pub async fn token(&self, role: Role, narrowing: AccessScope) -> String {
         let request = CreateToken { name: "test".parse().unwrap(), expires_in_days: 30, role, narrowing };
         let (context, caller) = (context(self.clock.now()), self.caller(&self.owner));
         let (_, text) = self.vault.create_token(&context, &caller, request).await.map_err(drop).unwrap();

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::audit::{checkpoint::VerifierKey, verify::Receipt};
+use crate::audit::{checkpoint::VerifierKey, receipt::Receipt};
 
 /// `audit verify`'s flags.
 #[derive(Debug, clap::Args)]

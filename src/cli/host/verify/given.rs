@@ -12,8 +12,8 @@ use super::{args::Args, failure::failed, input::Input};
 use crate::{
     audit::{
         checkpoint::{self, BadNote, Checkpoint, NOTE_BYTES_MAX, VerifierKey},
+        receipt::{self, LABEL, Receipt},
         transport::{self, Damage},
-        verify::{RECEIPT, Receipt, receipts_in},
     },
     cli::error::CliError,
 };
@@ -69,7 +69,7 @@ pub(super) fn read_receipts(path: &Path) -> Result<Vec<Receipt>, CliError> {
             read.map_err(|error| CliError::failed(format!("{name}: {error}"), "check what writes it"))?;
         // A line's piece may end within a receipt.
         let end = if read == 0 || line.ends_with(b"\n") { line.len() } else { whole_receipts(&line) };
-        found.extend(receipts_in(&String::from_utf8_lossy(&line[..end])));
+        found.extend(receipt::find_in(&String::from_utf8_lossy(&line[..end])));
         line.drain(..end);
         if read == 0 {
             break;
@@ -85,8 +85,8 @@ pub(super) fn read_receipts(path: &Path) -> Result<Vec<Receipt>, CliError> {
 /// Returns the length of the part of an unfinished line that can be searched: up to its last receipts, which may go on.
 fn whole_receipts(piece: &[u8]) -> usize {
     let near = piece.len().saturating_sub(RECEIPTS_BYTES_MAX);
-    let last = piece[near..].windows(RECEIPT.len()).rposition(|bytes| bytes == RECEIPT.as_bytes());
-    last.map_or_else(|| piece.len().saturating_sub(RECEIPT.len()), |at| near + at)
+    let last = piece[near..].windows(LABEL.len()).rposition(|bytes| bytes == LABEL.as_bytes());
+    last.map_or_else(|| piece.len().saturating_sub(LABEL.len()), |at| near + at)
 }
 
 /// Reads the checkpoint, or those of a folder that are of this log.
@@ -179,17 +179,17 @@ mod tests {
 
     #[test]
     fn a_receipt_is_found_wherever_a_line_without_end_is_cut() {
-        let receipt = format!("audit-receipt: 7:{}=", "A".repeat(43));
+        let line = format!("audit-receipt: 7:{}=", "A".repeat(43));
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log");
         let limit = usize::try_from(LINE_BYTES_MAX).unwrap();
         for before in
             [limit - 80, limit - 61, limit - 30, limit - 14, limit - 5, limit - 1, limit, 2 * limit - 20]
         {
-            let text = format!("{} {receipt} {}", "x".repeat(before - 1), "y".repeat(100));
+            let text = format!("{} {line} {}", "x".repeat(before - 1), "y".repeat(100));
             fs::write(&path, text).unwrap();
             let found = read_receipts(&path).map_err(|error| error.message).unwrap();
-            assert_eq!(found, receipts_in(&receipt), "{before}");
+            assert_eq!(found, receipt::find_in(&line), "{before}");
         }
     }
 }

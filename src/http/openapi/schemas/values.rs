@@ -6,9 +6,6 @@ use serde_json::{Map, Value, json};
 
 use crate::{domain::Role, http::openapi::codes::CODES};
 
-/// A header `audit-receipt`: one receipt for each credential, or one for them all.
-pub(in crate::http::openapi) const RECEIPT: &str = "^(?:[0-9]+:[0-9A-Za-z+/]{43}=(?:,[0-9]+:[0-9A-Za-z+/]{43}=)*\
-    |[0-9]+-[0-9]+:[0-9A-Za-z+/]{43}=)$";
 /// A UUID in any case.
 const UUID: &str = "[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}";
 /// The year 1970 or later; the last day before it still counts where the offset is west of Greenwich.

@@ -14,8 +14,8 @@ use crate::{
         seal::{self, Context},
     },
     domain::{
-        Actor, ApplicationToken, AuthType, Digest, FileId, Integration, IntegrationId, Json, KeptRevision,
-        Narrowing, PasswordHash, Platform, Project, ProjectId, Provider, Revision, Role, Scope, SessionId,
+        AccessScope, Actor, ApplicationToken, AuthType, Digest, FileId, Integration, IntegrationId, Json,
+        KeptRevision, PasswordHash, Platform, Project, ProjectId, Provider, Revision, Role, Scope, SessionId,
         SessionKey, SessionKind, SessionRow, Timestamp, TokenId, User, UserId,
     },
     storage::{Head, LastAccess, LogKeys, Slot, decode_slots, encode_slots},
@@ -75,7 +75,7 @@ fn user() -> User {
         first_name: Some("Ada".parse().unwrap()),
         last_name: None,
         role: Role::Member,
-        narrowing: Narrowing {
+        narrowing: AccessScope {
             projects: Some(vec!["acme/app".parse().unwrap(), "12345".parse().unwrap()]),
             providers: None,
         },
@@ -239,7 +239,7 @@ fn an_application_token() {
         digest: Digest([9; 32]),
         name: "build".parse().unwrap(),
         role: Role::Application,
-        narrowing: Narrowing { projects: Some(Vec::new()), providers: Some(vec![Provider::Npm]) },
+        narrowing: AccessScope { projects: Some(Vec::new()), providers: Some(vec![Provider::Npm]) },
         created_by: "host:root".parse().unwrap(),
         created_at: Timestamp::from_millis(1_000),
         expires_at: now(),

@@ -4,14 +4,14 @@ use super::{ProjectId, Provider};
 
 /// To which projects and providers a caller is narrowed; `None` does not narrow, an empty list allows nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Narrowing {
+pub struct AccessScope {
     /// The only projects it may name.
     pub projects: Option<Vec<ProjectId>>,
     /// The only providers it may read.
     pub providers: Option<Vec<Provider>>,
 }
 
-impl Narrowing {
+impl AccessScope {
     /// Whether the caller may name this project.
     pub fn admits_project(&self, project: &ProjectId) -> bool {
         self.projects.as_ref().is_none_or(|projects| projects.contains(project))

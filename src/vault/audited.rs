@@ -1,0 +1,163 @@
+//! The corridor of every audited use case: authenticate, authorize, decide, record, commit, wait.
+
+use std::{
+    convert::Infallible,
+    sync::{Arc, atomic::Ordering},
+};
+
+use super::{
+    access::{self, Admitted},
+    error::Error,
+    refusal_counts::Tally,
+    state::{Open, Vault},
+    work::{Context, Request},
+};
+use crate::{
+    auth::policy::{Rules, Verb},
+    domain::{Bearer, Event, Outcome},
+    storage::{Committed, Decision, Refusal, Verdict, View},
+};
+
+impl Vault {
+    /// Walks the corridor for a caller that was let in.
+    pub(super) async fn act<T, F>(
+        &self,
+        context: &Context,
+        caller: &Admitted,
+        verb: Verb,
+        work: F,
+    ) -> Result<Committed<T>, Error>
+    where
+        T: Send + 'static,
+        F: FnOnce(Request<'_>) -> Result<Decision<T>, Error> + Send + 'static,
+    {
+        self.walk(context, caller.bearer(), Some(caller.clone()), verb, work).await
+    }
+
+    /// Records a refusal that was decided outside the corridor, and returns the error to answer with.
+    pub(super) async fn refuse(&self, context: &Context, bearer: Bearer, verb: Verb, error: Error) -> Error {
+        match self.walk::<Infallible, _>(context, bearer, None, verb, |_| Err(error)).await {
+            Err(error) => error,
+            Ok(committed) => match committed.value {},
+        }
+    }
+
+    async fn walk<T, F>(
+        &self,
+        context: &Context,
+        bearer: Bearer,
+        admitted: Option<Admitted>,
+        verb: Verb,
+        work: F,
+    ) -> Result<Committed<T>, Error>
+    where
+        T: Send + 'static,
+        F: FnOnce(Request<'_>) -> Result<Decision<T>, Error> + Send + 'static,
+    {
+        let admission = Admission {
+            context: *context,
+            bearer,
+            admitted,
+            verb,
+            rules: self.rules(),
+            tally: Arc::clone(&self.tally),
+            disk_low: self.is_disk_low(),
+        };
+        let committed = self.opened()?.decide(move |view| admission.decide(view, work)).await?;
+        self.settle(committed).await
+    }
+
+    /// Waits until no disclosure is in flight that the answer takes away.
+    pub(super) async fn settle<T>(&self, mut committed: Committed<T>) -> Result<Committed<T>, Error> {
+        if let Some(quiet) = committed.quiet.take() {
+            quiet.wait(|epoch| self.close_through(epoch)).await;
+        }
+        Ok(committed)
+    }
+}
+
+impl Open {
+    /// Decides on the commit thread, unless the vault was locked before.
+    pub(super) async fn decide<T, F>(&self, decide: F) -> Result<Committed<T>, Error>
+    where
+        T: Send + 'static,
+        F: FnOnce(&View<'_>) -> Verdict<T, Error> + Send + 'static,
+    {
+        let locked = Arc::clone(&self.locked);
+        let decide = move |view: &View<'_>| {
+            if locked.load(Ordering::Acquire) {
+                return Err(silent(Error::Locked));
+            }
+            decide(view)
+        };
+        self.writer.submit(decide).await.map_err(Error::from)
+    }
+
+    /// Records events that change nothing and that no caller asked for.
+    pub(super) async fn record(&self, events: Vec<Event>) -> Result<(), Error> {
+        self.decide(|_| Ok(Decision::recording((), events))).await.map(drop)
+    }
+}
+
+/// What a request brings to the commit thread, besides its work.
+struct Admission {
+    context: Context,
+    bearer: Bearer,
+    admitted: Option<Admitted>,
+    verb: Verb,
+    rules: Rules,
+    tally: Arc<Tally>,
+    disk_low: bool,
+}
+
+impl Admission {
+    /// Admits the caller again where the state has moved since, and lets the use case decide.
+    fn decide<T>(
+        mut self,
+        view: &View<'_>,
+        work: impl FnOnce(Request<'_>) -> Result<Decision<T>, Error>,
+    ) -> Verdict<T, Error> {
+        let current = self.admitted.take().filter(|admitted| admitted.is_current(view));
+        let is_current = current.is_some();
+        let admitted = match current {
+            Some(admitted) => admitted,
+            None => access::authenticate(view, self.bearer, self.context.now).map_err(silent)?,
+        };
+        let event = self.context.event(admitted.caller().actor(), self.verb.action());
+        let permit = match admitted.permit(self.verb, &self.rules) {
+            Ok(permit) => permit,
+            Err(denied) => return Err(self.refusal(denied.into(), event)),
+        };
+        let context = &self.context;
+        let request = Request { view, permit: &permit, context, is_current, event: event.clone() };
+        match work(request) {
+            Ok(decision) if self.disk_low && !decision.revokes() => Err(silent(Error::DiskLow)),
+            Ok(decision) => Ok(decision),
+            Err(error) => Err(self.refusal(error, event)),
+        }
+    }
+
+    /// A refusal with the event that the contract demands for it, if any.
+    fn refusal(&self, error: Error, mut event: Event) -> Refusal<Error> {
+        let outcome = match &error {
+            Error::Denied(_) | Error::WrongPassword => Some(Outcome::Denied),
+            Error::NothingMatches { .. } | Error::Tampered(_) => Some(Outcome::Failed),
+            // Or a token could try out project names unseen.
+            Error::ProjectNotFound(_) if self.verb == Verb::ReadCredentials => Some(Outcome::Failed),
+            _ => None,
+        };
+        if let Error::NothingMatches { provider, project } = &error {
+            (event.provider, event.project) = (*provider, project.clone());
+        }
+        if let Error::ProjectNotFound(project) = &error {
+            event.project = Some(project.clone());
+        }
+        let outcome = outcome.filter(|_| self.tally.refused(&event.actor));
+        Refusal { error, events: outcome.map(|outcome| Event { outcome, ..event }).into_iter().collect() }
+    }
+}
+
+/// A refusal without an event: requests without a valid token never grow the file.
+pub(super) const fn silent(error: Error) -> Refusal<Error> {
+    Refusal { error, events: Vec::new() }
+}
