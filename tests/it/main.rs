@@ -64,6 +64,7 @@ mod server;
 mod sessions;
 mod settings;
 mod source;
+mod stale;
 mod status;
 mod storms;
 mod systemd;
