@@ -62,6 +62,8 @@ mod progress;
 #[cfg(feature = "client")]
 mod project;
 mod prompt;
+#[cfg(feature = "server")]
+mod recover;
 #[cfg(feature = "client")]
 mod remote;
 #[cfg(feature = "server")]
@@ -159,6 +161,10 @@ enum Command {
     #[cfg(feature = "server")]
     #[command(after_help = "Examples:\n  sealroom rescue --data team.redb --to saved.redb")]
     Rescue(rescue::Args),
+    /// Let an owner in again whose password is lost, with the passphrase or the recovery key.
+    #[cfg(feature = "server")]
+    #[command(after_help = "Examples:\n  sealroom recover owner --data team.redb")]
+    Recover(recover::Args),
     /// Read the audit log, and check it.
     #[command(after_help = audit::EXAMPLES)]
     Audit(audit::Args),
@@ -266,6 +272,8 @@ fn run(command: Command, output: Output) -> Result<(), CliError> {
         Command::Lock(args) => lock::lock(args, &output),
         #[cfg(feature = "server")]
         Command::Rescue(args) => rescue::run(&args, &output),
+        #[cfg(feature = "server")]
+        Command::Recover(args) => recover::run(args, &output),
         Command::Audit(args) => audit::run(args, output),
         #[cfg(feature = "client")]
         Command::Remote(remote) => block_on(at_server(*remote, output)),

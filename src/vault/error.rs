@@ -3,7 +3,7 @@
 use crate::{
     api::BadRequest,
     auth::policy::Denied,
-    domain::{ProjectId, Provider, Revision, Timestamp},
+    domain::{Email, ProjectId, Provider, Revision, Timestamp},
     storage::{JobError, OpenError, StorageError},
 };
 
@@ -167,4 +167,18 @@ pub enum UnlockError {
     /// The unlocking could not be recorded.
     #[error("the audit log cannot be written")]
     AuditUnavailable,
+}
+
+/// Why no owner is recovered.
+#[derive(Debug, thiserror::Error)]
+pub enum RecoverError {
+    /// No enabled owner has the given e-mail address, or none was given and there are several.
+    #[error("no single owner is meant")]
+    NoSingleOwner {
+        /// The enabled owners.
+        owners: Vec<Email>,
+    },
+    /// The vault does not answer.
+    #[error(transparent)]
+    Vault(#[from] Error),
 }

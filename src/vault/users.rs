@@ -179,7 +179,7 @@ impl Vault {
         self.act(context, caller.bearer, Verb::DeleteUser, work).await.map(drop)
     }
 
-    async fn new_password(&self, password: Secret) -> Result<PasswordHash, Error> {
+    pub(super) async fn new_password(&self, password: Secret) -> Result<PasswordHash, Error> {
         password::check_rule(&password).map_err(|invalid| Error::BadRequest(invalid.into()))?;
         let kdf = self.settings().password_kdf;
         let _turn = self.passwords.acquire().await.map_err(|_| Error::Internal)?;

@@ -57,6 +57,7 @@ mod proxies;
 mod raw;
 mod readers;
 mod readme;
+mod recover;
 mod remote;
 mod revocation;
 mod secrets;
