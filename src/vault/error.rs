@@ -7,7 +7,7 @@ use crate::{
     audit::record::BadRecord,
     auth::{password::PasswordError, policy::Denied},
     crypto::random::RandomError,
-    domain::{ProjectId, Provider, Revision, Timestamp},
+    domain::{Email, ProjectId, Provider, Revision, Timestamp},
     storage::{JobError, OpenError, StorageError},
 };
 
@@ -219,4 +219,18 @@ impl From<StorageError> for UnlockError {
             StorageError::Engine(_) | StorageError::Tampered { .. } => Self::Storage(error),
         }
     }
+}
+
+/// Why no owner is recovered.
+#[derive(Debug, thiserror::Error)]
+pub enum RecoverError {
+    /// No enabled owner has the given e-mail address, or none was given and there are several.
+    #[error("no single owner is meant")]
+    NoSingleOwner {
+        /// The enabled owners.
+        owners: Vec<Email>,
+    },
+    /// The vault does not answer.
+    #[error(transparent)]
+    Vault(#[from] Error),
 }

@@ -179,7 +179,7 @@ impl Vault {
         self.act(context, caller, Verb::DeleteUser, work).await.map(drop)
     }
 
-    async fn new_password(&self, password: Secret) -> Result<PasswordHash, Error> {
+    pub(super) async fn new_password(&self, password: Secret) -> Result<PasswordHash, Error> {
         // Before it waits for a core.
         password::check_rule(&password).map_err(PasswordError::from)?;
         let kdf = self.settings().password_kdf;

@@ -146,9 +146,7 @@ async fn recover(recording: &Recording, disk: &Disk, floor: u64) -> Result<Recov
     if disk.calls() > 0 {
         return Err("opening wrote to the file before anybody had unlocked it".to_owned());
     }
-    let (commit_stall, idle_every) = (A_LONG_TIME, A_LONG_TIME);
-    let writing = Writing { queue_max: 8, monotonic, commit_stall, idle_every };
-    let unlocked = store.unlock(&recording.key, writing);
+    let unlocked = store.unlock(&recording.key, writing());
     let running = unlocked.map_err(|error| format!("no unlocking: {error:?}"))?;
     let killed = disk.fork();
     let text = store.checkpoint().map_err(|error| error.to_string())?;
@@ -161,6 +159,12 @@ async fn recover(recording: &Recording, disk: &Disk, floor: u64) -> Result<Recov
         return Err(format!("{floor} records were acknowledged, and {size} are there"));
     }
     Ok(Recovered { size, killed })
+}
+
+/// A writer that writes nothing that it is not asked for.
+pub fn writing() -> Writing {
+    let (commit_stall, idle_every) = (A_LONG_TIME, A_LONG_TIME);
+    Writing { queue_max: 8, monotonic, commit_stall, idle_every }
 }
 
 /// What was recovered needs no other recovery: the same state, and not a byte changes but in the engine's header,

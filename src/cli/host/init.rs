@@ -112,7 +112,7 @@ fn unpublished(data: &Path, error: FileError) -> CliError {
     CliError { hint: format!("{}; {worth}", error.hint), ..error }
 }
 
-fn owner_password(path: Option<&Path>, output: &Output) -> Result<(Secret, bool), CliError> {
+pub(super) fn owner_password(path: Option<&Path>, output: &Output) -> Result<(Secret, bool), CliError> {
     if let Some(path) = path {
         let password = secrets::from_file(path, output)?;
         secrets::check_new(&password, "password", Some(path))?;

@@ -11,6 +11,7 @@ mod init;
 mod knock;
 mod lock;
 mod passphrase;
+mod recover;
 mod repeats;
 mod rescue;
 mod serve;
@@ -44,6 +45,9 @@ pub(super) enum Command {
     /// Save the vault of a running server whose file was removed, moved or replaced.
     #[command(after_help = "Examples:\n  sealroom rescue --data team.redb --to saved.redb")]
     Rescue(rescue::Args),
+    /// Let an owner in again whose password is lost, with the passphrase or the recovery key.
+    #[command(after_help = "Examples:\n  sealroom recover owner --data team.redb")]
+    Recover(recover::Args),
 }
 
 /// Runs one of them.
@@ -54,5 +58,6 @@ pub(super) fn run(command: Command, output: &Output) -> Result<(), CliError> {
         Command::Unlock(args) => lock::unlock(args, output),
         Command::Lock(args) => lock::lock(args, output),
         Command::Rescue(args) => rescue::run(&args, output),
+        Command::Recover(args) => recover::run(args, output),
     }
 }

@@ -5,3 +5,4 @@ mod faults;
 mod internal;
 mod kills;
 mod power_cuts;
+mod stale;

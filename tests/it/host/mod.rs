@@ -11,6 +11,7 @@ mod handshakes;
 mod init_and_serve;
 mod knocking;
 mod overload;
+mod recover;
 mod storms;
 mod systemd;
 mod tls;

@@ -1,0 +1,137 @@
+//! `sealroom recover owner`.
+
+use std::path::PathBuf;
+
+use serde_json::json;
+
+use super::{host_actor::host_actor, init::owner_password, passphrase::PassphraseArgs};
+use crate::{
+    auth::password,
+    cli::{
+        error::CliError,
+        secrets::shown,
+        terminal::{output::Output, prompt::Asking},
+    },
+    clock::{self, Clock},
+    config::default,
+    disk::{DataFile, Locking},
+    domain::{Action, Email, Event, Secret},
+    vault::{RecoverError, Settings, Vault},
+};
+
+/// At most this many owners are named in a message.
+const NAMED_MAX: usize = 10;
+
+/// `recover`'s subcommands.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Args {
+    #[command(subcommand)]
+    whom: Whom,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Whom {
+    /// Set a new password for an owner and end the owner's sessions; recorded as vault.recover.
+    #[command(
+        after_help = "The server must be stopped: the command opens the file itself. The passphrase or the recovery \
+                      key unlocks.\n\nExamples:\n  sealroom recover owner --data team.redb\n  \
+                      sealroom recover owner --data team.redb --owner-email ada@example.com"
+    )]
+    Owner(OwnerArgs),
+}
+
+/// `recover owner`'s flags.
+#[derive(Debug, clap::Args)]
+struct OwnerArgs {
+    /// The vault file.
+    #[arg(long, env = "SEALROOM_DATA", default_value = default::DATA, value_name = "FILE")]
+    data: PathBuf,
+    /// The owner's e-mail address; needed where the vault has several owners.
+    #[arg(long, value_name = "EMAIL")]
+    owner_email: Option<String>,
+    /// Read the new password from this file (mode 0600); without it one is generated.
+    #[arg(long, value_name = "FILE")]
+    owner_password_file: Option<PathBuf>,
+    /// Open the vault on a file system that has no locks; no other process may open the file.
+    #[arg(long, env = "SEALROOM_WITHOUT_FILE_LOCK", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    without_file_lock: Option<bool>,
+    #[command(flatten)]
+    passphrase: PassphraseArgs,
+}
+
+pub(super) fn run(args: Args, output: &Output) -> Result<(), CliError> {
+    let Whom::Owner(args) = args.whom;
+    let email = args.owner_email.as_deref().map(str::parse::<Email>).transpose();
+    let email = email.map_err(|error| {
+        CliError::usage(format!("--owner-email: {error}"), "pass an address like ada@example.com")
+    })?;
+    let locking = if args.without_file_lock == Some(true) { Locking::Waived } else { Locking::Required };
+    // The lock comes before any question: a file in use must not cost anyone a passphrase.
+    let file = DataFile::open(&args.data, locking)?;
+    let vault = Vault::open(file.medium(), Settings::new(host_actor(), clock::monotonic))
+        .map_err(|error| CliError::open(&args.data, &error))?;
+    let newest =
+        vault.newest_time().map_err(|error| CliError::failed(error.to_string(), "restore a backup"))?;
+    let clock = newest.map_or_else(Clock::system, Clock::system_after);
+    let (password, is_generated) = owner_password(args.owner_password_file.as_deref(), output)?;
+    password::check_rule(&password)
+        .map_err(|invalid| CliError::failed(format!("the new password: {invalid}"), "choose another one"))?;
+    let passphrase = args.passphrase.read(Asking::Once, output)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime
+        .map_err(|error| CliError::failed(format!("no runtime: {error}"), "free memory or threads"))?;
+    runtime.block_on(async {
+        let unlocked = vault.unlock(passphrase, host_actor(), clock.now(), None).await;
+        unlocked.map_err(|error| CliError::unlock(&error))?;
+        let recovered = recover(&vault, &clock, email.as_ref(), password, is_generated, output).await;
+        let locked = vault.lock(Event::new(clock.now(), host_actor(), Action::VaultLock)).await;
+        recovered.and_then(|()| locked.map_err(|error| failed(&error)))
+    })
+}
+
+async fn recover(
+    vault: &Vault,
+    clock: &Clock,
+    email: Option<&Email>,
+    password: Secret,
+    is_generated: bool,
+    output: &Output,
+) -> Result<(), CliError> {
+    let owner = vault.owner_to_recover(email).map_err(|error| not_meant(email, error))?.email.clone();
+    // Shown before it holds: an owner whose new password nobody has could not log in.
+    let mut lines = vec![format!("owner     {owner}")];
+    let mut value = json!({ "owner_email": owner.as_str() });
+    if is_generated {
+        let text = shown(&password);
+        lines.push(format!("password  {text}"));
+        value["owner_password"] = json!(text);
+    }
+    output.once("the owner's password", &lines.join("\n"), &value).map_err(|lost| {
+        CliError::failed(
+            lost.to_string(),
+            "the old password still holds; run it again where standard output can be written and is read",
+        )
+    })?;
+    vault.recover_owner(owner, password, host_actor(), clock.now()).await.map_err(|error| failed(&error))
+}
+
+fn failed(error: &crate::vault::Error) -> CliError {
+    CliError::failed(
+        format!("{error}; whether the new password holds is unknown"),
+        "check the disk's space and the file's mode, then run it again",
+    )
+}
+
+fn not_meant(email: Option<&Email>, error: RecoverError) -> CliError {
+    let owners = match error {
+        RecoverError::NoSingleOwner { owners } => owners,
+        RecoverError::Vault(error) => return failed(&error),
+    };
+    let names: Vec<String> = owners.iter().take(NAMED_MAX).map(Email::to_string).collect();
+    let more = if owners.len() > NAMED_MAX { ", …" } else { "" };
+    let message = match email {
+        Some(email) => format!("{email} is not an enabled owner of this vault"),
+        None => format!("this vault has {} owners", owners.len()),
+    };
+    CliError::failed(message, format!("pass --owner-email with one of: {}{more}", names.join(", ")))
+}

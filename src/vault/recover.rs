@@ -1,0 +1,59 @@
+//! A new password for an owner, set at the host: there is no caller, and the passphrase that unlocked is the proof.
+
+use std::sync::Arc;
+
+use super::{
+    audited::silent,
+    error::{Error, RecoverError},
+    state::Vault,
+};
+use crate::{
+    domain::{Action, Actor, Detail, DetailKey, Email, Event, Role, Secret, Timestamp, User},
+    storage::{Changes, Decision, View},
+};
+
+impl Vault {
+    /// Finds the owner to recover: the one named or, without a name, the only enabled one.
+    ///
+    /// # Errors
+    /// The vault is locked, or no single enabled owner is meant.
+    pub fn owner_to_recover(&self, email: Option<&Email>) -> Result<Arc<User>, RecoverError> {
+        let open = self.opened()?;
+        let users = open.writer.fresh_view().users().map_err(Error::from)?;
+        let owners = || users.iter().filter(|user| user.role == Role::Owner && !user.disabled);
+        let mut meant = owners().filter(|user| email.is_none_or(|email| *email == user.email));
+        match (meant.next(), meant.next()) {
+            (Some(owner), None) => Ok(Arc::new(owner.clone())),
+            (None, _) | (Some(_), Some(_)) => {
+                let owners = owners().map(|user| user.email.clone()).collect();
+                Err(RecoverError::NoSingleOwner { owners })
+            }
+        }
+    }
+
+    /// Sets an owner's password, ends the owner's sessions, and records it as `vault.recover`.
+    ///
+    /// # Errors
+    /// The password breaks the rule, there is no such enabled owner any more, or the commit fails.
+    pub async fn recover_owner(
+        &self,
+        email: Email,
+        password: Secret,
+        actor: Actor,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let password = self.new_password(password).await?;
+        let decide = move |view: &View<'_>| {
+            let found = view.user(&email).map_err(|error| silent(error.into()))?;
+            let found = found.filter(|user| user.role == Role::Owner && !user.disabled);
+            let owner = found.ok_or_else(|| silent(Error::UserNotFound))?;
+            let detail = Detail::NONE.text(DetailKey::Email, &owner.email);
+            let event = Event { detail, ..Event::new(now, actor, Action::VaultRecover) };
+            let mut changes = Changes::none();
+            changes.user(User { password, epoch: owner.epoch + 1, ..(*owner).clone() });
+            Ok(Decision::changing((), changes, event).revoking())
+        };
+        let committed = self.opened()?.decide(decide).await?;
+        self.settle(committed).await.map(drop)
+    }
+}
