@@ -45,24 +45,17 @@
 //! - The argon2 work of a login or unlock follows from the submitted text, never from what is stored or the outcome
 //!   ([`auth::spelling`]).
 //!
-//! # One sync a commit
+//! # Two syncs a commit
 //!
-//! redb recommends two-phase commits where an attacker may choose the data and the moment of a crash: its page checksum
-//! (XXH3-128) has no key, so a page that kept its old bytes could pass for the new one. A commit here has one phase and
-//! one sync, since the vault does not rely on that checksum:
+//! redb recommends two-phase commits where an attacker may choose the data, since its page checksum has no key. That
+//! reason alone would not hold here: every start compares all rows with a keyed digest and the log with its signed
+//! head, and refuses a mixture of two commits
+//! (`crash::stale::a_page_of_the_commit_before_is_never_served_though_the_engine_takes_it`).
 //!
-//! - Every start recomputes the keyed digest of all rows and the tree of the log, and compares both with the sealed
-//!   head. A mixture of two commits is refused; what passes is one commit, whole
-//!   (`crash::stale::a_page_of_the_commit_before_is_never_served_though_the_engine_takes_it`).
-//! - A collision needs bytes that the attacker knows in advance. Sealed rows are unpredictable; a record of the log
-//!   stands beside others with random ids, and an attacker chooses visible ASCII in it at most.
-//! - After a crash redb verifies the newest commit and returns to the one before if a page of it is missing. The sync
-//!   of that one had ended before the next began, so nothing acknowledged is lost.
-//!
-//! Limits: `last_access` is outside the digest, so a colliding page could bring back an older time of use. A reopening
-//! after a failed commit compares the head alone; the next start compares the rest. Damage to pages of the newest
-//! commit, after a crash and before the next start, looks like a torn write: that commit is rolled back, where two
-//! phases would refuse the file. A checkpoint kept elsewhere shows it.
+//! A failed sync is the other reason. Linux then takes the pages for clean: a reader finds the commit whole in the page
+//! cache, though the disk lacks parts of it. In one phase, reopening would take such a commit for durable and
+//! acknowledge it; two phases flush its pages before the slot that names them, so what reopening finds is durable.
+//! `crash::power_cuts::a_disk_that_fails_for_a_while_costs_nothing_that_was_answered` fails in one phase.
 //!
 //! # Where this differs from the first design
 //!

@@ -118,8 +118,8 @@ impl Engine {
         let database = self.database()?;
         let mut txn = database.begin_write().map_err(redb::Error::from)?;
         txn.set_durability(Durability::Immediate).map_err(redb::Error::from)?;
-        // One sync a commit: the crate's documentation gives the reason, `stale.rs` among the tests the proof.
-        txn.set_two_phase_commit(false);
+        // After a failed sync, only two phases tell a durable commit from one that is in the page cache alone.
+        txn.set_two_phase_commit(true);
         txn.set_quick_repair(false);
         if !write_all(&txn, batch)? {
             txn.abort().map_err(redb::Error::from)?;

@@ -62,8 +62,19 @@ const EXAMPLES_OF_SHELLS: &[&str] = &[
 /// Commands that speak to no server, or as nobody, have no flags that say to which and as whom.
 #[test]
 fn a_command_has_the_flags_of_a_server_only_where_it_speaks_to_one() {
-    const OF_THE_HOST: &[&str] =
-        &["init", "serve", "unlock", "lock", "rescue", "audit", "audit verify", "completions", "man"];
+    const OF_THE_HOST: &[&str] = &[
+        "init",
+        "serve",
+        "unlock",
+        "lock",
+        "rescue",
+        "recover",
+        "recover owner",
+        "audit",
+        "audit verify",
+        "completions",
+        "man",
+    ];
     let folder = tempfile::tempdir().unwrap();
     for name in all() {
         let words = words(&name);
@@ -119,6 +130,7 @@ const CALLS: &[&str] = &[
     "completions bash",
     "man pages",
     "init --data v.redb --owner-email a@example.com --passphrase-file pass --kdf-memory 64 --kdf-passes 1",
+    "recover owner --data v.redb --passphrase-file pass",
 ];
 /// Those that need a file and its server, which the last test has.
 const ELSEWHERE: &[&str] = &["serve", "unlock", "lock", "rescue", "audit verify"];
@@ -142,7 +154,7 @@ fn json_of_every_command_is_one_value_and_its_errors_are_one_object() {
         let text = String::from_utf8(output.stdout).unwrap();
         let value: Value = serde_json::from_str(&text).unwrap_or_else(|_| panic!("{call}: {text}"));
         // As the HTTP answers are spelt: what they themselves spell the other way, and what `init` prints, stays.
-        if !call.starts_with("credentials") && !call.starts_with("init") {
+        if !["credentials", "init", "recover"].iter().any(|own| call.starts_with(own)) {
             let snake: Vec<String> = names(&value).into_iter().filter(|name| name.contains('_')).collect();
             assert!(snake.is_empty(), "{call}: {snake:?}");
         }
@@ -151,13 +163,14 @@ fn json_of_every_command_is_one_value_and_its_errors_are_one_object() {
     let called: BTreeSet<&str> = CALLS.iter().copied().collect();
     for name in all() {
         let words = words(&name).join(" ");
-        let group = ["integration", "project", "token", "user", "audit"].contains(&words.as_str());
+        let group = ["integration", "project", "token", "user", "audit", "recover"].contains(&words.as_str());
         let is_called = called.iter().any(|call| **call == words || call.starts_with(&format!("{words} ")));
         assert!(is_called || group || ELSEWHERE.contains(&words.as_str()), "{words} is not called");
     }
     // The same with nobody at the other end: one object, and nothing on stdout.
-    for call in
-        CALLS.iter().filter(|call| !["completions", "man", "init"].iter().any(|own| call.starts_with(own)))
+    for call in CALLS
+        .iter()
+        .filter(|call| !["completions", "man", "init", "recover"].iter().any(|own| call.starts_with(own)))
     {
         let output = run([call.split(' ').collect(), vec!["--json"]].concat(), "http://127.0.0.1:1");
         let said = stderr(&output);

@@ -24,7 +24,8 @@ async fn flips_all_over_a_closed_file_end_in_a_message_or_change_nothing() {
     let mut ends = Ends::new();
     for batch in 0..3 {
         let mut child = Command::new(std::env::current_exe().unwrap());
-        child.args(["damage::a_child_that_meets_damage", "--exact", "--nocapture"]);
+        let (_, module) = module_path!().split_once("::").unwrap();
+        child.args([&format!("{module}::a_child_that_meets_damage"), "--exact", "--nocapture"]);
         child.env(CHILD, format!("{}-{} {}", batch * 100, batch * 100 + 100, file.display()));
         watch(child, &mut ends).unwrap_or_else(|broken| panic!("seed {SEED}: {broken}"));
     }

@@ -1,4 +1,4 @@
-//! A disk that keeps an older page, and an engine whose checksum does not notice: what one sync a commit rests on.
+//! A disk that keeps an older page, and an engine whose checksum does not notice.
 //!
 //! The engine's checksum of a page stands in the page above it and is not keyed. Here it always agrees, as if the
 //! attacker had found a collision: rows of one page go back to the commit before, through the engine itself.
