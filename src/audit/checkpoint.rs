@@ -83,15 +83,15 @@ impl FromStr for VerifierKey {
 pub struct Checkpoint {
     /// Whose log.
     pub origin: String,
-    /// How many records.
+    /// The number of records.
     pub size: u64,
     /// The root over them.
     pub root: Hash,
-    /// What else the text says.
+    /// The lines of extensions.
     pub extensions: Vec<String>,
 }
 
-/// Why a note says nothing.
+/// An error of reading a signed note.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BadNote {
     /// It has not the form.

@@ -58,7 +58,7 @@ impl Frontier {
         (self.size, self.nodes.clone())
     }
 
-    /// How many leaves there are.
+    /// The number of leaves.
     pub const fn size(&self) -> u64 {
         self.size
     }

@@ -53,7 +53,7 @@ fn copy(bytes: &[u8]) -> Secret {
 }
 
 fn push(list: &mut Vec<Secret>, spelling: Secret) {
-    // Whether two spellings of one text are alike says nothing about what is stored: no constant time is needed.
+    // The comparison of two spellings of one text says nothing about what is stored: constant time is not needed.
     if list.iter().all(|known| known.expose() != spelling.expose()) {
         list.push(spelling);
     }

@@ -12,12 +12,12 @@ pub struct AccessScope {
 }
 
 impl AccessScope {
-    /// Whether the caller may name this project.
+    /// Returns whether the caller may name this project.
     pub fn admits_project(&self, project: &ProjectId) -> bool {
         self.projects.as_ref().is_none_or(|projects| projects.contains(project))
     }
 
-    /// Whether the caller may read this provider, in either of its spellings.
+    /// Returns whether the caller may read this provider, in either of its spellings.
     pub fn admits_provider(&self, provider: Provider) -> bool {
         self.providers
             .as_ref()

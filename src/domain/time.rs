@@ -40,17 +40,17 @@ impl Timestamp {
     }
 }
 
-/// So many days.
+/// Returns a duration of this many days.
 pub const fn days(count: u64) -> Duration {
     Duration::from_secs(count * 86_400)
 }
 
-/// So many minutes.
+/// Returns a duration of this many minutes.
 pub const fn minutes(count: u64) -> Duration {
     Duration::from_secs(count * 60)
 }
 
-/// So many seconds.
+/// Returns a duration of this many seconds.
 pub const fn seconds(count: u64) -> Duration {
     Duration::from_secs(count)
 }

@@ -17,15 +17,15 @@ use crate::{
     storage::{Decision, StorageError},
 };
 
-/// How many records one snapshot gives: a long-held one makes the file grow, and a slow client holds two such pieces.
+/// Records read from one snapshot: a long-held one makes the file grow, and a slow client holds two such pieces.
 const CHUNK: usize = 250;
 
-/// What is to be proved.
+/// The statement to prove.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Proof {
     /// That a record is in the tree of that size.
     Inclusion {
-        /// Which.
+        /// The record's sequence.
         sequence: u64,
         /// The tree's size.
         size: u64,

@@ -24,7 +24,7 @@ use crate::{
 pub struct Listed {
     /// Its metadata.
     pub integration: Arc<Integration>,
-    /// When its credential was last read, and by whom.
+    /// Time and actor of the last read of its credential.
     pub last_access: Option<LastAccess>,
 }
 

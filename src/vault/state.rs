@@ -21,10 +21,10 @@ use crate::{
     storage::{OpenError, StorageError, Store, Writer, Writing},
 };
 
-/// How many exports may be under way: half a megabyte each at the most.
+/// The most exports under way; each holds half a megabyte at most.
 pub(super) const EXPORTS_MAX: usize = 16;
 
-/// How long sessions live.
+/// Lifetimes of a session's tokens.
 #[derive(Debug, Clone, Copy)]
 pub struct SessionLife {
     /// Of an access token.
@@ -40,12 +40,12 @@ impl SessionLife {
     pub const ENDLESS: Self = Self { access: days(36_500), refresh: days(36_500) };
 }
 
-/// What the vault is told once.
+/// Settings that hold for the life of the process.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// What the policy leaves open.
+    /// Allows members to store integrations.
     pub members_may_create: bool,
-    /// How many jobs may wait for the writer.
+    /// The most jobs that may wait for the writer.
     pub queue_max: usize,
     /// Whether one thread of the runtime is kept back for this vault while it is unlocked, so that a connection that
     /// has the server to itself may commit where it is served. Only for one vault of a runtime, and with a thread
@@ -53,7 +53,7 @@ pub struct Settings {
     pub stand_by: bool,
     /// The engine's page cache.
     pub cache_bytes: usize,
-    /// How long sessions live.
+    /// Lifetimes of a session's tokens.
     pub sessions: SessionLife,
     /// The cost of new passwords.
     pub password_kdf: KdfParams,
@@ -63,7 +63,7 @@ pub struct Settings {
     pub commit_stall: Duration,
     /// How often what waits for a pause is written when nothing else is, and a failing disk is tried again.
     pub idle_every: Duration,
-    /// Who runs this process: the actor of what no caller does.
+    /// The operating-system user of this process: the actor of events without a caller.
     pub host: Actor,
     /// With less free space than this, nothing is added or disclosed.
     pub disk_low_bytes: u64,
@@ -93,7 +93,7 @@ pub struct Vault {
     closed_through: watch::Sender<u64>,
     pub(super) limiter: Mutex<Limiter>,
     pub(super) tally: Arc<Tally>,
-    /// What the file's disk has left, as the host last said.
+    /// Free space on the file's disk, as the host last said.
     pub(super) free_bytes: Arc<AtomicU64>,
     pub(super) checkpoint_lost: AtomicBool,
     pub(super) file_gone: AtomicBool,
@@ -103,7 +103,7 @@ pub struct Vault {
     pub(super) exports: Arc<Semaphore>,
 }
 
-/// What there is only while the vault is unlocked.
+/// Parts that exist only while the vault is unlocked.
 pub(super) struct Open {
     pub(super) writer: Writer,
     /// Set by the lock's own decision: whatever the commit thread decides after it is refused.
@@ -153,7 +153,7 @@ impl Vault {
         self.store.verifier_key()
     }
 
-    /// Whether the vault is locked.
+    /// Returns whether the vault is locked.
     pub fn is_locked(&self) -> bool {
         self.open.load().is_none()
     }

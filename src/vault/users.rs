@@ -186,7 +186,7 @@ impl Vault {
         self.derive(move || password::hash(&password, kdf)).await
     }
 
-    /// Whoever sits down at somebody's open session cannot take the account over; tries count as logins do.
+    /// Verifies a user's own password, so that an open session cannot take the account over. Tries count as logins do.
     async fn check_own_password(
         &self,
         context: &Context,
@@ -248,7 +248,7 @@ fn registered(view: &View<'_>, projects: Option<&[ProjectId]>) -> Result<(), Err
     Ok(())
 }
 
-/// Whether no other owner could let anybody in any more.
+/// Returns whether this is the last enabled owner.
 fn is_last_owner(view: &View<'_>, user: &User) -> Result<bool, Error> {
     let enabled = |one: &User| one.role == Role::Owner && !one.disabled;
     Ok(enabled(user) && !view.users()?.iter().any(|one| enabled(one) && one.id != user.id))
