@@ -33,12 +33,12 @@ pub(super) fn to_json(detail: &Detail) -> String {
     format!("{{{}}}", entries.join(","))
 }
 
-/// What stands for a detail that is too long for its record.
+/// Summarizes a detail that is too long for its record.
 pub(super) fn summarized(detail: &str) -> String {
     summary("bytes", detail.len(), detail.as_bytes()).to_string()
 }
 
-/// What stands for a detail and a project that are too long together.
+/// Summarizes a detail and a project that are too long together.
 pub(super) fn summarized_with(detail: &str, project: Option<&ProjectId>) -> String {
     let project = project.map_or("", ProjectId::as_str);
     let mut object = Map::new();
@@ -48,8 +48,8 @@ pub(super) fn summarized_with(detail: &str, project: Option<&ProjectId>) -> Stri
     in_order(&object, &["bytes", "sha256", "project"])
 }
 
-/// Whether this is a detail as [`to_json`] and its summaries write one: known keys, each once, typed values, no white
-/// space, one spelling.
+/// Returns whether this is a detail as [`to_json`] and its summaries write one: known keys, each once, typed values,
+/// no white space, one spelling.
 pub(super) fn is_canonical(text: &str) -> bool {
     let Ok(Entries(entries)) = serde_json::from_str(text) else { return false };
     let mut keys: Vec<&str> = entries.iter().map(|(key, _)| key.as_str()).collect();

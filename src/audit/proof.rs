@@ -1,6 +1,6 @@
 //! Proofs of the tree: that a record is in it, and that a larger tree begins with a smaller one (RFC 6962 §2.1.1, §2.1.2).
 //!
-//! Owns which subtrees a proof is made of; their hashes come from whoever has them.
+//! Owns the choice of the subtrees that make a proof; the caller supplies their hashes.
 
 use std::ops::Range;
 
@@ -45,7 +45,7 @@ pub fn consistency(from: u64, to: u64) -> Result<Vec<Range<u64>>, OutOfRange> {
     }
     let mut path = Vec::new();
     let mut within = 0..to;
-    // Whether the smaller tree is still the very one that the verifier knows the root of.
+    // True while the smaller tree is still the very one that the verifier knows the root of.
     let mut is_known = true;
     while within.end != from {
         let middle = within.start + split(within.end - within.start);
@@ -74,7 +74,7 @@ pub const fn split(size: u64) -> u64 {
 /// single leaves, which it must have.
 ///
 /// # Errors
-/// What `known` answers.
+/// The answer of `known`.
 pub fn subtree<E>(
     range: &Range<u64>,
     known: &mut impl FnMut(u8, u64) -> Result<Option<Hash>, E>,

@@ -20,7 +20,7 @@ use crate::{
 const VERSION: u8 = 1;
 /// The longest record; a longer one is refused on reading and cannot be made.
 pub const RECORD_BYTES_MAX: usize = 1024;
-/// What most records need, and what goes beside them in the file.
+/// The bytes that most records need, with those beside them in the file.
 const RECORD_BYTES_USUAL: usize = 512;
 
 #[derive(Serialize, Deserialize)]
@@ -67,21 +67,21 @@ struct Written<'a> {
 pub struct Record {
     /// Its place in the log.
     pub sequence: u64,
-    /// When.
+    /// The time.
     pub time: Timestamp,
-    /// Who.
+    /// The actor.
     pub actor: Actor,
-    /// What.
+    /// The action.
     pub action: Action,
-    /// How it ended.
+    /// The outcome.
     pub outcome: Outcome,
-    /// Which integration.
+    /// The integration, if any.
     pub integration: Option<IntegrationId>,
-    /// Which revision.
+    /// Its revision.
     pub revision: Option<Revision>,
-    /// Which service.
+    /// Its provider.
     pub provider: Option<Provider>,
-    /// Which project.
+    /// The project asked for.
     pub project: Option<ProjectId>,
     /// By which request.
     pub request: Option<RequestId>,

@@ -1,4 +1,4 @@
-//! What a damaged file still shows of its log.
+//! Salvage: the records that a damaged file still shows.
 
 use std::{
     collections::BTreeMap,
@@ -7,7 +7,7 @@ use std::{
 
 use super::{record::RECORD_BYTES_MAX, tree::leaf_hash, verify::START};
 
-/// How much is looked at in one piece.
+/// The bytes searched in one piece.
 const PIECE: usize = 1 << 20;
 /// The longest record, and the hash beside it.
 const ROW_BYTES_MAX: usize = RECORD_BYTES_MAX + 8;
@@ -24,7 +24,7 @@ pub fn first_damaged(mut file: impl Read) -> io::Result<Option<u64>> {
     loop {
         let held = piece.len();
         let read = file.by_ref().take(PIECE as u64).read_to_end(&mut piece)?;
-        // What begins too near to the piece's end is looked at with the next one.
+        // A record that begins too near to the piece's end is read with the next piece.
         let end = if read == 0 { held } else { piece.len().saturating_sub(ROW_BYTES_MAX + START.len()) };
         found.look_at(&piece, end);
         if read == 0 {
@@ -74,17 +74,17 @@ impl Found {
     }
 }
 
-/// Whether a record with the hash beside it begins here.
+/// Returns whether a record with its hash begins here.
 fn is_intact(row: &[u8]) -> bool {
     let ends = row.iter().enumerate().filter(|(_, byte)| **byte == b'}').map(|(at, _)| at + 1);
     ends.into_iter()
         .any(|end| row.get(end..end + 8).is_some_and(|check| leaf_hash(&row[..end])[..8] == *check))
 }
 
-/// Where a record begins, be it with one wrong byte: a page that is not in use any more may hold the same record whole.
+/// Finds the beginning of a record, even with one wrong byte: an unused page may hold the same record whole.
 fn find(within: &[u8]) -> Option<usize> {
     let wrong = |bytes: &[u8]| bytes.iter().zip(START).filter(|(is, should)| is != should).count();
-    // Of its first two bytes one is right, and most places are told by them.
+    // One of its first two bytes is right, which rules out most places.
     let begins = |bytes: &[u8]| (bytes[0] == START[0] || bytes[1] == START[1]) && wrong(bytes) < 2;
     within.windows(START.len()).position(begins)
 }

@@ -241,7 +241,7 @@ mod tests {
         }
         assert_eq!(of_note(b"sealroom/x\n41\nAAAA\n\n\x97 sealroom/x BBBB\n"), Some(Damage::Encoding));
         assert_eq!(of_note(br#"{"checkpoint":"sealroom/x\n"}"#), Some(Damage::Json));
-        // What was forged is no damage of transport, whatever it looks like.
+        // A forged note is not damaged by transport, whatever it looks like.
         for text in ["", "\n\n", "x", &NOTE.replace("41", "42"), &NOTE.replace("\n\n", "\n")] {
             let damage = of_note(text.as_bytes());
             assert!(matches!(damage, None | Some(Damage::NoLineEnd)), "{text:?}: {damage:?}");

@@ -1,4 +1,4 @@
-//! The check of a log by whoever has its records, a checkpoint and the public key: no passphrase, no server.
+//! The offline check of a log, from its records, a checkpoint and the public key: no passphrase, no server.
 //!
 //! Owns what makes a log good and how its first flaw is named. Records come one by one, in constant memory.
 
@@ -11,10 +11,10 @@ use super::{
     tree::{Frontier, Hash},
 };
 
-/// What begins every record of this format, up to its sequence.
+/// The bytes that begin every record of this format, up to its sequence.
 pub(super) const START: &[u8] = br#"{"v":1,"sequence":"#;
 
-/// How many leaves a subtree has that is hashed on its own.
+/// The leaves of a subtree that is hashed on its own.
 pub const BLOCK: u64 = 256;
 
 /// The first flaw of a log.
@@ -23,7 +23,7 @@ pub enum Flaw {
     /// A record that does not have the form of one.
     #[error("record {sequence} is damaged: it does not have the form of a record")]
     Form {
-        /// Where it should stand.
+        /// Its place in the log.
         sequence: u64,
     },
     /// Another record than the next one.
@@ -31,13 +31,13 @@ pub enum Flaw {
     Order {
         /// The next sequence.
         expected: u64,
-        /// What stands there.
+        /// The sequence found in its place.
         found: u64,
     },
     /// A record that is not the one that was written.
     #[error("record {sequence} was changed: it does not fit the hash beside it")]
     Changed {
-        /// Which.
+        /// Its sequence.
         sequence: u64,
     },
     /// Records that do not make the subtree that was stored over them.
@@ -62,11 +62,11 @@ pub enum Flaw {
         if *missing == 1 { "record is" } else { "records are" }
     )]
     Cut {
-        /// How many.
+        /// The number of missing records.
         missing: u64,
-        /// How many there are.
+        /// The number of records in the log.
         size: u64,
-        /// How many were signed for.
+        /// The number of records that the checkpoint signs.
         signed: u64,
     },
     /// Records after the end that the file's own checkpoint signs.
@@ -80,7 +80,7 @@ pub enum Flaw {
     /// A receipt for a record that is not in the log, or is another one there.
     #[error("the receipt for record {sequence} does not fit the log")]
     Receipt {
-        /// Which.
+        /// The first record's sequence.
         sequence: u64,
     },
 }
@@ -97,18 +97,18 @@ pub struct Verifier {
     leaves: BTreeMap<u64, Hash>,
     /// Up to where a checkpoint vouches: from there on the form of each record is all that can be judged.
     vouched: u64,
-    /// Where the log must end, if that is known.
+    /// The size at which the log must end, if known.
     end: Option<u64>,
-    /// Whether a checkpoint over all of it is still to come.
+    /// True while a checkpoint over all of it is still to come.
     awaits_end: bool,
 }
 
-/// What a log that is good came to.
+/// The result for a log without a flaw.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Good {
     /// The first record's sequence.
     pub first: u64,
-    /// How many records there are from there on.
+    /// The number of records from there on.
     pub count: u64,
     /// The root over all of them, where they begin with the first.
     pub root: Option<Hash>,
@@ -216,7 +216,7 @@ impl Verifier {
         }
     }
 
-    /// Whether this record has the one form that a record has; slower than [`Verifier::push`], which looks only at
+    /// Checks that this record has the one form that a record has; slower than [`Verifier::push`], which looks only at
     /// what places it.
     ///
     /// # Errors
@@ -229,7 +229,7 @@ impl Verifier {
         }
     }
 
-    /// Judges the whole by its own checkpoint too: whatever follows that was added by somebody else.
+    /// Judges the whole by its own checkpoint too: any record after that one's end was added from outside.
     ///
     /// # Errors
     /// As [`Verifier::finish`].

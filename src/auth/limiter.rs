@@ -19,9 +19,9 @@ use crate::domain::{Email, Peer, Timestamp, minutes};
 const WINDOW: Duration = minutes(5);
 /// Failures of one e-mail from one address.
 const PAIR_MAX: usize = 5;
-/// Failures of one e-mail, or from one address, alone.
+/// Failures of one e-mail, or from one address.
 const ALONE_MAX: usize = 50;
-/// How many pairs, e-mails and addresses are remembered, each; 20 MB at the very most.
+/// The most pairs, e-mails and addresses that are remembered, each; 20 MB at most.
 const ENTRIES_MAX: usize = 10_000;
 
 /// The try was not let in; no password was looked at.
@@ -55,7 +55,7 @@ impl Limiter {
     /// alone counts.
     ///
     /// # Errors
-    /// Where the e-mail, the address or both together have failed too often; such a try does not count.
+    /// The e-mail, the address or both together have failed too often; such a try does not count.
     pub fn check(&mut self, email: Option<&Email>, peer: Peer, now: Timestamp) -> Result<(), RetryAfter> {
         let address = Address::of(peer);
         let pair = email.map(|email| (email.clone(), address));
@@ -104,8 +104,8 @@ impl Default for Limiter {
     }
 }
 
-/// What counts as one host: an IPv4 address, also where it comes mapped; of IPv6 the /64, since that is the least
-/// that one host is given (RFC 6177) and it may use all of it.
+/// The unit that the limiter takes for one host: an IPv4 address, mapped or not; of IPv6 the /64, since that is the
+/// least that one host is given (RFC 6177) and it may use all of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Address(Peer);
 
@@ -127,7 +127,7 @@ impl Address {
 
 /// The last failures of each key, oldest first, never more than `limit` of them, for at most `entries` keys.
 ///
-/// Where there is no room, the key that failed longest ago is forgotten. An attacker gains next to nothing: to push one
+/// A full map forgets the key that failed longest ago. An attacker gains next to nothing: to push one
 /// e-mail's fifty failures out it must fail ten thousand times with others within one window, from two hundred
 /// addresses, at one argon2 run each. Any other order would be worse: who can fill the room with keys that stay, pushes
 /// out every newer one with a single try.
@@ -142,7 +142,7 @@ impl<K: Hash + Eq + Clone> Counts<K> {
         Self { limit, entries, failures: HashMap::new() }
     }
 
-    /// How long the key must wait; `None` where it need not.
+    /// Returns the time that the key must still wait, if any.
     fn wait(&mut self, key: &K, now: Timestamp) -> Option<Duration> {
         let failures = self.failures.get_mut(key)?;
         // A clock that was set back would make failures of the future, which no waiting outlives.

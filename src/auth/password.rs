@@ -22,7 +22,7 @@ const LETTERS_COUNT: usize = 25;
 /// Letters between two dashes.
 const GROUP: usize = 5;
 
-/// Why a password could not be hashed or checked.
+/// An error of hashing or verifying a password.
 #[derive(Debug, thiserror::Error)]
 pub enum PasswordError {
     /// It breaks the rule.
@@ -39,16 +39,16 @@ pub enum PasswordError {
 /// The outcome of putting a password to the test.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Trial {
-    /// Whether it is the password.
+    /// True for the right password.
     pub is_right: bool,
-    /// How many argon2 runs it took: one for each spelling of the submitted password, whatever the outcome.
+    /// Argon2 runs it took: one for each spelling of the submitted password, whatever the outcome.
     pub runs: u64,
 }
 
 /// Checks that a new password keeps the rule, in the form in which it is stored.
 ///
 /// # Errors
-/// Where it is not 12 to 256 characters of UTF-8 that can be typed again.
+/// The password is not 12 to 256 characters of UTF-8 that can be typed again.
 pub fn check_rule(password: &Secret) -> Result<(), Invalid> {
     password.check_typable("password")?;
     let stored = spelling::stored(password);
@@ -62,7 +62,7 @@ pub fn check_rule(password: &Secret) -> Result<(), Invalid> {
 /// Hashes a new password in NFC, with a fresh salt (argon2id, RFC 9106).
 ///
 /// # Errors
-/// Where the password breaks the rule, or the system gives no random bytes or no memory.
+/// The password breaks the rule, or the system gives no random bytes or no memory.
 pub fn hash(password: &Secret, params: KdfParams) -> Result<PasswordHash, PasswordError> {
     check_rule(password)?;
     let salt = random::bytes()?;
@@ -76,10 +76,10 @@ pub fn hash(password: &Secret, params: KdfParams) -> Result<PasswordHash, Passwo
 }
 
 /// Puts a password to the test in each of its spellings: one argon2 run each with the stored parameters, compared in
-/// constant time. A match ends nothing early, so that work and time depend on the submitted text alone.
+/// constant time. A match ends nothing early, so that work and time depend only on the submitted text.
 ///
 /// # Errors
-/// Where the stored parameters are out of bounds, or the system gives no memory.
+/// The stored parameters are out of bounds, or the system gives no memory.
 pub fn verify(stored: &PasswordHash, password: &Secret) -> Result<Trial, PasswordError> {
     let params = KdfParams::new(stored.memory_kib, stored.passes, stored.lanes)?;
     let mut trial = Trial { is_right: false, runs: 0 };
@@ -108,7 +108,7 @@ pub fn verify_absent(params: KdfParams, password: &Secret) -> Result<Trial, Pass
 /// A password to begin with: five groups of five letters, 125 random bits.
 ///
 /// # Errors
-/// Where the system gives no random bytes.
+/// The system gives no random bytes.
 pub fn generate() -> Result<Secret, RandomError> {
     let random = zeroize::Zeroizing::new(random::bytes::<LETTERS_COUNT>()?);
     let mut text = Vec::with_capacity(LETTERS_COUNT + LETTERS_COUNT / GROUP);

@@ -16,7 +16,7 @@ use crate::domain::{
 
 macro_rules! policy {
     ($($(#[$meta:meta])+ $verb:ident: [$($role:ident),+] $action:ident;)+) => {
-        /// What a caller may ask for: one for each authenticated route of contract §2.
+        /// An action that a caller may ask for: one for each authenticated route of contract §2.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Verb {
             $($(#[$meta])+ $verb,)+
@@ -85,7 +85,7 @@ policy! {
     ReadUser:            [Owner]                      UserRead;
     /// `POST /users`
     CreateUser:          [Owner]                      UserCreate;
-    /// `PUT /users/{email}`, somebody else's.
+    /// `PUT /users/{email}`, another user's.
     UpdateUser:          [Owner]                      UserUpdate;
     /// `PUT /users/{own email}`
     UpdateSelf:          [Owner, Member]              UserUpdate;
@@ -103,10 +103,10 @@ policy! {
     RepositoryToken:     [Owner, Member, Application] CredentialsRead;
 }
 
-/// What the configuration changes in the table.
+/// The part of the table that the configuration changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rules {
-    /// Whether members may store integrations.
+    /// Allows members to store integrations.
     pub members_may_create: bool,
 }
 
@@ -119,7 +119,7 @@ impl Rules {
     }
 }
 
-/// Why not. The text is for the caller; it names no row, since the caller may not know that it exists.
+/// A refusal. The text is for the caller; it names no row, since the caller may not know that it exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Denied {
     /// The role may not.
@@ -134,7 +134,7 @@ pub enum Denied {
     /// The provider is outside the caller's narrowing.
     #[error("Forbidden - this caller is narrowed to other providers")]
     Provider,
-    /// A member may change what it created alone.
+    /// A member may change only its own creations.
     #[error("Forbidden - Requires role: owner, or to have created this integration")]
     NotCreator,
 }
@@ -170,7 +170,7 @@ pub struct Permit {
 }
 
 impl Permit {
-    /// What it allows.
+    /// The verb that it allows.
     pub const fn verb(&self) -> Verb {
         self.verb
     }
@@ -190,7 +190,7 @@ impl Permit {
         &self.caller.narrowing
     }
 
-    /// Whether the caller may do the part of it that is an owner's alone.
+    /// Allows the part that is an owner's.
     ///
     /// # Errors
     /// [`Denied::Role`] for everybody else.
@@ -198,7 +198,7 @@ impl Permit {
         if self.role() == Owner { Ok(()) } else { Err(Denied::OWNER_ONLY) }
     }
 
-    /// Whether the caller may name this project.
+    /// Allows naming this project.
     ///
     /// # Errors
     /// [`Denied::Project`] where it is narrowed to others.
@@ -206,7 +206,7 @@ impl Permit {
         if self.caller.narrowing.admits_project(project) { Ok(()) } else { Err(Denied::Project) }
     }
 
-    /// Whether the caller may name this provider.
+    /// Allows naming this provider.
     ///
     /// # Errors
     /// [`Denied::Provider`] where it is narrowed to others.
@@ -214,7 +214,7 @@ impl Permit {
         if self.caller.narrowing.admits_provider(provider) { Ok(()) } else { Err(Denied::Provider) }
     }
 
-    /// Whether the caller may store something of this scope: who is narrowed to projects creates nothing global.
+    /// Allows storing in this scope: a caller limited to projects creates nothing global.
     ///
     /// # Errors
     /// [`Denied::Project`] where it reaches past its narrowing.
@@ -226,7 +226,7 @@ impl Permit {
         }
     }
 
-    /// Whether the caller may change this integration's credential: an owner any, a member what it created.
+    /// Allows changing this integration's credential: an owner any, a member only its own creations.
     ///
     /// # Errors
     /// [`Denied::NotCreator`]. An id that does not exist must be answered with the same.
@@ -238,7 +238,7 @@ impl Permit {
         }
     }
 
-    /// Whether the caller may see this integration's credential. Which of several is due (a project's own before the
+    /// Allows reading this integration's credential. The choice among several (a project's own before the
     /// global one) is the reader's rule and not decided here.
     ///
     /// # Errors
@@ -266,8 +266,8 @@ impl Permit {
         Ok(Restoration { integration })
     }
 
-    /// Whether the scope names a project that the caller may name. A global one reaches every caller but the one that
-    /// is narrowed to nothing.
+    /// Returns whether the scope names a project that the caller may name. A global one reaches every caller except
+    /// the one that is narrowed to nothing.
     fn reaches(&self, scope: &Scope) -> bool {
         match scope {
             Scope::Global => {

@@ -20,16 +20,16 @@ use crate::{
 
 /// A token at the one moment when its text exists on this side.
 pub struct NewToken {
-    /// What its holder is given, once.
+    /// The text that its holder gets, once.
     pub text: Secret,
-    /// What the file keeps: SHA-256 of the whole text.
+    /// SHA-256 of the whole text, for the file.
     pub digest: Digest,
 }
 
 /// Makes an application token.
 ///
 /// # Errors
-/// Where the system gives no random bytes.
+/// The system gives no random bytes.
 pub fn application() -> Result<NewToken, RandomError> {
     let random = Zeroizing::new(random::bytes::<RANDOM_BYTES>()?);
     let mut payload = Zeroizing::new([0; APPLICATION_BYTES]);
@@ -40,7 +40,7 @@ pub fn application() -> Result<NewToken, RandomError> {
 /// Makes one of a session's two tokens, and the key of its row.
 ///
 /// # Errors
-/// Where the system gives no random bytes.
+/// The system gives no random bytes.
 pub fn session(kind: SessionKind, session: SessionId) -> Result<(NewToken, SessionKey), RandomError> {
     let text_kind = match kind {
         SessionKind::Access => TokenKind::Access,

@@ -21,7 +21,7 @@ pub fn sha256_parts(parts: &[&[u8]]) -> [u8; 32] {
     hash.finalize().into()
 }
 
-/// Whether two byte strings are equal; the time tells no more than their lengths.
+/// Compares two byte strings; the time tells no more than their lengths.
 pub fn equal(one: &[u8], other: &[u8]) -> bool {
     one.ct_eq(other).into()
 }
@@ -46,12 +46,12 @@ impl StateKey {
     }
 }
 
-/// What one row adds to the state digest.
+/// The contribution of one row to the state digest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RowTag([u8; 32]);
 
 impl RowTag {
-    /// Its first bytes, where so many are enough.
+    /// Returns its first bytes, for a use that needs no more.
     pub fn first<const N: usize>(self) -> [u8; N] {
         *self.0.first_chunk().expect("nobody asks for more than 32")
     }

@@ -1,4 +1,4 @@
-//! Why a key does not open what it is given.
+//! The error of a key that does not open a ciphertext.
 
 /// The key does not fit.
 #[derive(Debug, thiserror::Error)]

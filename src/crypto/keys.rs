@@ -41,7 +41,7 @@ impl VaultKey {
     }
 }
 
-/// What a slot's secret is.
+/// The kind of a slot's secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SlotKind {
     /// A passphrase that a person chose.
@@ -69,12 +69,12 @@ impl SlotKind {
     }
 }
 
-/// What a slot says in the clear.
+/// The part of a slot that is not sealed.
 #[derive(Debug, Clone, Copy)]
 pub struct SlotHeader {
     /// Its number.
     pub id: u32,
-    /// What its secret is.
+    /// The kind of its secret.
     pub kind: SlotKind,
     /// The cost of its key.
     pub params: KdfParams,
@@ -104,7 +104,7 @@ pub struct Wrapped {
     pub ciphertext: [u8; 48],
 }
 
-/// What argon2id makes of a slot's secret.
+/// The key that argon2id derives from a slot's secret.
 pub struct MasterKey(Zeroizing<[u8; 32]>);
 
 impl MasterKey {

@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 #[error("the operating system gives no random bytes")]
 pub struct RandomError;
 
-/// So many random bytes.
+/// Returns `N` random bytes.
 ///
 /// # Errors
 /// The source fails.
@@ -17,7 +17,7 @@ pub fn bytes<const N: usize>() -> Result<[u8; N], RandomError> {
     Ok(bytes)
 }
 
-/// So many random bytes that are wiped on drop.
+/// Returns `N` random bytes that are wiped on drop.
 ///
 /// # Errors
 /// The source fails.
@@ -34,7 +34,7 @@ thread_local! {
     static LEFT: std::cell::RefCell<Vec<u8>> = const { std::cell::RefCell::new(Vec::new()) };
 }
 
-/// So many random bytes for the id of something that happens often and is no secret: one call of the system serves a
+/// Returns `N` random bytes for a frequent id that is no secret: one system call serves a
 /// hundred of them.
 ///
 /// # Errors

@@ -89,7 +89,7 @@ impl LogKey {
     }
 }
 
-/// Whether a signature holds, by the strict rules (no small-order keys).
+/// Returns whether a signature holds, by the strict rules (no small-order keys).
 pub fn verify(public: &[u8; 32], message: &[u8], signature: &[u8; 64]) -> bool {
     let key = VerifyingKey::from_bytes(public);
     key.is_ok_and(|key| key.verify_strict(message, &Signature::from_bytes(signature)).is_ok())

@@ -1,8 +1,8 @@
-//! The narrowing that tokens and members share.
+//! The access scope of tokens and members.
 
 use super::{ProjectId, Provider};
 
-/// To which projects and providers a caller is narrowed; `None` does not narrow, an empty list allows nothing.
+/// The projects and providers that a caller may reach; `None` allows all, an empty list none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AccessScope {
     /// The only projects it may name.
@@ -12,12 +12,12 @@ pub struct AccessScope {
 }
 
 impl AccessScope {
-    /// Whether the caller may name this project.
+    /// Returns whether the caller may name this project.
     pub fn admits_project(&self, project: &ProjectId) -> bool {
         self.projects.as_ref().is_none_or(|projects| projects.contains(project))
     }
 
-    /// Whether the caller may read this provider, in either of its spellings.
+    /// Returns whether the caller may read this provider, in either of its spellings.
     pub fn admits_provider(&self, provider: Provider) -> bool {
         self.providers
             .as_ref()

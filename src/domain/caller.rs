@@ -1,11 +1,11 @@
-//! Who asks: roles, actors, and the caller that authentication found.
+//! Callers: roles, actors, and the caller that authentication found.
 
 use std::{fmt, str::FromStr};
 
 use super::{AccessScope, Email, Invalid, SessionId, TokenId, UserId, text_enum::text_enum};
 
 text_enum! {
-    /// What a caller may do; `auth/policy.rs` holds the table.
+    /// The role of a caller; `auth/policy.rs` has the table of what each may do.
     Role, "role", "one of owner, member, application, auditor, operator" {
         /// A user who may do everything.
         Owner = "owner",
@@ -21,7 +21,7 @@ text_enum! {
 }
 
 impl Role {
-    /// Whether people have this role; the others belong to application tokens.
+    /// Returns whether people have this role; the others belong to application tokens.
     pub const fn is_user_role(self) -> bool {
         match self {
             Self::Owner | Self::Member => true,
@@ -43,14 +43,14 @@ pub enum Bearer {
     Access(SessionId, Digest),
 }
 
-/// Who acted, as the audit log names them.
+/// An actor, as the audit log names it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Actor {
     /// `user:<email>`
     User(Email),
     /// `app:<token_id>`
     App(TokenId),
-    /// `host:<os user>`: somebody at the host itself.
+    /// `host:<os user>`: an operating-system user of the host.
     Host(String),
 }
 
@@ -87,7 +87,7 @@ impl FromStr for Actor {
     }
 }
 
-/// Which row vouches for a caller.
+/// The row that vouches for a caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Identity {
     /// A user, through a session.
@@ -103,18 +103,18 @@ pub enum Identity {
     Token(TokenId),
 }
 
-/// A caller that authentication has let in. Only a proof of the moment: the writer authenticates `bearer` again.
+/// A caller that authentication has let in. Valid for one state of the rows: on another one `bearer` is authenticated again.
 #[derive(Debug, Clone)]
 pub struct Caller {
-    /// Which row vouches for it.
+    /// The row that vouches for it.
     pub identity: Identity,
-    /// What it may do.
+    /// Its role.
     pub role: Role,
-    /// To what it is narrowed.
+    /// The projects and providers that it may reach.
     pub narrowing: AccessScope,
     /// The token it came with.
     pub bearer: Bearer,
-    /// When that token ends; `None` for sessions.
+    /// The end of that token; `None` for sessions.
     pub token_expires_at: Option<super::Timestamp>,
 }
 

@@ -7,7 +7,7 @@ use super::{
 };
 
 text_enum! {
-    /// What happened, as `noun.verb`.
+    /// An action, as `noun.verb`.
     Action, "action", "an action like credentials.read" {
         /// A credential was disclosed.
         CredentialsRead = "credentials.read",
@@ -93,7 +93,7 @@ text_enum! {
 }
 
 text_enum! {
-    /// How it ended.
+    /// The outcome of an action.
     Outcome, "outcome", "one of allowed, denied, failed" {
         /// It was done.
         Allowed = "allowed",
@@ -107,27 +107,27 @@ text_enum! {
 text_enum! {
     /// The keys that a detail may have; there is no other way to put a word into the log.
     DetailKey, "detail", "from the allow-list" {
-        /// How many bytes a text had that is too long for its record.
+        /// The length of a text that is too long for its record, in bytes.
         Bytes = "bytes",
-        /// How many.
+        /// A count.
         Count = "count",
-        /// Whether a late clock was accepted.
+        /// True if a late clock was accepted.
         ClockAccepted = "clockAccepted",
-        /// Whether a user is kept out.
+        /// True if a user is kept out.
         Disabled = "disabled",
         /// An e-mail address.
         Email = "email",
-        /// Which fields changed.
+        /// The changed fields.
         Fields = "fields",
-        /// How many tries failed before.
+        /// The number of failed tries before.
         FailedTries = "failedTries",
         /// The revision that was made current again.
         FromRevision = "fromRevision",
         /// An id.
         Id = "id",
-        /// Whether it is for every project.
+        /// True if it is for every project.
         IsGlobal = "isGlobal",
-        /// How many logins were refused.
+        /// The number of refused logins.
         Logins = "logins",
         /// A label.
         Name = "name",
@@ -145,7 +145,7 @@ text_enum! {
         Role = "role",
         /// The hash of a text that is too long for its record.
         Sha256 = "sha256",
-        /// How many requests had no valid token.
+        /// The number of requests without a valid token.
         Tokens = "tokens",
         /// The program's version.
         Version = "version",
@@ -165,7 +165,7 @@ pub enum DetailValue {
     List(Vec<String>),
 }
 
-/// What else is worth knowing of an event; names and ids, never a secret.
+/// Details of an event: names and ids, never a secret.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Detail(Vec<(DetailKey, DetailValue)>);
 
@@ -208,7 +208,7 @@ impl Detail {
     }
 }
 
-/// Where a request came from.
+/// The origin of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Peer {
     /// An address.
@@ -240,19 +240,19 @@ impl FromStr for Peer {
 /// An event before it has its place in the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
-    /// When, as the clock read.
+    /// The time, as the clock read.
     pub time: Timestamp,
-    /// Who.
+    /// The actor.
     pub actor: Actor,
-    /// What.
+    /// The action.
     pub action: Action,
-    /// How it ended.
+    /// The outcome.
     pub outcome: Outcome,
-    /// Which integration.
+    /// The integration, if any.
     pub integration: Option<IntegrationId>,
-    /// Which revision of it.
+    /// Its revision.
     pub revision: Option<Revision>,
-    /// Which service.
+    /// Its provider.
     pub provider: Option<Provider>,
     /// The project asked for.
     pub project: Option<ProjectId>,
@@ -260,7 +260,7 @@ pub struct Event {
     pub request: Option<RequestId>,
     /// From where.
     pub peer: Option<Peer>,
-    /// What else.
+    /// Further details.
     pub detail: Detail,
 }
 

@@ -37,7 +37,7 @@ pub enum Scope {
 }
 
 impl Scope {
-    /// Whether the credential is scoped to this very project.
+    /// Returns whether the credential is scoped to this very project.
     pub fn names(&self, project: &ProjectId) -> bool {
         match self {
             Self::Global => false,
@@ -53,7 +53,7 @@ impl Scope {
         }
     }
 
-    /// Whether the two reach one project by the same rule: both global, or one project named by both.
+    /// Returns whether the two reach one project by the same rule: both global, or one project named by both.
     pub fn overlaps(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Global, Self::Global) => true,
@@ -66,9 +66,9 @@ impl Scope {
 /// A revision whose sealed credential is still in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KeptRevision {
-    /// Which one.
+    /// The revision.
     pub revision: Revision,
-    /// When its credential ends at the provider.
+    /// The time at which its credential ends at the provider.
     pub expires_at: Option<Timestamp>,
 }
 
@@ -79,7 +79,7 @@ pub struct Integration {
     pub id: IntegrationId,
     /// The service, as it was spelt.
     pub provider: Provider,
-    /// How the credential authenticates.
+    /// The way the credential authenticates.
     pub auth_type: AuthType,
     /// A label; always there for `custom`.
     pub name: Option<Name>,
@@ -89,20 +89,20 @@ pub struct Integration {
     pub config: Option<Json>,
     /// The current revision first, then the older ones kept, newest first; never empty.
     pub kept: Vec<KeptRevision>,
-    /// When it was stored.
+    /// The time at which it was stored.
     pub created_at: Timestamp,
-    /// Who stored it.
+    /// The actor who stored it.
     pub created_by: Actor,
     /// The user's id, where a user did: a later user of the same e-mail is another.
     pub creator: Option<UserId>,
-    /// When it last changed.
+    /// The time of its last change.
     pub updated_at: Timestamp,
     /// Raised by each write.
     pub version: u64,
 }
 
 impl Integration {
-    /// How many revisions are kept: the current and four older ones.
+    /// The number of revisions kept: the current and four older ones.
     pub const KEPT_MAX: usize = 5;
 
     /// The revision that a read discloses.
@@ -110,7 +110,7 @@ impl Integration {
         self.current().revision
     }
 
-    /// When the current credential ends at the provider.
+    /// The time at which the current credential ends at the provider.
     pub fn expires_at(&self) -> Option<Timestamp> {
         self.current().expires_at
     }
@@ -120,7 +120,7 @@ impl Integration {
         self.kept.iter().copied().find(|kept| kept.revision == revision)
     }
 
-    /// What a read by provider takes for the same provider: the service, and for `custom` its name too.
+    /// The key by which a read groups credentials: the service, and for `custom` its name too.
     pub fn group(&self) -> (Provider, Option<&Name>) {
         let name = if self.provider == Provider::Custom { self.name.as_ref() } else { None };
         (self.provider.service(), name)

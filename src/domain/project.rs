@@ -68,7 +68,7 @@ fn is_path(text: &str) -> bool {
 }
 
 text_enum! {
-    /// Where a project is hosted.
+    /// The host of a project.
     Platform, "platform", "one of github, gitlab, bitbucket, azure-devops, other" {
         /// GitHub.
         Github = "github",
@@ -83,7 +83,7 @@ text_enum! {
     }
 }
 
-/// Where a project's repository is: http(s), ssh, or the scp form `user@host:org/repo.git`; never with a
+/// The URL of a project's repository: http(s), ssh, or the scp form `user@host:org/repo.git`; never with a
 /// password.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RemoteUrl {
@@ -234,15 +234,15 @@ fn host(name: &str) -> Result<Host<String>, Invalid> {
 pub struct Project {
     /// Its name in every other call.
     pub identifier: ProjectId,
-    /// Where its repository is, if it has one.
+    /// The URL of its repository, if it has one.
     pub remote_url: Option<RemoteUrl>,
-    /// Where it is hosted.
+    /// The host of its repository.
     pub platform: Platform,
-    /// What its owner keeps with it, as given.
+    /// Configuration that its owner keeps with it, as given.
     pub configuration: Json,
-    /// When it was registered.
+    /// The time of its registration.
     pub created_at: Timestamp,
-    /// When it last changed.
+    /// The time of its last change.
     pub updated_at: Timestamp,
     /// Raised by each write.
     pub version: u64,

@@ -55,7 +55,7 @@ impl Provider {
 }
 
 text_enum! {
-    /// How a credential authenticates.
+    /// The way a credential authenticates.
     AuthType, "authType", "one of pat, basic_auth, app, oauth, oauth_client_credentials, service_principal, api_key" {
         /// A personal access token.
         Pat = "pat",
@@ -74,7 +74,7 @@ text_enum! {
     }
 }
 
-/// What the credentials of a documented pair must hold: all fields of at least one of the sets.
+/// The fields that the credentials of a documented pair must hold: all fields of at least one of the sets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FieldRule {
     /// The sets of field names; the first is the one that a message names.

@@ -48,7 +48,7 @@ impl Secret {
         Ok(())
     }
 
-    /// Whether there is nothing in it.
+    /// Returns whether it has no bytes.
     pub const fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -4,7 +4,7 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{what} must be {rule}")]
 pub struct Invalid {
-    /// What was read, as a user names it: `project identifier`.
+    /// The kind of value, as a user names it: `project identifier`.
     pub what: &'static str,
     /// The rule it broke, so that `what must be rule` is a sentence.
     pub rule: &'static str,

@@ -3,7 +3,7 @@
 use super::{AccessScope, Actor, Digest, Name, Role, Timestamp, TokenId, text_enum::text_enum};
 
 text_enum! {
-    /// Whether a token still lets its holder in.
+    /// The state of a token.
     TokenStatus, "status", "one of active, expired, revoked" {
         /// It does.
         Active = "active",
@@ -32,17 +32,17 @@ pub struct ApplicationToken {
     pub digest: Digest,
     /// A label.
     pub name: Name,
-    /// What its holder may do.
+    /// The role of its holder.
     pub role: Role,
-    /// To what it is narrowed.
+    /// The projects and providers that its holder may reach.
     pub narrowing: AccessScope,
-    /// Who made it.
+    /// The actor who made it.
     pub created_by: Actor,
-    /// When.
+    /// The time at which it was made.
     pub created_at: Timestamp,
-    /// When it ends.
+    /// The time at which it ends.
     pub expires_at: Timestamp,
-    /// When an owner took it back.
+    /// The time of its revocation.
     pub revoked_at: Option<Timestamp>,
     /// Raised by each write.
     pub version: u64,

@@ -95,7 +95,7 @@ fn checksum(kind: TokenKind, body: &[u8]) -> [u8; CHECKSUM_BYTES] {
     crc.finalize().to_be_bytes()
 }
 
-/// Why a text is no token that a server accepts as a bearer. Holds no part of the text.
+/// A reason why a text is no token that a server accepts as a bearer. Holds no part of the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum MalformedToken {
     /// There is nothing.
@@ -122,17 +122,17 @@ pub enum MalformedToken {
     /// Its end is missing.
     #[error("it was cut: {found} of {whole} characters are there")]
     Cut {
-        /// How many characters there are.
+        /// The number of characters found.
         found: usize,
-        /// How many a token of its kind has.
+        /// The number of characters that a token of its kind has.
         whole: usize,
     },
     /// Something follows it.
     #[error("it is too long: {found} characters, where a token of its kind has {whole}")]
     Long {
-        /// How many characters there are.
+        /// The number of characters found.
         found: usize,
-        /// How many a token of its kind has.
+        /// The number of characters that a token of its kind has.
         whole: usize,
     },
     /// A character was changed.

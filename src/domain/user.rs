@@ -6,7 +6,7 @@ use super::{
     AccessScope, Digest, Email, Name, Role, SessionId, Timestamp, UserId, minutes, text_enum::text_enum,
 };
 
-/// How far ahead of the clock a token may have been made: clocks differ a little from run to run.
+/// The most that a token's issue time may lie ahead of the clock: clocks differ a little from run to run.
 const AHEAD_MAX: Duration = minutes(5);
 
 /// A password's argon2id hash with its parameters (RFC 9106); no `Debug`, so that it is never printed.
@@ -39,22 +39,22 @@ pub struct User {
     pub role: Role,
     /// To what a member is narrowed.
     pub narrowing: AccessScope,
-    /// Whether the user is kept out.
+    /// True for a user that is kept out.
     pub disabled: bool,
     /// The password.
     pub password: PasswordHash,
     /// Raised by each change of password, role or `disabled`: a session of an older epoch has ended.
     pub epoch: u64,
-    /// When the user was made.
+    /// The time at which the user was made.
     pub created_at: Timestamp,
-    /// When the user last logged in.
+    /// The time of the user's last login.
     pub last_login_at: Option<Timestamp>,
     /// Raised by each write.
     pub version: u64,
 }
 
 text_enum! {
-    /// Which of a session's two tokens a row is for.
+    /// The kind of a session's token.
     SessionKind, "session kind", "one of access, refresh" {
         /// Lets its holder in.
         Access = "access",
@@ -85,19 +85,19 @@ pub struct SessionRow {
     pub email: Email,
     /// The user's epoch at the login.
     pub epoch: u64,
-    /// When the token was made.
+    /// The time at which the token was made.
     pub issued_at: Timestamp,
-    /// When it ends.
+    /// The time at which it ends.
     pub expires_at: Timestamp,
-    /// When a refresh token was first used.
+    /// The time of a refresh token's first use.
     pub used_at: Option<Timestamp>,
     /// Raised by each write.
     pub version: u64,
 }
 
 impl SessionRow {
-    /// Whether the token is past its end, or was made by a clock that was ahead and has been set right since: it would
-    /// live until that clock's day.
+    /// Returns whether the token is past its end, or was made by a clock that was ahead and has been set right since:
+    /// it would live until that clock's day.
     pub fn is_expired(&self, now: Timestamp) -> bool {
         now >= self.expires_at || self.issued_at.since(now) > AHEAD_MAX
     }

@@ -99,7 +99,7 @@ impl Open {
     }
 }
 
-/// What a request brings to the commit thread, besides its work.
+/// A request as the commit thread gets it, without its work.
 struct Admission {
     context: Context,
     bearer: Bearer,

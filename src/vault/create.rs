@@ -21,7 +21,7 @@ use crate::{
     storage::{CreateError, NewVault, Slot, StorageError, Store},
 };
 
-/// What a new vault is made of.
+/// The ingredients of a new vault.
 pub struct InitPlan {
     /// The first owner.
     pub owner: Email,
@@ -33,13 +33,13 @@ pub struct InitPlan {
     pub kdf: KdfParams,
     /// The cost of passwords.
     pub password_kdf: KdfParams,
-    /// Who makes it.
+    /// The actor of the first event.
     pub actor: Actor,
-    /// When.
+    /// The time of the first event.
     pub now: Timestamp,
 }
 
-/// What only the maker of a vault sees.
+/// Secrets and keys that only the maker of a vault sees.
 pub struct Created {
     /// The printed recovery key.
     pub recovery_key: Secret,
@@ -47,7 +47,7 @@ pub struct Created {
     pub audit_key: VerifierKey,
 }
 
-/// Why a vault was not made.
+/// An error of [`Vault::create`].
 #[derive(Debug, thiserror::Error)]
 pub enum InitError {
     /// No memory for the key derivation.

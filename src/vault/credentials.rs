@@ -17,7 +17,7 @@ use crate::{
 /// The most credentials of one answer.
 const MATCHES_MAX: usize = 1_000;
 
-/// What a read asks for.
+/// Filters of a read.
 #[derive(Debug, Clone, Default)]
 pub struct CredentialQuery {
     /// Only this service.
@@ -26,19 +26,19 @@ pub struct CredentialQuery {
     pub project: Option<ProjectId>,
     /// Only of this name.
     pub name: Option<Name>,
-    /// At most so many, and say where to go on.
+    /// The most credentials to return, with a cursor for the rest.
     pub limit: Option<usize>,
     /// Those older than this one.
     pub cursor: Option<IntegrationId>,
 }
 
-/// What a read discloses; hold `disclosed` until the bytes are with the connection.
+/// Disclosed credentials; hold `disclosed` until the bytes are with the connection.
 pub struct Disclosed {
     /// Metadata and credential, newest first.
     pub items: Vec<(Arc<Integration>, Secret)>,
     /// The events' places, in the items' order.
     pub receipts: Vec<Receipt>,
-    /// Where to go on.
+    /// The cursor of the next page.
     pub next: Option<IntegrationId>,
     /// See above.
     pub disclosed: Option<storage::Disclosed>,
@@ -101,7 +101,7 @@ fn disclose(work: &Request<'_>, selection: Selection, project: Option<&ProjectId
     Decision::disclosing(selection, events)
 }
 
-/// What the caller may read of what the query asks for, opened.
+/// Selects the matching credentials that the caller may read, and opens them.
 fn select(view: &View<'_>, permit: &Permit, query: &CredentialQuery) -> Result<Selection, Error> {
     if let Some(provider) = query.provider {
         permit.provider(provider)?;

@@ -11,7 +11,7 @@ use crate::{
     storage::{JobError, OpenError, StorageError},
 };
 
-/// Why a use case did not do what was asked; a variant for each decision that a caller can take.
+/// An error of a use case; a variant for each decision that a caller can take.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The vault is locked.
@@ -41,13 +41,13 @@ pub enum Error {
     /// A genuine token past its end.
     #[error("the token expired")]
     TokenExpired {
-        /// Since when.
+        /// The end of its life.
         since: Timestamp,
     },
     /// The policy forbids it.
     #[error(transparent)]
     Denied(#[from] Denied),
-    /// Wrong e-mail or password; nobody learns which.
+    /// Wrong e-mail or password; the answer does not say which.
     #[error("wrong e-mail or password")]
     BadLogin,
     /// One's own password, given to change it, is wrong.
@@ -56,7 +56,7 @@ pub enum Error {
     /// Too many tries.
     #[error("too many tries")]
     TooManyTries {
-        /// When to try again.
+        /// Seconds until the next try is allowed.
         retry_after_secs: u64,
     },
     /// The request breaks a rule that only the stored data can tell.
@@ -91,7 +91,7 @@ pub enum Error {
     /// Another revision is current.
     #[error("another revision is current")]
     RevisionConflict {
-        /// Which.
+        /// The current revision.
         current: Revision,
     },
     /// No such project.
@@ -103,7 +103,7 @@ pub enum Error {
     /// Integrations are scoped to the project.
     #[error("the project is in use")]
     ProjectInUse {
-        /// How many.
+        /// The number of these integrations.
         integrations: usize,
     },
     /// No such token.
@@ -186,7 +186,7 @@ pub enum InternalError {
     Record(#[from] BadRecord),
 }
 
-/// Why a vault stays locked.
+/// An error of [`super::Vault::unlock`].
 #[derive(Debug, thiserror::Error)]
 pub enum UnlockError {
     /// No slot opens with that secret.

@@ -17,15 +17,15 @@ use crate::{
     storage::{Decision, StorageError},
 };
 
-/// How many records one snapshot gives: a long-held one makes the file grow, and a slow client holds two such pieces.
+/// Records read from one snapshot: a long-held one makes the file grow, and a slow client holds two such pieces.
 const CHUNK: usize = 250;
 
-/// What is to be proved.
+/// The statement to prove.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Proof {
     /// That a record is in the tree of that size.
     Inclusion {
-        /// Which.
+        /// The record's sequence.
         sequence: u64,
         /// The tree's size.
         size: u64,
@@ -117,7 +117,7 @@ impl Vault {
         self.note(context, caller.caller().actor(), Verb::ExportAudit.action(), error).await;
     }
 
-    /// The next records from `first` on, for whoever has the file itself; no event.
+    /// The next records from `first` on, for the owner of the file itself; no event.
     ///
     /// # Errors
     /// They cannot be read, or one does not fit its check.
@@ -125,10 +125,10 @@ impl Vault {
         self.store().records(first, CHUNK)
     }
 
-    /// The root over the first `size` records, for whoever has the file itself; no event.
+    /// The root over the first `size` records, for the owner of the file itself; no event.
     ///
     /// # Errors
-    /// They cannot be read, or there are not so many.
+    /// They cannot be read, or there are fewer.
     pub fn root(&self, size: u64) -> Result<Hash, StorageError> {
         self.store().root(size)
     }

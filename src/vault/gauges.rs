@@ -1,4 +1,4 @@
-//! What an operator watches: numbers without any name.
+//! Metrics for an operator: numbers without any name.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -16,13 +16,13 @@ const SOON: Duration = days(30);
 pub struct Gauges {
     /// Length of the file, in bytes.
     pub file_bytes: Option<u64>,
-    /// What its disk has left, in bytes.
+    /// Free space on its disk, in bytes.
     pub free_bytes: Option<u64>,
-    /// Whether the newest checkpoint did not reach its folder.
+    /// True while the newest checkpoint has not reached its folder.
     pub checkpoint_lost: bool,
     /// Passwords put to the test.
     pub password_runs: u64,
-    /// What there is only while it is unlocked.
+    /// The numbers of an unlocked vault.
     pub open: Option<OpenGauges>,
 }
 
@@ -33,11 +33,11 @@ pub struct OpenGauges {
     pub log_size: u64,
     /// Jobs that wait for their commit.
     pub waiting: usize,
-    /// Whether the last commit failed.
+    /// True after a failed commit, and while one stands still.
     pub is_failing: bool,
-    /// How long the commits took, in microseconds.
+    /// Durations of the commits, in microseconds.
     pub commit_micros: Reading,
-    /// How many jobs each had.
+    /// Jobs of each commit.
     pub batch_jobs: Reading,
     /// By provider: how many integrations, and how many of them end within thirty days or have ended.
     pub integrations: BTreeMap<&'static str, (u64, u64)>,
@@ -55,7 +55,7 @@ impl Vault {
                 let stats = open.writer.stats();
                 let mut integrations: BTreeMap<_, (u64, u64)> =
                     Provider::ALL.iter().map(|provider| (provider.service().as_str(), (0, 0))).collect();
-                // Where a row does not open, no count is better than a wrong one.
+                // If a row does not open, no count is better than a wrong one.
                 let all = open.writer.view().integrations().ok();
                 if all.is_none() {
                     integrations.clear();
@@ -77,7 +77,7 @@ impl Vault {
         }
     }
 
-    /// Whether events can be recorded, as far as the last commit tells.
+    /// Returns whether the last commit failed or one stands still, so that events cannot be recorded.
     pub fn is_failing(&self) -> bool {
         self.opened().is_ok_and(|open| open.writer.stats().is_unavailable())
     }

@@ -1,4 +1,4 @@
-//! What the host tells the vault of its disk, its file and its checkpoint folder.
+//! The host's reports of its disk, its file and its checkpoint folder.
 
 use std::sync::atomic::Ordering;
 
@@ -10,7 +10,7 @@ impl Vault {
         self.checkpoint_lost.store(!kept, Ordering::Relaxed);
     }
 
-    /// Whether the newest checkpoint did not reach its folder.
+    /// Returns whether the newest checkpoint failed to reach its folder.
     pub fn is_checkpoint_lost(&self) -> bool {
         self.checkpoint_lost.load(Ordering::Relaxed)
     }
@@ -20,12 +20,12 @@ impl Vault {
         self.free_bytes.store(bytes, Ordering::Relaxed);
     }
 
-    /// What the disk had left when the vault was last told; nothing where it never was.
+    /// Free space on the disk as the host last reported it; `None` before the first report.
     pub fn free_bytes(&self) -> Option<u64> {
         Some(self.free_bytes.load(Ordering::Relaxed)).filter(|bytes| *bytes != u64::MAX)
     }
 
-    /// Whether the disk has too little left to add or disclose anything.
+    /// Returns whether the disk has too little left to add or disclose anything.
     pub fn is_disk_low(&self) -> bool {
         self.free_bytes.load(Ordering::Relaxed) < self.settings().disk_low_bytes
     }
@@ -35,7 +35,7 @@ impl Vault {
         self.file_gone.swap(gone, Ordering::Relaxed)
     }
 
-    /// Whether the file is no longer the one that its path leads to.
+    /// Returns whether the path leads to another file than the open one.
     pub fn is_file_gone(&self) -> bool {
         self.file_gone.load(Ordering::Relaxed)
     }

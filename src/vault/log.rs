@@ -17,12 +17,12 @@ use crate::{
     storage::{Decision, StorageError},
 };
 
-/// How many records one snapshot gives while the log is searched.
+/// Records read from one snapshot while the log is searched.
 const CHUNK: usize = 250;
-/// How many records one call looks at; then it says where to go on, though it found fewer than were asked for.
+/// The most records that one call reads; then it returns a cursor, even if it found fewer than were asked for.
 const LOOKED_AT_MAX: usize = 100_000;
 
-/// Which events are asked for.
+/// Filters of a list of events.
 #[derive(Debug, Clone, Default)]
 pub struct EventQuery {
     /// Only by this actor.
@@ -39,7 +39,7 @@ pub struct EventQuery {
     pub from: Option<Timestamp>,
     /// Before.
     pub to: Option<Timestamp>,
-    /// At most so many.
+    /// The most events to return.
     pub limit: usize,
     /// Only with a lower sequence.
     pub cursor: Option<u64>,

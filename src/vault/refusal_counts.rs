@@ -1,4 +1,4 @@
-//! What is counted instead of recorded, so that nobody makes the log grow at will (contract §2).
+//! Counts of refusals that are not recorded one by one, so that no client makes the log grow at will (contract §2).
 //!
 //! A minute here is the time between two calls of [`Tally::take`].
 
@@ -9,9 +9,9 @@ use std::{
 
 use crate::domain::{Action, Actor, Detail, DetailKey, Event, Peer, Timestamp};
 
-/// How many refusals of one caller are events of their own, a minute.
+/// The most refusals of one caller that are events of their own, a minute.
 const EVENTS_MAX: u64 = 60;
-/// How many addresses are told apart, a minute; 1 MB at the very most.
+/// The most addresses that are told apart, a minute; 1 MB at most.
 const PEERS_MAX: usize = 10_000;
 
 /// The counts of this minute, and of the whole run.
@@ -26,13 +26,13 @@ struct Counts {
 
 #[derive(Default)]
 pub(super) struct Minute {
-    /// Authenticated callers alone, of which there are as many as tokens and users.
+    /// By authenticated caller: never more entries than tokens and users.
     refusals: HashMap<Actor, u64>,
     rejected: Rejected,
     peers: HashSet<Option<Peer>>,
 }
 
-/// How often somebody was not let in.
+/// Counts of rejected requests and logins.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Rejected {
     /// Requests without a valid token.
@@ -101,7 +101,7 @@ impl Tally {
 }
 
 impl Minute {
-    /// What it comes to, as events.
+    /// Returns the minute's counts as events.
     pub(super) fn events(&self, now: Timestamp, host: &Actor) -> Vec<Event> {
         let Self { refusals, rejected, peers } = self;
         let over = refusals.iter().filter(|(_, count)| **count > EVENTS_MAX);

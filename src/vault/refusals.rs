@@ -19,7 +19,7 @@ impl Vault {
         open.record(events).await.inspect_err(|_| self.tally.give_back(minute))
     }
 
-    /// How often somebody was not let in since the start.
+    /// Rejected requests and logins since the start.
     pub fn rejected(&self) -> Rejected {
         self.tally.total()
     }

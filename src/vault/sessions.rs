@@ -27,9 +27,9 @@ use crate::{
     storage::{Changes, Decision, Verdict, View},
 };
 
-/// How long a refresh token that was used gives another pair: an answer got lost, or two commands ran at once.
+/// The time for which a used refresh token still gives another pair: an answer got lost, or two commands ran at once.
 const REFRESH_GRACE: Duration = seconds(30);
-/// How many of the oldest session rows a login looks at for dead ones.
+/// The most of the oldest session rows that a login checks for expiry.
 const SWEPT_MAX: usize = 64;
 
 /// A new pair of tokens.
@@ -38,7 +38,7 @@ pub struct LoggedIn {
     pub access: Secret,
     /// `sfp_ref_…`
     pub refresh: Secret,
-    /// How long the access token lives.
+    /// The lifetime of the access token.
     pub lives_for: Duration,
     /// Whose they are.
     pub user: User,
@@ -96,10 +96,10 @@ impl Vault {
         let host = self.settings().host.clone();
         let outcome = self.noted(context, host, Action::SessionLogin, outcome).await;
         match &outcome {
-            Ok(_) => self.limited().succeeded(email.as_ref(), peer),
+            Ok(_) => self.limiter().succeeded(email.as_ref(), peer),
             Err(Error::BadLogin) => self.tally.login(context.peer),
-            // A disk that fails is nobody's wrong password.
-            Err(_) => self.limited().undecided(email.as_ref(), peer),
+            // A failing disk does not count as a wrong password.
+            Err(_) => self.limiter().undecided(email.as_ref(), peer),
         }
         outcome
     }
@@ -123,7 +123,7 @@ impl Vault {
         let [access, refresh] = pair.rows(&checked, context.now, life);
         let decide = move |view: &View<'_>| {
             let user = view.user(&checked.email).map_err(|error| silent(error.into()))?;
-            // What changed the password, the role or `disabled` since the check has raised the epoch.
+            // A change of the password, the role or `disabled` since the check has raised the epoch.
             let user =
                 user.filter(|user| user.id == checked.id && user.epoch == checked.epoch && !user.disabled);
             let mut user = User::clone(&*user.ok_or_else(|| silent(Error::BadLogin))?);
@@ -153,9 +153,9 @@ impl Vault {
         let host = self.settings().host.clone();
         let refreshed = self.noted(context, host, Action::SessionRefresh, refreshed).await;
         match &refreshed {
-            Ok(_) => self.limited().succeeded(None, peer),
+            Ok(_) => self.limiter().succeeded(None, peer),
             Err(Error::Unauthenticated | Error::TokenExpired { .. }) => self.tally.login(context.peer),
-            Err(_) => self.limited().undecided(None, peer),
+            Err(_) => self.limiter().undecided(None, peer),
         }
         refreshed
     }
@@ -193,7 +193,7 @@ impl Vault {
         self.act(context, caller, Verb::Logout, work).await.map(drop)
     }
 
-    /// Whether that is the password of that hash; without a hash it is not, at the same price.
+    /// Returns whether the password fits the hash; without a hash it never does, at the same price.
     pub(super) async fn is_password(
         &self,
         hash: Option<PasswordHash>,
@@ -223,17 +223,17 @@ impl Vault {
         Ok(ran.map_err(|_| InternalError::TaskPanicked)??)
     }
 
-    /// How many argon2 runs put passwords to the test since the start: one for each spelling of a submitted one.
+    /// Password verifications since the start, in argon2 runs: one for each spelling of a submitted password.
     pub fn password_runs(&self) -> u64 {
         self.password_runs.load(Ordering::Relaxed)
     }
 
-    pub(super) fn limited(&self) -> MutexGuard<'_, Limiter> {
+    pub(super) fn limiter(&self) -> MutexGuard<'_, Limiter> {
         self.limiter.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn limit(&self, email: Option<&Email>, peer: Peer, now: Timestamp) -> Result<(), Error> {
-        self.limited()
+        self.limiter()
             .check(email, peer, now)
             .map_err(|retry| Error::TooManyTries { retry_after_secs: retry.seconds })
     }

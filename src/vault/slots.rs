@@ -16,7 +16,7 @@ use crate::{
 pub(super) struct Trial {
     /// The vault key, or why there is none.
     pub(super) outcome: Result<VaultKey, UnlockError>,
-    /// How many argon2 runs it took.
+    /// Argon2 runs it took.
     #[cfg_attr(not(test), allow(dead_code, reason = "the tests count the work"))]
     pub(super) runs: u64,
 }
@@ -79,7 +79,7 @@ mod tests {
     fn a_passphrase_from_another_keyboard_cannot_stay_outside_nor_cost_another_amount_of_work() {
         let key = VaultKey::generate().unwrap();
         let recovery = RecoveryKey::generate().unwrap();
-        // What is stored: NFC by this version; as it came, by the one before.
+        // Stored secrets: NFC in this version, as submitted in the one before.
         for stored in [NFC, NFD, "\u{feff}caf\u{e9}\n", "caf\u{e9} \n"] {
             let slots = [
                 slot(1, SlotKind::Passphrase, &secret(stored), &key),

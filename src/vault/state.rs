@@ -1,4 +1,4 @@
-//! A vault's state: what it is told once, what it holds while it is locked, and what only while it is open.
+//! A vault's state: its settings, the parts it holds while locked, and those it holds only while unlocked.
 
 use std::{
     sync::{
@@ -22,10 +22,10 @@ use crate::{
     storage::{OpenError, StorageError, Store, Writer, Writing},
 };
 
-/// How many exports may be under way: half a megabyte each at the most.
+/// The most exports under way; each holds half a megabyte at most.
 pub(super) const EXPORTS_MAX: usize = 16;
 
-/// How long sessions live.
+/// Lifetimes of a session's tokens.
 #[derive(Debug, Clone, Copy)]
 pub struct SessionLife {
     /// Of an access token.
@@ -41,16 +41,16 @@ impl SessionLife {
     pub const ENDLESS: Self = Self { access: days(36_500), refresh: days(36_500) };
 }
 
-/// What the vault is told once.
+/// Settings that hold for the life of the process.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// What the policy leaves open.
+    /// Allows members to store integrations.
     pub members_may_create: bool,
-    /// How many jobs may wait for the writer.
+    /// The most jobs that may wait for the writer.
     pub queue_max: usize,
     /// The engine's page cache.
     pub cache_bytes: usize,
-    /// How long sessions live.
+    /// Lifetimes of a session's tokens.
     pub sessions: SessionLife,
     /// The cost of new passwords.
     pub password_kdf: KdfParams,
@@ -60,7 +60,7 @@ pub struct Settings {
     pub commit_stall: Duration,
     /// How often what waits for a pause is written when nothing else is, and a failing disk is tried again.
     pub idle_every: Duration,
-    /// Who runs this process: the actor of what no caller does.
+    /// The operating-system user of this process: the actor of events without a caller.
     pub host: Actor,
     /// With less free space than this, nothing is added or disclosed.
     pub disk_low_bytes: u64,
@@ -106,7 +106,7 @@ pub struct Vault {
     closed_through: watch::Sender<u64>,
     pub(super) limiter: Mutex<Limiter>,
     pub(super) tally: Arc<Tally>,
-    /// What the file's disk has left, as the host last said.
+    /// Free space on the file's disk, as the host last said.
     pub(super) free_bytes: Arc<AtomicU64>,
     pub(super) checkpoint_lost: AtomicBool,
     pub(super) file_gone: AtomicBool,
@@ -116,7 +116,7 @@ pub struct Vault {
     pub(super) exports: Arc<Semaphore>,
 }
 
-/// What there is only while the vault is unlocked.
+/// Parts that exist only while the vault is unlocked.
 pub(super) struct Open {
     pub(super) writer: Writer,
     /// Set by the lock's own decision: whatever the commit thread decides after it is refused.
@@ -166,7 +166,7 @@ impl Vault {
         self.store.verifier_key()
     }
 
-    /// Whether the vault is locked.
+    /// Returns whether the vault is locked.
     pub fn is_locked(&self) -> bool {
         self.open.load().is_none()
     }
@@ -180,7 +180,7 @@ impl Vault {
         &self.store
     }
 
-    /// The newest signed checkpoint, for whoever has the file itself; no event.
+    /// The newest signed checkpoint, for the owner of the file itself; no event.
     ///
     /// # Errors
     /// The file cannot be read.

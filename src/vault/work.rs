@@ -1,4 +1,4 @@
-//! What passes through the corridor: the request's context, and what a use case decides on.
+//! The arguments of the corridor: the request's context, and the request that a use case decides.
 
 use crate::{
     auth::policy::Permit,
@@ -29,7 +29,7 @@ pub(super) struct Request<'a> {
     pub(super) view: &'a View<'a>,
     pub(super) permit: &'a Permit,
     pub(super) context: &'a Context,
-    /// Whether the state is still the one on which the caller was let in.
+    /// True while the state is still the one on which the caller was let in.
     pub(super) is_current: bool,
     /// The event of this use case, to be completed.
     pub(super) event: Event,
