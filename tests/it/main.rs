@@ -58,6 +58,7 @@ mod raw;
 mod readers;
 mod readme;
 mod remote;
+mod request_log;
 mod revocation;
 mod secrets;
 mod server;
