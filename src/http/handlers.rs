@@ -1,4 +1,4 @@
-//! One small function an endpoint: parse, call the use case, answer.
+//! The handlers, one an endpoint: parse the request, call the use case, render the answer.
 
 use hyper::StatusCode;
 
@@ -28,20 +28,20 @@ use crate::{
 
 /// An answer with more credentials than this carries one receipt for them all.
 const RECEIPTS_MAX: usize = 16;
-/// What one receipt needs at most: a comma, a sequence, a colon and a hash in base64.
+/// The longest receipt: a comma, a sequence, a colon and a hash in base64.
 const RECEIPT_BYTES: usize = 1 + 20 + 1 + 44;
 
 pub(super) async fn answer(endpoint: Endpoint, call: Box<Call>) -> HandlerResult {
     match endpoint {
         Endpoint::ReadCredentials => read_credentials(call).await,
-        // In a box: the room that the largest of them takes is no part of every connection.
+        // Boxed, so that a connection does not reserve the size of the largest future.
         other => Box::pin(answer_another(other, call)).await,
     }
 }
 
 async fn answer_another(endpoint: Endpoint, call: Box<Call>) -> HandlerResult {
     match endpoint {
-        // HandlerResult above, and by the server itself, which needs no use case for them.
+        // `answer` handles the first, the server itself the others.
         Endpoint::ReadCredentials
         | Endpoint::Health
         | Endpoint::Ping
@@ -237,10 +237,10 @@ async fn rotate_credentials(call: Box<Call>) -> HandlerResult {
     Ok(metadata(&call.vault.rotate_credentials(&call.context, call.caller()?, id, expected, request).await?))
 }
 
-/// `If-Match`: `3`, `"3"` or `*`.
+/// Parses `If-Match`: `3`, `"3"` or `*`.
 fn if_match(call: &Call) -> Result<Option<Revision>, HttpError> {
     let Some(value) = &call.if_match else { return Ok(None) };
-    let wrong = || bad("invalid_if_match", "If-Match takes a revision like 3, \"3\", or *".to_owned());
+    let wrong = || bad("invalid_if_match", "If-Match must be a revision like 3 or \"3\", or *".to_owned());
     let text = value.to_str().map_err(|_| wrong())?;
     if text == "*" {
         return Ok(None);

@@ -49,7 +49,9 @@ impl Line<'_> {
         let micros = u64::try_from(self.took.as_micros()).unwrap_or(u64::MAX);
         macro_rules! line {
             ($level:ident, $target:expr) => {
-                tracing::$level!(target: $target, %request, %peer, caller, method, route, status, micros, bytes, "answered")
+                tracing::$level!(
+                    target: $target, %request, %peer, caller, method, route, status, micros, bytes, "answered"
+                )
             };
         }
         match (level, known.is_some()) {

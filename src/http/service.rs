@@ -228,7 +228,7 @@ fn check_form(head: &Parts) -> Result<(), HttpError> {
         (_, Some(_)) => false,
     };
     if !one {
-        return Err(bad("invalid_host", "A request has exactly one Host header".to_owned()));
+        return Err(bad("invalid_host", "A request must have exactly one valid Host header".to_owned()));
     }
     check_target(&head.uri)
 }
