@@ -1,49 +1,49 @@
 //! L1. Settings: flag, then environment, then the config file, then default.
 //!
-//! The command line has each as an optional flag with its environment variable; this module has the file and the
-//! defaults. `config.example.toml` shows every key; a test reads it.
+//! The command line has each as an optional flag with an environment variable; this module owns the file and the
+//! defaults. `config.example.toml` shows every key, which a test checks.
 
 use std::{fs, path::Path, path::PathBuf};
 
 use serde::Deserialize;
 
-/// The config file: every key is optional, and none is unknown.
+/// The config file: every key is optional; an unknown key is an error.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FileConfig {
     /// The vault file.
     pub data: Option<PathBuf>,
-    /// Where to listen: host:port or unix:PATH.
+    /// The listen address: host:port or unix:PATH.
     pub listen: Option<String>,
-    /// Whether a proxy in front ends TLS.
+    /// A reverse proxy terminates TLS.
     pub behind_tls_proxy: Option<bool>,
-    /// The certificate chain to speak TLS with.
+    /// The TLS certificate chain.
     pub tls_cert: Option<PathBuf>,
-    /// Its private key.
+    /// The private key of the TLS certificate.
     pub tls_key: Option<PathBuf>,
     /// The file that holds the passphrase.
     pub passphrase_file: Option<PathBuf>,
-    /// Whether members may store integrations.
+    /// Members may store integrations.
     pub members_may_create: Option<bool>,
     /// Threads for connections.
     pub worker_threads: Option<u16>,
     /// The engine's page cache, in bytes.
     pub cache_bytes: Option<u32>,
-    /// Free space under which nothing is added or disclosed, in bytes.
+    /// Free disk space below which nothing is stored or disclosed, in bytes.
     pub disk_low_bytes: Option<u64>,
-    /// Whether a file system without locks is accepted.
+    /// Accept a file system without file locks.
     pub without_file_lock: Option<bool>,
-    /// error, warn, info, debug or trace.
+    /// The log level: error, warn, info, debug or trace.
     pub log_level: Option<String>,
-    /// Whether a variable that begins with `SEALROOM_` and is no setting is an error.
+    /// Reject unknown environment variables that begin with `SEALROOM_`.
     pub strict_env: Option<bool>,
-    /// What clients may take.
+    /// Limits on clients.
     #[serde(default)]
     pub limits: FileLimits,
-    /// How the commands reach a server.
+    /// Settings of the client commands.
     #[serde(default)]
     pub client: FileClient,
-    /// Where checkpoints go.
+    /// The export of checkpoints.
     #[serde(default)]
     pub checkpoint: FileCheckpoint,
 }
@@ -56,13 +56,13 @@ pub struct FileClient {
     pub server: Option<String>,
     /// The file that holds the token.
     pub token_file: Option<PathBuf>,
-    /// The authorities that the server's certificate may come from.
+    /// The CA certificates that the server's certificate is verified with.
     pub ca_file: Option<PathBuf>,
-    /// Whether a credential may cross a network in the clear.
+    /// Allow credentials to be sent without TLS.
     pub insecure_http: Option<bool>,
-    /// Whether the proxies of the environment are left aside.
+    /// Ignore the proxy variables of the environment.
     pub no_proxy: Option<bool>,
-    /// How long to wait for a server that is coming up, in seconds.
+    /// The time to wait for a server that is starting, in seconds.
     pub connect_wait_secs: Option<u16>,
 }
 
@@ -70,9 +70,9 @@ pub struct FileClient {
 #[derive(Debug, Default, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FileCheckpoint {
-    /// The folder that gets the newest one.
+    /// The folder for the newest checkpoint.
     pub folder: Option<PathBuf>,
-    /// How often, in seconds.
+    /// The interval, in seconds.
     pub every_secs: Option<u32>,
 }
 
@@ -88,29 +88,29 @@ pub struct FileLimits {
     pub header_timeout_secs: Option<u16>,
     /// The time for the whole request, in seconds.
     pub request_timeout_secs: Option<u16>,
-    /// For how long a response may stall, in seconds.
+    /// The longest time that a response may stall, in seconds.
     pub stall_timeout_secs: Option<u16>,
-    /// The most connections at a time.
+    /// The most concurrent connections.
     pub connections_max: Option<u32>,
-    /// How many requests may wait for the writer.
+    /// The most requests that may wait for the writer.
     pub queue_max: Option<u32>,
 }
 
-/// The defaults, each in one place.
+/// The defaults.
 pub mod default {
     /// The vault file.
     pub const DATA: &str = "sealroom.redb";
-    /// Where to listen.
+    /// The listen address.
     pub const LISTEN: &str = "127.0.0.1:3029";
-    /// Where the commands look for a server: where one listens by default.
+    /// The server of the client commands: the default listen address.
     pub const SERVER: &str = "http://127.0.0.1:3029";
-    /// The engine's page cache: more gained nothing in the measurements.
+    /// The engine's page cache; a larger one measured no faster.
     pub const CACHE_BYTES: u32 = 4 << 20;
-    /// Free space under which nothing is added or disclosed.
+    /// Free disk space below which nothing is stored or disclosed.
     pub const DISK_LOW_BYTES: u64 = 64 << 20;
-    /// How much is logged.
+    /// The log level.
     pub const LOG_LEVEL: &str = "info";
-    /// The longest body: a credential with a private key has a few KiB.
+    /// The longest body; a credential with a private key is a few KiB.
     pub const BODY_BYTES_MAX: u32 = 64 * 1024;
     /// The longest header block.
     pub const HEADER_BYTES_MAX: u32 = 16 * 1024;
@@ -118,25 +118,25 @@ pub mod default {
     pub const HEADER_TIMEOUT_SECS: u16 = 10;
     /// The time for the whole request.
     pub const REQUEST_TIMEOUT_SECS: u16 = 30;
-    /// For how long a response may stall.
+    /// The longest time that a response may stall.
     pub const STALL_TIMEOUT_SECS: u16 = 30;
-    /// The most connections at a time.
+    /// The most concurrent connections.
     pub const CONNECTIONS_MAX: u32 = 1024;
-    /// How often the newest checkpoint goes to its folder.
+    /// The interval at which the newest checkpoint is written to its folder.
     pub const CHECKPOINT_EVERY_SECS: u32 = 60;
-    /// How many requests may wait for the writer.
+    /// The most requests that may wait for the writer.
     pub const QUEUE_MAX: u32 = 4096;
-    /// How long to wait for a server that is coming up: it derives its key first.
+    /// The time to wait for a server that is starting, which derives its key first.
     pub const CONNECT_WAIT_SECS: u16 = 5;
 }
 
-/// Why a config file is not used.
+/// The error of a config file.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// It cannot be read.
     #[error("the config file cannot be read: {0}")]
     Io(#[source] std::io::Error),
-    /// It is not TOML of the known keys.
+    /// It is not TOML, or has an unknown key or a value of the wrong type.
     #[error("the config file: {0}")]
     Invalid(String),
 }
@@ -145,7 +145,7 @@ impl FileConfig {
     /// Reads a config file.
     ///
     /// # Errors
-    /// It cannot be read, is no TOML, or has an unknown key or a value of another type.
+    /// [`ConfigError`], if it cannot be read or is invalid.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
         Self::parse(&fs::read_to_string(path).map_err(ConfigError::Io)?)
     }
@@ -162,14 +162,14 @@ impl FileConfig {
     }
 }
 
-/// Line and key of what is wrong, by the text before it.
+/// Returns line and key of an error, from the text before it.
 fn place(before: &str) -> String {
     let line = before.matches('\n').count() + 1;
     let key = before.rsplit('\n').next().and_then(|last| last.split_once('='));
     key.map_or_else(|| format!("line {line}: "), |(key, _)| format!("line {line}: {}: ", key.trim()))
 }
 
-/// serde's text for an unknown key, which lists all that are known, with the nearest of them alone.
+/// Rewrites serde's message about an unknown key, which lists all known ones, to suggest the nearest.
 fn readable(message: &str) -> String {
     let mut words = message.split('`').skip(1).step_by(2);
     let (true, Some(unknown)) = (message.starts_with("unknown field"), words.next()) else {

@@ -1,54 +1,55 @@
-//! L1. Counters and histograms that never make anybody wait: atomics, read when somebody asks.
+//! L1. Lock-free counters and histograms.
 //!
-//! Owns the counting. Knows neither names nor the format in which they are shown.
+//! Owns the counting. Knows neither the metrics' names nor their text format.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
 
-/// How often something happened.
+/// A counter of events.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
 
 impl Counter {
-    /// Nothing yet.
+    /// Creates a counter at zero.
     pub const fn new() -> Self {
         Self(AtomicU64::new(0))
     }
 
-    /// Once more.
+    /// Adds to the counter.
     pub fn add(&self, count: u64) {
         self.0.fetch_add(count, Ordering::Relaxed);
     }
 
-    /// How often.
+    /// Returns the count.
     pub fn read(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 }
 
-/// Values sorted into buckets, each of which takes what is at most its bound.
+/// A histogram; a bucket counts the values up to its bound.
 #[derive(Debug)]
 pub struct Histogram<const N: usize> {
     bounds: [u64; N],
-    /// One a bound, and the values beyond the last.
+    /// One for each bound.
     buckets: [Counter; N],
+    /// Values above the last bound.
     beyond: Counter,
     sum: Counter,
 }
 
-/// A histogram as it stood when it was read.
+/// A snapshot of a histogram.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reading {
     /// Bound and count of each bucket, not cumulated; the last bound is `u64::MAX`.
     pub buckets: Vec<(u64, u64)>,
-    /// Of all values.
+    /// The sum of all values.
     pub sum: u64,
 }
 
 impl Reading {
-    /// How many values.
+    /// Returns the number of values.
     pub fn count(&self) -> u64 {
         self.buckets.iter().map(|(_, count)| count).sum()
     }
@@ -63,24 +64,24 @@ pub const MICROS: [u64; 16] = [
 pub const POWERS: [u64; 11] = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024];
 
 impl<const N: usize> Histogram<N> {
-    /// Nothing yet, under these rising bounds.
+    /// Creates an empty histogram with these ascending bounds.
     pub const fn new(bounds: [u64; N]) -> Self {
         Self { bounds, buckets: [const { Counter::new() }; N], beyond: Counter::new(), sum: Counter::new() }
     }
 
-    /// Takes a value in.
+    /// Records a value.
     pub fn observe(&self, value: u64) {
         let at = self.bounds.partition_point(|bound| *bound < value);
         self.buckets.get(at).unwrap_or(&self.beyond).add(1);
         self.sum.add(value);
     }
 
-    /// Takes a duration in, in microseconds.
+    /// Records a duration, in microseconds.
     pub fn observe_micros(&self, duration: Duration) {
         self.observe(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX));
     }
 
-    /// What was taken in so far.
+    /// Takes a snapshot.
     pub fn read(&self) -> Reading {
         let buckets = self.bounds.iter().zip(&self.buckets).map(|(bound, count)| (*bound, count.read()));
         let beyond = std::iter::once((u64::MAX, self.beyond.read()));

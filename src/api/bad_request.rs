@@ -1,19 +1,19 @@
-//! Why a body is refused: a stable code for programs, one sentence for people.
+//! The refusal of a body: a stable code for programs, one sentence for people.
 //!
 //! Owns the codes of a 400 for a body. A message holds a field's name and a rule, never a value.
 
 use super::strict::BadJson;
 use crate::domain::Invalid;
 
-/// The body is no strict JSON.
+/// The body is not strict JSON.
 pub const MALFORMED_JSON: &str = "malformed_json";
-/// A field that must be there is not.
+/// A required field is missing.
 pub const MISSING_FIELD: &str = "missing_field";
-/// A field that the request does not have.
+/// A field is unknown.
 pub const UNKNOWN_FIELD: &str = "unknown_field";
-/// A field in both of its spellings.
+/// A field occurs in both of its spellings.
 pub const DUPLICATE_FIELD: &str = "duplicate_field";
-/// A field of another type, or whose value breaks its rule.
+/// A field has the wrong type or an invalid value.
 pub const INVALID_FIELD: &str = "invalid_field";
 /// Neither or both of `isGlobal` and `projects`.
 pub const INVALID_SCOPE: &str = "invalid_scope";
@@ -22,7 +22,7 @@ pub const INVALID_SCOPE: &str = "invalid_scope";
 pub const CODES: &[&str] =
     &[MALFORMED_JSON, MISSING_FIELD, UNKNOWN_FIELD, DUPLICATE_FIELD, INVALID_FIELD, INVALID_SCOPE];
 
-/// The longest field name that a message repeats (contract §1).
+/// The longest field name that a message quotes (contract §1).
 const NAME_CHARS_MAX: usize = 40;
 
 /// A body that is refused with a 400.
@@ -54,12 +54,12 @@ impl BadRequest {
         Self::new(INVALID_FIELD, "projects narrows a member: an owner has them all")
     }
 
-    /// `rule` follows "must be".
+    /// Creates the refusal of a field's value; `rule` follows "must be".
     pub(super) fn invalid(field: &str, rule: &str) -> Self {
         Self::new(INVALID_FIELD, format!("{field} must be {rule}"))
     }
 
-    /// Names the field only if its name looks like one: anything may stand there, a pasted secret too.
+    /// Creates the refusal of an unknown field. Quotes the name only if it looks like one: it may be a pasted secret.
     pub(super) fn unknown(name: &str, known: &[&str]) -> Self {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
         let fits = (1..=NAME_CHARS_MAX).contains(&name.len()) && name.bytes().all(plain);
@@ -74,7 +74,7 @@ impl From<BadJson> for BadRequest {
     }
 }
 
-/// For values that stand in no field, such as a path's segment or a rule that is judged later.
+/// For values outside a field, such as a path segment.
 impl From<Invalid> for BadRequest {
     fn from(invalid: Invalid) -> Self {
         Self::invalid(invalid.what, invalid.rule)

@@ -1,6 +1,6 @@
-//! One object's fields, taken one by one and each parsed at once.
+//! The fields of an object, taken one by one and parsed at once.
 //!
-//! Owns the step from checked JSON to domain values, and the wording of what is wrong with a field. A value is borrowed
+//! Owns the step from checked JSON to domain values, and the messages about fields. A value is borrowed
 //! from the body until its type is known, so that a secret is copied once, into [`Secret`].
 
 use std::{borrow::Cow, fmt, mem, ops::RangeInclusive, str::FromStr};
@@ -15,27 +15,27 @@ use super::{
 };
 use crate::domain::{Invalid, Json, Secret};
 
-/// Old spellings that are still read, each beside the one that replaced it (contract §1).
+/// Old spellings that are still accepted, each with its replacement (contract §1).
 const ALIASES: &[(&str, &str)] = &[("auth_type", "authType"), ("is_global", "isGlobal")];
 
-/// What a PATCH or PUT does with one field.
+/// The change that a PATCH or PUT makes to a field.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change<T> {
-    /// The field is absent: nothing.
+    /// The field is absent; its value stays.
     Keep,
-    /// The field is `null`: its value goes.
+    /// The field is `null`; its value is removed.
     Clear,
     /// The field has this new value.
     Set(T),
 }
 
 impl<T> Change<T> {
-    /// Whether nothing changes.
+    /// Returns whether the value stays.
     pub const fn is_keep(&self) -> bool {
         matches!(self, Self::Keep)
     }
 
-    /// What becomes of a value.
+    /// Applies the change to a value.
     #[must_use]
     pub fn apply(self, to: Option<T>) -> Option<T> {
         match self {
@@ -54,15 +54,15 @@ impl<T> Change<T> {
     }
 }
 
-/// An object's fields that nobody has taken yet, by their present spelling.
+/// The fields of an object that are not yet taken, by their current spelling.
 pub struct Fields<'a> {
     left: Vec<(&'static str, &'a str)>,
     known: &'static [&'static str],
 }
 
 impl<'a> Fields<'a> {
-    /// Reads a body that `strict::check` let pass. An unknown field comes before any other flaw: mostly it is a known
-    /// one, mistyped, and better named than the one that it was meant to be.
+    /// Reads a body that passed `strict::check`. Reports an unknown field before a missing one: it is usually the
+    /// missing one, mistyped.
     pub(super) fn read(body: &'a str, known: &'static [&'static str]) -> Result<Self, BadRequest> {
         let Members(members) =
             serde_json::from_str(body).map_err(|_| BadRequest::invalid("the body", "a JSON object"))?;
@@ -73,14 +73,14 @@ impl<'a> Fields<'a> {
                 return Err(BadRequest::unknown(key, known));
             };
             if left.iter().any(|(taken, _)| taken == name) {
-                return Err(BadRequest::new(DUPLICATE_FIELD, format!("{name} is there in both spellings")));
+                return Err(BadRequest::new(DUPLICATE_FIELD, format!("{name} is given in both spellings")));
             }
             left.push((name, value.get()));
         }
         Ok(Self { left, known })
     }
 
-    /// A field as it is, `null` included.
+    /// Takes a field, `null` included.
     pub(super) fn take(&mut self, name: &'static str) -> Option<Value<'a>> {
         debug_assert!(self.known.contains(&name), "{name} is not among the request's FIELDS");
         let at = self.left.iter().position(|(left, _)| *left == name)?;
@@ -88,7 +88,7 @@ impl<'a> Fields<'a> {
         Some(Value { field: Cow::Borrowed(name), raw })
     }
 
-    /// A field that may be absent, or `null`, which is the same.
+    /// Takes an optional field; `null` counts as absent.
     pub(super) fn optional(&mut self, name: &'static str) -> Option<Value<'a>> {
         self.take(name).filter(|value| !value.is_null())
     }
@@ -97,7 +97,7 @@ impl<'a> Fields<'a> {
         self.optional(name).ok_or_else(|| BadRequest::missing(name))
     }
 
-    /// A field of a PATCH or PUT, where absent and `null` differ.
+    /// Takes a field of a PATCH or PUT, where absent and `null` differ.
     pub(super) fn change<T>(
         &mut self,
         name: &'static str,
@@ -111,13 +111,13 @@ impl<'a> Fields<'a> {
         change.try_map(read)
     }
 
-    /// Refuses what nobody took: the request does not have it after all.
+    /// Rejects a field that was not taken.
     pub(super) fn finish(self) -> Result<(), BadRequest> {
         self.left.first().map_or(Ok(()), |(name, _)| Err(BadRequest::unknown(name, self.known)))
     }
 }
 
-/// A field's value, still as it stands in the body.
+/// A field's value, as its text in the body.
 pub(super) struct Value<'a> {
     field: Cow<'static, str>,
     raw: &'a str,
@@ -151,7 +151,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// A number without fraction or exponent.
+    /// Parses a number without fraction or exponent.
     pub(super) fn whole_number(self, range: RangeInclusive<u64>) -> Result<u64, BadRequest> {
         let number = self.raw.parse().ok().filter(|number| range.contains(number));
         number.ok_or_else(|| {
@@ -164,7 +164,7 @@ impl<'a> Value<'a> {
         })
     }
 
-    /// An object, verbatim.
+    /// Returns an object, verbatim.
     pub(super) fn object(self) -> Result<&'a str, BadRequest> {
         if self.raw.starts_with('{') { Ok(self.raw) } else { Err(self.invalid("an object")) }
     }
@@ -173,7 +173,7 @@ impl<'a> Value<'a> {
         self.object().map(|raw| Json::new_checked(raw.to_owned()))
     }
 
-    /// A list of 1 to `most` different values.
+    /// Parses a list of 1 to `most` distinct values.
     pub(super) fn list<T>(self, most: usize) -> Result<Vec<T>, BadRequest>
     where
         T: FromStr<Err = Invalid> + PartialEq,
@@ -208,7 +208,7 @@ impl<'a> Value<'a> {
     }
 }
 
-/// An object's members in their order, values untouched. Keys are no secrets; values are borrowed.
+/// An object's members in their order. Keys are not secret and copied; values are borrowed.
 pub(crate) struct Members<'a>(pub(crate) Vec<(String, &'a RawValue)>);
 
 impl<'de> Deserialize<'de> for Members<'de> {
@@ -266,7 +266,7 @@ mod tests {
         assert!(fields(r#"{"auth_type":"pat"}"#).unwrap().take("authType").is_some());
         assert!(fields(r#"{"is\u005fglobal":true}"#).unwrap().take("isGlobal").unwrap().truth().unwrap());
         let both = fields(r#"{"isGlobal":true,"is_global":true}"#).err().unwrap();
-        assert_eq!((both.code, &*both.message), (DUPLICATE_FIELD, "isGlobal is there in both spellings"));
+        assert_eq!((both.code, &*both.message), (DUPLICATE_FIELD, "isGlobal is given in both spellings"));
         assert_eq!(Fields::read(r#"{"is_global":1}"#, &["name"]).err().unwrap().code, "unknown_field");
     }
 

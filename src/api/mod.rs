@@ -1,8 +1,8 @@
 //! L1. The wire: requests as types, answers as JSON, one rule for every body.
 //!
-//! Owns what JSON may come in and what goes out, in the spelling of the published API. Knows no HTTP, no rows and no
-//! caller; server and client share it. A body is checked by [`strict`] before anything reads it, a request's fields
-//! are parsed into domain types at once, and no message repeats a value.
+//! Owns the JSON of requests and answers, in the spelling of the published API. Knows no HTTP, no rows and no caller;
+//! server and client share it. [`strict`] checks a body before anything reads it, fields are parsed into domain types
+//! at once, and no message quotes a value.
 
 pub mod bad_request;
 mod fields;

@@ -1,10 +1,9 @@
 //! The one rule for every body: UTF-8, one JSON value, no duplicate keys, not too deep.
 //!
-//! Owns the check and its refusal, which names a place and a kind and never content. Knows no fields.
+//! Owns the check and its error, which holds a position and a kind and never content. Knows no fields.
 //!
-//! `serde_json` judges the grammar, without recursion and without reading a number. What it lets pass is looked for in
-//! a second walk, over text whose grammar is then known: depth, keys that are there twice after unescaping, and lone
-//! surrogates.
+//! `serde_json` checks the grammar, without recursion and without parsing numbers. A second walk then finds the flaws
+//! that `serde_json` accepts: excessive depth, duplicate keys after unescaping, and lone surrogates.
 
 use std::{borrow::Cow, collections::HashSet, fmt};
 
@@ -13,33 +12,33 @@ use zeroize::Zeroizing;
 
 use super::unescape::unescape;
 
-/// How many arrays and objects may be inside each other. No provider's credential or configuration is half as deep, and
-/// whoever reads an answer of ours, with a recursive parser perhaps, is safe with it (contract §1).
+/// The deepest nesting of arrays and objects. No provider's credential or configuration needs half of it, and it is
+/// safe for clients with a recursive parser (contract §1).
 pub const DEPTH_MAX: usize = 16;
 
-/// What is wrong with a body.
+/// The flaw of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Flaw {
-    /// There is nothing.
+    /// It is empty.
     Empty,
     /// It is not UTF-8.
     Encoding,
     /// It is not JSON, or something follows the value.
     Syntax,
-    /// It ends too early.
+    /// It is incomplete.
     Truncated,
     /// It is deeper than [`DEPTH_MAX`].
     Depth,
-    /// An object has a key twice.
+    /// An object has a duplicate key.
     DuplicateKey,
-    /// An escape that is half a surrogate pair.
+    /// A string has an escape for half a surrogate pair.
     LoneSurrogate,
 }
 
-/// A body that is no strict JSON; holds no part of it.
+/// The error of a body that is not strict JSON; holds no part of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub struct BadJson {
-    /// What is wrong.
+    /// The flaw.
     pub flaw: Flaw,
     /// The line, from 1.
     pub line: usize,
@@ -55,17 +54,17 @@ impl fmt::Display for BadJson {
             Flaw::Syntax => "the body is not valid JSON",
             Flaw::Truncated => "the body is not valid JSON: it ends too early",
             Flaw::Depth => "the body is nested more than 16 levels deep",
-            Flaw::DuplicateKey => "the body has an object with a key twice",
+            Flaw::DuplicateKey => "the body has an object with a duplicate key",
             Flaw::LoneSurrogate => "the body has an escape that is half a surrogate pair",
         };
         write!(f, "{text} (line {}, column {})", self.line, self.column)
     }
 }
 
-/// Checks a body, and gives it back as text.
+/// Checks a body and returns it as text.
 ///
 /// # Errors
-/// [`BadJson`], for the first flaw of the first kind that is looked for: encoding, grammar, then the rest.
+/// [`BadJson`] for the first flaw; encoding is checked first, then the grammar, then the rest.
 pub fn check(bytes: &[u8]) -> Result<&str, BadJson> {
     let text = std::str::from_utf8(bytes).map_err(|error| at(bytes, error.valid_up_to(), Flaw::Encoding))?;
     serde_json::from_str::<&RawValue>(text).map_err(|error| BadJson {
@@ -87,10 +86,10 @@ fn at(bytes: &[u8], offset: usize, flaw: Flaw) -> BadJson {
     BadJson { flaw, line: lines_before + 1, column: line.len() + 1 }
 }
 
-/// The keys that an object has had so far; an array has none.
+/// The keys of an object so far; empty for an array.
 type Level<'a> = HashSet<Key<'a>>;
 
-/// Walks over valid JSON. The flaw comes with its byte offset.
+/// Walks valid JSON; returns the first flaw with its byte offset.
 fn walk(text: &str) -> Result<(), (usize, Flaw)> {
     let bytes = text.as_bytes();
     let mut levels: Vec<Level<'_>> = Vec::with_capacity(DEPTH_MAX);
@@ -117,7 +116,7 @@ fn walk(text: &str) -> Result<(), (usize, Flaw)> {
     Ok(())
 }
 
-/// What is between the quotes of the string that begins at `start`.
+/// Returns the text between the quotes of the string that starts at `start`.
 fn string_inside(text: &str, start: usize) -> &str {
     let inside = &text[start + 1..];
     let mut escaped = false;
@@ -129,12 +128,12 @@ fn string_inside(text: &str, start: usize) -> &str {
     &inside[..end.unwrap_or(inside.len())]
 }
 
-/// In valid JSON, a colon follows a key and no other string.
+/// Returns whether the string before `after` is a key: in valid JSON only a key precedes a colon.
 fn is_key(after: &[u8]) -> bool {
     after.trim_ascii_start().first() == Some(&b':')
 }
 
-/// A string without its escapes. Before it is known to be a key it may be a secret: a copy is wiped.
+/// An unescaped string. It may turn out to be a value, so a secret: a copy is wiped on drop.
 #[derive(PartialEq, Eq, Hash)]
 struct Key<'a>(Cow<'a, str>);
 
@@ -256,7 +255,7 @@ mod tests {
     fn a_refusal_names_the_place_and_no_content() {
         let bad = check(b"{\"a\":1,\n  \"hunter2\": 1, \"hunter2\": 2}").unwrap_err();
         assert_eq!(bad, BadJson { flaw: Flaw::DuplicateKey, line: 2, column: 17 });
-        assert_eq!(bad.to_string(), "the body has an object with a key twice (line 2, column 17)");
+        assert_eq!(bad.to_string(), "the body has an object with a duplicate key (line 2, column 17)");
         assert_eq!(
             check(b"{\"a\": hunter2}").unwrap_err().to_string(),
             "the body is not valid JSON (line 1, column 7)"

@@ -1,13 +1,12 @@
-//! JSON strings without their escapes (RFC 8259 §7).
+//! Unescapes JSON strings (RFC 8259 §7).
 //!
-//! Ours because `serde_json` unescapes in a buffer of its own that nobody wipes, and a private key is full of `\n`.
+//! `serde_json` would unescape into a buffer that is never wiped, and a private key is full of `\n`.
 
 use zeroize::Zeroizing;
 
-/// The text of a string's inside, between the quotes; `None` for a lone surrogate, which no text can hold, or for what
-/// is not the inside of a JSON string.
+/// Unescapes the text between the quotes of a JSON string; `None` for a lone surrogate or invalid text.
 ///
-/// The result is allocated once, so that no shorter copy is left behind unwiped.
+/// The result is allocated once: growing it would leave unwiped copies.
 pub(super) fn unescape(inside: &str) -> Option<Zeroizing<String>> {
     let mut text = Zeroizing::new(String::with_capacity(inside.len()));
     let mut rest = inside;
@@ -21,7 +20,7 @@ pub(super) fn unescape(inside: &str) -> Option<Zeroizing<String>> {
     Some(text)
 }
 
-/// One escape, the backslash already taken, and what follows it.
+/// Parses an escape after its backslash; returns its character and the rest.
 fn escape(text: &str) -> Option<(char, &str)> {
     let rest = text.get(1..)?;
     let character = match text.as_bytes()[0] {
@@ -39,7 +38,7 @@ fn escape(text: &str) -> Option<(char, &str)> {
     Some((character, rest))
 }
 
-/// Four hexadecimal digits, and a second escape where they are the first half of a pair.
+/// Parses four hexadecimal digits, and a second escape if they are the first half of a surrogate pair.
 fn code_point(text: &str) -> Option<(char, &str)> {
     let (first, rest) = code_unit(text)?;
     if let Some(character) = char::from_u32(u32::from(first)) {

@@ -1,4 +1,4 @@
-//! The endpoints of the audit log, but for the export.
+//! The endpoints of the audit log, except the export.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use hyper::StatusCode;
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::vault::{EventQuery, Proof};
 
-/// The page of the audit list where none is asked for.
+/// The default page size of the event list.
 const EVENTS_DEFAULT: usize = 100;
 
 pub(super) async fn read_events(mut call: Box<Call>) -> HandlerResult {
@@ -35,7 +35,7 @@ pub(super) async fn read_events(mut call: Box<Call>) -> HandlerResult {
 
 fn sequence(text: Option<String>) -> Result<Option<u64>, HttpError> {
     let wrong =
-        || bad("invalid_parameter", "Query parameter cursor must be one that x-next-cursor gave".to_owned());
+        || bad("invalid_parameter", "Query parameter cursor must be a value of x-next-cursor".to_owned());
     text.map(|text| digits(&text).ok_or_else(wrong)).transpose()
 }
 
@@ -56,7 +56,7 @@ pub(super) async fn read_proof(mut call: Box<Call>) -> HandlerResult {
         (Some(sequence), Some(size), None, None) => Proof::Inclusion { sequence, size },
         (None, None, Some(from), Some(to)) => Proof::Consistency { from, to },
         _ => {
-            let message = "A proof takes sequence and size, or from and to".to_owned();
+            let message = "A proof needs either sequence and size, or from and to".to_owned();
             return Err(bad("invalid_parameter", message));
         }
     };
@@ -66,7 +66,7 @@ pub(super) async fn read_proof(mut call: Box<Call>) -> HandlerResult {
     Ok(Answer::json(StatusCode::OK, &hashes))
 }
 
-/// A sequence or a size.
+/// Parses a sequence or a tree size.
 pub(super) fn whole_number(name: &str, text: Option<String>) -> Result<Option<u64>, HttpError> {
     let wrong = || bad("invalid_parameter", format!("Query parameter {name} must be a whole number"));
     text.map(|text| digits(&text).ok_or_else(wrong)).transpose()

@@ -1,7 +1,7 @@
-//! One connection, and what it still holds of disclosed credentials.
+//! A connection, and the disclosures whose bytes it may still hold.
 //!
-//! A disclosure counts as handed over once hyper has flushed it: it calls `poll_flush` of the socket only when its own
-//! buffer is empty.
+//! A disclosure counts as delivered once hyper has flushed it: hyper calls `poll_flush` of the socket only when its
+//! own buffer is empty.
 
 use std::{
     io,
@@ -21,50 +21,50 @@ use tokio::{
 
 use crate::vault::Disclosure;
 
-/// What a connection holds.
+/// The state of a connection.
 #[derive(Default)]
 pub(super) struct Connection {
     held: Mutex<Held>,
-    /// Whether the newest answer was made without the whole of its request.
+    /// True if the latest answer was sent before its request was read to the end.
     early: AtomicBool,
 }
 
 #[derive(Default)]
 struct Held {
     disclosures: Vec<Disclosure>,
-    /// Set once hyper has taken the bytes over.
+    /// Set once hyper's buffer has all bytes.
     taken: bool,
 }
 
 impl Connection {
-    /// A response that discloses begins.
+    /// Adds the disclosure of a response that begins.
     pub(super) fn hold(&self, disclosure: Disclosure) {
         let mut held = self.lock();
         held.disclosures.push(disclosure);
         held.taken = false;
     }
 
-    /// Notes whether an answer comes before all of its request has been read.
+    /// Records whether the answer precedes the end of its request.
     pub(super) fn answers(&self, early: bool) {
         self.early.store(early, Ordering::Relaxed);
     }
 
-    /// Whether the client may still be sending the request that was answered last.
+    /// Returns whether the client may still be sending the request that was answered last.
     pub(super) fn is_early(&self) -> bool {
         self.early.load(Ordering::Relaxed)
     }
 
-    /// hyper has the response's bytes.
+    /// Records that hyper's buffer has all of the response.
     pub(super) fn taken(&self) {
         self.lock().taken = true;
     }
 
-    /// Whether bytes of that epoch, or an earlier one, may still be on their way.
+    /// Returns whether bytes disclosed in this epoch or an earlier one may be undelivered.
     pub(super) fn holds(&self, epoch: u64) -> bool {
         self.lock().disclosures.iter().any(|disclosure| disclosure.epoch() <= epoch)
     }
 
-    /// The socket has everything that hyper had.
+    /// Records that the socket has everything hyper had buffered.
     fn flushed(&self) {
         let mut held = self.lock();
         if held.taken {
@@ -77,7 +77,7 @@ impl Connection {
     }
 }
 
-/// A socket that tells its connection when it has been flushed.
+/// A socket that tells its connection about each flush.
 pub(super) struct Watched<S> {
     socket: S,
     connection: Arc<Connection>,
@@ -85,13 +85,13 @@ pub(super) struct Watched<S> {
 }
 
 impl<S> Watched<S> {
-    /// A client that takes nothing of its answer for that long loses the connection.
+    /// Wraps a socket; a write without progress for `stall_timeout` ends the connection.
     pub(super) const fn new(socket: S, connection: Arc<Connection>, stall_timeout: Duration) -> Self {
         Self { socket, connection, stall: Stall { limit: stall_timeout, timer: None } }
     }
 }
 
-/// Ends a write that makes no headway.
+/// Times out a write that makes no progress.
 struct Stall {
     limit: Duration,
     timer: Option<Pin<Box<Sleep>>>,

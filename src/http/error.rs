@@ -1,4 +1,4 @@
-//! The one place that turns errors into answers.
+//! Maps every error to its status, code, message and headers.
 
 use std::error::Error as _;
 
@@ -11,26 +11,26 @@ use crate::{
     vault,
 };
 
-/// What a handler makes of a request.
+/// The result of a handler.
 pub(super) type HandlerResult = Result<Answer, HttpError>;
 
-/// Why a request is not carried out.
+/// An error answer, before it is rendered.
 pub(super) enum HttpError {
-    /// No such route.
+    /// No route has this path.
     NoRoute,
-    /// The route does not have that method; those it has.
+    /// The route does not have this method; holds the value of `Allow`.
     Method(String),
-    /// The body is not JSON by its header.
+    /// The `Content-Type` is not JSON.
     MediaType,
     /// The body is too large.
     TooLarge { bytes_max: usize },
     /// The body did not arrive in time.
     Timeout,
-    /// The client broke off.
+    /// The client disconnected within the body.
     BrokenBody,
-    /// A part of the request breaks a rule.
+    /// A part of the request is invalid.
     Bad(BadRequest),
-    /// The use case says no.
+    /// The use case failed or refused.
     Vault(vault::Error),
 }
 
@@ -63,7 +63,7 @@ impl HttpError {
         let answer = Answer::json(status, &ErrorBody::new(status.as_u16(), reason, code, &message, id));
         match &self {
             Self::Method(allow) => answer.header("allow", allow),
-            // The rest of the request is not read any more.
+            // The rest of the request stays unread.
             Self::TooLarge { .. } | Self::Timeout | Self::BrokenBody => answer.header("connection", "close"),
             Self::Vault(
                 vault::Error::Unauthenticated | vault::Error::TokenExpired { .. } | vault::Error::BadLogin,
@@ -78,26 +78,30 @@ impl HttpError {
 
     fn describe(&self) -> (StatusCode, &'static str, String) {
         match self {
-            Self::NoRoute => (StatusCode::NOT_FOUND, "route_not_found", "There is no such route".to_owned()),
-            Self::Method(allow) => {
-                (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", format!("This route takes {allow}"))
-            }
+            Self::NoRoute => (StatusCode::NOT_FOUND, "route_not_found", "No such route".to_owned()),
+            Self::Method(allow) => (
+                StatusCode::METHOD_NOT_ALLOWED,
+                "method_not_allowed",
+                format!("Method not allowed; this route supports {allow}"),
+            ),
             Self::MediaType => (
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 "unsupported_media_type",
-                "The body must be JSON: send Content-Type: application/json".to_owned(),
+                "Unsupported media type; send JSON with Content-Type: application/json".to_owned(),
             ),
             Self::TooLarge { bytes_max } => (
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "body_too_large",
-                format!("The body may have at most {bytes_max} bytes"),
+                format!("The body exceeds the limit of {bytes_max} bytes"),
             ),
             Self::Timeout => {
                 (StatusCode::REQUEST_TIMEOUT, "request_timeout", "The body did not arrive in time".to_owned())
             }
-            Self::BrokenBody => {
-                (StatusCode::BAD_REQUEST, "broken_body", "The body did not arrive whole".to_owned())
-            }
+            Self::BrokenBody => (
+                StatusCode::BAD_REQUEST,
+                "broken_body",
+                "The connection ended before the whole body arrived".to_owned(),
+            ),
             Self::Bad(BadRequest { code, message }) => (StatusCode::BAD_REQUEST, code, message.clone()),
             Self::Vault(error) => describe(error),
         }
@@ -124,24 +128,26 @@ fn describe(error: &vault::Error) -> (StatusCode, &'static str, String) {
     let unavailable = StatusCode::SERVICE_UNAVAILABLE;
     let (status, code, message) = match error {
         Error::Locked => (unavailable, "locked", "The vault is locked: run `sealroom unlock` on its host"),
-        Error::Overloaded => (unavailable, "overloaded", "Too many requests wait; try again"),
+        Error::Overloaded => (unavailable, "overloaded", "Too many requests are waiting; try again"),
         Error::AuditUnavailable | Error::Unreadable(_) => (
             unavailable,
             "audit_unavailable",
-            "The audit log cannot be written, so nothing is disclosed; whether a write took place is unknown",
+            "The audit log cannot be written, so nothing was disclosed; a change may or may not have been stored",
         ),
         Error::DiskLow => (
             unavailable,
             "disk_low",
-            "The disk is almost full: nothing is added or disclosed until its operator frees space",
+            "The server's disk is almost full; nothing is stored or disclosed until the operator frees space",
         ),
-        Error::Tampered(_) => {
-            (StatusCode::INTERNAL_SERVER_ERROR, "tampered", "A stored row does not open; ask the operator")
-        }
+        Error::Tampered(_) => (
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "tampered",
+            "A stored record failed authentication; contact the operator",
+        ),
         Error::Internal(_) => (
             StatusCode::INTERNAL_SERVER_ERROR,
             "internal",
-            "An internal error; the log has it under the request id",
+            "Internal error; the server log has the cause under this request id",
         ),
         Error::Unauthenticated => (
             StatusCode::UNAUTHORIZED,
@@ -155,7 +161,7 @@ fn describe(error: &vault::Error) -> (StatusCode, &'static str, String) {
         Error::BadLogin => (StatusCode::UNAUTHORIZED, "bad_login", "Wrong e-mail or password"),
         Error::WrongPassword => (StatusCode::FORBIDDEN, "wrong_password", "currentPassword is wrong"),
         Error::TooManyTries { retry_after_secs } => {
-            let message = format!("Too many tries; try again in {retry_after_secs} seconds");
+            let message = format!("Too many attempts; try again in {retry_after_secs} seconds");
             return (StatusCode::TOO_MANY_REQUESTS, "too_many_tries", message);
         }
         Error::BadRequest(BadRequest { code, message }) => {
@@ -168,8 +174,10 @@ fn describe(error: &vault::Error) -> (StatusCode, &'static str, String) {
                 format!("Project '{project}' not found"),
             );
         }
-        Error::ExpiryPast => (StatusCode::BAD_REQUEST, "expiry_past", "expiresAt lies in the past"),
-        Error::NameNeeded => (StatusCode::BAD_REQUEST, "name_needed", "provider custom needs a name"),
+        Error::ExpiryPast => (StatusCode::BAD_REQUEST, "expiry_past", "expiresAt is in the past"),
+        Error::NameNeeded => {
+            (StatusCode::BAD_REQUEST, "name_needed", "name is required where provider is custom")
+        }
         Error::NothingMatches { provider, project } => {
             let provider = provider.map(|provider| format!("provider={provider}"));
             let project = project.as_ref().map(|project| format!("project={project}"));
@@ -180,14 +188,16 @@ fn describe(error: &vault::Error) -> (StatusCode, &'static str, String) {
         Error::TooManyMatches => (
             StatusCode::BAD_REQUEST,
             "too_many_matches",
-            "More than 1000 integrations match: narrow the filters, or page with limit and cursor",
+            "More than 1000 integrations match; narrow the filters, or page with limit and cursor",
         ),
         Error::IntegrationNotFound => {
             (StatusCode::NOT_FOUND, "integration_not_found", "No integration with that id")
         }
-        Error::RevisionNotFound => (StatusCode::NOT_FOUND, "revision_not_found", "That revision is not kept"),
+        Error::RevisionNotFound => {
+            (StatusCode::NOT_FOUND, "revision_not_found", "That revision is not stored")
+        }
         Error::RevisionConflict { current } => {
-            let message = format!("Revision {} is current", current.number());
+            let message = format!("Revision conflict; the current revision is {}", current.number());
             return (StatusCode::PRECONDITION_FAILED, "revision_conflict", message);
         }
         Error::ProjectNotFound(project) => {
@@ -207,14 +217,18 @@ fn describe(error: &vault::Error) -> (StatusCode, &'static str, String) {
         Error::OutOfRange => (
             StatusCode::BAD_REQUEST,
             "out_of_range",
-            "The log has no such sequence or size: see GET /sfp/api/audit/checkpoint for its size",
+            "No such sequence or size in the log; GET /sfp/api/audit/checkpoint shows the current size",
         ),
         Error::Archived { last } => {
             return (StatusCode::GONE, "archived", format!("archived: sequences 0 to {last}"));
         }
         Error::UserExists => (StatusCode::CONFLICT, "user_exists", "A user with that e-mail already exists"),
         Error::UserNotFound => (StatusCode::NOT_FOUND, "user_not_found", "No such user"),
-        Error::LastOwner => (StatusCode::CONFLICT, "last_owner", "The last enabled owner stays"),
+        Error::LastOwner => (
+            StatusCode::CONFLICT,
+            "last_owner",
+            "The last enabled owner cannot be removed, disabled or demoted",
+        ),
     };
     (status, code, message.to_owned())
 }

@@ -1,4 +1,4 @@
-//! The export: the log as a stream, a piece at a time, in constant memory.
+//! The export: streams the log piece by piece, in constant memory.
 
 use std::{io, sync::Arc};
 
@@ -18,19 +18,19 @@ use crate::{
     vault::{Admitted, Context, Error, InternalError, Vault},
 };
 
-/// How many pieces may wait for a slow client.
+/// The pieces buffered for a slow client.
 const PIECES: usize = 1;
 
-/// How the records are written.
+/// The format of the records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Format {
-    /// Each line is one record, byte for byte.
+    /// One record a line, byte for byte.
     Ndjson,
-    /// For people; it cannot be verified.
+    /// For spreadsheets; it cannot be verified.
     Csv,
 }
 
-/// Which records, how written, and to whom.
+/// An export in progress.
 struct Export {
     vault: Arc<Vault>,
     clock: Clock,
@@ -40,7 +40,7 @@ struct Export {
     from: Option<Timestamp>,
     to: Option<Timestamp>,
     next: u64,
-    /// Before which sequence it ends; none where it goes on for as long as somebody reads.
+    /// The sequence to stop before; `None` to follow the log until the client disconnects.
     end: Option<u64>,
     pieces: mpsc::Sender<io::Result<Bytes>>,
 }
@@ -64,7 +64,7 @@ pub(super) async fn export(mut call: Box<Call>) -> HandlerResult {
         return Err(invalid("Query parameter from must not be after to"));
     }
     if follow && to.is_some() {
-        return Err(invalid("Query parameter to has no meaning beside follow=true"));
+        return Err(invalid("Query parameter to cannot be combined with follow=true"));
     }
     let (size, turn) = call.vault.begin_export(&call.context, call.caller()?, next).await?;
     let (pieces, stream) = mpsc::channel(PIECES);
@@ -78,7 +78,7 @@ pub(super) async fn export(mut call: Box<Call>) -> HandlerResult {
             () = export.pump() => false,
             closing = closing.wait_for(|closing| *closing) => closing.is_ok(),
         };
-        // Who follows has all that there is; whoever wanted the whole must not take a part for it.
+        // A follower has every record so far; a client that wanted the whole must see the stream break.
         if stopped && has_end {
             drop(pieces.send(Err(io::Error::other("the server stops"))).await);
         }
@@ -128,7 +128,7 @@ impl Export {
         }
     }
 
-    /// The next records; the caller is let in anew each time, so that a revocation ends the stream.
+    /// Reads the next records; authenticates the caller each time, so that a revocation ends the stream.
     async fn chunk(&self) -> Result<Vec<(u64, Vec<u8>)>, Error> {
         let (vault, caller, now) = (Arc::clone(&self.vault), self.caller.clone(), self.clock.now());
         let (next, end) = (self.next, self.end.unwrap_or(u64::MAX));
@@ -156,11 +156,11 @@ impl Export {
         Ok(piece)
     }
 
-    /// The connection closes without the stream's proper end, so that nobody takes it for whole.
+    /// Closes the connection without the stream's proper end, so that a client sees that records are missing.
     async fn break_off(&self, error: Error) {
         self.vault.export_broke_off(&self.context, &self.caller, &error).await;
         log_cause(&error, self.context.request);
-        tracing::warn!(%error, "an export was broken off");
+        tracing::warn!(%error, "export aborted");
         drop(self.pieces.send(Err(io::Error::other("broken off"))).await);
     }
 }

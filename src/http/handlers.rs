@@ -1,4 +1,4 @@
-//! One small function an endpoint: parse, call the use case, answer.
+//! The handlers, one an endpoint: parse the request, call the use case, render the answer.
 
 use hyper::StatusCode;
 
@@ -30,14 +30,14 @@ use crate::{
 pub(super) async fn answer(endpoint: Endpoint, call: Box<Call>) -> HandlerResult {
     match endpoint {
         Endpoint::ReadCredentials => read_credentials(call).await,
-        // In a box: the room that the largest of them takes is no part of every connection.
+        // Boxed, so that a connection does not reserve the size of the largest future.
         other => Box::pin(answer_another(other, call)).await,
     }
 }
 
 async fn answer_another(endpoint: Endpoint, call: Box<Call>) -> HandlerResult {
     match endpoint {
-        // HandlerResult above, and by the server itself, which needs no use case for them.
+        // `answer` handles the first, the server itself the others.
         Endpoint::ReadCredentials
         | Endpoint::Health
         | Endpoint::Ping
@@ -217,10 +217,10 @@ async fn rotate_credentials(call: Box<Call>) -> HandlerResult {
     Ok(metadata(&call.vault.rotate_credentials(&call.context, call.caller()?, id, expected, request).await?))
 }
 
-/// `If-Match`: `3`, `"3"` or `*`.
+/// Parses `If-Match`: `3`, `"3"` or `*`.
 fn if_match(call: &Call) -> Result<Option<Revision>, HttpError> {
     let Some(value) = &call.if_match else { return Ok(None) };
-    let wrong = || bad("invalid_if_match", "If-Match takes a revision like 3, \"3\", or *".to_owned());
+    let wrong = || bad("invalid_if_match", "If-Match must be a revision like 3 or \"3\", or *".to_owned());
     let text = value.to_str().map_err(|_| wrong())?;
     if text == "*" {
         return Ok(None);

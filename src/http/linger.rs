@@ -1,8 +1,7 @@
-//! The end of a connection whose client may still be sending (RFC 9112 §9.6).
+//! Closes a connection whose client may still be sending (RFC 9112 §9.6).
 //!
-//! A socket that closes over bytes nobody read is reset, and a reset takes the answer out of the client's buffer. So the
-//! server closes its own half, then reads and drops what still comes: bounded in bytes, in time and in how many
-//! connections do so at once, since a stranger's bytes are not worth more.
+//! Closing a socket with unread bytes resets it, and a reset discards the answer in the client's buffer. So the server
+//! closes its own half, then reads and drops the rest: bounded in bytes, in time and in the number of connections.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,32 +11,32 @@ use tokio::{
     time::timeout,
 };
 
-/// The most that is read and dropped: a thousand times the longest body.
+/// The most bytes to drain: a thousand times the longest body.
 const BYTES_MAX: usize = 64 << 20;
-/// A client that sends nothing for so long has its answer, or is gone.
+/// A client silent for this long has its answer, or has left.
 const QUIET: Duration = Duration::from_secs(2);
-/// What one read takes: all the memory that a lingering connection costs.
+/// The size of the read buffer, the only memory of a lingering connection.
 const PIECE_BYTES: usize = 16 * 1024;
-/// One in so many connections may linger; beyond that a client may lose its answer, and nobody a connection.
+/// The fraction of connections that may linger, as a divisor; any more lose their answer instead of a slot.
 const SHARE: usize = 8;
 
-/// The places for connections that linger.
+/// Limits the connections that linger.
 pub(super) struct Lingering(Arc<Semaphore>);
 
 impl Lingering {
-    /// An eighth of the connections.
+    /// Creates a limit of an eighth of the connections.
     pub(super) fn new(connections_max: usize) -> Self {
         Self(Arc::new(Semaphore::new((connections_max / SHARE).max(1))))
     }
 
-    /// Closes the server's half, then drops what the client sends until it closes its own, falls silent or exceeds a
-    /// bound. Without a free place it does nothing.
+    /// Closes the server's half, then drains the socket until the client closes its half, falls silent or exceeds a
+    /// bound. Does nothing once the limit is reached.
     pub(super) async fn linger<S>(&self, socket: &mut S, within: Duration)
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let Ok(_place) = self.0.try_acquire() else { return };
-        // The bound's end is the connection's: nothing is left to do about it.
+        let Ok(_permit) = self.0.try_acquire() else { return };
+        // A timeout needs no handling: the connection closes either way.
         drop(timeout(within, drain(socket)).await);
     }
 }

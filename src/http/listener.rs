@@ -1,4 +1,4 @@
-//! Where the server listens: an address, plain or with TLS, or a socket file.
+//! Listeners: a TCP address, plain or with TLS, or a Unix socket file.
 
 use std::{
     fs, io,
@@ -14,21 +14,21 @@ use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use super::tls::Tls;
 use crate::domain::Peer;
 
-/// That pause.
+/// The pause after a failed `accept`.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Where to listen.
+/// A bound listener.
 #[derive(Debug)]
 pub enum Listener {
-    /// An address, in the clear.
+    /// A TCP address without TLS.
     Tcp(TcpListener),
-    /// An address, with TLS.
+    /// A TCP address with TLS.
     Tls(TcpListener, Arc<Tls>),
-    /// A socket file, removed at the end.
+    /// A Unix socket file, removed on drop.
     Unix(UnixListener, SocketFile),
 }
 
-/// The name of a socket; removed with this, unless it is another's by then.
+/// The path of a socket; the file is removed on drop unless another process has replaced it.
 #[derive(Debug)]
 pub struct SocketFile {
     path: PathBuf,
@@ -54,7 +54,7 @@ fn id_of(path: &Path) -> Option<(u64, u64)> {
     fs::symlink_metadata(path).ok().map(|found| (found.dev(), found.ino()))
 }
 
-/// A connection before anything is spoken on it.
+/// An accepted connection, before any handshake.
 pub(super) enum Socket {
     Tcp(TcpStream),
     Tls(TcpStream, Arc<Tls>),
@@ -65,30 +65,30 @@ impl Listener {
     /// Binds an address.
     ///
     /// # Errors
-    /// It is taken, or not ours.
+    /// The address is in use, or not an address of this host.
     pub async fn tcp(address: SocketAddr) -> io::Result<Self> {
         TcpListener::bind(address).await.map(Self::Tcp)
     }
 
-    /// Binds an address, to speak TLS there.
+    /// Binds an address for TLS.
     ///
     /// # Errors
-    /// It is taken, or not ours.
+    /// The address is in use, or not an address of this host.
     pub async fn tls(address: SocketAddr, tls: Arc<Tls>) -> io::Result<Self> {
         TcpListener::bind(address).await.map(|listener| Self::Tls(listener, tls))
     }
 
-    /// Binds a socket file, mode 0600; one that nobody answers any more is replaced.
+    /// Binds a socket file with mode 0600; a stale one is replaced.
     ///
     /// # Errors
-    /// Somebody answers there, or the folder refuses.
+    /// A process listens there, or the folder is not writable.
     pub fn unix(path: &Path) -> io::Result<Self> {
         if std::os::unix::net::UnixStream::connect(path).is_ok() {
             return Err(io::ErrorKind::AddrInUse.into());
         }
-        // Only what a server left behind is in the way: anything else at that path is somebody's.
+        // Remove only a stale socket, never another file.
         if fs::symlink_metadata(path).is_ok_and(|found| !found.file_type().is_socket()) {
-            return Err(io::Error::new(io::ErrorKind::AlreadyExists, "a file that is no socket is there"));
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, "the file exists and is not a socket"));
         }
         match fs::remove_file(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -99,10 +99,10 @@ impl Listener {
         Ok(Self::Unix(listener, SocketFile::at(path)))
     }
 
-    /// Takes a listening socket that this process was started with.
+    /// Adopts a listening socket that this process inherited.
     ///
     /// # Errors
-    /// The runtime does not take it.
+    /// The runtime cannot register it.
     pub fn passed_tcp(listener: std::net::TcpListener, tls: Option<Arc<Tls>>) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
         let listener = TcpListener::from_std(listener)?;
@@ -112,17 +112,17 @@ impl Listener {
         })
     }
 
-    /// Takes a listening unix socket that this process was started with; its file stays.
+    /// Adopts a listening Unix socket that this process inherited; its file is never removed.
     ///
     /// # Errors
-    /// The runtime does not take it.
+    /// The runtime cannot register it.
     pub fn passed_unix(listener: std::os::unix::net::UnixListener) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
         let path = listener.local_addr()?.as_pathname().map(Path::to_owned).unwrap_or_default();
         Ok(Self::Unix(UnixListener::from_std(listener)?, SocketFile { path, id: None }))
     }
 
-    /// The URL of the server, as a client would write it.
+    /// Returns the server's URL as a client writes it.
     ///
     /// # Errors
     /// The socket has no address.
@@ -134,7 +134,7 @@ impl Listener {
         }
     }
 
-    /// Whether only this host can come in here.
+    /// Returns whether only this host can connect.
     pub(super) fn is_local(&self) -> bool {
         match self {
             Self::Tcp(listener) | Self::Tls(listener, _) => {
@@ -147,7 +147,7 @@ impl Listener {
     pub(super) async fn accept(&self) -> io::Result<(Socket, Peer)> {
         let tcp = async |listener: &TcpListener| {
             let (socket, address) = listener.accept().await?;
-            // A client that is gone already is no fault of the listener's: the first read finds out.
+            // Fails only if the client has already left, which the first read reports.
             drop(socket.set_nodelay(true));
             io::Result::Ok((socket, Peer::Ip(address.ip())))
         };
@@ -161,8 +161,8 @@ impl Listener {
     }
 }
 
-/// Gives way after a connection that could not be accepted: where the host is out of descriptors or memory, looping at
-/// once would burn a core. What one client brought about must not make the next one wait.
+/// Pauses after a failed `accept`, unless the client caused the failure. Without descriptors or memory, an immediate
+/// retry would loop at full speed.
 pub async fn pause_after(error: &io::Error) {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
     if !matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted) {

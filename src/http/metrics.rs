@@ -18,11 +18,11 @@ use crate::{
 /// The content type of the text format.
 pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// The statuses that are counted each by itself; the last place takes every other.
+/// The statuses with a counter of their own; the last entry counts every other status.
 const STATUSES: [u16; 21] =
     [200, 201, 204, 400, 401, 403, 404, 405, 408, 409, 410, 412, 413, 415, 429, 431, 500, 502, 503, 504, 0];
 
-/// What the requests came to so far, by the place of their route in the table; the last is for those without one.
+/// Counts and durations of requests, in the order of [`ROUTES`]; the last entry is for requests without a route.
 pub(super) struct Metrics(Vec<OfRoute>);
 
 struct OfRoute {
@@ -40,14 +40,24 @@ impl Metrics {
     }
 
     pub(super) fn observe(&self, route: Option<&'static Route>, status: u16, took: Duration) {
-        let at = route.and_then(|route| ROUTES.iter().position(|one| std::ptr::eq(one, route)));
-        let of_route = &self.0[at.unwrap_or(ROUTES.len())];
+        let of_route = self.of(route);
         let status = STATUSES.iter().position(|one| *one == status).unwrap_or(STATUSES.len() - 1);
         of_route.statuses[status].add(1);
         of_route.micros.observe_micros(took);
     }
 
-    /// The page.
+    /// Returns how many requests of a route succeeded so far.
+    pub(super) fn succeeded(&self, route: &'static Route) -> u64 {
+        let statuses = STATUSES.iter().zip(&self.of(Some(route)).statuses);
+        statuses.filter(|(status, _)| (200..400).contains(*status)).map(|(_, count)| count.read()).sum()
+    }
+
+    fn of(&self, route: Option<&'static Route>) -> &OfRoute {
+        let at = route.and_then(|route| ROUTES.iter().position(|one| std::ptr::eq(one, route)));
+        &self.0[at.unwrap_or(ROUTES.len())]
+    }
+
+    /// Renders the metrics page.
     pub(super) fn page(&self, gauges: Gauges, rejected: Rejected, uptime_secs: u64) -> String {
         let requests = self.0.iter().enumerate().flat_map(|(at, of_route)| {
             let statuses = STATUSES.iter().zip(&of_route.statuses);
@@ -70,7 +80,7 @@ impl Metrics {
     }
 }
 
-/// Method and path of the route at that place.
+/// Returns the method and the path of the route at this index.
 fn names(at: usize) -> (&'static str, &'static str) {
     ROUTES.get(at).map_or(("", "none"), |route| (route.method, route.path))
 }
@@ -97,14 +107,14 @@ impl Collector for Page {
 
 impl Page {
     fn http(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let help = "Answered requests, by route and status; 0 is any other status";
+        let help = "Requests by method, route and status; status 0 stands for any status not listed";
         let mut requests = encoder.encode_descriptor("http_requests", help, None, MetricType::Counter)?;
         for ((method, route), status, count) in &self.requests {
             let status = status.to_string();
             let labels = [("method", *method), ("route", *route), ("status", status.as_str())];
             requests.encode_family(&labels)?.encode_counter::<NoLabelSet, _, f64>(count, None)?;
         }
-        let help = "Seconds from a request's headers to its answer";
+        let help = "Seconds from the end of the request headers to the response, by method and route";
         let name = "http_request_duration_seconds";
         let mut durations = encoder.encode_descriptor(name, help, None, MetricType::Histogram)?;
         for ((method, route), reading) in &self.durations {
@@ -117,14 +127,14 @@ impl Page {
                 None,
             )?;
         }
-        let help = "Requests without a valid token and failed logins";
+        let help = "Rejected authentications: requests without a valid token, and failed logins";
         let name = "rejected_authentications";
         let mut rejected = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
         for (kind, count) in [("token", self.rejected.tokens), ("login", self.rejected.logins)] {
             let labels = [("kind", kind)];
             rejected.encode_family(&labels)?.encode_counter::<NoLabelSet, _, f64>(&count, None)?;
         }
-        let help = "Argon2 runs that put passwords to the test, one for each spelling";
+        let help = "Password verifications (Argon2 runs)";
         encoder
             .encode_descriptor("password_checks", help, None, MetricType::Counter)?
             .encode_counter::<NoLabelSet, _, f64>(&self.gauges.password_runs, None)
@@ -133,23 +143,28 @@ impl Page {
     fn host(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let version = [("version", env!("CARGO_PKG_VERSION"))];
         encoder
-            .encode_descriptor("build_info", "The program's version", None, MetricType::Gauge)?
+            .encode_descriptor("build_info", "Version of the running binary", None, MetricType::Gauge)?
             .encode_family(&version)?
             .encode_gauge(&1_u64)?;
         let locked = u64::from(self.gauges.open.is_none());
         let failing = u64::from(self.gauges.open.as_ref().is_none_or(|open| open.is_failing));
-        gauge(encoder, "uptime_seconds", "Seconds since the start", self.uptime_secs)?;
+        gauge(encoder, "uptime_seconds", "Seconds since the server started", self.uptime_secs)?;
         gauge(encoder, "locked", "1 while the vault is locked", locked)?;
-        gauge(encoder, "audit_writable", "1 while events can be recorded", 1 - failing)?;
+        gauge(encoder, "audit_writable", "1 while the audit log is writable", 1 - failing)?;
         let lost = u64::from(self.gauges.checkpoint_lost);
-        gauge(encoder, "checkpoint_lost", "1 while the newest checkpoint did not reach its folder", lost)?;
+        gauge(
+            encoder,
+            "checkpoint_lost",
+            "1 while the newest checkpoint could not be written to its folder",
+            lost,
+        )?;
         if let Some(bytes) = self.gauges.free_bytes {
-            gauge(encoder, "disk_free_bytes", "What the file's disk has left", bytes)?;
+            gauge(encoder, "disk_free_bytes", "Free bytes on the file system of the vault file", bytes)?;
         }
         if let Some(bytes) = self.gauges.file_bytes {
-            gauge(encoder, "file_bytes", "Length of the vault file", bytes)?;
+            gauge(encoder, "file_bytes", "Size of the vault file in bytes", bytes)?;
         }
-        let help = "Seconds since a backup was last made and verified; +Inf while there is none on record";
+        let help = "Seconds since the last verified backup; +Inf if none is recorded";
         encoder
             .encode_descriptor("verified_backup_age_seconds", help, None, MetricType::Gauge)?
             .encode_gauge(&f64::INFINITY)
@@ -157,9 +172,9 @@ impl Page {
 }
 
 fn opened(encoder: &mut DescriptorEncoder<'_>, open: &OpenGauges) -> fmt::Result {
-    gauge(encoder, "audit_sequence", "Records in the audit log", open.log_size)?;
-    gauge(encoder, "queue_depth", "Requests that wait for their commit", open.waiting as u64)?;
-    let help = "Seconds that a commit took, its syncs included";
+    gauge(encoder, "audit_sequence", "Number of records in the audit log", open.log_size)?;
+    gauge(encoder, "queue_depth", "Requests waiting for a commit", open.waiting as u64)?;
+    let help = "Duration of commits in seconds, including the sync to disk";
     let (sum, buckets) = in_seconds(&open.commit_micros);
     let count = open.commit_micros.count();
     encoder
@@ -167,14 +182,18 @@ fn opened(encoder: &mut DescriptorEncoder<'_>, open: &OpenGauges) -> fmt::Result
         .encode_histogram::<NoLabelSet>(sum, count, &buckets, None)?;
     let (sum, buckets) = plain(&open.batch_jobs);
     encoder
-        .encode_descriptor("commit_batch_jobs", "Requests that shared a commit", None, MetricType::Histogram)?
+        .encode_descriptor("commit_batch_jobs", "Requests per commit", None, MetricType::Histogram)?
         .encode_histogram::<NoLabelSet>(sum, open.batch_jobs.count(), &buckets, None)?;
-    let mut all =
-        encoder.encode_descriptor("integrations", "Stored integrations", None, MetricType::Gauge)?;
+    let mut all = encoder.encode_descriptor(
+        "integrations",
+        "Stored integrations, by provider",
+        None,
+        MetricType::Gauge,
+    )?;
     for (provider, (count, _)) in &open.integrations {
         all.encode_family(&[("provider", *provider)])?.encode_gauge(count)?;
     }
-    let help = "Those whose credential ends within 30 days, or has ended";
+    let help = "Integrations whose credential has expired or expires within 30 days, by provider";
     let mut soon = encoder.encode_descriptor("integrations_expiring", help, None, MetricType::Gauge)?;
     for (provider, (_, count)) in &open.integrations {
         soon.encode_family(&[("provider", *provider)])?.encode_gauge(count)?;
@@ -186,7 +205,7 @@ fn gauge(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: u64
     encoder.encode_descriptor(name, help, None, MetricType::Gauge)?.encode_gauge(&value)
 }
 
-/// Sum and buckets in seconds of a reading in microseconds; the encoder adds the counts up.
+/// Converts a reading in microseconds to a sum and buckets in seconds; the encoder cumulates the counts.
 fn in_seconds(reading: &Reading) -> (f64, Vec<(f64, u64)>) {
     let (sum, buckets) = plain(reading);
     (sum / 1e6, buckets.into_iter().map(|(bound, count)| (bound / 1e6, count)).collect())

@@ -15,17 +15,14 @@ mod metrics;
 pub mod openapi;
 mod origin;
 mod request;
+mod request_log;
 mod response;
 pub mod routes;
 mod server;
 mod service;
 mod tls;
 
-/// The log's target for the answer to a caller that was let in: every one is a line.
-pub const ANSWERED: &str = "sealroom::answered";
-/// The log's target for the answer to anybody else, who could fill a disk with lines: the log counts most of them.
-pub const STRANGERS: &str = "sealroom::strangers";
-
 pub use listener::{Listener, pause_after};
+pub use request_log::{ANSWERED, STRANGERS};
 pub use server::{Limits, Server};
 pub use tls::{LeafFlaw, Tls, TlsError, leaf_flaw};

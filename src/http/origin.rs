@@ -1,17 +1,17 @@
-//! From where a request comes.
+//! The origin of a request.
 
 use crate::domain::Peer;
 
-/// From where a request comes.
+/// The origin of a request: the peer, and what its listener permits.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Origin {
     pub(super) peer: Peer,
-    /// Whether the metrics are open to whoever comes in here.
+    /// True where the listener serves the metrics without a token.
     pub(super) metrics_open: bool,
 }
 
 impl Origin {
-    /// The peer as the socket names it.
+    /// Returns the socket's peer.
     pub(super) const fn peer(&self) -> Peer {
         self.peer
     }

@@ -1,4 +1,4 @@
-//! What handlers see of a request: arguments, query and body, read strictly.
+//! The request as handlers see it: argument, query and body, each parsed strictly.
 
 use std::{str::FromStr, sync::Arc};
 
@@ -22,14 +22,14 @@ use crate::{
 /// The largest page of a list.
 pub(super) const PAGE_MAX: usize = 1_000;
 
-/// The longest parameter name that a message repeats.
+/// The longest parameter name that a message quotes.
 const NAME_CHARS_MAX: usize = 40;
 
-/// A request that was let in.
+/// An admitted request.
 pub(super) struct Call {
     pub(super) vault: Arc<Vault>,
     pub(super) clock: Clock,
-    /// Whether the server stops.
+    /// Set to true once the server shuts down.
     pub(super) closing: watch::Receiver<bool>,
     pub(super) context: Context,
     pub(super) caller: Option<Admitted>,
@@ -44,7 +44,7 @@ impl Call {
         self.caller.as_ref().ok_or(HttpError::Vault(Error::Unauthenticated))
     }
 
-    /// The name in the path, parsed before anything is looked up.
+    /// Parses the argument in the path, before any lookup.
     pub(super) fn argument<T: FromStr<Err = Invalid>>(&self) -> Result<T, HttpError> {
         argument(&self.argument)
     }
@@ -54,14 +54,14 @@ impl Call {
     }
 }
 
-/// A name as it stands in a path, read.
+/// Decodes and parses a path's argument.
 pub(super) fn argument<T: FromStr<Err = Invalid>>(encoded: &str) -> Result<T, HttpError> {
     let invalid = || BadRequest::from(Invalid { what: "path", rule: "percent-encoded UTF-8" });
     let text = percent_decode_str(encoded).decode_utf8().map_err(|_| invalid())?;
     Ok(text.parse()?)
 }
 
-/// The bearer token of a request; the scheme in any case.
+/// Returns the bearer token of a request; the scheme is case-insensitive.
 pub(super) fn bearer(headers: &HeaderMap) -> Option<Bearer> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let (Some(value), None) = (values.next(), values.next()) else { return None };
@@ -72,7 +72,7 @@ pub(super) fn bearer(headers: &HeaderMap) -> Option<Bearer> {
     token::parse_bearer(credentials.trim())
 }
 
-/// Query parameters, each taken once; what is left over at the end is an error.
+/// Query parameters, each taken once; a leftover is an error.
 #[derive(Default)]
 pub(super) struct Query(Vec<(String, String)>);
 
@@ -82,7 +82,7 @@ impl Query {
         Self(pairs.map(|(name, value)| (name.into_owned(), value.into_owned())).collect())
     }
 
-    /// The one value of a parameter.
+    /// Takes and parses a parameter that may occur once.
     pub(super) fn take<T: FromStr<Err = Invalid>>(
         &mut self,
         name: &'static str,
@@ -102,7 +102,7 @@ impl Query {
         Ok(Some(value))
     }
 
-    /// A whole number within bounds.
+    /// Takes a whole number from 1 to `most`.
     pub(super) fn number(&mut self, name: &'static str, most: usize) -> Result<Option<usize>, HttpError> {
         let Some(text) = self.text(name)? else { return Ok(None) };
         let number = digits(&text).filter(|number| (1..=most).contains(number));
@@ -115,7 +115,7 @@ impl Query {
         number.map(Some).ok_or_else(wrong)
     }
 
-    /// A typing mistake in a filter must not quietly disclose everything.
+    /// Rejects a leftover parameter: a mistyped filter must not disclose everything.
     pub(super) fn finish(&self) -> Result<(), HttpError> {
         let Some((name, _)) = self.0.first() else { return Ok(()) };
         let plain = name.len() <= NAME_CHARS_MAX
@@ -125,12 +125,12 @@ impl Query {
     }
 }
 
-/// A number of digits alone: `parse` would take a sign too.
+/// Parses a number of digits only; `parse` would accept a sign too.
 pub(super) fn digits<T: FromStr>(text: &str) -> Option<T> {
     text.parse().ok().filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-/// Whether every `%` leads two hexadecimal digits, and all of it is UTF-8 once it is decoded.
+/// Returns whether two hexadecimal digits follow every `%`, and the decoded text is UTF-8.
 pub(super) fn is_well_formed(encoded: &str) -> bool {
     let escape =
         |rest: &str| rest.as_bytes().get(..2).is_some_and(|two| two.iter().all(u8::is_ascii_hexdigit));

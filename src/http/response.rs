@@ -1,4 +1,4 @@
-//! Answers: status, headers, and a body that is wiped once it is sent.
+//! Answers: status, headers, and a body that is wiped after it is sent.
 
 use std::{
     io,
@@ -32,7 +32,7 @@ pub(super) struct Answer {
     pub(super) stream: Option<Pieces>,
 }
 
-/// A body that comes piece by piece.
+/// The pieces of a streamed body.
 pub(super) type Pieces = mpsc::Receiver<io::Result<Bytes>>;
 
 const JSON: &str = "application/json";
@@ -43,17 +43,17 @@ impl Answer {
         Self::new(status, JSON, responses::to_json(body).into())
     }
 
-    /// JSON that holds a secret: wiped when the last of it is dropped.
+    /// Creates a JSON answer that holds a secret; the body is wiped on drop.
     pub(super) fn secret(status: StatusCode, body: Secret) -> Self {
         Self::new(status, JSON, Bytes::from_owner(SecretBytes(body)))
     }
 
-    /// JSON that was put together already.
+    /// Creates an answer from serialized JSON.
     pub(super) fn raw_json(body: String) -> Self {
         Self::new(StatusCode::OK, JSON, body.into())
     }
 
-    /// JSON that is the same for everybody.
+    /// Creates an answer from constant JSON.
     pub(super) const fn fixed_json(body: &'static str) -> Self {
         Self::new(StatusCode::OK, JSON, Bytes::from_static(body.as_bytes()))
     }
@@ -84,7 +84,7 @@ impl Answer {
         Self { status, content_type, headers: Vec::new(), body, disclosure: None, stream: None }
     }
 
-    /// Adds the headers that every answer has.
+    /// Adds the common headers and turns the answer into a response.
     pub(super) fn finish(self, id: RequestId, connection: &Arc<Connection>) -> Response<Payload> {
         if let Some(disclosure) = self.disclosure {
             connection.hold(disclosure);
@@ -109,7 +109,7 @@ impl Answer {
     }
 }
 
-/// A body, which tells its connection when hyper has taken all of it.
+/// A body that tells its connection when hyper has taken all of it.
 pub(super) struct Payload {
     content: Content,
     connection: Arc<Connection>,
@@ -157,7 +157,7 @@ impl Body for Payload {
 }
 
 impl Drop for Payload {
-    /// hyper drops a body once it holds all of it in its own buffer, or when nobody wants it any more.
+    /// hyper drops a body once its own buffer holds all of it, or the connection has ended.
     fn drop(&mut self) {
         self.connection.taken();
     }
@@ -171,7 +171,7 @@ impl AsRef<[u8]> for SecretBytes {
     }
 }
 
-/// Adds the cursor of the next page, while more remain.
+/// Adds the cursor of the next page, if there is one.
 pub(super) fn with_cursor(answer: Answer, next: Option<impl ToString>) -> Answer {
     match next {
         Some(next) => answer.header("x-next-cursor", next),

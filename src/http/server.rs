@@ -1,4 +1,4 @@
-//! Sockets in: who gets a connection, for how long, and how it ends.
+//! The server: accepts connections, serves them and shuts them down.
 
 use std::{io, pin::pin, sync::Arc, time::Duration};
 
@@ -20,16 +20,17 @@ use super::{
     listener::{Listener, Socket, pause_after},
     metrics::Metrics,
     origin::Origin,
+    request_log::ReadSummary,
     tls::Tls,
 };
 use crate::{clock::Clock, domain::Timestamp, vault::Vault};
 
-/// How long answers under way may take once the server stops.
+/// The time that requests in flight get once the server stops.
 const DRAIN: Duration = Duration::from_secs(10);
-/// How often what is only counted becomes an event (contract §2).
-const COUNTS_EVERY: Duration = Duration::from_mins(1);
+/// The interval at which rejected requests are recorded as counts (contract §2) and reads are logged.
+const COUNTS_INTERVAL: Duration = Duration::from_mins(1);
 
-/// What a client may take.
+/// Limits on what a client may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// The longest body, in bytes.
@@ -40,9 +41,9 @@ pub struct Limits {
     pub header_timeout: Duration,
     /// The time for the whole request.
     pub request_timeout: Duration,
-    /// For how long a response may stall.
+    /// The longest time that a response may stall.
     pub stall_timeout: Duration,
-    /// The most connections at a time; one address gets half of them.
+    /// The most concurrent connections; one address gets at most half of them.
     pub connections_max: usize,
 }
 
@@ -69,31 +70,44 @@ pub struct Server {
     pub(super) closing: watch::Sender<bool>,
     limiter: Arc<ConnectionLimiter>,
     lingering: Lingering,
+    reads: ReadSummary,
 }
 
 impl Server {
-    /// A server that does not listen yet. `behind_proxy` takes the peer from the last hop of `X-Forwarded-For`.
+    /// Creates a server that does not listen yet. `behind_proxy` takes the peer from the last hop of `X-Forwarded-For`.
     pub fn new(vault: Arc<Vault>, clock: Clock, limits: Limits, behind_proxy: bool) -> Arc<Self> {
         let started = clock.now();
         let limiter = ConnectionLimiter::new(limits.connections_max, behind_proxy);
         let lingering = Lingering::new(limits.connections_max);
         let (limits, metrics) = (ArcSwap::from_pointee(limits), Metrics::new());
         let closing = watch::Sender::new(false);
-        Arc::new(Self { vault, clock, limits, behind_proxy, started, metrics, closing, limiter, lingering })
+        let reads = ReadSummary::default();
+        Arc::new(Self {
+            vault,
+            clock,
+            limits,
+            behind_proxy,
+            started,
+            metrics,
+            closing,
+            limiter,
+            lingering,
+            reads,
+        })
     }
 
-    /// Exchanges the limits for requests and connections to come; how many connections there may be stays.
+    /// Replaces the limits for new requests and connections, except `connections_max`, which stays.
     pub fn set_limits(&self, limits: Limits) {
         self.limits.store(Arc::new(limits));
     }
 
-    /// Serves until `stop`, then finishes what is under way.
+    /// Serves until `stop`, then drains the requests in flight.
     pub async fn run(self: Arc<Self>, listener: Listener, stop: impl Future<Output = ()>) {
         let (stopping, stopped) = watch::channel(false);
         let metrics_open = listener.is_local() && !self.behind_proxy;
         let mut connections = JoinSet::new();
         let mut stop = pin!(stop);
-        let mut minute = interval(COUNTS_EVERY);
+        let mut minute = interval(COUNTS_INTERVAL);
         minute.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let accepted = tokio::select! {
@@ -101,6 +115,7 @@ impl Server {
                 accepted = listener.accept() => accepted,
                 Some(_) = connections.join_next(), if !connections.is_empty() => continue,
                 _ = minute.tick() => {
+                    self.reads.log(&self.metrics);
                     connections.spawn(Arc::clone(&self).record_counts());
                     continue;
                 }
@@ -129,8 +144,9 @@ impl Server {
         self.closing.send_replace(true);
         let drained = timeout(DRAIN, async { while connections.join_next().await.is_some() {} }).await;
         if drained.is_err() {
-            tracing::warn!("connections that did not end in time are closed");
+            tracing::warn!("connections still open after the drain timeout; closing them");
         }
+        self.reads.log(&self.metrics);
     }
 
     async fn record_counts(self: Arc<Self>) {
@@ -138,7 +154,7 @@ impl Server {
             return;
         }
         if let Err(error) = self.vault.record_counts(self.clock.now()).await {
-            tracing::warn!(%error, "what was only counted could not be recorded");
+            tracing::warn!(%error, "the counts of rejected requests could not be recorded");
         }
     }
 
@@ -152,7 +168,7 @@ impl Server {
         match socket {
             Socket::Tcp(socket) => self.serve(socket, origin, stopped).await,
             Socket::Unix(socket) => self.serve(socket, origin, stopped).await,
-            // In a box: its state is three times that of a plain connection, which would carry it too.
+            // Boxed: the state of a TLS connection is three times that of a plain one.
             Socket::Tls(socket, tls) => Box::pin(self.shake(socket, tls, origin, stopped)).await,
         }
         drop(slot);
@@ -167,8 +183,8 @@ impl Server {
     ) {
         match timeout(self.limits.load().header_timeout, tls.acceptor().accept(socket)).await {
             Ok(Ok(socket)) => self.serve(socket, origin, stopped).await,
-            Ok(Err(error)) => tracing::debug!(%error, peer = %origin.peer, "no TLS handshake"),
-            Err(_) => tracing::debug!(peer = %origin.peer, "the TLS handshake took too long"),
+            Ok(Err(error)) => tracing::debug!(%error, peer = %origin.peer, "TLS handshake failed"),
+            Err(_) => tracing::debug!(peer = %origin.peer, "TLS handshake timed out"),
         }
     }
 
@@ -206,7 +222,7 @@ impl Server {
                     }
                     Ok(()) = stopped.changed() => serving.as_mut().graceful_shutdown(),
                     Ok(()) = closed_through.changed() => {
-                        // What a revocation took away must not leave any more: the connection closes where it stands.
+                        // Close at once: no byte of a revoked credential may leave after the revocation.
                         if connection.holds(*closed_through.borrow_and_update()) {
                             return;
                         }
@@ -214,7 +230,7 @@ impl Server {
                 }
             }
         }
-        // In a box: few connections come here, and each would carry its state.
+        // Boxed: few connections linger.
         tokio::select! {
             () = Box::pin(self.lingering.linger(&mut socket, limits.request_timeout)) => {}
             _ = stopped.wait_for(|stopped| *stopped) => {}
@@ -222,22 +238,22 @@ impl Server {
     }
 }
 
-/// Whether the server ended the connection over a request that its client may still be sending, with an answer.
+/// Returns whether the server answered and closed while the client may still be sending.
 fn is_cut_off(ended: &Result<(), hyper::Error>, connection: &Connection, origin: Origin) -> bool {
     let Err(error) = ended else { return connection.is_early() };
-    tracing::debug!(error = reason(error), peer = %origin.peer, "a connection ended early");
+    tracing::debug!(error = reason(error), peer = %origin.peer, "connection ended early");
     error.is_parse()
 }
 
-/// Why a connection ended, in words of our own: a parser's text may quote what it read.
+/// Returns a fixed text for a connection error: a parser's own text may quote its input.
 fn reason(error: &hyper::Error) -> &'static str {
     let source = std::error::Error::source(error).and_then(|source| source.downcast_ref::<io::Error>());
     match source.map(io::Error::kind) {
-        Some(io::ErrorKind::TimedOut) => "the client did not take its answer",
+        Some(io::ErrorKind::TimedOut) => "the client stopped reading its response",
         Some(_) => "the connection broke",
-        None if error.is_timeout() => "the headers did not come in time",
-        None if error.is_parse() => "the request is no HTTP/1.1",
-        None if error.is_incomplete_message() => "the client hung up in the middle of a request",
+        None if error.is_timeout() => "the headers did not arrive in time",
+        None if error.is_parse() => "the request is not HTTP/1.1",
+        None if error.is_incomplete_message() => "the client disconnected during a request",
         None => "another reason",
     }
 }

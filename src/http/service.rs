@@ -1,4 +1,4 @@
-//! One request: who asks, for what, and what is said of it in the log.
+//! One request: its checks in order, its handler, its answer.
 
 use std::sync::{Arc, OnceLock};
 
@@ -13,12 +13,12 @@ use hyper::{
 use tokio::time::timeout;
 
 use super::{
-    ANSWERED, STRANGERS,
     connection::Connection,
     error::HttpError,
     handlers, metrics, openapi,
     origin::Origin,
     request::{self, Call, Query, bad, bearer, is_well_formed},
+    request_log::Line,
     response::{Answer, Payload},
     routes::{self, Access, Endpoint, Found, Route},
     server::Server,
@@ -32,15 +32,15 @@ use crate::{
     vault::{Admitted, Context, Error},
 };
 
-/// A token's end is announced in its last days.
+/// Answers announce the expiry of a token in this many last days.
 const SOON_DAYS: u64 = 7;
 
-/// What is known of a request when it is answered.
+/// Facts about a request, collected on the way to its answer.
 #[derive(Default)]
 struct Seen {
     route: Option<&'static Route>,
     caller: OnceLock<Actor>,
-    /// Whether the whole body has been read.
+    /// Set once the whole body has been read.
     body_read: bool,
 }
 
@@ -61,7 +61,16 @@ impl Server {
         let answer = answered.unwrap_or_else(|error| error.answer(id));
         let took = monotonic().saturating_sub(started);
         self.metrics.observe(seen.route, answer.status.as_u16(), took);
-        log(&seen, id, peer, &answer, took);
+        let line = Line {
+            route: seen.route,
+            caller: seen.caller.get(),
+            request: id,
+            peer,
+            status: answer.status.as_u16(),
+            bytes: answer.body.len(),
+            took,
+        };
+        line.log();
         connection.answers(!seen.body_read);
         answer.finish(id, connection)
     }
@@ -104,11 +113,11 @@ impl Server {
         };
         let ends = caller.as_ref().and_then(|admitted| admitted.caller().token_expires_at);
         let if_match = head.headers.get(header::IF_MATCH).cloned();
-        // hyper reads on into the very buffer that these lie in, once nobody has them any more.
+        // Release hyper's read buffer, which the headers point into, before the handler waits.
         drop(head);
         let (vault, clock, closing) = (Arc::clone(&self.vault), self.clock.clone(), self.closing.subscribe());
         let call = Call { vault, clock, closing, context, caller, argument, query, if_match, body };
-        // A handler is a large thing anyhow, and this would be moved into and within each.
+        // Boxed: the handlers' futures are large, and `Call` would be moved into each of them.
         let answer = handlers::answer(route.endpoint, Box::new(call)).await?;
         match ends.filter(|end| *end <= context.now.plus(days(SOON_DAYS))) {
             Some(end) => Ok(answer.header("token-expires-at", end)),
@@ -116,7 +125,7 @@ impl Server {
         }
     }
 
-    /// Locked, then who, then what: before anything of the body is read.
+    /// Checks the lock, the token and the policy, in this order, before the body is read.
     async fn admit(
         &self,
         route: &Route,
@@ -134,7 +143,7 @@ impl Server {
             Access::OwnOr(own, other) => (own, other),
         };
         let verb = |caller: &Caller| -> Verb {
-            // Known by now, let in or not.
+            // Record the caller for the log, admitted or not.
             seen.get_or_init(|| caller.actor());
             let named = || request::argument::<Email>(argument).ok();
             let is_own = own != other && caller.email().is_some_and(|email| named().as_ref() == Some(email));
@@ -196,7 +205,7 @@ impl Server {
         now.since(self.started).as_secs()
     }
 
-    /// Behind a proxy the peer is the last hop of `X-Forwarded-For`; without one that header means nothing.
+    /// Returns the peer: behind a proxy the last hop of `X-Forwarded-For`, which is ignored otherwise.
     fn peer(&self, headers: &HeaderMap, socket: Peer) -> Peer {
         if !self.behind_proxy {
             return socket;
@@ -207,7 +216,7 @@ impl Server {
     }
 }
 
-/// What hyper lets pass and HTTP does not: no host or two (RFC 9112 §3.2), a target that does not decode.
+/// Rejects requests that hyper accepts and HTTP forbids: no or two hosts (RFC 9112 §3.2), an undecodable target.
 fn check_form(head: &Parts) -> Result<(), HttpError> {
     let mut hosts = head.headers.get_all(header::HOST).iter();
     let is_host = |value: &header::HeaderValue| {
@@ -219,7 +228,7 @@ fn check_form(head: &Parts) -> Result<(), HttpError> {
         (_, Some(_)) => false,
     };
     if !one {
-        return Err(bad("invalid_host", "A request has exactly one Host header".to_owned()));
+        return Err(bad("invalid_host", "A request must have exactly one valid Host header".to_owned()));
     }
     check_target(&head.uri)
 }
@@ -229,28 +238,4 @@ fn check_target(target: &Uri) -> Result<(), HttpError> {
         return Ok(());
     }
     Err(bad("invalid_target", "Path and query must be percent-encoded UTF-8".to_owned()))
-}
-
-/// The completion line: typed fields from this list alone.
-fn log(seen: &Seen, id: RequestId, peer: Peer, answer: &Answer, took: std::time::Duration) {
-    if !tracing::enabled!(tracing::Level::INFO) {
-        return;
-    }
-    let route = seen.route.map_or("none", |route| route.path);
-    let method = seen.route.map_or("none", |route| route.method);
-    let known = seen.caller.get().map(ToString::to_string);
-    let caller = known.as_deref().unwrap_or("nobody");
-    let (status, bytes) = (answer.status.as_u16(), answer.body.len());
-    let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-    macro_rules! line {
-        ($level:ident, $target:expr) => {
-            tracing::$level!(target: $target, request = %id, %peer, caller, method, route, status, micros, bytes, "answered")
-        };
-    }
-    match (answer.status == StatusCode::INTERNAL_SERVER_ERROR, known.is_some()) {
-        (true, true) => line!(error, ANSWERED),
-        (true, false) => line!(error, STRANGERS),
-        (false, true) => line!(info, ANSWERED),
-        (false, false) => line!(info, STRANGERS),
-    }
 }

@@ -1,4 +1,4 @@
-//! TLS 1.2 and 1.3 with rustls: a certificate that can be exchanged while connections go on.
+//! TLS 1.2 and 1.3 with rustls; the certificate can be replaced while connections are open.
 
 use std::{fmt, sync::Arc};
 
@@ -12,24 +12,24 @@ use webpki::{EndEntityCert, KeyUsage};
 
 use crate::domain::Timestamp;
 
-/// Why a certificate and key are not used.
+/// A certificate and key that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// The certificate's file holds none that reads.
+    /// The certificate file has no valid PEM certificate.
     #[error("there is no PEM certificate in it")]
     NoCertificate,
-    /// The key's file holds none that reads.
+    /// The key file has no valid PEM private key.
     #[error("there is no PEM private key in it (PKCS#8, PKCS#1 or SEC1, without a passphrase)")]
     NoKey,
-    /// They do not belong together, or are of a kind that is not spoken.
+    /// They do not match, or their algorithm is not supported.
     #[error("certificate and key cannot be used together")]
     Unusable(#[source] rustls::Error),
 }
 
-/// Why clients will refuse a certificate that the server can use.
+/// A flaw for which clients reject a certificate that the server can use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum LeafFlaw {
-    /// It is an authority's.
+    /// It is a CA certificate.
     #[error("it is an authority's certificate (CA:TRUE), and clients take none of these for a server's")]
     Authority,
     /// It has expired.
@@ -38,21 +38,21 @@ pub enum LeafFlaw {
     /// It is not valid yet.
     #[error("it is not valid before {0}")]
     NotYetValid(Timestamp),
-    /// It is not made for servers.
+    /// Its extended key usage excludes servers.
     #[error("it is not made for servers (extendedKeyUsage)")]
     OtherPurpose,
-    /// It is of a form that clients do not read.
+    /// Clients cannot parse it.
     #[error("it is not X.509 version 3, or damaged")]
     Unreadable,
 }
 
-/// Why clients will refuse the first certificate of a chain; nothing where they depend on its issuer alone.
+/// Returns the flaw of a chain's first certificate, if it has one; its issuer is not judged.
 pub fn leaf_flaw(chain: &[u8], now: Timestamp) -> Option<LeafFlaw> {
     let leaf = CertificateDer::from_pem_slice(chain).ok()?;
     let now = UnixTime::since_unix_epoch(std::time::Duration::from_millis(now.millis()));
     let time = |at: UnixTime| Timestamp::from_millis(at.as_secs().saturating_mul(1000));
     let Ok(parsed) = EndEntityCert::try_from(&leaf) else { return Some(LeafFlaw::Unreadable) };
-    // Without any authority to trust, what is wrong with the leaf itself comes before the unknown issuer.
+    // Without trust anchors, webpki reports the leaf's own flaws before the unknown issuer.
     let judged = parsed.verify_for_usage(&[], &[], &[], now, KeyUsage::server_auth(), None, None);
     match judged.err()? {
         webpki::Error::CaUsedAsEndEntity => Some(LeafFlaw::Authority),
@@ -63,22 +63,22 @@ pub fn leaf_flaw(chain: &[u8], now: Timestamp) -> Option<LeafFlaw> {
     }
 }
 
-/// The certificate that new connections are shown.
+/// The certificate and key for new connections.
 pub struct Tls(ArcSwap<ServerConfig>);
 
 impl Tls {
-    /// Takes a certificate chain and its private key, both as PEM.
+    /// Parses a certificate chain and its private key, both PEM.
     ///
     /// # Errors
-    /// They do not read, or do not belong together.
+    /// [`TlsError`], if either is invalid or they do not match.
     pub fn new(chain: &[u8], key: &[u8]) -> Result<Self, TlsError> {
         Ok(Self(ArcSwap::from_pointee(config(chain, key)?)))
     }
 
-    /// Exchanges them for connections to come; those that there are go on.
+    /// Replaces them for new connections; open connections are unaffected.
     ///
     /// # Errors
-    /// As [`Tls::new`]; the old ones then stay.
+    /// As [`Tls::new`]; the old pair stays in use.
     pub fn replace(&self, chain: &[u8], key: &[u8]) -> Result<(), TlsError> {
         self.0.store(Arc::new(config(chain, key)?));
         Ok(())
@@ -110,7 +110,7 @@ fn config(chain: &[u8], key: &[u8]) -> Result<ServerConfig, TlsError> {
         .with_no_client_auth()
         .with_single_cert(chain, key)
         .map_err(TlsError::Unusable)?;
-    // A client that insists on HTTP/2 is told so in the handshake rather than by a broken request.
+    // Reject a client that insists on HTTP/2 in the handshake, not with a broken request.
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(config)
 }

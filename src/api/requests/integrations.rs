@@ -16,7 +16,7 @@ const SCOPE_MISSING: &str = "Either isGlobal or projects must be specified";
 /// Both of the two.
 const SCOPE_TWICE: &str = "isGlobal: true and projects exclude each other: specify one of them";
 
-/// `POST /integrations` (contract §3). That `expires_at` is not past and the projects are registered, the vault checks.
+/// `POST /integrations` (contract §3). The vault checks that `expires_at` is in the future and projects are registered.
 pub struct CreateIntegration {
     /// The service.
     pub provider: Provider,
@@ -24,13 +24,13 @@ pub struct CreateIntegration {
     pub auth_type: AuthType,
     /// The JSON object, byte for byte; never empty.
     pub credentials: Secret,
-    /// For whom it is.
+    /// The scope.
     pub scope: Scope,
     /// Provider options, as given.
     pub config: Option<Json>,
-    /// A label; always there for `custom`.
+    /// A label; required for `custom`.
     pub name: Option<Name>,
-    /// When the credential ends at the provider.
+    /// The credential's expiry at the provider.
     pub expires_at: Option<Timestamp>,
 }
 
@@ -60,16 +60,16 @@ impl Request for CreateIntegration {
     }
 }
 
-/// `PATCH /integrations/{id}` (contract §3). That a `custom` one keeps its name, the vault checks.
+/// `PATCH /integrations/{id}` (contract §3). The vault checks that `custom` keeps a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UpdateIntegration {
     /// The label.
     pub name: Change<Name>,
-    /// The scope, where it changes.
+    /// The new scope, if it changes.
     pub scope: Option<Scope>,
     /// Provider options.
     pub config: Change<Json>,
-    /// When the credential ends at the provider.
+    /// The credential's expiry at the provider.
     pub expires_at: Change<Timestamp>,
 }
 
@@ -93,12 +93,12 @@ impl Request for UpdateIntegration {
     }
 }
 
-/// `PUT /integrations/{id}/credentials` (contract §3). Which fields the credential must hold depends on the row:
+/// `PUT /integrations/{id}/credentials` (contract §3). The stored row decides the required fields:
 /// [`check_fields`].
 pub struct RotateCredentials {
     /// The JSON object, byte for byte; never empty.
     pub credentials: Secret,
-    /// When it ends at the provider; without it the credential has no known end.
+    /// The expiry at the provider, if known.
     pub expires_at: Option<Timestamp>,
 }
 
@@ -117,7 +117,7 @@ impl Request for RotateCredentials {
 /// `POST /integrations/{id}/rollback` (contract §3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RollbackCredentials {
-    /// The older revision that becomes current.
+    /// The older revision to restore.
     pub revision: Revision,
 }
 
@@ -134,7 +134,7 @@ impl Request for RollbackCredentials {
 /// Checks that a credential of a documented pair holds its documented fields (contract §3).
 ///
 /// # Errors
-/// [`BadRequest`] that names the first field that is missing or not a string with something in it.
+/// [`BadRequest`] that names the first field that is missing, empty or not a string.
 pub fn check_fields(provider: Provider, auth_type: AuthType, credentials: &Secret) -> Result<(), BadRequest> {
     let Members(members) = serde_json::from_slice(credentials.expose())
         .map_err(|_| BadRequest::invalid("credentials", "an object"))?;

@@ -1,7 +1,7 @@
-//! What clients ask for, as types that are valid by construction.
+//! Requests, as types that are valid by construction.
 //!
-//! One file for each subject of the contract. Rules that need a row or the moment (a project that is registered, an end
-//! that is past, a password's length) are the vault's.
+//! One file for each subject of the contract. The vault checks the rules that need a row or the time: a registered
+//! project, an expiry in the future, a password's length.
 
 mod integrations;
 mod projects;
@@ -23,7 +23,7 @@ pub use projects::CreateProject;
 pub use tokens::CreateToken;
 pub use users::{CreateUser, DeleteUser, Login, Refresh, UpdateUser};
 
-/// The most projects that one list may name (contract §3).
+/// The most projects in one list (contract §3).
 pub const PROJECTS_MAX: usize = 100;
 
 /// A request with a JSON body.
@@ -40,7 +40,7 @@ pub trait Request: Sized {
     fn read(fields: &mut Fields<'_>) -> Result<Self, BadRequest>;
 }
 
-/// Reads a body: strictly JSON, an object, known fields alone, each by its rule.
+/// Parses a body: strict JSON, an object, known fields only, each by its rule.
 ///
 /// # Errors
 /// [`BadRequest`] for the first flaw.
@@ -51,7 +51,7 @@ pub fn parse<T: Request>(body: &[u8]) -> Result<T, BadRequest> {
     Ok(request)
 }
 
-/// A role of people, or one of machines: `rule` names the ones that may stand here.
+/// Parses a role that `fits`; `rule` lists the permitted ones.
 fn role(value: Value<'_>, fits: impl Fn(Role) -> bool, rule: &str) -> Result<Role, BadRequest> {
     let known = value.text()?.parse().ok().filter(|role| fits(*role));
     known.ok_or_else(|| BadRequest::invalid("role", rule))

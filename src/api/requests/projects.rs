@@ -12,13 +12,13 @@ use crate::{
 /// `POST /projects` (contract §4).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CreateProject {
-    /// Its name in every other call.
+    /// The identifier.
     pub identifier: ProjectId,
-    /// Where its repository is, if it has one.
+    /// The URL of its repository.
     pub remote_url: Option<RemoteUrl>,
-    /// Where it is hosted: as given, else read off the remote URL's host; `other` without one.
+    /// The hosting platform: as given, else derived from the URL's host; `other` without a URL.
     pub platform: Platform,
-    /// What its owner keeps with it, as given; `{}` where absent.
+    /// The owner's configuration, verbatim; `{}` by default.
     pub configuration: Json,
 }
 

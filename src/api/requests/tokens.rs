@@ -9,9 +9,9 @@ use crate::{
     domain::{AccessScope, Name, Provider, Role},
 };
 
-/// Days that a token lives where the request does not say.
+/// The default lifetime of a token, in days.
 const DAYS_DEFAULT: u64 = 30;
-/// Days that it lives at most: ten years.
+/// The longest lifetime of a token in days: ten years.
 const DAYS_MAX: u64 = 3650;
 
 /// `POST /application-tokens` (contract §5).
@@ -19,11 +19,11 @@ const DAYS_MAX: u64 = 3650;
 pub struct CreateToken {
     /// A label.
     pub name: Name,
-    /// Days until its end, 1 to 3650.
+    /// The lifetime in days, 1 to 3650.
     pub expires_in_days: u64,
-    /// A role of machines.
+    /// A token's role.
     pub role: Role,
-    /// To what it is narrowed; a list that is there is never empty.
+    /// The projects and providers it may read; a list is never empty.
     pub narrowing: AccessScope,
 }
 

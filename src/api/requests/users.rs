@@ -1,4 +1,4 @@
-//! Contract §6: users and sessions. A new password's length is the vault's to judge, which knows the rule.
+//! Contract §6: users and sessions. The vault checks a new password's length.
 
 use super::{PROJECTS_MAX, Request, role};
 use crate::{
@@ -11,9 +11,9 @@ use crate::{
 
 /// `POST /auth/login` and `/auth/admin/login` (contract §6).
 pub struct Login {
-    /// As it was typed: what is no address is answered like an unknown one.
+    /// The e-mail as typed: an invalid one is answered like an unknown one.
     pub email: String,
-    /// The password, unjudged.
+    /// The password, unchecked.
     pub password: Secret,
 }
 
@@ -29,7 +29,7 @@ impl Request for Login {
 
 /// `POST /auth/refresh` (contract §6).
 pub struct Refresh {
-    /// The token's text, unjudged.
+    /// The token's text, unchecked.
     pub refresh_token: Secret,
 }
 
@@ -46,15 +46,15 @@ impl Request for Refresh {
 pub struct CreateUser {
     /// The address, normalised.
     pub email: Email,
-    /// Owner, or member where the request does not say.
+    /// The role; member by default.
     pub role: Role,
     /// First name.
     pub first_name: Option<Name>,
     /// Last name.
     pub last_name: Option<Name>,
-    /// The password; one is generated where it is absent.
+    /// The password; generated if absent.
     pub password: Option<Secret>,
-    /// To which projects a member is narrowed; never for an owner, never empty.
+    /// The only projects of a member; `None` for an owner, never empty.
     pub projects: Option<Vec<ProjectId>>,
 }
 
@@ -87,18 +87,18 @@ pub struct UpdateUser {
     pub last_name: Change<Name>,
     /// The new role.
     pub role: Option<Role>,
-    /// Whether the user is kept out.
+    /// The new state of `disabled`.
     pub disabled: Option<bool>,
-    /// To which projects a member is narrowed; cleared means all.
+    /// The only projects of a member; cleared means all.
     pub projects: Change<Vec<ProjectId>>,
     /// The new password.
     pub password: Option<Secret>,
-    /// One's own password until now.
+    /// The caller's current password.
     pub current_password: Option<Secret>,
 }
 
 impl UpdateUser {
-    /// Whether it asks for what a member may not ask for: `role`, `disabled` or `projects`.
+    /// Returns whether it changes `role`, `disabled` or `projects`, which requires an owner.
     pub const fn needs_owner(&self) -> bool {
         self.role.is_some() || self.disabled.is_some() || !self.projects.is_keep()
     }
@@ -135,7 +135,7 @@ impl Request for UpdateUser {
         if !request.changed_fields().is_empty() {
             return Ok(request);
         }
-        // `currentPassword` by itself changes nothing; it would only try a password.
+        // `currentPassword` alone changes nothing; it would only test a password.
         let message = format!("at least one of {} is required", Self::FIELDS[..6].join(", "));
         Err(BadRequest::new(MISSING_FIELD, message))
     }

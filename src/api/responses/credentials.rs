@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::{Exposed, Text};
 use crate::domain::{Integration, Name, ProjectId, Provider, Secret, Timestamp};
 
-/// More than an element needs beside credential, config and label: names, punctuation, id, provider, auth type and time.
+/// An upper bound of an element without credential, config and label: names, punctuation, id, provider, auth type, time.
 const ELEMENT_BYTES: usize = 256;
 /// A character of a label becomes two at most: a quote or a backslash gets one before it, and controls are refused.
 const LABEL_GROWTH: usize = 2;
@@ -33,13 +33,13 @@ pub fn credentials_array(items: &[(&Integration, &Secret)]) -> Secret {
     Secret::new(array)
 }
 
-/// The label, where it is a part of what the provider is (contract §3): a reader of `custom` credentials that cannot list
-/// metadata tells them apart by nothing else. `custom` is ours, so the published shape of the others stays.
+/// Returns the label of a `custom` integration (contract §3): a reader without access to the metadata distinguishes
+/// them by nothing else. The published shape of the other providers stays.
 fn label(integration: &Integration) -> Option<&Name> {
     integration.name.as_ref().filter(|_| integration.provider == Provider::Custom)
 }
 
-/// No text but the label needs an escape: ids, closed sets and times are plain ASCII; the rest is JSON already.
+/// Only the label needs escapes: ids, closed sets and times are plain ASCII, and the rest is JSON.
 fn push_element(array: &mut Vec<u8>, integration: &Integration, credentials: &Secret) {
     let Integration { id, provider, auth_type, config, .. } = integration;
     let head = write!(
@@ -60,7 +60,7 @@ fn push_element(array: &mut Vec<u8>, integration: &Integration, credentials: &Se
     head.and(end).and(name.map_err(Into::into)).expect("writing text to memory cannot fail");
 }
 
-/// What kind of token a repository gets.
+/// The kind of a repository's token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TokenKind {
@@ -82,7 +82,7 @@ pub struct RepositoryToken<'a> {
 }
 
 impl<'a> RepositoryToken<'a> {
-    /// The token of one repository.
+    /// Creates the answer for a repository.
     pub fn new(
         token: &'a Secret,
         kind: TokenKind,

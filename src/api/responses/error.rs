@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::Text;
 use crate::domain::RequestId;
 
-/// What a client learns of a refusal or failure.
+/// The error body.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ErrorBody<'a> {

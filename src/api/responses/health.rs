@@ -2,15 +2,15 @@
 
 use serde::Serialize;
 
-/// Whether events can be recorded.
+/// The state of the audit log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum AuditState {
-    /// They can.
+    /// Events can be recorded.
     Writable,
-    /// They cannot: the disk is full or a commit failed.
+    /// The disk is full or a commit failed.
     Unavailable,
-    /// They cannot: the vault is locked.
+    /// The vault is locked.
     Locked,
 }
 
@@ -28,7 +28,7 @@ pub struct Health<'a> {
 }
 
 impl<'a> Health<'a> {
-    /// The state of a server; it is healthy where events can be recorded and the disk is not low.
+    /// Creates the object; healthy means that the audit log is writable and the disk is not low.
     pub const fn new(version: &'a str, audit: AuditState, disk_low: bool, uptime_seconds: u64) -> Self {
         let healthy = matches!(audit, AuditState::Writable) && !disk_low;
         Self {
@@ -41,14 +41,14 @@ impl<'a> Health<'a> {
         }
     }
 
-    /// Adds what an operator should look at: `disk_low`, `checkpoint_lost`, `file_gone`.
+    /// Adds a condition that needs the operator: `disk_low`, `checkpoint_lost` or `file_gone`.
     #[must_use]
     pub fn with_detail(mut self, detail: &'static str) -> Self {
         self.detail.push(detail);
         self
     }
 
-    /// 200 or 503.
+    /// Returns the HTTP status: 200 or 503.
     pub fn status_code(&self) -> u16 {
         if self.status == "healthy" { 200 } else { 503 }
     }

@@ -8,12 +8,12 @@ use crate::domain::{
     Actor, AuthType, Integration, IntegrationId, Name, ProjectId, Provider, Scope, Timestamp,
 };
 
-/// When a credential was last disclosed, and to whom.
+/// The last disclosure of a credential.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LastAccess {
-    /// When.
+    /// The time.
     pub at: Timestamp,
-    /// To whom.
+    /// The reader.
     pub by: Actor,
 }
 
@@ -40,7 +40,7 @@ pub struct IntegrationBody<'a> {
 }
 
 impl<'a> IntegrationBody<'a> {
-    /// The metadata of an integration, with the last disclosure of its credential.
+    /// Creates the object from an integration and its last disclosure.
     pub fn new(integration: &'a Integration, last_access: Option<&'a LastAccess>) -> Self {
         Self {
             id: Text(integration.id),
@@ -61,7 +61,7 @@ impl<'a> IntegrationBody<'a> {
         }
     }
 
-    /// Names the others of the same provider and reach, in the answer to a create.
+    /// Adds the ids of integrations with the same provider and an overlapping scope.
     #[must_use]
     pub fn with_shadows(mut self, shadows: &[IntegrationId]) -> Self {
         self.shadows = shadows.iter().copied().map(Text).collect();

@@ -1,4 +1,4 @@
-//! What clients are told, built from domain values and the few facts that live beside a row.
+//! Answers, built from domain values and the facts stored beside a row.
 //!
 //! One file for each subject of the contract; key order is the contract's, and golden texts in the tests pin it. An
 //! answer that holds a secret is a [`Secret`] itself: written once into a buffer of its final size, wiped after it was
@@ -32,12 +32,12 @@ pub use removed::Removed;
 pub use tokens::{CreatedToken, TokenBody};
 pub use users::{LoginBody, UpdatedUser, UserBody};
 
-/// Writes an answer that holds no secret: one body, or a slice of bodies for an array.
+/// Serializes an answer without a secret: a body, or a slice of bodies for an array.
 pub fn to_json<T: Serialize + ?Sized>(body: &T) -> Vec<u8> {
     serde_json::to_vec(body).expect("bodies have text keys and write to memory")
 }
 
-/// Writes an answer that holds a secret, into a buffer that never grows, since growing leaves copies behind.
+/// Serializes an answer with a secret into a buffer that never grows: growing would leave unwiped copies.
 pub fn to_secret_json<T: Serialize + ?Sized>(body: &T) -> Secret {
     let mut length = Length(0);
     serde_json::to_writer(&mut length, body).expect("bodies have text keys and counting cannot fail");
@@ -60,7 +60,7 @@ impl Write for Length {
     }
 }
 
-/// A value in its one spelling.
+/// A value, serialized through `Display`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Text<T>(pub(crate) T);
 
@@ -70,28 +70,27 @@ impl<T: Display> Serialize for Text<T> {
     }
 }
 
-/// All of them, each in its one spelling.
+/// Wraps each value in [`Text`].
 fn texts<T: Display>(values: &[T]) -> Vec<Text<&T>> {
     values.iter().map(Text).collect()
 }
 
-/// A secret's text, on its way out.
+/// A secret, serialized as its text.
 struct Exposed<'a>(&'a Secret);
 
 impl Serialize for Exposed<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        // What goes out this way is a token or a generated password.
+        // Only tokens and generated passwords are serialized so.
         serializer.serialize_str(self.0.expose_text().expect("what this program generates is ASCII"))
     }
 }
 
-/// JSON as it was given. It was checked when it came; should a row hold anything else all the same, that is no reason
-/// to panic.
+/// Returns stored JSON, verbatim; `null` should a row hold anything else, since JSON is checked on its way in.
 fn verbatim(json: &Json) -> &RawValue {
     serde_json::from_str(json.as_str()).unwrap_or(RawValue::NULL)
 }
 
-/// `{}`, where nothing was given.
+/// Returns stored JSON, or `{}` if absent.
 fn verbatim_or_empty(json: Option<&Json>) -> &RawValue {
     const EMPTY: &str = "{}";
     json.map_or_else(|| serde_json::from_str(EMPTY).unwrap_or(RawValue::NULL), verbatim)

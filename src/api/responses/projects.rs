@@ -22,7 +22,7 @@ pub struct ProjectBody<'a> {
     integrations: Vec<Scoped>,
 }
 
-/// `created_at` is spelt as the published API spells it, here alone.
+/// An integration of a project; `created_at` is the published spelling.
 #[derive(Serialize)]
 struct Scoped {
     id: Text<IntegrationId>,
@@ -33,7 +33,7 @@ struct Scoped {
 }
 
 impl<'a> ProjectBody<'a> {
-    /// The project; `integrations` is what an owner may see, and nothing for everybody else.
+    /// Creates the object; `integrations` is empty except for owners.
     pub fn new(project: &'a Project, integrations: &[&Integration]) -> Self {
         Self {
             identifier: Text(&project.identifier),

@@ -1,11 +1,11 @@
-//! Contract §3 to §6: what a DELETE answers.
+//! Contract §3 to §6: the answer to a DELETE.
 
 use serde::{Serialize, Serializer, ser::SerializeStruct};
 
 use super::Text;
 use crate::domain::{Email, IntegrationId, ProjectId, TokenId};
 
-/// What is gone, by the name that it had: `{"success":true,"id":"…"}`.
+/// A removed object, by its name: `{"success":true,"id":"…"}`.
 #[derive(Debug, Clone, Copy)]
 pub enum Removed<'a> {
     /// An integration.

@@ -20,7 +20,7 @@ pub struct CreatedToken<'a> {
 }
 
 impl<'a> CreatedToken<'a> {
-    /// A new row and the token's text.
+    /// Creates the answer from the row and the token's text.
     pub const fn new(row: &'a ApplicationToken, text: &'a Secret) -> Self {
         Self {
             id: Text(row.id),
@@ -50,7 +50,7 @@ pub struct TokenBody<'a> {
 }
 
 impl<'a> TokenBody<'a> {
-    /// A row as it stands at `now`, with the time of the token's last audited event.
+    /// Creates the entry from a row, its last audited use, and the current time.
     pub fn new(row: &'a ApplicationToken, last_used_at: Option<Timestamp>, now: Timestamp) -> Self {
         Self {
             id: Text(row.id),

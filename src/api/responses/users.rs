@@ -25,7 +25,7 @@ pub struct UserBody<'a> {
 }
 
 impl<'a> UserBody<'a> {
-    /// The user, without anything of the password.
+    /// Creates the object, without the password hash.
     pub fn new(user: &'a User) -> Self {
         Self {
             id: Text(user.id),
@@ -41,7 +41,7 @@ impl<'a> UserBody<'a> {
         }
     }
 
-    /// Adds the password that was generated, in the answer to a create; goes out by `to_secret_json`.
+    /// Adds the generated password, in the answer to a create; serialize with `to_secret_json`.
     #[must_use]
     pub fn with_initial_password(mut self, password: &'a Secret) -> Self {
         self.initial_password = Some(Exposed(password));
@@ -63,7 +63,7 @@ impl<'a> UpdatedUser<'a> {
     }
 }
 
-/// The answer to a login or refresh; goes out by `to_secret_json`. The spelling is the published API's.
+/// The answer to a login or refresh, in the published spelling; serialize with `to_secret_json`.
 #[derive(Serialize)]
 pub struct LoginBody<'a> {
     success: bool,
@@ -81,7 +81,7 @@ struct WhoLoggedIn<'a> {
 }
 
 impl<'a> LoginBody<'a> {
-    /// A new pair of tokens, the access token's life, and whose they are.
+    /// Creates the answer from a pair of tokens, the access token's lifetime and the user.
     pub const fn new(access: &'a Secret, refresh: &'a Secret, lives_for: Duration, user: &'a User) -> Self {
         Self {
             success: true,

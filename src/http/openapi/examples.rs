@@ -1,4 +1,4 @@
-//! Examples: one made-up house, so that each value is found again in the others.
+//! Examples: one invented organization, consistent across all operations.
 
 use hyper::StatusCode;
 use serde_json::{Value, json};

@@ -1,7 +1,7 @@
-//! The OpenAPI 3.1 document, made from the route table itself: a route without its description does not compile.
+//! The OpenAPI 3.1 document, generated from the route table: a route without a description does not compile.
 //!
-//! Owns what a client may know of each route before it calls. Who is let in comes from the policy, closed sets from the
-//! domain, fields of requests from their types; the tests hold the rest against real answers.
+//! Roles come from the policy, closed sets from the domain, request fields from their types. The tests check every real
+//! answer against the document.
 
 mod codes;
 mod error_reply;
@@ -17,22 +17,22 @@ use serde_json::{Map, Value, json};
 
 use super::routes::{ROUTES, Route};
 
-/// The document, as JSON without white space between its tokens.
+/// Returns the document as compact JSON.
 pub fn document() -> &'static str {
     static DOCUMENT: LazyLock<String> = LazyLock::new(|| build().to_string());
     &DOCUMENT
 }
 
-/// A route's path as the document spells it: `{identifier...}` becomes `{identifier}`.
+/// Returns a route's path in the document's syntax: `{identifier...}` becomes `{identifier}`.
 pub fn path_of(route: &Route) -> String {
     route.path.replace("...}", "}")
 }
 
 const DESCRIPTION: &str = "Keeps the credentials of teams and pipelines in one encrypted file and records every \
-    disclosure.\n\nA query parameter that is unknown, repeated or empty is a 400, and so is a field that the request \
-    does not have. `HEAD` works wherever `GET` does, but where something is disclosed. A path that does not exist is a \
-    404 `route_not_found`, a method that a path does not have a 405 `method_not_allowed` with `Allow`. A request that \
-    is no HTTP, or whose header block is too large, may be answered with a 400, 414 or 431 without a body.";
+    disclosure.\n\nUnknown, repeated and empty query parameters are rejected with 400, and so are unknown fields of \
+    a body. `HEAD` is supported wherever `GET` is, except where credentials or the log are disclosed. An unknown path \
+    returns 404 `route_not_found`; an unsupported method returns 405 `method_not_allowed` with `Allow`. A request that \
+    is not valid HTTP, or whose header block is too large, may get a 400, 414 or 431 without a body.";
 
 fn build() -> Value {
     let errors = ROUTES.iter().flat_map(|route| operations::describe(route.endpoint).errors(route));
@@ -59,13 +59,13 @@ fn build() -> Value {
                     "type": "http",
                     "scheme": "bearer",
                     "bearerFormat": "sfp_usr_…",
-                    "description": "The access token of a login, for people: owners and members.",
+                    "description": "The access token of a user's session (owners and members).",
                 },
                 "application": {
                     "type": "http",
                     "scheme": "bearer",
                     "bearerFormat": "sfp_app_…",
-                    "description": "An application token, for machines: applications, auditors and operators.",
+                    "description": "An application token (roles `application`, `auditor` and `operator`).",
                 },
             },
         },

@@ -12,6 +12,7 @@ mod init_and_serve;
 mod knocking;
 mod overload;
 mod recover;
+mod request_log;
 mod storms;
 mod systemd;
 mod tls;

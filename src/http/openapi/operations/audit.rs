@@ -15,18 +15,18 @@ pub(super) fn events() -> Operation {
     Operation::new(
         TAG,
         "List events",
-        "Newest first. A read of the log is itself an event, committed first, so it is the first one shown. Each \
-         element is the record's own JSON text with its `leafHash` behind.",
+        "Newest first. Reading the log is itself an event, committed before the answer, so it is the first one listed. \
+         Each element is the record's JSON text with `leafHash` appended.",
     )
-    .query("actor", actor(), "Who: `user:<email>`, `app:<token id>` or `host:<os user>`.")
-    .query("action", reference("Action"), "What.")
-    .query("integration", id(), "Which integration.")
-    .query("project", reference("ProjectIdentifier"), "The project asked for.")
-    .query("outcome", reference("Outcome"), "How it ended.")
+    .query("actor", actor(), "The actor: `user:<email>`, `app:<token id>` or `host:<os user>`.")
+    .query("action", reference("Action"), "The action.")
+    .query("integration", id(), "The integration's id.")
+    .query("project", reference("ProjectIdentifier"), "The requested project.")
+    .query("outcome", reference("Outcome"), "The outcome.")
     .query("from", time(), "From this time on (inclusive).")
     .query("to", time(), "Before this time (exclusive).")
-    .query("limit", limit(), "How many at most; 100 where it is absent.")
-    .query("cursor", sequence(), "What `x-next-cursor` gave.")
+    .query("limit", limit(), "Maximum number of events; 100 by default.")
+    .query("cursor", sequence(), "The `x-next-cursor` of the previous page.")
     .answers(Reply::json(200, "The events.", array_of("Event"), example).with("x-next-cursor"))
     .codes(&["disk_low"])
 }
@@ -35,14 +35,14 @@ pub(super) fn proof() -> Operation {
     let hash = json!({ "type": "string", "pattern": "^[0-9A-Za-z+/]{43}=$" });
     Operation::new(
         TAG,
-        "Prove",
-        "With `sequence` and `size` that a record is in the tree of that size; with `from` and `to` (sizes) that the \
-         smaller tree is the beginning of the larger one. In the order of RFC 6962.",
+        "Prove inclusion or consistency",
+        "With `sequence` and `size`: an inclusion proof of that record in the tree of that size. With `from` and `to` \
+         (tree sizes): a consistency proof. Hashes are in the order of RFC 6962.",
     )
-    .query("sequence", sequence(), "The record, beside `size`.")
-    .query("size", sequence(), "The size of the tree, beside `sequence`.")
-    .query("from", sequence(), "The smaller size, beside `to`.")
-    .query("to", sequence(), "The larger size, beside `from`.")
+    .query("sequence", sequence(), "The record's sequence; requires `size`.")
+    .query("size", sequence(), "The tree size; requires `sequence`.")
+    .query("from", sequence(), "The smaller tree size; requires `to`.")
+    .query("to", sequence(), "The larger tree size; requires `from`.")
     .answers(Reply::json(
         200,
         "The hashes.",
@@ -57,14 +57,14 @@ pub(super) fn export() -> Operation {
     Operation::new(
         TAG,
         "Export the log",
-        "A stream, oldest first. Each NDJSON line is one record, byte for byte, so that it can be checked against a \
-         checkpoint; CSV is for people. `follow=true` keeps the stream open, and takes no `to`.",
+        "Streams the records, oldest first. Each NDJSON line is one record, byte for byte, and can be verified against \
+         a checkpoint; CSV cannot. `follow=true` keeps the stream open for new records and excludes `to`.",
     )
-    .query("format", json!({ "type": "string", "enum": ["ndjson", "csv"] }), "`ndjson` where it is absent.")
+    .query("format", json!({ "type": "string", "enum": ["ndjson", "csv"] }), "`ndjson` by default.")
     .query("from", time(), "From this time on (inclusive).")
     .query("to", time(), "Before this time (exclusive).")
-    .query("fromSequence", sequence(), "From this record on.")
-    .query("follow", json!({ "type": "boolean" }), "Whether to send what comes, too.")
+    .query("fromSequence", sequence(), "The first record's sequence; 0 by default.")
+    .query("follow", json!({ "type": "boolean" }), "Keep the stream open for new records.")
     .answers(
         Reply::empty(200, "The records.").or("application/x-ndjson", text(), "{}\n").or("text/csv", text(), "v\n"),
     )

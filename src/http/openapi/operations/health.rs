@@ -13,10 +13,15 @@ pub(super) const TAG: &str = "Health";
 pub(super) fn health() -> Operation {
     Operation::new(
         TAG,
-        "Tell the state",
-        "Depends on nothing outside the host; answers while the vault is locked too.",
+        "Show the server's health",
+        "Checks nothing outside the host. Available while the vault is locked.",
     )
-    .answers(Reply::json(200, "Events can be recorded.", reference("Health"), examples::health(true)))
+    .answers(Reply::json(
+        200,
+        "Healthy: the audit log is writable.",
+        reference("Health"),
+        examples::health(true),
+    ))
     .answers(Reply::json(
         503,
         "The vault is locked, the disk is low, or the audit log cannot be written.",
@@ -26,8 +31,8 @@ pub(super) fn health() -> Operation {
 }
 
 pub(super) fn ping() -> Operation {
-    Operation::new(TAG, "Answer a ping", "Answers while the vault is locked too.").answers(Reply::text(
-        "The server runs.",
+    Operation::new(TAG, "Ping", "Available while the vault is locked.").answers(Reply::text(
+        "The server is running.",
         json!({ "type": "string", "const": "pong" }),
         "pong",
     ))
@@ -36,12 +41,12 @@ pub(super) fn ping() -> Operation {
 pub(super) fn metrics() -> Operation {
     Operation::new(
         TAG,
-        "Count",
-        "Prometheus text. Open where only this host can come in and no proxy stands before it, also while the vault \
-         is locked; elsewhere for owners and operators.",
+        "Show metrics",
+        "Prometheus text format. Open on loopback and Unix-socket listeners without a proxy, also while the vault is \
+         locked; elsewhere owners and operators only.",
     )
     .answers(Reply::text(
-        "The numbers.",
+        "The metrics.",
         json!({ "type": "string" }),
         "# HELP sealroom_locked Whether the vault is locked.\n# TYPE sealroom_locked gauge\nsealroom_locked 0\n# EOF\n",
     ))
@@ -55,7 +60,7 @@ pub(super) fn api_docs() -> Operation {
     });
     let example =
         json!({ "openapi": "3.1.0", "info": { "title": "sealroom" }, "paths": {}, "components": {} });
-    Operation::new(TAG, "Describe this API", "Answers while the vault is locked too.").answers(Reply::json(
+    Operation::new(TAG, "Show this document", "Available while the vault is locked.").answers(Reply::json(
         200,
         "This document.",
         document,

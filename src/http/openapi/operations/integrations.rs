@@ -13,9 +13,13 @@ pub(super) const TAG: &str = "Integrations";
 pub(super) fn list() -> Operation {
     let example = [examples::integration()].into_iter().collect();
     let listing =
-        Operation::new(TAG, "List integrations", "Their metadata, newest first; never a credential.")
-            .query("provider", reference("Provider"), "Only this provider, in either of its spellings.")
-            .query("name", reference("Name"), "Only this name, exactly.");
+        Operation::new(TAG, "List integrations", "Metadata only, newest first; never a credential.")
+            .query(
+                "provider",
+                reference("Provider"),
+                "The provider; `azure-devops` and `azuredevops` are equivalent.",
+            )
+            .query("name", reference("Name"), "The exact name.");
     paged(listing)
         .answers(Reply::json(200, "The metadata.", array_of("Integration"), example).with("x-next-cursor"))
         .codes(&["disk_low"])
@@ -25,8 +29,8 @@ pub(super) fn create() -> Operation {
     Operation::new(
         TAG,
         "Store an integration",
-        "For every project (`isGlobal: true`) or for some (`projects`), never both. The same provider and scope may \
-         be there twice. `auth_type` and `is_global` are read as `authType` and `isGlobal`.",
+        "Scope: either `isGlobal: true` or `projects`. Several integrations may share provider and scope. `auth_type` \
+         and `is_global` are accepted as aliases of `authType` and `isGlobal`.",
     )
     .takes(examples::create_integration())
     .answers(Reply::json(
@@ -42,13 +46,13 @@ pub(super) fn read_credentials() -> Operation {
     let reading = Operation::new(
         TAG,
         "Read credentials",
-        "With `provider` and `project` the integrations scoped to that project, and where there are none the global \
-         ones; with `project` alone the same, provider by provider; else all that match and the caller may read. \
-         Newest first. Each disclosure is an event, durable before the answer leaves.",
+        "With `project`: for each provider, the integrations scoped to that project, or the global ones if there are \
+         none. Without `project`: all that match and that the caller may read. Newest first. Each disclosure is an \
+         audit event that is durable before the answer is sent.",
     )
-    .query("provider", reference("Provider"), "Only this provider, in either of its spellings.")
-    .query("project", reference("ProjectIdentifier"), "For this project, which must be registered.")
-    .query("name", reference("Name"), "Only this name, exactly.");
+    .query("provider", reference("Provider"), "The provider; `azure-devops` and `azuredevops` are equivalent.")
+    .query("project", reference("ProjectIdentifier"), "The project; it must be registered.")
+    .query("name", reference("Name"), "The exact name.");
     let reply = Reply::json(200, "The credentials.", array_of("DisclosedCredential"), examples::disclosed());
     paged(reading).answers(reply.with("audit-receipt").with("x-next-cursor")).codes(&[
         "integration_not_found",
@@ -59,7 +63,7 @@ pub(super) fn read_credentials() -> Operation {
 }
 
 pub(super) fn show() -> Operation {
-    metadata(Operation::new(TAG, "Show an integration", "Its metadata; never the credential."))
+    metadata(Operation::new(TAG, "Show an integration", "Metadata only; never the credential."))
         .codes(&["disk_low"])
 }
 
@@ -67,8 +71,8 @@ pub(super) fn update() -> Operation {
     metadata(Operation::new(
         TAG,
         "Change an integration's metadata",
-        "An absent field stays, `null` clears `name`, `config` or `expiresAt`. The revision does not change. \
-         `is_global` is read as `isGlobal`.",
+        "Absent fields keep their value; `null` clears `name`, `config` or `expiresAt`. The revision does not change. \
+         `is_global` is accepted as an alias of `isGlobal`.",
     ))
     .takes(examples::update_integration())
     .codes(&["duplicate_field", "invalid_scope", "project_not_registered", "expiry_past", "name_needed"])
@@ -79,11 +83,11 @@ pub(super) fn delete() -> Operation {
     named(Operation::new(
         TAG,
         "Delete an integration",
-        "With its credential, in all revisions. This cannot be undone.",
+        "Deletes all revisions of the credential. This cannot be undone.",
     ))
     .answers(Reply::json(
         200,
-        "The integration is gone.",
+        "The integration was deleted.",
         reference("RemovedById"),
         examples::removed_by_id(),
     ))
@@ -93,11 +97,11 @@ pub(super) fn delete() -> Operation {
 pub(super) fn rotate() -> Operation {
     metadata(Operation::new(
         TAG,
-        "Rotate a credential in place",
-        "Same id and scope, the next revision; the current and four older ones are kept. A member may rotate what it \
-         created.",
+        "Rotate a credential",
+        "Stores the next revision under the same id and scope; the current and four older revisions are kept. Members \
+         may rotate integrations that they created.",
     ))
-    .header("If-Match", if_match(), "The revision that must be current: `3`, `\"3\"` or `*`.")
+    .header("If-Match", if_match(), "The revision that must be current, as `3` or `\"3\"`; `*` matches any.")
     .takes(examples::rotate_credentials())
     .codes(&["invalid_if_match", "revision_conflict", "expiry_past", "disk_low"])
 }
@@ -105,8 +109,8 @@ pub(super) fn rotate() -> Operation {
 pub(super) fn rollback() -> Operation {
     metadata(Operation::new(
         TAG,
-        "Make an older credential current again",
-        "Its expiry included, as a new revision. A member may do so with what it created.",
+        "Roll back a credential",
+        "Stores an older revision, with its expiry, as the newest one. Members may roll back integrations that they created.",
     ))
     .takes(json!({ "revision": 1 }))
     .codes(&["revision_not_found", "disk_low"])
@@ -124,9 +128,9 @@ fn named(operation: Operation) -> Operation {
 }
 
 fn paged(operation: Operation) -> Operation {
-    operation.query("limit", limit(), "How many at most.").query(
+    operation.query("limit", limit(), "Maximum number of results.").query(
         "cursor",
         id(),
-        "What `x-next-cursor` gave: the id behind which the page begins.",
+        "The `x-next-cursor` of the previous page.",
     )
 }

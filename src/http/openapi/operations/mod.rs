@@ -1,4 +1,4 @@
-//! What is written by hand of each operation: one exhaustive `match`, then a file for each subject.
+//! The hand-written part of each operation: an exhaustive `match`, and a file for each subject.
 
 mod audit;
 mod health;
@@ -13,16 +13,16 @@ use crate::http::routes::Endpoint as E;
 
 /// The subjects, in the order of the contract.
 pub(super) const TAGS: &[(&str, &str)] = &[
-    (integrations::TAG, "Credentials of external services, with their scope and metadata."),
-    (projects::TAG, "The repositories to which credentials are scoped."),
-    (tokens::TAG, "Tokens of machines."),
-    (users::TAG, "People."),
-    (sessions::TAG, "Logins of people."),
-    (audit::TAG, "Who did what, in a log that cannot be changed unnoticed."),
-    (health::TAG, "Whether the server can answer, and this document."),
+    (integrations::TAG, "Credentials for external services, with scope and metadata."),
+    (projects::TAG, "Repositories that credentials are scoped to."),
+    (tokens::TAG, "Tokens for pipelines and services."),
+    (users::TAG, "User accounts."),
+    (sessions::TAG, "User sessions: login, refresh, logout."),
+    (audit::TAG, "Tamper-evident audit log."),
+    (health::TAG, "Health, metrics, and this document."),
 ];
 
-/// The description of what answers there.
+/// Returns the description of an endpoint.
 pub(super) fn describe(endpoint: E) -> Operation {
     match endpoint {
         E::Health => health::health(),

@@ -10,7 +10,7 @@ pub(super) const TAG: &str = "Projects";
 
 pub(super) fn list() -> Operation {
     let example = [examples::project()].into_iter().collect();
-    Operation::new(TAG, "List projects", "A narrowed caller sees its own.").answers(Reply::json(
+    Operation::new(TAG, "List projects", "Callers limited to projects see only those.").answers(Reply::json(
         200,
         "The projects.",
         array_of("Project"),
@@ -21,7 +21,7 @@ pub(super) fn list() -> Operation {
 pub(super) fn create() -> Operation {
     let mut example = examples::project();
     example["integrations"] = serde_json::json!([]);
-    Operation::new(TAG, "Register a project", "Credentials can be scoped to registered projects alone.")
+    Operation::new(TAG, "Register a project", "Credentials can be scoped only to registered projects.")
         .takes(examples::create_project())
         .answers(Reply::json(201, "The new project.", reference("Project"), example))
         .codes(&["project_exists", "disk_low"])
@@ -34,10 +34,10 @@ pub(super) fn read() -> Operation {
 }
 
 pub(super) fn delete() -> Operation {
-    named(Operation::new(TAG, "Delete a project", "Not while integrations are scoped to it."))
+    named(Operation::new(TAG, "Delete a project", "Fails while integrations are scoped to it."))
         .answers(Reply::json(
             200,
-            "The project is gone.",
+            "The project was deleted.",
             reference("RemovedProject"),
             examples::removed_project(),
         ))
@@ -48,6 +48,6 @@ fn named(operation: Operation) -> Operation {
     operation.path(
         "identifier",
         reference("ProjectIdentifier"),
-        "The project's identifier, its slashes as `%2F` or as they are.",
+        "The project's identifier; slashes may be percent-encoded as `%2F`.",
     )
 }

@@ -12,8 +12,8 @@ pub(super) fn login() -> Operation {
     Operation::new(
         TAG,
         "Log in",
-        "E-mail and password for a pair of tokens. A wrong password, an unknown and a disabled user are answered \
-         alike. After too many failures the next tries are a 429, for known and unknown e-mails alike.",
+        "Exchanges e-mail and password for an access token and a refresh token. The answer does not distinguish a wrong \
+         password, an unknown e-mail and a disabled user. Too many failures lead to 429, for known and unknown e-mails.",
     )
     .takes(examples::login_request())
     .answers(Reply::json(200, "A pair of tokens.", reference("Login"), examples::login()))
@@ -24,8 +24,7 @@ pub(super) fn refresh() -> Operation {
     Operation::new(
         TAG,
         "Refresh a session",
-        "A refresh token works once. Used again within 30 s it gives another pair; used again later it ends the \
-         whole session.",
+        "A refresh token is valid once. Reuse within 30 s returns another pair; later reuse revokes the whole session.",
     )
     .takes(examples::refresh_request())
     .answers(Reply::json(200, "A new pair of tokens.", reference("Login"), examples::login()))
@@ -33,6 +32,6 @@ pub(super) fn refresh() -> Operation {
 }
 
 pub(super) fn logout() -> Operation {
-    Operation::new(TAG, "Log out", "The session ends, its refresh token with it.")
+    Operation::new(TAG, "Log out", "Revokes the session's access token and refresh token.")
         .answers(Reply::empty(204, "The session has ended."))
 }

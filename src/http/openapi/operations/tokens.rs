@@ -10,7 +10,7 @@ pub(super) const TAG: &str = "Application tokens";
 
 pub(super) fn list() -> Operation {
     let example = [examples::token()].into_iter().collect();
-    Operation::new(TAG, "List application tokens", "Never a token itself.")
+    Operation::new(TAG, "List application tokens", "Metadata only; never the token itself.")
         .answers(Reply::json(200, "The tokens.", array_of("ApplicationToken"), example))
         .codes(&["disk_low"])
 }
@@ -18,8 +18,8 @@ pub(super) fn list() -> Operation {
 pub(super) fn create() -> Operation {
     Operation::new(
         TAG,
-        "Make an application token",
-        "The token is shown this once. `projects` and `providers` narrow what it may read.",
+        "Create an application token",
+        "The token is returned once. `projects` and `providers` limit what it may read.",
     )
     .takes(examples::create_token())
     .answers(Reply::json(
@@ -32,11 +32,11 @@ pub(super) fn create() -> Operation {
 }
 
 pub(super) fn revoke() -> Operation {
-    Operation::new(TAG, "Revoke an application token", "At once and for good.")
+    Operation::new(TAG, "Revoke an application token", "Takes effect at once and cannot be undone.")
         .path("token", token_or_id(), "The token's id, or the token itself.")
         .answers(Reply::json(
             200,
-            "The token lets nobody in any more.",
+            "The token was revoked.",
             reference("RemovedById"),
             examples::removed_by_id(),
         ))

@@ -9,7 +9,7 @@ use crate::http::openapi::{
 pub(super) const TAG: &str = "Users";
 
 pub(super) fn own() -> Operation {
-    Operation::new(TAG, "Show oneself", "The user whose session speaks.").answers(Reply::json(
+    Operation::new(TAG, "Show the current user", "The user of the session.").answers(Reply::json(
         200,
         "The user.",
         reference("User"),
@@ -18,7 +18,7 @@ pub(super) fn own() -> Operation {
 }
 
 pub(super) fn list() -> Operation {
-    Operation::new(TAG, "List users", "By e-mail.")
+    Operation::new(TAG, "List users", "Sorted by e-mail.")
         .answers(Reply::json(200, "The users.", array_of("User"), [examples::user()].into_iter().collect()))
         .codes(&["disk_low"])
 }
@@ -27,7 +27,7 @@ pub(super) fn create() -> Operation {
     Operation::new(
         TAG,
         "Add a user",
-        "Without a password one is generated and returned once as `initialPassword`. `projects` narrows a member.",
+        "Without a password, one is generated and returned once as `initialPassword`. `projects` limits a member.",
     )
     .takes(examples::create_user())
     .answers(Reply::json(201, "The new user.", reference("CreatedUser"), examples::created_user()))
@@ -45,8 +45,8 @@ pub(super) fn update() -> Operation {
     named(Operation::new(
         TAG,
         "Change a user",
-        "A user may change its own names, and its own password beside `currentPassword`; the rest is an owner's. A \
-         change of password, role or `disabled` ends that user's sessions.",
+        "Users may change their own names and, with `currentPassword`, their own password; everything else requires an \
+         owner. A change of password, role or `disabled` ends the user's sessions.",
     ))
     .takes(examples::update_user())
     .answers(Reply::json(200, "The user after the change.", reference("UpdatedUser"), example))
@@ -55,15 +55,25 @@ pub(super) fn update() -> Operation {
 }
 
 pub(super) fn delete() -> Operation {
-    named(Operation::new(TAG, "Remove a user", "Every session of that user ends."))
-        .answers(Reply::json(200, "The user is gone.", reference("RemovedUser"), examples::removed_user()))
+    named(Operation::new(TAG, "Remove a user", "Ends all sessions of the user."))
+        .answers(Reply::json(
+            200,
+            "The user was removed.",
+            reference("RemovedUser"),
+            examples::removed_user(),
+        ))
         .codes(&["user_not_found", "last_owner"])
 }
 
 pub(super) fn delete_by_body() -> Operation {
-    Operation::new(TAG, "Remove a user named in the body", "Every session of that user ends.")
+    Operation::new(TAG, "Remove a user named in the body", "Ends all sessions of the user.")
         .takes(serde_json::json!({ "email": "grace@example.com" }))
-        .answers(Reply::json(200, "The user is gone.", reference("RemovedUser"), examples::removed_user()))
+        .answers(Reply::json(
+            200,
+            "The user was removed.",
+            reference("RemovedUser"),
+            examples::removed_user(),
+        ))
         .codes(&["user_not_found", "last_owner"])
 }
 

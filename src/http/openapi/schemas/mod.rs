@@ -1,6 +1,6 @@
-//! Component schemas: the values that occur in many places here, requests and responses in files of their own.
+//! Component schemas: shared values here, requests and responses in files of their own.
 //!
-//! A pattern says what the parser takes, no more and no less, as far as a pattern can; the rest stands in words.
+//! A pattern accepts exactly what the parser accepts, as far as a pattern can; a description states the rest.
 
 mod requests;
 mod responses;
@@ -14,7 +14,7 @@ pub(super) use self::values::{actor, array_of, id, if_match, limit, reference, s
 use self::values::{closed, email, error, name, project, roles};
 use crate::domain::{Action, AuthType, Outcome, Platform, Provider, TokenStatus};
 
-/// All component schemas.
+/// Returns all component schemas.
 pub(super) fn all() -> Map<String, Value> {
     let shared = json!({
         "Id": id(),
@@ -22,14 +22,14 @@ pub(super) fn all() -> Map<String, Value> {
         "Email": email(),
         "Name": name(),
         "ProjectIdentifier": project(),
-        "Provider": closed(Provider::ALL, "An external service. `azuredevops` and `azure-devops` name one."),
-        "AuthType": closed(AuthType::ALL, "How a credential authenticates."),
-        "Platform": closed(Platform::ALL, "Where a project is hosted."),
-        "UserRole": closed(&roles(true), "A role of people."),
-        "TokenRole": closed(&roles(false), "A role of machines."),
-        "TokenStatus": closed(TokenStatus::ALL, "Whether a token still lets its holder in."),
-        "Action": closed(Action::ALL, "What happened, as `noun.verb`."),
-        "Outcome": closed(Outcome::ALL, "How it ended."),
+        "Provider": closed(Provider::ALL, "An external service. `azuredevops` and `azure-devops` are equivalent."),
+        "AuthType": closed(AuthType::ALL, "The authentication type of a credential."),
+        "Platform": closed(Platform::ALL, "The hosting platform of a project."),
+        "UserRole": closed(&roles(true), "A user's role."),
+        "TokenRole": closed(&roles(false), "An application token's role."),
+        "TokenStatus": closed(TokenStatus::ALL, "The state of a token."),
+        "Action": closed(Action::ALL, "The action, as `noun.verb`."),
+        "Outcome": closed(Outcome::ALL, "The outcome of the action."),
         "Error": error(),
     });
     let Value::Object(mut all) = shared else { return Map::new() };

@@ -1,4 +1,4 @@
-//! The bodies that come in: each has the fields of its type, held together by a test.
+//! Schemas of request bodies. A test compares their fields with those of the request types.
 
 use serde_json::{Map, Value, json};
 
@@ -39,14 +39,17 @@ fn create_user() -> Value {
     let mut schema = object(
         &[("email", reference("Email"))],
         &[
-            ("role", described(or_null(reference("UserRole")), "`member` where it is absent.")),
+            ("role", described(or_null(reference("UserRole")), "`member` by default.")),
             ("firstName", or_null(reference("Name"))),
             ("lastName", or_null(reference("Name"))),
+            ("password", described(new_password(), &format!("{PASSWORD_RULE} Generated if absent."))),
             (
-                "password",
-                described(new_password(), &format!("{PASSWORD_RULE} One is generated where it is absent.")),
+                "projects",
+                described(
+                    projects_or_null(),
+                    "The only projects a member may access; not allowed for owners.",
+                ),
             ),
-            ("projects", described(projects_or_null(), "Narrows a member to these; an owner has them all.")),
         ],
     );
     schema["anyOf"] = json!([
@@ -62,11 +65,17 @@ fn update_user() -> Value {
         &[
             ("firstName", described(or_null(reference("Name")), "`null` clears it.")),
             ("lastName", described(or_null(reference("Name")), "`null` clears it.")),
-            ("role", described(or_null(reference("UserRole")), "An owner's to change, and never one's own.")),
-            ("disabled", described(or_null(truth()), "An owner's to change.")),
-            ("projects", described(projects_or_null(), "An owner's to change; `null` means all.")),
+            (
+                "role",
+                described(
+                    or_null(reference("UserRole")),
+                    "Requires an owner; nobody can change their own role.",
+                ),
+            ),
+            ("disabled", described(or_null(truth()), "Requires an owner.")),
+            ("projects", described(projects_or_null(), "Requires an owner; `null` means all projects.")),
             ("password", new_password()),
-            ("currentPassword", described(or_null(secret()), "Needed for a new password of one's own.")),
+            ("currentPassword", described(or_null(secret()), "Required to change one's own password.")),
         ],
     );
     schema["anyOf"] = json!([
@@ -83,18 +92,21 @@ fn update_user() -> Value {
 fn create_integration() -> Value {
     let mut schema = object(
         &[
-            ("provider", described(reference("Provider"), "`custom` needs a `name`.")),
-            ("authType", described(reference("AuthType"), "Also read as `auth_type`.")),
+            ("provider", described(reference("Provider"), "`custom` requires a `name`.")),
+            ("authType", described(reference("AuthType"), "Alias: `auth_type`.")),
             ("credentials", credentials()),
         ],
         &[
-            ("isGlobal", described(or_null(truth()), "This or `projects`. Also read as `is_global`.")),
-            ("projects", described(or_null(scope()), "This or `isGlobal`; each must be registered.")),
-            ("config", described(or_null(any_object()), "Provider options, shown to owners.")),
+            ("isGlobal", described(or_null(truth()), "Excludes `projects`. Alias: `is_global`.")),
+            ("projects", described(or_null(scope()), "Excludes `isGlobal`; each must be registered.")),
+            ("config", described(or_null(any_object()), "Provider options, visible to owners.")),
             ("name", or_null(reference("Name"))),
             (
                 "expiresAt",
-                described(or_null(reference("Time")), "When the credential ends at the provider; not past."),
+                described(
+                    or_null(reference("Time")),
+                    "The credential's expiry at the provider; must be in the future.",
+                ),
             ),
         ],
     );
@@ -118,9 +130,9 @@ fn create_integration() -> Value {
     schema
 }
 
-/// What follows from provider and auth type: the name of a `custom` one, and the documented fields of a pair.
+/// Returns the rules for pairs of provider and auth type: the name of `custom`, and the documented fields.
 ///
-/// One chain of `else`: as a list of equals, each would double what a generator of test data has to try.
+/// They form one chain of `else`: as a list, each would double the cases that a test generator has to try.
 fn rules() -> Value {
     let named = json!({
         "if": { "required": ["provider"], "properties": { "provider": { "const": "custom" } } },
@@ -165,14 +177,17 @@ fn update_integration() -> Value {
     let mut schema = object(
         &[],
         &[
-            ("name", described(or_null(reference("Name")), "`null` clears it, but for `custom`.")),
-            (
-                "projects",
-                described(list(&reference("ProjectIdentifier"), PROJECTS_MAX), "Scopes it to these."),
-            ),
-            ("isGlobal", described(truth(), "`true` alone makes it global. Also read as `is_global`.")),
+            ("name", described(or_null(reference("Name")), "`null` clears it, except for `custom`.")),
+            ("projects", described(list(&reference("ProjectIdentifier"), PROJECTS_MAX), "The new scope.")),
+            ("isGlobal", described(truth(), "`true` makes the integration global. Alias: `is_global`.")),
             ("config", described(or_null(any_object()), "`null` clears it.")),
-            ("expiresAt", described(or_null(reference("Time")), "`null` clears it; not past.")),
+            (
+                "expiresAt",
+                described(
+                    or_null(reference("Time")),
+                    "`null` clears it; otherwise it must be in the future.",
+                ),
+            ),
         ],
     );
     schema["minProperties"] = 1.into();
@@ -186,14 +201,20 @@ fn update_integration() -> Value {
 fn rotate_credentials() -> Value {
     object(
         &[("credentials", credentials())],
-        &[("expiresAt", described(or_null(reference("Time")), "Without it the end is not known; not past."))],
+        &[(
+            "expiresAt",
+            described(
+                or_null(reference("Time")),
+                "Must be in the future; if absent, the new expiry is unknown.",
+            ),
+        )],
     )
 }
 
 fn rollback_credentials() -> Value {
     let revision = json!({
         "type": "integer", "minimum": 1, "maximum": REVISION_MAX,
-        "description": "The older revision that becomes current, as a new one.",
+        "description": "The older revision to restore as the newest one.",
     });
     object(&[("revision", revision)], &[])
 }
@@ -201,11 +222,11 @@ fn rollback_credentials() -> Value {
 fn create_project() -> Value {
     let remote_url = json!({
         "type": ["string", "null"], "minLength": 1, "maxLength": 2000, "pattern": "^[!-~]+:[!-~]+$",
-        "description": "http(s), ssh, or `user@host:org/repo.git`; never with a password, with a user name only for ssh.",
+        "description": "An http(s) or ssh URL, or `user@host:org/repo.git`; no password, and a user name only for ssh.",
     });
     let platform = described(
         or_null(reference("Platform")),
-        "Read off the host where it is absent; `other` without a `remoteUrl`.",
+        "Derived from the host of `remoteUrl` if absent; `other` without a `remoteUrl`.",
     );
     object(
         &[("identifier", reference("ProjectIdentifier"))],
@@ -215,31 +236,37 @@ fn create_project() -> Value {
 
 fn create_token() -> Value {
     let days = json!({
-        "type": ["integer", "null"], "minimum": 1, "maximum": 3650, "description": "Days; 30 where it is absent.",
+        "type": ["integer", "null"], "minimum": 1, "maximum": 3650, "description": "Lifetime in days; 30 by default.",
     });
     object(
         &[("name", reference("Name"))],
         &[
             ("expiresIn", days),
-            ("role", described(or_null(reference("TokenRole")), "`application` where it is absent.")),
-            ("projects", described(projects_or_null(), "Narrows it to these; each must be registered.")),
+            ("role", described(or_null(reference("TokenRole")), "`application` by default.")),
+            (
+                "projects",
+                described(projects_or_null(), "The only projects it may read; each must be registered."),
+            ),
             (
                 "providers",
-                described(or_null(list(&reference("Provider"), Provider::ALL.len())), "Narrows it to these."),
+                described(
+                    or_null(list(&reference("Provider"), Provider::ALL.len())),
+                    "The only providers it may read.",
+                ),
             ),
         ],
     )
 }
 
-/// A credential; what a documented pair must hold follows from the integration.
+/// A credential; provider and auth type of the integration decide its required fields.
 fn credentials() -> Value {
     json!({
         "type": "object", "minProperties": 1,
-        "description": "Stored and returned verbatim. A documented pair carries its documented fields.",
+        "description": "Stored and returned verbatim. Documented pairs of provider and auth type require their documented fields.",
     })
 }
 
-/// Where an empty list beside `isGlobal: true` names no project, and is let pass.
+/// A scope's projects; an empty list is allowed with `isGlobal: true`.
 fn scope() -> Value {
     json!({
         "type": "array", "items": reference("ProjectIdentifier"), "maxItems": PROJECTS_MAX, "uniqueItems": true,
@@ -264,7 +291,7 @@ fn new_password() -> Value {
 }
 
 const PASSWORD_RULE: &str =
-    "12 to 256 characters, stored in NFC; no control characters, no blanks at its ends.";
+    "12 to 256 characters, normalized to NFC; no control characters, no leading or trailing blanks.";
 
 fn described(mut schema: Value, description: &str) -> Value {
     schema["description"] = description.into();

@@ -1,4 +1,4 @@
-//! The bodies that go out. `required` keeps the order of the contract; the tests hold it against real bodies.
+//! Schemas of response bodies. `required` is in the order of the contract; the tests compare it with real bodies.
 
 use serde_json::{Map, Value, json};
 
@@ -79,7 +79,7 @@ fn user(optional: &[(&str, Value)]) -> Value {
 }
 
 fn initial_password() -> Value {
-    json!({ "type": "string", "description": "Generated, and shown this once; only where none was given." })
+    json!({ "type": "string", "description": "The generated password, returned once; absent if the request had one." })
 }
 
 fn integration(optional: &[(&str, Value)]) -> Value {
@@ -107,15 +107,14 @@ fn integration(optional: &[(&str, Value)]) -> Value {
 fn shadows() -> Value {
     json!({
         "type": "array", "items": reference("Id"), "minItems": 1,
-        "description": "Others of the same provider that share a project with it, or are global as it is.",
+        "description": "Other integrations of the same provider with an overlapping scope.",
     })
 }
 
 fn disclosed() -> Value {
     let credentials =
-        json!({ "type": "object", "minProperties": 1, "description": "As it was stored, verbatim." });
-    let label =
-        json!({ "type": "string", "description": "Of `custom` alone, which tells itself apart by it." });
+        json!({ "type": "object", "minProperties": 1, "description": "The credential, verbatim as stored." });
+    let label = json!({ "type": "string", "description": "Only for `custom`, whose integrations are distinguished by name." });
     object(
         &[
             ("integration_id", reference("Id")),
@@ -148,7 +147,7 @@ fn project() -> Value {
             ("configuration", any_object()),
             (
                 "integrations",
-                json!({ "type": "array", "items": scoped, "description": "Empty but for owners." }),
+                json!({ "type": "array", "items": scoped, "description": "Empty except for owners." }),
             ),
         ],
         &[],
@@ -175,7 +174,7 @@ fn token() -> Value {
 
 fn created_token() -> Value {
     let token = json!({
-        "type": "string", "pattern": "^sfp_app_[0-9A-Za-z]+$", "description": "Shown this once.",
+        "type": "string", "pattern": "^sfp_app_[0-9A-Za-z]+$", "description": "Returned once.",
     });
     object(
         &[
@@ -228,10 +227,10 @@ fn actor() -> Value {
     json!({ "type": "string", "pattern": "^(?:user|app|host):.+$" })
 }
 
-/// `null` where nothing is narrowed.
+/// An access limit; `null` means none.
 fn narrowed(items: &str) -> Value {
     json!({
         "type": ["array", "null"], "items": reference(items),
-        "description": "`null` where it is not narrowed; an empty list allows nothing.",
+        "description": "`null` means no limit; an empty list permits nothing.",
     })
 }

@@ -1,4 +1,4 @@
-//! The schemas of values that occur in many places, and what objects are made of.
+//! Schemas of shared values, and constructors of object schemas.
 
 use std::fmt::Display;
 
@@ -10,7 +10,7 @@ use crate::{domain::Role, http::openapi::codes::CODES};
 const UUID: &str = "[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}";
 /// The year 1970 or later; the last day before it still counts where the offset is west of Greenwich.
 const TIME: &str = "^(?:1969-12-31|19[7-9][0-9]-|[2-9][0-9]{3}-)";
-/// Visible ASCII without what never stands in an address of ours.
+/// Characters of an e-mail address.
 pub(super) const IN_EMAIL: &str = "[!#-'*+\\-./0-9=?A-Z^-~]+";
 /// Blanks of Unicode that are no control characters.
 const BLANK: &str = r" \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000";
@@ -29,19 +29,19 @@ pub(in crate::http::openapi) fn array_of(name: &str) -> Value {
     json!({ "type": "array", "items": reference(name) })
 }
 
-/// An id, as it is read.
+/// An id, as the parser accepts it.
 pub(in crate::http::openapi) fn id() -> Value {
     json!({
         "type": "string", "format": "uuid", "pattern": format!("^{UUID}$"),
-        "description": "A UUID, hyphenated; read in any case, written in lower case.",
+        "description": "A hyphenated UUID; accepted in any case, returned in lower case.",
     })
 }
 
-/// A moment, as it is read.
+/// A time, as the parser accepts it.
 pub(in crate::http::openapi) fn time() -> Value {
     json!({
         "type": "string", "format": "date-time", "pattern": TIME,
-        "description": "RFC 3339, from 1970 on; written in UTC with milliseconds.",
+        "description": "RFC 3339, 1970 or later; returned in UTC with milliseconds.",
     })
 }
 
@@ -50,7 +50,7 @@ pub(in crate::http::openapi) fn token_or_id() -> Value {
     json!({ "type": "string", "pattern": format!("^(?:{UUID}|sfp_app_[0-9A-Za-z]+)$") })
 }
 
-/// Who acted.
+/// An actor.
 pub(in crate::http::openapi) fn actor() -> Value {
     let pattern = format!("^(?:user:{}|app:{UUID}|host:[0-9A-Za-z._-]{{1,32}})$", email_as_read());
     json!({ "type": "string", "pattern": pattern })
@@ -72,15 +72,15 @@ pub(in crate::http::openapi) fn sequence() -> Value {
 }
 
 pub(super) fn email() -> Value {
-    // No `format`: the parser takes some addresses that RFC 5321 does not know.
+    // No `format`: the parser accepts some addresses outside RFC 5321.
     json!({
         "type": "string", "maxLength": 254,
         "pattern": format!("^{}$", email_as_read()),
-        "description": "ASCII; blanks around it go, and it is compared and written in lower case.",
+        "description": "ASCII; surrounding blanks are removed, and it is compared and returned in lower case.",
     })
 }
 
-/// An address with blanks around it, which go.
+/// An e-mail address, with surrounding blanks, which the parser removes.
 fn email_as_read() -> String {
     let blanks = format!(r"[\t-\r\u0085{BLANK}]*");
     format!("{blanks}{IN_EMAIL}@[0-9A-Za-z.-]+{blanks}")
@@ -90,12 +90,12 @@ pub(super) fn name() -> Value {
     json!({
         "type": "string", "minLength": 1, "maxLength": 100,
         "pattern": format!("^[^{CONTROL}]*[^{CONTROL}{BLANK}][^{CONTROL}]*$"),
-        "description": "A label without control characters, and not of blanks alone.",
+        "description": "A label; no control characters, and not only blanks.",
     })
 }
 
 pub(super) fn project() -> Value {
-    // Printable but for the slash and the percent sign; no blank at the ends, and neither `.` nor `..`.
+    // Printable ASCII except `/` and `%`; no leading or trailing blank, neither `.` nor `..`.
     let (any, end, dotless) = ("[ -$&-.0-~]", "[!-$&-.0-~]", r"[!-$&-\-0-~]");
     let rest = format!("(?:{any}*{end})?");
     let segment = format!(r"(?:{dotless}{rest}|\.{{1,2}}(?:{dotless}{rest}| {any}*{end})|\.{{3}}{rest})");
@@ -103,7 +103,7 @@ pub(super) fn project() -> Value {
         "type": "string", "minLength": 1, "maxLength": 200,
         "pattern": format!("^{segment}(?:/{segment}){{0,19}}$"),
         "description": "`org/repo`, `org/project/repo`, `payments` or a number: 1 to 20 segments, exact and case-sensitive. \
-                        Blanks only inside a segment; no `%`.",
+                        No leading or trailing blanks in a segment; no `%`.",
     })
 }
 
@@ -122,8 +122,11 @@ pub(super) fn error() -> Value {
         &[
             ("statusCode", json!({ "type": "integer", "minimum": 400, "maximum": 599 })),
             ("error", json!({ "type": "string", "description": "The reason phrase of the status." })),
-            ("code", json!({ "type": "string", "enum": codes, "description": "Stable; for programs." })),
-            ("message", json!({ "type": "string", "description": "One sentence; for people." })),
+            (
+                "code",
+                json!({ "type": "string", "enum": codes, "description": "A stable code for programs." }),
+            ),
+            ("message", json!({ "type": "string", "description": "A sentence for people; it may change." })),
             ("requestId", reference("Id")),
         ],
         &[],
@@ -140,10 +143,10 @@ pub(super) fn object(required: &[(&str, Value)], optional: &[(&str, Value)]) -> 
     })
 }
 
-/// That, or `null`.
+/// Returns the schema, made nullable.
 pub(super) fn or_null(schema: Value) -> Value {
     match schema["type"].as_str() {
-        // An `enum` would have to name the `null` too.
+        // An `enum` would have to list `null` too.
         Some(kind) if schema.get("enum").is_none() => {
             let kinds = json!([kind, "null"]);
             let Value::Object(mut members) = schema else { return schema };
