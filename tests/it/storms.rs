@@ -204,7 +204,7 @@ fn strangers_never_fill_the_log_and_who_was_let_in_has_every_line() {
     let log = log(folder.path());
     let answered = |line: &Value| line["message"] == "answered";
     let stranger = |line: &Value| answered(line) && line["caller"] == "nobody";
-    let (lines, times) = logged(&log, stranger, "requests of callers that were not let in");
+    let (lines, times) = logged(&log, stranger, "requests of unauthenticated clients");
     // Beside the login with which the owner came in.
     assert_eq!(lines + times, (EACH * ways.len()) as u64 + 1);
     assert!(lines <= 60 * 2, "{lines} lines, even where a minute ends in between");
