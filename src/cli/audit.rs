@@ -27,7 +27,7 @@ enum Command {
     #[cfg(feature = "client")]
     #[command(flatten)]
     Events(Box<events::Command>),
-    /// Check a log without passphrase and server: a vault file, a backup or an export.
+    /// Verify the log of a vault file, backup or export, without passphrase or server.
     #[cfg(feature = "server")]
     #[command(
         after_help = "Examples:\n  sealroom audit verify team.redb --key audit.key --checkpoint /mnt/elsewhere\n  sealroom audit verify export.ndjson --checkpoint kept.checkpoint --receipts build.log\n  sealroom audit verify - --key audit.key --checkpoint kept.checkpoint < export.ndjson"

@@ -123,10 +123,10 @@ fn complaint(grammar: &Command, name: &OsStr) -> (String, String) {
     let name = name.to_string_lossy().replace(char::is_control, "?");
     let (known, file) = (known(grammar), format!("{name}_FILE"));
     if known.contains(&file) {
-        let message = format!("{name} is no setting: this secret is not taken from a variable");
+        let message = format!("{name} is not a setting: this secret cannot come from a variable");
         return (message, format!("put it into a file of mode 0600, name that in {file}, and unset {name}"));
     }
-    let message = format!("{name} is no setting");
+    let message = format!("{name} is not a setting");
     match nearest(&name, &known) {
         Some(nearest) => (message, format!("did you mean {nearest}?")),
         None => (message, "see config.example.toml, or unset it".to_owned()),

@@ -47,16 +47,18 @@ impl From<FileError> for CliError {
     fn from(error: FileError) -> Self {
         let hint = match &error {
             FileError::InUse { .. } => "stop that process, or use another file with --data",
-            FileError::Missing(_) => "make it with `sealroom init`, or name another file with --data",
+            FileError::Missing(_) => "create it with `sealroom init`, or pass another file with --data",
             FileError::Exists(_) => {
-                "nothing is ever overwritten: choose another --data, or move the file away yourself"
+                "existing files are never overwritten: choose another --data, or move the file away yourself"
             }
             FileError::NoLocks { .. } => {
                 "keep the vault on a file system with locks, or, where no other process can open it, pass \
                  --without-file-lock"
             }
-            FileError::Linked { .. } => "a hard link is no backup: remove the other names, or copy the file",
-            FileError::NoFolder(_) => "make that folder, or name another file with --data",
+            FileError::Linked { .. } => {
+                "a hard link is not a backup: remove the other names, or copy the file"
+            }
+            FileError::NoFolder(_) => "create that folder, or pass another file with --data",
             FileError::Io { .. } => "check the path, its owner and its mode",
         };
         Self::failed(error.to_string(), hint)
@@ -68,12 +70,14 @@ impl CliError {
     /// A file that does not open.
     pub fn open(data: &std::path::Path, error: &OpenError) -> Self {
         let hint = match error {
-            OpenError::Missing => "make it with `sealroom init`, or name another file with --data".to_owned(),
-            OpenError::Foreign => {
-                "name a file that `sealroom init` made; this one is left as it is".to_owned()
+            OpenError::Missing => {
+                "create it with `sealroom init`, or pass another file with --data".to_owned()
             }
-            OpenError::Damaged(_) => "restore a backup; this file is left as it is".to_owned(),
-            OpenError::Newer { .. } => "use the sealroom that wrote it, or a newer one".to_owned(),
+            OpenError::Foreign => {
+                "pass a file created by `sealroom init`; this one was not changed".to_owned()
+            }
+            OpenError::Damaged(_) => "restore a backup; this file was not changed".to_owned(),
+            OpenError::Newer { .. } => "use the version of sealroom that wrote it, or a newer one".to_owned(),
             OpenError::Io(cause) => format!("{cause}: check the path, its owner and its mode"),
         };
         Self::failed(format!("{}: {error}", data.display()), hint)

@@ -49,10 +49,10 @@ const EXAMPLES: &str =
 #[derive(Debug, Parser)]
 #[command(name = "sealroom", version, max_term_width = 100, arg_required_else_help = true, after_help = EXAMPLES)]
 struct Cli {
-    /// Print one JSON value on stdout and nothing else there.
+    /// Print exactly one JSON value on stdout.
     #[arg(long, global = true, display_order = 900)]
     json: bool,
-    /// Refuse variables that begin with `SEALROOM_` and are no setting, and do not only warn of them.
+    /// Fail on an unknown `SEALROOM_` variable instead of warning.
     #[arg(long, global = true, env = "SEALROOM_STRICT_ENV", hide_env_values = true, num_args = 0..=1, require_equals = true,
           default_missing_value = "true", value_name = "BOOL", display_order = 901)]
     strict_env: Option<bool>,
@@ -65,7 +65,7 @@ enum Command {
     #[cfg(feature = "server")]
     #[command(flatten)]
     Host(host::Command),
-    /// Read the audit log, and check it.
+    /// Read and verify the audit log.
     #[command(after_help = audit::EXAMPLES)]
     Audit(audit::Args),
     #[cfg(feature = "client")]

@@ -25,12 +25,12 @@ pub(super) fn check_folder(path: &Path, source: &Source) -> Result<(), CliError>
     let refused = |what: &str| {
         CliError::failed(
             format!("{source}: {}: {} {what}", path.display(), folder.display()),
-            format!("make that folder, or name another file with {source}"),
+            format!("create that folder, or pass another file with {source}"),
         )
     };
     match std::fs::metadata(folder) {
         Ok(found) if found.is_dir() => Ok(()),
-        Ok(_) => Err(refused("is no folder")),
+        Ok(_) => Err(refused("is not a folder")),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(refused("does not exist")),
         // Whether it may be used is found out by using it.
         Err(_) => Ok(()),

@@ -80,7 +80,7 @@ pub(super) fn check_new(secret: &Secret, what: &'static str, source: Option<&Pat
         };
         CliError::failed(
             format!("{place}{invalid}"),
-            "nobody could type it again: choose another one; blanks between words are fine",
+            "it cannot be typed again: choose another one; spaces between words are fine",
         )
     })
 }
@@ -99,7 +99,7 @@ fn bytes_of(path: &Path, output: &Output) -> Result<Zeroizing<Vec<u8>>, CliError
     if !(metadata.is_file() || is_pipe(&metadata)) {
         return Err(CliError::failed(
             format!("{shown} is neither a regular file nor a pipe"),
-            "name a file with the secret in it",
+            "pass a file that contains the secret",
         ));
     }
     access::check(path, &file, &metadata, output)?;
@@ -125,7 +125,7 @@ fn bytes_from(reader: impl Read, name: &str) -> Result<Zeroizing<Vec<u8>>, CliEr
     if bytes.len() as u64 > SECRET_BYTES_MAX {
         return Err(CliError::failed(
             format!("{name} holds more than 64 KiB"),
-            "name a file with the secret alone",
+            "pass a file that contains only the secret",
         ));
     }
     Ok(bytes)
@@ -159,7 +159,7 @@ fn text_of(mut bytes: Zeroizing<Vec<u8>>, name: &str) -> Result<Secret, CliError
     if std::str::from_utf8(&bytes).is_err() {
         return Err(CliError::failed(
             format!("{name} is not UTF-8 text"),
-            "save it as UTF-8; of random bytes take the text form, as `openssl rand -base64 24` prints it",
+            "save it as UTF-8; encode random bytes as text, for example with `openssl rand -base64 24`",
         ));
     }
     Ok(Secret::new(std::mem::take(&mut *bytes)))
@@ -192,11 +192,11 @@ impl<'a> NewFile<'a> {
     /// Makes sure that it can be written, and is not there yet.
     pub(super) fn begin(path: &'a Path) -> Result<Self, CliError> {
         if path.as_os_str() == "-" {
-            let hint = "leave the flag out to print it, or name a file; one called - is ./-";
+            let hint = "omit the flag to print it, or pass a file; write ./- for a file named -";
             return Err(CliError::usage("- is not a file to write a secret to", hint));
         }
         if path.exists() {
-            return Err(CliError::failed(format!("{} exists already", path.display()), "name a new file"));
+            return Err(CliError::failed(format!("{} already exists", path.display()), "name a new file"));
         }
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let file = tempfile::NamedTempFile::new_in(folder).map_err(|error| unwritable(path, &error))?;
@@ -220,10 +220,7 @@ pub(super) fn cause(error: &io::Error) -> String {
 }
 
 fn unwritable(path: &Path, error: &io::Error) -> CliError {
-    CliError::failed(
-        format!("{}: {}", path.display(), cause(error)),
-        "name a new file in a folder that you can write into",
-    )
+    CliError::failed(format!("{}: {}", path.display(), cause(error)), "name a new file in a writable folder")
 }
 
 #[cfg(test)]

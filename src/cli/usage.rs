@@ -77,17 +77,17 @@ pub(super) fn refused(
         let instead = instead(command, name);
         Some(match kind {
             Kind::Secret if is_given => CliError::usage(
-                format!("--{name}: a secret is never taken from arguments"),
+                format!("--{name}: secrets are not accepted as arguments"),
                 format!("{instead}; this one is now in your shell's history"),
             ),
             Kind::Secret => {
-                CliError::usage(format!("--{name}: a secret is never taken from arguments"), instead)
+                CliError::usage(format!("--{name}: secrets are not accepted as arguments"), instead)
             }
             Kind::Place => CliError::usage(format!("there is no --{name} here"), instead),
         })
     };
     let surplus = || {
-        let hint = "see --help of the command; a secret is asked for, or read from a file: one typed here is now in your shell's history";
+        let hint = "see --help of the command; secrets come from a prompt or a file, and this one is now in your shell's history";
         is_surplus(error).then(|| CliError::usage("unexpected extra argument", hint))
     };
     args.iter().enumerate().find_map(told).or_else(surplus)
@@ -146,7 +146,7 @@ fn instead(command: &Command, name: &str) -> String {
     match longs(command).find(|long| *long == own).or_else(|| longs(command).find(of_people)) {
         Some(flag) => format!("use the prompt or --{flag} FILE"),
         None if has("token-file") => "use --token-file FILE, or `sealroom login`".to_owned(),
-        None => "a secret is asked for, or read from a file: see --help of the command".to_owned(),
+        None => "secrets come from a prompt or a file: see --help of the command".to_owned(),
     }
 }
 
@@ -178,8 +178,8 @@ pub(super) fn check_place(path: &Path) -> Result<(), CliError> {
         return Ok(());
     }
     Err(CliError::usage(
-        "there is no file of that name, and the name itself looks like a secret",
-        "write the secret to a file (mode 0600) and name that; a secret typed as an argument is now in your shell's history",
+        "no such file, and the name looks like a secret",
+        "write the secret to a file (mode 0600) and pass its path; a secret typed as an argument is now in your shell's history",
     ))
 }
 

@@ -20,7 +20,7 @@ pub struct Integration {
     pub provider: String,
     /// How the credential authenticates.
     pub auth_type: String,
-    /// A label.
+    /// A name for the token.
     pub name: Option<String>,
     /// Whether every project may use it.
     pub is_global: bool,
@@ -57,7 +57,7 @@ pub struct Integration {
 pub struct Project {
     /// Its name in every other call.
     pub identifier: String,
-    /// Where its repository is, if it has one.
+    /// URL of its repository, if it has one.
     pub remote_url: Option<String>,
     /// Where it is hosted.
     pub platform: String,
@@ -98,9 +98,9 @@ pub struct Token {
     /// Its name in every other call.
     #[serde(with = "text")]
     pub id: TokenId,
-    /// A label.
+    /// A name for the token.
     pub name: String,
-    /// What its holder may do.
+    /// Role of the token.
     pub role: String,
     /// The token itself, shown once.
     #[serde(default, skip_serializing)]
@@ -141,7 +141,7 @@ pub struct User {
     pub first_name: Option<String>,
     /// The last name.
     pub last_name: Option<String>,
-    /// What the user may do.
+    /// Role of the user.
     pub role: String,
     /// The only projects it may name.
     pub projects: Option<Vec<String>>,
@@ -176,7 +176,7 @@ pub struct Pair {
 pub struct WhoLoggedIn {
     /// The address.
     pub email: String,
-    /// What the user may do.
+    /// Role of the user.
     pub role: String,
 }
 
@@ -216,7 +216,7 @@ pub struct Event {
     pub integration_id: Option<String>,
     /// Which service.
     pub provider: Option<String>,
-    /// Which project.
+    /// Only events about this project.
     pub project: Option<String>,
     /// From where.
     pub peer: Option<String>,

@@ -277,7 +277,7 @@ impl Client {
         Error::Refused(Refusal {
             status: 401,
             code: "invalid_token".to_owned(),
-            message: "The token has characters that no token has".to_owned(),
+            message: "The token contains invalid characters".to_owned(),
             retry_after: None,
             token_from: self.token_from.clone(),
         })

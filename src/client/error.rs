@@ -46,7 +46,7 @@ pub enum Error {
         server: String,
     },
     /// The connection broke before there was an answer; whether the call was carried out is unknown.
-    #[error("the connection to {server} broke before an answer: {text}")]
+    #[error("the connection to {server} closed before an answer: {text}")]
     Broken {
         /// With whom.
         server: String,
@@ -54,7 +54,7 @@ pub enum Error {
         text: String,
     },
     /// There was no answer in time; whether the call was carried out is unknown.
-    #[error("{server} gave no answer within {} seconds", limit.as_secs())]
+    #[error("{server} did not answer within {} seconds", limit.as_secs())]
     Timeout {
         /// Who is silent.
         server: String,
@@ -62,7 +62,7 @@ pub enum Error {
         limit: Duration,
     },
     /// An answer came that this API does not give.
-    #[error("{server} answers, but not as a sealroom server does (status {status})")]
+    #[error("{server} answers, but not like a sealroom server (status {status})")]
     Foreign {
         /// Who answered.
         server: String,

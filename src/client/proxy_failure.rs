@@ -26,13 +26,13 @@ pub enum ProxyFailure {
 impl fmt::Display for ProxyFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unusable => f.write_str("cannot be used: it is none of http:// or https://"),
+            Self::Unusable => f.write_str("cannot be used: only http:// and https:// are supported"),
             Self::Unreachable(error) => write!(f, "does not answer: {error}"),
-            Self::Late => f.write_str("gave no connection in time"),
+            Self::Late => f.write_str("did not connect in time"),
             Self::Tls(failure) => write!(f, "{failure}"),
-            Self::Unauthorized => f.write_str("wants a user name and password, or others"),
-            Self::Refused(status) => write!(f, "does not connect to the server (status {status})"),
-            Self::Foreign => f.write_str("does not answer as a proxy does"),
+            Self::Unauthorized => f.write_str("requires a valid user name and password"),
+            Self::Refused(status) => write!(f, "refused to connect to the server (status {status})"),
+            Self::Foreign => f.write_str("does not answer like a proxy"),
         }
     }
 }

@@ -45,7 +45,7 @@ pub struct NewIntegration {
     pub credentials: Secret,
     /// For whom it is.
     pub scope: Scope,
-    /// A label.
+    /// A name for the token.
     pub name: Option<String>,
     /// When the credential ends at the provider.
     pub expires_at: Option<Timestamp>,
@@ -132,7 +132,7 @@ pub struct CredentialFilter {
 pub struct NewProject {
     /// Its name in every other call.
     pub identifier: String,
-    /// Where its repository is, if it has one.
+    /// URL of its repository, if it has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub remote_url: Option<String>,
     /// Where it is hosted; read off the URL where absent.
@@ -144,11 +144,11 @@ pub struct NewProject {
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct NewToken {
-    /// A label.
+    /// A name for the token.
     pub name: String,
     /// Days until its end.
     pub expires_in: u64,
-    /// What its holder may do.
+    /// Role of the token.
     pub role: String,
     /// The only projects it may name.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -164,7 +164,7 @@ pub struct NewToken {
 pub struct NewUser {
     /// The address.
     pub email: String,
-    /// What the user may do.
+    /// Role of the user.
     pub role: String,
     /// The first name.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -184,7 +184,7 @@ pub struct NewUser {
 #[derive(Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct UserChange {
-    /// What the user may do.
+    /// Role of the user.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub role: Option<String>,
     /// Whether it is kept out.

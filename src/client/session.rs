@@ -31,7 +31,7 @@ pub struct Session {
     pub server: String,
     /// Who logged in.
     pub email: String,
-    /// What the user may do.
+    /// Role of the user.
     pub role: String,
     /// The access token.
     pub access: Secret,
@@ -61,7 +61,7 @@ struct Saved {
 #[derive(Debug, thiserror::Error)]
 pub enum SessionError {
     /// There is no folder for it.
-    #[error("there is no folder for the session: neither XDG_CONFIG_HOME nor HOME is set")]
+    #[error("no folder for the session: neither XDG_CONFIG_HOME nor HOME is set")]
     NoFolder,
     /// The operating system refuses.
     #[error("{path}: {source}", path = .path.display())]
@@ -72,7 +72,7 @@ pub enum SessionError {
         source: io::Error,
     },
     /// Its folder takes no file. Nothing was spent: the session goes on once it does.
-    #[error("the session cannot be kept in {folder}: {source}", folder = .folder.display())]
+    #[error("the session cannot be saved in {folder}: {source}", folder = .folder.display())]
     Unwritable {
         /// The folder.
         folder: PathBuf,

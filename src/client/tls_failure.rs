@@ -55,30 +55,32 @@ impl fmt::Display for TlsFailure {
         match self {
             Self::NotTls => f.write_str("does not speak TLS"),
             Self::UnknownAuthority(None) => {
-                f.write_str("shows a certificate of an authority that this system does not trust")
+                f.write_str("presents a certificate of an authority that this system does not trust")
             }
             Self::UnknownAuthority(Some(file)) => {
-                write!(f, "shows a certificate that no authority in {} issued", file.display())
+                write!(f, "presents a certificate that no authority in {} issued", file.display())
             }
             Self::OtherKey => {
-                f.write_str("shows a certificate that the trusted authority of that name did not sign")
+                f.write_str("presents a certificate that the trusted authority of that name did not sign")
             }
-            Self::Authority => f.write_str("shows an authority's certificate (CA:TRUE) as its own"),
+            Self::Authority => f.write_str("presents an authority's certificate (CA:TRUE) as its own"),
             Self::OtherName(names) if names.is_empty() => {
-                f.write_str("shows a certificate without any name of a server (subjectAltName)")
+                f.write_str("presents a certificate without a server name (subjectAltName)")
             }
-            Self::OtherName(names) => write!(f, "shows a certificate for {} alone", names.join(", ")),
-            Self::Expired(time) => write!(f, "shows a certificate that expired{}", at(time)),
-            Self::NotYetValid(None) => f.write_str("shows a certificate that is not valid yet"),
-            Self::NotYetValid(time) => write!(f, "shows a certificate that is not valid before{}", at(time)),
-            Self::Revoked => f.write_str("shows a certificate that was revoked"),
-            Self::OtherPurpose => f.write_str("shows a certificate that is not made for servers"),
-            Self::Unreadable => f.write_str("shows a certificate that cannot be read"),
+            Self::OtherName(names) => write!(f, "presents a certificate only for {}", names.join(", ")),
+            Self::Expired(time) => write!(f, "presents a certificate that expired{}", at(time)),
+            Self::NotYetValid(None) => f.write_str("presents a certificate that is not valid yet"),
+            Self::NotYetValid(time) => {
+                write!(f, "presents a certificate that is not valid before{}", at(time))
+            }
+            Self::Revoked => f.write_str("presents a certificate that was revoked"),
+            Self::OtherPurpose => f.write_str("presents a certificate that is not meant for servers"),
+            Self::Unreadable => f.write_str("presents a certificate that cannot be read"),
             Self::Incompatible => f.write_str("has no TLS version or cipher in common with this client"),
             Self::WantsCertificate => f.write_str("asks for a client's certificate"),
             Self::Alert(number) => write!(f, "refused the TLS handshake (alert {number})"),
             Self::Ended => f.write_str("ended the connection in the TLS handshake"),
-            Self::NoName => f.write_str("has a name that cannot stand in a certificate"),
+            Self::NoName => f.write_str("has a name that no certificate can contain"),
             Self::Other => f.write_str("failed in the TLS handshake"),
         }
     }

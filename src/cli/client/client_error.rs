@@ -43,11 +43,11 @@ impl From<Error> for CliError {
                 Self::failed(sentence(&refusal.message) + &source(refusal), refusal_hint(refusal))
             }
             Error::Roots(_) => {
-                Self::failed(error.to_string(), "name a PEM file of authorities with --ca-file")
+                Self::failed(error.to_string(), "pass a PEM file of certificate authorities with --ca-file")
             }
             Error::Connect { .. } => Self::failed(
                 error.to_string(),
-                "start it with `sealroom serve`, or name yours with --server or SFP_SERVER_URL",
+                "start it with `sealroom serve`, or pass its URL with --server or SFP_SERVER_URL",
             ),
             Error::Tls { failure, .. } => Self::failed(error.to_string(), tls_hint(failure)),
             Error::Proxy { variable, failure, .. } => {
@@ -55,14 +55,14 @@ impl From<Error> for CliError {
             }
             Error::NotHttp { .. } => Self::failed(
                 error.to_string(),
-                "check host and port; where it speaks TLS, the URL begins with https://",
+                "check host and port; for a TLS server the URL begins with https://",
             ),
             Error::Broken { .. } => Self::failed(
                 error.to_string(),
-                "check that the URL is right (https:// where it speaks TLS); whether it was carried out is unknown",
+                "check the URL (https:// for a TLS server); the request may have been carried out",
             ),
             Error::Timeout { .. } => {
-                Self::failed(error.to_string(), "look at the server; whether it was carried out is unknown")
+                Self::failed(error.to_string(), "check the server; the request may have been carried out")
             }
             Error::Foreign { .. } => Self::failed(
                 error.to_string(),
@@ -79,8 +79,8 @@ impl From<EndpointError> for CliError {
             EndpointError::Scheme | EndpointError::Malformed => {
                 "write it like https://vault.example.com, http://127.0.0.1:3029 or unix:/run/sealroom.sock"
             }
-            EndpointError::UserInfo => "take them out, and run `sealroom login` or pass --token-file",
-            EndpointError::Path => "give scheme, host and port alone; the API is served at the root",
+            EndpointError::UserInfo => "remove them, and run `sealroom login` or pass --token-file",
+            EndpointError::Path => "use only scheme, host and port; the API is served at the root",
         };
         Self::usage(error.to_string(), hint)
     }
@@ -96,7 +96,7 @@ fn session_hint(error: &SessionError) -> String {
     match error {
         SessionError::NoFolder => "set one of them, or pass --token-file".to_owned(),
         SessionError::Unwritable { .. } => {
-            "mend the folder's owner and mode, or free space; the session itself goes on".to_owned()
+            "fix the folder's owner and mode, or free disk space; the session is still valid".to_owned()
         }
         SessionError::Io { .. } => "check the path, its owner and its mode".to_owned(),
         SessionError::Damaged(path) => format!("rm {}, then {LOGIN}", path.display()),
@@ -107,31 +107,37 @@ fn session_hint(error: &SessionError) -> String {
 
 fn tls_hint(failure: &TlsFailure) -> &'static str {
     match failure {
-        TlsFailure::NotTls => "check host and port; without TLS the URL begins with http://",
+        TlsFailure::NotTls => "check host and port; for a server without TLS the URL begins with http://",
         TlsFailure::UnknownAuthority(None) => {
-            "name its authority's certificate with --ca-file; a certificate that signed itself is its own"
+            "pass its authority's certificate with --ca-file; a self-signed certificate is its own authority"
         }
         TlsFailure::UnknownAuthority(Some(_)) => {
-            "name the authority that issued it with --ca-file; a certificate that signed itself is its own"
+            "pass the issuing authority's certificate with --ca-file; a self-signed certificate is its own authority"
         }
-        TlsFailure::OtherKey => "it was made anew: name the present certificate with --ca-file",
+        TlsFailure::OtherKey => "it was reissued: pass the current certificate with --ca-file",
         TlsFailure::Authority => {
-            "its operator makes one with basicConstraints=critical,CA:FALSE: the README has the lines"
+            "the operator must issue one with basicConstraints=critical,CA:FALSE: the README has the commands"
         }
         TlsFailure::OtherName(names) if names.is_empty() => {
-            "its operator makes one with subjectAltName=DNS:… or IP:…: the README has the lines"
+            "the operator must issue one with subjectAltName=DNS:… or IP:…: the README has the commands"
         }
-        TlsFailure::OtherName(_) => "use a name that the certificate is for, or have one made for this name",
-        TlsFailure::Expired(_) => "its operator renews it; check this host's clock",
-        TlsFailure::NotYetValid(_) => "check this host's clock, then the server's when it was made",
-        TlsFailure::Revoked => "its operator gets another one",
-        TlsFailure::OtherPurpose => "its operator makes one with extendedKeyUsage=serverAuth",
-        TlsFailure::Unreadable => "its operator makes one of X.509 version 3: the README has the lines",
+        TlsFailure::OtherName(_) => "use a name that the certificate lists, or have one issued for this name",
+        TlsFailure::Expired(_) => "the operator must renew it; check this host's clock",
+        TlsFailure::NotYetValid(_) => {
+            "check this host's clock, then that of the host that issued the certificate"
+        }
+        TlsFailure::Revoked => "the operator must obtain a new one",
+        TlsFailure::OtherPurpose => "the operator must issue one with extendedKeyUsage=serverAuth",
+        TlsFailure::Unreadable => {
+            "the operator must issue one of X.509 version 3: the README has the commands"
+        }
         TlsFailure::Incompatible => "the server must speak TLS 1.2 or 1.3",
-        TlsFailure::WantsCertificate => "sealroom has none: its token is what lets a client in",
+        TlsFailure::WantsCertificate => {
+            "sealroom authenticates with tokens: turn client certificates off at the server"
+        }
         TlsFailure::NoName => "name the server by its DNS name or address",
         TlsFailure::Alert(_) | TlsFailure::Ended | TlsFailure::Other => {
-            "check host and port, what stands before the server, and the server's log"
+            "check host and port, any proxy in front of the server, and the server's log"
         }
     }
 }
@@ -142,15 +148,15 @@ fn proxy_hint(variable: &str, failure: &ProxyFailure) -> String {
             "write {variable} like http://HOST:PORT or http://USER:PASSWORD@HOST:PORT (%40 for an @), or pass --no-proxy"
         ),
         ProxyFailure::Unauthorized => {
-            format!("write them into {variable}: http://USER:PASSWORD@HOST:PORT, with %40 for an @")
+            format!("set them in {variable}: http://USER:PASSWORD@HOST:PORT, with %40 for an @")
         }
-        ProxyFailure::Tls(failure) => format!("{}; or go without it: --no-proxy", tls_hint(failure)),
+        ProxyFailure::Tls(failure) => format!("{}; or bypass the proxy: --no-proxy", tls_hint(failure)),
         ProxyFailure::Refused(_) => {
-            "ask whoever runs the proxy, or go without it: --no-proxy, or the server's host in NO_PROXY"
+            "ask the proxy's operator, or bypass the proxy: --no-proxy, or the server's host in NO_PROXY"
                 .to_owned()
         }
         ProxyFailure::Unreachable(_) | ProxyFailure::Late | ProxyFailure::Foreign => {
-            format!("check {variable}, or go without it: --no-proxy, or the server's host in NO_PROXY")
+            format!("check {variable}, or bypass the proxy: --no-proxy, or the server's host in NO_PROXY")
         }
     }
 }
@@ -164,31 +170,31 @@ fn refusal_hint(refusal: &Refusal) -> String {
     let hint = match refusal.code.as_str() {
         "locked" => "on its host: sealroom unlock --data FILE",
         "token_expired" => {
-            "an owner makes a new one, `sealroom token create NAME`; a person's own: sealroom login"
+            "ask an owner for a new token (`sealroom token create NAME`), or run `sealroom login`"
         }
         "unauthorized" if refusal.token_from.is_some() => {
-            "it is unknown or revoked: ask an owner for a new token, or take it out of there and run `sealroom login`"
+            "it is unknown or revoked: ask an owner for a new token, or remove it there and run `sealroom login`"
         }
         "unauthorized" => "it is unknown or revoked: run `sealroom login`, or ask an owner for a new token",
-        "invalid_token" => "give the token alone, on one line",
-        "bad_login" => "check both; after 5 failures the server makes you wait",
-        "wrong_password" => "type your present password",
+        "invalid_token" => "pass only the token, on one line",
+        "bad_login" => "check e-mail and password; after 5 failures the server makes you wait",
+        "wrong_password" => "type your current password",
         "forbidden" => forbidden_hint(&refusal.message),
         "too_many_tries" => "wait that long, then try once",
         "too_many_matches" => "narrow it with --provider, --name or --project",
         "project_not_found" | "project_not_registered" => REGISTER,
         "integration_not_found" => "see what is stored: sealroom integration list",
-        "token_not_found" => "see which there are: sealroom token list",
-        "user_exists" | "user_not_found" => "see who is there: sealroom user list",
+        "token_not_found" => "see the tokens: sealroom token list",
+        "user_exists" | "user_not_found" => "see the users: sealroom user list",
         "project_exists" => "see what it is: sealroom project show PROJECT",
         "project_in_use" => "see what is scoped to it: sealroom project show PROJECT",
-        "revision_conflict" => "another change came first: look at it and try again",
-        "revision_not_found" => "the current and the 4 revisions before it are kept",
+        "revision_conflict" => "it was changed meanwhile: check the change and try again",
+        "revision_not_found" => "only the current revision and the 4 before it are kept",
         "last_owner" => "make another owner first: sealroom user role EMAIL owner",
         "disk_low" | "audit_unavailable" | "tampered" | "internal" => {
             "tell the operator; the server's log says more"
         }
-        "body_too_large" => "a credential has at most 64 KiB, or what the server's body_bytes_max says",
+        "body_too_large" => "the limit is 64 KiB per credential, or the server's body_bytes_max",
         "name_needed" => "pass --name NAME",
         "overloaded" | "shutting_down" => "try again in a moment",
         _ if refusal.status == 400 => "see --help of the command",
@@ -200,16 +206,16 @@ fn refusal_hint(refusal: &Refusal) -> String {
 /// A role, a narrowing and an owner's right are mended by different people in different ways.
 fn forbidden_hint(message: &str) -> &'static str {
     if message.contains("narrowed to other projects") {
-        "`sealroom project list` shows yours; an owner widens a user with `sealroom user projects`, \
+        "`sealroom project list` shows yours; an owner can extend a user with `sealroom user projects`, \
          and makes a new token for another project"
     } else if message.contains("narrowed to other providers") {
-        "an owner makes a token for this provider: sealroom token create NAME --provider PROVIDER"
+        "ask an owner for a token for this provider: sealroom token create NAME --provider PROVIDER"
     } else if message.contains("have created") {
-        "check its id; what another user stored only that user or an owner changes"
+        "check its id; only an owner or the user who stored it may change it"
     } else if message.contains("Requires role") {
-        "use a login or token that has this role; `sealroom whoami` says what you are"
+        "use a login or token that has this role; `sealroom whoami` shows yours"
     } else {
-        "`sealroom whoami` says who you are; an owner may do more"
+        "`sealroom whoami` shows your role; ask an owner"
     }
 }
 
@@ -221,4 +227,56 @@ pub(super) fn sentence(message: &str) -> String {
     let mut chars = message.chars();
     let first = chars.next().map(|first| first.to_lowercase().to_string()).unwrap_or_default();
     first + chars.as_str()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_failed_handshake_has_a_remedy_of_its_kind() {
+        for (failure, remedy) in [
+            (TlsFailure::NotTls, "begins with http://"),
+            (TlsFailure::UnknownAuthority(None), "its authority's certificate with --ca-file"),
+            (TlsFailure::UnknownAuthority(Some("ca.pem".into())), "issuing authority's certificate"),
+            (TlsFailure::OtherKey, "reissued"),
+            (TlsFailure::Authority, "CA:FALSE"),
+            (TlsFailure::OtherName(Vec::new()), "subjectAltName"),
+            (TlsFailure::OtherName(vec!["a.example".to_owned()]), "use a name that the certificate lists"),
+            (TlsFailure::Expired(None), "must renew it"),
+            (TlsFailure::NotYetValid(None), "clock"),
+            (TlsFailure::Revoked, "must obtain a new one"),
+            (TlsFailure::OtherPurpose, "serverAuth"),
+            (TlsFailure::Unreadable, "X.509 version 3"),
+            (TlsFailure::Incompatible, "TLS 1.2 or 1.3"),
+            (TlsFailure::WantsCertificate, "turn client certificates off"),
+            (TlsFailure::NoName, "DNS name or address"),
+            (TlsFailure::Alert(80), "the server's log"),
+            (TlsFailure::Ended, "the server's log"),
+            (TlsFailure::Other, "the server's log"),
+        ] {
+            let hint = tls_hint(&failure);
+            assert!(hint.contains(remedy), "{failure:?}: {hint}");
+            let through_proxy = proxy_hint("HTTPS_PROXY", &ProxyFailure::Tls(failure));
+            assert!(
+                through_proxy.starts_with(hint) && through_proxy.contains("--no-proxy"),
+                "{through_proxy}"
+            );
+        }
+    }
+
+    #[test]
+    fn every_failed_proxy_has_a_remedy_that_names_its_variable_or_the_way_around_it() {
+        for failure in [
+            ProxyFailure::Unusable,
+            ProxyFailure::Unreachable(std::io::ErrorKind::ConnectionRefused.into()),
+            ProxyFailure::Late,
+            ProxyFailure::Unauthorized,
+            ProxyFailure::Refused(503),
+            ProxyFailure::Foreign,
+        ] {
+            let hint = proxy_hint("HTTPS_PROXY", &failure);
+            assert!(hint.contains("HTTPS_PROXY") || hint.contains("--no-proxy"), "{failure:?}: {hint}");
+        }
+    }
 }

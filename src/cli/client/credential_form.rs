@@ -58,7 +58,7 @@ pub(super) fn label(provider: Provider, given: Option<String>) -> Result<Option<
     if prompt::is_possible() {
         return prompt::text("Name").map(Some);
     }
-    Err(CliError::usage("custom needs a name, which tells it apart", "pass --name NAME"))
+    Err(CliError::usage("a custom integration needs a name", "pass --name NAME"))
 }
 
 fn from_file(path: &Path, output: Output) -> Result<Secret, CliError> {
@@ -114,7 +114,7 @@ fn ask(field: &str) -> Result<Secret, CliError> {
 
 /// Where no pair says which fields there are, the user does.
 fn open_ended(output: Output) -> Result<Vec<(String, Secret)>, CliError> {
-    output.note("Fields of the credential, one by one; an empty name ends.");
+    output.note("Enter the credential's fields one by one; an empty name ends the list.");
     let mut fields: Vec<(String, Secret)> = Vec::new();
     loop {
         let name = prompt::text("field name")?;
@@ -123,7 +123,7 @@ fn open_ended(output: Output) -> Result<Vec<(String, Secret)>, CliError> {
         }
         if name.is_empty() || fields.iter().any(|(known, _)| *known == name) {
             return Err(CliError::failed(
-                "each field needs a name of its own",
+                "each field needs its own name",
                 "nothing was stored; run it again",
             ));
         }

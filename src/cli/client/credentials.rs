@@ -37,7 +37,7 @@ use pages::Pages;
 /// The examples of the help. Where the read fails, `env` prints `false`: under `set -e` an `eval` of it ends the script
 /// too, and without, `&&` and `||` do.
 pub(super) const EXAMPLES: &str = "\
---format env prints `false` where it fails, so that an `eval` of it fails too.
+If --format env fails, it prints `false`, so that `eval` fails too.
 
 Examples:
   TOKEN=$(sealroom credentials --provider github --project acme/app --field token)
@@ -47,22 +47,22 @@ Examples:
 /// `credentials`' flags.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
-    /// Of this service alone.
+    /// Only of this provider.
     #[arg(long)]
     provider: Option<String>,
-    /// With this label alone.
+    /// Only with this name.
     #[arg(long)]
     name: Option<String>,
-    /// For this project: its own, else those for all projects.
+    /// For this project: its own integrations, else the global ones.
     #[arg(long, conflicts_with = "all")]
     project: Option<String>,
-    /// Whatever the project; without a project this must be said.
+    /// For any project; required without --project.
     #[arg(long)]
     all: bool,
-    /// Print the bytes of this one field, of the one credential that matches; a line end follows on a terminal only.
+    /// Print only this field of the one matching credential; a line end follows only on a terminal.
     #[arg(long, conflicts_with = "format")]
     field: Option<String>,
-    /// Print all fields for a program.
+    /// Print all fields in this format.
     #[arg(long, value_enum)]
     format: Option<Format>,
     #[command(flatten)]
@@ -71,11 +71,11 @@ pub(in crate::cli) struct Args {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Format {
-    /// The server's array, each credential byte for byte.
+    /// The server's JSON array, each credential byte for byte.
     Json,
-    /// Lines of `export` for the `eval` of a POSIX shell.
+    /// `export` lines for `eval` in a POSIX shell.
     Env,
-    /// Lines that sh, python-dotenv, node, npm's dotenv and docker compose read alike; docker run does not.
+    /// Lines that sh, python-dotenv, Node.js, npm's dotenv and docker compose parse alike; docker run does not.
     Dotenv,
 }
 
@@ -106,8 +106,8 @@ pub(in crate::cli) fn may_feed_a_shell(arguments: impl Iterator<Item = OsString>
 pub(super) async fn run(args: Args, output: Output) -> Result<(), CliError> {
     if args.project.is_none() && !args.all {
         return Err(CliError::usage(
-            "no project is named",
-            "pass --project PROJECT, or --all for what is stored for any project",
+            "no project given",
+            "pass --project PROJECT, or --all for every project",
         ));
     }
     let remote = args.server.connect(Need::Token, output)?;
@@ -229,9 +229,7 @@ fn readable(page: &Credentials) -> Result<Zeroizing<String>, CliError> {
 /// A line that says what happens now.
 fn warn(output: Output) {
     if io::stdout().is_terminal() {
-        output.warning(
-            "a credential is on this screen now, and in its scroll-back; --field with a pipe avoids that",
-        );
+        output.warning("this screen and its scrollback now show a credential; pipe --field to avoid that");
     }
 }
 

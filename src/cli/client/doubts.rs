@@ -71,12 +71,12 @@ fn wrapped(fields: &[Field<'_>]) -> Option<String> {
         if is_answer || is_second {
             let part = if is_second { "data.data" } else { "data" };
             return Some(format!(
-                "this is a whole answer of `vault kv get -format=json`; the credential is its {part}"
+                "this is the whole output of `vault kv get -format=json`; the credential is its {part}"
             ));
         }
     }
     if inner(fields, "credentials").is_some() {
-        return Some("the credential stands one level down, in credentials".to_owned());
+        return Some("the credential is one level down, in credentials".to_owned());
     }
     let [(name, raw)] = fields else { return None };
     object(raw.get())?;
@@ -122,10 +122,10 @@ fn odd(name: &str, value: &str) -> Option<&'static str> {
         return Some("is empty");
     }
     if value != value.trim() && !is_key {
-        return Some("begins or ends with a blank or a line end");
+        return Some("begins or ends with whitespace");
     }
     if value.chars().any(char::is_control) && !is_key {
-        return Some("has a line end, a tab or another control character in it");
+        return Some("contains a control character such as a line end or a tab");
     }
     if is_placeholder(value) {
         return Some("looks like a placeholder");

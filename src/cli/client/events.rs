@@ -25,25 +25,25 @@ use crate::{
 /// The commands of `audit` that speak to a server.
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum Command {
-    /// List events, newest first; with --json the records as the server gives them.
+    /// List events, newest first; --json prints the server's records unchanged.
     #[command(
         after_help = "Examples:\n  sealroom audit list --action credentials.read --limit 20\n  sealroom audit list --actor ada@example.com --from 2026-11-01T00:00:00Z\n  sealroom audit list --integration 'deploy key'"
     )]
     List(At<ListArgs>),
-    /// Print the latest signed checkpoint; keep it away from the host.
+    /// Print the latest signed checkpoint, to store away from the host.
     #[command(after_help = "Examples:\n  sealroom audit checkpoint > checkpoint.txt")]
     Checkpoint(At<NoArgs>),
-    /// Write the log, oldest first: each line of NDJSON is one record, byte for byte.
+    /// Export the log, oldest first; each NDJSON line is one record, byte for byte.
     #[command(
         after_help = "Examples:\n  sealroom audit export --output export.ndjson\n  sealroom audit export --format csv --from 2026-11-01T00:00:00Z > november.csv"
     )]
     Export(At<export::ExportArgs>),
-    /// Print the newest records, oldest first; with --json each as it is.
+    /// Print the newest records, oldest first; --json prints them unchanged.
     #[command(
         after_help = "Examples:\n  sealroom audit tail -f\n  sealroom audit tail -f --json --cursor-file /var/lib/shipper/sealroom.cursor"
     )]
     Tail(At<export::TailArgs>),
-    /// Print the key that checkpoints are verified with.
+    /// Print the key that verifies checkpoints.
     #[command(after_help = "Examples:\n  sealroom audit key > audit.key")]
     Key(At<NoArgs>),
 }
@@ -62,27 +62,27 @@ pub(in crate::cli) struct NoArgs {}
 
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct ListArgs {
-    /// Who: an e-mail address, a token's name or id, or `host:<os user>`.
+    /// Only events by this actor: an e-mail address, a token's name or id, or `host:<os user>`.
     #[arg(long, value_name = "NAME|EMAIL|ID")]
     actor: Option<String>,
-    /// What, like credentials.read.
+    /// Only events of this action, such as credentials.read.
     #[arg(long)]
     action: Option<String>,
-    /// Which integration, by its name or id.
+    /// Only events about this integration, by name or id.
     #[arg(long, value_name = "NAME|ID")]
     integration: Option<String>,
-    /// Which project.
+    /// Only events about this project.
     #[arg(long)]
     project: Option<String>,
-    /// How it ended: allowed, denied or failed.
+    /// Only events with this outcome: allowed, denied or failed.
     #[arg(long)]
     outcome: Option<String>,
     #[command(flatten)]
     between: TimeRange,
-    /// At most so many, 1 to 1000.
+    /// Maximum number of events, 1 to 1000.
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..=1000))]
     limit: u64,
-    /// Where the list before ended.
+    /// Continue the previous list at this cursor.
     #[arg(long)]
     cursor: Option<String>,
 }
@@ -139,7 +139,7 @@ async fn show_all(args: ListArgs, remote: &Remote) -> Result<(), CliError> {
         let mut names = Names::new(remote);
         for event in &events {
             let event: Event = serde_json::from_str(event.get()).map_err(|_| {
-                CliError::failed("an event is of a kind that this sealroom does not know", "pass --json")
+                CliError::failed("this version of sealroom does not know the kind of an event", "pass --json")
             })?;
             names.learn(&event).await;
             rows.push(row(&event, &names));
@@ -184,9 +184,9 @@ fn explained(error: Error, action: Option<&str>) -> CliError {
             let known = || Action::ALL.iter().map(|action| action.as_str());
             let hint = match nearest(action, known()) {
                 Some(nearest) => format!("the nearest is '{nearest}'"),
-                None => format!("these are known: {}", known().collect::<Vec<_>>().join(", ")),
+                None => format!("known actions: {}", known().collect::<Vec<_>>().join(", ")),
             };
-            CliError { message: format!("there is no action '{action}'"), hint, ..CliError::from(error) }
+            CliError { message: format!("unknown action '{action}'"), hint, ..CliError::from(error) }
         }
         _ => error.into(),
     }

@@ -15,7 +15,7 @@ pub(super) fn warning(end: Option<Timestamp>, now: Timestamp) -> Option<String> 
     let end = end?;
     if end <= now {
         return Some(format!(
-            "ended at {}, {} ago; its provider may refuse it",
+            "ended at {}, {} ago; the provider may reject it",
             local(end),
             span(now.since(end))
         ));
@@ -62,8 +62,8 @@ mod tests {
         for (end, text) in [
             (now.plus(days(7)), "in 7 days; rotate it before"),
             (now.plus(seconds(1)), "in 1 minute; rotate it before"),
-            (now, "1 minute ago; its provider may refuse it"),
-            (now.minus(days(400)), "400 days ago; its provider may refuse it"),
+            (now, "1 minute ago; the provider may reject it"),
+            (now.minus(days(400)), "400 days ago; the provider may reject it"),
         ] {
             let said = warning(Some(end), now).unwrap();
             assert!(said.ends_with(text), "{said}");

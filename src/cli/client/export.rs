@@ -28,15 +28,15 @@ const PAUSE: (Duration, Duration) = (Duration::from_millis(250), Duration::from_
 /// `audit export`'s flags.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct ExportArgs {
-    /// ndjson, which can be verified, or csv, which is for people.
+    /// Output format: ndjson, which can be verified, or csv for spreadsheets.
     #[arg(long, default_value = "ndjson", value_parser = ["ndjson", "csv"])]
     format: String,
     #[command(flatten)]
     between: TimeRange,
-    /// From this record on.
+    /// Start at this record.
     #[arg(long, value_name = "SEQUENCE")]
     from_sequence: Option<u64>,
-    /// Write here instead of on standard output; the file appears once it is whole.
+    /// Write to this file instead of stdout; it appears once it is complete.
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
 }
@@ -44,13 +44,13 @@ pub(in crate::cli) struct ExportArgs {
 /// `audit tail`'s flags.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct TailArgs {
-    /// Go on with what comes, also after the server was away.
+    /// Keep printing new records, and reconnect if the server goes away.
     #[arg(long, short)]
     follow: bool,
-    /// How many records to begin with; 0 begins with what comes from now on.
+    /// Number of existing records to print first; 0 prints only new ones.
     #[arg(long, short = 'n', default_value_t = 10, value_parser = clap::value_parser!(u64).range(0..=1000))]
     lines: u64,
-    /// Begin where this file says that the last run ended, and keep it up to date; for log shippers.
+    /// Resume after the last record noted in this file, and keep it up to date; for log shippers.
     #[arg(long, value_name = "FILE")]
     cursor_file: Option<PathBuf>,
 }
@@ -70,7 +70,7 @@ pub(super) async fn export(args: ExportArgs, remote: &Remote) -> Result<(), CliE
         let (lines, bytes) = to_file(&mut records, &path).await?;
         let (shown, count) = (path.display().to_string(), lines.saturating_sub(heading));
         if count == 0 {
-            remote.output.warning(&format!("no record is in this range: there is none in {shown}"));
+            remote.output.warning(&format!("no record is in this range: an empty export is in {shown}"));
         }
         let value = json!({ "file": shown, "records": count, "bytes": bytes });
         return remote.output.result(&format!("wrote {shown}, {count} records, {bytes} bytes"), &value);
@@ -188,8 +188,8 @@ impl Tail<'_> {
         if next > newest + 1 {
             return Err(CliError::failed(
                 format!("the cursor is at record {next}, and this log ends at record {newest}"),
-                "it is another server's log, or an older copy of its file was put back: look at it, then remove the \
-                 --cursor-file to begin anew",
+                "this is another server's log, or its file was restored from an older copy: check it, then \
+             remove the --cursor-file to start over",
             ));
         }
         self.next = next;
@@ -245,7 +245,7 @@ impl Tail<'_> {
 
     async fn show(&mut self, line: &[u8]) -> Result<Reader, CliError> {
         let event: Event = serde_json::from_slice(line).map_err(|_| {
-            CliError::failed("a record is of a kind that this sealroom does not know", "pass --json")
+            CliError::failed("this version of sealroom does not know the kind of a record", "pass --json")
         })?;
         if event.sequence >= self.end {
             return Ok(Reader::Listens);

@@ -41,15 +41,15 @@ pub(in crate::cli) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Store a credential; its fields are asked for, secret ones without echo.
+    /// Store a credential; prompts for its fields, secret ones without echo.
     #[command(
         after_help = "Examples:\n  sealroom integration add github/pat --global\n  sealroom integration add jira/basic_auth --project acme/app --from-json jira.json"
     )]
     Add(AddArgs),
-    /// List what is stored; never a credential.
+    /// List integrations, without their credentials.
     #[command(after_help = "Examples:\n  sealroom integration list --provider github")]
     List(ListArgs),
-    /// Show one integration; never its credential.
+    /// Show one integration, without its credential.
     #[command(after_help = "Examples:\n  sealroom integration show 'deploy key'")]
     Show(ShowArgs),
     /// Replace a credential in place; five revisions are kept.
@@ -57,7 +57,7 @@ enum Command {
         after_help = "Examples:\n  sealroom integration rotate 'deploy key' --expires-at 2027-01-31T00:00:00Z"
     )]
     Rotate(RotateArgs),
-    /// Make an older revision current again, as a new one.
+    /// Restore an older revision as a new one.
     #[command(after_help = "Examples:\n  sealroom integration rollback 'deploy key' 2")]
     Rollback(RollbackArgs),
     /// Change which projects may read a credential.
@@ -74,10 +74,10 @@ enum Command {
 #[derive(Debug, clap::Args)]
 #[group(required = true, multiple = false)]
 struct ScopeFlags {
-    /// For every project that has none of its own.
+    /// For every project that has no integration of its own.
     #[arg(long)]
     global: bool,
-    /// For this project; may be given more than once.
+    /// For this project; may be repeated.
     #[arg(long = "project", value_name = "PROJECT")]
     projects: Vec<String>,
 }
@@ -94,22 +94,22 @@ struct Source {
     /// Read the credential, a JSON object, from this file (mode 0600), or - for standard input.
     #[arg(long, value_name = "FILE")]
     from_json: Option<PathBuf>,
-    /// When it ends at the provider, like 2027-01-31T00:00:00Z.
+    /// When the credential expires at the provider, such as 2027-01-31T00:00:00Z.
     #[arg(long, value_name = "TIME")]
     expires_at: Option<Timestamp>,
 }
 
 #[derive(Debug, clap::Args)]
 struct AddArgs {
-    /// Service and way to authenticate.
+    /// Provider and type.
     #[arg(
         value_name = "PROVIDER/TYPE",
-        help = "Service and way to authenticate: github/pat, github/app, jira/basic_auth, jira/oauth_client_credentials, azure-devops/pat, azure-devops/service_principal; of any other pair the fields' names are asked for too"
+        help = "Provider and type: github/pat, github/app, jira/basic_auth, jira/oauth_client_credentials, azure-devops/pat, azure-devops/service_principal; any other pair prompts for the field names too"
     )]
     pair: Pair,
     #[command(flatten)]
     scope: ScopeFlags,
-    /// A label, by which it can be named later.
+    /// A name to refer to it by.
     #[arg(long)]
     name: Option<String>,
     #[command(flatten)]
@@ -118,10 +118,10 @@ struct AddArgs {
 
 #[derive(Debug, clap::Args)]
 struct ListArgs {
-    /// Only of this service.
+    /// Only of this provider.
     #[arg(long)]
     provider: Option<String>,
-    /// Only with this label.
+    /// Only with this name.
     #[arg(long)]
     name: Option<String>,
 }
@@ -144,7 +144,7 @@ struct RotateArgs {
 struct RollbackArgs {
     /// Its id or name.
     integration: String,
-    /// The revision that becomes current.
+    /// The revision to restore.
     revision: u64,
 }
 
@@ -240,7 +240,7 @@ async fn show_all(args: ListArgs, remote: &Remote) -> Result<(), CliError> {
     };
     let headings = ["ID", "TYPE", "NAME", "FOR", "REV", "EXPIRES", "LAST READ"];
     let lines = if all.is_empty() {
-        "nothing is stored; see `sealroom integration add --help`".to_owned()
+        "no integrations; see `sealroom integration add --help`".to_owned()
     } else {
         table(headings, all.iter().map(row).collect())
     };
@@ -265,7 +265,10 @@ async fn rotate(args: RotateArgs, remote: &Remote) -> Result<(), CliError> {
             let one = find(&args.integration, remote).await?;
             let (provider, auth_type) = (one.provider.parse(), one.auth_type.parse());
             let (Ok(provider), Ok(auth_type)) = (provider, auth_type) else {
-                return Err(CliError::failed("this sealroom does not know its type", "use a newer one"));
+                return Err(CliError::failed(
+                    "this version of sealroom does not know its type",
+                    "use a newer one",
+                ));
             };
             let from = args.source.from_json.as_deref();
             let credentials = credential_form::credentials(provider, auth_type, from, remote.output)?;
@@ -304,7 +307,8 @@ async fn rescope(args: ScopeArgs, remote: &Remote) -> Result<(), CliError> {
 
 async fn delete(args: DeleteArgs, remote: &Remote) -> Result<(), CliError> {
     let one = find(&args.integration, remote).await?;
-    let loss = format!("{}\n\nLost for good: this credential and all its kept revisions.", described(&one));
+    let loss =
+        format!("{}\n\nThis permanently deletes the credential and all its revisions.", described(&one));
     args.consent.obtain(&loss, &format!("Delete {}?", kind(&one)), remote.output)?;
     remote.client.delete_integration(one.id).await?;
     remote.output.result(
@@ -330,7 +334,7 @@ async fn find(text: &str, remote: &Remote) -> Result<Integration, CliError> {
         }
         (Some(last), _) => {
             let ids: Vec<String> = named.iter().chain([&last]).map(|one| one.id.to_string()).collect();
-            let hint = format!("name one by its id: {}", ids.join(", "));
+            let hint = format!("pass the id of one: {}", ids.join(", "));
             Err(CliError::failed(format!("{} integrations have the name '{text}'", ids.len()), hint))
         }
     }

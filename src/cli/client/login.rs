@@ -29,10 +29,10 @@ use crate::{
 /// `login`'s flags.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct LoginArgs {
-    /// Who logs in; asked for at a terminal.
+    /// E-mail address; prompts for it at a terminal.
     #[arg(long, env = "SEALROOM_EMAIL", value_name = "EMAIL")]
     email: Option<String>,
-    /// Read the password from this file (mode 0600), or - for standard input; asked for at a terminal.
+    /// Read the password from this file (mode 0600), or - for standard input; prompts for it at a terminal.
     #[arg(long, env = "SEALROOM_PASSWORD_FILE", value_name = "FILE")]
     password_file: Option<PathBuf>,
     #[command(flatten)]
@@ -75,7 +75,7 @@ pub(super) async fn login(args: LoginArgs, output: Output) -> Result<(), CliErro
     session.ca_file = ca_file;
     place.save(&session)?;
     if has_token() {
-        output.warning("the environment has a token: it is used instead of this login");
+        output.warning("a token in the environment takes precedence over this login");
     }
     let (server, email, role) = (&session.server, &session.email, &session.role);
     output.result(
@@ -86,9 +86,8 @@ pub(super) async fn login(args: LoginArgs, output: Output) -> Result<(), CliErro
 
 pub(super) async fn logout(args: LogoutArgs, output: Output) -> Result<(), CliError> {
     let file = SessionFile::of_user()?;
-    let session = file
-        .load()?
-        .ok_or_else(|| CliError::failed("nobody is logged in", "`sealroom login` begins a session"))?;
+    let session =
+        file.load()?.ok_or_else(|| CliError::failed("not logged in", "`sealroom login` begins a session"))?;
     let (server, email) = (session.server.clone(), session.email.clone());
     let client = args.server.with_session(session, output)?;
     match client.logout().await {

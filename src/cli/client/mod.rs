@@ -31,12 +31,12 @@ pub(super) use credentials::may_feed_a_shell;
 /// The commands that call a server.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Log in at a server; the session is kept in your config folder.
+    /// Log in to a server and save the session in your config folder.
     #[command(
         after_help = "Examples:\n  sealroom login --server https://vault.example.com --email ada@example.com"
     )]
     Login(login::LoginArgs),
-    /// End the session, at the server and here.
+    /// End the session on the server and delete it here.
     #[command(after_help = "Examples:\n  sealroom logout")]
     Logout(login::LogoutArgs),
     /// Show the user or token in use, its role and projects.
@@ -50,7 +50,7 @@ pub(super) enum Command {
         after_help = "Examples:\n  sealroom integration add github/pat --global\n  sealroom integration list"
     )]
     Integration(integration::Args),
-    /// Print credentials; every one is recorded first.
+    /// Print credentials; each disclosure is recorded first.
     #[command(
         after_help = credentials::EXAMPLES
     )]
@@ -58,7 +58,7 @@ pub(super) enum Command {
     /// Register, list and delete projects.
     #[command(after_help = "Examples:\n  sealroom project register acme/app https://github.com/acme/app")]
     Project(project::Args),
-    /// Make, list and revoke tokens for machines.
+    /// Create, list and revoke tokens for machines.
     #[command(
         after_help = "Examples:\n  sealroom token create deploy --project acme/app --write-to deploy.token"
     )]
@@ -66,15 +66,15 @@ pub(super) enum Command {
     /// Add, list, change and remove users.
     #[command(after_help = "Examples:\n  sealroom user add bob@example.com")]
     User(user::Args),
-    /// Show the server's health, and for owners what is stored and what ends soon.
+    /// Show the server's health; owners also see counts and what expires soon.
     #[command(after_help = "Examples:\n  sealroom status")]
     Status(status::Args),
-    /// Print the completions of a shell.
+    /// Print the completion script of a shell.
     #[command(
         after_help = "Examples:\n  source <(sealroom completions bash)\n  sealroom completions fish > ~/.config/fish/completions/sealroom.fish"
     )]
     Completions(shell::CompletionArgs),
-    /// Write the manual pages into a folder.
+    /// Write the manual pages to a folder.
     #[command(after_help = "Examples:\n  sealroom man ~/.local/share/man/man1")]
     Man(shell::ManArgs),
 }

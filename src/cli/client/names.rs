@@ -145,8 +145,7 @@ pub(super) async fn integration_id(text: &str, remote: &Remote) -> Result<String
         [one] => Ok(one.id.to_string()),
         [] => {
             let names = all.iter().filter_map(|one| one.name.as_deref());
-            let hint =
-                "see what is stored with `sealroom integration list`; a deleted one is found by its id";
+            let hint = "see `sealroom integration list`; a deleted one can be found only by its id";
             Err(unknown("integration", text, nearest(text, names), hint))
         }
         several => Err(ambiguous(

@@ -44,7 +44,7 @@ pub(super) async fn project(error: CliError, named: &[String], client: &Client) 
     let missing = named.iter().filter(|named| !known().any(|known| known == named.as_str()));
     for named in missing {
         if let Some(twin) = known().find(|known| known.eq_ignore_ascii_case(named)) {
-            let hint = format!("{twin} is registered: upper and lower case make two projects");
+            let hint = format!("{twin} is registered: project names are case-sensitive");
             return CliError { hint, ..error };
         }
         // Projects of one organisation all begin alike, so that only single letters count.

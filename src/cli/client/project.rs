@@ -50,9 +50,9 @@ enum Command {
 struct RegisterArgs {
     /// 1 to 20 segments: org/repo, group/subgroup/repo, payments or a number.
     identifier: String,
-    /// Where its repository is, if it has one.
+    /// URL of its repository, if it has one.
     remote_url: Option<String>,
-    /// github, gitlab, bitbucket, azure-devops or other [default: read off the URL, else other].
+    /// github, gitlab, bitbucket, azure-devops or other [default: from the URL, else other].
     #[arg(long)]
     platform: Option<String>,
 }
@@ -92,7 +92,7 @@ async fn register(args: RegisterArgs, remote: &Remote) -> Result<(), CliError> {
     let RegisterArgs { identifier, remote_url, platform } = args;
     let made = remote.client.create_project(&NewProject { identifier, remote_url, platform }).await?;
     if let Some(twin) = near::twin(&made.identifier, &remote.client).await {
-        remote.output.warning(&format!("{twin} is registered too: upper and lower case make two projects"));
+        remote.output.warning(&format!("{twin} is registered too: project names are case-sensitive"));
     }
     remote.output.result(&format!("registered {} ({})", made.identifier, made.platform), &made)
 }
@@ -110,7 +110,7 @@ async fn show_all(remote: &Remote) -> Result<(), CliError> {
         ]
     };
     let lines = if all.is_empty() {
-        "no project is registered; see `sealroom project register --help`".to_owned()
+        "no projects; see `sealroom project register --help`".to_owned()
     } else {
         table(["PROJECT", "PLATFORM", "URL", "INTEGRATIONS", "CREATED"], all.iter().map(row).collect())
     };
@@ -121,7 +121,7 @@ async fn delete(args: DeleteArgs, remote: &Remote) -> Result<(), CliError> {
     let project = find(args.identifier, remote).await?;
     let told = Told::of(std::slice::from_ref(&project), remote).await;
     let loss = format!(
-        "{}\n\nLost: its registration. Tokens narrowed to it read nothing for it any more.",
+        "{}\n\nThis deletes its registration. Tokens restricted to it no longer read anything for it.",
         described(&project, told)
     );
     args.consent.obtain(&loss, &format!("Delete {}?", project.identifier), remote.output)?;

@@ -40,19 +40,19 @@ pub(in crate::cli) struct PlaceArgs {
         help = "The server: https://HOST, http://127.0.0.1:PORT or unix:PATH [default: the session's, else http://127.0.0.1:3029]"
     )]
     server: Option<String>,
-    /// Trust the authorities of this PEM file instead of the system's.
+    /// Trust the certificate authorities in this PEM file instead of the system's.
     #[arg(long, global = true, env = "SEALROOM_CA_FILE", hide_env_values = true, value_name = "FILE")]
     ca_file: Option<PathBuf>,
-    /// Let credentials cross a network in the clear.
+    /// Allow credentials to cross a network unencrypted.
     #[arg(long, global = true, env = "SEALROOM_INSECURE_HTTP", hide_env_values = true, num_args = 0..=1, require_equals = true,
           default_missing_value = "true", value_name = "BOOL")]
     insecure_http: Option<bool>,
-    /// Take no proxy on the way.
+    /// Connect without a proxy.
     #[arg(long, global = true, env = "SEALROOM_NO_PROXY", hide_env_values = true, num_args = 0..=1, require_equals = true,
           default_missing_value = "true", value_name = "BOOL",
-          help = "Take no proxy on the way, whatever HTTPS_PROXY, http_proxy, ALL_PROXY and NO_PROXY say")]
+          help = "Connect without a proxy; ignore HTTPS_PROXY, http_proxy, ALL_PROXY and NO_PROXY")]
     no_proxy: Option<bool>,
-    /// How long to wait for a server that is coming up, in seconds [default: 5].
+    /// How long to wait for a server that is starting, in seconds [default: 5].
     #[arg(
         long,
         global = true,
@@ -130,14 +130,15 @@ impl ServerArgs {
                     TokenKind::Application => Speaker::Application,
                     TokenKind::Access | TokenKind::Refresh => Speaker::User,
                 };
-                let source = token.source + session.map_or("", |_| ", which is used before your login");
+                let source =
+                    token.source + session.map_or("", |_| ", which takes precedence over your login");
                 (client.with_token(token.secret).token_from(source), speaker)
             }
             (None, Some((file, session))) => (client.with_session(file, session), Speaker::User),
             (None, None) if need == Need::Nothing => (client, Speaker::Nobody),
             (None, None) => {
                 return Err(CliError::failed(
-                    format!("nobody is logged in at {}", client.endpoint()),
+                    format!("not logged in to {}", client.endpoint()),
                     "run `sealroom login`, or pass --token-file, SFP_SERVER_TOKEN or SFP_SERVER_TOKEN_FILE",
                 ));
             }
@@ -194,9 +195,9 @@ impl Token {
             let hint = match damage {
                 MalformedToken::Empty => "put the token there, or unset it",
                 MalformedToken::Foreign => {
-                    "nothing was sent; a secret to store is asked for by `sealroom integration add`"
+                    "nothing was sent; to store a secret, run `sealroom integration add`"
                 }
-                _ => "put the token alone there, as it was printed; nothing was sent",
+                _ => "store only the token there, as it was printed; nothing was sent",
             };
             let told = CliError::failed(format!("the token in {source} is malformed: {damage}"), hint);
             CliError { code: Some("malformed".to_owned()), ..told }
@@ -224,8 +225,8 @@ impl PlaceArgs {
         let endpoint = self.endpoint(&file, Some(&session))?;
         if endpoint.to_string() != session.server {
             return Err(CliError::failed(
-                format!("nobody is logged in at {endpoint}"),
-                format!("the session is one at {}: name that with --server", session.server),
+                format!("not logged in to {endpoint}"),
+                format!("the session belongs to {}: pass that to --server", session.server),
             ));
         }
         let client = self.client(endpoint, &file, session.ca_file.clone(), output)?;
@@ -255,8 +256,8 @@ impl PlaceArgs {
         let insecure = self.insecure_http.or(file.insecure_http).unwrap_or(false);
         if endpoint.is_exposed() && !insecure {
             return Err(source.refuse(
-                format!("{endpoint} would send credentials over the network in the clear"),
-                "use https://, or say that you accept it with --insecure-http",
+                format!("{endpoint} would send credentials over the network unencrypted"),
+                "use https://, or accept the risk with --insecure-http",
             ));
         }
         Ok(endpoint)
@@ -281,9 +282,10 @@ impl PlaceArgs {
         let direct = self.no_proxy.or(file.no_proxy).unwrap_or(false);
         let proxies = if direct { Proxies::none() } else { Proxies::of_environment() };
         let client = Client::new(endpoint, &roots).map_err(|error| match (error, &roots) {
-            (Error::Roots(cause), Roots::File(_)) => {
-                CliError::failed(format!("{source}: {cause}"), "name a PEM file of authorities there")
-            }
+            (Error::Roots(cause), Roots::File(_)) => CliError::failed(
+                format!("{source}: {cause}"),
+                "set it to a PEM file of certificate authorities",
+            ),
             (error, _) => error.into(),
         })?;
         let wait = self.connect_wait_secs.or(file.connect_wait_secs).unwrap_or(default::CONNECT_WAIT_SECS);
@@ -315,9 +317,7 @@ pub(super) fn say(notice: &Notice, output: Output) {
         }
         Notice::ComingUp { server, time } => {
             let secs = time.as_secs();
-            output.note(&format!(
-                "no server answers at {server}: waiting up to {secs} s for one that is coming up"
-            ));
+            output.note(&format!("no server answers at {server}: waiting up to {secs} s for it to start"));
         }
         Notice::TokenEnds(end) => {
             let left = end.since(Clock::system().now());
@@ -325,7 +325,7 @@ pub(super) fn say(notice: &Notice, output: Output) {
         }
         Notice::SessionUnsaved(cause) => {
             output.warning(&format!(
-                "the session went on and could not be saved ({cause}): run `sealroom login` before the next command"
+                "the renewed session could not be saved ({cause}): run `sealroom login` before the next command"
             ));
         }
     }

@@ -18,7 +18,7 @@ pub(in crate::cli) struct CompletionArgs {
 /// `man`'s flags.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct ManArgs {
-    /// The folder to write the pages into; it is made where it is missing.
+    /// The folder for the pages; created if missing.
     #[arg(value_name = "DIR")]
     folder: PathBuf,
 }
@@ -40,7 +40,7 @@ pub(super) fn completions(
 pub(super) fn man(args: ManArgs, mut grammar: clap::Command, output: Output) -> Result<(), CliError> {
     let folder = &args.folder;
     let failed = |error: io::Error| {
-        CliError::failed(format!("{}: {error}", folder.display()), "name a folder that you can write into")
+        CliError::failed(format!("{}: {error}", folder.display()), "pass a writable folder")
     };
     fs::create_dir_all(folder).map_err(failed)?;
     grammar.build();

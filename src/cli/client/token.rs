@@ -34,36 +34,36 @@ pub(in crate::cli) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Make a token for a machine; it is shown this once.
+    /// Create a token for a machine; it is shown only once.
     #[command(
         after_help = "Examples:\n  sealroom token create deploy --days 90 --project acme/app --write-to deploy.token\n  sealroom token create watcher --role auditor"
     )]
     Create(CreateArgs),
-    /// List the tokens; never the tokens themselves.
+    /// List tokens, without their secrets.
     #[command(after_help = "Examples:\n  sealroom token list")]
     List,
-    /// Revoke a token, at once and for good.
+    /// Revoke a token immediately and permanently.
     #[command(after_help = "Examples:\n  sealroom token revoke deploy --yes")]
     Revoke(RevokeArgs),
 }
 
 #[derive(Debug, clap::Args)]
 struct CreateArgs {
-    /// A label.
+    /// A name for the token.
     name: String,
-    /// Days until its end, 1 to 3650.
+    /// Days until it expires, 1 to 3650.
     #[arg(long, visible_alias = "expires-in", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3650))]
     days: u64,
-    /// What its holder may do.
+    /// Role of the token.
     #[arg(long, default_value = "application", value_parser = ["application", "auditor", "operator"])]
     role: String,
-    /// Let it read only for this project; may be given more than once.
+    /// Restrict it to this project; may be repeated.
     #[arg(long = "project", value_name = "PROJECT")]
     projects: Vec<String>,
-    /// Let it read only this provider; may be given more than once.
+    /// Restrict it to this provider; may be repeated.
     #[arg(long = "provider", value_name = "PROVIDER")]
     providers: Vec<String>,
-    /// Write the token to this new file (mode 0600) and not on stdout.
+    /// Write the token to this new file (mode 0600) instead of stdout.
     #[arg(long, value_name = "FILE")]
     write_to: Option<PathBuf>,
 }
@@ -109,7 +109,7 @@ async fn create(args: CreateArgs, remote: &Remote) -> Result<(), CliError> {
     let Some(file) = file else {
         lines.insert(0, ("token", text.to_owned()));
         value["token"] = json!(text);
-        let end = "\n\nThe token is shown this once. Keep it in a file of mode 0600; --write-to does so.";
+        let end = "\n\nThe token is shown only once. Keep it in a file of mode 0600; --write-to creates one.";
         return match remote.output.once("the token", &(facts(&lines) + end), &value) {
             Ok(()) => Ok(()),
             Err(lost) => Err(taken_back(&made, &lost, remote).await),
@@ -143,7 +143,7 @@ async fn taken_back(made: &Token, cause: &dyn std::fmt::Display, remote: &Remote
         what: format!("token {} ({})", made.name, made.id),
         ended: "revoked",
         by_hand: format!("sealroom token revoke {} --yes", made.id),
-        remedy: "run it again with --write-to FILE, or where standard output is read",
+        remedy: "run it again with --write-to FILE, or with a reader on standard output",
     }
     .undone(cause, outcome)
 }
@@ -163,7 +163,7 @@ async fn show_all(remote: &Remote) -> Result<(), CliError> {
     };
     let headings = ["ID", "NAME", "ROLE", "STATUS", "FOR", "EXPIRES", "LAST USED"];
     let lines = if all.is_empty() {
-        "there is no token; see `sealroom token create --help`".to_owned()
+        "no tokens; see `sealroom token create --help`".to_owned()
     } else {
         table(headings, all.iter().map(row).collect())
     };
@@ -178,7 +178,7 @@ async fn revoke(args: RevokeArgs, remote: &Remote) -> Result<(), CliError> {
         ("role", token.role.clone()),
         ("for", narrowing(&token)),
         ("last used", local_or_nothing(token.last_used_at)),
-    ]) + "\n\nIts holder is locked out at once and for good.";
+    ]) + "\n\nIts holder loses access immediately and permanently.";
     args.consent.obtain(&loss, &format!("Revoke {}?", token.name), remote.output)?;
     remote.client.revoke_token(token.id).await?;
     let id = token.id.to_string();
@@ -199,12 +199,12 @@ async fn find(text: &str, remote: &Remote) -> Result<Token, CliError> {
         (None, _) => {
             let meant = meant.filter(|meant| meant != text);
             let meant = meant.map_or_else(String::new, |meant| format!("did you mean '{meant}'? "));
-            let hint = format!("{meant}see which there are: sealroom token list");
+            let hint = format!("{meant}see the tokens: sealroom token list");
             Err(CliError::failed(format!("no token has the id or name '{text}'"), hint))
         }
         (Some(last), _) => {
             let ids: Vec<String> = found.iter().chain([&last]).map(|one| one.id.to_string()).collect();
-            let hint = format!("name one by its id: {}", ids.join(", "));
+            let hint = format!("pass the id of one: {}", ids.join(", "));
             Err(CliError::failed(format!("{} tokens have the name '{text}'", ids.len()), hint))
         }
     }

@@ -34,7 +34,7 @@ pub(in crate::cli) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Add a user; without a password file a password is made and shown this once.
+    /// Add a user; without --password-file, generates a password and shows it once.
     #[command(
         after_help = "Examples:\n  sealroom user add bob@example.com\n  sealroom user add eve@example.com --project acme/app"
     )]
@@ -45,12 +45,12 @@ enum Command {
     /// Make a user an owner or a member.
     #[command(after_help = "Examples:\n  sealroom user role bob@example.com owner")]
     Role(RoleArgs),
-    /// Narrow a member to projects, or lift that.
+    /// Restrict a member to projects, or lift the restriction.
     #[command(
         after_help = "Examples:\n  sealroom user projects bob@example.com --project acme/app\n  sealroom user projects bob@example.com --all"
     )]
     Projects(ProjectsArgs),
-    /// Disable a user, and end its sessions.
+    /// Disable a user and end their sessions.
     #[command(after_help = "Examples:\n  sealroom user disable bob@example.com")]
     Disable(EmailArgs),
     /// Enable a user again.
@@ -68,7 +68,7 @@ enum Command {
 struct AddArgs {
     /// The address.
     email: String,
-    /// What the user may do.
+    /// Role of the user.
     #[arg(long, default_value = "member", value_parser = ["owner", "member"])]
     role: String,
     /// The first name.
@@ -77,7 +77,7 @@ struct AddArgs {
     /// The last name.
     #[arg(long)]
     last_name: Option<String>,
-    /// Show the user only this project; may be given more than once.
+    /// Restrict the user to this project; may be repeated.
     #[arg(long = "project", value_name = "PROJECT")]
     projects: Vec<String>,
     /// Read the password from this file (mode 0600), or - for standard input.
@@ -95,7 +95,7 @@ struct EmailArgs {
 struct RoleArgs {
     /// The address.
     email: String,
-    /// What the user may do.
+    /// Role of the user.
     #[arg(value_parser = ["owner", "member"])]
     role: String,
 }
@@ -111,7 +111,7 @@ struct ProjectsArgs {
 #[derive(Debug, clap::Args)]
 #[group(required = true, multiple = false)]
 struct Which {
-    /// Only this project; may be given more than once.
+    /// Only this project; may be repeated.
     #[arg(long = "project", value_name = "PROJECT")]
     projects: Vec<String>,
     /// All projects.
@@ -121,9 +121,9 @@ struct Which {
 
 #[derive(Debug, clap::Args)]
 struct PasswordArgs {
-    /// Whose [default: your own].
+    /// The user's e-mail address [default: your own].
     email: Option<String>,
-    /// Read the present password from this file (mode 0600); for your own.
+    /// Read your current password from this file (mode 0600).
     #[arg(long, value_name = "FILE")]
     current_password_file: Option<PathBuf>,
     /// Read the new password from this file (mode 0600).
@@ -198,7 +198,7 @@ async fn add(args: AddArgs, remote: &Remote) -> Result<(), CliError> {
         what: format!("user {} ({})", made.email, made.id),
         ended: "removed",
         by_hand: format!("sealroom user remove {} --yes", made.email),
-        remedy: "run it again with --password-file FILE, or where standard output is read",
+        remedy: "run it again with --password-file FILE, or with a reader on standard output",
     }
     .undone(lost, outcome))
 }
@@ -212,7 +212,7 @@ fn show_password(
     lines.push(("password", password.expose().to_owned()));
     let mut value = json!(made);
     value["initialPassword"] = json!(password.expose());
-    let end = "\n\nThe password is shown this once; `sealroom user password` changes it.";
+    let end = "\n\nThe password is shown only once; `sealroom user password` changes it.";
     output.once("the password", &(facts(&lines) + end), &value)
 }
 
@@ -259,7 +259,7 @@ async fn password(args: PasswordArgs, remote: &Remote) -> Result<(), CliError> {
     let new = file("New password", &args.new_password_file, "--new-password-file", Asking::Twice)?;
     let wanted = UserChange { password: Some(new), current_password, ..UserChange::default() };
     let said = if is_own {
-        "your password is changed; log in again, everywhere: sealroom login".to_owned()
+        "your password was changed and your sessions have ended; log in again: sealroom login".to_owned()
     } else {
         format!("the password of {email} is changed, and its sessions have ended")
     };
@@ -272,7 +272,7 @@ async fn remove(args: RemoveArgs, remote: &Remote) -> Result<(), CliError> {
         ("user", user.email.clone()),
         ("role", user.role.clone()),
         ("last login", local_or_nothing(user.last_login_at)),
-    ]) + "\n\nLost: the user and its sessions. What it stored stays, as do the tokens that it made.";
+    ]) + "\n\nThis removes the user and their sessions. Integrations and tokens that they created remain.";
     args.consent.obtain(&loss, &format!("Remove {}?", user.email), remote.output)?;
     remote.client.delete_user(&user.email).await?;
     remote.output.result(&format!("removed {}", user.email), &json!({ "success": true, "email": user.email }))

@@ -22,7 +22,7 @@ pub(super) async fn listen(address: &Address, tls: Option<Arc<Tls>>) -> Result<L
     listener.map_err(|error| {
         CliError::failed(
             format!("cannot listen on {shown}: {error}"),
-            "stop what listens there, or choose another --listen",
+            "stop the process that listens there, or choose another --listen",
         )
     })
 }

@@ -47,7 +47,7 @@ fn flaw(files: &TlsFiles, chain: &[u8]) -> Option<String> {
     let flaw = leaf_flaw(chain, Clock::system().now())?;
     let cert = files.cert.display();
     Some(format!(
-        "clients will refuse the certificate in {cert}: {flaw}; the README has two lines that make a good one"
+        "clients will refuse the certificate in {cert}: {flaw}; the README has two commands that create a valid one"
     ))
 }
 
@@ -55,6 +55,6 @@ fn unusable(files: &TlsFiles, error: &crate::http::TlsError) -> CliError {
     let TlsFiles { cert, key } = files;
     CliError::failed(
         format!("{} with {}: {error}", cert.display(), key.display()),
-        "name the certificate chain, leaf first, and the private key that belongs to it",
+        "pass the certificate chain, leaf first, and its private key",
     )
 }

@@ -32,9 +32,9 @@ pub(super) struct CheckpointPlan {
 enum NotWritten {
     #[error("{path}: {source}", path = .path.display())]
     Io { path: PathBuf, source: io::Error },
-    #[error("{path} knows {there} records, this vault has {ours}, or others: an older copy of the file was put back", path = .path.display())]
+    #[error("{path} knows {there} records, this vault has {ours}, or different ones: the vault file was restored from an older copy", path = .path.display())]
     Larger { path: PathBuf, there: u64, ours: u64 },
-    #[error("{path} is no checkpoint: it is not written over", path = .path.display())]
+    #[error("{path} is not a checkpoint and is not overwritten", path = .path.display())]
     Foreign { path: PathBuf },
     #[error("{path} does not answer", path = .path.display())]
     Hangs { path: PathBuf },

@@ -37,7 +37,7 @@ struct Dev {
 
 pub(super) async fn serve(address: Address, limits: Limits, output: &Output) -> Result<(), CliError> {
     let failed = |error: &dyn std::fmt::Display| {
-        CliError::failed(format!("the throw-away vault: {error}"), "try again")
+        CliError::failed(format!("the temporary vault: {error}"), "try again")
     };
     // What fails cheaply comes first.
     let listener = listen(&address, None).await?;
@@ -132,14 +132,14 @@ fn report(dev: &Dev, output: &Output) -> Result<(), CliError> {
     let Dev { url, data, password, owner, member, application } = dev;
     let lines = format!(
         "listening on {url}\n\
-         A throw-away vault, gone when this stops: {data}\n\n\
+         Temporary vault, deleted on exit: {data}\n\n\
          owner        {OWNER}  password {password}\n\
          owner token  {owner}\n\
          member token {member}\n\
          application  {application}\n\n\
-         The same for a shell:\n\n\
+         As shell variables:\n\n\
          export URL={url} OWNER={owner} APPLICATION={application} DATA='{data}'\n\n\
-         Store a credential, fetch it as a machine does, and see who had it:\n\n\
+         Store a credential, read it as a machine does, and see who read it:\n\n\
          curl -sS {url}/sfp/api/integrations -H 'Authorization: Bearer {owner}' -H 'Content-Type: application/json' \
          -d '{{\"provider\":\"github\",\"authType\":\"pat\",\"credentials\":{{\"token\":\"ghp_example\"}},\"isGlobal\":true}}'\n\
          curl -sS '{url}/sfp/api/integrations/credentials?provider=github' -H 'Authorization: Bearer {application}'\n\
@@ -155,6 +155,9 @@ fn report(dev: &Dev, output: &Output) -> Result<(), CliError> {
         "application_token": application,
     });
     output.once("the tokens", &lines, &value).map_err(|lost| {
-        CliError::failed(lost.to_string(), "the vault is gone again; run it where standard output is read")
+        CliError::failed(
+            lost.to_string(),
+            "the vault was deleted; run it again with a reader on standard output",
+        )
     })
 }

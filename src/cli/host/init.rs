@@ -28,25 +28,25 @@ const SHORT: usize = 12;
 /// `init`'s flags.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
-    /// The vault file to make.
+    /// The vault file to create.
     #[arg(long, env = "SEALROOM_DATA", default_value = "sealroom.redb", value_name = "FILE")]
     data: PathBuf,
     /// The first owner's e-mail address.
     #[arg(long, value_name = "EMAIL")]
     owner_email: String,
-    /// Read the owner's password from this file (mode 0600); without it one is generated.
+    /// Read the owner's password from this file (mode 0600) instead of generating one.
     #[arg(long, value_name = "FILE")]
     owner_password_file: Option<PathBuf>,
-    /// Write the recovery key to this new file (mode 0600) and not on stdout.
+    /// Write the recovery key to this new file (mode 0600) instead of stdout.
     #[arg(long, value_name = "FILE")]
     recovery_key_file: Option<PathBuf>,
-    /// Memory of the passphrase's key derivation, in KiB.
+    /// Memory for deriving the key from the passphrase, in KiB.
     #[arg(long, default_value_t = KdfParams::STANDARD.memory_kib(), value_name = "KIB")]
     kdf_memory: u32,
-    /// Passes of the passphrase's key derivation.
+    /// Passes for deriving the key from the passphrase.
     #[arg(long, default_value_t = KdfParams::STANDARD.passes(), value_name = "N")]
     kdf_passes: u32,
-    /// Make the vault on a file system that has no locks; no other process may open the file.
+    /// Create the vault on a file system without locks; no other process may open the file.
     #[arg(long, env = "SEALROOM_WITHOUT_FILE_LOCK", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
     without_file_lock: Option<bool>,
     #[command(flatten)]
@@ -57,7 +57,7 @@ pub(super) fn run(args: Args, output: &Output) -> Result<(), CliError> {
     let invalid = |error: Invalid| CliError::usage(error.to_string(), "see `sealroom init --help`");
     let owner: Email = args.owner_email.parse().map_err(invalid)?;
     let kdf = KdfParams::new(args.kdf_memory, args.kdf_passes, KdfParams::STANDARD.lanes())
-        .map_err(|error| CliError::usage(error.to_string(), "leave out --kdf-memory and --kdf-passes"))?;
+        .map_err(|error| CliError::usage(error.to_string(), "omit --kdf-memory and --kdf-passes"))?;
     // Before anything is asked: what cannot be made must not cost anybody a passphrase.
     let locking = if args.without_file_lock == Some(true) { Locking::Waived } else { Locking::Required };
     let file = NewFile::begin_with(&args.data, locking)?;
@@ -105,7 +105,7 @@ fn is_there(path: &Path) -> bool {
 fn unpublished(data: &Path, error: FileError) -> CliError {
     let error = CliError::from(error);
     let worth = if is_there(data) {
-        "keep the keys shown above until it is certain which vault that file is"
+        "keep the keys shown above until you know which vault that file is"
     } else {
         "the keys shown above open nothing"
     };
@@ -139,7 +139,7 @@ fn report(
     });
     lines.push(format!("audit key     {}\n", created.audit_key));
     lines.push(
-        "These are shown this once. Keep the recovery key and the audit key away from this host.".to_owned(),
+        "These are shown only once. Keep the recovery key and the audit key away from this host.".to_owned(),
     );
     lines.push(format!("Start it with: sealroom serve --data {data}"));
     lines.push(format!("Then log in:   sealroom login --email {owner}"));
@@ -159,7 +159,7 @@ fn report(
     output.once(what, &lines.join("\n"), &value).map_err(|lost| {
         CliError::failed(
             lost.to_string(),
-            "no vault was made; run it again where standard output can be written and is read",
+            "no vault was created; run it again with a reader on standard output",
         )
     })
 }

@@ -50,7 +50,7 @@ pub(super) fn knock(
         if passed >= SILENT_MAX && !is_told {
             is_told = true;
             output.warning(&format!(
-                "no server answers at {}: waiting up to {} s for one that is coming up",
+                "no server answers at {}: waiting up to {} s for it to start",
                 path.display(),
                 wait.as_secs()
             ));
@@ -64,7 +64,7 @@ fn absent(data: &Path, path: &Path, error: &io::Error) -> CliError {
     let message = format!("no server answers at {}: {error}", path.display());
     if let Err(FileError::InUse { holder, .. }) = DataFile::open_read_only(data) {
         let hint =
-            format!("process {holder} has the file open and does not listen yet: wait for it, or look at it");
+            format!("process {holder} has the file open and does not listen yet: wait for it, or check it");
         return CliError::failed(message, hint);
     }
     CliError::failed(message, "start it with `sealroom serve`, or name its file with --data")
@@ -83,7 +83,7 @@ fn unreachable(path: &Path, error: &io::Error) -> CliError {
             }
         }
         (io::ErrorKind::PermissionDenied, Err(_)) => {
-            "its folder cannot be looked into: run this as the server's user, or as root".to_owned()
+            "its folder is not accessible: run this as the server's user, or as root".to_owned()
         }
         (io::ErrorKind::InvalidInput, _) => {
             "a socket's path has at most 107 bytes: use a shorter --data, for instance a relative one"

@@ -43,7 +43,7 @@ pub(in crate::cli) struct ServerArgs {
     /// Configuration file; flags and environment variables override it.
     #[arg(long, env = "SEALROOM_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
-    /// How long to wait for a server that is coming up, in seconds [default: 5].
+    /// How long to wait for a server that is starting, in seconds [default: 5].
     #[arg(long, env = "SEALROOM_CONNECT_WAIT_SECS", value_name = "SECS")]
     connect_wait_secs: Option<u16>,
 }
@@ -78,7 +78,7 @@ pub(super) fn unlock(args: UnlockArgs, output: &Output) -> Result<(), CliError> 
     drop(args.server.connect(file.clone(), output)?);
     let secret = passphrase.read(Asking::Once, output)?;
     let already = control::unlock(args.server.connect(file, output)?, &secret)?;
-    let text = if already { "unlocked already: the passphrase was not checked" } else { "unlocked" };
+    let text = if already { "already unlocked: the passphrase was not checked" } else { "unlocked" };
     output.result(text, &json!({ "locked": false, "already": already }))
 }
 

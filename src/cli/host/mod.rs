@@ -28,10 +28,10 @@ use super::{error::CliError, terminal::output::Output};
 /// The commands of the host.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Make a vault file with its first owner.
+    /// Create a vault file and its first owner.
     #[command(after_help = "Examples:\n  sealroom init --data team.redb --owner-email ada@example.com")]
     Init(init::Args),
-    /// Serve a vault file over HTTP; with --dev a throw-away one.
+    /// Serve a vault file over HTTP, or a temporary one with --dev.
     #[command(
         after_help = "Examples:\n  sealroom serve --dev\n  sealroom serve --data team.redb --passphrase-file /run/secrets/passphrase"
     )]
@@ -42,7 +42,7 @@ pub(super) enum Command {
     /// Lock the vault of a running server and wipe its keys from memory.
     #[command(after_help = "Examples:\n  sealroom lock --data team.redb")]
     Lock(lock::LockArgs),
-    /// Save the vault of a running server whose file was removed, moved or replaced.
+    /// Recover the vault of a running server whose file was removed, moved or replaced.
     #[command(after_help = "Examples:\n  sealroom rescue --data team.redb --to saved.redb")]
     Rescue(rescue::Args),
     /// Let an owner in again whose password is lost, with the passphrase or the recovery key.

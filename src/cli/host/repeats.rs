@@ -120,7 +120,7 @@ impl<S: Subscriber> Layer<S> for Repeats {
         if allowed.by_text {
             event.record(&mut said);
         } else {
-            "requests of callers that were not let in".clone_into(&mut said.text);
+            "requests of unauthenticated clients".clone_into(&mut said.text);
         }
         let condition = (metadata.callsite(), said.hash.finish());
         self.admits(condition, said.text, allowed, *metadata.level() == Level::ERROR)

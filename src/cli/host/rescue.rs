@@ -31,7 +31,7 @@ const PIECE_BYTES: usize = 256 * 1024;
 pub(in crate::cli) struct Args {
     #[command(flatten)]
     server: ServerArgs,
-    /// The process of the server, where its local socket is gone too; its open files are looked through.
+    /// The server's process, if its local socket is gone too; its open files are searched.
     #[arg(long, value_name = "PID")]
     pid: Option<u32>,
     /// The new file to write (mode 0600).
@@ -43,14 +43,14 @@ pub(super) fn run(args: &Args, output: &Output) -> Result<(), CliError> {
     let to = &args.to;
     if to.symlink_metadata().is_ok() {
         return Err(CliError::failed(
-            format!("{} exists already", to.display()),
-            "name a new file with --to",
+            format!("{} already exists", to.display()),
+            "pass a new file with --to",
         ));
     }
     let name = to.to_string_lossy();
     if [".lock", ".sock"].iter().any(|suffix| name.ends_with(suffix)) {
-        let hint = "a name that ends so is for what lies beside a vault: name another file with --to";
-        return Err(CliError::usage(format!("{name} is no name for a vault"), hint));
+        let hint = "this suffix is reserved for files beside a vault: pass another file with --to";
+        return Err(CliError::usage(format!("{name} cannot name a vault file"), hint));
     }
     let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut copy = tempfile::NamedTempFile::new_in(folder).map_err(|error| unwritable(to, &error))?;
@@ -65,7 +65,7 @@ pub(super) fn run(args: &Args, output: &Output) -> Result<(), CliError> {
     sync_folder(folder).map_err(|error| unwritable(to, &error))?;
     if let Some(cause) = foreign {
         return Err(CliError::failed(
-            format!("{cause}: {} is what lies there now, not what the server wrote", to.display()),
+            format!("{cause}: {} is what the path leads to now, not what the server wrote", to.display()),
             "restore a backup; what was acknowledged since is lost",
         ));
     }
@@ -106,8 +106,8 @@ fn held_by(pid: u32) -> Result<(RescueHead, Box<dyn Read>), CliError> {
         }
     }
     Err(CliError::failed(
-        format!("process {pid} holds no vault file that has lost its path"),
-        "a file that is in its place needs no rescue; else name the server's own process",
+        format!("process {pid} has no open vault file that has lost its path"),
+        "a file in place needs no rescue; otherwise pass the server's own process",
     ))
 }
 
@@ -132,7 +132,10 @@ fn receive(
             other => other,
         };
         let read = read.map_err(|error| {
-            CliError::failed(format!("the server broke off: {error}"), "try again while the server runs")
+            CliError::failed(
+                format!("the server closed the connection: {error}"),
+                "try again while the server runs",
+            )
         })?;
         copy.write_all(&piece[..read]).map_err(|error| unwritable(to, &error))?;
         left -= read as u64;
@@ -146,6 +149,6 @@ fn unwritable(to: &Path, error: &io::Error) -> CliError {
     let cause = cause.split_once(" at path ").map_or(cause.as_str(), |(cause, _)| cause);
     CliError::failed(
         format!("{}: {cause}", to.display()),
-        "name a new file with --to, on a disk with room for it",
+        "pass a new file with --to, on a disk with enough space",
     )
 }

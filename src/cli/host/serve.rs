@@ -113,14 +113,14 @@ async fn serve(
     }
     file.check().map_err(|displaced| {
         CliError::failed(
-            format!("{displaced}: what was acknowledged last may be in no file that has a name"),
+            format!("{displaced}: the last acknowledged changes may be in no file that has a name"),
             "restore a backup, or start with the file that `sealroom rescue` wrote",
         )
     })
 }
 
 fn passed_wrong(error: &std::io::Error) -> CliError {
-    CliError::failed(format!("the socket of LISTEN_FDS: {error}"), "look at the socket unit")
+    CliError::failed(format!("the socket of LISTEN_FDS: {error}"), "check the socket unit")
 }
 
 /// Reads certificate, limits and log level again at each SIGHUP; what is wrong with them stops nothing.
@@ -138,13 +138,13 @@ async fn reload(
             Ok(plan) => {
                 server.set_limits(plan.limits);
                 log.set_level(plan.log_level);
-                tracing::info!("limits and log level were read again");
+                tracing::info!("limits and log level reloaded");
                 if let (Some(tls), Some(files)) = (tls, &plan.tls) {
                     exchange(tls, files, output);
                 }
             }
             Err(error) => {
-                tracing::error!(target: ASKED, error = %error.message, hint = %error.hint, "the settings stay as they were");
+                tracing::error!(target: ASKED, error = %error.message, hint = %error.hint, "reload failed, settings unchanged");
             }
         }
         systemd::ready();
@@ -154,9 +154,9 @@ async fn reload(
 
 fn exchange(tls: &Tls, files: &TlsFiles, output: &Output) {
     match certificate::replace(tls, files, output) {
-        Ok(()) => tracing::info!("the certificate was read again"),
+        Ok(()) => tracing::info!("certificate reloaded"),
         Err(error) => {
-            tracing::error!(target: ASKED, error = %error.message, hint = %error.hint, "the old certificate stays");
+            tracing::error!(target: ASKED, error = %error.message, hint = %error.hint, "reload failed, certificate unchanged");
         }
     }
 }
@@ -178,16 +178,16 @@ fn measure(file: &DataFile, vault: &Vault) {
     match (vault.set_file_gone(found.is_err()), found) {
         (false, Err(displaced)) if displaced.is_intact() => tracing::error!(
             target: ASKED,
-            "{displaced}: nothing is disclosed or acknowledged any more; put the file back, or save what this \
+            "{displaced}: disclosures and changes are refused; put the file back, or save what this \
              server holds: sealroom rescue --data {} --to FILE, or without its socket --pid {}",
             file.path().display(),
             std::process::id()
         ),
         (false, Err(displaced)) => tracing::error!(
             target: ASKED,
-            "{displaced}: nothing is disclosed or acknowledged any more; stop the server and restore a backup"
+            "{displaced}: disclosures and changes are refused; stop the server and restore a backup"
         ),
-        (true, Ok(())) => tracing::info!(target: ASKED, "the file is in its place again"),
+        (true, Ok(())) => tracing::info!(target: ASKED, "the file is back in place"),
         _ => {}
     }
 }
@@ -198,8 +198,8 @@ fn measure_disk(data: &Path, vault: &Vault) {
         vault.set_free_bytes(stat.f_bavail.saturating_mul(stat.f_frsize));
     }
     match (was_low, vault.is_disk_low()) {
-        (false, true) => tracing::error!("the disk is almost full: nothing is added or disclosed"),
-        (true, false) => tracing::info!("the disk has room again"),
+        (false, true) => tracing::error!("the disk is almost full: additions and disclosures are refused"),
+        (true, false) => tracing::info!("the disk has enough free space again"),
         _ => {}
     }
 }
@@ -214,8 +214,8 @@ fn start_event(vault: &Vault, accept_clock: bool) -> Result<(Clock, Event), CliE
         && !accept_clock
     {
         return Err(CliError::failed(
-            format!("the clock says {now}, but the newest event is of {newest}"),
-            "set the clock right, or say that it is right with --accept-clock",
+            format!("the clock says {now}, but the newest event is from {newest}"),
+            "set the clock, or accept it with --accept-clock",
         ));
     }
     let detail = Detail::NONE.text(DetailKey::Version, env!("CARGO_PKG_VERSION"));

@@ -15,7 +15,7 @@ pub(super) async fn shut(vault: &Vault, clock: &Clock) {
     if !vault.is_locked()
         && let Err(error) = vault.lock(Event::new(clock.now(), host_actor(), Action::ServerStop)).await
     {
-        tracing::error!(%error, "the end of the server could not be recorded");
+        tracing::error!(%error, "the stop of the server could not be recorded");
     }
 }
 

@@ -25,7 +25,7 @@ pub(super) enum Passed {
 /// # Errors
 /// There are several, or it is neither a TCP nor a unix listener.
 pub(super) fn passed() -> Result<Option<Passed>, CliError> {
-    let hint = "the socket unit has one ListenStream=, an address or a path";
+    let hint = "configure one ListenStream= in the socket unit, an address or a path";
     let wrong = |error: io::Error| CliError::failed(format!("the socket of LISTEN_FDS: {error}"), hint);
     let mut fds = ListenFd::from_env();
     match fds.len() {
@@ -33,7 +33,7 @@ pub(super) fn passed() -> Result<Option<Passed>, CliError> {
         1 => {}
         count => {
             return Err(CliError::failed(
-                format!("LISTEN_FDS passes {count} sockets, and one is served"),
+                format!("LISTEN_FDS passes {count} sockets, but only one is served"),
                 hint,
             ));
         }

@@ -91,8 +91,8 @@ fn refuse_two_of_standard_input(args: &Args) -> Result<(), CliError> {
         return Ok(());
     }
     Err(CliError::usage(
-        format!("standard input is read once, and {} name it", named.join(" and ")),
-        "give all of them but one as files",
+        format!("standard input can be read only once, but {} name it", named.join(" and ")),
+        "pass files for all but one of them",
     ))
 }
 
@@ -186,7 +186,11 @@ fn verify_served(args: &Args, in_use: &FileError, given: &Given, output: &Output
         .map_err(|error| not_ours("the server's checkpoint", error))?;
     // A log that lacks its end is told by the server; that there is no more of it says nothing of the log.
     if walked.next() < newest.size {
-        return Err(failed(&args.file, "the server broke off before the end of its log", "try again"));
+        return Err(failed(
+            &args.file,
+            "the server closed the connection before the end of its log",
+            "try again",
+        ));
     }
     let good = walked.finish_at(newest).map_err(|flaw| flawed(&flaw))?;
     let mut basis = Basis::new(args, key, Some(own), &kept);
@@ -209,7 +213,7 @@ fn kind(input: &Input) -> Result<Kind, CliError> {
     if start.starts_with(REDB) {
         Ok(Kind::Vault)
     } else if start.is_empty() && input.bytes().is_none() {
-        failed("nothing came through it", "check the command that writes into it; a stream is read once")
+        failed("the stream is empty", "check the command that writes into it; a stream is read once")
     } else if start.is_empty() {
         failed("the file is empty", "export again, without --from and --to: the whole log is never empty")
     } else if start.starts_with(CSV) || start.get(3..).is_some_and(|rest| rest.starts_with(CSV)) {
@@ -219,7 +223,7 @@ fn kind(input: &Input) -> Result<Kind, CliError> {
     } else if start.starts_with(b"{") && !is_other_json(start) {
         Ok(Kind::Export)
     } else {
-        failed("neither a vault file nor an export", "an export is one JSON record a line")
+        failed("neither a vault file nor an export", "an export has one JSON record per line")
     }
 }
 
@@ -237,12 +241,11 @@ fn not_opened(args: &Args, vault: &Vault, error: &OpenError) -> CliError {
     }
     if let Vault::Copy(_) = vault {
         // A file that a server writes to meanwhile has no moment that a stream shows.
-        let message = "the pages that came do not hold together";
-        let hint =
-            "name the vault file instead of a stream: one that is copied while it is written to is torn";
+        let message = "the pages of this stream are inconsistent";
+        let hint = "pass the vault file instead of a stream: a copy taken during a write is torn";
         return failed(&args.file, message, hint);
     }
-    let message = "the file's pages do not hold together; none of its records is seen to be damaged";
+    let message = "the file's pages are inconsistent; no damaged record was found";
     let sequence = vault.open().ok().and_then(|file| first_damaged(file).ok()).flatten();
     sequence.map_or_else(
         || failed(&args.file, message, "restore a backup"),

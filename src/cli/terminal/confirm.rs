@@ -14,7 +14,7 @@ use crate::{
 /// `--yes`.
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub(in crate::cli) struct Consent {
-    /// Do not ask.
+    /// Do not ask for confirmation.
     #[arg(long, short = 'y')]
     yes: bool,
 }
@@ -26,8 +26,8 @@ impl Consent {
             return Ok(());
         }
         Err(CliError::usage(
-            "this cannot be undone, and there is no terminal to ask at",
-            "pass --yes to go on without a question",
+            "this cannot be undone, and there is no terminal to confirm it at",
+            "pass --yes to skip the confirmation",
         ))
     }
 
@@ -64,7 +64,10 @@ pub(in crate::cli) fn password(
         }
     };
     if secret.is_empty() {
-        return Err(CliError::failed(format!("the {} is empty", what.to_lowercase()), "type it, then Enter"));
+        return Err(CliError::failed(
+            format!("the {} is empty", what.to_lowercase()),
+            "type it, then press Enter",
+        ));
     }
     if asking == Asking::Twice {
         secrets::check_new(&secret, "password", file.map(PathBuf::as_path))?;

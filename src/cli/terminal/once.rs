@@ -21,7 +21,7 @@ pub(in crate::cli) struct Lost {
 impl Lost {
     pub(in crate::cli) fn new(what: &'static str, error: &io::Error) -> Self {
         let cause = match error.kind() {
-            io::ErrorKind::BrokenPipe => "the reader of standard output has gone away".to_owned(),
+            io::ErrorKind::BrokenPipe => "the reader of standard output is gone".to_owned(),
             io::ErrorKind::NotConnected => "standard output is closed, or a null device".to_owned(),
             _ => format!("standard output: {error}"),
         };
@@ -58,7 +58,7 @@ impl Made {
                 let message = format!("{cause}; {what} is not {ended}: {message}");
                 CliError {
                     code,
-                    ..CliError::failed(message, format!("its secret reached no reader: {by_hand}"))
+                    ..CliError::failed(message, format!("no reader received its secret: {by_hand}"))
                 }
             }
         }

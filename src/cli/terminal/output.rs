@@ -48,7 +48,7 @@ impl Output {
     ) -> Result<(), CliError> {
         let text = self
             .text(lines, value)
-            .map_err(|error| CliError::failed(format!("no JSON: {error}"), "report it: this is a defect"))?;
+            .map_err(|error| CliError::failed(format!("no JSON: {error}"), "report this bug"))?;
         self.bytes(text.as_bytes())
     }
 

@@ -37,9 +37,9 @@ pub(in crate::cli) fn is_possible() -> bool {
 pub(in crate::cli) fn secret(what: &str, asking: Asking) -> Result<Secret, CliError> {
     let first = ask(&format!("{what}: "), Echo::Hidden)?;
     if asking == Asking::Twice {
-        let again = ask(&format!("{what} once more: "), Echo::Hidden)?;
+        let again = ask(&format!("{what} again: "), Echo::Hidden)?;
         if first.expose() != again.expose() {
-            return Err(CliError::failed("the two do not match", "try again"));
+            return Err(CliError::failed("the two entries do not match", "try again"));
         }
     }
     Ok(first)
@@ -65,8 +65,8 @@ fn ask(question: &str, echo: Echo) -> Result<Secret, CliError> {
     let answer = Secret::new(terminal::read(echo)?);
     if answer.expose_text().is_none() {
         return Err(CliError::failed(
-            "what was typed is not UTF-8",
-            "set the terminal's encoding to UTF-8, or give the secret in a file",
+            "the typed text is not UTF-8",
+            "set the terminal's encoding to UTF-8, or pass the secret in a file",
         ));
     }
     Ok(answer)

@@ -111,7 +111,7 @@ async fn what_is_not_of_this_log_is_refused_with_a_word() {
     });
     let said = log.said(&["v.redb"]);
     ends.join().unwrap();
-    assert!(said.contains("the server broke off") && !said.contains("missing"), "{said}");
+    assert!(said.contains("the server closed the connection") && !said.contains("missing"), "{said}");
     fs::remove_file(folder.join("v.redb.sock")).unwrap();
     fs::rename(folder.join("away"), folder.join("v.redb.sock")).unwrap();
     // What a killed server leaves is read after redb has found out what is in it, and left as it is.
@@ -208,15 +208,15 @@ async fn what_was_not_read_to_its_end_is_never_judged() {
             2,
             "--checkpoint and --receipts name",
         ),
-        ("sealroom audit verify -", 1, "standard input: nothing came through it"),
-        ("sealroom audit verify <(true)", 1, "nothing came through it"),
+        ("sealroom audit verify -", 1, "standard input: the stream is empty"),
+        ("sealroom audit verify <(true)", 1, "the stream is empty"),
         ("sealroom audit verify s", 1, "hint: a socket cannot be opened by its name"),
         ("sealroom audit verify tmp", 1, "tmp is a folder"),
         ("sealroom audit verify export --key tmp", 1, "tmp is a folder"),
         ("sealroom audit verify export --key /dev/null", 2, "--key /dev/null: it is empty"),
         ("sealroom audit verify export --key /dev/zero", 1, "/dev/zero has more than 65536 bytes"),
         ("sealroom audit verify export --checkpoint /dev/zero", 1, "/dev/zero has more than 65536 bytes"),
-        ("sealroom audit verify <(head -c -9 export)", 1, "is no whole record: it is cut"),
+        ("sealroom audit verify <(head -c -9 export)", 1, "is not a complete record: it is truncated"),
         ("head -c 9000 v.redb | sealroom audit verify -", 1, "hint: "),
     ] {
         let (got, said) = shell(&log, line);

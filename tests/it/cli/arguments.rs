@@ -32,7 +32,7 @@ fn a_secret_in_the_arguments_is_refused_by_every_command_and_not_repeated() {
                 let said = stderr(&output);
                 assert_eq!(output.status.code(), Some(2), "{name} {flag}: {said}");
                 assert!(
-                    said.starts_with(&format!("error: {flag}: a secret is never taken from arguments\n")),
+                    said.starts_with(&format!("error: {flag}: secrets are not accepted as arguments\n")),
                     "{name} {flag}: {said}"
                 );
                 assert!(said.contains("this one is now in your shell's history"), "{name} {flag}: {said}");

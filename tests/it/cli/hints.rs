@@ -240,7 +240,7 @@ fn a_refused_token_is_named_by_where_it_came_from() {
         ] {
             let output = run(stage.path(), &stage.server.url, &[set], args);
             let said = stderr(&output);
-            let own = if login { ", which is used before your login" } else { "" };
+            let own = if login { ", which takes precedence over your login" } else { "" };
             let wanted = format!("error: the server does not accept this token; it is from {source}{own}\n");
             assert!(said.contains(&wanted), "{source}: {said}");
             assert!(!said.contains(&token), "{said}");

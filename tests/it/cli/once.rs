@@ -19,7 +19,7 @@ use crate::support::{
 
 /// The ways to lose what is printed, each with a part of what is said then.
 const LOSSES: [(Loss, &str); 5] = [
-    (Loss::ReaderGone, "the reader of standard output has gone away"),
+    (Loss::ReaderGone, "the reader of standard output is gone"),
     (Loss::Closed, "standard output is closed, or a null device"),
     (Loss::NullDevice, "standard output is closed, or a null device"),
     (Loss::DiskFull, "No space left on device"),

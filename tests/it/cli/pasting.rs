@@ -139,6 +139,6 @@ fn what_is_typed_in_another_encoding_is_refused_and_not_repaired() {
     typing.prompted("token: ");
     typing.master.write_all(b"ghp_caf\xe9\n").unwrap();
     assert_eq!(typing.end(), 1, "{}", typing.screen);
-    assert!(typing.screen.contains("what was typed is not UTF-8"), "{}", typing.screen);
+    assert!(typing.screen.contains("the typed text is not UTF-8"), "{}", typing.screen);
     assert_eq!(stored(folder.path(), &server, ALL), Value::Null);
 }

@@ -236,8 +236,8 @@ fn a_failing_proxy_is_named_with_its_variable_and_never_with_its_password() {
     let with = |fake: &Fake| fake.url.replace("http://", "http://ada:ex%40mple@");
     for (status, error, hint) in [
         (407, "wants a user name and password", "into HTTPS_PROXY"),
-        (403, "does not connect to the server (status 403)", "--no-proxy"),
-        (502, "does not connect to the server (status 502)", "--no-proxy"),
+        (403, "refused to connect to the server (status 403)", "--no-proxy"),
+        (502, "refused to connect to the server (status 502)", "--no-proxy"),
     ] {
         let fake = answering(status);
         let output = run(folder, url, LIST, &[("HTTPS_PROXY", &with(&fake)), system]);

@@ -216,6 +216,6 @@ fn a_session_speaks_to_its_own_server_alone() {
         (Fake::start(|_, _| Reply::json(200, "[]")), Fake::start(|_, _| Reply::json(200, "[]")));
     session(folder.path(), &own.url, "2036-01-01T00:00:00.000Z");
     let output = with_session(folder.path(), &["project", "list", "--server", &other.url]).output().unwrap();
-    refused(&output, 1, "nobody is logged in", "sealroom login");
+    refused(&output, 1, "not logged in", "sealroom login");
     assert!(other.asked().is_empty() && own.asked().is_empty());
 }

@@ -66,7 +66,7 @@ fn refused(output: &Output) {
     let said = stderr(output);
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(
-        said.contains("the session cannot be kept in ") && said.contains("the session itself goes on"),
+        said.contains("the session cannot be saved in ") && said.contains("the session itself goes on"),
         "{said}"
     );
     assert!(is_named_alone(&said), "the temporary file's name says nothing: {said}");

@@ -171,7 +171,7 @@ fn a_new_passphrase_is_typed_twice_and_a_short_one_is_said_to_be_short() {
     assert_eq!(typing.end(), 1, "{}", typing.screen);
     let mut typing = begin();
     typing.keys("short\n");
-    typing.prompted("New passphrase once more: ");
+    typing.prompted("New passphrase again: ");
     typing.keys("shirt\n");
     assert_eq!(typing.end(), 1, "{}", typing.screen);
     let left = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
@@ -179,7 +179,7 @@ fn a_new_passphrase_is_typed_twice_and_a_short_one_is_said_to_be_short() {
     assert!(left.is_empty(), "nothing half done: {left:?}");
     let mut typing = begin();
     typing.keys("short\n");
-    typing.prompted("New passphrase once more: ");
+    typing.prompted("New passphrase again: ");
     typing.keys("short\n");
     assert_eq!(typing.end(), 0, "{}", typing.screen);
     assert!(typing.screen.contains("short passphrase"), "{}", typing.screen);
@@ -282,7 +282,7 @@ fn a_login_asks_for_both_and_new_passwords_are_typed_twice() {
             Typing::start(folder.path(), &server.url, &["user", "password", "member@example.com"]);
         typing.prompted("New password: ");
         typing.keys("a new one for example\n");
-        typing.prompted("New password once more: ");
+        typing.prompted("New password again: ");
         typing.keys(&format!("{again}\n"));
         assert_eq!(typing.end(), code, "{}", typing.screen);
         assert!(!typing.screen.contains("for example"), "{}", typing.screen);

@@ -184,7 +184,7 @@ fn what_was_truncated_is_saved_and_never_called_verified() {
     let saved = sealroom(home.path(), &["rescue", "--data", "v.redb", "--to", "saved.redb"]);
     assert_eq!(saved.status.code(), Some(1));
     let said = stderr(&saved);
-    assert!(said.contains("saved.redb is what lies there now, not what the server wrote"), "{said}");
+    assert!(said.contains("saved.redb is what the path leads to now, not what the server wrote"), "{said}");
     assert!(!said.contains(".tmp/.tmp"), "{said}");
     assert_eq!(fs::metadata(home.path().join("saved.redb")).unwrap().len(), 8192);
     assert!(!served.serving.stop());

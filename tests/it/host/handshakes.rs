@@ -198,5 +198,5 @@ fn a_renewed_certificate_that_clients_will_refuse_is_warned_of_too() {
     server.signal(rustix::process::Signal::HUP);
     let line = server.logged("clients will refuse the certificate in live.crt");
     assert!(line.contains("CA:TRUE") && line.contains("WARN"), "{line}");
-    server.logged("the certificate was read again");
+    server.logged("certificate reloaded");
 }

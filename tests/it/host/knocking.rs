@@ -60,7 +60,7 @@ fn a_server_that_is_coming_up_is_never_called_absent() {
     }
     let told = sealroom(folder.path(), &["lock", "--data", "v.redb", "--connect-wait-secs", "2"]);
     assert_eq!(told.status.code(), Some(1), "nobody has come up");
-    assert!(stderr(&told).contains("waiting up to 2 s for one that is coming up"), "{}", stderr(&told));
+    assert!(stderr(&told).contains("waiting up to 2 s for it to start"), "{}", stderr(&told));
 }
 
 #[test]
@@ -119,7 +119,7 @@ fn to_lock_what_is_locked_is_no_failure() {
     let unlock = ["unlock", "--data", "v.redb", "--passphrase-file", "wrong"];
     let told = sealroom(folder.path(), &unlock).stdout;
     assert_eq!(
-        told, b"unlocked already: the passphrase was not checked\n",
+        told, b"already unlocked: the passphrase was not checked\n",
         "nobody takes it for the right one"
     );
     for told in ["locked\n", "locked already\n", "locked already\n"] {

@@ -204,7 +204,7 @@ fn strangers_never_fill_the_log_and_admitted_callers_keep_the_line_of_every_chan
     let log = log(folder.path());
     let answered = |line: &Value| line["message"] == "answered";
     let stranger = |line: &Value| answered(line) && line["caller"] == "nobody";
-    let (lines, times) = logged(&log, stranger, "requests of callers that were not let in");
+    let (lines, times) = logged(&log, stranger, "requests of unauthenticated clients");
     // The health checks succeed, so they are counted with the reads; the owner's login is one more.
     assert_eq!(lines + times, (EACH * (ways.len() - 1)) as u64 + 1);
     assert!(lines <= 60 * 2, "{lines} lines, even where a minute ends in between");

@@ -149,7 +149,7 @@ fn a_sighup_shows_a_new_certificate_and_drops_nobody_and_a_bad_one_is_refused_lo
         fs::copy(folder.join(format!("two.{kind}")), folder.join(format!("live.{kind}"))).unwrap();
     }
     server.signal(Signal::HUP);
-    server.logged("the certificate was read again");
+    server.logged("certificate reloaded");
     assert!(curl(folder, &server, &["--cacert", "two.crt"]).0);
     assert!(!curl(folder, &server, &["--cacert", "one.crt"]).0);
     assert!(before.ping().contains("pong"), "the old connection goes on");
@@ -161,7 +161,7 @@ fn a_sighup_shows_a_new_certificate_and_drops_nobody_and_a_bad_one_is_refused_lo
     fs::write(folder.join("live.crt"), "no certificate").unwrap();
     server.signal(Signal::HUP);
     let line = server.logged("there is no PEM certificate in it");
-    assert!(line.contains("the old certificate stays") && line.contains("hint"), "{line}");
+    assert!(line.contains("reload failed, certificate unchanged") && line.contains("hint"), "{line}");
     secret_file(folder, "live.key", "x", 0o644);
     server.signal(Signal::HUP);
     server.logged("chmod 600 live.key");
@@ -194,11 +194,11 @@ fn a_sighup_reads_limits_and_log_level_again_and_a_wrong_file_changes_nothing() 
     assert_eq!(login(2000), "401");
     fs::write(folder.join("c.toml"), "log_level = \"debug\"\n[limits]\nbody_bytes_max = 1024\n").unwrap();
     server.signal(Signal::HUP);
-    server.logged("limits and log level were read again");
+    server.logged("limits and log level reloaded");
     assert_eq!(login(2000), "413");
     fs::write(folder.join("c.toml"), "[limits]\nbody_bytes_mx = 5\n").unwrap();
     server.signal(Signal::HUP);
-    server.logged("the settings stay as they were");
+    server.logged("reload failed, settings unchanged");
     assert_eq!(login(2000), "413");
     let line = server.logged(r#""message":"answered""#);
     for field in ["timestamp", "request", "peer", "caller", "method", "route", "status", "micros", "bytes"] {

@@ -204,7 +204,7 @@ impl TestServer {
         this
     }
 
-    /// A server over a vault that is open, at that time; nobody is logged in.
+    /// A server over a vault that is open, at that time; not logged in.
     pub async fn serving(vault: Arc<Vault>, now: Timestamp) -> Self {
         Self::listening(vault, now, Limits::STANDARD, "127.0.0.1:0", false).await
     }

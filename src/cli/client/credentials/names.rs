@@ -130,14 +130,14 @@ fn clash(name: &str, one: &Origin, other: &Origin) -> CliError {
 
 fn nameless(origin: &Origin) -> CliError {
     CliError::failed(
-        format!("{} gives no name for a variable: it has no letter or digit of ASCII", origin.text()),
+        format!("{} cannot name a variable: it has no ASCII letter or digit", origin.text()),
         "nothing was printed; rename the integration or the field, or read it with --format json",
     )
 }
 
 fn steering(origin: &Origin, name: &str) -> CliError {
     CliError::failed(
-        format!("{} would be {name}, a variable that steers programs", origin.text()),
+        format!("{} would be {name}, a variable that changes how programs run", origin.text()),
         "nothing was printed; rename the integration or the field, or read it with --format json",
     )
 }

@@ -38,9 +38,9 @@ pub(super) async fn read(
     let items = page.items()?;
     match items.as_slice() {
         [one] if page.next.is_none() => value(one, field),
-        [] => Err(CliError::failed("the answer has no credential in it", "check the URL in --server")),
+        [] => Err(CliError::failed("the answer contains no credential", "check the URL in --server")),
         [newest, ..] => Err(CliError::failed(
-            "more than one credential matches, and --field prints one",
+            "more than one credential matches, but --field prints only one",
             format!("{NARROW}; {}, the newest, was read for this and is recorded", described(newest)),
         )),
     }
@@ -79,7 +79,7 @@ async fn refuse_several(remote: &Remote, filter: &CredentialFilter) -> Result<()
         shown.push(format!("and {} more", found.len() - SHOWN_MAX));
     }
     Err(CliError::failed(
-        format!("{} credentials match, and --field prints one: {}", found.len(), shown.join(", ")),
+        format!("{} credentials match, but --field prints only one: {}", found.len(), shown.join(", ")),
         format!("{NARROW}; none was read"),
     ))
 }

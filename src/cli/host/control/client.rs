@@ -86,7 +86,7 @@ fn ask(mut server: UnixStream, request: &Request) -> Result<bool, CliError> {
     let failed = |error: io::Error| {
         CliError::failed(
             format!("the server did not answer: {error}"),
-            "look at its log; whether it was carried out is unknown",
+            "check its log; the request may have been carried out",
         )
     };
     server.set_read_timeout(Some(ANSWER_TIMEOUT)).map_err(failed)?;

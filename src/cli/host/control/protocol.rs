@@ -69,5 +69,8 @@ pub(in crate::cli::host) fn ended_early(line: &[u8]) -> CliError {
 }
 
 pub(super) fn not_understood() -> CliError {
-    CliError::failed("the server's answer was not understood", "use the same version")
+    CliError::failed(
+        "the server's answer was not understood",
+        "use the same version of sealroom as the server",
+    )
 }

@@ -79,7 +79,7 @@ async fn accept(socket: &UnixListener, vault: &Arc<Vault>, file: &Arc<DataFile>,
 
 async fn turn_away(mut stream: tokio::net::UnixStream, own: u32) {
     let answer = Answer::Failed {
-        error: "this socket is for the server's own user and for root".to_owned(),
+        error: "this socket accepts only the server's user and root".to_owned(),
         hint: format!("run it as uid {own}, or as root"),
     };
     drop(timeout(READ_TIMEOUT, stream.write_all(line_of(&answer).as_bytes())).await);
@@ -112,8 +112,8 @@ async fn converse(
             return;
         }
         Some(Err(_)) | None => Answer::Failed {
-            error: "the request was not understood".to_owned(),
-            hint: "use the same version".to_owned(),
+            error: "the server does not know this request".to_owned(),
+            hint: "use the same version of sealroom as the server".to_owned(),
         },
     };
     drop(writer.write_all(line_of(&answer).as_bytes()).await);
@@ -122,7 +122,7 @@ async fn converse(
 async fn tell_log(writer: &mut OwnedWriteHalf, vault: &Arc<Vault>) -> io::Result<()> {
     let told = tell_records(writer, vault).await;
     let Err(error) = told else { return Ok(()) };
-    let hint = "keep the file as it is, and hold it against a backup".to_owned();
+    let hint = "keep the file unchanged, and compare it with a backup".to_owned();
     let answer = Answer::Failed { error: error.to_string(), hint };
     writer.write_all(line_of(&answer).as_bytes()).await
 }
@@ -170,7 +170,7 @@ async fn locked(actor: Actor, vault: &Vault, clock: &Clock) -> Answer {
         Ok(()) => Answer::Done { ok: true, already: false },
         Err(vault::Error::Locked) => Answer::Done { ok: true, already: true },
         Err(error) => {
-            let hint = "nothing is served any more; `sealroom unlock` opens it again";
+            let hint = "no request is served until `sealroom unlock`";
             Answer::Failed { error: error.to_string(), hint: hint.to_owned() }
         }
     }

@@ -14,8 +14,8 @@ const PIECE_BYTES: usize = 256 * 1024;
 pub(super) async fn send_file(writer: &mut OwnedWriteHalf, file: Arc<DataFile>) -> io::Result<()> {
     let Some(displaced) = on_disk(&file, |file| Ok(file.check().err())).await? else {
         let answer = Answer::Failed {
-            error: "the file is in its place: there is nothing to rescue".to_owned(),
-            hint: "for a copy of it: `sealroom lock`, cp, `sealroom unlock`".to_owned(),
+            error: "the file is in place: nothing to rescue".to_owned(),
+            hint: "to copy it: `sealroom lock`, cp, `sealroom unlock`".to_owned(),
         };
         return writer.write_all(line_of(&answer).as_bytes()).await;
     };

@@ -92,13 +92,13 @@ fn strangers_get_some_lines_a_minute_and_whoever_was_let_in_or_asked_gets_all() 
         (0..1000).for_each(|n| tracing::info!(target: STRANGERS, n, "answered"));
         assert_eq!(lines.taken().len() as u64, STRANGERS_MAX);
         repeats.tell();
-        let count = r#"WARN repeated times=940 what="requests of callers that were not let in""#;
+        let count = r#"WARN repeated times=940 what="requests of unauthenticated clients""#;
         assert_eq!(lines.taken(), [count]);
         tracing::info!(target: STRANGERS, "answered");
         assert_eq!(lines.taken().len(), 1, "a minute later there are lines again");
         for _ in 0..1000 {
             tracing::info!(target: ANSWERED, "answered");
-            tracing::error!(target: ASKED, "the settings stay as they were");
+            tracing::error!(target: ASKED, "reload failed, settings unchanged");
             tracing::info!("any other line");
         }
         assert_eq!(lines.taken().len(), 3000);

@@ -30,7 +30,7 @@ pub(super) fn parse(text: &str, source: &Source) -> Result<Address, CliError> {
     }
     let refuse = |what: String| source.refuse(format!("'{}' {what}", text.escape_debug()), FORMS);
     let (host, port) =
-        text.rsplit_once(':').ok_or_else(|| refuse("is no address: it has no port".to_owned()))?;
+        text.rsplit_once(':').ok_or_else(|| refuse("is not an address: it has no port".to_owned()))?;
     if port.parse::<u16>().is_err() {
         return Err(refuse("has no port from 0 to 65535 after its last colon".to_owned()));
     }
@@ -39,7 +39,7 @@ pub(super) fn parse(text: &str, source: &Source) -> Result<Address, CliError> {
     }
     match text.to_socket_addrs().map(|mut found| found.next()) {
         Ok(Some(address)) => Ok(Address::Tcp(address)),
-        Ok(None) => Err(refuse("leads to no address".to_owned())),
-        Err(error) => Err(refuse(format!("has a host that is not found: {error}"))),
+        Ok(None) => Err(refuse("resolves to no address".to_owned())),
+        Err(error) => Err(refuse(format!("has an unknown host: {error}"))),
     }
 }

@@ -9,7 +9,7 @@ use crate::cli::{host::passphrase::PassphraseArgs, source::Given};
 pub(in crate::cli) struct Args {
     #[command(flatten)]
     pub(super) given: Given,
-    /// Serve a throw-away vault with made-up users and tokens, on loopback alone.
+    /// Serve a temporary vault with generated users and tokens, on loopback only.
     #[arg(long, conflicts_with_all = ["data", "config", "passphrase_file", "passphrase_stdin", "tls_cert", "tls_key"])]
     pub(in crate::cli::host) dev: bool,
     /// Configuration file; flags and environment variables override it.
@@ -24,19 +24,19 @@ pub(in crate::cli) struct Args {
     /// A reverse proxy terminates TLS; the client is the last address in X-Forwarded-For.
     #[arg(long, env = "SEALROOM_BEHIND_TLS_PROXY", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
     pub(super) behind_tls_proxy: Option<bool>,
-    /// The clock is right, though it is behind the newest event.
+    /// Accept a clock that is behind the newest event.
     #[arg(long)]
     pub(in crate::cli::host) accept_clock: bool,
-    /// The certificate chain to speak TLS with, as PEM; needs --tls-key.
+    /// The TLS certificate chain, as PEM; needs --tls-key.
     #[arg(long, env = "SEALROOM_TLS_CERT", value_name = "FILE")]
     pub(super) tls_cert: Option<PathBuf>,
     /// The certificate's private key, as PEM (mode 0600).
     #[arg(long, env = "SEALROOM_TLS_KEY", value_name = "FILE")]
     pub(super) tls_key: Option<PathBuf>,
-    /// A folder that gets the newest checkpoint of the audit log: another disk, a share, a git work tree.
+    /// Folder for the newest checkpoint of the audit log: another disk, a share, a git work tree.
     #[arg(long, env = "SEALROOM_CHECKPOINT_FOLDER", value_name = "FOLDER")]
     pub(super) checkpoint_folder: Option<PathBuf>,
-    /// How often the folder gets it, in seconds.
+    /// Interval between checkpoints, in seconds.
     #[arg(long, env = "SEALROOM_CHECKPOINT_EVERY_SECS", value_name = "SECS")]
     pub(super) checkpoint_every_secs: Option<u32>,
     #[command(flatten)]
@@ -52,40 +52,40 @@ pub(super) struct Tuning {
     /// Whether members may store integrations, or only owners.
     #[arg(long, env = "SEALROOM_MEMBERS_MAY_CREATE", value_name = "BOOL")]
     pub(super) members_may_create: Option<bool>,
-    /// Threads for connections.
+    /// Threads that serve connections.
     #[arg(long, env = "SEALROOM_WORKER_THREADS", value_name = "N")]
     pub(super) worker_threads: Option<u16>,
     /// The engine's page cache, in bytes.
     #[arg(long, env = "SEALROOM_CACHE_BYTES", value_name = "BYTES")]
     pub(super) cache_bytes: Option<u32>,
-    /// With less free space than this, in bytes, nothing is added or disclosed.
+    /// Refuse additions and disclosures below this much free disk space, in bytes.
     #[arg(long, env = "SEALROOM_DISK_LOW_BYTES", value_name = "BYTES")]
     pub(super) disk_low_bytes: Option<u64>,
-    /// Open a vault on a file system that has no locks; no other process may open the file.
+    /// Open a vault on a file system without locks; no other process may open the file.
     #[arg(long, env = "SEALROOM_WITHOUT_FILE_LOCK", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
     pub(super) without_file_lock: Option<bool>,
-    /// How much is logged: error, warn, info, debug or trace.
+    /// Log level: error, warn, info, debug or trace.
     #[arg(long, env = "SEALROOM_LOG_LEVEL", value_name = "LEVEL")]
     pub(super) log_level: Option<String>,
-    /// The longest request body, in bytes.
+    /// Maximum size of a request body, in bytes.
     #[arg(long, env = "SEALROOM_BODY_BYTES_MAX", value_name = "BYTES")]
     pub(super) body_bytes_max: Option<u32>,
-    /// The longest header block, in bytes.
+    /// Maximum size of a request's headers, in bytes.
     #[arg(long, env = "SEALROOM_HEADER_BYTES_MAX", value_name = "BYTES")]
     pub(super) header_bytes_max: Option<u32>,
-    /// The time for the headers, in seconds.
+    /// Time limit for a request's headers, in seconds.
     #[arg(long, env = "SEALROOM_HEADER_TIMEOUT_SECS", value_name = "SECS")]
     pub(super) header_timeout_secs: Option<u16>,
-    /// The time for the whole request, in seconds.
+    /// Time limit for a whole request, in seconds.
     #[arg(long, env = "SEALROOM_REQUEST_TIMEOUT_SECS", value_name = "SECS")]
     pub(super) request_timeout_secs: Option<u16>,
-    /// For how long a response may stall, in seconds.
+    /// Time limit for a client that stops reading its response, in seconds.
     #[arg(long, env = "SEALROOM_STALL_TIMEOUT_SECS", value_name = "SECS")]
     pub(super) stall_timeout_secs: Option<u16>,
-    /// The most connections at a time.
+    /// Maximum number of open connections.
     #[arg(long, env = "SEALROOM_CONNECTIONS_MAX", value_name = "N")]
     pub(super) connections_max: Option<u32>,
-    /// How many requests may wait for the writer.
+    /// Maximum number of requests queued for the writer.
     #[arg(long, env = "SEALROOM_QUEUE_MAX", value_name = "N")]
     pub(super) queue_max: Option<u32>,
 }

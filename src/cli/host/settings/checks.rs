@@ -13,10 +13,8 @@ pub(in crate::cli::host) fn check_listener(plan: &Plan, dev: bool) -> Result<(),
     let source = plan.sources.of_top("listen");
     let Address::Tcp(tcp) = &plan.address else {
         return match plan.tls {
-            Some(_) => Err(source.refuse(
-                "a socket file does not speak TLS",
-                format!("leave {} away", plan.sources.of_top("tls_cert")),
-            )),
+            Some(_) => Err(source
+                .refuse("a unix socket cannot use TLS", format!("omit {}", plan.sources.of_top("tls_cert")))),
             None => Ok(()),
         };
     };
@@ -25,7 +23,7 @@ pub(in crate::cli::host) fn check_listener(plan: &Plan, dev: bool) -> Result<(),
     }
     if dev {
         return Err(CliError::usage(
-            format!("{source}: {tcp} is no loopback address, and serve --dev listens on loopback only"),
+            format!("{source}: {tcp} is not a loopback address, and serve --dev listens only on loopback"),
             "omit it, or use 127.0.0.1:PORT",
         ));
     }
@@ -33,8 +31,8 @@ pub(in crate::cli::host) fn check_listener(plan: &Plan, dev: bool) -> Result<(),
         return Ok(());
     }
     Err(CliError::usage(
-        format!("{source}: {tcp} is no loopback address, and there is no TLS"),
-        "pass --tls-cert and --tls-key, or listen on 127.0.0.1, or put a TLS proxy in front and say --behind-tls-proxy",
+        format!("{source}: {tcp} is not a loopback address, and TLS is off"),
+        "pass --tls-cert and --tls-key, or listen on 127.0.0.1, or run behind a TLS proxy with --behind-tls-proxy",
     ))
 }
 
@@ -53,7 +51,7 @@ pub(in crate::cli::host) fn check_files(plan: &Plan, output: &Output) -> Result<
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             return Err(CliError::failed(
                 format!("{source}: {} does not exist", plan.data.display()),
-                "make it with `sealroom init`, or name another file with --data",
+                "create it with `sealroom init`, or pass another file with --data",
             ));
         }
         Ok(_) | Err(_) => {}
@@ -67,7 +65,7 @@ pub(in crate::cli::host) fn check_files(plan: &Plan, output: &Output) -> Result<
         // A share may come later; the vault is needed now.
         let source = plan.sources.of("checkpoint_folder", "checkpoint.folder");
         output.warning(&format!(
-            "{source}: {} is no folder: no checkpoint is written until it is one",
+            "{source}: {} is not a folder: no checkpoint is written until it is one",
             checkpoints.folder.display()
         ));
     }

@@ -115,7 +115,7 @@ pub(in crate::cli::host) fn read(args: &Args) -> Result<Plan, CliError> {
             ..Settings::new(host_actor(), clock::monotonic)
         },
         log_level: level.parse().map_err(|_| {
-            let what = format!("'{}' is no level", level.escape_debug());
+            let what = format!("'{}' is not a log level", level.escape_debug());
             sources.of_top("log_level").refuse(what, "use error, warn, info, debug or trace")
         })?,
         sources,
@@ -234,7 +234,7 @@ fn bounded<N: PartialOrd + Display>(
 
 fn size(source: &Source, set: u32, bounds: RangeInclusive<u32>) -> Result<usize, CliError> {
     let size = bounded(source, set, bounds)?;
-    usize::try_from(size).map_err(|_| source.refuse("too much for this host", "omit it for the default"))
+    usize::try_from(size).map_err(|_| source.refuse("too large for this host", "omit it for the default"))
 }
 
 fn check_path(path: Option<&Path>, source: &Source) -> Result<(), CliError> {

@@ -31,7 +31,7 @@ fn only_loopback_a_socket_tls_or_a_proxy_may_be_listened_on() {
 #[test]
 fn a_wrong_address_is_told_with_its_value_its_source_and_the_forms() {
     for (text, says) in [
-        ("x", "--listen: 'x' is no address: it has no port"),
+        ("x", "--listen: 'x' is not an address: it has no port"),
         ("", "--listen: '' is no address"),
         (":3029", "--listen: ':3029' has no host before its port"),
         ("127.0.0.1:99999", "has no port from 0 to 65535"),
@@ -60,7 +60,7 @@ fn a_value_out_of_its_bounds_is_told_with_the_flag_it_came_from() {
         ("--cache-bytes", "1048575", "at least 1048576"),
         ("--cache-bytes", "1073741825", "at most 1073741824"),
         ("--checkpoint-every-secs", "0", "at least 1"),
-        ("--log-level", "loud", "--log-level: 'loud' is no level"),
+        ("--log-level", "loud", "--log-level: 'loud' is not a log level"),
     ] {
         let error = check(&[flag, value]).unwrap_err();
         assert!(error.message.contains(says), "{flag}: {}", error.message);

@@ -13,13 +13,13 @@ pub(in crate::cli) struct Args {
     /// The log's verifier key, as `init` printed it, or a file that holds it.
     #[arg(long, value_name = "KEY")]
     pub(super) key: Option<String>,
-    /// A checkpoint that was kept elsewhere, or a folder of them.
+    /// A checkpoint stored elsewhere, or a folder of them.
     #[arg(long, value_name = "FILE")]
     pub(super) checkpoint: Option<PathBuf>,
     /// A text, such as a build log, whose receipts must all be in the log.
     #[arg(long, value_name = "FILE")]
     pub(super) receipts: Option<PathBuf>,
-    /// Fail unless a key that you pass, and a checkpoint that you pass or the vault file has, prove the log.
+    /// Fail unless a key that you pass and a checkpoint, passed or in the vault file, prove the log.
     #[arg(long)]
     pub(super) strict: bool,
 }

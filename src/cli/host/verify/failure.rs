@@ -11,10 +11,10 @@ pub(super) fn failed(path: &Path, message: &str, hint: &str) -> CliError {
 pub(super) fn flawed(flaw: &Flaw) -> CliError {
     CliError::failed(
         flaw.to_string(),
-        "keep this file as it is, and hold it against a backup or another export",
+        "keep this file unchanged, and compare it with a backup or another export",
     )
 }
 
 pub(super) fn damaged(error: StorageError) -> CliError {
-    CliError::failed(error.to_string(), "keep this file as it is, and hold it against a backup")
+    CliError::failed(error.to_string(), "keep this file unchanged, and compare it with a backup")
 }

@@ -34,8 +34,8 @@ pub(super) fn read_key(text: &str) -> Result<VerifierKey, CliError> {
     let hint = "pass what `init` printed, like sealroom/…+…+…, or a file that holds it";
     if !super::input::is_standard_input(path) && !path.exists() {
         let damage = transport::of_key(text.as_bytes());
-        let cause =
-            damage.map_or_else(|| "no verifier key, and no file".to_owned(), |damage| damage.to_string());
+        let cause = damage
+            .map_or_else(|| "neither a verifier key nor a file".to_owned(), |damage| damage.to_string());
         return Err(CliError::usage(format!("--key: {cause}"), hint));
     }
     let input = Input::open(path)?;
@@ -45,7 +45,7 @@ pub(super) fn read_key(text: &str) -> Result<VerifierKey, CliError> {
         return Err(harmed(&format!("--key {name}"), damage));
     }
     String::from_utf8_lossy(&bytes).trim().parse().map_err(|_| {
-        let cause = if bytes.is_empty() { "it is empty" } else { "it holds no verifier key" };
+        let cause = if bytes.is_empty() { "it is empty" } else { "it contains no verifier key" };
         CliError::usage(format!("--key {name}: {cause}"), hint)
     })
 }
@@ -76,8 +76,8 @@ pub(super) fn read_receipts(path: &Path) -> Result<Vec<Receipt>, CliError> {
         }
     }
     if found.is_empty() {
-        let hint = "a receipt is `audit-receipt: <sequence>:<hash>`; was the right file named?";
-        return Err(CliError::failed(format!("{name}: there is no receipt in it"), hint));
+        let hint = "a receipt is `audit-receipt: <sequence>:<hash>`; check that this is the right file";
+        return Err(CliError::failed(format!("{name}: it contains no receipt"), hint));
     }
     Ok(found)
 }
@@ -111,8 +111,8 @@ pub(super) fn kept_checkpoints(args: &Args, key: Option<&VerifierKey>) -> Result
         found.push(open_kept(&name, &note, key)?);
     }
     if found.is_empty() {
-        let hint = "name the folder that this vault's checkpoints go to";
-        return Err(failed(path, "none of the checkpoints in this folder is of this log", hint));
+        let hint = "pass the folder of this vault's checkpoints";
+        return Err(failed(path, "no checkpoint in this folder belongs to this log", hint));
     }
     Ok(found)
 }
@@ -127,7 +127,7 @@ fn in_folder(folder: &Path) -> Result<Vec<PathBuf>, CliError> {
     paths.sort();
     if paths.is_empty() {
         let hint = "is the share mounted? a checkpoint's name ends with .checkpoint";
-        return Err(failed(folder, "there is no checkpoint in this folder", hint));
+        return Err(failed(folder, "this folder contains no checkpoint", hint));
     }
     Ok(paths)
 }
@@ -167,7 +167,7 @@ pub(super) fn not_ours(what: &str, error: BadNote) -> CliError {
         BadNote::Malformed => "name a file that `sealroom audit checkpoint` wrote, or a checkpoint folder",
         BadNote::Unknown => "check --key and --checkpoint: they belong to one vault",
         BadNote::BadSignature => {
-            "its text is not what this key signed: keep it as evidence, and hold it against another copy"
+            "its text is not what this key signed: keep it as evidence, and compare it with another copy"
         }
     };
     CliError::failed(format!("{what}: {error}"), hint)

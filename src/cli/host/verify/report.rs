@@ -82,7 +82,7 @@ pub(super) fn report(
                 args.file.display(),
                 basis.trusted.join("; ")
             ),
-            "pass the key that `init` printed, and for an export a checkpoint that was kept elsewhere",
+            "pass the key that `init` printed, and for an export a checkpoint stored elsewhere",
         ));
     }
     let last = good.first + good.count.saturating_sub(1);

@@ -106,15 +106,15 @@ impl Export {
         match damage {
             Some(damage) => CliError::failed(format!("{name}: line {number}: {damage}"), damage.remedy()),
             None if line.len() > RECORD_BYTES_MAX => {
-                let message = format!("{name}: line {number} is no whole record: it is too long");
+                let message = format!("{name}: line {number} is not a complete record: it is too long");
                 CliError::failed(
                     message,
-                    "an export is one JSON record a line: check that the right file is named",
+                    "an export has one JSON record per line: check that the right file is named",
                 )
             }
             None => {
-                let message = format!("{name}: line {number} is no whole record: it is cut");
-                CliError::failed(message, "export again: what wrote this stopped early, or its disk was full")
+                let message = format!("{name}: line {number} is not a complete record: it is truncated");
+                CliError::failed(message, "export again: the export was interrupted, or its disk was full")
             }
         }
     }

@@ -44,19 +44,20 @@ impl From<Failure> for CliError {
             Failure::Interrupted => Self::failed("interrupted", "nothing was changed; run it again"),
             Failure::SeveralLines => Self::failed(
                 "several lines were pasted where one is expected",
-                "paste one line, or give the secret in a file; what was pasted is forgotten",
+                "paste one line, or pass the secret in a file; the pasted text was discarded",
             ),
             Failure::Unfinished => Self::failed(
-                "what was pasted has a BEGIN line and no END line",
-                "paste all of it, or give it in a file; what was pasted is forgotten",
+                "the pasted text has a BEGIN line but no END line",
+                "paste all of it, or pass it in a file; the pasted text was discarded",
             ),
             Failure::TooLong => Self::failed(
-                "what was typed has more than 64 KiB",
-                "give it in a file; what was typed is forgotten",
+                "the typed text is longer than 64 KiB",
+                "pass it in a file; the typed text was discarded",
             ),
-            Failure::Terminal(error) => {
-                Self::failed(format!("nothing was typed: {error}"), "run it again, at a terminal")
-            }
+            Failure::Terminal(error) => Self::failed(
+                format!("nothing was read from the terminal: {error}"),
+                "run it again, at a terminal",
+            ),
         }
     }
 }
