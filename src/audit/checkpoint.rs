@@ -78,7 +78,7 @@ impl FromStr for VerifierKey {
     }
 }
 
-/// A tree's size and root, as somebody signed them.
+/// A tree's signed size and root.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Checkpoint {
     /// Whose log.
@@ -142,13 +142,13 @@ pub fn open(note: &str, keys: &[VerifierKey]) -> Result<Checkpoint, BadNote> {
     }
     let checkpoint = text(head)?;
     match known {
-        // A key speaks for the log of its own name alone.
+        // A key speaks only for the log of its own name.
         Some(key) if key.name == checkpoint.origin => Ok(checkpoint),
         Some(_) | None => Err(BadNote::Unknown),
     }
 }
 
-/// Reads a checkpoint whose signatures nobody can judge, for want of a key.
+/// Reads a checkpoint without judging its signatures, for want of a key.
 ///
 /// # Errors
 /// It has not the form.

@@ -1,6 +1,6 @@
 //! Proofs of the tree: that a record is in it, and that a larger tree begins with a smaller one (RFC 6962 §2.1.1, §2.1.2).
 //!
-//! Owns which subtrees a proof is made of; their hashes come from whoever has them.
+//! Owns the choice of the subtrees that make a proof; the caller supplies their hashes.
 
 use std::ops::Range;
 

@@ -1,4 +1,4 @@
-//! Receipts: the proof of a disclosure that its reader keeps (contract §5), written and read here alone.
+//! Receipts: the proof of a disclosure that its reader keeps (contract §5), written and read only here.
 //!
 //! ```text
 //! audit-receipt: 7:<base64 of leaf hash 7>,8:<base64 of leaf hash 8>

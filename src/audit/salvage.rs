@@ -84,7 +84,7 @@ fn is_intact(row: &[u8]) -> bool {
 /// Finds the beginning of a record, even with one wrong byte: an unused page may hold the same record whole.
 fn find(within: &[u8]) -> Option<usize> {
     let wrong = |bytes: &[u8]| bytes.iter().zip(START).filter(|(is, should)| is != should).count();
-    // Of its first two bytes one is right, and most places are told by them.
+    // One of its first two bytes is right, which rules out most places.
     let begins = |bytes: &[u8]| (bytes[0] == START[0] || bytes[1] == START[1]) && wrong(bytes) < 2;
     within.windows(START.len()).position(begins)
 }

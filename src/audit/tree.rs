@@ -5,7 +5,7 @@ use crate::crypto::digest::{sha256, sha256_parts};
 /// SHA-256.
 pub type Hash = [u8; 32];
 
-/// Subtrees of every so many levels are stored: 2⁸, 2¹⁶, 2²⁴ … leaves.
+/// Levels between two stored subtrees: 2⁸, 2¹⁶, 2²⁴ … leaves.
 const STORED_EVERY: u32 = 8;
 
 /// SHA-256(0x00 ‖ record).
@@ -63,7 +63,7 @@ impl Frontier {
         self.size
     }
 
-    /// Appends 2^`level` leaves by the hash of their subtree; the tree's size must be a multiple of so many.
+    /// Appends 2^`level` leaves by the hash of their subtree; the tree's size must be a multiple of that.
     pub fn push_subtree(&mut self, level: u32, mut hash: Hash) {
         debug_assert!(self.size.trailing_zeros() >= level, "a subtree stands only where its size divides");
         for _ in 0..(self.size >> level).trailing_ones() {
@@ -99,7 +99,7 @@ impl Frontier {
     }
 }
 
-/// The hash over so many leaves, or over so many subtrees of one size: a power of two of them.
+/// Hashes leaves, or subtrees of one size; their number is a power of two.
 pub fn subtree_hash(nodes: &[Hash]) -> Hash {
     debug_assert!(nodes.len().is_power_of_two(), "a subtree is complete");
     let mut nodes = nodes.to_vec();

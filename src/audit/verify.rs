@@ -1,4 +1,4 @@
-//! The check of a log by whoever has its records, a checkpoint and the public key: no passphrase, no server.
+//! The offline check of a log, from its records, a checkpoint and the public key: no passphrase, no server.
 //!
 //! Owns what makes a log good and how its first flaw is named. Records come one by one, in constant memory.
 
@@ -229,7 +229,7 @@ impl Verifier {
         }
     }
 
-    /// Judges the whole by its own checkpoint too: whatever follows that was added by somebody else.
+    /// Judges the whole by its own checkpoint too: any record after that one's end was added from outside.
     ///
     /// # Errors
     /// As [`Verifier::finish`].

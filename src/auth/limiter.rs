@@ -19,7 +19,7 @@ use crate::domain::{Email, Peer, Timestamp, minutes};
 const WINDOW: Duration = minutes(5);
 /// Failures of one e-mail from one address.
 const PAIR_MAX: usize = 5;
-/// Failures of one e-mail, or from one address, alone.
+/// Failures of one e-mail, or from one address.
 const ALONE_MAX: usize = 50;
 /// The most pairs, e-mails and addresses that are remembered, each; 20 MB at most.
 const ENTRIES_MAX: usize = 10_000;

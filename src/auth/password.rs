@@ -76,7 +76,7 @@ pub fn hash(password: &Secret, params: KdfParams) -> Result<PasswordHash, Passwo
 }
 
 /// Puts a password to the test in each of its spellings: one argon2 run each with the stored parameters, compared in
-/// constant time. A match ends nothing early, so that work and time depend on the submitted text alone.
+/// constant time. A match ends nothing early, so that work and time depend only on the submitted text.
 ///
 /// # Errors
 /// The stored parameters are out of bounds, or the system gives no memory.

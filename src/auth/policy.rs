@@ -85,7 +85,7 @@ policy! {
     ReadUser:            [Owner]                      UserRead;
     /// `POST /users`
     CreateUser:          [Owner]                      UserCreate;
-    /// `PUT /users/{email}`, somebody else's.
+    /// `PUT /users/{email}`, another user's.
     UpdateUser:          [Owner]                      UserUpdate;
     /// `PUT /users/{own email}`
     UpdateSelf:          [Owner, Member]              UserUpdate;
@@ -134,7 +134,7 @@ pub enum Denied {
     /// The provider is outside the caller's narrowing.
     #[error("Forbidden - this caller is narrowed to other providers")]
     Provider,
-    /// A member may change what it created alone.
+    /// A member may change only its own creations.
     #[error("Forbidden - Requires role: owner, or to have created this integration")]
     NotCreator,
 }

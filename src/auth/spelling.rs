@@ -4,8 +4,8 @@
 //! stored in NFC, the form of RFC 8265 §4.2; what is submitted is tried as it came, in NFC and in NFKC (NIST SP 800-63B
 //! §3.1.1.2 allows both), so that a secret that an earlier version stored as it came still opens.
 //!
-//! The list depends on the submitted text alone, never on what is stored. A caller tries all of it, also after a match:
-//! the work tells nobody which spelling is the stored one, nor that one of them is.
+//! The list depends only on the submitted text, never on what is stored. A caller tries all of it, even after a match:
+//! the work does not reveal which spelling is stored, nor whether one is.
 
 use icu_normalizer::ComposingNormalizerBorrowed;
 

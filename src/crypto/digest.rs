@@ -51,7 +51,7 @@ impl StateKey {
 pub struct RowTag([u8; 32]);
 
 impl RowTag {
-    /// Its first bytes, where so many are enough.
+    /// Returns its first bytes, for a use that needs no more.
     pub fn first<const N: usize>(self) -> [u8; N] {
         *self.0.first_chunk().expect("nobody asks for more than 32")
     }

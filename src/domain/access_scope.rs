@@ -1,8 +1,8 @@
-//! The narrowing that tokens and members share.
+//! The access scope of tokens and members.
 
 use super::{ProjectId, Provider};
 
-/// To which projects and providers a caller is narrowed; `None` does not narrow, an empty list allows nothing.
+/// The projects and providers that a caller may reach; `None` allows all, an empty list none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AccessScope {
     /// The only projects it may name.

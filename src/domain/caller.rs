@@ -50,7 +50,7 @@ pub enum Actor {
     User(Email),
     /// `app:<token_id>`
     App(TokenId),
-    /// `host:<os user>`: somebody at the host itself.
+    /// `host:<os user>`: an operating-system user of the host.
     Host(String),
 }
 
@@ -103,14 +103,14 @@ pub enum Identity {
     Token(TokenId),
 }
 
-/// A caller that authentication has let in. Only a proof of the moment: the writer authenticates `bearer` again.
+/// A caller that authentication has let in. Valid for one state of the rows: on another one `bearer` is authenticated again.
 #[derive(Debug, Clone)]
 pub struct Caller {
     /// The row that vouches for it.
     pub identity: Identity,
     /// Its role.
     pub role: Role,
-    /// To what it is narrowed.
+    /// The projects and providers that it may reach.
     pub narrowing: AccessScope,
     /// The token it came with.
     pub bearer: Bearer,

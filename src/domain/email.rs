@@ -9,7 +9,7 @@ const BYTES_MAX: usize = 254;
 
 /// An e-mail address: ASCII, lower case, no blanks around it.
 ///
-/// One form alone means that no second spelling of a known address gets round a limit, and ASCII alone means that
+/// With one form, no second spelling of a known address gets round a limit; with ASCII only,
 /// no look-alike letter makes two addresses of what people read as one.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Email(String);

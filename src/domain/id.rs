@@ -57,7 +57,7 @@ id! {
     IntegrationId, "integration id";
     /// Names one application token; never the token itself.
     TokenId, "token id";
-    /// Names one user for good, also when the e-mail is given to somebody else later.
+    /// Names one user for good, even if the e-mail later goes to another user.
     UserId, "user id";
     /// Names one login and what was refreshed from it.
     SessionId, "session id";

@@ -12,7 +12,7 @@ const MILLIS_MAX: u64 = 253_402_207_200_000;
 pub struct Timestamp(u64);
 
 impl Timestamp {
-    /// The moment so many milliseconds after 1970-01-01T00:00:00Z; past the year 9999 it stays there.
+    /// Returns the time this many milliseconds after 1970-01-01T00:00:00Z, at most the end of the year 9999.
     pub const fn from_millis(millis: u64) -> Self {
         if millis > MILLIS_MAX { Self(MILLIS_MAX) } else { Self(millis) }
     }

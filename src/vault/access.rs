@@ -50,7 +50,7 @@ impl Vault {
     /// Finds the caller behind a token.
     ///
     /// # Errors
-    /// The vault is locked, or the token lets nobody in.
+    /// The vault is locked, or the token is not valid.
     pub fn authenticate(&self, bearer: Bearer, context: &Context) -> Result<Admitted, Error> {
         let open = self.opened()?;
         let view = open.writer.view();
@@ -66,7 +66,7 @@ impl Vault {
     /// Lets a caller in for what `verb` says it asks, before anything of the request is parsed.
     ///
     /// # Errors
-    /// The vault is locked, the token lets nobody in (which is counted), or the policy forbids it (which is recorded).
+    /// The vault is locked, the token is not valid (which is counted), or the policy forbids it (which is recorded).
     pub async fn admit(
         &self,
         context: &Context,

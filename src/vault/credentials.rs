@@ -26,7 +26,7 @@ pub struct CredentialQuery {
     pub project: Option<ProjectId>,
     /// Only of this name.
     pub name: Option<Name>,
-    /// At most so many, and say where to go on.
+    /// The most credentials to return, with a cursor for the rest.
     pub limit: Option<usize>,
     /// Those older than this one.
     pub cursor: Option<IntegrationId>,

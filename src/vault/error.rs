@@ -47,7 +47,7 @@ pub enum Error {
     /// The policy forbids it.
     #[error(transparent)]
     Denied(#[from] Denied),
-    /// Wrong e-mail or password; nobody learns which.
+    /// Wrong e-mail or password; the answer does not say which.
     #[error("wrong e-mail or password")]
     BadLogin,
     /// One's own password, given to change it, is wrong.

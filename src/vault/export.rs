@@ -117,7 +117,7 @@ impl Vault {
         self.note(context, caller.caller().actor(), Verb::ExportAudit.action(), error).await;
     }
 
-    /// The next records from `first` on, for whoever has the file itself; no event.
+    /// The next records from `first` on, for the owner of the file itself; no event.
     ///
     /// # Errors
     /// They cannot be read, or one does not fit its check.
@@ -125,10 +125,10 @@ impl Vault {
         self.store().records(first, CHUNK)
     }
 
-    /// The root over the first `size` records, for whoever has the file itself; no event.
+    /// The root over the first `size` records, for the owner of the file itself; no event.
     ///
     /// # Errors
-    /// They cannot be read, or there are not so many.
+    /// They cannot be read, or there are fewer.
     pub fn root(&self, size: u64) -> Result<Hash, StorageError> {
         self.store().root(size)
     }

@@ -39,7 +39,7 @@ pub struct EventQuery {
     pub from: Option<Timestamp>,
     /// Before.
     pub to: Option<Timestamp>,
-    /// At most so many.
+    /// The most events to return.
     pub limit: usize,
     /// Only with a lower sequence.
     pub cursor: Option<u64>,

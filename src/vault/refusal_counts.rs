@@ -26,7 +26,7 @@ struct Counts {
 
 #[derive(Default)]
 pub(super) struct Minute {
-    /// Authenticated callers alone, of which there are as many as tokens and users.
+    /// By authenticated caller: never more entries than tokens and users.
     refusals: HashMap<Actor, u64>,
     rejected: Rejected,
     peers: HashSet<Option<Peer>>,

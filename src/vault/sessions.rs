@@ -98,7 +98,7 @@ impl Vault {
         match &outcome {
             Ok(_) => self.limited().succeeded(email.as_ref(), peer),
             Err(Error::BadLogin) => self.tally.login(context.peer),
-            // A disk that fails is nobody's wrong password.
+            // A failing disk does not count as a wrong password.
             Err(_) => self.limited().undecided(email.as_ref(), peer),
         }
         outcome

@@ -1,4 +1,4 @@
-//! A vault's state: what it is told once, what it holds while it is locked, and what only while it is open.
+//! A vault's state: its settings, the parts it holds while locked, and those it holds only while unlocked.
 
 use std::{
     sync::{
@@ -167,7 +167,7 @@ impl Vault {
         &self.store
     }
 
-    /// The newest signed checkpoint, for whoever has the file itself; no event.
+    /// The newest signed checkpoint, for the owner of the file itself; no event.
     ///
     /// # Errors
     /// The file cannot be read.

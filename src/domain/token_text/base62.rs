@@ -13,7 +13,7 @@ const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmn
 const CHUNK: usize = 5;
 const CHUNK_BASE: u64 = 62_u64.pow(5);
 
-/// The number of digits that hold every number of so many bytes: `⌈8n / log2 62⌉`, with log2 62 = 5.954196….
+/// The number of digits that hold every number of `n` bytes: `⌈8n / log2 62⌉`, with log2 62 = 5.954196….
 pub(super) const fn width(bytes: usize) -> usize {
     (bytes * 8 * 1_000_000).div_ceil(5_954_196)
 }
