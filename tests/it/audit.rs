@@ -9,12 +9,12 @@ use sealroom::{
         tree::{self, Hash},
     },
     crypto::digest::sha256,
-    domain::{Actor, Timestamp},
-    vault::{Admitted, CredentialQuery, Vault},
+    domain::{Action, Actor, Event, Timestamp},
+    vault::{Admitted, CredentialQuery, Error, EventQuery, Vault},
 };
 
 use super::{
-    server::{PASSPHRASE, START, context, plan, secret, settings},
+    server::{OWNER, PASSPHRASE, PASSWORD, START, context, plan, secret, settings},
     tamper::{AUDIT, backend, close, edit, meta, owner, refused, shared, store, unlock},
 };
 
@@ -137,5 +137,30 @@ async fn the_newest_records_are_checked_at_every_size_of_the_log() {
             audit.insert(size - 1, [other.as_bytes(), check].concat().as_slice()).unwrap();
         });
         refused(&changed, &format!("the newest of {size} records changed")).await;
+    }
+}
+
+/// The host's events passed a lock that the commit thread had decided already.
+#[tokio::test]
+async fn nothing_is_decided_or_recorded_once_a_lock_is_decided() {
+    let (_, vault, caller) = vault().await;
+    let now = Timestamp::from_millis(START);
+    let (at, event) = (context(now), |action| Event::new(now, Actor::host("test"), action));
+    // On one thread the lock is submitted first, and the others before it is committed.
+    let (locked, recorded, read, listed, login) = tokio::join!(
+        vault.lock(event(Action::VaultLock)),
+        vault.record(event(Action::ServerStart)),
+        vault.read_credentials(&at, &caller, CredentialQuery::default()),
+        vault.list_tokens(&at, &caller),
+        vault.login(&at, OWNER, secret(PASSWORD)),
+    );
+    locked.unwrap();
+    let others = [recorded.err(), read.err(), listed.err(), login.err()];
+    assert!(others.iter().all(|error| matches!(error, Some(Error::Locked))), "{others:?}");
+    vault.unlock(secret(PASSPHRASE), Actor::host("test"), now, None).await.unwrap();
+    let query = EventQuery { limit: 3, ..EventQuery::default() };
+    let (events, _) = vault.read_events(&at, &caller, &query).await.unwrap();
+    for (event, action) in events.iter().zip(["audit.read", "vault.unlock", "vault.lock"]) {
+        assert!(event.contains(&format!(r#""action":"{action}""#)), "{events:?}");
     }
 }
