@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{
     access::Admitted,
     error::Error,
+    projects::check_registered,
     state::Vault,
     work::{Context, Request},
 };
@@ -45,7 +46,7 @@ impl Vault {
                 request;
             work.permit.scope(&scope)?;
             work.permit.provider(provider)?;
-            registered(work.view, &scope)?;
+            check_registered(work.view, scope.projects())?;
             let now = work.context.now;
             if expires_at.is_some_and(|end| end <= now) {
                 return Err(Error::ExpiryPast);
@@ -70,7 +71,7 @@ impl Vault {
             let mut changes = Changes::none();
             changes.credential(&integration, Revision::FIRST, credentials);
             changes.integration(None, integration.clone());
-            let event = Event { detail: scope_detail(&integration), ..about(work.event, &integration) };
+            let event = Event { detail: scope_detail(&integration), ..event_about(work.event, &integration) };
             Ok(Decision::changing((integration, shadows), changes, event))
         };
         Ok(self.act(context, caller, Verb::CreateIntegration, work).await?.value)
@@ -101,8 +102,10 @@ impl Vault {
             let more = limit.is_some_and(|limit| found.len() > limit);
             found.truncate(limit.unwrap_or(usize::MAX));
             let next = found.last().filter(|_| more).map(|integration| integration.id);
-            let listed =
-                found.into_iter().map(|one| listed(work.view, one)).collect::<Result<Vec<_>, _>>()?;
+            let listed = found
+                .into_iter()
+                .map(|one| with_last_access(work.view, one))
+                .collect::<Result<Vec<_>, _>>()?;
             let detail = Detail::NONE.number(DetailKey::Count, listed.len() as u64);
             let event = Event { provider, detail, ..work.event };
             Ok(Decision::recording((listed, next), vec![event]))
@@ -122,8 +125,8 @@ impl Vault {
     ) -> Result<Listed, Error> {
         let work = move |work: Request<'_>| {
             let integration = work.view.integration(id)?.ok_or(Error::IntegrationNotFound)?;
-            let event = about(work.event, &integration);
-            Ok(Decision::recording(listed(work.view, integration)?, vec![event]))
+            let event = event_about(work.event, &integration);
+            Ok(Decision::recording(with_last_access(work.view, integration)?, vec![event]))
         };
         Ok(self.act(context, caller, Verb::ShowIntegration, work).await?.value)
     }
@@ -153,7 +156,7 @@ impl Vault {
             apply(request.expires_at, &mut after.kept[0].expires_at);
             let rescoped = request.scope.is_some();
             if let Some(scope) = request.scope {
-                registered(work.view, &scope)?;
+                check_registered(work.view, scope.projects())?;
                 after.scope = scope;
             }
             if after.provider == Provider::Custom && after.name.is_none() {
@@ -162,9 +165,9 @@ impl Vault {
             after.updated_at = now;
             let mut changes = Changes::none();
             changes.integration(Some(&before), after.clone());
-            let event = Event { detail: scope_detail(&after), ..about(work.event, &after) };
+            let event = Event { detail: scope_detail(&after), ..event_about(work.event, &after) };
             // A narrower scope takes access away; telling narrower from wider is not worth a mistake.
-            let decision = Decision::changing(listed(work.view, Arc::new(after))?, changes, event);
+            let decision = Decision::changing(with_last_access(work.view, Arc::new(after))?, changes, event);
             Ok(if rescoped { decision.revoking() } else { decision })
         };
         Ok(self.act(context, caller, Verb::UpdateIntegration, work).await?.value)
@@ -230,7 +233,7 @@ impl Vault {
             let integration = work.view.integration(id)?.ok_or(Error::IntegrationNotFound)?;
             let mut changes = Changes::none();
             changes.remove_integration(&integration);
-            Ok(Decision::changing((), changes, about(work.event, &integration)).revoking())
+            Ok(Decision::changing((), changes, event_about(work.event, &integration)).revoking())
         };
         self.act(context, caller, Verb::DeleteIntegration, work).await.map(drop)
     }
@@ -276,16 +279,16 @@ fn renew(
     }
     changes.credential(&after, revision, secret);
     changes.integration(Some(before), after.clone());
-    let event = Event { detail, ..about(work.event, &after) };
-    Ok(Decision::changing(listed(work.view, Arc::new(after))?, changes, event))
+    let event = Event { detail, ..event_about(work.event, &after) };
+    Ok(Decision::changing(with_last_access(work.view, Arc::new(after))?, changes, event))
 }
 
-fn listed(view: &View<'_>, integration: Arc<Integration>) -> Result<Listed, Error> {
+fn with_last_access(view: &View<'_>, integration: Arc<Integration>) -> Result<Listed, Error> {
     let last_access = view.last_access(integration.id.as_bytes())?;
     Ok(Listed { integration, last_access })
 }
 
-fn about(event: Event, integration: &Integration) -> Event {
+fn event_about(event: Event, integration: &Integration) -> Event {
     Event {
         integration: Some(integration.id),
         revision: Some(integration.revision()),
@@ -299,16 +302,6 @@ fn scope_detail(integration: &Integration) -> Detail {
         Scope::Global => Detail::NONE.truth(DetailKey::IsGlobal, true),
         Scope::Projects(projects) => Detail::NONE.list(DetailKey::Projects, projects),
     }
-}
-
-fn registered(view: &View<'_>, scope: &Scope) -> Result<(), Error> {
-    let missing = |project: &&ProjectId| view.project(project).map(|found| found.is_none());
-    for project in scope.projects() {
-        if missing(&project)? {
-            return Err(Error::ProjectNotRegistered(project.clone()));
-        }
-    }
-    Ok(())
 }
 
 /// Others of the same provider (and, for `custom`, name) that reach a project of the new one by the same rule.

@@ -60,7 +60,7 @@ impl Vault {
     pub async fn list_projects(&self, context: &Context, caller: &Admitted) -> Result<Vec<Shown>, Error> {
         let permit = self.permit(context, caller, Verb::ListProjects).await?;
         let open = self.opened()?;
-        let listed = listed(&open.writer.fresh_view(), &permit);
+        let listed = visible_projects(&open.writer.fresh_view(), &permit);
         self.noted(context, caller.caller().actor(), Verb::ListProjects.action(), listed).await
     }
 
@@ -79,7 +79,7 @@ impl Vault {
             return Err(self.refuse(context, caller.bearer(), Verb::ReadProject, denied.into()).await);
         }
         let open = self.opened()?;
-        let found = one(&open.writer.fresh_view(), &permit, identifier);
+        let found = visible_project(&open.writer.fresh_view(), &permit, identifier);
         self.noted(context, caller.caller().actor(), Verb::ReadProject.action(), found).await
     }
 
@@ -110,20 +110,33 @@ impl Vault {
     }
 }
 
-fn listed(view: &View<'_>, permit: &Permit) -> Result<Vec<Shown>, Error> {
+/// Checks that every project is registered.
+pub(super) fn check_registered<'a>(
+    view: &View<'_>,
+    projects: impl IntoIterator<Item = &'a ProjectId>,
+) -> Result<(), Error> {
+    for project in projects {
+        if view.project(project)?.is_none() {
+            return Err(Error::ProjectNotRegistered(project.clone()));
+        }
+    }
+    Ok(())
+}
+
+fn visible_projects(view: &View<'_>, permit: &Permit) -> Result<Vec<Shown>, Error> {
     let projects = view.projects()?.into_iter();
     projects
         .filter(|project| permit.access_scope().admits_project(&project.identifier))
-        .map(|project| shown(view, permit, project))
+        .map(|project| with_integrations(view, permit, project))
         .collect()
 }
 
-fn one(view: &View<'_>, permit: &Permit, identifier: ProjectId) -> Result<Shown, Error> {
+fn visible_project(view: &View<'_>, permit: &Permit, identifier: ProjectId) -> Result<Shown, Error> {
     let project = view.project(&identifier)?.ok_or(Error::ProjectNotFound(identifier))?;
-    shown(view, permit, Project::clone(&project))
+    with_integrations(view, permit, Project::clone(&project))
 }
 
-fn shown(view: &View<'_>, permit: &Permit, project: Project) -> Result<Shown, Error> {
+fn with_integrations(view: &View<'_>, permit: &Permit, project: Project) -> Result<Shown, Error> {
     let integrations = match permit.role() {
         Role::Owner => view.scoped(Some(&project.identifier), None)?,
         Role::Member | Role::Application | Role::Auditor | Role::Operator => Vec::new(),

@@ -96,10 +96,10 @@ impl Vault {
         let host = self.settings().host.clone();
         let outcome = self.noted(context, host, Action::SessionLogin, outcome).await;
         match &outcome {
-            Ok(_) => self.limited().succeeded(email.as_ref(), peer),
+            Ok(_) => self.limiter().succeeded(email.as_ref(), peer),
             Err(Error::BadLogin) => self.tally.login(context.peer),
             // A failing disk does not count as a wrong password.
-            Err(_) => self.limited().undecided(email.as_ref(), peer),
+            Err(_) => self.limiter().undecided(email.as_ref(), peer),
         }
         outcome
     }
@@ -153,9 +153,9 @@ impl Vault {
         let host = self.settings().host.clone();
         let refreshed = self.noted(context, host, Action::SessionRefresh, refreshed).await;
         match &refreshed {
-            Ok(_) => self.limited().succeeded(None, peer),
+            Ok(_) => self.limiter().succeeded(None, peer),
             Err(Error::Unauthenticated | Error::TokenExpired { .. }) => self.tally.login(context.peer),
-            Err(_) => self.limited().undecided(None, peer),
+            Err(_) => self.limiter().undecided(None, peer),
         }
         refreshed
     }
@@ -228,12 +228,12 @@ impl Vault {
         self.password_runs.load(Ordering::Relaxed)
     }
 
-    pub(super) fn limited(&self) -> MutexGuard<'_, Limiter> {
+    pub(super) fn limiter(&self) -> MutexGuard<'_, Limiter> {
         self.limiter.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn limit(&self, email: Option<&Email>, peer: Peer, now: Timestamp) -> Result<(), Error> {
-        self.limited()
+        self.limiter()
             .check(email, peer, now)
             .map_err(|retry| Error::TooManyTries { retry_after_secs: retry.seconds })
     }

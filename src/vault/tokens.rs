@@ -3,6 +3,7 @@
 use super::{
     access::Admitted,
     error::Error,
+    projects::check_registered,
     state::Vault,
     work::{Context, Request},
 };
@@ -30,11 +31,7 @@ impl Vault {
         let digest = new.digest;
         let work = move |work: Request<'_>| {
             let CreateToken { name, expires_in_days, role, narrowing } = request;
-            for project in narrowing.projects.iter().flatten() {
-                if work.view.project(project)?.is_none() {
-                    return Err(Error::ProjectNotRegistered(project.clone()));
-                }
-            }
+            check_registered(work.view, narrowing.projects.iter().flatten())?;
             let now = work.context.now;
             let expires_at = now.plus(days(expires_in_days));
             let created_by = work.caller().actor();
@@ -52,7 +49,7 @@ impl Vault {
             };
             let mut changes = Changes::none();
             changes.token(token.clone());
-            let detail = named(&token);
+            let detail = token_detail(&token);
             Ok(Decision::changing(token, changes, Event { detail, ..work.event }))
         };
         let token = self.act(context, caller, Verb::CreateToken, work).await?.value;
@@ -99,7 +96,7 @@ impl Vault {
             };
             let mut token = ApplicationToken::clone(&*found.ok_or(Error::TokenNotFound)?);
             token.revoked_at = token.revoked_at.or(Some(work.context.now));
-            let (id, detail) = (token.id, named(&token));
+            let (id, detail) = (token.id, token_detail(&token));
             let mut changes = Changes::none();
             changes.token(token);
             Ok(Decision::changing(id, changes, Event { detail, ..work.event }).revoking())
@@ -108,7 +105,7 @@ impl Vault {
     }
 }
 
-fn named(token: &ApplicationToken) -> Detail {
+fn token_detail(token: &ApplicationToken) -> Detail {
     let detail = Detail::NONE
         .text(DetailKey::Id, token.id)
         .text(DetailKey::Name, &token.name)

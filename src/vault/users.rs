@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{
     access::{self, Admitted},
     error::Error,
+    projects::check_registered,
     state::Vault,
     work::{Context, Request},
 };
@@ -19,8 +20,8 @@ use crate::{
     },
     crypto::random,
     domain::{
-        AccessScope, Bearer, Detail, DetailKey, Email, Event, PasswordHash, Peer, ProjectId, Role, Secret,
-        SessionKey, SessionKind, User, UserId,
+        AccessScope, Bearer, Detail, DetailKey, Email, Event, PasswordHash, Peer, Role, Secret, SessionKey,
+        SessionKind, User, UserId,
     },
     storage::{Changes, Decision, View},
 };
@@ -64,7 +65,7 @@ impl Vault {
     ) -> Result<Arc<User>, Error> {
         let work = move |work: Request<'_>| {
             let user = work.view.user(&email)?.ok_or(Error::UserNotFound)?;
-            let event = Event { detail: named(&user), ..work.event };
+            let event = Event { detail: user_detail(&user), ..work.event };
             Ok(Decision::recording(user, vec![event]))
         };
         Ok(self.act(context, caller, Verb::ReadUser, work).await?.value)
@@ -93,7 +94,7 @@ impl Vault {
             if work.view.user(&email)?.is_some() {
                 return Err(Error::UserExists);
             }
-            registered(work.view, projects.as_deref())?;
+            check_registered(work.view, projects.iter().flatten())?;
             let user = User {
                 id,
                 email,
@@ -110,7 +111,7 @@ impl Vault {
             };
             let mut changes = Changes::none();
             changes.user(user.clone());
-            let event = Event { detail: named(&user), ..work.event };
+            let event = Event { detail: user_detail(&user), ..work.event };
             Ok(Decision::changing(user, changes, event))
         };
         Ok((self.act(context, caller, Verb::CreateUser, work).await?.value, initial))
@@ -151,10 +152,10 @@ impl Vault {
                 work.permit.owner()?;
             }
             let before = work.view.user(&email)?.ok_or(Error::UserNotFound)?;
-            let (after, takes_away) = changed(work.view, &before, request, password)?;
+            let (after, takes_away) = updated_user(work.view, &before, request, password)?;
             let mut changes = Changes::none();
             changes.user(after.clone());
-            let detail = named(&after).list(DetailKey::Fields, &fields);
+            let detail = user_detail(&after).list(DetailKey::Fields, &fields);
             let event = Event { detail, ..work.event };
             let decision = Decision::changing(after, changes, event);
             Ok(if takes_away { decision.revoking() } else { decision })
@@ -174,7 +175,7 @@ impl Vault {
             }
             let mut changes = Changes::none();
             changes.remove_user(&email);
-            Ok(Decision::changing((), changes, Event { detail: named(&user), ..work.event }).revoking())
+            Ok(Decision::changing((), changes, Event { detail: user_detail(&user), ..work.event }).revoking())
         };
         self.act(context, caller, Verb::DeleteUser, work).await.map(drop)
     }
@@ -199,7 +200,7 @@ impl Vault {
         let user = self.opened()?.writer.fresh_view().user(email)?;
         let hash = user.map(|user| user.password.clone());
         if self.is_password(hash, self.settings().password_kdf, password).await? {
-            self.limited().succeeded(Some(email), peer);
+            self.limiter().succeeded(Some(email), peer);
             return Ok(());
         }
         self.tally.login(context.peer);
@@ -208,7 +209,7 @@ impl Vault {
 }
 
 /// The user after the change, and whether it takes anything away.
-fn changed(
+fn updated_user(
     view: &View<'_>,
     before: &User,
     request: UpdateUser,
@@ -227,7 +228,7 @@ fn changed(
         after.narrowing.projects = None;
     }
     if after.narrowing != before.narrowing {
-        registered(view, after.narrowing.projects.as_deref())?;
+        check_registered(view, after.narrowing.projects.iter().flatten())?;
     }
     if (after.role != Role::Owner || after.disabled) && is_last_owner(view, before)? {
         return Err(Error::LastOwner);
@@ -239,22 +240,13 @@ fn changed(
     Ok((after, takes_away))
 }
 
-fn registered(view: &View<'_>, projects: Option<&[ProjectId]>) -> Result<(), Error> {
-    for project in projects.into_iter().flatten() {
-        if view.project(project)?.is_none() {
-            return Err(Error::ProjectNotRegistered(project.clone()));
-        }
-    }
-    Ok(())
-}
-
 /// Returns whether this is the last enabled owner.
 fn is_last_owner(view: &View<'_>, user: &User) -> Result<bool, Error> {
     let enabled = |one: &User| one.role == Role::Owner && !one.disabled;
     Ok(enabled(user) && !view.users()?.iter().any(|one| enabled(one) && one.id != user.id))
 }
 
-fn named(user: &User) -> Detail {
+fn user_detail(user: &User) -> Detail {
     let detail = Detail::NONE.text(DetailKey::Email, &user.email).text(DetailKey::Role, user.role);
     let detail = if user.disabled { detail.truth(DetailKey::Disabled, true) } else { detail };
     match &user.narrowing.projects {
