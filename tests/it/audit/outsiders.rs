@@ -140,7 +140,7 @@ async fn checkpoints_reach_their_folder_and_never_go_back() {
     // Yesterday's copy of the file is put back, and served: the folder knows better.
     fs::copy(folder.join("yesterday.redb"), folder.join("v.redb")).unwrap();
     let mut server = Serving::start(folder, &args);
-    server.logged("an older copy of the file was put back");
+    server.logged("the vault file was restored from an older copy");
     let health = server.health();
     assert!(health.contains("200 OK") && health.contains(r#""detail":["checkpoint_lost"]"#), "{health}");
     assert!(server.stop());

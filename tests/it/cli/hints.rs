@@ -137,7 +137,7 @@ fn a_refusal_has_the_remedy_of_its_own_cause() {
         ("Forbidden - this caller is narrowed to other projects", "sealroom user projects"),
         ("Forbidden - this caller is narrowed to other providers", "--provider PROVIDER"),
         ("Forbidden - Requires role: owner, or to have created this integration", "check its id"),
-        ("Forbidden - the moon is wrong", "an owner may do more"),
+        ("Forbidden - the moon is wrong", "ask an owner"),
     ] {
         let fake = Fake::start(move |_, _| Reply::refusal(403, "forbidden", message));
         fs::copy(stage.path().join("app"), folder.path().join("app")).unwrap();
@@ -186,7 +186,10 @@ fn a_project_that_differs_by_a_letter_or_its_case_is_named_to_those_who_may_see_
         "credentials --project PROJECT --format env",
     ] {
         let said = stage.refused("owner", &line.replace("PROJECT", "Acme/App"));
-        assert!(said.contains("hint: acme/app is registered: upper and lower case"), "{line}: {said}");
+        assert!(
+            said.contains("hint: acme/app is registered: project names are case-sensitive"),
+            "{line}: {said}"
+        );
         let said = stage.refused("owner", &line.replace("PROJECT", "acme/ap"));
         assert!(said.contains("hint: did you mean acme/app?"), "{line}: {said}");
         let said = stage.refused("owner", &line.replace("PROJECT", "9001"));
@@ -265,8 +268,8 @@ fn what_looks_wrong_is_stored_with_a_warning_and_never_refused() {
             "'base_url' is no URL",
         ),
         ("github/pat", r#"{"token":"zq1","tokn":"zq1"}"#, "'tokn' looks like a mistyped 'token'"),
-        ("github/pat", r#"{"token":"zq1 "}"#, "blank or a line end"),
-        ("github/pat", r#"{"token":"zq1\n"}"#, "blank or a line end"),
+        ("github/pat", r#"{"token":"zq1 "}"#, "begins or ends with whitespace"),
+        ("github/pat", r#"{"token":"zq1\n"}"#, "begins or ends with whitespace"),
         ("github/pat", r#"{"token":"changeme"}"#, "placeholder"),
         ("github/pat", r#"{"token":"<zq1>"}"#, "placeholder"),
     ] {

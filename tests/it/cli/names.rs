@@ -158,9 +158,9 @@ fn a_filter_takes_the_names_that_the_table_shows_and_never_guesses() {
         (
             "owner.token",
             &["--action", "credential.read"],
-            &["no action 'credential.read'", "'credentials.read'"],
+            &["unknown action 'credential.read'", "'credentials.read'"],
         ),
-        ("owner.token", &["--action", "zzz"], &["no action 'zzz'", "these are known: credentials.read, "]),
+        ("owner.token", &["--action", "zzz"], &["unknown action 'zzz'", "known actions: credentials.read, "]),
         ("auditor.token", &["--actor", "build"], &["only an owner", "a token's id"]),
     ] {
         let (code, said) = stage.run_as(token, &[&["audit", "list"], args].concat());

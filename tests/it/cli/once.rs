@@ -74,7 +74,10 @@ fn a_vault_whose_keys_nobody_was_shown_does_not_exist() {
             let output = lost(loss, command(folder.path(), args));
             let told = stderr(&output);
             assert_eq!(output.status.code(), Some(1), "{loss:?} {args:?}: {told}");
-            assert!(told.contains(said) && told.contains("no vault was made"), "{loss:?} {args:?}: {told}");
+            assert!(
+                told.contains(said) && told.contains("no vault was created"),
+                "{loss:?} {args:?}: {told}"
+            );
             assert!(told.contains(&format!("the {what} cannot be shown")), "{loss:?} {args:?}: {told}");
             for left in ["v.redb", ".v.redb.sealroom-new", "key"] {
                 assert!(!folder.path().join(left).exists(), "{loss:?} {args:?} leaves {left}");

@@ -83,7 +83,7 @@ fn what_holds_no_key_is_refused_whole_and_thrown_away() {
         ("ssh-rsa AAAAB3 one\nssh-rsa AAAAB3 two\n".to_owned(), "several lines were pasted"),
         (format!("{BEGINS}one\rtwo{ENDS}\r"), "several lines were pasted"),
         (format!("{PARAMETERS}\n-----BEGIN EC PRIVATE KEY-----\nZXhh\n\n\n"), "no END line"),
-        (format!("-----BEGIN EC PRIVATE KEY-----\n{}\n", "ZXhhbXBs\n".repeat(9_000)), "more than 64 KiB"),
+        (format!("-----BEGIN EC PRIVATE KEY-----\n{}\n", "ZXhhbXBs\n".repeat(9_000)), "longer than 64 KiB"),
         (format!("{PARAMETERS}\n\x03{KEY}\n"), "interrupted"),
     ] {
         let mut typing = asked(folder.path(), &server.url);

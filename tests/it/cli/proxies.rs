@@ -155,7 +155,7 @@ fn a_server_behind_a_proxy_is_reached_and_the_proxy_sees_no_token() {
         LIST,
         &[("HTTPS_PROXY", &with), ("SEALROOM_CA_FILE", "vault.crt")],
     );
-    refused(&output, &["https://other.example.com", "for vault.example.com alone"], "certificate");
+    refused(&output, &["https://other.example.com", "only for vault.example.com"], "certificate");
 }
 
 #[test]
@@ -235,7 +235,7 @@ fn a_failing_proxy_is_named_with_its_variable_and_never_with_its_password() {
     let answering = |status| Fake::start(move |_, _| Reply::json(status, "<html>no</html>"));
     let with = |fake: &Fake| fake.url.replace("http://", "http://ada:ex%40mple@");
     for (status, error, hint) in [
-        (407, "wants a user name and password", "into HTTPS_PROXY"),
+        (407, "requires a valid user name and password", "in HTTPS_PROXY"),
         (403, "refused to connect to the server (status 403)", "--no-proxy"),
         (502, "refused to connect to the server (status 502)", "--no-proxy"),
     ] {
@@ -250,7 +250,7 @@ fn a_failing_proxy_is_named_with_its_variable_and_never_with_its_password() {
     refused(&output, &[&closed.to_string(), "(all_proxy)", "does not answer"], "check all_proxy");
     let hangs_up = Fake::start(|_, _| Reply::Hangup);
     let output = run(folder, url, LIST, &[("HTTPS_PROXY", &with(&hangs_up)), system]);
-    refused(&output, &["(HTTPS_PROXY)", "as a proxy does"], "check HTTPS_PROXY");
+    refused(&output, &["(HTTPS_PROXY)", "like a proxy"], "check HTTPS_PROXY");
     for unusable in ["socks5://ada:ex%40mple@127.0.0.1:1", "http://ada:ex%40mple@", "ftp://ada:ex%40mple@x"] {
         let output = run(folder, url, LIST, &[("HTTPS_PROXY", unusable), system]);
         refused(
@@ -285,7 +285,7 @@ fn a_credential_never_reaches_a_proxy_in_the_clear_unless_that_was_accepted() {
     assert!(!output.status.success() && proxy.asked().len() == 1, "{}", stderr(&output));
     let wants = Fake::start(|_, _| Reply::json(407, "<html>no</html>"));
     let output = run(folder, "http://vault.example.com", &accepted, &[("http_proxy", &wants.url)]);
-    refused(&output, &[&wants.url, "(http_proxy)", "wants a user name"], "into http_proxy");
+    refused(&output, &[&wants.url, "(http_proxy)", "requires a valid user name"], "in http_proxy");
     let broken = Fake::start(|_, _| Reply::json(502, "<html>no</html>"));
     let output = run(folder, "http://vault.example.com", &accepted, &[("http_proxy", &broken.url)]);
     refused(&output, &["through the proxy", &broken.url, "status 502"], "URL");

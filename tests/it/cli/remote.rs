@@ -93,7 +93,12 @@ fn only_what_may_arrive_twice_is_sent_twice() {
     assert!(run(folder.path(), &fake.url, &["project", "list"]).status.success());
     assert_eq!(fake.count(PROJECTS), 3);
     let fake = Fake::start(|_, _| Reply::Hangup);
-    refused(&run(folder.path(), &fake.url, REGISTER), 1, "broke before an answer", "unknown");
+    refused(
+        &run(folder.path(), &fake.url, REGISTER),
+        1,
+        "closed before an answer",
+        "may have been carried out",
+    );
     assert_eq!(fake.asked(), ["POST /sfp/api/projects"]);
     let busy = || Reply::refusal(503, "overloaded", "Too many requests wait").with("retry-after", "0");
     let fake = Fake::start(move |_, before| if before == 0 { busy() } else { Reply::json(200, "[]") });
@@ -129,7 +134,7 @@ fn what_is_no_sealroom_server_is_told_so() {
     refused(
         &run(folder.path(), &fake.url, &["project", "list"]),
         1,
-        "not as a sealroom server does",
+        "not like a sealroom server",
         "--server",
     );
     let fake = Fake::start(|_, _| Reply::json(404, "<html>no</html>"));

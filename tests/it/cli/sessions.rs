@@ -66,7 +66,7 @@ fn refused(output: &Output) {
     let said = stderr(output);
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(
-        said.contains("the session cannot be saved in ") && said.contains("the session itself goes on"),
+        said.contains("the session cannot be saved in ") && said.contains("the session is still valid"),
         "{said}"
     );
     assert!(is_named_alone(&said), "the temporary file's name says nothing: {said}");
@@ -157,7 +157,7 @@ fn a_command_whose_session_cannot_be_saved_after_all_goes_on_and_warns() {
     let output = ready(command(folder, LIST), folder).output().unwrap();
     let said = stderr(&output);
     assert!(output.status.success() && output.stdout == b"[]\n", "{said}");
-    assert!(said.contains("warning: the session went on and could not be saved"), "{said}");
+    assert!(said.contains("warning: the renewed session could not be saved"), "{said}");
     assert!(said.contains("sealroom login") && is_named_alone(&said), "{said}");
 }
 

@@ -122,7 +122,7 @@ fn a_wrong_value_of_a_flag_or_a_file_is_told_with_its_place_too() {
     let folder = tempfile::tempdir().unwrap();
     let said = |args: &[&str]| refused(folder.path(), args, &[]).1;
     for (text, says) in [
-        ("listen = \"x\"", "listen in c.toml: 'x' is no address"),
+        ("listen = \"x\"", "listen in c.toml: 'x' is not an address"),
         ("[limits]\nqueue_max = 0", "limits.queue_max in c.toml: 0 must be at least 1"),
         (
             "[limits]\nbody_bytes_max = \"64k\"",

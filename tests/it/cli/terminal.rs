@@ -254,7 +254,7 @@ fn a_delete_shows_what_is_lost_and_takes_only_a_yes() {
         let mut typing = Typing::start(folder.path(), &server.url, &["integration", "delete", "deploy"]);
         typing.prompted("Delete github/pat? [y/N]: ");
         assert!(
-            typing.screen.contains("Lost for good") && typing.screen.contains("deploy"),
+            typing.screen.contains("This permanently deletes") && typing.screen.contains("deploy"),
             "{}",
             typing.screen
         );
@@ -276,7 +276,7 @@ fn a_login_asks_for_both_and_new_passwords_are_typed_twice() {
     typing.keys(&format!("{password}\n"));
     assert_eq!(typing.end(), 0, "{}", typing.screen);
     assert!(!typing.screen.contains(&password) && typing.printed().contains("logged in to"));
-    assert!(typing.screen.contains("it is used instead of this login"), "{}", typing.screen);
+    assert!(typing.screen.contains("takes precedence over this login"), "{}", typing.screen);
     for (again, code) in [("another one example", 1), ("a new one for example", 0)] {
         let mut typing =
             Typing::start(folder.path(), &server.url, &["user", "password", "member@example.com"]);
@@ -327,7 +327,11 @@ fn a_table_fits_its_terminal_and_colours_are_a_terminals_own() {
     assert!(Typing::wide(folder.path(), &server.url, &list, 200, &[]).starts_with("\x1b[1mID"));
     assert!(!Typing::wide(folder.path(), &server.url, &list, 200, &[("TERM", "dumb")]).contains('\x1b'));
     let shown = Typing::wide(folder.path(), &server.url, &["credentials", "--all"], 80, &[("NO_COLOR", "1")]);
-    assert_eq!(shown.matches("warning: a credential is on this screen").count(), 1, "{shown}");
+    assert_eq!(
+        shown.matches("warning: this screen and its scrollback now show a credential").count(),
+        1,
+        "{shown}"
+    );
     assert!(
         !shown.contains("audit-receipt") && !shown.contains('\x1b'),
         "a credential cannot steer it: {shown}"

@@ -144,7 +144,7 @@ fn a_file_with_two_names_is_not_served_and_a_killed_init_leaves_no_second_one() 
     fs::hard_link(at("v.redb"), at("backup.redb")).unwrap();
     let refused = sealroom(folder.path(), &serve("v.redb"));
     let said = stderr(&refused);
-    assert!(said.contains("2 names (hard links)") && said.contains("a hard link is no backup"), "{said}");
+    assert!(said.contains("2 names (hard links)") && said.contains("a hard link is not a backup"), "{said}");
     fs::remove_file(at("backup.redb")).unwrap();
     // As after a kill between the two steps with which `init` ends.
     fs::hard_link(at("v.redb"), at(".v.redb.sealroom-new")).unwrap();

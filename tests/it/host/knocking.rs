@@ -99,7 +99,7 @@ fn where_no_server_can_come_up_nobody_waits_for_one() {
     for (data, says) in [
         ("none.redb", "--data: none.redb does not exist"),
         ("none/v.redb", "--data: none/v.redb: none does not exist"),
-        ("file/v.redb", "file is no folder"),
+        ("file/v.redb", "file is not a folder"),
         (&long, "107 bytes"),
     ] {
         for call in [&["lock"][..], &["unlock", "--passphrase-file", "pass"]] {
@@ -182,11 +182,11 @@ fn whoever_may_not_speak_to_a_server_is_never_told_that_there_is_none() {
     refused(&["cannot be used: Permission denied", "it belongs to root: run this as root"]);
     // Whatever the mode says: the peer is asked who it is.
     fs::set_permissions(folder.path().join("v.redb.sock"), fs::Permissions::from_mode(0o777)).unwrap();
-    refused(&["for the server's own user and for root", "uid 0"]);
+    refused(&["only the server's user and root", "uid 0"]);
     let unlock = ["unlock", "--data", "v.redb", "--passphrase-stdin"];
     let output =
         as_nobody(folder.path(), &unlock).stdin(fs::File::open(folder.path().join("pass")).unwrap()).output();
-    assert!(stderr(&output.unwrap()).contains("for the server's own user"));
+    assert!(stderr(&output.unwrap()).contains("only the server's user"));
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).unwrap();
     assert!(serving.health().contains(r#""locked":false"#), "nothing was locked");
     assert!(serving.stop());

@@ -51,8 +51,8 @@ impl Basis {
                     .to_owned(),
             ),
             _ => trusted.push(
-                "every record: the export agrees with itself, and that is all; pass --checkpoint with one that was \
-                 kept elsewhere"
+                "every record: the export is only consistent with itself; pass --checkpoint with one \
+                 stored elsewhere"
                     .to_owned(),
             ),
         }
