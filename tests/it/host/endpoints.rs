@@ -47,7 +47,7 @@ fn tls_needs_an_authority_that_is_trusted_and_a_name_that_fits() {
     assert!(at(&server.url, &["--ca-file", "one.crt"]).status.success());
     for (url, ca, hint) in [
         (server.url.clone(), Some("two.crt"), "--ca-file"),
-        (server.url.replace("127.0.0.1", "localhost"), Some("one.crt"), "a name that the certificate is for"),
+        (server.url.replace("127.0.0.1", "localhost"), Some("one.crt"), "a name that the certificate lists"),
         (server.url.replace("https", "http"), None, "https://"),
     ] {
         let rest: Vec<&str> = ca.iter().flat_map(|ca| ["--ca-file", ca]).collect();
