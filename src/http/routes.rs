@@ -136,52 +136,50 @@ const fn route(
     Route { method, path, access, body, endpoint }
 }
 
-const fn json<T: Request>() -> Option<Body> {
-    Some(Body { name: T::NAME, fields: T::FIELDS })
+const fn json<T: Request>() -> Body {
+    Body { name: T::NAME, fields: T::FIELDS }
 }
-
-const NONE: Option<Body> = None;
 
 /// All routes.
 #[rustfmt::skip]
 pub static ROUTES: &[Route] = &[
-    route("GET",    "/sfp/api",                                   Open,                               NONE,                           E::Health),
-    route("GET",    "/sfp/api/health",                            Open,                               NONE,                           E::Health),
-    route("GET",    "/health",                                    Open,                               NONE,                           E::Health),
-    route("GET",    "/sfp/api/ping",                              Open,                               NONE,                           E::Ping),
-    route("GET",    "/metrics",                                   Local(V::ReadMetrics),              NONE,                           E::Metrics),
-    route("GET",    "/sfp/apidocs-json",                          Open,                               NONE,                           E::ApiDocs),
-    route("POST",   "/sfp/api/auth/admin/login",                  Login,                              json::<LoginRequest>(),         E::Login),
-    route("POST",   "/sfp/api/auth/login",                        Login,                              json::<LoginRequest>(),         E::Login),
-    route("POST",   "/sfp/api/auth/refresh",                      Login,                              json::<Refresh>(),              E::Refresh),
-    route("POST",   "/sfp/api/auth/logout",                       Needs(V::Logout),                   NONE,                           E::Logout),
-    route("GET",    "/sfp/api/users/me",                          Needs(V::ReadSelf),                 NONE,                           E::OwnUser),
-    route("GET",    "/sfp/api/users",                             Needs(V::ListUsers),                NONE,                           E::ListUsers),
-    route("POST",   "/sfp/api/users",                             Needs(V::CreateUser),               json::<CreateUser>(),           E::CreateUser),
-    route("DELETE", "/sfp/api/users",                             Needs(V::DeleteUser),               json::<DeleteUser>(),           E::DeleteUserByBody),
-    route("GET",    "/sfp/api/users/{email}",                     Needs(V::ReadUser),                 NONE,                           E::ReadUser),
-    route("PUT",    "/sfp/api/users/{email}",                     OwnOr(V::UpdateSelf, V::UpdateUser), json::<UpdateUser>(),          E::UpdateUser),
-    route("DELETE", "/sfp/api/users/{email}",                     Needs(V::DeleteUser),               NONE,                           E::DeleteUser),
-    route("GET",    "/sfp/api/integrations",                      Needs(V::ListIntegrations),         NONE,                           E::ListIntegrations),
-    route("POST",   "/sfp/api/integrations",                      Needs(V::CreateIntegration),        json::<CreateIntegration>(),    E::CreateIntegration),
-    route("GET",    "/sfp/api/integrations/credentials",          Needs(V::ReadCredentials),          NONE,                           E::ReadCredentials),
-    route("GET",    "/sfp/api/integrations/{id}",                 Needs(V::ShowIntegration),          NONE,                           E::ShowIntegration),
-    route("PATCH",  "/sfp/api/integrations/{id}",                 Needs(V::UpdateIntegration),        json::<UpdateIntegration>(),    E::UpdateIntegration),
-    route("DELETE", "/sfp/api/integrations/{id}",                 Needs(V::DeleteIntegration),        NONE,                           E::DeleteIntegration),
-    route("PUT",    "/sfp/api/integrations/{id}/credentials",     Needs(V::RotateCredentials),        json::<RotateCredentials>(),    E::RotateCredentials),
-    route("POST",   "/sfp/api/integrations/{id}/rollback",        Needs(V::RollbackCredentials),      json::<RollbackCredentials>(),  E::RollbackCredentials),
-    route("GET",    "/sfp/api/projects",                          Needs(V::ListProjects),             NONE,                           E::ListProjects),
-    route("POST",   "/sfp/api/projects",                          Needs(V::CreateProject),            json::<CreateProject>(),        E::CreateProject),
-    route("GET",    "/sfp/api/projects/{identifier...}",          Needs(V::ReadProject),              NONE,                           E::ReadProject),
-    route("DELETE", "/sfp/api/projects/{identifier...}",          Needs(V::DeleteProject),            NONE,                           E::DeleteProject),
-    route("GET",    "/sfp/api/application-tokens",                Needs(V::ListTokens),               NONE,                           E::ListTokens),
-    route("POST",   "/sfp/api/application-tokens",                Needs(V::CreateToken),              json::<CreateToken>(),          E::CreateToken),
-    route("DELETE", "/sfp/api/application-tokens/{token}",        Needs(V::RevokeToken),              NONE,                           E::RevokeToken),
-    route("GET",    "/sfp/api/audit",                             Needs(V::ReadAudit),                NONE,                           E::ReadEvents),
-    route("GET",    "/sfp/api/audit/checkpoint",                  Needs(V::ReadAudit),                NONE,                           E::ReadCheckpoint),
-    route("GET",    "/sfp/api/audit/proof",                       Needs(V::ReadAudit),                NONE,                           E::ReadProof),
-    route("GET",    "/sfp/api/audit/export",                      Needs(V::ExportAudit),              NONE,                           E::ExportAudit),
-    route("GET",    "/sfp/api/audit/key",                         Needs(V::ReadAudit),                NONE,                           E::ReadVerifierKey),
+    route("GET",    "/sfp/api",                                   Open,                               None,                                 E::Health),
+    route("GET",    "/sfp/api/health",                            Open,                               None,                                 E::Health),
+    route("GET",    "/health",                                    Open,                               None,                                 E::Health),
+    route("GET",    "/sfp/api/ping",                              Open,                               None,                                 E::Ping),
+    route("GET",    "/metrics",                                   Local(V::ReadMetrics),              None,                                 E::Metrics),
+    route("GET",    "/sfp/apidocs-json",                          Open,                               None,                                 E::ApiDocs),
+    route("POST",   "/sfp/api/auth/admin/login",                  Login,                              Some(json::<LoginRequest>()),         E::Login),
+    route("POST",   "/sfp/api/auth/login",                        Login,                              Some(json::<LoginRequest>()),         E::Login),
+    route("POST",   "/sfp/api/auth/refresh",                      Login,                              Some(json::<Refresh>()),              E::Refresh),
+    route("POST",   "/sfp/api/auth/logout",                       Needs(V::Logout),                   None,                                 E::Logout),
+    route("GET",    "/sfp/api/users/me",                          Needs(V::ReadSelf),                 None,                                 E::OwnUser),
+    route("GET",    "/sfp/api/users",                             Needs(V::ListUsers),                None,                                 E::ListUsers),
+    route("POST",   "/sfp/api/users",                             Needs(V::CreateUser),               Some(json::<CreateUser>()),           E::CreateUser),
+    route("DELETE", "/sfp/api/users",                             Needs(V::DeleteUser),               Some(json::<DeleteUser>()),           E::DeleteUserByBody),
+    route("GET",    "/sfp/api/users/{email}",                     Needs(V::ReadUser),                 None,                                 E::ReadUser),
+    route("PUT",    "/sfp/api/users/{email}",                     OwnOr(V::UpdateSelf, V::UpdateUser), Some(json::<UpdateUser>()),           E::UpdateUser),
+    route("DELETE", "/sfp/api/users/{email}",                     Needs(V::DeleteUser),               None,                                 E::DeleteUser),
+    route("GET",    "/sfp/api/integrations",                      Needs(V::ListIntegrations),         None,                                 E::ListIntegrations),
+    route("POST",   "/sfp/api/integrations",                      Needs(V::CreateIntegration),        Some(json::<CreateIntegration>()),    E::CreateIntegration),
+    route("GET",    "/sfp/api/integrations/credentials",          Needs(V::ReadCredentials),          None,                                 E::ReadCredentials),
+    route("GET",    "/sfp/api/integrations/{id}",                 Needs(V::ShowIntegration),          None,                                 E::ShowIntegration),
+    route("PATCH",  "/sfp/api/integrations/{id}",                 Needs(V::UpdateIntegration),        Some(json::<UpdateIntegration>()),    E::UpdateIntegration),
+    route("DELETE", "/sfp/api/integrations/{id}",                 Needs(V::DeleteIntegration),        None,                                 E::DeleteIntegration),
+    route("PUT",    "/sfp/api/integrations/{id}/credentials",     Needs(V::RotateCredentials),        Some(json::<RotateCredentials>()),    E::RotateCredentials),
+    route("POST",   "/sfp/api/integrations/{id}/rollback",        Needs(V::RollbackCredentials),      Some(json::<RollbackCredentials>()),  E::RollbackCredentials),
+    route("GET",    "/sfp/api/projects",                          Needs(V::ListProjects),             None,                                 E::ListProjects),
+    route("POST",   "/sfp/api/projects",                          Needs(V::CreateProject),            Some(json::<CreateProject>()),        E::CreateProject),
+    route("GET",    "/sfp/api/projects/{identifier...}",          Needs(V::ReadProject),              None,                                 E::ReadProject),
+    route("DELETE", "/sfp/api/projects/{identifier...}",          Needs(V::DeleteProject),            None,                                 E::DeleteProject),
+    route("GET",    "/sfp/api/application-tokens",                Needs(V::ListTokens),               None,                                 E::ListTokens),
+    route("POST",   "/sfp/api/application-tokens",                Needs(V::CreateToken),              Some(json::<CreateToken>()),          E::CreateToken),
+    route("DELETE", "/sfp/api/application-tokens/{token}",        Needs(V::RevokeToken),              None,                                 E::RevokeToken),
+    route("GET",    "/sfp/api/audit",                             Needs(V::ReadAudit),                None,                                 E::ReadEvents),
+    route("GET",    "/sfp/api/audit/checkpoint",                  Needs(V::ReadAudit),                None,                                 E::ReadCheckpoint),
+    route("GET",    "/sfp/api/audit/proof",                       Needs(V::ReadAudit),                None,                                 E::ReadProof),
+    route("GET",    "/sfp/api/audit/export",                      Needs(V::ExportAudit),              None,                                 E::ExportAudit),
+    route("GET",    "/sfp/api/audit/key",                         Needs(V::ReadAudit),                None,                                 E::ReadVerifierKey),
 ];
 
 impl Endpoint {

@@ -20,7 +20,7 @@ const SCOPE_TWICE: &str = "isGlobal: true and projects exclude each other: speci
 pub struct CreateIntegration {
     /// The service.
     pub provider: Provider,
-    /// How the credential authenticates.
+    /// The authentication type.
     pub auth_type: AuthType,
     /// The JSON object, byte for byte; never empty.
     pub credentials: Secret,
@@ -160,7 +160,7 @@ pub fn check_fields(provider: Provider, auth_type: AuthType, credentials: &Secre
     })
 }
 
-/// How a message goes on that names a missing field: its type, and the other fields that would do.
+/// Returns the end of the message about a missing field: its type, and the alternative fields.
 fn as_what(rule: &FieldRule, field: &str) -> String {
     let number = if rule.number_allowed == Some(field) { " or a number" } else { "" };
     let or = |set: &&[&str]| format!("; or {} instead", set.join(", "));

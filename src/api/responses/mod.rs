@@ -106,7 +106,7 @@ mod tests {
     pub(super) const NOW: Timestamp = Timestamp::from_millis(1_764_000_000_000);
     pub(super) const NOW_TEXT: &str = "2025-11-24T16:00:00.000Z";
 
-    /// A global Jira integration of somebody at the host.
+    /// A global Jira integration, created on the host.
     pub(super) fn integration() -> Integration {
         Integration {
             id: IntegrationId::from_bytes([0x11; 16]),

@@ -78,7 +78,7 @@ mod tests {
         }
     }
 
-    /// What stands between the quotation marks of a text, as far as it looks like a code.
+    /// Returns the quoted texts that look like a code.
     fn words(text: &str) -> impl Iterator<Item = &str> {
         let word = |text: &&str| {
             !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
