@@ -3,7 +3,6 @@
 use std::{
     fs::{self, File, OpenOptions},
     io,
-    ops::Range,
     os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
     sync::Arc,
@@ -25,8 +24,6 @@ const OPEN_TRIES: usize = 16;
 
 /// With less free space than this no block is taken before it is needed.
 const ROOM_BYTES: u64 = 64 << 20;
-/// The most holes of a file that are worth knowing of.
-const HOLES_MAX: usize = 10_000;
 
 /// A data file that this process has open and locked.
 #[derive(Debug)]
@@ -238,34 +235,11 @@ fn sync_folder(data: &Path) -> io::Result<()> {
 }
 
 fn preallocated(held: &Arc<HeldFile>) -> io::Result<Medium> {
-    let (holes, disk) = (holes(held.file()), held.file().try_clone()?);
+    let disk = held.file().try_clone()?;
     let has_room = move || {
         let stat = rustix::fs::fstatvfs(&disk);
         stat.is_ok_and(|stat| stat.f_bavail.saturating_mul(stat.f_frsize) >= ROOM_BYTES)
     };
     let medium: Medium = held.clone();
-    Ok(Arc::new(Preallocated::new(medium, &holes, Preallocated::PIECE_BYTES, has_room)?))
-}
-
-/// What the file system says was never written; nothing where it does not say.
-#[cfg(any(target_os = "linux", target_os = "macos"))]
-fn holes(file: &File) -> Vec<Range<u64>> {
-    use rustix::fs::{SeekFrom, seek};
-
-    let (len, mut holes) = (file.metadata().map_or(0, |metadata| metadata.len()), Vec::new());
-    let mut at = 0;
-    while holes.len() < HOLES_MAX
-        && let Ok(hole) = seek(file, SeekFrom::Hole(at))
-        && hole < len
-    {
-        // No data after it: it goes on to the end.
-        at = seek(file, SeekFrom::Data(hole)).unwrap_or(len);
-        holes.push(hole..at);
-    }
-    holes
-}
-
-#[cfg(not(any(target_os = "linux", target_os = "macos")))]
-const fn holes(_: &File) -> Vec<Range<u64>> {
-    Vec::new()
+    Ok(Arc::new(Preallocated::new(medium, Preallocated::PIECE_BYTES, has_room)?))
 }

@@ -1,13 +1,11 @@
-//! Preallocated for new pages: blocks that the file system has given to the file before a commit needs them.
+//! A backend that preallocates file blocks ahead of commits.
 //!
-//! A commit that is the first to write a block waits for the file system's own books too, which costs it half as much
-//! again. So what was never written is filled with zeros, a piece at a time, when the first page of the piece is. It
-//! reads as zeros before and after: no byte of the file means anything else for it. Where the disk has little room
-//! left, blocks are left to those who need them.
+//! A commit that writes a block first also waits for the file system's metadata update, about 50 % more per commit. So
+//! the first write to a new piece of the file fills the whole piece with zeros. A new piece reads as zeros before and
+//! after: no byte of the file changes its meaning. If the disk has little room left, nothing is preallocated.
 
 use std::{
     fmt, io,
-    ops::Range,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -15,7 +13,7 @@ use redb::StorageBackend;
 
 use super::Medium;
 
-/// A medium that fills a piece of bare ground before anything is written there.
+/// A medium that fills each new piece with zeros before the first write to it.
 pub struct Preallocated {
     medium: Medium,
     piece_bytes: u64,
@@ -27,7 +25,7 @@ pub struct Preallocated {
 /// Whether the disk has blocks to spare.
 type HasRoom = Box<dyn Fn() -> bool + Send + Sync>;
 
-/// The most pieces that are kept in mind, one byte each: a terabyte of a data file.
+/// The most pieces that are tracked, one byte each: a terabyte of a data file.
 const PIECES_MAX: usize = 1 << 22;
 
 /// What is known of a piece.
@@ -37,33 +35,23 @@ enum Piece {
     Used,
     /// The file grew by it, and nothing was written there since.
     New,
-    /// The file system says that it was never written.
-    Hole,
 }
 
 impl Preallocated {
-    /// What a piece of a data file has: room for some twenty batches of records, and a third of a millisecond for the
-    /// one that comes first.
+    /// The size of a piece of a data file: some twenty batches of records, 0.3 ms to fill.
     pub const PIECE_BYTES: u64 = 256 * 1024;
 
-    /// Over a medium of which these ranges were never written, in pieces of so many bytes.
+    /// Wraps a medium, in pieces of `piece_bytes`; what it holds already is never filled.
     ///
     /// # Errors
     /// The medium's length cannot be read.
     pub fn new(
         medium: Medium,
-        never_written: &[Range<u64>],
         piece_bytes: u64,
         has_room: impl Fn() -> bool + Send + Sync + 'static,
     ) -> io::Result<Self> {
-        let has_room = Box::new(has_room);
-        let mut this = Self { medium, piece_bytes, has_room, pieces: Mutex::default() };
-        let mut pieces = vec![Piece::Used; this.count(this.medium.len()?)];
-        for range in never_written {
-            let whole = this.count(range.start)..this.number(range.end);
-            pieces.iter_mut().take(whole.end).skip(whole.start).for_each(|piece| *piece = Piece::Hole);
-        }
-        this.pieces = Mutex::new(pieces);
+        let mut this = Self { medium, piece_bytes, has_room: Box::new(has_room), pieces: Mutex::default() };
+        this.pieces = Mutex::new(vec![Piece::Used; this.count(this.medium.len()?)]);
         Ok(this)
     }
 
@@ -74,28 +62,20 @@ impl Preallocated {
         let (first, end) = (self.number(offset), self.count(offset.saturating_add(len)));
         for (number, piece) in pieces.iter_mut().enumerate().take(end).skip(first) {
             let known = std::mem::replace(piece, Piece::Used);
-            if known != Piece::Used && (self.has_room)() {
-                // Where it does not work out the write itself tells, if it has to.
-                let _ = self.fill(number as u64 * self.piece_bytes, known == Piece::Hole);
+            if known == Piece::New && (self.has_room)() {
+                // Best effort: if the disk is full, the write itself fails.
+                let _ = self.fill(number as u64 * self.piece_bytes);
             }
         }
     }
 
-    /// `doubt` looks whether it is zeros indeed: a file system that is wrong about its holes must not cost a page.
-    fn fill(&self, offset: u64, doubt: bool) -> io::Result<()> {
+    fn fill(&self, offset: u64) -> io::Result<()> {
         const STEP: usize = 16 * 1024;
         let zeros = [0; STEP];
         let end = (offset + self.piece_bytes).min(self.medium.len()?);
         let mut at = offset;
         while at < end {
             let length = usize::try_from(end - at).map_or(STEP, |left| left.min(STEP));
-            if doubt {
-                let mut there = [0; STEP];
-                self.medium.read(at, &mut there[..length])?;
-                if there != zeros {
-                    return Ok(());
-                }
-            }
             self.medium.write(at, &zeros[..length])?;
             at += length as u64;
         }
@@ -204,10 +184,10 @@ mod tests {
         }
     }
 
-    fn ground(bytes: Vec<u8>, hole: Range<u64>, longest: usize) -> (Arc<Memory>, Preallocated) {
+    fn preallocated(bytes: Vec<u8>, longest: usize) -> (Arc<Memory>, Preallocated) {
         let memory = Arc::new(Memory { bytes: Mutex::new(bytes), longest, ..Memory::default() });
-        let ground = Preallocated::new(memory.clone(), std::slice::from_ref(&hole), PIECE, || true);
-        (memory, ground.unwrap())
+        let medium = Preallocated::new(memory.clone(), PIECE, || true);
+        (memory, medium.unwrap())
     }
 
     fn writes(memory: &Memory) -> Vec<(u64, usize)> {
@@ -216,65 +196,45 @@ mod tests {
 
     #[test]
     fn what_is_new_is_filled_once_with_the_first_write_to_it() {
-        let (memory, ground) = ground(vec![7; 1500], 0..0, 4096);
-        ground.set_len(5000).unwrap();
-        ground.write(2900, &[1; 100]).unwrap();
+        let (memory, medium) = preallocated(vec![7; 1500], 4096);
+        medium.set_len(5000).unwrap();
+        medium.write(2900, &[1; 100]).unwrap();
         assert_eq!(writes(&memory), [(2048, 1024), (2900, 100)]);
-        ground.write(2100, &[1; 100]).unwrap();
+        medium.write(2100, &[1; 100]).unwrap();
         assert_eq!(writes(&memory), [(2100, 100)]);
-        ground.write(4090, &[1; 100]).unwrap();
+        medium.write(4090, &[1; 100]).unwrap();
         assert_eq!(writes(&memory), [(3072, 1024), (4096, 904), (4090, 100)]);
         // The piece that the file ended in holds something, whatever the file grows by.
-        ground.write(1600, &[1; 100]).unwrap();
+        medium.write(1600, &[1; 100]).unwrap();
         assert_eq!(writes(&memory), [(1600, 100)]);
-    }
-
-    #[test]
-    fn a_hole_that_is_none_keeps_its_bytes() {
-        let mut bytes = vec![0; 4096];
-        bytes[1500] = 7;
-        let (memory, ground) = ground(bytes, 1000..3000, 4096);
-        ground.write(1100, &[1; 10]).unwrap();
-        assert_eq!(writes(&memory), [(1100, 10)]);
-        assert_eq!(memory.bytes.lock().unwrap()[1500], 7);
-        // Only part of it is said to be a hole.
-        ground.write(2100, &[1; 10]).unwrap();
-        assert_eq!(writes(&memory), [(2100, 10)]);
-    }
-
-    #[test]
-    fn a_hole_is_filled_with_the_first_write_to_it() {
-        let (memory, ground) = ground(vec![0; 4096], 1000..3072, 4096);
-        ground.write(2100, &[1; 10]).unwrap();
-        assert_eq!(writes(&memory), [(2048, 1024), (2100, 10)]);
     }
 
     #[test]
     fn where_room_is_scarce_only_what_is_written_takes_any() {
         let memory = Arc::new(Memory { longest: 4096, ..Memory::default() });
-        let ground = Preallocated::new(memory.clone(), &[], PIECE, || false).unwrap();
-        ground.set_len(4096).unwrap();
-        ground.write(100, &[1; 100]).unwrap();
+        let medium = Preallocated::new(memory.clone(), PIECE, || false).unwrap();
+        medium.set_len(4096).unwrap();
+        medium.write(100, &[1; 100]).unwrap();
         assert_eq!(writes(&memory), [(100, 100)]);
     }
 
     #[test]
     fn what_was_written_beyond_the_end_is_not_taken_for_new() {
-        let (memory, ground) = ground(Vec::new(), 0..0, 4096);
-        ground.medium.set_len(3000).unwrap();
-        ground.medium.write(2900, &[7; 100]).unwrap();
-        ground.set_len(4096).unwrap();
-        ground.write(2100, &[1; 10]).unwrap();
+        let (memory, medium) = preallocated(Vec::new(), 4096);
+        medium.medium.set_len(3000).unwrap();
+        medium.medium.write(2900, &[7; 100]).unwrap();
+        medium.set_len(4096).unwrap();
+        medium.write(2100, &[1; 10]).unwrap();
         assert_eq!(memory.bytes.lock().unwrap()[2900..3000], [7; 100]);
     }
 
     #[test]
     fn a_disk_that_has_no_room_for_zeros_may_have_some_for_the_write() {
-        let (memory, ground) = ground(Vec::new(), 0..0, 100);
-        ground.set_len(4096).unwrap();
-        ground.write(0, &[1; 100]).unwrap();
+        let (memory, medium) = preallocated(Vec::new(), 100);
+        medium.set_len(4096).unwrap();
+        medium.write(0, &[1; 100]).unwrap();
         assert_eq!(writes(&memory), [(0, 100)]);
-        ground.write(2000, &[1; 101]).unwrap_err();
+        medium.write(2000, &[1; 101]).unwrap_err();
     }
 
     proptest! {
@@ -284,21 +244,21 @@ mod tests {
             steps in prop::collection::vec((any::<prop::sample::Index>(), 1_u64..1500, any::<bool>()), 1..40),
         ) {
             let mut model = vec![3; usize::try_from(before).unwrap()];
-            let (_, ground) = ground(model.clone(), 0..0, usize::MAX);
+            let (_, medium) = preallocated(model.clone(), usize::MAX);
             for (n, (at, length, grows)) in steps.into_iter().enumerate() {
                 if grows || model.is_empty() {
                     let len = at.index(10_000);
                     model.resize(len, 0);
-                    ground.set_len(len as u64).unwrap();
+                    medium.set_len(len as u64).unwrap();
                 } else {
                     let from = at.index(model.len());
                     let to = model.len().min(from + usize::try_from(length).unwrap());
                     let value = u8::try_from(n + 1).unwrap();
                     model[from..to].fill(value);
-                    ground.write(from as u64, &vec![value; to - from]).unwrap();
+                    medium.write(from as u64, &vec![value; to - from]).unwrap();
                 }
                 let mut read = vec![0; model.len()];
-                ground.read(0, &mut read).unwrap();
+                medium.read(0, &mut read).unwrap();
                 prop_assert_eq!(&read, &model);
             }
         }

@@ -1,6 +1,9 @@
 //! The surface towards redb: snapshot, commit, records. Another engine would have to offer just this.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, PoisonError, RwLock},
+};
 
 use redb::{Database, Durability, ReadableDatabase, ReadableTable};
 
@@ -205,7 +208,7 @@ impl Engine {
 }
 
 /// Whether this program knows the file's format.
-pub(super) fn check_format(database: &dyn ReadableDatabase) -> Result<(), OpenError> {
+fn check_format(database: &dyn ReadableDatabase) -> Result<(), OpenError> {
     let damaged = |error: StorageError| OpenError::Damaged(Some(Box::new(error)));
     let bytes = Snapshot::of(database).and_then(|snapshot| snapshot.meta(meta::FORMAT)).map_err(damaged)?;
     let found = bytes.and_then(|bytes| bytes.try_into().ok()).map(u32::from_le_bytes);
@@ -217,7 +220,7 @@ pub(super) fn check_format(database: &dyn ReadableDatabase) -> Result<(), OpenEr
 }
 
 /// How every file is opened.
-pub(super) fn builder(cache_bytes: usize) -> redb::Builder {
+fn builder(cache_bytes: usize) -> redb::Builder {
     let mut builder = Database::builder();
     builder.set_cache_size(cache_bytes);
     // Without it flipped bytes in a closed file panic or abort the process.
@@ -226,9 +229,11 @@ pub(super) fn builder(cache_bytes: usize) -> redb::Builder {
 }
 
 /// Opens the file through that backend, and examines every page of it.
-pub(super) fn open_database(backend: DeferredWrites, builder: &redb::Builder) -> Result<Database, OpenError> {
+fn open_database(backend: DeferredWrites, builder: &redb::Builder) -> Result<Database, OpenError> {
     use redb::{DatabaseError, StorageError as Redb};
-    builder.create_with_backend(backend).map_err(|error| match error {
+    // The engine may panic on pages that do not hold together.
+    let opened = catch_unwind(AssertUnwindSafe(|| builder.create_with_backend(backend)));
+    opened.map_err(|_| OpenError::Damaged(None))?.map_err(|error| match error {
         DatabaseError::Storage(Redb::Io(error)) if error.kind() == std::io::ErrorKind::InvalidData => {
             OpenError::Foreign
         }

@@ -1,6 +1,6 @@
 //! What can go wrong below the vault.
 
-use std::io;
+use std::{fmt::Write, io};
 
 /// Why the file could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +55,29 @@ pub enum CommitError {
     /// The head on disk is not the one the batch builds on: somebody else wrote to the file.
     #[error("the file was changed by somebody else")]
     HeadMoved,
+}
+
+impl StorageError {
+    /// Names a value that was damaged or tampered with.
+    pub(super) fn tampered(table: &'static str, key: impl Into<String>) -> Self {
+        Self::Tampered { table, key: key.into() }
+    }
+
+    /// Names a row that was damaged or tampered with.
+    pub(super) fn tampered_row(table: &'static str, key: &[u8]) -> Self {
+        Self::tampered(table, key_for_display(key))
+    }
+}
+
+/// Returns a key as text if it is printable, and in hexadecimal if not.
+fn key_for_display(key: &[u8]) -> String {
+    match std::str::from_utf8(key) {
+        Ok(text) if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic()) => text.to_owned(),
+        _ => key.iter().fold(String::new(), |mut hex, byte| {
+            write!(hex, "{byte:02x}").expect("writing to a String cannot fail");
+            hex
+        }),
+    }
 }
 
 /// Turns any of redb's errors into ours.

@@ -6,9 +6,7 @@
 mod commit;
 mod engine;
 mod error;
-mod examined;
 mod format;
-mod proven;
 mod read;
 mod state;
 mod store;
@@ -21,7 +19,6 @@ pub use commit::{
 };
 pub use engine::{Batch, Engine, FORMAT, RowWrite};
 pub use error::{CommitError, OpenError, StorageError};
-pub use examined::Examined;
 pub use format::{
     head::{Head, LogKeys, Slot, decode_slots, encode_slots},
     last_access::LastAccess,
@@ -34,15 +31,3 @@ pub use read::{
 };
 pub use state::Stats;
 pub use store::{CreateError, NewVault, Running, Store};
-
-/// A key as a report shows it: text where it is text, hexadecimal elsewhere.
-fn readable(key: &[u8]) -> String {
-    use std::fmt::Write;
-    match std::str::from_utf8(key) {
-        Ok(text) if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic()) => text.to_owned(),
-        _ => key.iter().fold(String::new(), |mut hex, byte| {
-            write!(hex, "{byte:02x}").expect("writing to a String cannot fail");
-            hex
-        }),
-    }
-}

@@ -24,9 +24,12 @@ use super::{
         codec::Row,
         head::{Head, LogKeys, Slot, decode_slots, encode_slots},
         last_access::LastAccess,
-        tables::{Table, meta},
+        tables::{Table, meta, split_audit_row},
     },
-    read::{integrity, snapshot::Snapshot, view::View},
+    read::{
+        integrity,
+        snapshot::{Snapshot, SubtreeHash},
+    },
     state::{Accesses, Source, StateClock, Stats},
 };
 use crate::{
@@ -35,7 +38,6 @@ use crate::{
         tree,
     },
     crypto::{
-        digest::{StateDigest, sha256},
         keys::{Keys, VaultKey},
         seal::{self, Context},
         sign::LogKey,
@@ -46,8 +48,6 @@ use crate::{
 
 /// How many records one snapshot gives while the log is walked.
 const RECORDS_CHUNK: usize = 4096;
-/// The records after the last full subtree of so many leaves are hashed again at every start.
-const TAIL_LEAVES: u64 = 256;
 
 /// Tells the vaults of one process apart, for the threads' caches.
 static VAULTS: AtomicU64 = AtomicU64::new(1);
@@ -170,7 +170,7 @@ impl Store {
     /// # Errors
     /// They cannot be read, or ask for more than any slot of ours.
     pub fn slots(&self) -> Result<Vec<Slot>, StorageError> {
-        decode_slots(&value(&self.engine.snapshot()?, meta::SLOTS)?)
+        decode_slots(&self.engine.snapshot()?.required_meta(meta::SLOTS)?)
     }
 
     /// The newest verifier key of the log.
@@ -178,7 +178,8 @@ impl Store {
     /// # Errors
     /// It cannot be read.
     pub fn verifier_key(&self) -> Result<VerifierKey, StorageError> {
-        newest_key(&self.engine.snapshot()?, self.file)
+        let keys = LogKeys::from_bytes(&self.engine.snapshot()?.required_meta(meta::LOG_KEYS)?)?;
+        Ok(VerifierKey::new(&checkpoint::origin(self.file), keys.newest()))
     }
 
     /// The newest signed checkpoint.
@@ -186,7 +187,7 @@ impl Store {
     /// # Errors
     /// It cannot be read.
     pub fn checkpoint(&self) -> Result<String, StorageError> {
-        newest_checkpoint(&self.engine.snapshot()?)
+        self.engine.snapshot()?.checkpoint()
     }
 
     /// The records from `first` on, at most `limit`; not yet vouched for.
@@ -195,6 +196,31 @@ impl Store {
     /// They cannot be read, or one does not fit its check.
     pub fn records(&self, first: u64, limit: usize) -> Result<Vec<(u64, Vec<u8>)>, StorageError> {
         self.engine.snapshot()?.records(first, limit)
+    }
+
+    /// Passes the log's rows from `first` on, at most `limit`, to `visit`: sequence, record and the hash beside it,
+    /// unchecked. A row that is too short has an empty record and hash.
+    ///
+    /// # Errors
+    /// The engine refuses, or the tail is not the end of the log.
+    pub fn audit_rows(
+        &self,
+        first: u64,
+        limit: usize,
+        mut visit: impl FnMut(u64, &[u8], &[u8]),
+    ) -> Result<(), StorageError> {
+        self.engine.snapshot()?.audit_rows(first, limit, |sequence, row| {
+            let (record, check) = split_audit_row(row).unwrap_or_default();
+            visit(sequence, record, check);
+        })
+    }
+
+    /// Returns every stored hash of a subtree.
+    ///
+    /// # Errors
+    /// The engine refuses, or a row has no hash's form.
+    pub fn subtree_hashes(&self) -> Result<Vec<SubtreeHash>, StorageError> {
+        self.engine.snapshot()?.subtree_hashes()
     }
 
     /// The root over the first `size` records; of none it is the hash of nothing.
@@ -231,13 +257,11 @@ impl Store {
         ));
         let keys = &source.keys;
         let snapshot = self.engine.snapshot()?;
-        let sealed = value(&snapshot, meta::HEAD)?;
+        let sealed = snapshot.required_meta(meta::HEAD)?;
         let head = Head::open(&sealed, keys, self.file)?;
-        let log_keys = check_meta(&snapshot, &head, self.file)?;
+        let log_keys = integrity::check(&snapshot, &source, &head)?;
         let log_key = LogKey::unwrap(keys.log_wrap(), self.file, log_keys.newest(), &log_keys.private)
-            .map_err(|_| tampered(meta::LOG_KEYS))?;
-        check_state(&snapshot, &source, &head)?;
-        check_log(&snapshot, &head)?;
+            .map_err(|_| StorageError::tampered("meta", meta::LOG_KEYS))?;
         let missed = missed_accesses(&snapshot, keys, self.file)?;
         drop(snapshot);
         self.engine.release().map_err(|error| StorageError::Engine(Box::new(redb::Error::Io(error))))?;
@@ -261,111 +285,10 @@ fn source(engine: &Arc<Engine>, keys: Keys, file: FileId, stats: Stats) -> Sourc
     }
 }
 
-/// The vault's name, as its file says.
-pub(super) fn file_id(snapshot: &Snapshot) -> Result<FileId, StorageError> {
-    let bytes = value(snapshot, meta::FILE_ID)?;
-    bytes.try_into().map(FileId::from_bytes).map_err(|_| tampered(meta::FILE_ID))
-}
-
-/// The newest verifier key of the log.
-pub(super) fn newest_key(snapshot: &Snapshot, file: FileId) -> Result<VerifierKey, StorageError> {
-    let keys = LogKeys::from_bytes(&value(snapshot, meta::LOG_KEYS)?)?;
-    Ok(VerifierKey::new(&checkpoint::origin(file), keys.newest()))
-}
-
-/// The newest signed checkpoint.
-pub(super) fn newest_checkpoint(snapshot: &Snapshot) -> Result<String, StorageError> {
-    String::from_utf8(value(snapshot, meta::CHECKPOINT)?).map_err(|_| tampered(meta::CHECKPOINT))
-}
-
-fn value(snapshot: &Snapshot, name: &str) -> Result<Vec<u8>, StorageError> {
-    snapshot.meta(name)?.ok_or_else(|| tampered(name))
-}
-
-fn tampered(name: &str) -> StorageError {
-    StorageError::Tampered { table: "meta", key: name.to_owned() }
-}
-
-/// The slots, the log keys and the checkpoint are those that the head was sealed with.
-fn check_meta(snapshot: &Snapshot, head: &Head, file: FileId) -> Result<LogKeys, StorageError> {
-    if sha256(&value(snapshot, meta::SLOTS)?) != head.slots_hash {
-        return Err(tampered(meta::SLOTS));
-    }
-    let bytes = value(snapshot, meta::LOG_KEYS)?;
-    if sha256(&bytes) != head.log_keys_hash {
-        return Err(tampered(meta::LOG_KEYS));
-    }
-    let log_keys = LogKeys::from_bytes(&bytes)?;
-    let text =
-        String::from_utf8(value(snapshot, meta::CHECKPOINT)?).map_err(|_| tampered(meta::CHECKPOINT))?;
-    let key = VerifierKey::new(&checkpoint::origin(file), log_keys.newest());
-    let signed = checkpoint::open(&text, &[key]).map_err(|_| tampered(meta::CHECKPOINT))?;
-    if signed.size != head.frontier.size() || signed.root != head.root {
-        return Err(tampered(meta::CHECKPOINT));
-    }
-    Ok(log_keys)
-}
-
-/// The rows are all those that the head was sealed with, and no other.
-fn check_state(snapshot: &Snapshot, source: &Source, head: &Head) -> Result<(), StorageError> {
-    let mut digest = StateDigest::ZERO;
-    for table in Table::STATE {
-        snapshot.walk(table, &[], |key, value| {
-            digest.add(source.keys.state().row(table.number(), key, value));
-            Ok(true)
-        })?;
-    }
-    if digest == head.state {
-        return Ok(());
-    }
-    integrity::every_row(&View::fresh(source))?;
-    Err(tampered("state digest"))
-}
-
-/// The log ends where the head says, and its newest leaves are those of the tree.
-fn check_log(snapshot: &Snapshot, head: &Head) -> Result<(), StorageError> {
-    let (size, nodes) = head.frontier.to_parts();
-    let bad = |sequence: u64| StorageError::Tampered { table: "audit", key: sequence.to_string() };
-    let newest = snapshot.records_before(u64::MAX, 1)?;
-    let end = newest.first().map_or(0, |(sequence, _)| sequence + 1);
-    if end != size && !(newest.is_empty() && head.first_sequence == size) {
-        return Err(bad(end.min(size)));
-    }
-    let first = snapshot.records(0, 1)?.first().map_or(size, |(sequence, _)| *sequence);
-    if first != head.first_sequence {
-        return Err(bad(first.min(head.first_sequence)));
-    }
-    let tail = size - tail_leaves(size);
-    if tail < head.first_sequence {
-        return Ok(());
-    }
-    let mut frontier = tree::Frontier::EMPTY;
-    let mut next = tail;
-    while next < size {
-        let records = snapshot.records(next, RECORDS_CHUNK)?;
-        if records.is_empty() {
-            return Err(bad(next));
-        }
-        for (sequence, record) in records {
-            if sequence != next {
-                return Err(bad(next));
-            }
-            drop(frontier.push(tree::leaf_hash(&record)));
-            next += 1;
-        }
-    }
-    let (_, small) = frontier.to_parts();
-    // The frontier's last nodes are exactly the subtrees of what follows the tail's begin.
-    if nodes[nodes.len() - small.len().min(nodes.len())..] == small[..] { Ok(()) } else { Err(bad(tail)) }
-}
-
-/// How many of the newest leaves a start hashes again: those after the last full 256, and where there are none, all
-/// that the frontier's last node covers. Else the newest records would stand unchecked at each such size.
-const fn tail_leaves(size: u64) -> u64 {
-    match size % TAIL_LEAVES {
-        0 => size & size.wrapping_neg(),
-        rest => rest,
-    }
+/// Returns the vault's name, as its file says.
+fn file_id(snapshot: &Snapshot) -> Result<FileId, StorageError> {
+    let bytes = snapshot.required_meta(meta::FILE_ID)?;
+    bytes.try_into().map(FileId::from_bytes).map_err(|_| StorageError::tampered("meta", meta::FILE_ID))
 }
 
 /// The last accesses since the file last wrote them down, read from the log.

@@ -50,12 +50,9 @@ impl Disk {
         Self(Arc::new(Mutex::new(state)), 0)
     }
 
-    /// The disk as a vault sees it, with its ground prepared as in a data file. The file system that is made up here
-    /// takes all of it for holes: what is none must be left alone.
+    /// Returns the disk as a vault sees it, preallocated like a data file.
     pub fn medium(&self) -> Medium {
-        let len = self.state().len;
-        let (disk, holes) = (Arc::new(self.clone()), 0..len);
-        Arc::new(Preallocated::new(disk, std::slice::from_ref(&holes), PIECE_BYTES, || true).unwrap())
+        Arc::new(Preallocated::new(Arc::new(self.clone()), PIECE_BYTES, || true).unwrap())
     }
 
     /// Kills the process that holds the disk, as `kill -9` does: what it still tries reaches nothing. The disk as

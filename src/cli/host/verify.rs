@@ -4,6 +4,7 @@ use std::{
     fs::{self, File},
     io::{self, Seek},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 mod args;
@@ -27,6 +28,7 @@ use self::{
 use super::control;
 use crate::{
     audit::{
+        checkpoint::VerifierKey,
         salvage::first_damaged,
         transport,
         verify::{Flaw, Verifier},
@@ -35,15 +37,15 @@ use crate::{
         error::CliError,
         terminal::{output::Output, progress::Progress},
     },
-    disk::{self, DataFile, FileError, Medium},
-    storage::{Examined, OpenError},
+    disk::{self, DataFile, FileError, Medium, ReadAhead},
+    storage::{OpenError, Store},
 };
 
 /// How a redb file begins.
 const REDB: &[u8] = b"redb\x1a\n";
 /// First bytes of a CSV export.
 const CSV: &[u8] = b"sequence,";
-/// redb's page cache while a file is read once, from its begin to its end: the way down to a page, and little else.
+/// redb's page cache while a file is read once from start to end.
 const CACHE_BYTES: usize = 1 << 20;
 
 pub(in crate::cli) fn run(args: &Args, output: &Output) -> Result<(), CliError> {
@@ -130,47 +132,43 @@ fn failed_to_read(source: io::Error) -> FileError {
     FileError::Io { path: PathBuf::from("-"), source }
 }
 
-/// Reads a vault file's log beside the examination of its pages, and changes no byte of it.
+/// Checks a vault file's pages, then its log, and changes no byte of it.
 fn verify_vault(args: &Args, given: &Given, vault: &Vault, output: &Output) -> Result<(), CliError> {
-    let not_opened = |error: &OpenError| not_opened(args, vault, error);
-    let opened = Examined::begin(vault.medium()?, CACHE_BYTES);
-    let mut log = Log { file: opened.map_err(|error| not_opened(&error))?, next: 0 };
+    let (log, own) = open_log(args, vault)?;
     let key = given.key.as_ref();
-    // Strangers' checkpoints in a folder are told by the file's own key, for which its pages must be waited for.
-    let early = args.checkpoint.as_ref().filter(|_| key.is_none()).map(|_| log.file.verifier_key());
-    let early = early.transpose().or_else(|error| {
-        log.file.finish().map_err(|error| not_opened(&error))?;
-        Err(damaged(error))
-    })?;
-    let kept = kept_checkpoints(args, key.or(early.as_ref()))?;
-    let verifier = Verifier::new(kept.clone(), given.receipts.clone().unwrap_or_default()).awaiting_end();
-    let length = vault.open()?.metadata().map_or(0, |metadata| metadata.len());
-    let walked = check(&mut log, verifier, &Progress::bytes("verifying", length, output));
-    // What is wrong with the pages comes first: nothing that was read from such a file means anything.
-    log.file.finish().map_err(|error| not_opened(&error))?;
-    let own = log.file.verifier_key().map_err(damaged)?;
+    let kept = kept_checkpoints(args, key.or(Some(&own)))?;
+    let verifier = Verifier::new(kept.clone(), given.receipts.clone().unwrap_or_default());
     let note = log.file.checkpoint().map_err(damaged)?;
     let newest = open_note(&note, Some(key.unwrap_or(&own)))
         .map_err(|error| not_ours("the file's own checkpoint", error))?;
-    let good = walked?.finish_at(newest).map_err(|flaw| flawed(&flaw))?;
+    let walked = walk(log, verifier, vault, output)?;
+    let good = walked.finish_at(newest).map_err(|flaw| flawed(&flaw))?;
     report(args, &good, &Basis::new(args, key, Some(&own), &kept), given, output)
 }
 
-/// Examines every page of a copy and its log against its own checkpoint; returns how many records it has.
+/// Checks every page of a copy and its log against its own checkpoint; returns the number of records.
 pub(super) fn copy(path: &Path, output: &Output) -> Result<u64, CliError> {
     let args = Args { file: path.to_owned(), key: None, checkpoint: None, receipts: None, strict: false };
     let vault = Vault::Named(DataFile::open_read_only(path)?);
-    let not_opened = |error: &OpenError| not_opened(&args, &vault, error);
-    let opened = Examined::begin(vault.medium()?, CACHE_BYTES);
-    let mut log = Log { file: opened.map_err(|error| not_opened(&error))?, next: 0 };
-    let length = vault.open()?.metadata().map_or(0, |metadata| metadata.len());
-    let verifier = Verifier::new(Vec::new(), Vec::new()).awaiting_end();
-    let walked = check(&mut log, verifier, &Progress::bytes("verifying", length, output));
-    log.file.finish().map_err(|error| not_opened(&error))?;
-    let own = log.file.verifier_key().map_err(damaged)?;
+    let (log, own) = open_log(&args, &vault)?;
     let newest = open_note(&log.file.checkpoint().map_err(damaged)?, Some(&own))
         .map_err(|error| not_ours("the copy's own checkpoint", error))?;
-    Ok(walked?.finish_at(newest).map_err(|flaw| flawed(&flaw))?.count)
+    let walked = walk(log, Verifier::new(Vec::new(), Vec::new()), &vault, output)?;
+    Ok(walked.finish_at(newest).map_err(|flaw| flawed(&flaw))?.count)
+}
+
+/// Opens a vault file, which checks every page of it, and returns its log with the file's own key.
+fn open_log(args: &Args, vault: &Vault) -> Result<(Log, VerifierKey), CliError> {
+    let failed = |error: &OpenError| not_opened(args, vault, error);
+    let medium = ReadAhead::new(vault.medium()?).map_err(|error| failed(&OpenError::Io(error)))?;
+    let file = Store::open(Arc::new(medium), CACHE_BYTES).map_err(|error| failed(&error))?;
+    let own = file.verifier_key().map_err(damaged)?;
+    Ok((Log { file, next: 0 }, own))
+}
+
+fn walk(mut log: Log, verifier: Verifier, vault: &Vault, output: &Output) -> Result<Verifier, CliError> {
+    let length = vault.open()?.metadata().map_or(0, |metadata| metadata.len());
+    check(&mut log, verifier.awaiting_end(), &Progress::bytes("verifying", length, output))
 }
 
 /// Reads the log of a file that a server has open from that server, over its local socket.

@@ -112,7 +112,7 @@ fn context(file: FileId) -> Context {
 }
 
 fn tampered() -> StorageError {
-    StorageError::Tampered { table: "meta", key: meta::HEAD.to_owned() }
+    StorageError::tampered("meta", meta::HEAD)
 }
 
 /// One way to the vault key: `meta/slots` is a list of these.
@@ -141,7 +141,7 @@ pub fn encode_slots(slots: &[Slot]) -> Vec<u8> {
 /// # Errors
 /// It has not the form, or asks for more memory, passes or lanes than any slot of ours.
 pub fn decode_slots(bytes: &[u8]) -> Result<Vec<Slot>, StorageError> {
-    let bad = || StorageError::Tampered { table: "meta", key: meta::SLOTS.to_owned() };
+    let bad = || StorageError::tampered("meta", meta::SLOTS);
     let tuples: Vec<SlotTuple> = decode(bytes).ok_or_else(bad)?;
     let slot = |(id, kind, kdf, m, t, p, salt, nonce, ciphertext): SlotTuple| {
         if kdf != ARGON2ID {
@@ -175,7 +175,7 @@ impl LogKeys {
     /// # Errors
     /// It has not the form.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, StorageError> {
-        let bad = || StorageError::Tampered { table: "meta", key: meta::LOG_KEYS.to_owned() };
+        let bad = || StorageError::tampered("meta", meta::LOG_KEYS);
         let (public, private): (Vec<([u8; 32], u64)>, Vec<u8>) = decode(bytes).ok_or_else(bad)?;
         if public.is_empty() {
             return Err(bad());

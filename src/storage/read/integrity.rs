@@ -1,14 +1,127 @@
-//! Which row it is, where the rows together disagree with the head.
+//! The integrity check at every unlock: the whole file against its sealed head.
 
 use std::collections::BTreeSet;
 
-use super::view::View;
-use crate::storage::{
-    commit::changes::Scoping,
-    error::StorageError,
-    format::tables::{Table, credential_key},
-    readable,
+use super::{snapshot::Snapshot, view::View};
+use crate::{
+    audit::{
+        checkpoint::{self, VerifierKey},
+        tree,
+    },
+    crypto::digest::{StateDigest, sha256},
+    domain::FileId,
+    storage::{
+        commit::changes::Scoping,
+        error::StorageError,
+        format::{
+            head::{Head, LogKeys},
+            tables::{Table, credential_key, meta},
+        },
+        state::Source,
+    },
 };
+
+/// The most records that the check holds in memory.
+const RECORDS_CHUNK: usize = 4096;
+/// Every start hashes the records after the last full subtree of this size again.
+const TAIL_LEAVES: u64 = 256;
+
+/// Checks slots, log keys, checkpoint, rows and log against the head.
+///
+/// # Errors
+/// The first value that disagrees, or the file cannot be read.
+pub(in crate::storage) fn check(
+    snapshot: &Snapshot,
+    source: &Source,
+    head: &Head,
+) -> Result<LogKeys, StorageError> {
+    let log_keys = check_meta(snapshot, head, source.file)?;
+    check_state(snapshot, source, head)?;
+    check_log(snapshot, head)?;
+    Ok(log_keys)
+}
+
+/// Checks that the slots, the log keys and the checkpoint are those that the head was sealed with.
+fn check_meta(snapshot: &Snapshot, head: &Head, file: FileId) -> Result<LogKeys, StorageError> {
+    if sha256(&snapshot.required_meta(meta::SLOTS)?) != head.slots_hash {
+        return Err(StorageError::tampered("meta", meta::SLOTS));
+    }
+    let bytes = snapshot.required_meta(meta::LOG_KEYS)?;
+    if sha256(&bytes) != head.log_keys_hash {
+        return Err(StorageError::tampered("meta", meta::LOG_KEYS));
+    }
+    let log_keys = LogKeys::from_bytes(&bytes)?;
+    let text = snapshot.checkpoint()?;
+    let key = VerifierKey::new(&checkpoint::origin(file), log_keys.newest());
+    let signed =
+        checkpoint::open(&text, &[key]).map_err(|_| StorageError::tampered("meta", meta::CHECKPOINT))?;
+    if signed.size != head.frontier.size() || signed.root != head.root {
+        return Err(StorageError::tampered("meta", meta::CHECKPOINT));
+    }
+    Ok(log_keys)
+}
+
+/// Checks that the rows are those that the head was sealed with, and no others.
+fn check_state(snapshot: &Snapshot, source: &Source, head: &Head) -> Result<(), StorageError> {
+    let mut digest = StateDigest::ZERO;
+    for table in Table::STATE {
+        snapshot.walk(table, &[], |key, value| {
+            digest.add(source.keys.state().row(table.number(), key, value));
+            Ok(true)
+        })?;
+    }
+    if digest == head.state {
+        return Ok(());
+    }
+    check_every_row(&View::fresh(source))?;
+    Err(StorageError::tampered("meta", "state digest"))
+}
+
+/// Checks that the log ends where the head says, and that its newest leaves are those of the tree.
+fn check_log(snapshot: &Snapshot, head: &Head) -> Result<(), StorageError> {
+    let (size, nodes) = head.frontier.to_parts();
+    let bad = |sequence: u64| StorageError::tampered("audit", sequence.to_string());
+    let newest = snapshot.records_before(u64::MAX, 1)?;
+    let end = newest.first().map_or(0, |(sequence, _)| sequence + 1);
+    if end != size && !(newest.is_empty() && head.first_sequence == size) {
+        return Err(bad(end.min(size)));
+    }
+    let first = snapshot.records(0, 1)?.first().map_or(size, |(sequence, _)| *sequence);
+    if first != head.first_sequence {
+        return Err(bad(first.min(head.first_sequence)));
+    }
+    let tail = size - tail_leaves(size);
+    if tail < head.first_sequence {
+        return Ok(());
+    }
+    let mut frontier = tree::Frontier::EMPTY;
+    let mut next = tail;
+    while next < size {
+        let records = snapshot.records(next, RECORDS_CHUNK)?;
+        if records.is_empty() {
+            return Err(bad(next));
+        }
+        for (sequence, record) in records {
+            if sequence != next {
+                return Err(bad(next));
+            }
+            drop(frontier.push(tree::leaf_hash(&record)));
+            next += 1;
+        }
+    }
+    let (_, small) = frontier.to_parts();
+    // The frontier's last nodes are exactly the subtrees of what follows the tail's begin.
+    if nodes[nodes.len() - small.len().min(nodes.len())..] == small[..] { Ok(()) } else { Err(bad(tail)) }
+}
+
+/// Returns the number of newest leaves that a start hashes again: those after the last full 256. At a multiple of 256
+/// it is all that the frontier's last node covers, since otherwise no record would be checked at such a size.
+const fn tail_leaves(size: u64) -> u64 {
+    match size % TAIL_LEAVES {
+        0 => size & size.wrapping_neg(),
+        rest => rest,
+    }
+}
 
 /// Finds the first row that does not open under its key, or that the rows beside it contradict.
 ///
@@ -16,14 +129,14 @@ use crate::storage::{
 ///
 /// # Errors
 /// The row, by table and key, or the file cannot be read.
-pub(in crate::storage) fn every_row(view: &View<'_>) -> Result<(), StorageError> {
+fn check_every_row(view: &View<'_>) -> Result<(), StorageError> {
     view.users()?;
     view.oldest_sessions(usize::MAX)?;
     view.projects()?;
     let tokens = view.tokens()?;
     for token in &tokens {
         if view.token_by_id(token.id)?.is_none() {
-            return Err(tampered(Table::TokenIds, token.id.as_bytes()));
+            return Err(StorageError::tampered_row(Table::TokenIds.name(), token.id.as_bytes()));
         }
     }
     let integrations = view.integrations()?;
@@ -45,11 +158,8 @@ pub(in crate::storage) fn every_row(view: &View<'_>) -> Result<(), StorageError>
 /// The table has exactly these keys.
 fn only(view: &View<'_>, table: Table, expected: &BTreeSet<Vec<u8>>) -> Result<(), StorageError> {
     let mut missing = expected.clone();
-    view.snapshot()?
-        .walk(table, &[], |key, _| if missing.remove(key) { Ok(true) } else { Err(tampered(table, key)) })?;
-    missing.first().map_or(Ok(()), |key| Err(tampered(table, key)))
-}
-
-fn tampered(table: Table, key: &[u8]) -> StorageError {
-    StorageError::Tampered { table: table.name(), key: readable(key) }
+    view.snapshot()?.walk(table, &[], |key, _| {
+        if missing.remove(key) { Ok(true) } else { Err(StorageError::tampered_row(table.name(), key)) }
+    })?;
+    missing.first().map_or(Ok(()), |key| Err(StorageError::tampered_row(table.name(), key)))
 }

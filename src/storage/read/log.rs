@@ -64,6 +64,12 @@ impl Snapshot {
         Ok(records)
     }
 
+    /// Returns the newest signed checkpoint.
+    pub(in crate::storage) fn checkpoint(&self) -> Result<String, StorageError> {
+        let bytes = self.required_meta(meta::CHECKPOINT)?;
+        String::from_utf8(bytes).map_err(|_| StorageError::tampered("meta", meta::CHECKPOINT))
+    }
+
     /// Every stored subtree hash.
     ///
     /// # Errors
@@ -73,8 +79,7 @@ impl Snapshot {
         let mut hashes = Vec::new();
         for entry in table.iter().map_err(engine)? {
             let (key, value) = entry.map_err(engine)?;
-            let tampered =
-                || StorageError::Tampered { table: "hashes", key: crate::storage::readable(key.value()) };
+            let tampered = || StorageError::tampered_row("hashes", key.value());
             let (level, index) = key.value().split_first_chunk::<1>().ok_or_else(tampered)?;
             let index = u64::from_be_bytes(index.try_into().map_err(|_| tampered())?);
             let hash = value.value().try_into().map_err(|_| tampered())?;
@@ -110,7 +115,7 @@ impl Snapshot {
     fn tail(&self) -> Result<Vec<Row>, StorageError> {
         let Some(table) = existing_table(self.txn().open_table(META))? else { return Ok(Vec::new()) };
         let Some(held) = table.get(meta::TAIL).map_err(engine)? else { return Ok(Vec::new()) };
-        let malformed = || StorageError::Tampered { table: "meta", key: meta::TAIL.to_owned() };
+        let malformed = || StorageError::tampered("meta", meta::TAIL);
         if held.value().len() > 8 + TAIL_BYTES_MAX {
             return Err(malformed());
         }
@@ -126,6 +131,6 @@ fn record(sequence: u64, row: &[u8]) -> Result<Vec<u8>, StorageError> {
     let checked = split_audit_row(row).filter(|(record, check)| leaf_hash(record).starts_with(check));
     match checked {
         Some((record, _)) => Ok(record.to_vec()),
-        None => Err(StorageError::Tampered { table: "audit", key: sequence.to_string() }),
+        None => Err(StorageError::tampered("audit", sequence.to_string())),
     }
 }

@@ -17,7 +17,7 @@ use crate::{
 impl From<OutOfRange> for StorageError {
     /// A leaf that the head promises and the log does not have.
     fn from(_: OutOfRange) -> Self {
-        Self::Tampered { table: "audit", key: "a record is missing".to_owned() }
+        Self::tampered("audit", "a record is missing")
     }
 }
 
@@ -38,15 +38,13 @@ impl Snapshot {
         let found = self.records(sequence, 1)?.pop().filter(|(found, _)| *found == sequence);
         found
             .map(|(_, record)| leaf_hash(&record))
-            .ok_or_else(|| StorageError::Tampered { table: "audit", key: sequence.to_string() })
+            .ok_or_else(|| StorageError::tampered("audit", sequence.to_string()))
     }
 
     pub(in crate::storage) fn stored(&self, level: u8, index: u64) -> Result<Option<Hash>, StorageError> {
         let key = hash_key(level, index);
         let Some(bytes) = self.value(HASHES, &key)? else { return Ok(None) };
-        let hash = bytes
-            .try_into()
-            .map_err(|_| StorageError::Tampered { table: "hashes", key: crate::storage::readable(&key) })?;
+        let hash = bytes.try_into().map_err(|_| StorageError::tampered_row("hashes", &key))?;
         Ok(Some(hash))
     }
 }

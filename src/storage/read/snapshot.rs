@@ -47,6 +47,11 @@ impl Snapshot {
         Ok(table.get(name).map_err(engine)?.map(|guard| guard.value().to_vec()))
     }
 
+    /// Returns a value of `meta` that every vault has.
+    pub(in crate::storage) fn required_meta(&self, name: &str) -> Result<Vec<u8>, StorageError> {
+        self.meta(name)?.ok_or_else(|| StorageError::tampered("meta", name))
+    }
+
     pub(in crate::storage) fn value(
         &self,
         table: TableDefinition<'static, &'static [u8], &'static [u8]>,

@@ -31,12 +31,11 @@ use crate::{
                 session_prefix,
             },
         },
-        readable,
         state::{Overlay, Source},
     },
 };
 
-/// One consistent state of the rows.
+/// A consistent state of the rows.
 pub struct View<'a> {
     source: &'a Source,
     overlay: Option<&'a Overlay>,
@@ -155,7 +154,7 @@ impl<'a> View<'a> {
         let Some(digest) = self.raw(Table::TokenIds, id.as_bytes())? else { return Ok(None) };
         let token: Option<Arc<ApplicationToken>> = self.row(&digest)?;
         let token = token.filter(|token| token.id == id);
-        token.map_or_else(|| Err(tampered(Table::TokenIds, id.as_bytes())), |token| Ok(Some(token)))
+        token.map(Some).ok_or_else(|| tampered(Table::TokenIds, id.as_bytes()))
     }
 
     /// Every application token.
@@ -185,8 +184,7 @@ impl<'a> View<'a> {
         {
             return Ok(all);
         }
-        let all: Vec<Arc<Integration>> = self.all(&[])?.into_iter().map(Arc::new).collect();
-        let all = Arc::new(all);
+        let all: Arc<Vec<_>> = Arc::new(self.all(&[])?.into_iter().map(Arc::new).collect());
         if let Some(generation) = self.generation() {
             cache::put(generation, Table::Integrations, &[], Some(&all), all.len() * 512);
         }
@@ -202,10 +200,8 @@ impl<'a> View<'a> {
         project: Option<&ProjectId>,
         provider: Option<Provider>,
     ) -> Result<Vec<Arc<Integration>>, StorageError> {
-        self.listed(
-            &provider
-                .map_or_else(|| scope_prefix(project), |provider| scope_service_prefix(project, provider)),
-        )
+        let prefix = provider.map_or_else(|| scope_prefix(project), |one| scope_service_prefix(project, one));
+        self.listed(&prefix)
     }
 
     /// Those of one scope that belong together: of one service, and, where it is `custom`, of one name; newest first.
@@ -249,7 +245,7 @@ impl<'a> View<'a> {
         Ok(found)
     }
 
-    /// How many integrations are scoped to a project.
+    /// Counts the integrations that are scoped to a project.
     ///
     /// # Errors
     /// As [`View::user`].
@@ -396,5 +392,5 @@ impl<'a> View<'a> {
 }
 
 fn tampered(table: Table, key: &[u8]) -> StorageError {
-    StorageError::Tampered { table: table.name(), key: readable(key) }
+    StorageError::tampered_row(table.name(), key)
 }

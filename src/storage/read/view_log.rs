@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::view::View;
-use crate::storage::{error::StorageError, format::tables::meta};
+use crate::storage::error::StorageError;
 
 impl View<'_> {
     /// The committed records before sequence `end`, newest first, at most `limit`.
@@ -51,8 +51,6 @@ impl View<'_> {
     /// # Errors
     /// As [`View::user`].
     pub fn checkpoint(&self) -> Result<String, StorageError> {
-        let bytes = self.snapshot()?.meta(meta::CHECKPOINT)?;
-        let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
-        text.ok_or_else(|| StorageError::Tampered { table: "meta", key: meta::CHECKPOINT.to_owned() })
+        self.snapshot()?.checkpoint()
     }
 }

@@ -15,7 +15,7 @@ use crate::{
         error::CliError,
         host::control::{ENDED_EARLY, ended_early},
     },
-    storage::{Examined, SubtreeHash},
+    storage::{Store, SubtreeHash},
 };
 
 /// Records that are hashed at a time: so many that a thread has something to do, so few that they stay in its cache.
@@ -55,7 +55,7 @@ pub(super) fn records(batch: &Batch) -> impl Iterator<Item = &[u8]> {
 
 /// A vault file's log.
 pub(super) struct Log {
-    pub(super) file: Examined,
+    pub(super) file: Store,
     pub(super) next: u64,
 }
 
