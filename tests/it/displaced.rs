@@ -160,7 +160,7 @@ fn what_only_the_open_file_holds_is_rescued_and_served_again() {
     fs::remove_file(folder.join("v.redb")).unwrap();
     is_refused(&served);
     let onto = rescue("pass");
-    assert!(stderr(&onto).contains("pass exists already"), "{}", stderr(&onto));
+    assert!(stderr(&onto).contains("pass already exists"), "{}", stderr(&onto));
     assert!(!folder.join("early.redb").exists());
     let saved = rescue("v.redb");
     assert!(saved.status.success(), "{}", stderr(&saved));

@@ -199,7 +199,7 @@ fn a_mistyped_variable_is_never_silent_and_its_value_is_never_told() {
     ] {
         let said = stderr(&run(folder.path(), call, &set));
         for says in [
-            "warning: ignored: SEALROOM_CHECKPOINT_FOLDR is no setting; did you mean SEALROOM_CHECKPOINT_FOLDER?",
+            "warning: ignored: SEALROOM_CHECKPOINT_FOLDR is not a setting; did you mean SEALROOM_CHECKPOINT_FOLDER?",
             "warning: ignored: SEALROOM_PASSPHRASE is not a setting: this secret cannot come from a variable",
             "SEALROOM_PASSPHRASE_FILE",
         ] {
