@@ -47,7 +47,7 @@ async fn what_is_not_of_this_log_is_refused_with_a_word() {
             "receipts: 2 found",
         ),
         (&["export", "--key", "key", "--checkpoint", "kept"], 0, "rests on: the checkpoint of"),
-        (&["export"], 0, "the export agrees with itself, and that is all"),
+        (&["export"], 0, "the export is only consistent with itself"),
         (&["export", "--key", "other.key", "--checkpoint", "note"], 1, "no known key signed"),
         (&["export", "--key", "key", "--checkpoint", "other.note"], 1, "no known key signed"),
         (&["other.export", "--key", "key", "--checkpoint", "note"], 1, "do not make the signed root"),
