@@ -221,7 +221,7 @@ fn a_mistyped_variable_is_never_silent_and_its_value_is_never_told() {
         let (code, said) = refused(folder.path(), call, set);
         assert_eq!(code, 2, "{call:?}: {said}");
         assert!(
-            said.contains("error: SEALROOM_LISTN is no setting") && said.contains("SEALROOM_LISTEN"),
+            said.contains("error: SEALROOM_LISTN is not a setting") && said.contains("SEALROOM_LISTEN"),
             "{said}"
         );
     }

@@ -247,7 +247,7 @@ mod tests {
         ] {
             let error = read(&[(provider, name, &format!(r#"{{"{field}":"x"}}"#))]).err().unwrap();
             assert!(
-                error.message.contains("steers programs") && error.message.contains(ID),
+                error.message.contains("changes how programs run") && error.message.contains(ID),
                 "{}",
                 error.message
             );
@@ -258,7 +258,7 @@ mod tests {
     fn a_field_without_a_letter_has_no_name_and_says_so() {
         for (name, fields) in [("密", r#"{"value":"x"}"#), ("x", r#"{"--":"x"}"#), ("x", r#"{"":"x"}"#)] {
             let error = read(&[("custom", name, fields)]).err().unwrap();
-            assert!(error.message.contains("gives no name"), "{}", error.message);
+            assert!(error.message.contains("cannot name a variable"), "{}", error.message);
         }
     }
 }

@@ -32,7 +32,7 @@ fn only_loopback_a_socket_tls_or_a_proxy_may_be_listened_on() {
 fn a_wrong_address_is_told_with_its_value_its_source_and_the_forms() {
     for (text, says) in [
         ("x", "--listen: 'x' is not an address: it has no port"),
-        ("", "--listen: '' is no address"),
+        ("", "--listen: '' is not an address"),
         (":3029", "--listen: ':3029' has no host before its port"),
         ("127.0.0.1:99999", "has no port from 0 to 65535"),
         ("127.0.0.1:http", "has no port from 0 to 65535"),
