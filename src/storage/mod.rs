@@ -13,7 +13,7 @@ mod store;
 
 pub use commit::{
     changes::Changes,
-    in_flight::{Disclosed, Quiet, REVOCATION_WAIT},
+    in_flight::{Drain, InFlightGuard, REVOCATION_WAIT},
     job::{Committed, Decision, JobError, Receipt, Refusal, Verdict},
     writer::{Writer, Writing},
 };

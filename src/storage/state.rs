@@ -34,8 +34,8 @@ impl StateClock {
         self.0.load(Ordering::Acquire)
     }
 
-    /// From here until [`StateClock::settle`] nobody can tell which state a snapshot shows.
-    pub(super) fn unsettle(&self) {
+    /// Marks the state as unknown: until [`StateClock::end_commit`], a snapshot may show either side of the commit.
+    pub(super) fn begin_commit(&self) {
         self.0.fetch_or(1, Ordering::AcqRel);
     }
 
@@ -44,7 +44,7 @@ impl StateClock {
         self.0.fetch_add(2, Ordering::AcqRel);
     }
 
-    pub(super) fn settle(&self) {
+    pub(super) fn end_commit(&self) {
         self.0.fetch_add(1, Ordering::AcqRel);
     }
 }
@@ -107,7 +107,7 @@ fn micros(time: Duration) -> u64 {
 }
 
 /// What views are made of.
-pub(super) struct Source {
+pub(super) struct VaultState {
     /// Tells the vaults of one process apart.
     pub(super) vault: u64,
     pub(super) engine: Arc<Engine>,
@@ -118,7 +118,7 @@ pub(super) struct Source {
     pub(super) stats: Stats,
 }
 
-impl Source {
+impl VaultState {
     /// The state by now; while a commit that changes it is under way, its number is odd.
     pub(super) fn generation(&self) -> Generation {
         Generation { vault: self.vault, number: self.state.read() }

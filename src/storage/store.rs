@@ -12,10 +12,10 @@ use tokio::sync::oneshot;
 
 use super::{
     commit::{
-        batch::Ledger,
+        batch::Committer,
         changes::Changes,
         job::Decision,
-        rows::{accesses_of_record, signed, spoken_up_to},
+        rows::{accesses_of_record, last_access_watermark, signed},
         writer::{Writer, Writing},
     },
     engine::{Batch, Engine, FORMAT},
@@ -30,7 +30,7 @@ use super::{
         integrity,
         snapshot::{Snapshot, SubtreeHash},
     },
-    state::{Accesses, Source, StateClock, Stats},
+    state::{Accesses, StateClock, Stats, VaultState},
 };
 use crate::{
     audit::{
@@ -121,15 +121,15 @@ impl Store {
         let engine = Arc::new(Engine::create(medium, cache_bytes, &first)?);
         let stats = Stats::new(|| Duration::ZERO, Duration::MAX);
         let source = source(&engine, keys, new.file, stats);
-        let mut ledger = Ledger::new(Arc::new(source), log_key, head, sealed);
+        let mut committer = Committer::new(Arc::new(source), log_key, head, sealed);
         let mut changes = Changes::none();
         changes.user(new.owner);
-        let mut round = ledger.begin();
+        let mut round = committer.begin();
         round.add(|_| Decision::changing((), changes, new.event));
         if !round.commit().is_done() {
             return Err(CreateError::First);
         }
-        ledger.idle();
+        committer.idle();
         Ok(Self { engine, file: new.file })
     }
 
@@ -253,7 +253,7 @@ impl Store {
             &self.engine,
             Keys::derive(vault_key),
             self.file,
-            Stats::new(writing.monotonic, writing.commit_stall),
+            Stats::new(writing.monotonic, writing.commit_timeout),
         ));
         let keys = &source.keys;
         let snapshot = self.engine.snapshot()?;
@@ -266,15 +266,15 @@ impl Store {
         drop(snapshot);
         self.engine.release().map_err(|error| StorageError::Engine(Box::new(redb::Error::Io(error))))?;
         source.stats.log_size.send_replace(head.frontier.size());
-        let ledger = Ledger::new(source, log_key, head, sealed);
-        ledger.catch_up(missed);
-        let (writer, ended) = Writer::start(ledger, writing);
+        let committer = Committer::new(source, log_key, head, sealed);
+        committer.catch_up(missed);
+        let (writer, ended) = Writer::start(committer, writing);
         Ok(Running { writer, ended })
     }
 }
 
-fn source(engine: &Arc<Engine>, keys: Keys, file: FileId, stats: Stats) -> Source {
-    Source {
+fn source(engine: &Arc<Engine>, keys: Keys, file: FileId, stats: Stats) -> VaultState {
+    VaultState {
         vault: VAULTS.fetch_add(1, Ordering::Relaxed),
         engine: Arc::clone(engine),
         keys,
@@ -293,7 +293,7 @@ fn file_id(snapshot: &Snapshot) -> Result<FileId, StorageError> {
 
 /// The last accesses since the file last wrote them down, read from the log.
 fn missed_accesses(snapshot: &Snapshot, keys: &Keys, file: FileId) -> Result<Vec<LastAccess>, StorageError> {
-    let key = spoken_up_to(0).key();
+    let key = last_access_watermark(0).key();
     let spoken = snapshot.row(Table::LastAccess, &key)?.and_then(|sealed| {
         let opened =
             seal::open(keys.row(), &Context::row(Table::LastAccess.number(), file, &key), &sealed).ok()?;

@@ -69,8 +69,8 @@ impl Vault {
 
     /// Waits until no disclosure is in flight that the answer takes away.
     pub(super) async fn settle<T>(&self, mut committed: Committed<T>) -> Result<Committed<T>, Error> {
-        if let Some(quiet) = committed.quiet.take() {
-            quiet.wait(|epoch| self.close_through(epoch)).await;
+        if let Some(drain) = committed.drain.take() {
+            drain.wait(|epoch| self.close_through(epoch)).await;
         }
         Ok(committed)
     }

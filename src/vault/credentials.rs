@@ -41,7 +41,7 @@ pub struct Disclosed {
     /// The cursor of the next page.
     pub next: Option<IntegrationId>,
     /// See above.
-    pub disclosed: Option<storage::Disclosed>,
+    pub disclosed: Option<storage::InFlightGuard>,
 }
 
 struct Selection {

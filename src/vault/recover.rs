@@ -22,13 +22,10 @@ impl Vault {
         let users = open.writer.fresh_view().users().map_err(Error::from)?;
         let owners = || users.iter().filter(|user| user.role == Role::Owner && !user.disabled);
         let mut meant = owners().filter(|user| email.is_none_or(|email| *email == user.email));
-        match (meant.next(), meant.next()) {
-            (Some(owner), None) => Ok(Arc::new(owner.clone())),
-            (None, _) | (Some(_), Some(_)) => {
-                let owners = owners().map(|user| user.email.clone()).collect();
-                Err(RecoverError::NoSingleOwner { owners })
-            }
+        if let (Some(owner), None) = (meant.next(), meant.next()) {
+            return Ok(Arc::new(owner.clone()));
         }
+        Err(RecoverError::NoSingleOwner { owners: owners().map(|user| user.email.clone()).collect() })
     }
 
     /// Sets an owner's password, ends the owner's sessions, and records it as `vault.recover`.

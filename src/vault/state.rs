@@ -57,9 +57,9 @@ pub struct Settings {
     /// The time since some moment of this process, for measuring; never behind.
     pub monotonic: fn() -> Duration,
     /// A commit that takes longer than this stands still: nobody waits for it much longer.
-    pub commit_stall: Duration,
+    pub commit_timeout: Duration,
     /// How often what waits for a pause is written when nothing else is, and a failing disk is tried again.
-    pub idle_every: Duration,
+    pub flush_interval: Duration,
     /// The operating-system user of this process: the actor of events without a caller.
     pub host: Actor,
     /// With less free space than this, nothing is added or disclosed.
@@ -68,9 +68,9 @@ pub struct Settings {
 
 impl Settings {
     /// Far above what a commit takes on any disk that works.
-    pub const COMMIT_STALL: Duration = Duration::from_secs(5);
+    pub const COMMIT_TIMEOUT: Duration = Duration::from_secs(5);
     /// Soon enough for whoever looks at a last access or waits for a disk to come back.
-    pub const IDLE_EVERY: Duration = Duration::from_secs(1);
+    pub const FLUSH_INTERVAL: Duration = Duration::from_secs(1);
 
     /// Returns the settings of `sealroom serve` by default, for a process that runs as `host`.
     pub const fn new(host: Actor, monotonic: fn() -> Duration) -> Self {
@@ -81,16 +81,16 @@ impl Settings {
             sessions: SessionLife::STANDARD,
             password_kdf: KdfParams::PASSWORD,
             monotonic,
-            commit_stall: Self::COMMIT_STALL,
-            idle_every: Self::IDLE_EVERY,
+            commit_timeout: Self::COMMIT_TIMEOUT,
+            flush_interval: Self::FLUSH_INTERVAL,
             host,
             disk_low_bytes: default::DISK_LOW_BYTES,
         }
     }
 
     pub(super) const fn writing(&self) -> Writing {
-        let Self { queue_max, monotonic, commit_stall, idle_every, .. } = *self;
-        Writing { queue_max, monotonic, commit_stall, idle_every }
+        let Self { queue_max, monotonic, commit_timeout, flush_interval, .. } = *self;
+        Writing { queue_max, monotonic, commit_timeout, flush_interval }
     }
 }
 

@@ -26,7 +26,7 @@ impl Vault {
     ) -> Result<(), UnlockError> {
         // An earlier one may still wait for a device that does not answer.
         let turn =
-            tokio::time::timeout(self.settings().commit_stall * 2, Arc::clone(&self.turn).lock_owned());
+            tokio::time::timeout(self.settings().commit_timeout * 2, Arc::clone(&self.turn).lock_owned());
         let turn = turn.await.map_err(|_| UnlockError::AuditUnavailable)?;
         if !self.is_locked() {
             return Ok(());

@@ -163,8 +163,8 @@ async fn recover(recording: &Recording, disk: &Disk, floor: u64) -> Result<Recov
 
 /// A writer that writes nothing that it is not asked for.
 pub fn writing() -> Writing {
-    let (commit_stall, idle_every) = (A_LONG_TIME, A_LONG_TIME);
-    Writing { queue_max: 8, monotonic, commit_stall, idle_every }
+    let (commit_timeout, flush_interval) = (A_LONG_TIME, A_LONG_TIME);
+    Writing { queue_max: 8, monotonic, commit_timeout, flush_interval }
 }
 
 /// What was recovered needs no other recovery: the same state, and not a byte changes but in the engine's header,

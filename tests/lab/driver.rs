@@ -41,8 +41,8 @@ pub fn settings() -> Settings {
         cache_bytes: 1 << 20,
         password_kdf: KdfParams::LIGHT,
         // A slow machine delays commits and pauses; the laboratory does not test that.
-        commit_stall: A_LONG_TIME,
-        idle_every: A_LONG_TIME,
+        commit_timeout: A_LONG_TIME,
+        flush_interval: A_LONG_TIME,
         disk_low_bytes: 0,
         ..Settings::new(Actor::host("lab"), sealroom::clock::monotonic)
     }
@@ -186,8 +186,8 @@ impl Driver {
 
     /// What one call alone that fails leads to must not depend on when the vault does something by itself.
     fn settings(&self) -> Settings {
-        let idle_every = if self.is_strict { A_LONG_TIME } else { Duration::from_millis(10) };
-        Settings { idle_every, ..settings() }
+        let flush_interval = if self.is_strict { A_LONG_TIME } else { Duration::from_millis(10) };
+        Settings { flush_interval, ..settings() }
     }
 
     /// Whether a call that the vault made by itself may have failed beside this one.

@@ -1,7 +1,7 @@
-//! The ledger: the head in memory, and the rounds that move it.
+//! The committer: the head in memory, and the rounds that move it.
 //!
-//! A round gathers what the jobs of one batch want written, in their order, and commits it as one: rows, records,
-//! stored hashes, head and checkpoint. The ledger moves only when the disk has.
+//! A builder gathers what the jobs of one batch want written, in their order, and commits it as one: rows, records,
+//! stored hashes, head and checkpoint. The committer moves only when the disk has.
 
 use std::{
     cell::OnceCell,
@@ -12,9 +12,9 @@ use std::{
 
 use super::{
     changes::Changes,
-    in_flight::Fence,
+    in_flight::InFlight,
     job::{Decision, Effect, JobOutcome, Receipt},
-    rows::{accesses_of, deletes, lower, signed, spoken_up_to},
+    rows::{accesses_of, deletes, last_access_watermark, seal_changes, signed},
 };
 use crate::{
     audit::{record, tree},
@@ -32,7 +32,7 @@ use crate::{
             snapshot::{Snapshot, SubtreeHash},
             view::View,
         },
-        state::{Overlay, Source},
+        state::{Overlay, VaultState},
     },
 };
 
@@ -40,8 +40,8 @@ use crate::{
 const LAST_ACCESS_EVERY: Duration = Duration::from_secs(1);
 
 /// The state of the file as the writer knows it.
-pub(in crate::storage) struct Ledger {
-    source: Arc<Source>,
+pub(in crate::storage) struct Committer {
+    source: Arc<VaultState>,
     log_key: LogKey,
     head: Head,
     sealed_head: Vec<u8>,
@@ -59,9 +59,9 @@ struct Doubt {
     sealed_head: Vec<u8>,
 }
 
-impl Ledger {
+impl Committer {
     pub(in crate::storage) fn new(
-        source: Arc<Source>,
+        source: Arc<VaultState>,
         log_key: LogKey,
         head: Head,
         sealed_head: Vec<u8>,
@@ -70,7 +70,7 @@ impl Ledger {
         Self { source, log_key, head, sealed_head, accesses_written, has_tail: true, doubt: None }
     }
 
-    pub(in crate::storage) const fn source(&self) -> &Arc<Source> {
+    pub(in crate::storage) const fn source(&self) -> &Arc<VaultState> {
         &self.source
     }
 
@@ -79,10 +79,10 @@ impl Ledger {
         self.source.accesses.take_in(accesses);
     }
 
-    pub(in crate::storage) fn begin(&mut self) -> Round<'_> {
+    pub(in crate::storage) fn begin(&mut self) -> BatchBuilder<'_> {
         // What an earlier failure left in doubt is settled before anything is decided on it.
         self.resolve();
-        Round {
+        BatchBuilder {
             frontier: self.head.frontier.clone(),
             state: self.head.state,
             newest_time: self.head.newest_time,
@@ -93,7 +93,7 @@ impl Ledger {
             accesses: Vec::new(),
             places: Vec::new(),
             settles: false,
-            ledger: self,
+            committer: self,
         }
     }
 
@@ -101,9 +101,9 @@ impl Ledger {
     /// has its last accesses, and all of its log in one place.
     pub(in crate::storage) fn idle(&mut self) {
         if self.has_tail || !self.source.accesses.is_empty() || self.is_failing() {
-            let mut round = self.begin();
-            round.settles = true;
-            round.commit();
+            let mut builder = self.begin();
+            builder.settles = true;
+            builder.commit();
         }
     }
 
@@ -141,7 +141,7 @@ impl Ledger {
         }
     }
 
-    /// Whether the ledger knows what is on disk.
+    /// Whether the committer knows what is on disk.
     fn resolve(&mut self) -> bool {
         let Some(doubt) = self.doubt.take() else { return true };
         let engine = &self.source.engine;
@@ -167,8 +167,8 @@ impl Ledger {
 }
 
 /// One batch in the making.
-pub(in crate::storage) struct Round<'a> {
-    ledger: &'a mut Ledger,
+pub(in crate::storage) struct BatchBuilder<'a> {
+    committer: &'a mut Committer,
     /// The state that it begins with: begun when a job first needs it.
     snapshot: OnceCell<Snapshot>,
     overlay: Overlay,
@@ -183,7 +183,7 @@ pub(in crate::storage) struct Round<'a> {
     settles: bool,
 }
 
-/// What a job left in its round.
+/// The outcome of a job in its batch.
 type Gathered = Result<(Vec<Receipt>, Effect), Failure>;
 
 enum Failure {
@@ -191,17 +191,17 @@ enum Failure {
     Storage(StorageError),
 }
 
-/// Where in its round a job stands.
-pub(in crate::storage) struct Place(usize);
+/// The position of a job in its batch.
+pub(in crate::storage) struct JobIndex(usize);
 
-impl Round<'_> {
+impl BatchBuilder<'_> {
     /// Lets a job decide on the state that the earlier ones left, and takes in what it wants. A job that panics, or
     /// whose rows cannot be sealed, leaves nothing.
-    pub(in crate::storage) fn add(&mut self, decide: impl FnOnce(&View<'_>) -> Decision<()>) -> Place {
+    pub(in crate::storage) fn add(&mut self, decide: impl FnOnce(&View<'_>) -> Decision<()>) -> JobIndex {
         let decided = catch_unwind(AssertUnwindSafe(|| {
-            let view = View::deciding(&self.ledger.source, &self.overlay, &self.snapshot);
+            let view = View::deciding(&self.committer.source, &self.overlay, &self.snapshot);
             let (changes, events, effect) = decide(&view).into_parts();
-            let rows = lower(&self.ledger.source, changes)?;
+            let rows = seal_changes(&self.committer.source, changes)?;
             let before = rows.iter().map(|row| self.current(&view, row)).collect::<Result<Vec<_>, _>>()?;
             Ok((rows, before, events, effect))
         }));
@@ -214,7 +214,7 @@ impl Round<'_> {
             Err(_) => Err(Failure::Panicked),
         };
         self.places.push(result);
-        Place(self.places.len() - 1)
+        JobIndex(self.places.len() - 1)
     }
 
     fn current(&self, view: &View<'_>, row: &RowWrite) -> Result<Option<Vec<u8>>, StorageError> {
@@ -228,7 +228,7 @@ impl Round<'_> {
         if row.table.is_state() {
             // A row that the same job wrote before counts as it stands by now.
             let before = self.overlay.get(&(row.table, row.key.clone())).cloned().unwrap_or(before);
-            let key = self.ledger.source.keys.state();
+            let key = self.committer.source.keys.state();
             let tag = |value: &Vec<u8>| key.row(row.table.number(), &row.key, value);
             if let Some(before) = &before {
                 self.state.remove(tag(before));
@@ -260,48 +260,48 @@ impl Round<'_> {
         let changes_state = self.overlay.keys().any(|(table, _)| table.is_state());
         let idle = self.overlay.is_empty()
             && self.records.is_empty()
-            && self.ledger.source.accesses.is_empty()
+            && self.committer.source.accesses.is_empty()
             && !self.settles
-            && !self.ledger.is_failing();
+            && !self.committer.is_failing();
         let done = idle || self.write_out(changes_state);
-        let stats = &self.ledger.source.stats;
+        let stats = &self.committer.source.stats;
         stats.failing.store(!done, Ordering::Relaxed);
         if !idle && !self.places.is_empty() {
             stats.batch_jobs.observe(self.places.len() as u64);
         }
-        let size = self.ledger.head.frontier.size();
+        let size = self.committer.head.frontier.size();
         stats.log_size.send_if_modified(|known| std::mem::replace(known, size) != size);
         Outcomes { done, places: self.places.into_iter().map(Some).collect() }
     }
 
     fn write_out(&mut self, changes_state: bool) -> bool {
-        let due = self.newest_time.since(self.ledger.accesses_written) >= LAST_ACCESS_EVERY;
+        let due = self.newest_time.since(self.committer.accesses_written) >= LAST_ACCESS_EVERY;
         let Ok((head, batch)) = self.build(changes_state || due) else { return false };
         let sealed =
             batch.meta.iter().find(|(name, _)| *name == meta::HEAD).map(|(_, sealed)| sealed.clone());
         let sealed = sealed.expect("build always writes a head");
         let written_accesses = batch.rows.iter().any(|row| row.table == Table::LastAccess);
         if changes_state {
-            self.ledger.source.state.unsettle();
+            self.committer.source.state.begin_commit();
         }
-        let done = self.ledger.commit(head, sealed, &batch);
+        let done = self.committer.commit(head, sealed, &batch);
         if changes_state {
-            self.ledger.source.state.settle();
+            self.committer.source.state.end_commit();
         }
         if done {
-            self.ledger.has_tail = !self.settles;
+            self.committer.has_tail = !self.settles;
             if written_accesses {
-                self.ledger.source.accesses.clear();
-                self.ledger.accesses_written = self.newest_time;
+                self.committer.source.accesses.clear();
+                self.committer.accesses_written = self.newest_time;
             }
             let newest = std::mem::take(&mut self.accesses);
-            self.ledger.catch_up(newest.into_iter().filter(|access| !deletes(&batch, access)));
+            self.committer.catch_up(newest.into_iter().filter(|access| !deletes(&batch, access)));
         }
         done
     }
 
     fn build(&mut self, with_accesses: bool) -> Result<(Head, Batch), StorageError> {
-        let source = Arc::clone(&self.ledger.source);
+        let source = Arc::clone(&self.committer.source);
         let idle = self.overlay.is_empty() && self.records.is_empty();
         let mut rows: Vec<RowWrite> = std::mem::take(&mut self.overlay)
             .into_iter()
@@ -311,19 +311,19 @@ impl Round<'_> {
             rows.extend(self.access_rows(&source, &rows)?);
         }
         let head = Head {
-            version: self.ledger.head.version + 1,
+            version: self.committer.head.version + 1,
             frontier: self.frontier.clone(),
             root: self.frontier.root(),
             newest_time: self.newest_time,
             state: self.state,
-            ..self.ledger.head.clone()
+            ..self.committer.head.clone()
         };
         let mut meta = vec![(meta::HEAD, head.seal(&source.keys, source.file)?)];
         if !self.records.is_empty() {
-            meta.push((meta::CHECKPOINT, signed(source.file, &head, &self.ledger.log_key).into_bytes()));
+            meta.push((meta::CHECKPOINT, signed(source.file, &head, &self.committer.log_key).into_bytes()));
         }
         let batch = Batch {
-            expected_head: Some(self.ledger.sealed_head.clone()),
+            expected_head: Some(self.committer.sealed_head.clone()),
             rows,
             records: std::mem::take(&mut self.records),
             hashes: std::mem::take(&mut self.hashes),
@@ -334,18 +334,18 @@ impl Round<'_> {
     }
 
     /// The waiting last accesses as rows, but for integrations that this batch deletes, and up to where they speak.
-    fn access_rows(&self, source: &Source, rows: &[RowWrite]) -> Result<Vec<RowWrite>, StorageError> {
+    fn access_rows(&self, source: &VaultState, rows: &[RowWrite]) -> Result<Vec<RowWrite>, StorageError> {
         let gone = |id: &[u8]| rows.iter().any(|row| row.table == Table::LastAccess && row.key == id);
         let mut changes = Changes::none();
         let waiting = source.accesses.all();
         waiting.iter().filter(|access| !gone(&access.id)).for_each(|access| changes.last_access(access));
-        let size = self.ledger.head.frontier.size();
-        changes.last_access(&spoken_up_to(size));
-        lower(source, changes)
+        let size = self.committer.head.frontier.size();
+        changes.last_access(&last_access_watermark(size));
+        seal_changes(source, changes)
     }
 }
 
-/// How a round ended, job by job.
+/// The outcomes of a batch, job by job.
 pub(in crate::storage) struct Outcomes {
     done: bool,
     places: Vec<Option<Gathered>>,
@@ -357,13 +357,13 @@ impl Outcomes {
         self.done
     }
 
-    pub(in crate::storage) fn of(&mut self, place: Place, fence: &mut Fence) -> JobOutcome {
-        match self.places[place.0].take() {
+    pub(in crate::storage) fn of(&mut self, index: JobIndex, in_flight: &mut InFlight) -> JobOutcome {
+        match self.places[index.0].take() {
             Some(Ok(_)) if !self.done => JobOutcome::Unavailable,
             Some(Ok((receipts, effect))) => JobOutcome::Committed {
                 receipts,
-                disclosed: (effect == Effect::Discloses).then(|| fence.disclosed()),
-                quiet: (effect == Effect::Revokes).then(|| fence.quiet()),
+                disclosed: (effect == Effect::Discloses).then(|| in_flight.disclosed()),
+                drain: (effect == Effect::Revokes).then(|| in_flight.drain()),
             },
             Some(Err(Failure::Storage(error))) => JobOutcome::Failed(error),
             Some(Err(Failure::Panicked)) | None => JobOutcome::Panicked,

@@ -1,7 +1,7 @@
 //! The wait that makes revocation immediate.
 //!
-//! Every disclosing answer holds a [`Disclosed`] of the current epoch until its bytes have been handed to the
-//! connection. A job that takes access away ends the epoch, and its answer carries a [`Quiet`] that resolves once
+//! Every disclosing answer holds a [`InFlightGuard`] of the current epoch until its bytes have been handed to the
+//! connection. A job that takes access away ends the epoch, and its answer carries a [`Drain`] that resolves once
 //! every answer of this and earlier epochs has let go.
 
 use std::{sync::Arc, time::Duration};
@@ -13,7 +13,7 @@ pub const REVOCATION_WAIT: Duration = Duration::from_secs(5);
 
 /// Held by a disclosing answer until its bytes are with the connection; let go by dropping it.
 #[derive(Debug, Clone)]
-pub struct Disclosed(Arc<Epoch>);
+pub struct InFlightGuard(Arc<Epoch>);
 
 #[derive(Debug)]
 struct Epoch {
@@ -22,7 +22,7 @@ struct Epoch {
     alive: watch::Sender<()>,
 }
 
-impl Disclosed {
+impl InFlightGuard {
     /// The epoch of the disclosure; a connection that holds one closes when a revocation of that epoch times out.
     pub fn epoch(&self) -> u64 {
         self.0.number
@@ -31,28 +31,28 @@ impl Disclosed {
 
 /// The writer's side.
 #[derive(Debug)]
-pub(in crate::storage) struct Fence {
+pub(in crate::storage) struct InFlight {
     current: Arc<Epoch>,
     earlier: Vec<watch::Receiver<()>>,
 }
 
-impl Fence {
+impl InFlight {
     pub(in crate::storage) fn new() -> Self {
         Self { current: epoch(1), earlier: Vec::new() }
     }
 
     /// For an answer that discloses.
-    pub(in crate::storage) fn disclosed(&self) -> Disclosed {
-        Disclosed(Arc::clone(&self.current))
+    pub(in crate::storage) fn disclosed(&self) -> InFlightGuard {
+        InFlightGuard(Arc::clone(&self.current))
     }
 
     /// Ends the epoch, for an answer that takes access away.
-    pub(in crate::storage) fn quiet(&mut self) -> Quiet {
+    pub(in crate::storage) fn drain(&mut self) -> Drain {
         let number = self.current.number;
         self.earlier.retain(|alive| alive.has_changed().is_ok());
         self.earlier.push(self.current.alive.subscribe());
         self.current = epoch(number + 1);
-        Quiet { number, earlier: self.earlier.clone() }
+        Drain { number, earlier: self.earlier.clone() }
     }
 }
 
@@ -62,12 +62,12 @@ fn epoch(number: u64) -> Arc<Epoch> {
 
 /// Resolves when nothing that was disclosed before is still on its way.
 #[derive(Debug, Clone)]
-pub struct Quiet {
+pub struct Drain {
     number: u64,
     earlier: Vec<watch::Receiver<()>>,
 }
 
-impl Quiet {
+impl Drain {
     /// The newest epoch that it waits for.
     pub const fn epoch(&self) -> u64 {
         self.number
@@ -95,26 +95,26 @@ mod tests {
 
     #[tokio::test]
     async fn a_revocation_waits_for_every_earlier_disclosure_and_for_no_later_one() {
-        let mut fence = Fence::new();
-        let (first, second) = (fence.disclosed(), fence.disclosed());
-        let quiet = fence.quiet();
-        let later = fence.disclosed();
-        let mut waiting = tokio_test_pending(quiet.clone().wait(|_| unreachable!("nobody stalls")));
+        let mut in_flight = InFlight::new();
+        let (first, second) = (in_flight.disclosed(), in_flight.disclosed());
+        let drain = in_flight.drain();
+        let later = in_flight.disclosed();
+        let mut waiting = tokio_test_pending(drain.clone().wait(|_| unreachable!("nobody stalls")));
         assert!(!waiting.is_done());
         drop(first);
         assert!(!waiting.is_done());
         drop(second);
-        quiet.wait(|_| unreachable!("nobody stalls")).await;
+        drain.wait(|_| unreachable!("nobody stalls")).await;
         drop(later);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_stalled_disclosure_is_closed_after_five_seconds() {
-        let mut fence = Fence::new();
-        let stalled = fence.disclosed();
-        let (quiet, mut held) = (fence.quiet(), Some(stalled));
+        let mut in_flight = InFlight::new();
+        let stalled = in_flight.disclosed();
+        let (drain, mut held) = (in_flight.drain(), Some(stalled));
         let started = tokio::time::Instant::now();
-        quiet.wait(|epoch| assert_eq!(held.take().map(|held| held.epoch()), Some(epoch))).await;
+        drain.wait(|epoch| assert_eq!(held.take().map(|held| held.epoch()), Some(epoch))).await;
         assert_eq!(started.elapsed(), REVOCATION_WAIT);
     }
 

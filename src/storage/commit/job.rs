@@ -4,7 +4,7 @@ use tokio::sync::oneshot;
 
 use super::{
     changes::Changes,
-    in_flight::{Disclosed, Quiet},
+    in_flight::{Drain, InFlightGuard},
 };
 use crate::{
     domain::Event,
@@ -16,9 +16,9 @@ use crate::{
 pub(super) enum Effect {
     /// None.
     Plain,
-    /// The answer discloses: it holds a [`Disclosed`].
+    /// The answer discloses: it holds a [`InFlightGuard`].
     Discloses,
-    /// The answer takes access away: it carries a [`Quiet`].
+    /// The answer takes access away: it carries a [`Drain`].
     Revokes,
 }
 
@@ -99,9 +99,9 @@ pub struct Committed<T> {
     /// Where its events stand, in their order.
     pub receipts: Vec<Receipt>,
     /// To hold until the answer's bytes are with the connection.
-    pub disclosed: Option<Disclosed>,
+    pub disclosed: Option<InFlightGuard>,
     /// To wait for before answering.
-    pub quiet: Option<Quiet>,
+    pub drain: Option<Drain>,
 }
 
 /// Why a job has no answer of its own.
@@ -129,7 +129,7 @@ pub enum JobError<E> {
 
 /// The outcome of one job.
 pub(in crate::storage) enum JobOutcome {
-    Committed { receipts: Vec<Receipt>, disclosed: Option<Disclosed>, quiet: Option<Quiet> },
+    Committed { receipts: Vec<Receipt>, disclosed: Option<InFlightGuard>, drain: Option<Drain> },
     Unavailable,
     Panicked,
     Failed(StorageError),
@@ -178,8 +178,8 @@ where
 
     fn answer(self: Box<Self>, outcome: JobOutcome) {
         let answer = match (outcome, self.result) {
-            (JobOutcome::Committed { receipts, disclosed, quiet }, Some(Ok(value))) => {
-                Ok(Committed { value, receipts, disclosed, quiet })
+            (JobOutcome::Committed { receipts, disclosed, drain }, Some(Ok(value))) => {
+                Ok(Committed { value, receipts, disclosed, drain })
             }
             (JobOutcome::Committed { .. }, Some(Err(error))) => Err(JobError::Refused(error)),
             (JobOutcome::Committed { .. } | JobOutcome::Panicked, _) => Err(JobError::Panicked),

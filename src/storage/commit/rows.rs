@@ -16,7 +16,7 @@ use crate::{
             last_access::LastAccess,
             tables::{Table, credential_key},
         },
-        state::Source,
+        state::VaultState,
     },
 };
 
@@ -28,7 +28,7 @@ pub(in crate::storage) fn deletes(batch: &Batch, access: &LastAccess) -> bool {
 }
 
 /// The row that says up to which sequence the last accesses speak: the one without an id.
-pub(in crate::storage) fn spoken_up_to(sequence: u64) -> LastAccess {
+pub(in crate::storage) fn last_access_watermark(sequence: u64) -> LastAccess {
     LastAccess { id: [0; 16], sequence, time: Timestamp::from_millis(0), actor: Actor::host("sealroom") }
 }
 
@@ -68,7 +68,10 @@ fn accesses(
 }
 
 /// Seals changes into rows.
-pub(in crate::storage) fn lower(source: &Source, changes: Changes) -> Result<Vec<RowWrite>, StorageError> {
+pub(in crate::storage) fn seal_changes(
+    source: &VaultState,
+    changes: Changes,
+) -> Result<Vec<RowWrite>, StorageError> {
     let row_key = source.keys.row();
     let mut rows = Vec::with_capacity(changes.0.len());
     for change in changes.0 {

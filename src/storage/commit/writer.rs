@@ -16,11 +16,11 @@ use std::{
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    batch::Ledger,
-    in_flight::Fence,
+    batch::Committer,
+    in_flight::InFlight,
     job::{Committed, Job, JobError, JobOutcome, TypedJob, Verdict},
 };
-use crate::storage::{read::view::View, state::Source};
+use crate::storage::{read::view::View, state::VaultState};
 
 /// The most jobs of one batch: a batch is one transaction, and the answers of all wait for the slowest.
 const BATCH_JOBS_MAX: usize = 1024;
@@ -35,9 +35,9 @@ pub struct Writing {
     /// The time since some moment of this process.
     pub monotonic: fn() -> Duration,
     /// A commit that takes longer than this stands still.
-    pub commit_stall: Duration,
+    pub commit_timeout: Duration,
     /// How often what waits for a pause is written when nothing else is, and a failing disk is tried again.
-    pub idle_every: Duration,
+    pub flush_interval: Duration,
 }
 
 /// A handle to the writer. Once every handle is dropped and the queue is empty, the commit thread ends.
@@ -45,23 +45,23 @@ pub struct Writing {
 pub struct Writer {
     /// Counts the jobs that wait for their answer.
     waiting: Arc<AtomicUsize>,
-    source: Arc<Source>,
+    source: Arc<VaultState>,
     /// Dropped last: its end tells the thread that nobody holds the keys any more.
     queue: SyncSender<Queued>,
 }
 
 impl Writer {
-    /// Starts the commit thread over a ledger; a task of the current tokio runtime delivers the answers.
-    pub(in crate::storage) fn start(ledger: Ledger, writing: Writing) -> (Self, oneshot::Receiver<()>) {
+    /// Starts the commit thread over a committer; a task of the current tokio runtime delivers the answers.
+    pub(in crate::storage) fn start(committer: Committer, writing: Writing) -> (Self, oneshot::Receiver<()>) {
         let (queue, jobs) = sync_channel(writing.queue_max);
         let (answers, deliveries) = mpsc::unbounded_channel();
         let (ended, end) = oneshot::channel();
-        let source = Arc::clone(ledger.source());
+        let source = Arc::clone(committer.source());
         tokio::spawn(deliver(deliveries));
         thread::Builder::new()
             .name("sealroom-commit".to_owned())
             .spawn(move || {
-                run(ledger, &jobs, &answers, writing.idle_every);
+                run(committer, &jobs, &answers, writing.flush_interval);
                 let _ = ended.send(());
             })
             .expect("a thread for the writer: without one nothing can be served");
@@ -143,37 +143,41 @@ async fn deliver(mut batches: mpsc::UnboundedReceiver<Vec<(Queued, JobOutcome)>>
 
 /// Commits batches until every handle is gone.
 fn run(
-    mut ledger: Ledger,
+    mut committer: Committer,
     jobs: &Receiver<Queued>,
     answers: &mpsc::UnboundedSender<Vec<(Queued, JobOutcome)>>,
-    idle_every: Duration,
+    flush_interval: Duration,
 ) {
-    let mut fence = Fence::new();
+    let mut in_flight = InFlight::new();
     loop {
-        let first = match jobs.recv_timeout(idle_every) {
+        let first = match jobs.recv_timeout(flush_interval) {
             Ok(job) => job,
             Err(RecvTimeoutError::Timeout) => {
-                ledger.idle();
+                committer.idle();
                 continue;
             }
             Err(RecvTimeoutError::Disconnected) => break,
         };
         // No artificial delay: while one batch syncs, the next gathers.
         let batch = std::iter::once(first).chain(jobs.try_iter()).take(BATCH_JOBS_MAX).collect();
-        if answers.send(commit(&mut ledger, &mut fence, batch)).is_err() {
+        if answers.send(commit(&mut committer, &mut in_flight, batch)).is_err() {
             break;
         }
     }
-    ledger.idle();
+    committer.idle();
 }
 
-fn commit(ledger: &mut Ledger, fence: &mut Fence, batch: Vec<Queued>) -> Vec<(Queued, JobOutcome)> {
-    let mut round = ledger.begin();
+fn commit(
+    committer: &mut Committer,
+    in_flight: &mut InFlight,
+    batch: Vec<Queued>,
+) -> Vec<(Queued, JobOutcome)> {
+    let mut builder = committer.begin();
     let mut decided = Vec::with_capacity(batch.len());
     for mut job in batch {
-        let place = round.add(|view| job.decide(view));
-        decided.push((job, place));
+        let index = builder.add(|view| job.decide(view));
+        decided.push((job, index));
     }
-    let mut outcomes = round.commit();
-    decided.into_iter().map(|(job, place)| (job, outcomes.of(place, fence))).collect()
+    let mut outcomes = builder.commit();
+    decided.into_iter().map(|(job, index)| (job, outcomes.of(index, in_flight))).collect()
 }

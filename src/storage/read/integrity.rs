@@ -17,7 +17,7 @@ use crate::{
             head::{Head, LogKeys},
             tables::{Table, credential_key, meta},
         },
-        state::Source,
+        state::VaultState,
     },
 };
 
@@ -32,7 +32,7 @@ const TAIL_LEAVES: u64 = 256;
 /// The first value that disagrees, or the file cannot be read.
 pub(in crate::storage) fn check(
     snapshot: &Snapshot,
-    source: &Source,
+    source: &VaultState,
     head: &Head,
 ) -> Result<LogKeys, StorageError> {
     let log_keys = check_meta(snapshot, head, source.file)?;
@@ -62,7 +62,7 @@ fn check_meta(snapshot: &Snapshot, head: &Head, file: FileId) -> Result<LogKeys,
 }
 
 /// Checks that the rows are those that the head was sealed with, and no others.
-fn check_state(snapshot: &Snapshot, source: &Source, head: &Head) -> Result<(), StorageError> {
+fn check_state(snapshot: &Snapshot, source: &VaultState, head: &Head) -> Result<(), StorageError> {
     let mut digest = StateDigest::ZERO;
     for table in Table::STATE {
         snapshot.walk(table, &[], |key, value| {

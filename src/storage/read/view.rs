@@ -31,13 +31,13 @@ use crate::{
                 session_prefix,
             },
         },
-        state::{Overlay, Source},
+        state::{Overlay, VaultState},
     },
 };
 
 /// A consistent state of the rows.
 pub struct View<'a> {
-    source: &'a Source,
+    source: &'a VaultState,
     overlay: Option<&'a Overlay>,
     generation: Cell<Option<Generation>>,
     snapshot: OnceCell<Snapshot>,
@@ -47,19 +47,19 @@ pub struct View<'a> {
 
 impl<'a> View<'a> {
     /// The committed state. Where a commit gets between its parts, it answers [`None`] from [`View::generation`].
-    pub(in crate::storage) fn committed(source: &'a Source) -> Self {
+    pub(in crate::storage) fn committed(source: &'a VaultState) -> Self {
         let generation = Cell::new(Some(source.generation()).filter(|now| now.number.is_multiple_of(2)));
         Self { source, overlay: None, generation, snapshot: OnceCell::new(), shared: None }
     }
 
     /// The committed state of one snapshot, without the cache.
-    pub(in crate::storage) const fn fresh(source: &'a Source) -> Self {
+    pub(in crate::storage) const fn fresh(source: &'a VaultState) -> Self {
         Self { source, overlay: None, generation: Cell::new(None), snapshot: OnceCell::new(), shared: None }
     }
 
     /// The state that a decision sees.
     pub(in crate::storage) fn deciding(
-        source: &'a Source,
+        source: &'a VaultState,
         overlay: &'a Overlay,
         snapshot: &'a OnceCell<Snapshot>,
     ) -> Self {

@@ -191,8 +191,8 @@ async fn a_stalled_disk_fills_a_bounded_queue_and_hangs_nothing_that_needs_no_co
 
 #[tokio::test]
 async fn a_device_that_blocks_is_told_to_everybody_and_hangs_nobody() {
-    let commit_stall = Duration::from_millis(300);
-    let (disk, t) = server(Settings { commit_stall, ..settings() }).await;
+    let commit_timeout = Duration::from_millis(300);
+    let (disk, t) = server(Settings { commit_timeout, ..settings() }).await;
     t.github("ghp_example_canary", r#""isGlobal":true"#).await;
     let read = async || t.send("GET", CREDENTIALS, &t.app, "").await;
     disk.is(Mood::Stalled);
