@@ -9,7 +9,8 @@
 //! ```text
 //! accept → route → locked? → bearer → caller → policy → body → use case
 //!   └ read: open rows and credential in the request's own task, from the last committed state
-//!   └ job → commit thread: same state? keep, else read again → records → commit → answers, a batch at a time
+//!   └ job → commit thread: same state? keep the permit, else authenticate and authorize again
+//!       → records → commit → answers, a batch at a time
 //! ```
 //!
 //! # Map, in reading order; a module imports only from lower layers
@@ -29,21 +30,44 @@
 //! | 5 | [`clock`], [`http`], [`client`] | time; the server; the client, which knows `api` and `domain` alone |
 //! | 6 | [`cli`] | the commands |
 //!
-//! # Invariants
+//! # Invariants, each with the test that pins it
 //!
-//! - A plaintext credential exists only between `seal::open` and the response writer, and on its way in.
-//! - The file is written by one thread, and only through its commit. A change never comes without its event.
-//! - No disclosure without a durable record: the answer is made of what the commit hands back.
-//! - Opening a credential takes a proof that only [`auth::policy`] makes.
+//! - A plaintext credential exists only between `seal::open` and the response writer, and on its way in
+//!   (`audit::canary::no_secret_of_a_whole_run_stands_in_log_audit_metrics_errors_or_file`).
+//! - One thread writes the file, through its commit
+//!   (`crash::faults::no_thread_that_serves_requests_ever_waits_for_the_disk`). Only `storage::Decision::changing` takes
+//!   changes, together with their event.
+//! - No disclosure without a durable record: the answer is made of the commit's result
+//!   (`audit::export::over_any_mix_of_requests_disclosures_and_their_events_are_the_same`).
+//! - Opening a credential takes a proof that only [`auth::policy`] makes
+//!   (`auth::policy::tests::only_a_permit_to_read_credentials_discloses`).
+//! - After a revocation or a lock is answered, nothing that it took away leaves
+//!   (`api::revocation::a_revoked_token_cannot_finish_a_read`,
+//!   `audit::tree::nothing_is_decided_or_recorded_once_a_lock_is_decided`).
 //! - One process has the file: its own inode is locked before the first byte is read, whatever the file is called
 //!   (`host::exclusion::no_other_name_of_a_served_file_lets_a_second_server_in`).
 //! - Nothing is acknowledged into a file that its path does not lead to: each sync looks
 //!   (`host::displaced::nothing_is_acknowledged_or_disclosed_into_a_file_that_its_path_does_not_lead_to`).
-//! - [`http`] cannot name [`storage`]; nothing below [`http`] and [`cli`] reads a clock.
+//! - An internal error keeps its cause, logged once under the request's id and never sent
+//!   (`crash::internal::an_internal_error_keeps_its_cause_for_the_log_and_hides_it_from_the_client`).
+//! - [`http`] cannot name [`storage`]; nothing below [`http`] and [`cli`] reads a clock; no files of a room form a
+//!   circle (`tidy::every_import_points_down_and_every_tool_is_in_its_home`,
+//!   `tidy::no_files_of_one_room_use_each_other_in_a_circle`).
 //! - A secret type has no `Clone`, `Debug`, `Serialize` or `Deref`, and `expose()` is grep-able. Its bytes become
 //!   text through `expose_text` alone, which repairs nothing.
 //! - The argon2 work of a login or unlock follows from the submitted text, never from what is stored or the outcome
-//!   ([`auth::spelling`]).
+//!   (`vault::slots::tests::which_slot_opens_does_not_show_in_the_work`,
+//!   `api::users::a_wrong_password_an_unknown_and_a_disabled_user_cannot_be_told_apart`).
+//!
+//! # A reader's questions
+//!
+//! | question | place |
+//! |---|---|
+//! | Where is a revoke decided? | `vault/tokens.rs`, and `storage/commit/in_flight.rs` for answers in flight |
+//! | Where are the bytes of a row drawn? | `storage/format/`: `tables.rs`, `codec.rs`, `head.rs` |
+//! | What happens between the disk and a 200? | `vault/audited.rs`, then `storage/commit/writer.rs` and `batch.rs` |
+//! | Where is a new route added? | `ROUTES` in `http/routes.rs`; the compiler names the rest |
+//! | Which test fails if a disclosure goes unrecorded? | `audit::export::over_any_mix_of_requests_…` |
 //!
 //! # Two syncs a commit
 //!
