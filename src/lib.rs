@@ -72,8 +72,8 @@
 //! # Two syncs a commit
 //!
 //! redb recommends two-phase commits where an attacker may choose the data, since its page checksum has no key. That
-//! reason alone would not hold here: every start compares all rows with a keyed digest and the log with its signed
-//! head, and refuses a mixture of two commits
+//! reason alone would not hold here: every start compares all rows except `last_access` with a keyed digest, and the
+//! newest records with the signed head, and refuses a mixture of two commits
 //! (`crash::stale::a_page_of_the_commit_before_is_never_served_though_the_engine_takes_it`).
 //!
 //! A failed sync is the other reason. Linux then takes the pages for clean: a reader finds the commit whole in the page

@@ -1,7 +1,8 @@
 //! The request log: a line for each request that changes something or is refused, and one summary a minute of reads.
 //!
-//! The audit log has a record of each disclosure, so a line of its own at `info` would repeat it. At `debug` every
-//! request is a line. Lines hold typed fields only, never a part of the request's text.
+//! The summary counts reads that the audit log records, which a line of their own would repeat, and routes that are
+//! open to anyone. Authenticated reads without an audit record, such as the projects, keep their line. At `debug`
+//! every request is a line. Lines hold typed fields only, never a part of the request's text.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -12,9 +13,9 @@ use tracing::Level;
 
 use super::{
     metrics::Metrics,
-    routes::{ROUTES, Route},
+    routes::{Access, ROUTES, Route},
 };
-use crate::domain::{Actor, Peer, RequestId};
+use crate::domain::{Action, Actor, Peer, RequestId};
 
 /// The target of lines about authenticated callers: the log writes each of them.
 pub const ANSWERED: &str = "sealroom::answered";
@@ -36,7 +37,7 @@ impl Line<'_> {
     pub(super) fn log(&self) {
         let level = match self.status {
             500 => Level::ERROR,
-            200..=399 if self.route.is_some_and(is_read) => Level::DEBUG,
+            200..=399 if self.route.is_some_and(is_summarized) => Level::DEBUG,
             _ => Level::INFO,
         };
         if level > tracing::level_filters::LevelFilter::current() {
@@ -79,7 +80,7 @@ impl ReadSummary {
             .iter()
             .zip(counts.iter().zip(before))
             .map(|(route, (count, before))| (route, count - before))
-            .filter(|(route, count)| is_read(route) && *count > 0)
+            .filter(|(route, count)| is_summarized(route) && *count > 0)
             .map(|(route, count)| (route.path, count))
             .collect();
         *last = counts;
@@ -93,6 +94,12 @@ impl ReadSummary {
     }
 }
 
-fn is_read(route: &Route) -> bool {
-    route.method == "GET"
+/// Returns whether the summary replaces the line of a successful request at `info`.
+fn is_summarized(route: &Route) -> bool {
+    let leaves_a_trace = match route.access {
+        Access::Open | Access::Login | Access::Local(_) => true,
+        // The policy gives this action to verbs that have no audit record of their own.
+        Access::Needs(verb) | Access::OwnOr(verb, _) => verb.action() != Action::RequestDenied,
+    };
+    route.method == "GET" && leaves_a_trace
 }

@@ -85,7 +85,14 @@ pub(super) fn run(args: Args, output: &Output) -> Result<(), CliError> {
         unlocked.map_err(|error| CliError::unlock(&error))?;
         let recovered = recover(&vault, &clock, email.as_ref(), password, is_generated, output).await;
         let locked = vault.lock(Event::new(clock.now(), host_actor(), Action::VaultLock)).await;
-        recovered.and_then(|()| locked.map_err(|error| failed(&error)))
+        recovered.and_then(|()| {
+            locked.map_err(|error| {
+                CliError::failed(
+                    format!("the new password holds, but the lock could not be recorded: {error}"),
+                    "check the disk's space and the file's mode",
+                )
+            })
+        })
     })
 }
 
@@ -125,7 +132,9 @@ fn failed(error: &crate::vault::Error) -> CliError {
 fn not_meant(email: Option<&Email>, error: RecoverError) -> CliError {
     let owners = match error {
         RecoverError::NoSingleOwner { owners } => owners,
-        RecoverError::Vault(error) => return failed(&error),
+        RecoverError::Vault(error) => {
+            return CliError::failed(format!("the owners cannot be read: {error}"), "restore a backup");
+        }
     };
     let names: Vec<String> = owners.iter().take(NAMED_MAX).map(Email::to_string).collect();
     let more = if owners.len() > NAMED_MAX { ", …" } else { "" };

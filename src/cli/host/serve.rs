@@ -47,9 +47,8 @@ pub(super) fn run(args: Args, output: &Output) -> Result<(), CliError> {
     }
     plan.limits.connections_max = descriptors::provide(plan.limits.connections_max, output);
     let log = Log::start(plan.log_level);
-    // One more than asked for: while a connection has the server to itself, one stands by.
-    let threads = plan.workers + 1;
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build();
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = runtime.worker_threads(plan.workers).enable_all().build();
     let runtime = runtime
         .map_err(|error| CliError::failed(format!("no threads: {error}"), "free memory or threads"))?;
     if args.dev {

@@ -23,6 +23,7 @@ fn requests_at(level: &str) -> (Vec<String>, Vec<Value>) {
     for path in READS {
         assert_eq!(send("GET", path, &owner), 200, "{path}");
     }
+    assert_eq!(send("GET", "/sfp/api/projects", &owner), 200, "a read without an audit record");
     assert_eq!(send("GET", READS[0], "sfp_app_example"), 401, "a read that is refused");
     assert_eq!(send("GET", "/sfp/api/projects/acme/app", &owner), 404, "a read of nothing");
     let project = r#"{"identifier":"acme/app"}"#;
@@ -41,9 +42,10 @@ fn requests_at(level: &str) -> (Vec<String>, Vec<Value>) {
     (requests.collect(), summaries)
 }
 
-const ALWAYS: [&str; 5] = [
+const ALWAYS: [&str; 6] = [
     "POST /sfp/api/auth/login 200",
     "POST /sfp/api/integrations 201",
+    "GET /sfp/api/projects 200",
     "GET /sfp/api/integrations/credentials 401",
     "GET /sfp/api/projects/{identifier...} 404",
     "POST /sfp/api/projects 201",
