@@ -18,7 +18,7 @@ use super::{
     path::{beside, leads_to},
 };
 
-/// Whether a file system without locks is accepted.
+/// The policy for a file system without locks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Locking {
     /// Refuses to open a file that cannot be locked.

@@ -144,12 +144,12 @@ mod tests {
 
     const PIECE: u64 = 1024;
 
-    /// Bytes in memory, and where they were written.
+    /// A medium in memory that records offset and length of each write.
     #[derive(Debug, Default)]
     struct Memory {
         bytes: Mutex<Vec<u8>>,
         writes: Mutex<Vec<(u64, usize)>>,
-        /// The longest write that it takes.
+        /// The longest write that the medium accepts.
         longest: usize,
     }
 
@@ -204,7 +204,7 @@ mod tests {
         assert_eq!(writes(&memory), [(2100, 100)]);
         medium.write(4090, &[1; 100]).unwrap();
         assert_eq!(writes(&memory), [(3072, 1024), (4096, 904), (4090, 100)]);
-        // The piece that the file ended in holds something, whatever the file grows by.
+        // The piece in which the file ended is not new, however much the file grows.
         medium.write(1600, &[1; 100]).unwrap();
         assert_eq!(writes(&memory), [(1600, 100)]);
     }

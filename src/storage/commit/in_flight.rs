@@ -118,7 +118,7 @@ mod tests {
         assert_eq!(started.elapsed(), REVOCATION_WAIT);
     }
 
-    /// A future that can be asked whether it is done.
+    /// A future that a test can poll for completion.
     struct Asked<F>(std::pin::Pin<Box<F>>);
 
     fn tokio_test_pending<F: Future>(future: F) -> Asked<F> {
