@@ -168,7 +168,7 @@ impl Store {
     /// Returns the key slots, not yet authenticated.
     ///
     /// # Errors
-    /// They cannot be read, or ask for more memory, passes or lanes than any slot that this program writes.
+    /// The slots cannot be read, or ask for more memory, passes or lanes than any slot that this program writes.
     pub fn slots(&self) -> Result<Vec<Slot>, StorageError> {
         decode_slots(&self.engine.snapshot()?.required_meta(meta::SLOTS)?)
     }
@@ -176,7 +176,7 @@ impl Store {
     /// Returns the newest verifier key of the log.
     ///
     /// # Errors
-    /// It cannot be read.
+    /// The key cannot be read.
     pub fn verifier_key(&self) -> Result<VerifierKey, StorageError> {
         let keys = LogKeys::from_bytes(&self.engine.snapshot()?.required_meta(meta::LOG_KEYS)?)?;
         Ok(VerifierKey::new(&checkpoint::origin(self.file), keys.newest()))
@@ -185,7 +185,7 @@ impl Store {
     /// Returns the newest signed checkpoint.
     ///
     /// # Errors
-    /// It cannot be read.
+    /// The checkpoint cannot be read.
     pub fn checkpoint(&self) -> Result<String, StorageError> {
         self.engine.snapshot()?.checkpoint()
     }
@@ -193,7 +193,7 @@ impl Store {
     /// Returns at most `limit` records from `first` on, not yet authenticated.
     ///
     /// # Errors
-    /// They cannot be read, or a record does not match its check.
+    /// The records cannot be read, or a record does not match its check.
     pub fn records(&self, first: u64, limit: usize) -> Result<Vec<(u64, Vec<u8>)>, StorageError> {
         self.engine.snapshot()?.records(first, limit)
     }
@@ -237,7 +237,7 @@ impl Store {
     /// Returns the time of the newest event from its record, not yet authenticated.
     ///
     /// # Errors
-    /// It cannot be read.
+    /// The record cannot be read.
     pub fn newest_time(&self) -> Result<Option<crate::domain::Timestamp>, StorageError> {
         let newest = self.engine.snapshot()?.records_before(u64::MAX, 1)?;
         let record = newest.first().and_then(|(_, bytes)| crate::audit::record::decode(bytes).ok());

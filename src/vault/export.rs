@@ -121,7 +121,7 @@ impl Vault {
     /// Returns the next records from `first` on, for the owner of the file itself; records no event.
     ///
     /// # Errors
-    /// They cannot be read, or a record does not match its check.
+    /// The records cannot be read, or a record does not match its check.
     pub fn records(&self, first: u64) -> Result<Vec<(u64, Vec<u8>)>, StorageError> {
         self.store().records(first, CHUNK)
     }
@@ -129,7 +129,7 @@ impl Vault {
     /// Returns the root over the first `size` records, for the owner of the file itself; records no event.
     ///
     /// # Errors
-    /// They cannot be read, or the log has fewer.
+    /// The records cannot be read, or the log has fewer.
     pub fn root(&self, size: u64) -> Result<Hash, StorageError> {
         self.store().root(size)
     }

@@ -11,7 +11,7 @@ use crate::storage::format::tables::Table;
 /// The largest cache of one thread, by the size of the sealed rows in bytes; a full cache is cleared.
 const BYTES_MAX: usize = 2 << 20;
 
-/// The generation of an unlocked vault's state: two reads of the same generation see the same rows.
+/// The generation of an unlocked vault's state: two reads of the same generation see the same state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Generation {
     /// Identifies the vault within this process.

@@ -1,4 +1,5 @@
-//! The log in the file: most records in a table of their own, the newest few in the [tail](crate::storage::format::tail).
+//! The log in the file: most records in a table of their own, the newest few in the
+//! [tail](crate::storage::format::tail).
 
 use redb::ReadableTable;
 
