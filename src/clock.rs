@@ -1,4 +1,4 @@
-//! The clock: the only place that reads one, for `http` and `cli` alone.
+//! The clock: the only module that reads one, used only by `http` and `cli`.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
@@ -8,8 +8,8 @@ use std::{
 
 use crate::domain::Timestamp;
 
-/// The wall clock, which within one run never falls behind the monotonic one: a clock that is set back revives
-/// nothing, and one that jumped ahead and came back ended nothing for good.
+/// The wall clock, which within one run never falls behind the monotonic one. So setting the clock back revives no
+/// expired token, and a clock that jumped ahead and came back ended none for good.
 #[derive(Debug, Clone)]
 pub struct Clock(Kind);
 
@@ -20,30 +20,30 @@ enum Kind {
 }
 
 impl Clock {
-    /// The system's clock, from now on.
+    /// Returns the system's clock.
     pub fn system() -> Self {
         Self::system_after(Timestamp::from_millis(0))
     }
 
-    /// The system's clock, which does not fall behind `newest` either: where it was set back by a little between two
-    /// runs, what had ended before stays so.
+    /// Returns the system's clock, which does not fall behind `newest` either. If the clock was set back a little
+    /// between two runs, tokens that had expired stay expired.
     pub fn system_after(newest: Timestamp) -> Self {
         Self(Kind::System { started_at: wall().max(newest), started: Instant::now() })
     }
 
-    /// A clock that stands still until it is set.
+    /// Returns a clock that stands still until it is set.
     pub fn manual(now: Timestamp) -> Self {
         Self(Kind::Manual(Arc::new(AtomicU64::new(now.millis()))))
     }
 
-    /// Sets a manual clock; the system's cannot be set from here.
+    /// Sets a manual clock; does nothing to the system's.
     pub fn set(&self, now: Timestamp) {
         if let Kind::Manual(millis) = &self.0 {
             millis.store(now.millis(), Ordering::Release);
         }
     }
 
-    /// The time.
+    /// Returns the time.
     pub fn now(&self) -> Timestamp {
         match &self.0 {
             Kind::System { started_at, started } => reading(wall(), *started_at, started.elapsed()),
@@ -52,12 +52,12 @@ impl Clock {
     }
 }
 
-/// The wall clock, unless it was set back since the start.
+/// Returns the wall clock, unless it was set back since the start.
 fn reading(wall: Timestamp, started_at: Timestamp, passed: Duration) -> Timestamp {
     wall.max(started_at.plus(passed))
 }
 
-/// The time since this process first asked, for measuring; never behind.
+/// Returns the monotonic time since the first call in this process.
 pub fn monotonic() -> Duration {
     static START: LazyLock<Instant> = LazyLock::new(Instant::now);
     START.elapsed()

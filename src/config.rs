@@ -1,7 +1,7 @@
 //! L1. Settings: flag, then environment, then the config file, then default.
 //!
-//! The command line has each as an optional flag with an environment variable; this module owns the file and the
-//! defaults. `config.example.toml` shows every key, which a test checks.
+//! The command line has each setting as an optional flag with an environment variable; this module owns the file and
+//! the defaults. `config.example.toml` shows every key, which a test checks.
 
 use std::{fs, path::Path, path::PathBuf};
 
@@ -133,10 +133,10 @@ pub mod default {
 /// The error of a config file.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// It cannot be read.
+    /// The file cannot be read.
     #[error("the config file cannot be read: {0}")]
     Io(#[source] std::io::Error),
-    /// It is not TOML, or has an unknown key or a value of the wrong type.
+    /// The file is not TOML, or has an unknown key or a value of the wrong type.
     #[error("the config file: {0}")]
     Invalid(String),
 }

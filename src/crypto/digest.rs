@@ -1,4 +1,4 @@
-//! SHA-256, comparison in constant time, and the digest of the whole state.
+//! SHA-256, constant-time comparison, and the state digest.
 //!
 //! ```text
 //! row tag      = HMAC-SHA-256(state key, table ‖ key length (u32, LE) ‖ key ‖ value length (u32, LE) ‖ value)
@@ -9,24 +9,24 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-/// SHA-256 (FIPS 180-4).
+/// Returns the SHA-256 of bytes (FIPS 180-4).
 pub fn sha256(bytes: &[u8]) -> [u8; 32] {
     Sha256::digest(bytes).into()
 }
 
-/// SHA-256 over parts, as if they stood in one piece.
+/// Returns the SHA-256 of the parts' concatenation.
 pub fn sha256_parts(parts: &[&[u8]]) -> [u8; 32] {
     let mut hash = Sha256::new();
     parts.iter().for_each(|part| hash.update(part));
     hash.finalize().into()
 }
 
-/// Compares two byte strings; the time tells no more than their lengths.
+/// Compares two byte strings in constant time; the time reveals only their lengths.
 pub fn equal(one: &[u8], other: &[u8]) -> bool {
     one.ct_eq(other).into()
 }
 
-/// The key of the state digest, and of the tags in the index of scopes.
+/// The key of the state digest and of the groups in the index of scopes.
 pub struct StateKey(Hmac<Sha256>);
 
 impl StateKey {
@@ -34,7 +34,7 @@ impl StateKey {
         Self(Hmac::new_from_slice(key).expect("HMAC takes a key of any length"))
     }
 
-    /// The tag of one row.
+    /// Returns the tag of one row.
     pub fn row(&self, table: u8, key: &[u8], value: &[u8]) -> RowTag {
         let mut mac = self.0.clone();
         mac.update(&[table]);
@@ -51,31 +51,31 @@ impl StateKey {
 pub struct RowTag([u8; 32]);
 
 impl RowTag {
-    /// Returns its first bytes, for a use that needs no more.
+    /// Returns the first `N` bytes.
     pub fn first<const N: usize>(self) -> [u8; N] {
         *self.0.first_chunk().expect("nobody asks for more than 32")
     }
 }
 
-/// The digest of a set of rows; the order in which they came does not matter.
+/// The digest of a set of rows, independent of their order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StateDigest([u8; 32]);
 
 impl StateDigest {
-    /// The digest of no rows.
+    /// The digest of the empty set.
     pub const ZERO: Self = Self([0; 32]);
 
-    /// Takes what `as_bytes` gave.
+    /// Reads bytes that `as_bytes` returned.
     pub const fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
 
-    /// The number, little-endian.
+    /// Returns the sum, little-endian.
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
 
-    /// Counts a row in.
+    /// Adds a row.
     pub fn add(&mut self, tag: RowTag) {
         let mut carry = 0;
         for (sum, byte) in self.0.iter_mut().zip(tag.0) {
@@ -85,7 +85,7 @@ impl StateDigest {
         }
     }
 
-    /// Counts a row out: adds the tag's complement to two.
+    /// Removes a row: adds the two's complement of its tag.
     pub fn remove(&mut self, tag: RowTag) {
         let mut one = [0; 32];
         one[0] = 1;

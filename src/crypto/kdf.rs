@@ -1,11 +1,11 @@
-//! argon2id, version 0x13 (RFC 9106): from a passphrase to a master key, from a password to its hash.
+//! argon2id, version 0x13 (RFC 9106): derives a master key from a passphrase, and hashes a password.
 
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 use zeroize::Zeroizing;
 
 use crate::domain::Secret;
 
-/// The most memory that a file or row may ask for, in KiB: 1 GiB.
+/// The most memory that a file or row may demand, in KiB: 1 GiB.
 const MEMORY_KIB_MAX: u32 = 1 << 20;
 /// The most passes.
 const PASSES_MAX: u32 = 16;
@@ -33,10 +33,10 @@ impl KdfParams {
     /// For throw-away vaults (`serve --dev`) and tests: no protection to speak of.
     pub const LIGHT: Self = Self { memory_kib: 64, passes: 1, lanes: 1 };
 
-    /// Parameters from elsewhere: a flag, or the disk, which is not trusted.
+    /// Checks parameters from an untrusted source: a flag or the disk.
     ///
     /// # Errors
-    /// One is out of bounds.
+    /// A parameter is out of bounds.
     pub fn new(memory_kib: u32, passes: u32, lanes: u32) -> Result<Self, KdfFailed> {
         let memory = (8 * lanes.min(LANES_MAX)).max(8)..=MEMORY_KIB_MAX;
         let bounded = (1..=PASSES_MAX).contains(&passes) && (1..=LANES_MAX).contains(&lanes);
@@ -47,26 +47,26 @@ impl KdfParams {
         }
     }
 
-    /// Memory, in KiB.
+    /// Returns the memory, in KiB.
     pub const fn memory_kib(self) -> u32 {
         self.memory_kib
     }
 
-    /// Passes over it.
+    /// Returns the number of passes over it.
     pub const fn passes(self) -> u32 {
         self.passes
     }
 
-    /// Lanes.
+    /// Returns the number of lanes.
     pub const fn lanes(self) -> u32 {
         self.lanes
     }
 }
 
-/// The hash of a password.
+/// Hashes a password.
 ///
 /// # Errors
-/// There is no memory for it.
+/// There is no memory for the derivation.
 pub fn password_hash(password: &Secret, salt: &[u8; 16], params: KdfParams) -> Result<[u8; 32], KdfFailed> {
     let mut hash = [0; 32];
     derive(password, salt, params, &mut hash)?;
@@ -82,7 +82,7 @@ pub(super) fn derive(
     let KdfParams { memory_kib, passes, lanes } = params;
     let params = Params::new(memory_kib, passes, lanes, Some(out.len())).map_err(|_| KdfFailed)?;
     let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
-    // The working memory of our own: asked for before it is touched, and wiped, since key and password show in it.
+    // Own working memory: reserved before it is touched, and wiped, since it reveals key and password.
     let mut memory = Zeroizing::new(Vec::new());
     memory.try_reserve_exact(argon2.params().block_count()).map_err(|_| KdfFailed)?;
     memory.resize(argon2.params().block_count(), Block::new());
@@ -95,7 +95,8 @@ pub(super) fn derive(
 mod tests {
     use super::*;
 
-    /// Made with the reference implementation (phc-winner-argon2 20190702, through argon2-cffi 25.1), version 0x13.
+    /// Generated with the reference implementation (phc-winner-argon2 20190702, through argon2-cffi 25.1), version
+    /// 0x13.
     #[test]
     fn argon2id_known_answers() {
         let secret = Secret::from("password".to_owned());

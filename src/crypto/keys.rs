@@ -1,4 +1,4 @@
-//! The vault key, the slots that lead to it, and the keys that come of it.
+//! The vault key, the slots that wrap it, and the keys derived from it.
 //!
 //! A slot wraps the vault key with XChaCha20-Poly1305 under the master key; the associated data is
 //!
@@ -21,21 +21,21 @@ use super::{
 };
 use crate::domain::Secret;
 
-/// The number of argon2id, the one key derivation that there is.
+/// The code of argon2id, the only key derivation.
 pub const ARGON2ID: u8 = 1;
 const SLOT_LABEL: &[u8] = b"sealroom slot 1";
 const ROW_LABEL: &[u8] = b"sealroom row root key 1";
 const STATE_LABEL: &[u8] = b"sealroom state key 1";
 const LOG_LABEL: &[u8] = b"sealroom log-key wrap key 1";
 
-/// Random, and the root of every other key of the file.
+/// The random root of every other key of the file.
 pub struct VaultKey(Zeroizing<[u8; 32]>);
 
 impl VaultKey {
-    /// A new one.
+    /// Generates a vault key.
     ///
     /// # Errors
-    /// No random bytes.
+    /// The operating system gives no random bytes.
     pub fn generate() -> Result<Self, RandomError> {
         random::secret().map(Self)
     }
@@ -51,7 +51,7 @@ pub enum SlotKind {
 }
 
 impl SlotKind {
-    /// The number on disk.
+    /// Returns the number on disk.
     pub const fn code(self) -> u8 {
         match self {
             Self::Passphrase => 1,
@@ -69,16 +69,16 @@ impl SlotKind {
     }
 }
 
-/// The part of a slot that is not sealed.
+/// The unsealed part of a slot.
 #[derive(Debug, Clone, Copy)]
 pub struct SlotHeader {
-    /// Its number.
+    /// The slot's number.
     pub id: u32,
     /// The kind of its secret.
     pub kind: SlotKind,
-    /// The cost of its key.
+    /// The cost of its key derivation.
     pub params: KdfParams,
-    /// The salt of its key.
+    /// The salt of its key derivation.
     pub salt: [u8; 16],
 }
 
@@ -95,10 +95,10 @@ impl SlotHeader {
     }
 }
 
-/// A vault key under a master key.
+/// A vault key, wrapped under a master key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wrapped {
-    /// Random, 192 bits.
+    /// The nonce: 192 random bits.
     pub nonce: [u8; 24],
     /// Key and tag.
     pub ciphertext: [u8; 48],
@@ -108,7 +108,7 @@ pub struct Wrapped {
 pub struct MasterKey(Zeroizing<[u8; 32]>);
 
 impl MasterKey {
-    /// The key that a slot's secret gives.
+    /// Derives the key of a slot's secret.
     ///
     /// # Errors
     /// There is no memory for the derivation.
@@ -121,7 +121,7 @@ impl MasterKey {
     /// Wraps a vault key for a slot.
     ///
     /// # Errors
-    /// No random bytes.
+    /// The operating system gives no random bytes.
     pub fn wrap(&self, header: &SlotHeader, key: &VaultKey) -> Result<Wrapped, RandomError> {
         Ok(self.wrap_with(random::bytes()?, header, key))
     }
@@ -138,10 +138,10 @@ impl MasterKey {
         Wrapped { nonce, ciphertext }
     }
 
-    /// Unwraps what [`MasterKey::wrap`] made.
+    /// Unwraps a key that [`MasterKey::wrap`] wrapped.
     ///
     /// # Errors
-    /// Another key, or a header that was changed.
+    /// The key is another, or the header was changed.
     pub fn unwrap(&self, header: &SlotHeader, wrapped: &Wrapped) -> Result<VaultKey, WrongKey> {
         let (body, tag) = wrapped.ciphertext.split_at(32);
         let mut key = Zeroizing::new([0; 32]);
@@ -159,7 +159,7 @@ impl MasterKey {
     }
 }
 
-/// The keys that come of the vault key.
+/// The keys derived from the vault key.
 pub struct Keys {
     row: RowKey,
     state: StateKey,
@@ -167,7 +167,7 @@ pub struct Keys {
 }
 
 impl Keys {
-    /// Derives them: HKDF-SHA256 (RFC 5869) without salt, one label each.
+    /// Derives the keys: HKDF-SHA256 (RFC 5869) without salt, one label each.
     pub fn derive(key: &VaultKey) -> Self {
         let root = Hkdf::<Sha256>::new(None, key.0.as_slice());
         let derived = |label: &[u8]| {
@@ -182,17 +182,17 @@ impl Keys {
         }
     }
 
-    /// Seals rows and credentials.
+    /// Returns the key that seals rows and credentials.
     pub const fn row(&self) -> &RowKey {
         &self.row
     }
 
-    /// Digests the state.
+    /// Returns the key of the state digest.
     pub const fn state(&self) -> &StateKey {
         &self.state
     }
 
-    /// Wraps the log key.
+    /// Returns the key that wraps the log key.
     pub const fn log_wrap(&self) -> &LogWrapKey {
         &self.log_wrap
     }

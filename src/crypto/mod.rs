@@ -1,5 +1,5 @@
-//! L1. The cryptography: the only place that names argon2, aes-gcm, chacha20poly1305, hkdf, hmac, sha2, ed25519 and
-//! the random source.
+//! L1. Cryptography: the only module that names argon2, aes-gcm, chacha20poly1305, hkdf, hmac, sha2, ed25519 and the
+//! random source.
 //!
 //! ```text
 //! passphrase ──argon2id(salt, m, t, p)──▶ master key ──XChaCha20-Poly1305──▶ vault key (random, 32 bytes)

@@ -1,4 +1,4 @@
-//! The operating system's random source; the only one.
+//! The only random source: the operating system's.
 
 use zeroize::Zeroizing;
 
@@ -27,15 +27,14 @@ pub fn secret<const N: usize>() -> Result<Zeroizing<[u8; N]>, RandomError> {
     Ok(bytes)
 }
 
-/// Bytes that a thread fetches at a time for [`for_id`].
+/// The number of bytes that a thread fetches at a time for [`for_id`].
 const STOCK: usize = 1024;
 
 thread_local! {
     static LEFT: std::cell::RefCell<Vec<u8>> = const { std::cell::RefCell::new(Vec::new()) };
 }
 
-/// Returns `N` random bytes for a frequent id that is no secret: one system call serves a
-/// hundred of them.
+/// Returns `N` random bytes for a frequent id that is no secret: one system call serves about a hundred ids.
 ///
 /// # Errors
 /// The source fails.

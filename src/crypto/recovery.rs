@@ -1,4 +1,4 @@
-//! The printed recovery key: 20 random bytes as Crockford base32, in groups of four, the last one a checksum.
+//! The printed recovery key: 20 random bytes as Crockford base32 in groups of four; the last group is a checksum.
 
 use std::sync::LazyLock;
 
@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 use super::random::{self, RandomError};
 use crate::domain::{Invalid, Secret};
 
-/// Crockford's alphabet; what people mistake is read as what it looks like, blanks and hyphens are skipped.
+/// Crockford's alphabet; ambiguous letters are read as their digits, and blanks and hyphens are skipped.
 static CROCKFORD: LazyLock<Encoding> = LazyLock::new(|| {
     let mut spec = Specification::new();
     spec.symbols.push_str("0123456789ABCDEFGHJKMNPQRSTVWXYZ");
@@ -22,15 +22,15 @@ static CROCKFORD: LazyLock<Encoding> = LazyLock::new(|| {
 pub struct RecoveryKey(Zeroizing<[u8; 20]>);
 
 impl RecoveryKey {
-    /// A new one.
+    /// Generates a recovery key.
     ///
     /// # Errors
-    /// No random bytes.
+    /// The operating system gives no random bytes.
     pub fn generate() -> Result<Self, RandomError> {
         random::secret().map(Self)
     }
 
-    /// `ABCD-EFGH-…`: eight groups of key and one of checksum.
+    /// Returns `ABCD-EFGH-…`: eight groups of key and one of checksum.
     pub fn to_text(&self) -> Secret {
         let digits = Zeroizing::new(CROCKFORD.encode(self.0.as_slice()) + &checksum(&self.0));
         let groups: Vec<&str> = digits
@@ -41,10 +41,10 @@ impl RecoveryKey {
         Secret::from(groups.join("-"))
     }
 
-    /// Reads what a person typed, in any case, with or without hyphens.
+    /// Parses a typed key, in any case, with or without hyphens.
     ///
     /// # Errors
-    /// It is no recovery key, or the checksum finds a typing mistake.
+    /// The text is no recovery key, or the checksum finds a typing mistake.
     pub fn from_text(text: &str) -> Result<Self, Invalid> {
         let wrong = Invalid {
             what: "recovery key",
@@ -61,13 +61,13 @@ impl RecoveryKey {
         if sum.len() == 4 && expected == found { Ok(Self(key)) } else { Err(wrong) }
     }
 
-    /// The input of the slot's key derivation: the 20 bytes.
+    /// Returns the input of the slot's key derivation: the 20 bytes.
     pub fn to_secret(&self) -> Secret {
         Secret::new(self.0.to_vec())
     }
 }
 
-/// The first 20 bits of SHA-256 over the key, as four digits.
+/// Returns the first 20 bits of SHA-256 over the key, as four digits.
 fn checksum(key: &[u8; 20]) -> String {
     let hash = super::digest::sha256_parts(&[b"sealroom recovery key", key]);
     CROCKFORD.encode(&hash[..5])[..4].to_owned()
@@ -99,7 +99,7 @@ mod tests {
 
     #[test]
     fn every_single_mistyped_digit_is_found() {
-        // One fixed key: a checksum of 20 bits lets one mistake in a million pass.
+        // One fixed key: a checksum of 20 bits misses one mistake in a million.
         let text = text(&RecoveryKey(Zeroizing::new([0x5a; 20])));
         for at in (0..text.len()).filter(|at| text.as_bytes()[*at] != b'-') {
             let mut typed = text.clone().into_bytes();

@@ -1,4 +1,4 @@
-//! One way to seal: rows and credentials alike.
+//! Sealing of rows and credentials.
 //!
 //! ```text
 //! sealed     = 1 ‖ salt (16, random) ‖ ciphertext ‖ tag (16)
@@ -30,7 +30,7 @@ const SALT: usize = 16;
 const TAG: usize = 16;
 const PAD: usize = 64;
 
-/// The root of every sealing's key; HMAC's state, wiped on drop.
+/// The root key of every sealing, as HMAC state; wiped on drop.
 pub struct RowKey(Hkdf<Sha256>);
 
 impl RowKey {
@@ -39,16 +39,17 @@ impl RowKey {
     }
 }
 
-/// To what a sealing is bound.
+/// The associated data to which a sealing is bound.
 pub struct Context([u8; 32]);
 
 impl Context {
-    /// A row: its table and key.
+    /// Binds a row to its table and key.
     pub fn row(table: u8, file: FileId, key: &[u8]) -> Self {
         Self::new(table, file, &[key])
     }
 
-    /// A credential: its id, revision, provider and auth type. Not its scope, so that moving it opens nothing.
+    /// Binds a credential to its id, revision, provider and auth type. Excludes its scope, which may change without
+    /// resealing.
     pub fn credential(
         table: u8,
         file: FileId,
@@ -78,7 +79,7 @@ impl Context {
     }
 }
 
-/// It does not open; there is nothing more to say.
+/// The ciphertext fails authentication; the error gives no further reason.
 #[derive(Debug, thiserror::Error)]
 #[error("it does not open")]
 pub struct OpenFailed;
@@ -86,7 +87,7 @@ pub struct OpenFailed;
 /// Seals bytes.
 ///
 /// # Errors
-/// No random bytes.
+/// The operating system gives no random bytes.
 pub fn seal(key: &RowKey, context: &Context, plain: &[u8]) -> Result<Vec<u8>, RandomError> {
     Ok(seal_with(random::bytes()?, key, context, plain))
 }
@@ -107,10 +108,10 @@ fn seal_with(salt: [u8; SALT], key: &RowKey, context: &Context, plain: &[u8]) ->
     sealed
 }
 
-/// Opens what [`seal`] made under the same key and context.
+/// Opens bytes that [`seal`] sealed under the same key and context.
 ///
 /// # Errors
-/// Anything else.
+/// The bytes fail authentication.
 pub fn open(key: &RowKey, context: &Context, sealed: &[u8]) -> Result<Secret, OpenFailed> {
     let (head, rest) = sealed.split_at_checked(1 + SALT).ok_or(OpenFailed)?;
     let (body, tag) = rest.split_last_chunk::<TAG>().ok_or(OpenFailed)?;

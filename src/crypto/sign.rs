@@ -1,4 +1,4 @@
-//! The log key: Ed25519 (RFC 8032). Sealed in the vault with XChaCha20-Poly1305:
+//! The log key: Ed25519 (RFC 8032), sealed in the vault with XChaCha20-Poly1305:
 //!
 //! ```text
 //! wrapped = nonce (24, random) ‖ private key under the wrap key (32) ‖ tag (16)
@@ -17,7 +17,7 @@ use crate::domain::FileId;
 
 const LABEL: &[u8] = b"sealroom log key 1";
 
-/// Wraps log keys.
+/// The key that wraps log keys.
 pub struct LogWrapKey(Zeroizing<[u8; 32]>);
 
 impl LogWrapKey {
@@ -30,24 +30,24 @@ impl LogWrapKey {
     }
 }
 
-/// Signs checkpoints; wiped on drop.
+/// The key that signs checkpoints; wiped on drop.
 pub struct LogKey(SigningKey);
 
 impl LogKey {
-    /// A new one.
+    /// Generates a log key.
     ///
     /// # Errors
-    /// No random bytes.
+    /// The operating system gives no random bytes.
     pub fn generate() -> Result<Self, RandomError> {
         Ok(Self(SigningKey::from_bytes(&*random::secret::<32>()?)))
     }
 
-    /// The public key.
+    /// Returns the public key.
     pub fn public(&self) -> [u8; 32] {
         self.0.verifying_key().to_bytes()
     }
 
-    /// Signs.
+    /// Signs a message.
     pub fn sign(&self, message: &[u8]) -> [u8; 64] {
         self.0.sign(message).to_bytes()
     }
@@ -55,7 +55,7 @@ impl LogKey {
     /// Wraps the private key.
     ///
     /// # Errors
-    /// No random bytes.
+    /// The operating system gives no random bytes.
     pub fn wrap(&self, key: &LogWrapKey, file: FileId) -> Result<Vec<u8>, RandomError> {
         let nonce: [u8; 24] = random::bytes()?;
         let mut private = Zeroizing::new(self.0.to_bytes());
@@ -66,10 +66,10 @@ impl LogKey {
         Ok([nonce.as_slice(), private.as_slice(), &tag].concat())
     }
 
-    /// Unwraps what [`LogKey::wrap`] made.
+    /// Unwraps a key that [`LogKey::wrap`] wrapped.
     ///
     /// # Errors
-    /// Another key, another file, or not the private half of `public`.
+    /// The key or the file is another, or the private key does not belong to `public`.
     pub fn unwrap(
         key: &LogWrapKey,
         file: FileId,
@@ -89,7 +89,7 @@ impl LogKey {
     }
 }
 
-/// Returns whether a signature holds, by the strict rules (no small-order keys).
+/// Returns whether a signature is valid under the strict rules (no small-order keys).
 pub fn verify(public: &[u8; 32], message: &[u8], signature: &[u8; 64]) -> bool {
     let key = VerifyingKey::from_bytes(public);
     key.is_ok_and(|key| key.verify_strict(message, &Signature::from_bytes(signature)).is_ok())

@@ -1,4 +1,4 @@
-//! A backend that keeps writes in memory until the file has proven itself.
+//! A backend that defers writes in memory until the file has been verified.
 
 use std::{
     collections::BTreeMap,
@@ -13,16 +13,16 @@ use redb::StorageBackend;
 
 use super::Medium;
 
-/// The unit in which held writes are kept.
+/// The unit of deferred writes, in bytes.
 const PAGE: u64 = 4096;
 
-/// A backend over a medium. Held, it keeps every write in memory, so that opening a file with a wrong passphrase, or
-/// examining it, changes none of its bytes; released, it writes what it kept, in order and with its syncs, so that a
-/// power cut in the middle leaves what redb expects.
+/// A backend over a medium, held or released. Held, it defers every write in memory, so that verifying a file or trying
+/// a wrong passphrase changes none of its bytes. Released, it first replays the deferred writes in order, syncs
+/// included, so that a power cut in the middle leaves a file that redb can recover.
 #[derive(Clone)]
 pub struct DeferredWrites {
     medium: Medium,
-    /// Set once nothing is held any more: the way of every read and write of a running server takes no lock.
+    /// Set once nothing is held: from then on reads and writes take no lock.
     open: Arc<AtomicBool>,
     held: Arc<Mutex<Option<Held>>>,
 }
@@ -30,7 +30,7 @@ pub struct DeferredWrites {
 #[derive(Default)]
 struct Held {
     len: u64,
-    /// How much of it the medium has; it does not change while writes are held.
+    /// The medium's length, constant while writes are held.
     medium_len: u64,
     pages: BTreeMap<u64, Vec<u8>>,
     journal: Vec<Step>,
@@ -43,12 +43,12 @@ enum Step {
 }
 
 impl DeferredWrites {
-    /// Lets every write through.
+    /// Passes every write through to the medium.
     pub fn open(medium: Medium) -> Self {
         Self { medium, open: Arc::new(AtomicBool::new(true)), held: Arc::default() }
     }
 
-    /// Keeps every write in memory until [`DeferredWrites::release`].
+    /// Defers every write until [`DeferredWrites::release`].
     ///
     /// # Errors
     /// The medium's length cannot be read.
@@ -58,10 +58,10 @@ impl DeferredWrites {
         Ok(Self { medium, open: Arc::default(), held: Arc::new(Mutex::new(Some(held))) })
     }
 
-    /// Writes what was held, in order, and lets everything through from then on.
+    /// Replays the deferred writes in order, and passes later writes through.
     ///
     /// # Errors
-    /// The medium refuses; writes stay deferred, and the file is as after a power cut: open it anew.
+    /// The medium refuses. Writes stay deferred, and the file is as after a power cut: reopen it.
     pub fn release(&self) -> io::Result<()> {
         let mut guard = self.lock();
         let Some(held) = guard.as_ref() else { return Ok(()) };
@@ -77,7 +77,7 @@ impl DeferredWrites {
         Ok(())
     }
 
-    /// Whether writes are held back.
+    /// Returns whether writes are deferred.
     pub fn is_held(&self) -> bool {
         !self.is_open()
     }
@@ -170,7 +170,7 @@ impl Held {
     }
 }
 
-/// One page of the medium; what lies past its end reads as zeros.
+/// Reads one page of the medium; bytes past its end read as zeros.
 fn medium_page(medium: &Medium, number: u64) -> Result<Vec<u8>, io::Error> {
     let mut page = vec![0; 4096];
     let there = medium.len()?.saturating_sub(number * PAGE).min(PAGE);

@@ -1,49 +1,49 @@
-//! Why a data file cannot be opened or made.
+//! Errors of opening and creating a data file.
 
 use std::{io, path::PathBuf};
 
-/// Why a file cannot be had.
+/// An error while a data file is opened or created.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
-    /// Another process holds it.
+    /// Another process holds the lock.
     #[error("{path} is in use by process {holder}", path = .path.display())]
     InUse {
         /// The data file.
         path: PathBuf,
-        /// Its id; `?` where neither the system nor the lock file says it.
+        /// The holder's process id; `?` if neither the system nor the lock file names it.
         holder: String,
     },
-    /// Its file system has no locks.
+    /// The file system has no locks.
     #[error("{path} cannot be locked: {source}", path = .path.display())]
     NoLocks {
         /// The data file.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
-    /// It has more than one name: a hard link is neither a backup nor another vault.
+    /// The file has more than one name: a hard link is neither a backup nor another vault.
     #[error("{path} has {links} names (hard links)", path = .path.display())]
     Linked {
         /// The data file.
         path: PathBuf,
-        /// How many names it has.
+        /// The number of names.
         links: u64,
     },
-    /// There is no such file.
+    /// The file does not exist.
     #[error("{path} does not exist", path = .0.display())]
     Missing(PathBuf),
-    /// There is one already.
+    /// The file exists already.
     #[error("{path} exists already", path = .0.display())]
     Exists(PathBuf),
-    /// The folder that it lies in, or should, does not exist.
+    /// The folder of the file does not exist.
     #[error("the folder of {path} does not exist", path = .0.display())]
     NoFolder(PathBuf),
     /// The operating system refuses.
     #[error("{path}: {source}", path = .path.display())]
     Io {
-        /// What was touched.
+        /// The path of the failed operation.
         path: PathBuf,
-        /// Why not.
+        /// The system's error.
         source: io::Error,
     },
 }

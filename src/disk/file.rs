@@ -1,4 +1,4 @@
-//! The data file: how it is opened and locked, how it comes into being, and how it is never replaced by accident.
+//! The data file: opening, locking and creating it without ever replacing another file.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -19,10 +19,10 @@ use super::{
     preallocated::Preallocated,
 };
 
-/// A file that is replaced while it is being opened is opened again, at most so many times.
+/// The most attempts at opening a file that is replaced in the meantime.
 const OPEN_TRIES: usize = 16;
 
-/// With less free space than this no block is taken before it is needed.
+/// The free space in bytes below which nothing is preallocated.
 const ROOM_BYTES: u64 = 64 << 20;
 
 /// A data file that this process has open and locked.
@@ -38,7 +38,7 @@ impl DataFile {
     /// Opens an existing data file to serve it, and locks out every other process before its first byte is read.
     ///
     /// # Errors
-    /// It does not exist, is no regular file, has several names, is in use, or may not be read and written.
+    /// The file does not exist, is no regular file, has several names, is in use, or may not be read and written.
     pub fn open(data: &Path, locking: Locking) -> Result<Self, FileError> {
         let path = canonical(data)?;
         let side = SideLock::take(&path)?;
@@ -51,10 +51,10 @@ impl DataFile {
         Self::over(path, file, Some(side))
     }
 
-    /// Opens an existing data file to look at it, and keeps writers out meanwhile.
+    /// Opens an existing data file for reading, and locks out writers.
     ///
     /// # Errors
-    /// It does not exist, is no regular file, is in use by a writer, or may not be read.
+    /// The file does not exist, is no regular file, is in use by a writer, or may not be read.
     pub fn open_read_only(data: &Path) -> Result<Self, FileError> {
         let path = canonical(data)?;
         let file = open_locked(&path, Mode::Shared, Locking::Waived)?;
@@ -70,33 +70,33 @@ impl DataFile {
         Ok(Self { path, held, medium, _side: side })
     }
 
-    /// Its path without links.
+    /// Returns the file's path without links.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// What the engine reads and writes it through. The lock lasts as long as this does.
+    /// Returns the engine's medium. The lock lasts as long as the medium does.
     pub fn medium(&self) -> Medium {
         self.medium.clone()
     }
 
-    /// Checks that the path still leads to this file, and that nobody else wrote to it.
+    /// Checks that the path still leads to this file, and that no other process wrote to it.
     ///
     /// # Errors
-    /// It does not: what is written from now on could be lost.
+    /// The check fails: writes from now on could be lost.
     pub fn check(&self) -> Result<(), Displaced> {
         self.held.check()
     }
 
-    /// How long the open file is, in bytes, whatever its path leads to.
+    /// Returns the open file's length in bytes, whatever its path leads to.
     ///
     /// # Errors
-    /// The system does not say.
+    /// The system refuses.
     pub fn bytes(&self) -> io::Result<u64> {
         Ok(self.held.file().metadata()?.len())
     }
 
-    /// Reads from the open file, whatever its path leads to; fewer bytes than asked for only at its end.
+    /// Reads from the open file, whatever its path leads to. Returns fewer bytes than asked for only at its end.
     ///
     /// # Errors
     /// The disk refuses.
@@ -105,20 +105,20 @@ impl DataFile {
     }
 }
 
-/// A data file in the making: under another name, mode 0600 and locked, until [`NewFile::publish`].
+/// A data file under construction: under a temporary name, with mode 0600 and locked, until [`NewFile::publish`].
 #[derive(Debug)]
 pub struct NewFile {
     file: DataFile,
     temporary: Temporary,
 }
 
-/// The name of a file in the making, removed with this.
+/// The temporary name; removed on drop.
 #[derive(Debug)]
 struct Temporary(PathBuf);
 
 impl Drop for Temporary {
     fn drop(&mut self) {
-        // Best effort: the next run removes it as well.
+        // Best effort: the next run removes the file as well.
         drop(fs::remove_file(&self.0));
     }
 }
@@ -127,12 +127,12 @@ impl NewFile {
     /// Begins a new data file.
     ///
     /// # Errors
-    /// There is a file of that name already, whatever it holds, another process is making it, or the folder refuses.
+    /// A file of that name exists already, another process is creating it, or the folder refuses.
     pub fn begin(data: &Path) -> Result<Self, FileError> {
         Self::begin_with(data, Locking::Required)
     }
 
-    /// As [`NewFile::begin`], on a file system that may have no locks.
+    /// Begins a new data file as [`NewFile::begin`] does, on a file system that may have no locks.
     ///
     /// # Errors
     /// As [`NewFile::begin`].
@@ -150,7 +150,7 @@ impl NewFile {
             io::ErrorKind::AlreadyExists => in_the_making(data),
             _ => FileError::Io { path: data.to_owned(), source: error },
         })?;
-        // Only the holder of its lock removes the temporary file: nobody takes this one for an abandoned one.
+        // Only the holder of its lock removes a temporary file: no other process takes this one for an abandoned one.
         let locked = lock(&file, &path, Mode::Exclusive, locking);
         if !leads_to(&name, &file) {
             return Err(in_the_making(data));
@@ -162,7 +162,7 @@ impl NewFile {
         Ok(Self { file, temporary })
     }
 
-    /// What to write it through.
+    /// Returns the new file's medium.
     pub fn medium(&self) -> Medium {
         self.file.medium()
     }
@@ -170,7 +170,7 @@ impl NewFile {
     /// Links the finished file into place, without ever replacing another; it stays locked.
     ///
     /// # Errors
-    /// A file of that name has come into being meanwhile, or the folder refuses.
+    /// A file of that name was created in the meantime, or the folder refuses.
     pub fn publish(self) -> Result<DataFile, FileError> {
         let Self { file, temporary } = self;
         let failed = |source| FileError::Io { path: file.path.clone(), source };
@@ -190,7 +190,7 @@ fn in_the_making(data: &Path) -> FileError {
     FileError::InUse { path: data.to_owned(), holder: "?".to_owned() }
 }
 
-/// Opens and locks the file that the path leads to at the end: one that was replaced between the two is let go.
+/// Opens and locks the file that the path leads to. If the path was replaced before the lock was taken, tries again.
 fn open_locked(path: &Path, mode: Mode, locking: Locking) -> Result<File, FileError> {
     let failed = |source: io::Error| match source.kind() {
         io::ErrorKind::NotFound => FileError::Missing(path.to_owned()),
@@ -206,7 +206,7 @@ fn open_locked(path: &Path, mode: Mode, locking: Locking) -> Result<File, FileEr
     Err(failed(io::Error::other("it is being replaced all the time")))
 }
 
-/// A medium over a file that has no name of its own, such as a private copy.
+/// Wraps a file that has no name of its own, such as a private copy.
 ///
 /// # Errors
 /// The operating system refuses.
@@ -214,8 +214,8 @@ pub fn unnamed(file: File) -> io::Result<Medium> {
     Ok(Arc::new(FileBackend::new(file).map_err(io::Error::other)?))
 }
 
-/// Removes the temporary file of a killed process: it was never linked into place, or is a second name of the file.
-/// One that is locked belongs to a process that is alive.
+/// Removes the temporary file of a killed process, which was never linked into place or is a second name of the data
+/// file. A locked one belongs to a running process and stays.
 fn remove_abandoned(path: &Path) {
     let name = temporary_name(path);
     let is_file = fs::symlink_metadata(&name).is_ok_and(|metadata| metadata.is_file());
@@ -224,12 +224,12 @@ fn remove_abandoned(path: &Path) {
         && lock(&file, path, Mode::Exclusive, Locking::Waived).is_ok()
         && leads_to(&name, &file)
     {
-        // Best effort: what cannot be removed is found again when the new file is made.
+        // Best effort: if the file cannot be removed, creating the new file fails on it.
         drop(fs::remove_file(&name));
     }
 }
 
-/// Without it a power cut can forget the name of a file whose content is safe.
+/// Syncs the folder: without it, a power cut can lose the name of a file whose content is safe.
 fn sync_folder(data: &Path) -> io::Result<()> {
     File::open(folder_of(data))?.sync_all()
 }

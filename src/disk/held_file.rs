@@ -1,4 +1,4 @@
-//! An open, locked file as the engine's backend, which notices when it is no longer the file that its path leads to.
+//! An open, locked file as the engine's backend, which detects that its path no longer leads to it.
 
 use std::{
     fs::{self, File},
@@ -17,55 +17,55 @@ use std::{
 
 use redb::{BackendError, StorageBackend, backends::FileBackend};
 
-/// The engine's header, whose every commit writes to it: magic number and two commit slots of 128 bytes each
+/// The length of redb's header, to which every commit writes: magic number and two commit slots of 128 bytes each
 /// (redb, `docs/design.md`, "Database header").
 const HEADER_BYTES: usize = 320;
 
-/// A file that is no longer safe to write: what is acknowledged into it could be lost.
+/// A data file that is no longer safe to write: acknowledged writes could be lost.
 #[derive(Debug, thiserror::Error)]
 pub enum Displaced {
-    /// It has no name any more.
+    /// The file has no name any more.
     #[error("{} was removed", .0.display())]
     Removed(PathBuf),
-    /// It has another name.
+    /// The file has another name.
     #[error("{} was moved{}", path.display(), now.as_ref().map_or_else(String::new, |now| format!(" to {}", now.display())))]
     Moved {
-        /// Where it was.
+        /// The path at which it was opened.
         path: PathBuf,
-        /// Where it is, where the system says so.
+        /// The path at which it is now, if the system says so.
         now: Option<PathBuf>,
     },
     /// Something is mounted over its folder.
     #[error("{} is hidden: something was mounted over its folder", .0.display())]
     Hidden(PathBuf),
-    /// Its path leads to another file.
+    /// The path leads to another file.
     #[error("another file has taken the place of {}", .0.display())]
     Replaced(PathBuf),
-    /// Its path cannot be followed.
+    /// The path cannot be followed.
     #[error("{} cannot be reached: {source}", path.display())]
     Unreachable {
-        /// Where it was.
+        /// The path at which it was opened.
         path: PathBuf,
-        /// Why not.
+        /// The system's error.
         source: io::Error,
     },
-    /// Another process changed its length.
+    /// Another process changed the file's length.
     #[error("{} has {found} bytes and not {expected}: another process changed its length", path.display())]
     Resized {
-        /// Where it is.
+        /// The file's path.
         path: PathBuf,
         /// The length that this process gave it.
         expected: u64,
-        /// Its length.
+        /// The length found.
         found: u64,
     },
-    /// Another process wrote to it.
+    /// Another process wrote to the file.
     #[error("another process wrote to {}", .0.display())]
     Overwritten(PathBuf),
 }
 
 impl Displaced {
-    /// Whether the open file still holds what this process wrote.
+    /// Returns whether the open file still holds everything that this process wrote.
     pub const fn is_intact(&self) -> bool {
         match self {
             Self::Removed(_)
@@ -78,19 +78,19 @@ impl Displaced {
     }
 }
 
-/// A file that holds its lock for as long as it is open, and refuses writes once it is [`Displaced`].
+/// A file that stays locked for as long as it is open, and refuses writes once it is [`Displaced`].
 #[derive(Debug)]
 pub struct HeldFile {
     backend: FileBackend,
-    /// A duplicate of the backend's descriptor: both carry the one lock.
+    /// A duplicate of the backend's descriptor: both carry the same lock.
     file: File,
     state: Mutex<State>,
-    /// Set while the last check holds: the first write after a sync checks anew, so that no byte of a commit goes
-    /// into a file that somebody else has put there or cut.
+    /// Set while the last check holds. The first write after a sync checks again, so that no byte of a commit goes into
+    /// a file that another process replaced or truncated.
     in_place: AtomicBool,
 }
 
-/// What this process last made of the file.
+/// The file's path, length and header as this process last left them.
 #[derive(Debug)]
 struct State {
     path: PathBuf,
@@ -106,7 +106,7 @@ impl HeldFile {
         Ok(Self { backend, file, state: Mutex::new(state), in_place: AtomicBool::new(false) })
     }
 
-    /// Notes the path that the file was linked to.
+    /// Sets the path to which the file was linked.
     pub(super) fn set_path(&self, path: &Path) {
         path.clone_into(&mut self.state().path);
     }
@@ -115,11 +115,11 @@ impl HeldFile {
         &self.file
     }
 
-    /// Checks that the path still leads to this file, and that nobody else wrote to it. Until a later check finds it
-    /// in its place again, nothing is written.
+    /// Checks that the path still leads to this file, and that no other process wrote to it. If the check fails, the
+    /// file refuses writes until a later check succeeds.
     ///
     /// # Errors
-    /// It does not.
+    /// The path leads elsewhere, or another process wrote to the file.
     pub fn check(&self) -> Result<(), Displaced> {
         let found = self.find();
         if found.is_err() {
@@ -174,7 +174,7 @@ impl HeldFile {
     }
 }
 
-/// The first bytes of a file; what it does not have reads as zeros.
+/// Returns the first bytes of a file; bytes past its end read as zeros.
 fn header(file: &File) -> io::Result<[u8; HEADER_BYTES]> {
     let mut bytes = [0; HEADER_BYTES];
     let mut at = 0;
@@ -206,7 +206,7 @@ impl StorageBackend for HeldFile {
         Ok(())
     }
 
-    /// Syncs, then looks: what a commit acknowledges is in the file that the path leads to.
+    /// Syncs, then checks that the synced file is still the one that the path leads to.
     fn sync_data(&self) -> Result<(), io::Error> {
         self.backend.sync_data()?;
         self.in_place.store(false, Ordering::Release);
@@ -225,12 +225,12 @@ impl StorageBackend for HeldFile {
         Ok(())
     }
 
-    /// Keeps the lock: the file stays open while the engine closes it and opens it again.
+    /// Keeps the lock: the file stays open while the engine closes and reopens it.
     fn close(&self) -> Result<(), io::Error> {
         Ok(())
     }
 
-    // The lock that this descriptor holds stands for every range of the file, from before the engine's first read.
+    // This descriptor's lock covers every range of the file, from before the engine's first read.
 
     fn try_lock_range(&self, _: Bound<u64>, _: Bound<u64>) -> Result<bool, BackendError> {
         Ok(true)

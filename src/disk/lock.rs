@@ -1,8 +1,8 @@
 //! Mutual exclusion of processes: an advisory lock on the data file's own inode.
 //!
-//! The lock is taken on the open descriptor before the first byte is read and lasts as long as the file is open, so no
-//! other spelling of the path, link or mount leads around it. `FILE.lock` beside it names the holder; losing it costs
-//! that name and nothing else.
+//! The lock is taken on the open descriptor before the first byte is read, and lasts as long as the file is open. So no
+//! other spelling of the path, link or mount bypasses it. `FILE.lock` beside it names the holder; losing `FILE.lock`
+//! loses only that name.
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
@@ -18,10 +18,10 @@ use super::{
     path::{beside, leads_to},
 };
 
-/// Whether a file system without locks is accepted.
+/// The policy for a file system without locks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Locking {
-    /// A file that cannot be locked is not opened.
+    /// Refuses to open a file that cannot be locked.
     #[default]
     Required,
     /// The operator vouches that no other process opens the file.
@@ -62,8 +62,8 @@ fn in_use(data: &Path, file: &File) -> FileError {
     FileError::InUse { path: data.to_owned(), holder: holder.unwrap_or_else(|| "?".to_owned()) }
 }
 
-/// The process that holds the lock, as the kernel lists it (proc(5), `/proc/locks`); none where it is in another
-/// process namespace or the system has no such list.
+/// Returns the process that holds the lock, from the kernel's list (proc(5), `/proc/locks`); `None` if the process is
+/// in another namespace or the system has no such list.
 #[cfg(target_os = "linux")]
 fn holder_of(file: &File) -> Option<String> {
     let metadata = file.metadata().ok()?;
@@ -80,7 +80,7 @@ const fn holder_of(_: &File) -> Option<String> {
     None
 }
 
-/// The process that `FILE.lock` names.
+/// Returns the process that `FILE.lock` names.
 fn noted_holder(data: &Path) -> Option<String> {
     let mut text = String::new();
     open_side(data, false).ok()?.take(20).read_to_string(&mut text).ok()?;
@@ -91,8 +91,8 @@ fn is_pid(text: &str) -> bool {
     !text.is_empty() && text != "0" && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// `FILE.lock`, held while `FILE` is open or being made, and removed after that. It says who holds the file, and
-/// bridges the moments in which there is no file of that name yet.
+/// `FILE.lock`, held while `FILE` is open or under construction, then removed. It names the holder of `FILE`, and
+/// excludes other processes while no file of that name exists yet.
 #[derive(Debug)]
 pub(super) struct SideLock(Option<(PathBuf, File)>);
 
@@ -101,18 +101,18 @@ impl Drop for SideLock {
         if let Some((path, file)) = &self.0
             && leads_to(path, file)
         {
-            // Best effort: one that is left behind costs nothing.
+            // Best effort: a leftover lock file is harmless.
             drop(fs::remove_file(path));
         }
     }
 }
 
 impl SideLock {
-    /// Locks the side file and writes this process's id into it. A side file that cannot be used is passed over: the
-    /// data file's own lock decides.
+    /// Locks the side file and writes this process's id into it. Ignores a side file that cannot be used: the data
+    /// file's own lock decides.
     ///
     /// # Errors
-    /// Another process holds it.
+    /// Another process holds the side file's lock.
     pub(super) fn take(data: &Path) -> Result<Self, FileError> {
         let Ok(mut file) = open_side(data, true) else { return Ok(Self(None)) };
         match file.try_lock() {
@@ -124,7 +124,7 @@ impl SideLock {
             }
             Err(TryLockError::Error(_)) => return Ok(Self(None)),
         }
-        // Another file of that name is somebody's, whatever it is.
+        // Leave any other content alone: the file is not ours.
         let mut noted = String::new();
         let is_note = (&file).take(20).read_to_string(&mut noted).is_ok()
             && (noted.is_empty() || noted.strip_suffix('\n').is_some_and(is_pid));
@@ -142,8 +142,8 @@ impl SideLock {
     }
 }
 
-/// Opens `FILE.lock` where it is a regular file of ours or root's with one name: writing through a planted link would
-/// truncate what it leads to.
+/// Opens `FILE.lock` if it is a regular file with one name, owned by this user or root: writing through a planted link
+/// would truncate its target.
 fn open_side(data: &Path, create: bool) -> io::Result<File> {
     let flags = i32::try_from((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits()).expect("the flags are small");
     let mut options = OpenOptions::new();

@@ -1,6 +1,6 @@
 //! L1. The bytes under the engine: the locked file and the backends between it and redb.
 //!
-//! Knows no key, no row and no record. Each backend passes the engine's lock requests on to the file below.
+//! Knows no key, no row and no record. Each backend forwards the engine's lock requests to the one below.
 
 mod deferred_writes;
 mod error;
@@ -24,10 +24,10 @@ pub use path::{beside, resolved};
 pub use preallocated::Preallocated;
 pub use read_ahead::ReadAhead;
 
-/// The medium: a file, or in the tests something that loses power.
+/// The medium of an engine: a file, or in tests a disk that loses power.
 pub type Medium = Arc<dyn StorageBackend>;
 
-/// Passes the engine's lock requests on to the medium below, within `impl StorageBackend`.
+/// Forwards the engine's lock requests to the medium below, within `impl StorageBackend`.
 macro_rules! forward_locks {
     ($medium:ident) => {
         fn try_lock_range(

@@ -1,4 +1,4 @@
-//! The paths of a data file and of what lies beside it, without links.
+//! Paths of a data file and of the files beside it, without links.
 
 use std::{
     ffi::OsString,
@@ -10,7 +10,7 @@ use std::{
 
 use super::error::FileError;
 
-/// Follows the links of a path as far as they lead, also where its file is gone.
+/// Follows the links of a path as far as they lead, even if the file is gone.
 pub fn resolved(data: &Path) -> PathBuf {
     const LINKS_MAX: usize = 40;
     let mut path = data.to_owned();
@@ -24,14 +24,15 @@ pub fn resolved(data: &Path) -> PathBuf {
     canonical_new(&path).unwrap_or(path)
 }
 
-/// The path of an existing regular file, without links: so every name of it leads to the same files beside it.
+/// Returns the path of an existing regular file without links, so that every name of it leads to the same files beside
+/// it.
 pub(super) fn canonical(data: &Path) -> Result<PathBuf, FileError> {
     let path = fs::canonicalize(data).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound if has_folder(data) => FileError::Missing(data.to_owned()),
         io::ErrorKind::NotFound => FileError::NoFolder(data.to_owned()),
         _ => FileError::Io { path: data.to_owned(), source: error },
     })?;
-    // Opening a pipe would wait for its other end.
+    // Opening a pipe would block until its other end opens.
     match fs::metadata(&path) {
         Ok(metadata) if !metadata.is_file() => Err(FileError::Io {
             path: data.to_owned(),
@@ -42,7 +43,7 @@ pub(super) fn canonical(data: &Path) -> Result<PathBuf, FileError> {
     }
 }
 
-/// The path of a file that does not exist yet, its folder without links.
+/// Returns the path of a file that does not exist yet, with its folder's links followed.
 pub(super) fn canonical_new(data: &Path) -> Result<PathBuf, FileError> {
     let failed = |source| FileError::Io { path: data.to_owned(), source };
     let name = data.file_name().ok_or_else(|| failed(io::ErrorKind::InvalidInput.into()))?;
@@ -53,7 +54,7 @@ pub(super) fn canonical_new(data: &Path) -> Result<PathBuf, FileError> {
     Ok(folder.join(name))
 }
 
-/// The name of a file in the making: hidden, and one that nobody gives to a file of their own.
+/// Returns the name of a file under construction: hidden, and unlikely for any other file.
 pub(super) fn temporary_name(data: &Path) -> PathBuf {
     let mut name = OsString::from(".");
     name.push(data.file_name().unwrap_or_default());
@@ -61,7 +62,7 @@ pub(super) fn temporary_name(data: &Path) -> PathBuf {
     data.with_file_name(name)
 }
 
-/// `FILE` with a suffix to its whole name.
+/// Appends a suffix to the whole file name.
 pub fn beside(data: &Path, suffix: &str) -> PathBuf {
     let mut name = data.as_os_str().to_owned();
     name.push(suffix);
@@ -76,7 +77,7 @@ fn has_folder(data: &Path) -> bool {
     folder_of(data).is_dir()
 }
 
-/// Whether the path leads to this very file.
+/// Returns whether the path leads to this open file.
 pub(super) fn leads_to(path: &Path, file: &File) -> bool {
     let (Ok(there), Ok(own)) = (fs::metadata(path), file.metadata()) else { return false };
     (there.dev(), there.ino()) == (own.dev(), own.ino())

@@ -18,30 +18,30 @@ pub struct Preallocated {
     medium: Medium,
     piece_bytes: u64,
     has_room: HasRoom,
-    /// The first [`PIECES_MAX`]; what lies beyond is never filled.
+    /// The first [`PIECES_MAX`] pieces; later ones are never filled.
     pieces: Mutex<Vec<Piece>>,
 }
 
-/// Whether the disk has blocks to spare.
+/// Returns whether the disk has blocks to spare.
 type HasRoom = Box<dyn Fn() -> bool + Send + Sync>;
 
-/// The most pieces that are tracked, one byte each: a terabyte of a data file.
+/// The most pieces that are tracked, at one byte each: 1 TiB of a data file.
 const PIECES_MAX: usize = 1 << 22;
 
-/// What is known of a piece.
+/// The known content of a piece.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Piece {
-    /// It may hold anything.
+    /// The piece may hold anything.
     Used,
-    /// The file grew by it, and nothing was written there since.
+    /// The file grew by this piece, and nothing has been written to it since.
     New,
 }
 
 impl Preallocated {
-    /// The size of a piece of a data file: some twenty batches of records, 0.3 ms to fill.
+    /// The size of a piece in bytes: about twenty batches of records, 0.3 ms to fill.
     pub const PIECE_BYTES: u64 = 256 * 1024;
 
-    /// Wraps a medium, in pieces of `piece_bytes`; what it holds already is never filled.
+    /// Wraps a medium in pieces of `piece_bytes`; its existing pieces are never filled.
     ///
     /// # Errors
     /// The medium's length cannot be read.
@@ -55,8 +55,8 @@ impl Preallocated {
         Ok(this)
     }
 
-    /// Fills the pieces that a write comes to first. The lock is held throughout, so that no write gets in between
-    /// and under the zeros.
+    /// Fills the new pieces that a write touches. Holds the lock throughout, so that no concurrent write is overwritten
+    /// with zeros.
     fn prepare(&self, offset: u64, len: u64) {
         let mut pieces = self.pieces();
         let (first, end) = (self.number(offset), self.count(offset.saturating_add(len)));
@@ -82,12 +82,12 @@ impl Preallocated {
         Ok(())
     }
 
-    /// In which piece a byte lies.
+    /// Returns the number of the piece that holds a byte.
     fn number(&self, offset: u64) -> usize {
         usize::try_from(offset / self.piece_bytes).unwrap_or(usize::MAX)
     }
 
-    /// How many pieces hold so many bytes.
+    /// Returns the number of pieces that hold `bytes`.
     fn count(&self, bytes: u64) -> usize {
         usize::try_from(bytes.div_ceil(self.piece_bytes)).map_or(PIECES_MAX, |count| count.min(PIECES_MAX))
     }
@@ -118,7 +118,7 @@ impl StorageBackend for Preallocated {
         let mut pieces = self.pieces();
         let before = self.count(self.medium.len()?).max(pieces.len());
         self.medium.set_len(len)?;
-        // Whatever it had until now is none of its new ones.
+        // Pieces that the medium had before are not new.
         pieces.resize(before, Piece::Used);
         pieces.resize(self.count(len), Piece::New);
         Ok(())
@@ -144,12 +144,12 @@ mod tests {
 
     const PIECE: u64 = 1024;
 
-    /// Bytes in memory, and where they were written.
+    /// A medium in memory that records offset and length of each write.
     #[derive(Debug, Default)]
     struct Memory {
         bytes: Mutex<Vec<u8>>,
         writes: Mutex<Vec<(u64, usize)>>,
-        /// The longest write that it takes.
+        /// The longest write that the medium accepts.
         longest: usize,
     }
 
@@ -204,7 +204,7 @@ mod tests {
         assert_eq!(writes(&memory), [(2100, 100)]);
         medium.write(4090, &[1; 100]).unwrap();
         assert_eq!(writes(&memory), [(3072, 1024), (4096, 904), (4090, 100)]);
-        // The piece that the file ended in holds something, whatever the file grows by.
+        // The piece in which the file ended is not new, however much the file grows.
         medium.write(1600, &[1; 100]).unwrap();
         assert_eq!(writes(&memory), [(1600, 100)]);
     }

@@ -1,7 +1,7 @@
-//! A medium that is read once, from its begin to its end: read ahead in windows.
+//! A medium for one sequential read, read ahead in windows.
 //!
-//! A log's pages lie mostly in the order in which they were written, and redb asks for one of 4,096 bytes at a time:
-//! the system call costs more than the copy. What lies elsewhere is read as it is asked for.
+//! The pages of a log lie mostly in the order in which they were written. redb asks for one page of 4,096 bytes at a
+//! time, and the system call costs more than the copy. Pages elsewhere are read one by one.
 
 use std::{
     io,
@@ -12,11 +12,10 @@ use redb::StorageBackend;
 
 use super::Medium;
 
-/// Small enough to stay in a core's own cache, large enough that the system call no longer counts.
+/// The window's size in bytes: it fits into a core's own cache, and makes the cost of the system call negligible.
 const WINDOW: usize = 128 << 10;
 
-/// A medium whose writes go through and whose reads come from the window, where they can; for a medium that changes
-/// only through it.
+/// A read-only medium whose sequential reads come from a window. The medium below must not change meanwhile.
 #[derive(Debug)]
 pub struct ReadAhead {
     medium: Medium,
@@ -28,7 +27,7 @@ pub struct ReadAhead {
 struct Window {
     start: u64,
     bytes: Vec<u8>,
-    /// Where the last read ended.
+    /// The end of the last read.
     last: u64,
 }
 
@@ -39,10 +38,10 @@ impl std::fmt::Debug for Window {
 }
 
 impl ReadAhead {
-    /// Reads that medium ahead.
+    /// Wraps a medium.
     ///
     /// # Errors
-    /// Its length cannot be read.
+    /// The medium's length cannot be read.
     pub fn new(medium: Medium) -> io::Result<Self> {
         let len = medium.len()?;
         Ok(Self { medium, len, window: Mutex::default() })
@@ -55,7 +54,7 @@ impl Window {
         self.bytes.get(start..start.checked_add(length)?)
     }
 
-    /// Whether what lies before that offset was read just now.
+    /// Returns whether `offset` follows the last read, with a gap of less than one window.
     fn is_next(&self, offset: u64) -> bool {
         offset.checked_sub(self.last).is_some_and(|gap| gap < WINDOW as u64)
     }

@@ -1,4 +1,4 @@
-//! The surface towards redb: snapshot, commit, records. Another engine would have to offer just this.
+//! The interface to redb: snapshots, commits and records. A replacement engine has to provide exactly this.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -17,10 +17,10 @@ use super::{
 };
 use crate::disk::{DeferredWrites, Medium};
 
-/// The format that this program writes.
+/// The file format that this program writes.
 pub const FORMAT: u32 = 1;
 
-/// A row as it goes to disk; no value deletes it.
+/// A row to write; a `None` value deletes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RowWrite {
     /// Its table.
@@ -31,16 +31,16 @@ pub struct RowWrite {
     pub value: Option<Vec<u8>>,
 }
 
-/// All that one commit writes.
+/// Everything that one commit writes.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Batch {
-    /// The sealed head that must be on disk; none for a new file.
+    /// The sealed head that the file must hold before this commit; `None` for a new file.
     pub expected_head: Option<Vec<u8>>,
     /// Rows.
     pub rows: Vec<RowWrite>,
     /// Rows of the log by sequence.
     pub records: Vec<(u64, Vec<u8>)>,
-    /// Leave no record beside the head.
+    /// Moves the tail of the log to its table.
     pub settle: bool,
     /// Subtrees that the records complete.
     pub hashes: Vec<SubtreeHash>,
@@ -91,20 +91,20 @@ impl Engine {
         Ok(this)
     }
 
-    /// Lets writes through to the medium, those that opening made first.
+    /// Writes the deferred writes to the medium, then lets later writes through.
     ///
     /// # Errors
-    /// The medium refuses them; the engine is then closed until [`Engine::wake`].
+    /// The medium refuses the writes; the engine is then closed until [`Engine::wake`].
     pub fn release(&self) -> std::io::Result<()> {
         let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
         open.backend.release().inspect_err(|_| {
-            // The engine takes for written what is not: only a new look at the file tells what is there.
+            // The engine's memory is ahead of the file: only reopening shows which writes the file holds.
             open.database = None;
         })
     }
 
-    /// What is committed now, as one consistent state for as long as the snapshot lives. Keep it short: a held
-    /// snapshot makes a copy-on-write file grow.
+    /// Returns the last committed state, consistent for as long as the snapshot lives. Keep it short: redb cannot reuse
+    /// the pages of a live snapshot, so the file grows.
     ///
     /// # Errors
     /// The engine refuses.
@@ -116,12 +116,12 @@ impl Engine {
     /// Writes a batch in one durable transaction: all of it or nothing.
     ///
     /// # Errors
-    /// [`CommitError::Engine`] leaves in doubt whether it is on disk: [`Engine::reopen`], then read the head.
+    /// [`CommitError::Engine`] does not tell whether the batch is on disk: call [`Engine::reopen`], then read the head.
     pub fn commit(&self, batch: &Batch) -> Result<(), CommitError> {
         let database = self.database()?;
         let mut txn = database.begin_write().map_err(redb::Error::from)?;
         txn.set_durability(Durability::Immediate).map_err(redb::Error::from)?;
-        // After a failed sync, only two phases tell a durable commit from one that is in the page cache alone.
+        // After a failed sync, only a two-phase commit tells a durable commit from one that is only in the page cache.
         txn.set_two_phase_commit(true);
         txn.set_quick_repair(false);
         if !write_all(&txn, batch)? {
@@ -131,14 +131,14 @@ impl Engine {
         Ok(txn.commit().map_err(redb::Error::from)?)
     }
 
-    /// Closes the file and opens it again, as after a crash, and reads its head: what a failed commit left is then
-    /// decided. A file whose head is none of ours is closed: whatever lies there, nobody is served from it.
+    /// Closes the file, opens it again as after a crash, and returns its head, which decides a failed commit. Closes
+    /// the file again if `is_ours` rejects the head, so that no client is served from a foreign file.
     ///
     /// # Errors
-    /// The file does not open, or takes no writes. A later try may succeed; until then it is read as it stands, if it
-    /// can be, and must not be committed to.
+    /// The file does not open, or takes no writes. A later call may succeed. Until then the file stays open for reads
+    /// if possible, and must not be committed to.
     pub fn reopen(&self, is_ours: impl Fn(&[u8]) -> bool) -> Result<Vec<u8>, OpenError> {
-        // To the length that it has: changes nothing, and a medium that is read-only refuses it.
+        // Sets the length to its current value: the file stays the same, and a read-only medium returns an error.
         let takes_writes = self.medium.len().and_then(|len| self.medium.set_len(len)).map_err(OpenError::Io);
         let through =
             takes_writes.and_then(|()| self.open_anew(DeferredWrites::open(self.medium.clone()), &is_ours));
@@ -157,7 +157,7 @@ impl Engine {
         self.open_anew(DeferredWrites::held(self.medium.clone()).map_err(OpenError::Io)?, is_ours)
     }
 
-    /// Nobody reads from the file before its head is known for ours.
+    /// Opens the file through `backend`. No reader sees it before `is_ours` accepts its head.
     fn open_anew(
         &self,
         backend: DeferredWrites,
@@ -180,16 +180,16 @@ impl Engine {
         Ok(head)
     }
 
-    /// How long the file is, in bytes.
+    /// Returns the file's length in bytes.
     ///
     /// # Errors
-    /// It cannot be asked.
+    /// The length cannot be read.
     pub fn bytes(&self) -> std::io::Result<u64> {
         self.medium.len()
     }
 
-    /// Opens the file again where [`Engine::reopen`] or [`Engine::release`] could not; as after [`Engine::open`], no
-    /// byte of it changes before [`Engine::release`].
+    /// Opens the file again if [`Engine::reopen`] or [`Engine::release`] closed it. As after [`Engine::open`], no byte
+    /// of it changes before [`Engine::release`].
     ///
     /// # Errors
     /// As [`Engine::reopen`].
@@ -197,7 +197,7 @@ impl Engine {
         if self.open.read().unwrap_or_else(PoisonError::into_inner).database.is_some() {
             return Ok(());
         }
-        // Unlocking holds all of it against the sealed head.
+        // Unlocking checks the whole file against the sealed head.
         self.open_held(&|_| true).map(drop)
     }
 
@@ -207,7 +207,7 @@ impl Engine {
     }
 }
 
-/// Whether this program knows the file's format.
+/// Checks that this program supports the file's format.
 fn check_format(database: &dyn ReadableDatabase) -> Result<(), OpenError> {
     let damaged = |error: StorageError| OpenError::Damaged(Some(Box::new(error)));
     let bytes = Snapshot::of(database).and_then(|snapshot| snapshot.meta(meta::FORMAT)).map_err(damaged)?;
@@ -219,19 +219,19 @@ fn check_format(database: &dyn ReadableDatabase) -> Result<(), OpenError> {
     }
 }
 
-/// How every file is opened.
+/// Returns the settings with which every file is opened.
 fn builder(cache_bytes: usize) -> redb::Builder {
     let mut builder = Database::builder();
     builder.set_cache_size(cache_bytes);
-    // Without it flipped bytes in a closed file panic or abort the process.
+    // Without it, flipped bytes in a closed file panic or abort the process.
     builder.set_check_integrity_on_open(true);
     builder
 }
 
-/// Opens the file through that backend, and examines every page of it.
+/// Opens the file through a backend, and checks every page of it.
 fn open_database(backend: DeferredWrites, builder: &redb::Builder) -> Result<Database, OpenError> {
     use redb::{DatabaseError, StorageError as Redb};
-    // The engine may panic on pages that do not hold together.
+    // redb may panic on inconsistent pages.
     let opened = catch_unwind(AssertUnwindSafe(|| builder.create_with_backend(backend)));
     opened.map_err(|_| OpenError::Damaged(None))?.map_err(|error| match error {
         DatabaseError::Storage(Redb::Io(error)) if error.kind() == std::io::ErrorKind::InvalidData => {
@@ -242,13 +242,13 @@ fn open_database(backend: DeferredWrites, builder: &redb::Builder) -> Result<Dat
     })
 }
 
-/// Writes the batch, if the head is the one that it builds on.
+/// Writes the batch if the file still holds the head that the batch builds on; returns whether it does.
 fn write_all(txn: &redb::WriteTransaction, batch: &Batch) -> Result<bool, redb::Error> {
     let mut meta = txn.open_table(META)?;
     if meta.get(meta::HEAD)?.as_ref().map(redb::AccessGuard::value) != batch.expected_head.as_deref() {
         return Ok(false);
     }
-    // Rows of one table lie side by side, so that each table is opened once.
+    // `batch.rows` holds the rows of one table side by side, so each table is opened once.
     for rows in batch.rows.chunk_by(|a, b| a.table == b.table) {
         let mut table = txn.open_table(rows[0].table.definition())?;
         for row in rows {

@@ -1,39 +1,39 @@
-//! What can go wrong below the vault.
+//! The errors of storage.
 
 use std::{fmt::Write, io};
 
-/// Why the file could not be opened.
+/// An error while the file is opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// There is no such file.
     #[error("there is no vault file")]
     Missing,
-    /// Something else is at that path, or an empty file.
+    /// The path leads to something else, or to an empty file.
     #[error("this is no sealroom vault")]
     Foreign,
-    /// The pages do not hold together.
+    /// The pages are inconsistent.
     #[error("the file is damaged")]
     Damaged(#[source] Option<Box<dyn std::error::Error + Send + Sync>>),
-    /// A newer sealroom made it.
+    /// A newer sealroom wrote the file.
     #[error("the file has format {found}, this program knows formats up to {known}")]
     Newer {
-        /// What the file says.
+        /// The format in the file.
         found: u32,
-        /// What this program knows.
+        /// The newest format that this program supports.
         known: u32,
     },
-    /// The file or its folder refuses.
+    /// The file or its directory refuses access.
     #[error("the file cannot be used")]
     Io(#[source] io::Error),
 }
 
-/// Why a row or record could not be read.
+/// An error while a row or record is read.
 #[derive(Debug, thiserror::Error)]
 pub enum StorageError {
-    /// The engine or the disk refuses; no statement about the data.
+    /// The engine or the disk refuses; the data itself may be intact.
     #[error("the file cannot be read")]
     Engine(#[source] Box<redb::Error>),
-    /// A row that does not open, decode or agree with another: it was damaged or tampered with.
+    /// A row does not open, does not decode or contradicts another: it was damaged or tampered with.
     #[error("{table} {key} does not open: damaged or tampered with")]
     Tampered {
         /// Its table.
@@ -46,13 +46,13 @@ pub enum StorageError {
     Random,
 }
 
-/// Why a commit failed.
+/// An error of a commit.
 #[derive(Debug, thiserror::Error)]
 pub enum CommitError {
-    /// The engine or the disk refuses: whether the batch is on disk is in doubt.
+    /// The engine or the disk refuses; the batch may or may not be on disk.
     #[error("the commit failed")]
     Engine(#[source] Box<redb::Error>),
-    /// The head on disk is not the one the batch builds on: somebody else wrote to the file.
+    /// The file does not hold the head that the batch builds on: another process wrote to it.
     #[error("the file was changed by somebody else")]
     HeadMoved,
 }
@@ -80,7 +80,7 @@ fn key_for_display(key: &[u8]) -> String {
     }
 }
 
-/// Turns any of redb's errors into ours.
+/// Converts any of redb's errors into [`StorageError::Engine`].
 pub(super) fn engine(error: impl Into<redb::Error>) -> StorageError {
     StorageError::Engine(Box::new(error.into()))
 }

@@ -1,7 +1,7 @@
-//! L3. The vault file: tables, rows, the head that binds them, and the one thread that writes.
+//! L3. The vault file: tables, rows, the head that authenticates them, and the commit thread, the only writer.
 //!
-//! Owns the meaning of every byte on disk. Knows no HTTP, no policy beyond the [`crate::auth::policy`] proofs that it demands, and
-//! no clock.
+//! Owns the meaning of every byte on disk. Knows no HTTP, no policy beyond the [`crate::auth::policy`] proofs that it
+//! demands, and no clock.
 
 mod commit;
 mod engine;

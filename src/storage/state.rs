@@ -1,4 +1,4 @@
-//! What views are made of: the engine, the keys, and what the writer shares with readers.
+//! The state behind each view: the engine, the keys, and the values that the writer shares with readers.
 
 use std::{
     collections::BTreeMap,
@@ -22,10 +22,10 @@ use crate::{
     stats::{Histogram, MICROS, POWERS},
 };
 
-/// Rows of the batch's earlier jobs, sealed; `None` is deleted.
+/// Sealed rows of the batch's earlier jobs; `None` is a deleted row.
 pub(super) type Overlay = BTreeMap<(Table, Vec<u8>), Option<Vec<u8>>>;
 
-/// Counts the commits that changed state: even while none is under way.
+/// Counts the commits that changed state: even between commits, odd during one.
 #[derive(Debug, Default)]
 pub(super) struct StateClock(AtomicU64);
 
@@ -39,7 +39,7 @@ impl StateClock {
         self.0.fetch_or(1, Ordering::AcqRel);
     }
 
-    /// Makes another state of this one, whether or not a commit is under way.
+    /// Starts a new state, whether or not a commit is in flight.
     pub(super) fn advance(&self) {
         self.0.fetch_add(2, Ordering::AcqRel);
     }
@@ -49,20 +49,20 @@ impl StateClock {
     }
 }
 
-/// What the commits came to so far.
+/// Statistics of the commits so far.
 #[derive(Debug)]
 pub struct Stats {
-    /// How long each commit took, in microseconds.
+    /// Duration of each commit, in microseconds.
     pub commit_micros: Histogram<16>,
-    /// How many jobs each had.
+    /// Number of jobs in each batch.
     pub batch_jobs: Histogram<11>,
-    /// How many records the log has.
+    /// Number of records in the log.
     pub log_size: watch::Sender<u64>,
-    /// Whether the last commit failed.
+    /// `true` if the last commit failed.
     pub failing: AtomicBool,
-    /// When the commit that runs began, in microseconds, and 0 where none does.
+    /// Start of the commit in flight, in microseconds; 0 if none is.
     began_micros: AtomicU64,
-    /// A commit that takes longer than this stands still.
+    /// Timeout after which a commit counts as stalled.
     pub(super) stall: Duration,
     monotonic: fn() -> Duration,
 }
@@ -80,18 +80,18 @@ impl Stats {
         }
     }
 
-    /// Whether events cannot be recorded by now: the last commit failed, or one stands still.
+    /// Returns whether events cannot be recorded: the last commit failed, or the one in flight has stalled.
     pub fn is_unavailable(&self) -> bool {
         self.failing.load(Ordering::Relaxed) || self.is_stalled()
     }
 
-    /// Whether a commit stands still: a device that blocks answers nobody.
+    /// Returns whether the commit in flight has stalled, as on a disk that blocks.
     pub(super) fn is_stalled(&self) -> bool {
         let began = self.began_micros.load(Ordering::Relaxed);
         began > 0 && micros((self.monotonic)()).saturating_sub(began) > micros(self.stall)
     }
 
-    /// Does it and takes its time in.
+    /// Runs a commit and records its duration.
     pub(super) fn timed<T>(&self, commit: impl FnOnce() -> T) -> T {
         let start = (self.monotonic)();
         self.began_micros.store(micros(start).max(1), Ordering::Relaxed);
@@ -106,9 +106,9 @@ fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
-/// What views are made of.
+/// The state behind each view of an unlocked vault.
 pub(super) struct VaultState {
-    /// Tells the vaults of one process apart.
+    /// Identifies the vault within this process.
     pub(super) vault: u64,
     pub(super) engine: Arc<Engine>,
     pub(super) keys: Keys,
@@ -119,13 +119,13 @@ pub(super) struct VaultState {
 }
 
 impl VaultState {
-    /// The state by now; while a commit that changes it is under way, its number is odd.
+    /// Returns the current generation; its number is odd while a commit that changes state is in flight.
     pub(super) fn generation(&self) -> Generation {
         Generation { vault: self.vault, number: self.state.read() }
     }
 }
 
-/// Last accesses that are committed to the log and not yet to their table, by id.
+/// Last accesses by id that are committed to the log, and not yet to their table.
 #[derive(Default)]
 pub(super) struct Accesses(Mutex<BTreeMap<[u8; 16], LastAccess>>);
 

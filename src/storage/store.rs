@@ -1,4 +1,4 @@
-//! A vault file: made, opened, examined and unlocked.
+//! A vault file: creation, opening, verification and unlocking.
 
 use std::{
     sync::{
@@ -46,19 +46,19 @@ use crate::{
     domain::{Event, FileId, User},
 };
 
-/// How many records one snapshot gives while the log is walked.
+/// The number of records that one snapshot returns while [`missed_accesses`] walks the log.
 const RECORDS_CHUNK: usize = 4096;
 
-/// Tells the vaults of one process apart, for the threads' caches.
+/// Numbers the vaults of one process, so that the per-thread caches tell them apart.
 static VAULTS: AtomicU64 = AtomicU64::new(1);
 
-/// What a new vault begins with.
+/// The contents of a new vault.
 pub struct NewVault<'a> {
-    /// Its name for good.
+    /// The vault's permanent id.
     pub file: FileId,
-    /// Its key.
+    /// The vault key.
     pub vault_key: &'a VaultKey,
-    /// The ways to that key.
+    /// The key slots, each of which wraps the vault key.
     pub slots: Vec<Slot>,
     /// The first owner.
     pub owner: User,
@@ -66,16 +66,16 @@ pub struct NewVault<'a> {
     pub event: Event,
 }
 
-/// Why a vault could not be made.
+/// An error while a vault is created.
 #[derive(Debug, thiserror::Error)]
 pub enum CreateError {
     /// The disk refuses.
     #[error(transparent)]
     Commit(#[from] CommitError),
-    /// No random bytes, or the new file does not read back.
+    /// The operating system gives no random bytes, or the new file does not read back.
     #[error(transparent)]
     Storage(#[from] StorageError),
-    /// The first commit did not come through.
+    /// The first commit failed.
     #[error("the first commit failed")]
     First,
 }
@@ -86,16 +86,16 @@ pub struct Store {
     file: FileId,
 }
 
-/// A running writer, and the news of its end.
+/// A running writer, and the signal of its end.
 pub struct Running {
     /// The handle.
     pub writer: Writer,
-    /// Resolves when the commit thread has written everything and gone.
+    /// Resolves when the commit thread has written everything and ended.
     pub ended: oneshot::Receiver<()>,
 }
 
 impl Store {
-    /// Makes a vault on an empty medium: an empty log with its checkpoint first, then the owner and the first record.
+    /// Creates a vault on an empty medium: an empty log with its checkpoint first, then the owner and the first record.
     ///
     /// # Errors
     /// The medium refuses.
@@ -133,10 +133,10 @@ impl Store {
         Ok(Self { engine, file: new.file })
     }
 
-    /// Opens and examines a file; none of its bytes change before it is unlocked.
+    /// Opens and verifies a file; none of its bytes change before it is unlocked.
     ///
     /// # Errors
-    /// It is no vault, a damaged one or one of a newer format.
+    /// The file is no vault, is damaged, or has a newer format.
     pub fn open(medium: Medium, cache_bytes: usize) -> Result<Self, OpenError> {
         let engine = Arc::new(Engine::open(medium, cache_bytes)?);
         let damaged = |error: StorageError| OpenError::Damaged(Some(Box::new(error)));
@@ -144,56 +144,56 @@ impl Store {
         Ok(Self { engine, file })
     }
 
-    /// The vault's name.
+    /// Returns the vault's id.
     pub const fn file(&self) -> FileId {
         self.file
     }
 
-    /// Opens the file again where it did not open after a failed commit.
+    /// Opens the file again if it did not open after a failed commit.
     ///
     /// # Errors
-    /// It still does not.
+    /// The file still does not open.
     pub fn wake(&self) -> Result<(), OpenError> {
         self.engine.wake()
     }
 
-    /// How long the file is, in bytes.
+    /// Returns the file's length in bytes.
     ///
     /// # Errors
-    /// It cannot be asked.
+    /// The length cannot be read.
     pub fn bytes(&self) -> std::io::Result<u64> {
         self.engine.bytes()
     }
 
-    /// The key slots, not yet vouched for.
+    /// Returns the key slots, not yet authenticated.
     ///
     /// # Errors
-    /// They cannot be read, or ask for more than any slot of ours.
+    /// The slots cannot be read, or ask for more memory, passes or lanes than any slot that this program writes.
     pub fn slots(&self) -> Result<Vec<Slot>, StorageError> {
         decode_slots(&self.engine.snapshot()?.required_meta(meta::SLOTS)?)
     }
 
-    /// The newest verifier key of the log.
+    /// Returns the newest verifier key of the log.
     ///
     /// # Errors
-    /// It cannot be read.
+    /// The key cannot be read.
     pub fn verifier_key(&self) -> Result<VerifierKey, StorageError> {
         let keys = LogKeys::from_bytes(&self.engine.snapshot()?.required_meta(meta::LOG_KEYS)?)?;
         Ok(VerifierKey::new(&checkpoint::origin(self.file), keys.newest()))
     }
 
-    /// The newest signed checkpoint.
+    /// Returns the newest signed checkpoint.
     ///
     /// # Errors
-    /// It cannot be read.
+    /// The checkpoint cannot be read.
     pub fn checkpoint(&self) -> Result<String, StorageError> {
         self.engine.snapshot()?.checkpoint()
     }
 
-    /// The records from `first` on, at most `limit`; not yet vouched for.
+    /// Returns at most `limit` records from `first` on, not yet authenticated.
     ///
     /// # Errors
-    /// They cannot be read, or one does not fit its check.
+    /// The records cannot be read, or a record does not match its check.
     pub fn records(&self, first: u64, limit: usize) -> Result<Vec<(u64, Vec<u8>)>, StorageError> {
         self.engine.snapshot()?.records(first, limit)
     }
@@ -223,10 +223,10 @@ impl Store {
         self.engine.snapshot()?.subtree_hashes()
     }
 
-    /// The root over the first `size` records; of none it is the hash of nothing.
+    /// Returns the root over the first `size` records; of none, the hash of the empty tree.
     ///
     /// # Errors
-    /// They cannot be read, or there are not so many.
+    /// The records cannot be read, or the log has fewer than `size`.
     pub fn root(&self, size: u64) -> Result<[u8; 32], StorageError> {
         if size == 0 {
             return Ok(tree::Frontier::EMPTY.root());
@@ -234,10 +234,10 @@ impl Store {
         self.engine.snapshot()?.tree_hash(&(0..size))
     }
 
-    /// The time of the newest event, as its record says; not yet vouched for.
+    /// Returns the time of the newest event from its record, not yet authenticated.
     ///
     /// # Errors
-    /// It cannot be read.
+    /// The record cannot be read.
     pub fn newest_time(&self) -> Result<Option<crate::domain::Timestamp>, StorageError> {
         let newest = self.engine.snapshot()?.records_before(u64::MAX, 1)?;
         let record = newest.first().and_then(|(_, bytes)| crate::audit::record::decode(bytes).ok());
@@ -285,13 +285,13 @@ fn source(engine: &Arc<Engine>, keys: Keys, file: FileId, stats: Stats) -> Vault
     }
 }
 
-/// Returns the vault's name, as its file says.
+/// Returns the vault's id as its file states it, not yet authenticated.
 fn file_id(snapshot: &Snapshot) -> Result<FileId, StorageError> {
     let bytes = snapshot.required_meta(meta::FILE_ID)?;
     bytes.try_into().map(FileId::from_bytes).map_err(|_| StorageError::tampered("meta", meta::FILE_ID))
 }
 
-/// The last accesses since the file last wrote them down, read from the log.
+/// Reads from the log the last accesses that are not in their table yet.
 fn missed_accesses(snapshot: &Snapshot, keys: &Keys, file: FileId) -> Result<Vec<LastAccess>, StorageError> {
     let key = last_access_watermark(0).key();
     let spoken = snapshot.row(Table::LastAccess, &key)?.and_then(|sealed| {

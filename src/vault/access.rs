@@ -1,4 +1,4 @@
-//! From a bearer token to a caller.
+//! Authentication: finds the caller of a bearer token.
 
 use std::sync::Arc;
 
@@ -12,9 +12,9 @@ use crate::{
     storage::{Generation, View},
 };
 
-/// An authenticated caller, the state of the rows that vouches for it, and the permit it was let in with.
+/// An authenticated caller, the generation that authenticated it, and the permit it was admitted with.
 ///
-/// On that very state authentication cannot come out differently; on another one it is repeated.
+/// In the same generation authentication has the same result; in another one it is repeated.
 #[derive(Debug, Clone)]
 pub struct Admitted {
     caller: Arc<Caller>,
@@ -32,12 +32,12 @@ impl Admitted {
         self.caller.bearer
     }
 
-    /// Returns whether a view shows the state that vouches for the caller.
+    /// Returns whether a view shows the generation that authenticated the caller.
     pub(super) fn is_current(&self, view: &View<'_>) -> bool {
         self.generation.is_some() && self.generation == view.generation()
     }
 
-    /// Returns the permit that the caller was let in with, or asks the policy where that was for something else.
+    /// Returns the permit that the caller was admitted with, or asks the policy if that permit was for another verb.
     pub(super) fn permit(&self, verb: Verb, rules: &Rules) -> Result<Permit, Denied> {
         match &self.permit {
             Some(permit) if permit.verb() == verb => Ok(permit.clone()),
@@ -55,7 +55,7 @@ impl Vault {
         let open = self.opened()?;
         let view = open.writer.view();
         match authenticate(&view, bearer, context.now) {
-            // Rows of two states may have met: one snapshot decides.
+            // The view may have mixed rows of two states: decide on one snapshot.
             Err(_) if view.generation().is_none() => {
                 authenticate(&open.writer.fresh_view(), bearer, context.now)
             }
@@ -63,7 +63,7 @@ impl Vault {
         }
     }
 
-    /// Lets a caller in for what `verb` says it asks, before anything of the request is parsed.
+    /// Authenticates and authorizes a caller for `verb`, before anything of the request is parsed.
     ///
     /// # Errors
     /// The vault is locked, the token is not valid (which is counted), or the policy forbids it (which is recorded).
@@ -83,7 +83,7 @@ impl Vault {
                 self.turned_away(context);
                 return Err(error);
             }
-            // A row on the way to the caller does not open: the caller is unknown.
+            // A row of the caller fails authentication: the caller is unknown.
             Err(error) => {
                 self.note(context, self.settings().host.clone(), Action::RequestDenied, &error).await;
                 return Err(error);
@@ -106,7 +106,7 @@ impl Vault {
         }
     }
 
-    /// Authenticates and authorizes a caller again, for a read that takes its time.
+    /// Authenticates and authorizes a caller again, during a long read.
     pub(super) fn admit_again(
         &self,
         view: &View<'_>,
@@ -117,7 +117,7 @@ impl Vault {
         Ok(authenticate(view, admitted.bearer(), now)?.permit(verb, &self.rules())?)
     }
 
-    /// Records an error that a row which does not open led to, outside the corridor.
+    /// Records an error of a row that fails authentication, outside the corridor.
     pub(super) async fn note(&self, context: &Context, actor: Actor, action: Action, error: &Error) {
         if matches!(error, Error::Tampered(_)) && self.tally.refused(&actor) {
             let event = Event { outcome: Outcome::Failed, ..context.event(actor, action) };
@@ -127,7 +127,7 @@ impl Vault {
         }
     }
 
-    /// Passes a result on, after [`Vault::note`] where it is an error.
+    /// Passes a result on; records an error with [`Vault::note`].
     pub(super) async fn noted<T>(
         &self,
         context: &Context,
@@ -177,7 +177,7 @@ pub(super) fn authenticate(view: &View<'_>, bearer: Bearer, now: Timestamp) -> R
     Ok(Admitted { caller: Arc::new(caller), generation: view.generation(), permit: None })
 }
 
-/// The user behind a session's token: enabled, the same user still, and of the session's epoch.
+/// Returns the user of a session's token if the user is enabled, is the same one still, and has the session's epoch.
 pub(super) fn session_user(
     view: &View<'_>,
     key: &SessionKey,

@@ -19,7 +19,7 @@ use crate::{
 };
 
 impl Vault {
-    /// Walks the corridor for a caller that was let in.
+    /// Runs a use case through the corridor for an admitted caller.
     pub(super) async fn act<T, F>(
         &self,
         context: &Context,
@@ -67,7 +67,7 @@ impl Vault {
         self.settle(committed).await
     }
 
-    /// Waits until no disclosure is in flight that the answer takes away.
+    /// Waits until no disclosure is in flight that the decision revokes.
     pub(super) async fn settle<T>(&self, mut committed: Committed<T>) -> Result<Committed<T>, Error> {
         if let Some(drain) = committed.drain.take() {
             drain.wait(|epoch| self.close_through(epoch)).await;
@@ -77,7 +77,7 @@ impl Vault {
 }
 
 impl Open {
-    /// Decides on the commit thread, unless the vault was locked before.
+    /// Decides in the commit thread, unless the vault was locked first.
     pub(super) async fn decide<T, F>(&self, decide: F) -> Result<Committed<T>, Error>
     where
         T: Send + 'static,
@@ -93,13 +93,13 @@ impl Open {
         self.writer.submit(decide).await.map_err(Error::from)
     }
 
-    /// Records events that change nothing and that no caller asked for.
+    /// Records events that change nothing and that no caller requested.
     pub(super) async fn record(&self, events: Vec<Event>) -> Result<(), Error> {
         self.decide(|_| Ok(Decision::recording((), events))).await.map(drop)
     }
 }
 
-/// A request as the commit thread gets it, without its work.
+/// A request in the commit thread, without its use case.
 struct Admission {
     context: Context,
     bearer: Bearer,
@@ -111,7 +111,7 @@ struct Admission {
 }
 
 impl Admission {
-    /// Admits the caller again where the state has moved since, and lets the use case decide.
+    /// Admits the caller again if the state has changed since, and runs the use case.
     fn decide<T>(
         mut self,
         view: &View<'_>,
@@ -137,12 +137,12 @@ impl Admission {
         }
     }
 
-    /// A refusal with the event that the contract demands for it, if any.
+    /// Returns a refusal with the event that the contract demands for it, if any.
     fn refusal(&self, error: Error, mut event: Event) -> Refusal<Error> {
         let outcome = match &error {
             Error::Denied(_) | Error::WrongPassword => Some(Outcome::Denied),
             Error::NothingMatches { .. } | Error::Tampered(_) => Some(Outcome::Failed),
-            // Or a token could try out project names unseen.
+            // Without this event a token could probe project names unnoticed.
             Error::ProjectNotFound(_) if self.verb == Verb::ReadCredentials => Some(Outcome::Failed),
             _ => None,
         };
@@ -157,7 +157,7 @@ impl Admission {
     }
 }
 
-/// A refusal without an event: requests without a valid token never grow the file.
+/// Returns a refusal without an event: requests without a valid token never grow the file.
 pub(super) const fn silent(error: Error) -> Refusal<Error> {
     Refusal { error, events: Vec::new() }
 }

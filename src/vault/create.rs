@@ -1,4 +1,4 @@
-//! A new vault: its keys, its two slots, its owner.
+//! Creation of a vault: its keys, its two slots and its owner.
 
 use super::state::Vault;
 use crate::{
@@ -29,9 +29,9 @@ pub struct InitPlan {
     pub password: Secret,
     /// The passphrase of the first slot.
     pub passphrase: Secret,
-    /// Its cost.
+    /// The cost of the passphrase's key derivation.
     pub kdf: KdfParams,
-    /// The cost of passwords.
+    /// The cost of password hashes.
     pub password_kdf: KdfParams,
     /// The actor of the first event.
     pub actor: Actor,
@@ -39,7 +39,7 @@ pub struct InitPlan {
     pub now: Timestamp,
 }
 
-/// Secrets and keys that only the maker of a vault sees.
+/// Secrets and keys that only the creator of a vault sees.
 pub struct Created {
     /// The printed recovery key.
     pub recovery_key: Secret,
@@ -50,10 +50,10 @@ pub struct Created {
 /// An error of [`Vault::create`].
 #[derive(Debug, thiserror::Error)]
 pub enum InitError {
-    /// No memory for the key derivation.
+    /// There is no memory for the key derivation.
     #[error("there is not enough memory for the key derivation")]
     Memory(#[from] KdfFailed),
-    /// No random bytes.
+    /// The operating system gives no random bytes.
     #[error(transparent)]
     Random(#[from] RandomError),
     /// The passphrase or the owner's password breaks its rule.
@@ -90,7 +90,7 @@ impl From<StorageError> for InitError {
 }
 
 impl Vault {
-    /// Makes a vault on an empty medium. The passphrase and the password are stored in NFC.
+    /// Creates a vault on an empty medium. Stores the passphrase and the password in NFC.
     ///
     /// # Errors
     /// A secret breaks its rule, the medium refuses, or there is no memory or randomness.
@@ -138,7 +138,7 @@ mod tests {
     use super::*;
     use crate::storage::CommitError;
 
-    /// `init` without memory spoke of random bytes and of the disk's space.
+    /// `init` without memory blamed the random source and the disk's free space.
     #[test]
     fn no_cause_of_a_vault_that_was_not_made_passes_for_another() {
         let told = |error: InitError| error.to_string();

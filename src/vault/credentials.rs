@@ -1,4 +1,4 @@
-//! Reading credentials: the one use case that discloses.
+//! Reading credentials: the only use case that discloses.
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -14,7 +14,7 @@ use crate::{
     storage::{self, Decision, Receipt, View},
 };
 
-/// The most credentials of one answer.
+/// The most credentials in one answer.
 const MATCHES_MAX: usize = 1_000;
 
 /// Filters of a read.
@@ -28,7 +28,7 @@ pub struct CredentialQuery {
     pub name: Option<Name>,
     /// The most credentials to return, with a cursor for the rest.
     pub limit: Option<usize>,
-    /// Those older than this one.
+    /// Only credentials older than this one.
     pub cursor: Option<IntegrationId>,
 }
 
@@ -36,11 +36,11 @@ pub struct CredentialQuery {
 pub struct Disclosed {
     /// Metadata and credential, newest first.
     pub items: Vec<(Arc<Integration>, Secret)>,
-    /// The events' places, in the items' order.
+    /// The events' receipts, in the items' order.
     pub receipts: Vec<Receipt>,
     /// The cursor of the next page.
     pub next: Option<IntegrationId>,
-    /// See above.
+    /// The guard of the disclosure.
     pub disclosed: Option<storage::InFlightGuard>,
 }
 
@@ -60,8 +60,8 @@ impl Vault {
         caller: &Admitted,
         query: CredentialQuery,
     ) -> Result<Disclosed, Error> {
-        // In the request's own task, from the last committed state. If that state is still the newest when the commit
-        // thread decides, nothing is left to look up.
+        // Runs in the request's own task, on the last committed state. If that state is still the newest when the
+        // commit thread decides, the commit thread has nothing to look up.
         let prepared = self.prepare(caller, &query)?;
         let work = move |work: Request<'_>| {
             let selection = match prepared {
@@ -75,8 +75,8 @@ impl Vault {
         Ok(Disclosed { items, receipts: committed.receipts, next, disclosed: committed.disclosed })
     }
 
-    /// Selects and opens on the state that vouches for the caller; `None` where that is not the committed one, or where
-    /// the read fails: the commit thread decides then.
+    /// Selects and opens on the generation that authenticated the caller. Returns `None` if that is not the committed
+    /// one, or if the read fails: then the commit thread decides.
     fn prepare(&self, caller: &Admitted, query: &CredentialQuery) -> Result<Option<Selection>, Error> {
         let open = self.opened()?;
         let view = open.writer.view();
@@ -149,14 +149,15 @@ fn select(view: &View<'_>, permit: &Permit, query: &CredentialQuery) -> Result<S
     Ok(Selection { items, next })
 }
 
-/// Project first, global as the fallback, group by group: a project's own github hides the global github.
+/// Selects by group: the project's own integrations first, global ones only for groups without one. A project's own
+/// github hides the global github.
 fn for_project(
     view: &View<'_>,
     project: &ProjectId,
     query: &CredentialQuery,
 ) -> Result<Vec<Arc<Integration>>, Error> {
     let within = |scope| match (query.provider, &query.name) {
-        // Of others not even the metadata is opened.
+        // Do not open even the metadata of other groups.
         (Some(Provider::Custom), Some(name)) => view.group(scope, Provider::Custom, Some(name)),
         (provider, _) => view.scoped(scope, provider),
     };

@@ -11,22 +11,22 @@ use crate::{
     storage::{JobError, OpenError, StorageError},
 };
 
-/// An error of a use case; a variant for each decision that a caller can take.
+/// An error of a use case, with a variant for each case that a caller can act on.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The vault is locked.
     #[error("the vault is locked")]
     Locked,
-    /// Too many requests wait.
+    /// Too many requests wait for the writer.
     #[error("too many requests wait")]
     Overloaded,
     /// The audit log cannot be written; whether a write took place is unknown.
     #[error("the audit log cannot be written")]
     AuditUnavailable,
-    /// The disk has too little left to add or disclose anything.
+    /// The disk has too little free space to add or disclose anything.
     #[error("the disk is almost full")]
     DiskLow,
-    /// The file cannot be read, so that nothing can be disclosed or recorded; it may pass.
+    /// The file cannot be read, so nothing can be disclosed or recorded; the failure may be transient.
     #[error("the vault file cannot be read")]
     Unreadable(#[source] StorageError),
     /// A row fails its authentication.
@@ -35,13 +35,13 @@ pub enum Error {
     /// A failure of this process.
     #[error("an internal error")]
     Internal(#[from] InternalError),
-    /// No valid token.
+    /// The request has no valid token.
     #[error("no valid token")]
     Unauthenticated,
-    /// A genuine token past its end.
+    /// An authentic token has expired.
     #[error("the token expired")]
     TokenExpired {
-        /// The end of its life.
+        /// The end of its lifetime.
         since: Timestamp,
     },
     /// The policy forbids it.
@@ -50,28 +50,28 @@ pub enum Error {
     /// Wrong e-mail or password; the answer does not say which.
     #[error("wrong e-mail or password")]
     BadLogin,
-    /// One's own password, given to change it, is wrong.
+    /// The caller's own password, required to change it, is wrong.
     #[error("wrong password")]
     WrongPassword,
-    /// Too many tries.
+    /// The client made too many attempts.
     #[error("too many tries")]
     TooManyTries {
-        /// Seconds until the next try is allowed.
+        /// Seconds until the next attempt is allowed.
         retry_after_secs: u64,
     },
-    /// The request breaks a rule that only the stored data can tell.
+    /// The request breaks a rule that depends on stored data.
     #[error("the request cannot be carried out")]
     BadRequest(BadRequest),
     /// A project that a request names is not registered.
     #[error("a project is not registered")]
     ProjectNotRegistered(ProjectId),
-    /// An end that lies in the past.
+    /// The given expiry lies in the past.
     #[error("expiresAt lies in the past")]
     ExpiryPast,
-    /// A `custom` integration needs its name.
+    /// A `custom` integration has no name.
     #[error("a custom integration needs a name")]
     NameNeeded,
-    /// Nothing matches a read.
+    /// No integration matches a read.
     #[error("no integration found")]
     NothingMatches {
         /// The provider asked for.
@@ -79,10 +79,10 @@ pub enum Error {
         /// The project asked for.
         project: Option<ProjectId>,
     },
-    /// More matches than one answer may hold.
+    /// More integrations match than one answer may hold.
     #[error("too many matches")]
     TooManyMatches,
-    /// No such integration.
+    /// The integration does not exist.
     #[error("no such integration")]
     IntegrationNotFound,
     /// That revision is not kept.
@@ -94,10 +94,10 @@ pub enum Error {
         /// The current revision.
         current: Revision,
     },
-    /// No such project.
+    /// The project does not exist.
     #[error("no such project")]
     ProjectNotFound(ProjectId),
-    /// The project exists.
+    /// The project exists already.
     #[error("the project exists already")]
     ProjectExists,
     /// Integrations are scoped to the project.
@@ -106,13 +106,13 @@ pub enum Error {
         /// The number of these integrations.
         integrations: usize,
     },
-    /// No such token.
+    /// The token does not exist.
     #[error("no such token")]
     TokenNotFound,
-    /// A sequence or size that the log does not have.
+    /// The log does not have that sequence or size.
     #[error("out of range")]
     OutOfRange,
-    /// Records that were moved to an archive.
+    /// The records were moved to an archive.
     #[error("archived")]
     Archived {
         /// The last of them.
@@ -121,10 +121,10 @@ pub enum Error {
     /// The e-mail is taken.
     #[error("the user exists already")]
     UserExists,
-    /// No such user.
+    /// The user does not exist.
     #[error("no such user")]
     UserNotFound,
-    /// The last enabled owner stays.
+    /// The change would remove the last enabled owner.
     #[error("the last owner stays")]
     LastOwner,
 }
@@ -163,7 +163,7 @@ impl From<PasswordError> for Error {
         match error {
             PasswordError::Invalid(invalid) => Self::BadRequest(invalid.into()),
             PasswordError::Random(error) => error.into(),
-            // No memory for the hash: it may pass.
+            // There is no memory for the hash: the failure may be transient.
             PasswordError::Kdf(_) => Self::Overloaded,
         }
     }
@@ -175,13 +175,13 @@ pub enum InternalError {
     /// The operating system gives no random bytes.
     #[error(transparent)]
     Random(#[from] RandomError),
-    /// A background task panicked. The text of a panic may hold anything; the log has its place.
+    /// A background task panicked. Only the log gets the text of a panic, which may hold anything.
     #[error("a background task panicked")]
     TaskPanicked,
     /// A decision panicked on the commit thread; nothing of it was written.
     #[error("a decision panicked on the commit thread")]
     DecisionPanicked,
-    /// A record that fits its hash does not decode.
+    /// A record that matches its hash does not decode.
     #[error("an audit record does not decode")]
     Record(#[from] BadRecord),
 }
@@ -195,19 +195,19 @@ pub enum UnlockError {
     /// No slot opens, and the secret is not even text.
     #[error("wrong passphrase: it is not UTF-8 text")]
     WrongEncoding,
-    /// No memory for the key derivation.
+    /// There is no memory for the key derivation.
     #[error("there is not enough memory for the key derivation")]
     Kdf,
     /// A failure of this process.
     #[error(transparent)]
     Internal(#[from] InternalError),
-    /// The file disagrees with itself, or cannot be read.
+    /// The file disagrees with its head, or cannot be read.
     #[error(transparent)]
     Storage(StorageError),
-    /// The file does not open any more.
+    /// The file no longer opens.
     #[error(transparent)]
     Open(#[from] OpenError),
-    /// The unlocking could not be recorded.
+    /// The unlock could not be recorded.
     #[error("the audit log cannot be written")]
     AuditUnavailable,
 }
@@ -221,7 +221,7 @@ impl From<StorageError> for UnlockError {
     }
 }
 
-/// Why no owner is recovered.
+/// An error while an owner is recovered.
 #[derive(Debug, thiserror::Error)]
 pub enum RecoverError {
     /// No enabled owner has the given e-mail address, or none was given and there are several.
@@ -230,7 +230,7 @@ pub enum RecoverError {
         /// The enabled owners.
         owners: Vec<Email>,
     },
-    /// The vault does not answer.
+    /// An error of the vault.
     #[error(transparent)]
     Vault(#[from] Error),
 }

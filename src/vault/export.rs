@@ -1,4 +1,4 @@
-//! The log for outsiders: proofs, and exports piece by piece.
+//! The log for outsiders: proofs, and exports in chunks.
 
 use std::sync::Arc;
 
@@ -17,20 +17,21 @@ use crate::{
     storage::{Decision, StorageError},
 };
 
-/// Records read from one snapshot: a long-held one makes the file grow, and a slow client holds two such pieces.
+/// The number of records in a chunk, read from one snapshot. A long-held snapshot makes the file grow, and a slow
+/// client holds two chunks.
 const CHUNK: usize = 250;
 
 /// The statement to prove.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Proof {
-    /// That a record is in the tree of that size.
+    /// A record is in the tree of that size.
     Inclusion {
         /// The record's sequence.
         sequence: u64,
         /// The tree's size.
         size: u64,
     },
-    /// That the tree of one size begins with that of another.
+    /// The tree of the larger size begins with the tree of the smaller one.
     Consistency {
         /// The smaller size.
         from: u64,
@@ -40,10 +41,10 @@ pub enum Proof {
 }
 
 impl Vault {
-    /// The hashes of a proof, in the order of RFC 6962.
+    /// Returns the hashes of a proof, in the order of RFC 6962.
     ///
     /// # Errors
-    /// The policy forbids it, or it is out of the log's range.
+    /// The policy forbids it, or the proof is out of the log's range.
     pub async fn prove(
         &self,
         context: &Context,
@@ -70,8 +71,8 @@ impl Vault {
         self.noted(context, caller.caller().actor(), Verb::ReadAudit.action(), hashes).await
     }
 
-    /// Records the export, and says up to where the log goes, the export's own event included; the turn is to be held
-    /// for as long as the export goes on.
+    /// Records the export, and returns the size of the log, the export's own event included. Hold the returned permit
+    /// until the export ends.
     ///
     /// # Errors
     /// The policy forbids it, or the range begins in archived records.
@@ -93,10 +94,10 @@ impl Vault {
         Ok((committed.receipts.first().map_or(0, |receipt| receipt.sequence + 1), turn))
     }
 
-    /// The next records of an export, oldest first, before `end`; none where there are no more by now.
+    /// Returns the next records of an export before `end`, oldest first; empty if there are no more.
     ///
     /// # Errors
-    /// The caller may no longer export, the vault was locked, or a record does not fit its check.
+    /// The caller may no longer export, the vault was locked, or a record does not match its check.
     pub fn export_chunk(
         &self,
         caller: &Admitted,
@@ -112,33 +113,33 @@ impl Vault {
         Ok(records)
     }
 
-    /// Records that an export broke off at a record that does not fit its hash.
+    /// Records that an export stopped at a record that does not match its hash.
     pub async fn export_broke_off(&self, context: &Context, caller: &Admitted, error: &Error) {
         self.note(context, caller.caller().actor(), Verb::ExportAudit.action(), error).await;
     }
 
-    /// The next records from `first` on, for the owner of the file itself; no event.
+    /// Returns the next records from `first` on, for the owner of the file itself; records no event.
     ///
     /// # Errors
-    /// They cannot be read, or one does not fit its check.
+    /// The records cannot be read, or a record does not match its check.
     pub fn records(&self, first: u64) -> Result<Vec<(u64, Vec<u8>)>, StorageError> {
         self.store().records(first, CHUNK)
     }
 
-    /// The root over the first `size` records, for the owner of the file itself; no event.
+    /// Returns the root over the first `size` records, for the owner of the file itself; records no event.
     ///
     /// # Errors
-    /// They cannot be read, or there are fewer.
+    /// The records cannot be read, or the log has fewer.
     pub fn root(&self, size: u64) -> Result<Hash, StorageError> {
         self.store().root(size)
     }
 
-    /// Resolves when the log is longer than that, or the vault locked.
+    /// Resolves when the log is longer than `size`, or the vault is locked.
     pub async fn grown_past(&self, size: u64) {
         let Ok(open) = self.opened() else { return };
         let mut sizes = open.writer.stats().log_size.subscribe();
         drop(open);
-        // An error says that the writer is gone with its vault.
+        // An error means that the writer and its vault are gone.
         drop(sizes.wait_for(|now| *now > size).await);
     }
 }

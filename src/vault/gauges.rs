@@ -1,4 +1,4 @@
-//! Metrics for an operator: numbers without any name.
+//! Metrics for an operator: numbers without names.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -8,43 +8,43 @@ use crate::{
     stats::Reading,
 };
 
-/// An end within this is soon.
+/// The period in which an expiry counts as soon.
 const SOON: Duration = days(30);
 
-/// The vault's numbers at one moment.
+/// The vault's metrics at one moment.
 #[derive(Debug)]
 pub struct Gauges {
     /// Length of the file, in bytes.
     pub file_bytes: Option<u64>,
-    /// Free space on its disk, in bytes.
+    /// Free space on the file's disk, in bytes.
     pub free_bytes: Option<u64>,
     /// True while the newest checkpoint has not reached its folder.
     pub checkpoint_lost: bool,
-    /// Passwords put to the test.
+    /// Password verifications, in argon2 runs.
     pub password_runs: u64,
-    /// The numbers of an unlocked vault.
+    /// The metrics of an unlocked vault.
     pub open: Option<OpenGauges>,
 }
 
-/// The numbers of an unlocked vault.
+/// The metrics of an unlocked vault.
 #[derive(Debug)]
 pub struct OpenGauges {
     /// Records in the log.
     pub log_size: u64,
     /// Jobs that wait for their commit.
     pub waiting: usize,
-    /// True after a failed commit, and while one stands still.
+    /// True after a failed commit, and while one is stalled.
     pub is_failing: bool,
     /// Durations of the commits, in microseconds.
     pub commit_micros: Reading,
-    /// Jobs of each commit.
+    /// Number of jobs in each commit.
     pub batch_jobs: Reading,
-    /// By provider: how many integrations, and how many of them end within thirty days or have ended.
+    /// By provider: the number of integrations, and of those that expire within thirty days or have expired.
     pub integrations: BTreeMap<&'static str, (u64, u64)>,
 }
 
 impl Vault {
-    /// The numbers by now.
+    /// Returns the current metrics.
     pub fn gauges(&self, now: Timestamp) -> Gauges {
         Gauges {
             file_bytes: self.file_bytes(),
@@ -55,7 +55,7 @@ impl Vault {
                 let stats = open.writer.stats();
                 let mut integrations: BTreeMap<_, (u64, u64)> =
                     Provider::ALL.iter().map(|provider| (provider.service().as_str(), (0, 0))).collect();
-                // If a row does not open, no count is better than a wrong one.
+                // If a row fails authentication, no count is better than a wrong one.
                 let all = open.writer.view().integrations().ok();
                 if all.is_none() {
                     integrations.clear();
@@ -77,7 +77,7 @@ impl Vault {
         }
     }
 
-    /// Returns whether the last commit failed or one stands still, so that events cannot be recorded.
+    /// Returns whether the last commit failed or one is stalled, so that events cannot be recorded.
     pub fn is_failing(&self) -> bool {
         self.opened().is_ok_and(|open| open.writer.stats().is_unavailable())
     }

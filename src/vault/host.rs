@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use super::state::Vault;
 
 impl Vault {
-    /// Tells the vault whether its newest checkpoint reached the folder that it goes to.
+    /// Sets whether the newest checkpoint reached its folder.
     pub fn set_checkpoint_kept(&self, kept: bool) {
         self.checkpoint_lost.store(!kept, Ordering::Relaxed);
     }
@@ -15,22 +15,22 @@ impl Vault {
         self.checkpoint_lost.load(Ordering::Relaxed)
     }
 
-    /// Tells the vault what its disk has left.
+    /// Sets the free space on the file's disk, in bytes.
     pub fn set_free_bytes(&self, bytes: u64) {
         self.free_bytes.store(bytes, Ordering::Relaxed);
     }
 
-    /// Free space on the disk as the host last reported it; `None` before the first report.
+    /// Returns the free space on the disk as the host last reported it; `None` before the first report.
     pub fn free_bytes(&self) -> Option<u64> {
         Some(self.free_bytes.load(Ordering::Relaxed)).filter(|bytes| *bytes != u64::MAX)
     }
 
-    /// Returns whether the disk has too little left to add or disclose anything.
+    /// Returns whether the disk has too little free space to add or disclose anything.
     pub fn is_disk_low(&self) -> bool {
         self.free_bytes.load(Ordering::Relaxed) < self.settings().disk_low_bytes
     }
 
-    /// Tells the vault whether its file is no longer the one that its path leads to; returns what it knew before.
+    /// Sets whether the path no longer leads to the open file; returns the previous value.
     pub fn set_file_gone(&self, gone: bool) -> bool {
         self.file_gone.swap(gone, Ordering::Relaxed)
     }

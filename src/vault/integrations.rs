@@ -1,4 +1,4 @@
-//! Integrations: stored, listed, changed, rotated, rolled back, deleted.
+//! Integrations: create, list, update, rotate, roll back and delete.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use crate::{
     storage::{Changes, Decision, LastAccess, View},
 };
 
-/// An integration with what the list shows beside it.
+/// An integration with its last access, as lists show it.
 #[derive(Debug, Clone)]
 pub struct Listed {
     /// Its metadata.
@@ -30,10 +30,10 @@ pub struct Listed {
 }
 
 impl Vault {
-    /// Stores a credential; answers with the ids of those that share its provider and scope.
+    /// Stores a credential; returns the ids of the integrations that share its provider and scope.
     ///
     /// # Errors
-    /// The policy, an unregistered project or a past end forbid it.
+    /// The policy, an unregistered project or a past expiry forbids it.
     pub async fn create_integration(
         &self,
         context: &Context,
@@ -77,7 +77,7 @@ impl Vault {
         Ok(self.act(context, caller, Verb::CreateIntegration, work).await?.value)
     }
 
-    /// Lists metadata, newest first; with more than `limit` also where to go on.
+    /// Lists metadata, newest first; if there is more than `limit`, also returns a cursor.
     ///
     /// # Errors
     /// The policy forbids it.
@@ -113,10 +113,10 @@ impl Vault {
         Ok(self.act(context, caller, Verb::ListIntegrations, work).await?.value)
     }
 
-    /// One integration's metadata.
+    /// Returns one integration's metadata.
     ///
     /// # Errors
-    /// The policy forbids it, or there is none.
+    /// The policy forbids it, or the integration does not exist.
     pub async fn show_integration(
         &self,
         context: &Context,
@@ -134,7 +134,7 @@ impl Vault {
     /// Changes metadata; the credential and its revision stay as they are.
     ///
     /// # Errors
-    /// The policy forbids it, there is none, or the change breaks a rule.
+    /// The policy forbids it, the integration does not exist, or the change breaks a rule.
     pub async fn update_integration(
         &self,
         context: &Context,
@@ -166,7 +166,8 @@ impl Vault {
             let mut changes = Changes::none();
             changes.integration(Some(&before), after.clone());
             let event = Event { detail: scope_detail(&after), ..event_about(work.event, &after) };
-            // A narrower scope takes access away; telling narrower from wider is not worth a mistake.
+            // A narrower scope revokes access. Treat every change of scope so: an error in telling narrower from wider
+            // would leak.
             let decision = Decision::changing(with_last_access(work.view, Arc::new(after))?, changes, event);
             Ok(if rescoped { decision.revoking() } else { decision })
         };
@@ -222,7 +223,7 @@ impl Vault {
     /// Deletes an integration with every revision of its credential.
     ///
     /// # Errors
-    /// The policy forbids it, or there is none.
+    /// The policy forbids it, or the integration does not exist.
     pub async fn delete_integration(
         &self,
         context: &Context,
@@ -239,7 +240,8 @@ impl Vault {
     }
 }
 
-/// An integration that the caller may rotate; for a member another's and an unknown id are the same refusal.
+/// Returns an integration that the caller may rotate. For a member, another's integration and an unknown id give the
+/// same refusal.
 fn owned(work: &Request<'_>, id: IntegrationId) -> Result<Arc<Integration>, Error> {
     let found = work.view.integration(id)?;
     match found {
@@ -261,7 +263,7 @@ fn check_expected(integration: &Integration, expected: Option<Revision>) -> Resu
     }
 }
 
-/// A new revision with that credential; what is older than the four before it goes.
+/// Adds a revision with the new credential, and drops all revisions older than the four before it.
 fn renew(
     work: Request<'_>,
     before: &Integration,
@@ -304,7 +306,7 @@ fn scope_detail(integration: &Integration) -> Detail {
     }
 }
 
-/// Others of the same provider (and, for `custom`, name) that reach a project of the new one by the same rule.
+/// Returns the other integrations of the same scope and provider (and, for `custom`, name).
 fn shadows(view: &View<'_>, new: &Integration) -> Result<Vec<IntegrationId>, Error> {
     let mut ids = Vec::new();
     let scopes: Vec<Option<&ProjectId>> = match &new.scope {

@@ -1,4 +1,4 @@
-//! Reading the audit log; each read is an event, committed first, so it is the last one that it shows.
+//! Reading the audit log. Each read is itself an event, committed first, so it is the newest event that the read shows.
 
 use super::{
     access::Admitted,
@@ -17,31 +17,31 @@ use crate::{
     storage::{Decision, StorageError},
 };
 
-/// Records read from one snapshot while the log is searched.
+/// The number of records read from one snapshot while the log is searched.
 const CHUNK: usize = 250;
-/// The most records that one call reads; then it returns a cursor, even if it found fewer than were asked for.
+/// The most records that one call reads; it then returns a cursor, even if it found fewer than requested.
 const LOOKED_AT_MAX: usize = 100_000;
 
 /// Filters of a list of events.
 #[derive(Debug, Clone, Default)]
 pub struct EventQuery {
-    /// Only by this actor.
+    /// Only events by this actor.
     pub actor: Option<Actor>,
-    /// Only of this action.
+    /// Only events of this action.
     pub action: Option<Action>,
-    /// Only about this integration.
+    /// Only events about this integration.
     pub integration: Option<IntegrationId>,
-    /// Only about this project.
+    /// Only events about this project.
     pub project: Option<ProjectId>,
-    /// Only with this outcome.
+    /// Only events with this outcome.
     pub outcome: Option<Outcome>,
-    /// Not before.
+    /// Only events at or after this time.
     pub from: Option<Timestamp>,
-    /// Before.
+    /// Only events before this time.
     pub to: Option<Timestamp>,
     /// The most events to return.
     pub limit: usize,
-    /// Only with a lower sequence.
+    /// Only events with a lower sequence.
     pub cursor: Option<u64>,
 }
 
@@ -61,7 +61,7 @@ impl EventQuery {
 }
 
 impl Vault {
-    /// Matching events as JSON, newest first, and the cursor for more.
+    /// Returns matching events as JSON, newest first, and the cursor for more.
     ///
     /// # Errors
     /// The policy forbids it.
@@ -77,15 +77,15 @@ impl Vault {
         let mut end = query.cursor.unwrap_or(u64::MAX);
         let mut looked_at = 0;
         loop {
-            // Others have their turn between two chunks, and a caller who was turned away meanwhile gets no more.
+            // Yield between two chunks, and check the caller again: a caller whose access was revoked gets no more.
             tokio::task::yield_now().await;
             self.admit_again(&open.writer.view(), caller, context.now, Verb::ReadAudit)?;
             if looked_at >= LOOKED_AT_MAX {
                 return Ok((found, Some(end)));
             }
             looked_at += CHUNK;
-            // A short transaction a chunk: one long-held snapshot makes the file grow.
-            // The view is gone before anything is awaited.
+            // One short transaction per chunk: a long-held snapshot makes the file grow. The view is dropped before any
+            // await.
             let read = open.writer.fresh_view().records_before(end, CHUNK);
             let records = match read {
                 Err(StorageError::Tampered { key, .. }) => {
@@ -110,7 +110,7 @@ impl Vault {
         }
     }
 
-    /// The newest signed checkpoint.
+    /// Returns the newest signed checkpoint.
     ///
     /// # Errors
     /// The policy forbids it.
@@ -120,7 +120,7 @@ impl Vault {
         self.noted(context, caller.caller().actor(), Verb::ReadAudit.action(), read).await
     }
 
-    /// The newest verifier key.
+    /// Returns the newest verifier key.
     ///
     /// # Errors
     /// The policy forbids it.
@@ -134,7 +134,7 @@ impl Vault {
         self.noted(context, caller.caller().actor(), Verb::ReadAudit.action(), read).await
     }
 
-    /// Records what the host does.
+    /// Records an action of the host.
     ///
     /// # Errors
     /// The vault is locked, or the event cannot be written.
@@ -142,7 +142,7 @@ impl Vault {
         self.opened()?.record(vec![event]).await
     }
 
-    /// Records that a record does not read.
+    /// Records that a record cannot be read.
     async fn damaged_record(&self, context: &Context, caller: &Admitted, sequence: String) -> Error {
         let error = Error::Tampered(StorageError::Tampered { table: "audit", key: sequence });
         self.refuse(context, caller.bearer(), Verb::ReadAudit, error).await

@@ -1,8 +1,8 @@
-//! L4. The use cases: policy, decision and audit meet here and nowhere else.
+//! L4. The use cases: policy, decision and audit meet only here.
 //!
 //! Every method takes the caller and a [`Context`] with the time; none reads a clock. A method decides in the commit
-//! thread, on the newest state: it authenticates the caller again, asks the policy again, and only then looks at
-//! rows, so that what was revoked a moment ago is revoked for a request under way too.
+//! thread, on the newest state. It authenticates the caller again, asks the policy again, and only then reads rows, so
+//! that a revocation also applies to requests in flight.
 
 mod access;
 mod audited;

@@ -15,14 +15,14 @@ use crate::{
     storage::{Changes, Decision, View},
 };
 
-/// A project with the integrations that are scoped to it; none for anybody but owners.
+/// A project with the integrations that are scoped to it; empty for callers other than owners.
 type Shown = (Project, Vec<Arc<Integration>>);
 
 impl Vault {
     /// Registers a project.
     ///
     /// # Errors
-    /// The policy forbids it, or it exists.
+    /// The policy forbids it, or the project exists already.
     pub async fn create_project(
         &self,
         context: &Context,
@@ -47,13 +47,13 @@ impl Vault {
             let mut changes = Changes::none();
             changes.project(project.clone());
             let event = Event { project: Some(project.identifier.clone()), ..work.event };
-            // The answer shows the version that the write gives it.
+            // The answer shows the version that the write assigns.
             Ok(Decision::changing(Project { version: 1, ..project }, changes, event))
         };
         Ok(self.act(context, caller, Verb::CreateProject, work).await?.value)
     }
 
-    /// The projects that the caller may name; not audited.
+    /// Returns the projects that the caller may name; not audited.
     ///
     /// # Errors
     /// The policy forbids it.
@@ -64,10 +64,10 @@ impl Vault {
         self.noted(context, caller.caller().actor(), Verb::ListProjects.action(), listed).await
     }
 
-    /// One project; not audited.
+    /// Returns one project; not audited.
     ///
     /// # Errors
-    /// The policy forbids it, or there is none.
+    /// The policy forbids it, or the project does not exist.
     pub async fn read_project(
         &self,
         context: &Context,
@@ -83,10 +83,10 @@ impl Vault {
         self.noted(context, caller.caller().actor(), Verb::ReadProject.action(), found).await
     }
 
-    /// Deletes a project that nothing is scoped to.
+    /// Deletes a project without integrations.
     ///
     /// # Errors
-    /// The policy forbids it, there is none, or integrations are scoped to it.
+    /// The policy forbids it, the project does not exist, or integrations are scoped to it.
     pub async fn delete_project(
         &self,
         context: &Context,

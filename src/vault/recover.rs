@@ -1,4 +1,5 @@
-//! A new password for an owner, set at the host: there is no caller, and the passphrase that unlocked is the proof.
+//! Recovery of an owner's password at the host. There is no caller: the passphrase that unlocked the vault is the
+//! proof.
 
 use std::sync::Arc;
 
@@ -16,7 +17,7 @@ impl Vault {
     /// Finds the owner to recover: the one named or, without a name, the only enabled one.
     ///
     /// # Errors
-    /// The vault is locked, or no single enabled owner is meant.
+    /// The vault is locked, or no single enabled owner matches.
     pub fn owner_to_recover(&self, email: Option<&Email>) -> Result<Arc<User>, RecoverError> {
         let open = self.opened()?;
         let users = open.writer.fresh_view().users().map_err(Error::from)?;
@@ -28,10 +29,10 @@ impl Vault {
         Err(RecoverError::NoSingleOwner { owners: owners().map(|user| user.email.clone()).collect() })
     }
 
-    /// Sets an owner's password, ends the owner's sessions, and records it as `vault.recover`.
+    /// Sets an owner's password, ends the owner's sessions, and records `vault.recover`.
     ///
     /// # Errors
-    /// The password breaks the rule, there is no such enabled owner any more, or the commit fails.
+    /// The password breaks the rule, the owner no longer exists or is disabled, or the commit fails.
     pub async fn recover_owner(
         &self,
         email: Email,

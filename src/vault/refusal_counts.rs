@@ -9,12 +9,12 @@ use std::{
 
 use crate::domain::{Action, Actor, Detail, DetailKey, Event, Peer, Timestamp};
 
-/// The most refusals of one caller that are events of their own, a minute.
+/// The most refusals of one caller per minute that are recorded one by one.
 const EVENTS_MAX: u64 = 60;
-/// The most addresses that are told apart, a minute; 1 MB at most.
+/// The most addresses counted separately per minute; 1 MB at most.
 const PEERS_MAX: usize = 10_000;
 
-/// The counts of this minute, and of the whole run.
+/// The counts of this minute and of the whole run.
 #[derive(Default)]
 pub(super) struct Tally(Mutex<Counts>);
 
@@ -42,7 +42,7 @@ pub struct Rejected {
 }
 
 impl Tally {
-    /// Counts a refusal of a caller; whether it becomes an event of its own.
+    /// Counts a refusal of a caller; returns whether it is to be recorded on its own.
     pub(super) fn refused(&self, actor: &Actor) -> bool {
         let mut counts = self.lock();
         let refusals = match counts.minute.refusals.get_mut(actor) {
@@ -58,22 +58,22 @@ impl Tally {
         self.rejected(peer, Rejected { tokens: 1, logins: 0 });
     }
 
-    /// Counts a login that failed.
+    /// Counts a failed login.
     pub(super) fn login(&self, peer: Option<Peer>) {
         self.rejected(peer, Rejected { tokens: 0, logins: 1 });
     }
 
-    /// Since the start.
+    /// Returns the counts since the start.
     pub(super) fn total(&self) -> Rejected {
         self.lock().total
     }
 
-    /// The minute that ends; the next begins.
+    /// Returns the counts of this minute and begins the next.
     pub(super) fn take(&self) -> Minute {
         std::mem::take(&mut self.lock().minute)
     }
 
-    /// Counts a minute with the one that goes on.
+    /// Adds a minute's counts to the current minute.
     pub(super) fn give_back(&self, minute: Minute) {
         let now = &mut self.lock().minute;
         for (actor, count) in minute.refusals {

@@ -1,4 +1,4 @@
-//! Logins, refreshes, logouts.
+//! Logins, refreshes and logouts.
 
 use std::{
     sync::{Arc, MutexGuard, PoisonError, atomic::Ordering},
@@ -27,7 +27,8 @@ use crate::{
     storage::{Changes, Decision, Verdict, View},
 };
 
-/// The time for which a used refresh token still gives another pair: an answer got lost, or two commands ran at once.
+/// The grace period in which a used refresh token still returns another pair: an answer got lost, or two commands ran
+/// at once.
 const REFRESH_GRACE: Duration = seconds(30);
 /// The most of the oldest session rows that a login checks for expiry.
 const SWEPT_MAX: usize = 64;
@@ -40,7 +41,7 @@ pub struct LoggedIn {
     pub refresh: Secret,
     /// The lifetime of the access token.
     pub lives_for: Duration,
-    /// Whose they are.
+    /// The user who owns them.
     pub user: User,
 }
 
@@ -79,11 +80,11 @@ impl Pair {
 }
 
 impl Vault {
-    /// Logs a user in. Wrong password, unknown and disabled user: one answer, and one argon2 run for each spelling of
-    /// the submitted password.
+    /// Logs a user in. A wrong password, an unknown user and a disabled user get the same answer, and cost one argon2
+    /// run for each spelling of the submitted password.
     ///
     /// # Errors
-    /// The above, or too many tries.
+    /// The e-mail or password is wrong, the user is disabled, or there were too many attempts.
     pub async fn login(&self, context: &Context, email: &str, password: Secret) -> Result<LoggedIn, Error> {
         self.opened()?;
         if self.is_disk_low() {
@@ -123,7 +124,7 @@ impl Vault {
         let [access, refresh] = pair.rows(&checked, context.now, life);
         let decide = move |view: &View<'_>| {
             let user = view.user(&checked.email).map_err(|error| silent(error.into()))?;
-            // A change of the password, the role or `disabled` since the check has raised the epoch.
+            // Changing the password, the role or `disabled` since the check has raised the epoch.
             let user =
                 user.filter(|user| user.id == checked.id && user.epoch == checked.epoch && !user.disabled);
             let mut user = User::clone(&*user.ok_or_else(|| silent(Error::BadLogin))?);
@@ -140,11 +141,11 @@ impl Vault {
         Ok(pair.into_answer(user, life))
     }
 
-    /// Gives a new pair for a refresh token, once; a second use within the grace gives another, a later one ends the
-    /// session.
+    /// Exchanges a refresh token for a new pair, once. A second use within the grace period returns another pair; a
+    /// later one ends the session.
     ///
     /// # Errors
-    /// The token is not, or no longer, good, or too many tries.
+    /// The token is not valid or no longer valid, or there were too many attempts.
     pub async fn refresh(&self, context: &Context, refresh_token: &Secret) -> Result<LoggedIn, Error> {
         let peer = context.peer.unwrap_or(Peer::Unix);
         self.opened()?;
@@ -193,7 +194,7 @@ impl Vault {
         self.act(context, caller, Verb::Logout, work).await.map(drop)
     }
 
-    /// Returns whether the password fits the hash; without a hash it never does, at the same price.
+    /// Returns whether the password matches the hash; without a hash it never does, at the same cost.
     pub(super) async fn is_password(
         &self,
         hash: Option<PasswordHash>,
@@ -206,14 +207,14 @@ impl Vault {
                 Some(hash) => password::verify(&hash, &password),
                 None => password::verify_absent(kdf, &password),
             }?;
-            // Here, since a client that goes away meanwhile does not make the runs undone.
+            // Count here: the runs have happened even if the client disconnects.
             runs.fetch_add(trial.runs, Ordering::Relaxed);
             Ok(trial.is_right)
         })
         .await
     }
 
-    /// Runs argon2 outside the serving threads, on as many cores as there are.
+    /// Runs argon2 outside the serving threads, on at most as many cores as there are.
     pub(super) async fn derive<T: Send + 'static>(
         &self,
         run: impl FnOnce() -> Result<T, PasswordError> + Send + 'static,
@@ -223,7 +224,8 @@ impl Vault {
         Ok(ran.map_err(|_| InternalError::TaskPanicked)??)
     }
 
-    /// Password verifications since the start, in argon2 runs: one for each spelling of a submitted password.
+    /// Returns the password verifications since the start, in argon2 runs: one for each spelling of a submitted
+    /// password.
     pub fn password_runs(&self) -> u64 {
         self.password_runs.load(Ordering::Relaxed)
     }
@@ -254,10 +256,10 @@ fn refresh_session(
     let event = context.event(Actor::User(user.email.clone()), Action::SessionRefresh);
     let tokens = view.session_tokens(key.session).map_err(|error| silent(error.into()))?;
     let mut changes = Changes::none();
-    // A use that lies far ahead was made before the clock was set right: it is no reason to wait for that day.
+    // A use far in the future was recorded before the clock was corrected: do not wait for that day.
     let past_grace = |used: Timestamp| now.since(used).max(used.since(now)) > REFRESH_GRACE;
     if row.used_at.is_some_and(past_grace) {
-        // Somebody has a copy: the session ends for both.
+        // A second party has a copy of the token: end the session for both.
         tokens.iter().for_each(|token| changes.remove_session(&token.key));
         let event = crate::domain::Event { outcome: crate::domain::Outcome::Denied, ..event };
         return Ok(Decision::changing(None, changes, event).revoking());
@@ -280,10 +282,10 @@ fn refresh_session(
     Ok(Decision::changing(Some(User::clone(&user)), changes, event))
 }
 
-/// Session ids are in the order of their logins: the dead gather at the front.
+/// Deletes expired sessions. Session ids are in the order of their logins, so expired ones gather at the front.
 fn sweep(view: &View<'_>, changes: &mut Changes, now: Timestamp) -> Result<(), Error> {
     let oldest = view.oldest_sessions(SWEPT_MAX)?;
-    // Not those of a clock that was ahead: it may be this one that is wrong.
+    // Keep sessions from a clock that was ahead: this clock may be the wrong one.
     oldest.iter().filter(|row| now >= row.expires_at).for_each(|row| changes.remove_session(&row.key));
     Ok(())
 }

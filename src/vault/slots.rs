@@ -1,4 +1,4 @@
-//! Key slots: from a submitted secret to the vault key.
+//! Key slots: unwrap the vault key with a submitted secret.
 
 use super::error::UnlockError;
 use crate::{
@@ -14,16 +14,18 @@ use crate::{
 
 /// The outcome of a secret at all slots.
 pub(super) struct Trial {
-    /// The vault key, or why there is none.
+    /// The vault key, or the error.
     pub(super) outcome: Result<VaultKey, UnlockError>,
-    /// Argon2 runs it took.
+    /// Number of argon2 runs.
     #[cfg_attr(not(test), allow(dead_code, reason = "the tests count the work"))]
     pub(super) runs: u64,
 }
 
-/// Tries a secret at every slot: each of its spellings at a passphrase's, the key that it spells at a recovery slot.
+/// Tries a secret at every slot: each spelling of it at a passphrase slot, and the key that it encodes at a recovery
+/// slot.
 ///
-/// A match ends nothing early: the work depends on the submitted text and the number of slots, not on which opens.
+/// A match does not end the loop early: the work depends on the submitted text and the number of slots, not on which
+/// slot opens.
 pub(super) fn try_slots(slots: &[Slot], secret: &Secret) -> Trial {
     let mut runs = 0;
     let outcome = match open_slots(slots, secret, &mut runs) {
@@ -79,7 +81,7 @@ mod tests {
     fn a_passphrase_from_another_keyboard_cannot_stay_outside_nor_cost_another_amount_of_work() {
         let key = VaultKey::generate().unwrap();
         let recovery = RecoveryKey::generate().unwrap();
-        // Stored secrets: NFC in this version, as submitted in the one before.
+        // Stored secrets: NFC in this version, as submitted in the previous one.
         for stored in [NFC, NFD, "\u{feff}caf\u{e9}\n", "caf\u{e9} \n"] {
             let slots = [
                 slot(1, SlotKind::Passphrase, &secret(stored), &key),

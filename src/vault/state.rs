@@ -1,4 +1,4 @@
-//! A vault's state: its settings, the parts it holds while locked, and those it holds only while unlocked.
+//! A vault's state: its settings, and the parts that it holds while locked and while unlocked.
 
 use std::{
     sync::{
@@ -22,20 +22,20 @@ use crate::{
     storage::{OpenError, StorageError, Store, Writer, Writing},
 };
 
-/// The most exports under way; each holds half a megabyte at most.
+/// The most concurrent exports; each holds half a megabyte at most.
 pub(super) const EXPORTS_MAX: usize = 16;
 
 /// Lifetimes of a session's tokens.
 #[derive(Debug, Clone, Copy)]
 pub struct SessionLife {
-    /// Of an access token.
+    /// Lifetime of an access token.
     pub access: Duration,
-    /// Of a refresh token.
+    /// Lifetime of a refresh token.
     pub refresh: Duration,
 }
 
 impl SessionLife {
-    /// An hour, and thirty days.
+    /// One hour, and thirty days.
     pub const STANDARD: Self = Self { access: seconds(3_600), refresh: days(30) };
     /// For `serve --dev`: longer than any such server runs.
     pub const ENDLESS: Self = Self { access: days(36_500), refresh: days(36_500) };
@@ -52,27 +52,27 @@ pub struct Settings {
     pub cache_bytes: usize,
     /// Lifetimes of a session's tokens.
     pub sessions: SessionLife,
-    /// The cost of new passwords.
+    /// The cost of new password hashes.
     pub password_kdf: KdfParams,
-    /// The time since some moment of this process, for measuring; never behind.
+    /// The monotonic clock: time since some moment of this process.
     pub monotonic: fn() -> Duration,
-    /// A commit that takes longer than this stands still: nobody waits for it much longer.
+    /// The timeout after which a commit counts as stalled; requests wait at most twice as long.
     pub commit_timeout: Duration,
-    /// How often what waits for a pause is written when nothing else is, and a failing disk is tried again.
+    /// The interval after which an idle writer flushes pending writes and retries a failing disk.
     pub flush_interval: Duration,
     /// The operating-system user of this process: the actor of events without a caller.
     pub host: Actor,
-    /// With less free space than this, nothing is added or disclosed.
+    /// The free space in bytes below which nothing is added or disclosed.
     pub disk_low_bytes: u64,
 }
 
 impl Settings {
-    /// Far above what a commit takes on any disk that works.
+    /// Far above the duration of a commit on any working disk.
     pub const COMMIT_TIMEOUT: Duration = Duration::from_secs(5);
-    /// Soon enough for whoever looks at a last access or waits for a disk to come back.
+    /// Short enough for an operator who reads a last access or waits for a disk to recover.
     pub const FLUSH_INTERVAL: Duration = Duration::from_secs(1);
 
-    /// Returns the settings of `sealroom serve` by default, for a process that runs as `host`.
+    /// Returns the default settings of `sealroom serve`, for a process that runs as `host`.
     pub const fn new(host: Actor, monotonic: fn() -> Duration) -> Self {
         Self {
             members_may_create: true,
@@ -99,27 +99,27 @@ pub struct Vault {
     pub(super) store: Store,
     settings: Settings,
     pub(super) open: ArcSwapOption<Open>,
-    /// One unlock or lock at a time.
+    /// Serializes unlocks and locks.
     pub(super) turn: Arc<tokio::sync::Mutex<()>>,
     pub(super) failed_tries: AtomicU64,
     pub(super) password_runs: Arc<AtomicU64>,
     closed_through: watch::Sender<u64>,
     pub(super) limiter: Mutex<Limiter>,
     pub(super) tally: Arc<Tally>,
-    /// Free space on the file's disk, as the host last said.
+    /// Free space on the file's disk, as the host last reported it.
     pub(super) free_bytes: Arc<AtomicU64>,
     pub(super) checkpoint_lost: AtomicBool,
     pub(super) file_gone: AtomicBool,
-    /// As many password checks at a time as there are cores.
+    /// Limits concurrent password verifications to the number of cores.
     pub(super) passwords: Semaphore,
-    /// Exports under way.
+    /// Limits concurrent exports.
     pub(super) exports: Arc<Semaphore>,
 }
 
 /// Parts that exist only while the vault is unlocked.
 pub(super) struct Open {
     pub(super) writer: Writer,
-    /// Set by the lock's own decision: whatever the commit thread decides after it is refused.
+    /// Set by the lock's own decision: the commit thread refuses every decision after it.
     pub(super) locked: Arc<AtomicBool>,
     pub(super) ended: Mutex<Option<oneshot::Receiver<()>>>,
 }
@@ -128,7 +128,7 @@ impl Vault {
     /// Opens a vault file, locked. None of its bytes change before it is unlocked.
     ///
     /// # Errors
-    /// It is no vault, a damaged one or one of a newer format.
+    /// The file is no vault, is damaged, or has a newer format.
     pub fn open(medium: Medium, settings: Settings) -> Result<Self, OpenError> {
         let store = Store::open(medium, settings.cache_bytes)?;
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
@@ -150,7 +150,7 @@ impl Vault {
         })
     }
 
-    /// The newest event's time, as its record says.
+    /// Returns the newest event's time, from its record.
     ///
     /// # Errors
     /// The file cannot be read.
@@ -158,7 +158,7 @@ impl Vault {
         self.store.newest_time()
     }
 
-    /// The log's newest verifier key.
+    /// Returns the log's newest verifier key.
     ///
     /// # Errors
     /// The file cannot be read.
@@ -180,7 +180,7 @@ impl Vault {
         &self.store
     }
 
-    /// The newest signed checkpoint, for the owner of the file itself; no event.
+    /// Returns the newest signed checkpoint, for the owner of the file itself; records no event.
     ///
     /// # Errors
     /// The file cannot be read.

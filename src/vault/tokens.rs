@@ -16,10 +16,10 @@ use crate::{
 };
 
 impl Vault {
-    /// Makes a token; its text is shown this once.
+    /// Creates a token; only this call returns its text.
     ///
     /// # Errors
-    /// The policy or an unregistered project forbid it.
+    /// The policy or an unregistered project forbids it.
     pub async fn create_token(
         &self,
         context: &Context,
@@ -79,10 +79,10 @@ impl Vault {
         Ok(self.act(context, caller, Verb::ListTokens, work).await?.value)
     }
 
-    /// Takes a token back, at once and for good; by its id or by the digest of its text.
+    /// Revokes a token, at once and for good, by its id or by the digest of its text.
     ///
     /// # Errors
-    /// The policy forbids it, or there is none.
+    /// The policy forbids it, or the token does not exist.
     pub async fn revoke_token(
         &self,
         context: &Context,

@@ -1,4 +1,4 @@
-//! A vault is unlocked and locked.
+//! Unlocking and locking a vault.
 
 use std::sync::{Arc, Mutex, PoisonError, atomic::Ordering};
 
@@ -16,7 +16,7 @@ impl Vault {
     /// Unlocks with a passphrase or a recovery key; `events` follow the unlock's own.
     ///
     /// # Errors
-    /// No slot opens, or the file disagrees with its head; nothing is written then.
+    /// No slot opens, or the file disagrees with its head; then nothing is written.
     pub async fn unlock(
         &self,
         secret: Secret,
@@ -24,7 +24,7 @@ impl Vault {
         now: Timestamp,
         then: Option<Event>,
     ) -> Result<(), UnlockError> {
-        // An earlier one may still wait for a device that does not answer.
+        // An earlier unlock or lock may still wait for a disk that blocks.
         let turn =
             tokio::time::timeout(self.settings().commit_timeout * 2, Arc::clone(&self.turn).lock_owned());
         let turn = turn.await.map_err(|_| UnlockError::AuditUnavailable)?;
@@ -44,7 +44,7 @@ impl Vault {
         let events = std::iter::once(event).chain(then).collect();
         let open = Open { writer: running.writer, locked: Arc::default(), ended: Mutex::default() };
         if let Err(error) = open.record(events).await {
-            // Its writer must be gone before the next one begins: two of them would each move the other's head.
+            // The old writer must end before the next one begins: each would move the head under the other.
             drop(open);
             tokio::spawn(async move {
                 drop(running.ended.await);
@@ -60,11 +60,10 @@ impl Vault {
         Ok(())
     }
 
-    /// Records `event` and locks: nothing that was disclosed before is still on its way, and the keys are wiped when
-    /// this returns.
+    /// Records `event` and locks. When this returns, no earlier disclosure is in flight, and the keys are wiped.
     ///
     /// # Errors
-    /// The event cannot be recorded; the vault is locked all the same.
+    /// The event cannot be recorded; the vault is locked nevertheless.
     pub async fn lock(&self, event: Event) -> Result<(), Error> {
         self.opened()?;
         let _turn = self.turn.lock().await;

@@ -1,4 +1,4 @@
-//! Users: made, listed, changed, removed.
+//! Users: create, list, update and delete.
 
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ use crate::{
 };
 
 impl Vault {
-    /// The user who is asking; not audited.
+    /// Returns the user who asks; not audited.
     ///
     /// # Errors
     /// The policy forbids it.
@@ -40,7 +40,7 @@ impl Vault {
         Ok(self.noted(context, caller.caller().actor(), Verb::ReadSelf.action(), found).await?.0)
     }
 
-    /// Every user, by e-mail.
+    /// Returns every user, by e-mail.
     ///
     /// # Errors
     /// The policy forbids it.
@@ -53,10 +53,10 @@ impl Vault {
         Ok(self.act(context, caller, Verb::ListUsers, work).await?.value)
     }
 
-    /// One user.
+    /// Returns one user.
     ///
     /// # Errors
-    /// The policy forbids it, or there is none.
+    /// The policy forbids it, or the user does not exist.
     pub async fn read_user(
         &self,
         context: &Context,
@@ -71,7 +71,7 @@ impl Vault {
         Ok(self.act(context, caller, Verb::ReadUser, work).await?.value)
     }
 
-    /// Makes a user; without a password one is generated, and given back this once.
+    /// Creates a user; without a password it generates one, which only this call returns.
     ///
     /// # Errors
     /// The policy forbids it, the e-mail is taken, a project is not registered, or the password breaks its rule.
@@ -120,7 +120,8 @@ impl Vault {
     /// Changes a user. A new password, role or `disabled` ends every session of that user.
     ///
     /// # Errors
-    /// The policy forbids it, there is none, the own password is missing or wrong, or it is the last enabled owner.
+    /// The policy forbids it, the user does not exist, the own password is missing or wrong, or the user is the last
+    /// enabled owner.
     pub async fn update_user(
         &self,
         context: &Context,
@@ -131,7 +132,7 @@ impl Vault {
         let own = caller.caller().email() == Some(&email);
         let verb = if own { Verb::UpdateSelf } else { Verb::UpdateUser };
         if request.needs_owner() && caller.caller().role != Role::Owner {
-            // Before any password is looked at.
+            // Refuse before any password is verified.
             return Err(self.refuse(context, caller.bearer(), verb, Denied::OWNER_ONLY.into()).await);
         }
         let fields = request.changed_fields();
@@ -163,10 +164,10 @@ impl Vault {
         Ok(self.act(context, caller, verb, work).await?.value)
     }
 
-    /// Removes a user; every session of that user ends.
+    /// Deletes a user; every session of that user ends.
     ///
     /// # Errors
-    /// The policy forbids it, there is none, or it is the last enabled owner.
+    /// The policy forbids it, the user does not exist, or the user is the last enabled owner.
     pub async fn delete_user(&self, context: &Context, caller: &Admitted, email: Email) -> Result<(), Error> {
         let work = move |work: Request<'_>| {
             let user = work.view.user(&email)?.ok_or(Error::UserNotFound)?;
@@ -181,13 +182,14 @@ impl Vault {
     }
 
     pub(super) async fn new_password(&self, password: Secret) -> Result<PasswordHash, Error> {
-        // Before it waits for a core.
+        // Check before waiting for a core.
         password::check_rule(&password).map_err(PasswordError::from)?;
         let kdf = self.settings().password_kdf;
         self.derive(move || password::hash(&password, kdf)).await
     }
 
-    /// Verifies a user's own password, so that an open session cannot take the account over. Tries count as logins do.
+    /// Verifies a user's own password, so that an open session cannot take the account over. Attempts count as logins
+    /// do.
     async fn check_own_password(
         &self,
         context: &Context,
@@ -208,7 +210,7 @@ impl Vault {
     }
 }
 
-/// The user after the change, and whether it takes anything away.
+/// Returns the user after the change, and whether the change revokes access.
 fn updated_user(
     view: &View<'_>,
     before: &User,

@@ -29,7 +29,7 @@ pub(super) struct Request<'a> {
     pub(super) view: &'a View<'a>,
     pub(super) permit: &'a Permit,
     pub(super) context: &'a Context,
-    /// True while the state is still the one on which the caller was let in.
+    /// True while the generation is still the one in which the caller was admitted.
     pub(super) is_current: bool,
     /// The event of this use case, to be completed.
     pub(super) event: Event,

@@ -1,4 +1,4 @@
-//! A file read back whole: what users see of it, and its log, against the model and against each other.
+//! Checks a recovered file whole: the content that users see and its log, against the model and against each other.
 
 use std::collections::BTreeMap;
 
@@ -20,17 +20,17 @@ use super::{
 /// Later than any time of a run.
 const LATER: u64 = START + 1_800_000;
 
-/// Reads a file back whole that was recovered at this size of its log.
+/// Reads back a whole file that was recovered with a log of that size.
 pub async fn whole(recording: &Recording, disk: Disk, size: u64) -> Result<(), Broken> {
     let at = recording.history.iter().rposition(|(acknowledged, _)| *acknowledged <= size).unwrap_or(0);
-    // That change, or the next one, which nobody had an answer to yet.
+    // That change, or the next one, which no client had an answer to yet.
     let allowed: Vec<&Content> = recording.history[at..].iter().take(2).map(|(_, content)| content).collect();
     let shown: Vec<&Shown> = recording.shown.iter().filter(|shown| shown.sequence < size).collect();
     let tokens: Vec<(&str, &str)> = recording.tokens.iter().map(|(a, b)| (a.as_str(), b.as_str())).collect();
     read_back(disk, &allowed, &shown, &tokens, Some(size)).await
 }
 
-/// Reads a file back whole; `size` is how many records it must have, where that is known.
+/// Reads back a whole file; `size` is the number of records that it must have, if known.
 pub async fn read_back(
     disk: Disk,
     allowed: &[&Content],
@@ -59,7 +59,7 @@ pub async fn read_back(
     fold(&records, &seen)?;
     signed(&vault, &context, &owner, &records).await?;
     match size {
-        // The check's own unlock is the next one.
+        // The check's own unlock is the next record.
         Some(size) if action(&records[size as usize].1) != "vault.unlock" => {
             Err(format!("record {size} is not the check's own"))
         }
@@ -99,7 +99,7 @@ fn action(record: &Value) -> &str {
     record["action"].as_str().unwrap_or_default()
 }
 
-/// Whatever was disclosed stands in the log, as that very credential.
+/// Checks that the log holds every disclosure, with the same credential.
 fn disclosures(records: &Records, shown: &[&Shown]) -> Result<(), Broken> {
     for one in shown {
         let there = records.get(one.sequence as usize).is_some_and(|(hash, record)| {
@@ -115,7 +115,7 @@ fn disclosures(records: &Records, shown: &[&Shown]) -> Result<(), Broken> {
     Ok(())
 }
 
-/// What the log's changes come to is what is there: no change without its event, no event without its change.
+/// Checks that the changes in the log add up to the content: no change without its event, no event without its change.
 fn fold(records: &Records, seen: &Content) -> Result<(), Broken> {
     let (mut revisions, mut tokens) = (BTreeMap::new(), BTreeMap::new());
     let mut names = BTreeMap::from([("user", 1_i64), ("project", 0)]);
@@ -150,7 +150,7 @@ fn fold(records: &Records, seen: &Content) -> Result<(), Broken> {
     Ok(())
 }
 
-/// The newest signed checkpoint is that of these records and of the one that reading it has cost.
+/// Checks that the newest signed checkpoint covers exactly these records, the event of reading them included.
 async fn signed(vault: &Vault, context: &Context, owner: &Admitted, records: &Records) -> Result<(), Broken> {
     let mut frontier = tree::Frontier::EMPTY;
     for (hash, _) in records {

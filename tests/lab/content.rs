@@ -1,4 +1,4 @@
-//! What a vault must hold, and what one is seen to hold.
+//! The content that a vault must hold, and the content that it shows.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,12 +7,12 @@ use sealroom::{
     vault::{Admitted, Context, CredentialQuery, Error, Vault},
 };
 
-/// Everything that users see, by the names that the model gives.
+/// Everything that users see, by the model's names.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Content {
     pub users: BTreeMap<String, Person>,
     pub projects: BTreeSet<String>,
-    /// Whether each was revoked.
+    /// True for a revoked token, by name.
     pub tokens: BTreeMap<String, bool>,
     pub integrations: BTreeMap<String, Item>,
 }
@@ -25,14 +25,14 @@ pub struct Person {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Item {
-    /// None is global.
+    /// Empty means global.
     pub projects: Vec<String>,
     pub revision: u64,
     pub kept: usize,
     pub value: String,
 }
 
-/// One disclosed credential, and where its event stands.
+/// One disclosed credential, with the receipt of its event.
 #[derive(Debug, Clone)]
 pub struct Shown {
     pub sequence: u64,
@@ -41,7 +41,7 @@ pub struct Shown {
     pub revision: u64,
 }
 
-/// Reads all credentials, as `caller`; each with the place of its event.
+/// Reads all credentials as `caller`, each with the receipt of its event.
 pub async fn read(
     vault: &Vault,
     context: &Context,
@@ -67,7 +67,7 @@ pub async fn read(
     Ok(shown.collect())
 }
 
-/// What the vault shows its owner of everything, credentials included.
+/// Reads everything that the vault shows its owner, credentials included.
 pub async fn observe(
     vault: &Vault,
     context: &Context,

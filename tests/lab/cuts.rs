@@ -16,40 +16,40 @@ use super::{
     rng::Rng,
 };
 
-/// How many cuts one file sees at most, each in the recovery from the one before.
+/// The most cuts of one file, each in the recovery from the one before.
 const DEPTH: usize = 3;
-/// One point in so many is read back whole, through the vault, and held against the model.
+/// One point in this many is read back whole, through the vault, and compared with the model.
 const WHOLE_ONE_IN: usize = 64;
 
-/// The engine's first page.
+/// The engine's first page, in bytes.
 const HEADER: usize = 4096;
 
-/// What was looked at.
+/// The counts of a run.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Tally {
     /// Power cuts.
     pub cuts: u64,
-    /// Those of them that came in the middle of a recovery.
+    /// Power cuts in the middle of a recovery.
     pub in_recovery: u64,
     /// Files that were read back whole, credential by credential and record by record.
     pub whole: u64,
 }
 
-/// Where a cut is, or which are wanted.
+/// A point at which the power is cut: a call of the recording, and a variant of what remains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Point {
     pub op: usize,
     pub variant: usize,
 }
 
-/// Which points of a recording are visited.
+/// The points of a recording to visit.
 #[derive(Debug, Clone, Copy)]
 pub enum Wanted {
-    /// Each call, so many times with other remains.
+    /// Each call, with this many variants.
     All(usize),
-    /// One call in so many, once.
+    /// One call in this many, once.
     OneIn(usize),
-    /// This point alone.
+    /// Only this point.
     Only(Point),
 }
 
@@ -64,7 +64,7 @@ impl Wanted {
     }
 }
 
-/// Cuts the power at the wanted calls of a recording. `seen` is told after every point, and ends it with `false`.
+/// Cuts the power at the wanted calls of a recording. Calls `seen` after every point, and stops if it returns `false`.
 pub async fn cut_everywhere(
     recording: &Recording,
     seed: u64,
@@ -99,7 +99,7 @@ pub async fn cut_everywhere(
     Ok(())
 }
 
-/// Recovers what a cut left, cuts the recovery short as well, and looks at what comes of it each time.
+/// Recovers the file that a cut left, cuts the recovery short as well, and checks the result each time.
 async fn visit(
     recording: &Recording,
     mut disk: Disk,
@@ -119,7 +119,7 @@ async fn visit(
             let killed = recovered.killed.fork();
             check::whole(recording, killed, recovered.size).await.map_err(broke)?;
         }
-        // What a recovery has once shown stays.
+        // A later recovery must not lose records that this one has shown.
         floor = recovered.size;
         let journal = disk.take_journal();
         if journal.is_empty() || (depth > 0 && rng.one_in(2)) {
@@ -132,15 +132,15 @@ async fn visit(
     Ok(())
 }
 
-/// What a recovery came to.
+/// The outcome of a recovery.
 struct Recovered {
-    /// The size of the log that was found.
+    /// The size of the recovered log.
     size: u64,
-    /// The disk as it was once the vault was unlocked, before it was stopped.
+    /// The disk right after the unlock, before the vault was stopped.
     killed: Disk,
 }
 
-/// Opens, unlocks and stops.
+/// Opens, unlocks and stops the vault.
 async fn recover(recording: &Recording, disk: &Disk, floor: u64) -> Result<Recovered, Broken> {
     let store = Store::open(disk.medium(), 1 << 20).map_err(|error| format!("no opening: {error:?}"))?;
     if disk.calls() > 0 {
@@ -153,7 +153,7 @@ async fn recover(recording: &Recording, disk: &Disk, floor: u64) -> Result<Recov
     drop(running.writer);
     drop(running.ended.await);
     drop(store);
-    // The head was sealed with this very checkpoint and with the digest of all rows: the state is that one, whole.
+    // The head was sealed with this checkpoint and with the digest of all rows: the state is that one, whole.
     let size = *recording.states.get(&text).ok_or("a state that never was")?;
     if size < floor {
         return Err(format!("{floor} records were acknowledged, and {size} are there"));
@@ -161,14 +161,14 @@ async fn recover(recording: &Recording, disk: &Disk, floor: u64) -> Result<Recov
     Ok(Recovered { size, killed })
 }
 
-/// A writer that writes nothing that it is not asked for.
+/// Returns settings of a writer that writes only on request.
 pub fn writing() -> Writing {
     let (commit_timeout, flush_interval) = (A_LONG_TIME, A_LONG_TIME);
     Writing { queue_max: 8, monotonic, commit_timeout, flush_interval }
 }
 
-/// What was recovered needs no other recovery: the same state, and not a byte changes but in the engine's header,
-/// which counts its openings.
+/// Checks that a recovered file needs no second recovery: the state stays the same, and no byte changes except in the
+/// engine's header, which counts its openings.
 async fn recover_again(recording: &Recording, recovered: &Recovered) -> Result<(), Broken> {
     let second = recover(recording, &recovered.killed.fork(), recovered.size).await?;
     if second.size != recovered.size {
@@ -184,7 +184,7 @@ async fn recover_again(recording: &Recording, recovered: &Recovered) -> Result<(
     Ok(())
 }
 
-/// Keeps the file that broke, where somebody can look at it.
+/// Keeps the broken file for inspection.
 fn note(disk: &Disk, broken: Broken) -> Broken {
     let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("broken.redb");
     match std::fs::write(&path, disk.image()) {

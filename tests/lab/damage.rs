@@ -1,5 +1,5 @@
-//! A closed file with damage in it: opened, unlocked, read and verified by processes of their own, which may say what
-//! is wrong and must not panic, abort, hang or show anything that was never there.
+//! Damaged closed files, opened, unlocked, read and verified by child processes. A child may report the damage. It must
+//! not panic, abort, hang or show anything that was never there.
 
 use std::{
     collections::BTreeMap,
@@ -24,10 +24,10 @@ use super::{
 };
 
 const PAGE: usize = 4096;
-/// How the child says which damage it is about to meet, and how it went.
+/// The prefix of the lines in which a child reports the damage it is about to read, and the outcome.
 const TRYING: &str = "DAMAGE ";
 
-/// A vault that was used and stopped in order, and what it holds.
+/// Returns a vault that was used and stopped in order, and its content.
 pub async fn pristine(seed: u64) -> (Vec<u8>, Content) {
     let disk = Disk::new(fresh());
     let mut driver = Driver::new(disk.clone(), Rng::new(&[seed, 3]), true);
@@ -35,7 +35,7 @@ pub async fn pristine(seed: u64) -> (Vec<u8>, Content) {
     (disk.image(), driver.content)
 }
 
-/// Damages a file, by this seed in this way; what was done to it.
+/// Damages a file as `seed` and `number` choose; returns a description of the damage.
 pub fn damage(image: &mut Vec<u8>, seed: u64, number: u64) -> String {
     let mut rng = Rng::new(&[seed, number, 4]);
     let at = if rng.one_in(4) { rng.below(PAGE) } else { rng.below(image.len()) };
@@ -71,7 +71,7 @@ pub fn damage(image: &mut Vec<u8>, seed: u64, number: u64) -> String {
     }
 }
 
-/// Opens a damaged file, and reads all that can be read; how that ended.
+/// Opens a damaged file and reads everything that can be read; returns the outcome.
 async fn meet(image: Vec<u8>, pristine: &Content) -> Result<&'static str, Broken> {
     let vault = match Vault::open(Disk::new(Arc::new(image)).medium(), settings()) {
         Ok(vault) => vault,
@@ -100,7 +100,7 @@ async fn meet(image: Vec<u8>, pristine: &Content) -> Result<&'static str, Broken
     }
 }
 
-/// Messages that say what is wrong, and of a row which one.
+/// Checks that a message names the damage.
 fn clear(message: &str, what: &'static str) -> Result<&'static str, Broken> {
     const CLEAR: &[&str] = &[
         "this is no sealroom vault",
@@ -120,7 +120,7 @@ fn clear(message: &str, what: &'static str) -> Result<&'static str, Broken> {
     }
 }
 
-/// What a child does: meets damage after damage, and says so line by line.
+/// Runs as the child: reads damaged files one by one, and reports each on a line.
 pub async fn child(file: &Path, seed: u64, numbers: std::ops::Range<u64>) {
     let pristine_content = {
         let vault = Vault::open(Disk::new(Arc::new(fs::read(file).unwrap())).medium(), settings()).unwrap();
@@ -146,10 +146,10 @@ pub async fn child(file: &Path, seed: u64, numbers: std::ops::Range<u64>) {
     }
 }
 
-/// How many ended in which way.
+/// The number of outcomes by kind.
 pub type Ends = BTreeMap<String, u64>;
 
-/// Runs a child over a batch; the way each ended, or what broke and at which damage.
+/// Runs a child over a batch and counts the outcomes; returns the failure and its damage, if any.
 pub fn watch(mut child: Command, ends: &mut Ends) -> Result<(), Broken> {
     let mut child = child.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let (mut trying, mut panics) = (String::new(), String::new());
@@ -174,7 +174,7 @@ pub fn watch(mut child: Command, ends: &mut Ends) -> Result<(), Broken> {
     Err(format!("damage {trying}: {status}\n{panics}"))
 }
 
-/// The offline verifier on a damaged copy: it finds fault or none, and says so.
+/// Runs the offline verifier on a damaged copy: it must report an error or success.
 pub fn verify(binary: &str, file: &Path, seed: u64, number: u64, ends: &mut Ends) -> Result<(), Broken> {
     let mut image = fs::read(file).unwrap();
     let what = damage(&mut image, seed, number);

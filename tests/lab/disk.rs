@@ -1,4 +1,4 @@
-//! A disk in memory that writes down what it is told, and fails where it is asked to.
+//! An in-memory disk that records every call, and fails the calls that a test selects.
 
 use std::{
     collections::HashMap,
@@ -14,10 +14,10 @@ use super::{
 };
 
 const PAGE: usize = 4096;
-/// Small, so that many are filled.
+/// Small, so that a run fills many pieces.
 const PIECE_BYTES: u64 = 16 * 1024;
 
-/// Which calls fail, counted from 1 over writes, lengths and syncs alike.
+/// The calls that fail, counted from 1 over writes, lengths and syncs.
 #[derive(Debug, Clone, Copy)]
 pub struct Fault {
     pub first: usize,
@@ -25,7 +25,7 @@ pub struct Fault {
     pub seed: u64,
 }
 
-/// Every copy is the same disk, seen by the same process: the number tells processes apart.
+/// A disk as one process sees it. Clones are the same disk and process; the number identifies the process.
 #[derive(Debug, Clone)]
 pub struct Disk(Arc<Mutex<State>>, usize);
 
@@ -42,7 +42,7 @@ struct State {
 }
 
 impl Disk {
-    /// A disk that holds a file; what is written over it leaves `base` as it is.
+    /// Creates a disk that holds a file; writes do not change `base`.
     pub fn new(base: Arc<Vec<u8>>) -> Self {
         let len = base.len() as u64;
         let (pages, journal) = (HashMap::new(), Vec::new());
@@ -55,8 +55,8 @@ impl Disk {
         Arc::new(Preallocated::new(Arc::new(self.clone()), PIECE_BYTES, || true).unwrap())
     }
 
-    /// Kills the process that holds the disk, as `kill -9` does: what it still tries reaches nothing. The disk as
-    /// the next process sees it.
+    /// Kills the process that holds the disk, as `kill -9` does: its later calls fail. Returns the disk as the next
+    /// process sees it.
     pub fn kill(&self) -> Self {
         let mut state = self.state();
         state.processes += 1;
@@ -68,14 +68,14 @@ impl Disk {
         if self.1 == state.processes { Ok(state) } else { Err(io::Error::other("this process is dead")) }
     }
 
-    /// What a power cut leaves: some of what waited for a sync.
+    /// Returns the disk after a power cut, which keeps some of the writes that were not synced.
     pub fn cut(base: Arc<Vec<u8>>, pending: &[Op], rng: &mut Rng) -> Self {
         let this = Self::new(base);
         super::journal::cut(&mut *this.state(), pending, rng);
         this
     }
 
-    /// The same file on a disk of its own, with a journal of its own.
+    /// Copies the file to a disk of its own, with an empty journal.
     pub fn fork(&self) -> Self {
         let state = self.state();
         let this = Self::new(Arc::clone(&state.base));
@@ -85,7 +85,7 @@ impl Disk {
         this
     }
 
-    /// Does what another disk was told, until the power goes.
+    /// Replays another disk's calls up to a power cut.
     pub fn replay_and_cut(&self, ops: &[Op], rng: &mut Rng) {
         let synced = ops.iter().rposition(|op| matches!(op, Op::Sync)).unwrap_or(0);
         let (done, pending) = ops.split_at(synced);
@@ -107,22 +107,22 @@ impl Disk {
         self.state().fault = fault;
     }
 
-    /// How many calls have failed.
+    /// Returns the number of calls that failed.
     pub fn hit(&self) -> usize {
         self.state().hit
     }
 
-    /// How many calls there were.
+    /// Returns the number of calls.
     pub fn calls(&self) -> usize {
         self.state().calls
     }
 
-    /// Notes an answer in the journal.
+    /// Records an answer in the journal.
     pub fn acknowledge(&self, records: u64) {
         self.state().journal.push(Op::Acknowledged(records));
     }
 
-    /// The journal so far; it begins anew.
+    /// Returns the journal so far and begins a new one.
     pub fn take_journal(&self) -> Vec<Op> {
         std::mem::take(&mut self.state().journal)
     }
@@ -131,7 +131,7 @@ impl Disk {
         see(&self.state().journal)
     }
 
-    /// The whole file as a process sees it.
+    /// Returns the whole file as a process sees it.
     pub fn image(&self) -> Vec<u8> {
         let state = self.state();
         let mut image = vec![0; state.len as usize];
@@ -159,7 +159,7 @@ impl State {
         }
     }
 
-    /// Counts a call; the error where it is to fail, and of a write how much is there all the same.
+    /// Counts a call. If it is to fail, returns the error, and a generator that decides how much of a write remains.
     fn call(&mut self) -> Option<(io::Error, Rng)> {
         self.calls += 1;
         let fault = self.fault.filter(|fault| (fault.first..=fault.last).contains(&self.calls))?;
@@ -175,7 +175,7 @@ impl Image for State {
     fn set_length(&mut self, len: u64) {
         if len < self.len {
             self.pages.retain(|number, _| ((number * PAGE) as u64) < len);
-            // What grows back later is zeros.
+            // A file that grows back reads as zeros there.
             let within = len as usize % PAGE;
             if within > 0 {
                 self.page(len as usize / PAGE)[within..].fill(0);
@@ -213,7 +213,7 @@ impl State {
     }
 }
 
-/// What the base holds there; zeros past its end.
+/// Reads from the base; zeros past its end.
 fn base(whole: &[u8], at: usize, to: &mut [u8]) {
     let there = whole.len().saturating_sub(at).min(to.len());
     to[..there].copy_from_slice(whole.get(at..at + there).unwrap_or_default());
@@ -259,7 +259,7 @@ impl redb::StorageBackend for Disk {
         let mut state = self.process()?;
         let failed = state.call();
         let there = match &failed {
-            // A short write: some of it is there, or nothing.
+            // A short write: a part of it remains, or nothing.
             Some((_, rng)) => &data[..rng.clone().below(data.len() + 1)],
             None => data,
         };

@@ -1,4 +1,5 @@
-//! Users of one vault: they change, read, stop and kill it, note what they were answered, and say what does not fit.
+//! A driver of one vault: it changes, reads, stops and kills the vault, records the answers, and reports
+//! contradictions.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -21,26 +22,26 @@ pub const OWNER: &str = "owner@example.com";
 pub const PASSWORD: &str = "password-of-the-owner";
 /// 2026-11-24T10:00:00Z.
 pub const START: u64 = 1_795_514_400_000;
-/// How often one call is tried again while the disk fails, with a short pause before each.
+/// The most retries of one call while the disk fails, with a short pause before each.
 const TRIES: usize = 500;
 
 /// Longer than any run takes on any machine.
 pub const A_LONG_TIME: Duration = Duration::from_secs(600);
 
-/// Something that must never be.
+/// A violated invariant.
 pub type Broken = String;
 
 pub fn secret(text: &str) -> Secret {
     Secret::new(text.as_bytes().to_vec())
 }
 
-/// A vault that does nothing by itself.
+/// Returns settings of a vault that writes only on request.
 pub fn settings() -> Settings {
     Settings {
         queue_max: 64,
         cache_bytes: 1 << 20,
         password_kdf: KdfParams::LIGHT,
-        // A slow machine delays commits and pauses; the laboratory does not test that.
+        // A slow machine delays commits and pauses; the crash tests do not cover that.
         commit_timeout: A_LONG_TIME,
         flush_interval: A_LONG_TIME,
         disk_low_bytes: 0,
@@ -48,7 +49,7 @@ pub fn settings() -> Settings {
     }
 }
 
-/// A new vault's file.
+/// Returns the file of a new vault.
 pub fn fresh() -> Arc<Vec<u8>> {
     let disk = Disk::new(Arc::default());
     let plan = InitPlan {
@@ -64,7 +65,7 @@ pub fn fresh() -> Arc<Vec<u8>> {
     Arc::new(disk.image())
 }
 
-/// What the model remembers beside the content: ids, texts of tokens, values by revision.
+/// The model's knowledge beside the content: ids, texts of tokens, values by revision.
 #[derive(Debug, Clone, Default)]
 pub struct Known {
     pub ids: BTreeMap<String, IntegrationId>,
@@ -74,32 +75,32 @@ pub struct Known {
 }
 
 impl Known {
-    /// A number that no name has yet.
+    /// Returns a number that no name has yet.
     pub fn next(&mut self) -> usize {
         self.named += 1;
         self.named
     }
 
-    /// A value that no credential had yet, of various lengths.
+    /// Returns a new credential value, of varying length.
     pub fn value(&mut self, rng: &mut Rng) -> String {
         let length = if rng.one_in(8) { rng.below(3000) } else { rng.below(60) };
         format!("value {} {}", self.next(), "x".repeat(length))
     }
 }
 
-/// The users.
+/// The driver of the users' requests.
 pub struct Driver {
     disk: Disk,
     rng: Rng,
     vault: Option<Arc<Vault>>,
     owner: Option<Admitted>,
     now: u64,
-    /// Whether one call alone fails: what failed is then refused, not there, and the next one succeeds.
+    /// True if a single call fails: its change is then refused and absent, and the next call succeeds.
     is_strict: bool,
     pub content: Content,
     pub known: Known,
     pub shown: Vec<Shown>,
-    /// What was there at how many acknowledged records, one after each change.
+    /// The content after each change, by the number of acknowledged records.
     pub history: Vec<(u64, Content)>,
 }
 
@@ -121,7 +122,7 @@ impl Driver {
         }
     }
 
-    /// So many steps; at the end the vault is stopped in order.
+    /// Runs this many steps, then stops the vault in order.
     pub async fn run(&mut self, steps: usize) -> Result<(), Broken> {
         for _ in 0..steps {
             let pause = if self.rng.one_in(5) { 1500 } else { 20 };
@@ -141,7 +142,7 @@ impl Driver {
         Context { now: Timestamp::from_millis(self.now), request: None, peer: None }
     }
 
-    /// The vault, open, and its owner, logged in.
+    /// Returns the open vault, and its owner, logged in.
     async fn open(&mut self) -> Result<(Arc<Vault>, Admitted), Broken> {
         let mut last = String::new();
         for round in 0..self.tries() {
@@ -184,20 +185,20 @@ impl Driver {
         Err(format!("it does not come back after the disk did: {last}, {} calls failed", self.disk.hit()))
     }
 
-    /// What one call alone that fails leads to must not depend on when the vault does something by itself.
+    /// The outcome of a single failing call must not depend on when the vault writes on its own.
     fn settings(&self) -> Settings {
         let flush_interval = if self.is_strict { A_LONG_TIME } else { Duration::from_millis(10) };
         Settings { flush_interval, ..settings() }
     }
 
-    /// Whether a call that the vault made by itself may have failed beside this one.
+    /// Returns whether a call that the vault made on its own may have failed besides this one.
     fn is_beside(&self, error: &Error) -> bool {
         !self.is_strict
             && self.disk.hit() > 0
             && matches!(error, Error::AuditUnavailable | Error::Unreadable(_))
     }
 
-    /// A disk that failed twice is tried again now and then, by the vault itself.
+    /// Waits before a retry: the vault itself retries a disk that failed, at intervals.
     async fn pause(&self, round: usize) {
         if round > 0 && !self.is_strict {
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -208,11 +209,11 @@ impl Driver {
         if self.is_strict { 3 } else { TRIES }
     }
 
-    /// Whoever has an answer now knows of all records so far.
+    /// Records that a client with an answer knows all records so far.
     fn acknowledge(&self, vault: &Vault) -> Result<u64, Broken> {
         let note = match vault.checkpoint() {
             Ok(note) => note,
-            // A call beside this one has failed meanwhile, and the file is closed for the moment.
+            // A concurrent call has failed, and the file is closed for the moment.
             Err(_) if self.disk.hit() > 0 && !self.is_strict => return Ok(0),
             Err(error) => return Err(format!("no checkpoint: {error}")),
         };
@@ -221,7 +222,7 @@ impl Driver {
         Ok(size)
     }
 
-    /// Stops it in order: the next step opens it again.
+    /// Stops the vault in order; the next step opens it again.
     async fn stop(&mut self) -> Result<(), Broken> {
         let Some(vault) = self.vault.take() else { return Ok(()) };
         let event = Event::new(Timestamp::from_millis(self.now), Actor::host("lab"), Action::ServerStop);
@@ -238,7 +239,7 @@ impl Driver {
         self.vault = None;
     }
 
-    /// Reads credentials, of all or of one project, by the owner or by a token.
+    /// Reads credentials, all or of one project, as the owner or with a token.
     async fn read(&mut self) -> Result<(), Broken> {
         let (vault, owner) = self.open().await?;
         let projects: Vec<_> = self.content.projects.iter().cloned().collect();
@@ -277,7 +278,7 @@ impl Driver {
         }
     }
 
-    /// What the vault shows by now; it may take so many tries more than usual.
+    /// Returns the content that the vault shows now; allows `more` retries than usual.
     async fn observe(&mut self, more: usize) -> Result<Content, Broken> {
         for round in 0..self.tries() + more {
             self.pause(round).await;
@@ -295,7 +296,7 @@ impl Driver {
         Err("it cannot be looked at any more".to_owned())
     }
 
-    /// One change, with two reads beside it.
+    /// Makes one change, with two reads beside it.
     async fn change(&mut self) -> Result<(), Broken> {
         let (vault, owner) = self.open().await?;
         let mut rng = self.rng.clone();
@@ -331,7 +332,7 @@ impl Driver {
         }
     }
 
-    /// A change was answered with no: the vault itself says whether it took place, at once.
+    /// Checks a refused change: reads from the vault at once whether it took place.
     async fn doubt(&mut self, after: &Content, what: &str) -> Result<(), Broken> {
         if self.disk.hit() == 0 {
             return Err(format!("{what}: refused by a disk that works"));
@@ -341,14 +342,14 @@ impl Driver {
             return Err(format!("{what} was refused, and yet there is {seen:?} after {:?}", self.content));
         }
         self.content = seen;
-        // What came into being without its name being told is known by the list alone.
+        // An integration created without an answer is known only from the list.
         self.known.ids.retain(|name, _| self.content.integrations.contains_key(name));
         self.history.push((u64::MAX, self.content.clone()));
         Ok(())
     }
 }
 
-/// What a failing disk may do to an unlock.
+/// Returns whether a failing disk explains an unlock error.
 fn is_disk(error: &UnlockError) -> bool {
     use sealroom::storage::{OpenError, StorageError};
     matches!(

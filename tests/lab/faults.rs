@@ -1,4 +1,4 @@
-//! Calls that fail while the process lives on: each of the model's calls in turn, alone or with those after it.
+//! Calls that fail while the process lives on: each of the model's calls in turn, only that call or all later ones too.
 
 use super::{
     check,
@@ -10,7 +10,7 @@ use super::{
 };
 use std::sync::Arc;
 
-/// Runs the model by a seed with that fault; how many calls it had, and how many of them failed.
+/// Runs the model by a seed with that fault; returns the number of calls, and of those that failed.
 pub async fn run(seed: u64, steps: usize, fault: Option<Fault>) -> Result<(usize, usize), Broken> {
     let base = fresh();
     let disk = Disk::new(Arc::clone(&base));
@@ -24,10 +24,10 @@ pub async fn run(seed: u64, steps: usize, fault: Option<Fault>) -> Result<(usize
     let shown: Vec<&Shown> = driver.shown.iter().collect();
     let tokens: Vec<(&str, &str)> =
         driver.known.tokens.iter().map(|(name, (_, text))| (name.as_str(), text.as_str())).collect();
-    // As the next process finds it.
+    // The file as the next process finds it.
     let seen = Disk::new(Arc::new(disk.image()));
     check::read_back(seen, &[content], &shown, &tokens, None).await?;
-    // As it is found where the power goes now: what a failed sync has forgotten is lost.
+    // The file after a power cut at this point: writes of a failed sync are lost.
     let durable = Disk::new(Arc::new(journal::durable(&base, &ops)));
     let lost = check::read_back(durable, &[content], &shown, &tokens, None).await;
     lost.map_err(|broken| format!("after a power cut: {broken}"))?;

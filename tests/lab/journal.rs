@@ -1,46 +1,45 @@
-//! What a disk was told, in order; and what a power cut leaves of it.
+//! The journal of a disk's calls, and the remains of them after a power cut.
 
 use std::sync::Arc;
 
 use super::rng::Rng;
 
-/// What a disk writes whole or not at all.
+/// The bytes that a disk writes atomically.
 const SECTOR: usize = 512;
 
-/// One thing that happened.
+/// One entry of the journal.
 #[derive(Debug, Clone)]
 pub enum Op {
     Write(u64, Arc<[u8]>),
     SetLen(u64),
     Sync,
-    /// A sync that failed: the kernel takes the pages for clean from now on, and the disk has, by this seed, some of
-    /// them.
+    /// A sync that failed: the kernel marks the pages clean, and the disk has some of them, chosen by this seed.
     FailedSync(u64),
-    /// By now somebody has an answer that rests on so many records.
+    /// A client has an answer that relies on this many records.
     Acknowledged(u64),
 }
 
 impl Op {
-    /// Whether the disk was told something, so that it can fail here.
+    /// Returns whether the entry is a call to the disk, which can fail.
     pub fn is_call(&self) -> bool {
         !matches!(self, Self::Acknowledged(_))
     }
 }
 
-/// How writes that were not synced end.
+/// The fate of writes that were not synced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fate {
     Lost,
     Kept,
-    /// Each write by itself is there or not: they were reordered.
+    /// Each write is kept or lost independently: reordered.
     SomeWrites,
-    /// Each sector by itself is there or not: they were reordered and torn.
+    /// Each sector is kept or lost independently: reordered and torn.
     SomeSectors,
-    /// The first so many writes, and of the next one its beginning.
+    /// All writes before the given one are kept, and of that one the given number of sectors.
     UpTo(usize, usize),
-    /// All but this write.
+    /// All writes except this one are kept.
     AllBut(usize),
-    /// None but this write.
+    /// Only this write is kept.
     Only(usize),
 }
 
@@ -58,7 +57,7 @@ impl Fate {
     }
 }
 
-/// A whole file as bytes, and where a cut changes it.
+/// A whole file as bytes, which a cut changes.
 pub trait Image {
     fn set_length(&mut self, len: u64);
     fn length(&self) -> u64;
@@ -80,7 +79,7 @@ impl Image for Vec<u8> {
     }
 }
 
-/// Applies what is left of `pending` to what was synced before it.
+/// Applies the remains of `pending` to the synced file.
 pub fn cut(image: &mut impl Image, pending: &[Op], rng: &mut Rng) {
     let fate = Fate::choose(pending.len(), rng);
     for (n, op) in pending.iter().enumerate() {
@@ -100,7 +99,7 @@ pub fn cut(image: &mut impl Image, pending: &[Op], rng: &mut Rng) {
                 }
                 _ => sectors(image, *offset, data, |_| true),
             },
-            // A length is there or not, whatever becomes of the writes around it.
+            // A length is kept or lost independently of the writes around it.
             Op::SetLen(len) if fate != Fate::Lost && (fate == Fate::Kept || rng.one_in(2)) => {
                 image.set_length(*len);
             }
@@ -109,7 +108,7 @@ pub fn cut(image: &mut impl Image, pending: &[Op], rng: &mut Rng) {
     }
 }
 
-/// Writes those sectors of a write that are kept; what lies past the file's end is gone with its length.
+/// Writes the kept sectors of a write; bytes past the file's end are lost with its length.
 fn sectors(image: &mut impl Image, offset: u64, data: &[u8], mut keep: impl FnMut(usize) -> bool) {
     let mut at = 0;
     let mut number = 0;
@@ -124,7 +123,7 @@ fn sectors(image: &mut impl Image, offset: u64, data: &[u8], mut keep: impl FnMu
     }
 }
 
-/// Takes a call into what is durable; what waits for a sync gathers in `pending`.
+/// Applies a call to the durable file; calls that are not synced gather in `pending`.
 pub fn settle(image: &mut Vec<u8>, pending: &mut Vec<Op>, op: &Op) {
     match op {
         Op::Write(..) | Op::SetLen(_) => pending.push(op.clone()),
@@ -144,7 +143,7 @@ pub fn settle(image: &mut Vec<u8>, pending: &mut Vec<Op>, op: &Op) {
 fn apply(image: &mut Vec<u8>, op: &Op) {
     match op {
         Op::Write(offset, data) => {
-            // A later length may have come to the disk without this write, or the other way round.
+            // A later length may have reached the disk without this write, or this write without the length.
             let end = *offset as usize + data.len();
             if end > image.len() {
                 image.resize(end, 0);
@@ -156,7 +155,7 @@ fn apply(image: &mut Vec<u8>, op: &Op) {
     }
 }
 
-/// What is on the disk after all of these, where the power goes at the end and nothing that waits is kept.
+/// Returns the file after a power cut at the end of `ops` that keeps no pending call.
 pub fn durable(base: &[u8], ops: &[Op]) -> Vec<u8> {
     let (mut image, mut pending) = (base.to_vec(), Vec::new());
     for op in ops {

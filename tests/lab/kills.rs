@@ -1,4 +1,4 @@
-//! The real binary under load, killed again and again, also in the middle of `init`.
+//! The real binary under load, killed repeatedly, also in the middle of `init`.
 
 use std::{
     collections::BTreeMap,
@@ -17,32 +17,32 @@ use serde_json::Value;
 use super::{driver::Broken, rng::Rng};
 
 const CLIENTS: usize = 3;
-/// How many credentials one client keeps at a time.
+/// The most credentials that one client keeps at a time.
 const KEPT: usize = 6;
 const PASSWORD: &str = "password-of-the-owner";
 
-/// What was seen.
+/// The counts of a run.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Tally {
     pub cycles: u64,
-    /// Kills of `init`, and how many of them left no vault.
+    /// Kills of `init`, and the number of them that left no vault.
     pub inits: u64,
     pub without_vault: u64,
-    /// Changes that were answered with a yes, and credentials that were disclosed.
+    /// Acknowledged changes, and disclosed credentials.
     pub changes: u64,
     pub disclosed: u64,
-    /// Changes that were under way when the kill came.
+    /// Changes in flight at a kill.
     pub doubts: u64,
 }
 
-/// A vault that is served and killed.
+/// A server of one vault that is killed repeatedly.
 pub struct Killed {
     binary: PathBuf,
     folder: PathBuf,
     owner: String,
-    /// What clients know: the value of each credential by id; none was deleted.
+    /// The clients' knowledge: the value of each credential by id; `None` for a deleted one.
     known: BTreeMap<String, Option<String>>,
-    /// What the last kill left open: what else a credential may be, by id; without an id it was being made.
+    /// Changes in flight at the last kill: the other possible value of a credential by id; no id for one being created.
     doubts: Vec<(Option<String>, Option<String>)>,
     named: usize,
     pub tally: Tally,
@@ -54,7 +54,7 @@ fn ran(command: &mut Command) -> Result<String, Broken> {
     if done.status.success() { Ok(said) } else { Err(format!("{command:?}: {}: {said}", done.status)) }
 }
 
-/// One request on a connection of its own; none where the server does not answer any more.
+/// Sends one request on a connection of its own; returns `None` if the server no longer answers.
 pub fn request(
     address: &str,
     method: &str,
@@ -76,7 +76,7 @@ pub fn request(
     let (head, body) = text.split_once("\r\n\r\n")?;
     let status = head.split(' ').nth(1)?.parse().ok()?;
     let length = head.lines().find_map(|line| line.strip_prefix("content-length: "))?;
-    // An answer that a kill has cut is no answer.
+    // An answer truncated by a kill is no answer.
     if length.parse::<usize>().ok()? != body.len() {
         return None;
     }
@@ -155,7 +155,7 @@ impl Killed {
         Ok((child, url.trim_start_matches("http://").to_owned()))
     }
 
-    /// Starts, looks whether everything is there, loads, kills, and has the file verified with all receipts.
+    /// Starts, checks the content, loads, kills, and has the file verified with all receipts.
     pub fn cycle(&mut self, rng: &mut Rng) -> Result<(), Broken> {
         self.tally.cycles += 1;
         if self.tally.cycles.is_multiple_of(8) {
@@ -203,7 +203,7 @@ impl Killed {
         Client { address, owner, named, mine, rng: Rng::new(&[rng.next()]), told: Told::default() }
     }
 
-    /// Everything that was answered is there, but for what was under way, which may have gone either way.
+    /// Checks that every acknowledged change is there; a change in flight may have gone either way.
     fn look(&mut self, address: &str) -> Result<(), Broken> {
         let login = format!(r#"{{"email":"owner@example.com","password":"{PASSWORD}"}}"#);
         let log_in = || request(address, "POST", "/sfp/api/auth/login", "", &login);
@@ -249,7 +249,8 @@ impl Killed {
         Ok(())
     }
 
-    /// Kills `init` at some moment: there is no vault, and the next `init` makes it, or there is one that serves.
+    /// Kills `init` at a random moment: either there is no vault and the next `init` creates it, or there is one that
+    /// serves.
     fn kill_init(&mut self, rng: &mut Rng) -> Result<(), Broken> {
         self.tally.inits += 1;
         let data = format!("init{}.redb", self.tally.inits);
@@ -280,7 +281,7 @@ impl Killed {
     }
 }
 
-/// What a client was told until the kill.
+/// The answers that a client received until the kill.
 #[derive(Default)]
 struct Told {
     changes: BTreeMap<String, Option<String>>,
@@ -288,7 +289,7 @@ struct Told {
     receipts: Vec<String>,
 }
 
-/// Changes and reads, one after the other, until nobody answers any more.
+/// A client that changes and reads, one request after the other, until the server no longer answers.
 struct Client {
     address: String,
     owner: String,

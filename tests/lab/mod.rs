@@ -1,5 +1,5 @@
-//! The crash laboratory: a disk that loses power or refuses at any call, a model of what a vault must hold, and the
-//! points at which the one meets the other. Shared by the tests and by `cargo bench --bench crash`.
+//! The crash tests: a disk that loses power or refuses any call, a model of the vault's content, and the checks of one
+//! against the other. Shared by the tests and by `cargo bench --bench crash`.
 #![allow(dead_code, reason = "each of its two users takes a part")]
 
 pub mod check;

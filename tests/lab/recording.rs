@@ -1,4 +1,4 @@
-//! One run of the model on a disk that works, written down: its calls, and every state that it went through.
+//! A recorded run of the model on a working disk: its calls, and every state that it went through.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -16,11 +16,11 @@ use super::{
     rng::Rng,
 };
 
-/// A run that was written down.
+/// A recorded run.
 pub struct Recording {
     pub base: Arc<Vec<u8>>,
     pub ops: Vec<Op>,
-    /// The size of the log by the text of its checkpoint: every state that ever was.
+    /// The size of the log by the text of its checkpoint, for every state of the run.
     pub states: HashMap<String, u64>,
     pub key: VaultKey,
     pub shown: Vec<Shown>,
@@ -30,7 +30,7 @@ pub struct Recording {
 }
 
 impl Recording {
-    /// Runs the model by this seed.
+    /// Runs the model with a seed and records the run.
     pub async fn make(seed: u64, steps: usize) -> Result<Self, Broken> {
         let base = fresh();
         let disk = Disk::new(Arc::clone(&base));
@@ -45,7 +45,7 @@ impl Recording {
         Ok(this)
     }
 
-    /// Opens the file after each sync, and asks it what it is.
+    /// Opens the file after each sync, and reads its checkpoint.
     fn find_states(&self) -> Result<HashMap<String, u64>, Broken> {
         let (mut image, mut pending, mut states) = (self.base.to_vec(), Vec::new(), HashMap::new());
         for op in &self.ops {
@@ -61,13 +61,13 @@ impl Recording {
         Ok(states)
     }
 
-    /// How many calls the disk was told.
+    /// Returns the number of calls to the disk.
     pub fn calls(&self) -> usize {
         self.ops.iter().filter(|op| op.is_call()).count()
     }
 }
 
-/// The key behind the passphrase, so that not every opening has to derive it again.
+/// Returns the vault key that the passphrase unwraps, so that later openings need not derive it again.
 fn vault_key(base: &Arc<Vec<u8>>) -> VaultKey {
     let store = Store::open(Disk::new(Arc::clone(base)).medium(), 1 << 20).unwrap();
     let slots = store.slots().unwrap();

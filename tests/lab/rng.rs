@@ -1,11 +1,11 @@
-//! A small generator of choices that a seed repeats: splitmix64.
+//! A small seeded pseudo-random generator: splitmix64.
 
 /// A stream of choices.
 #[derive(Debug, Clone)]
 pub struct Rng(u64);
 
 impl Rng {
-    /// The stream of a seed and of what it is for.
+    /// Creates the stream of a seed and a purpose.
     pub fn new(parts: &[u64]) -> Self {
         let mut this = Self(0x9e37_79b9_7f4a_7c15);
         for part in parts {
@@ -23,17 +23,17 @@ impl Rng {
         z ^ (z >> 31)
     }
 
-    /// One of `0..n`.
+    /// Returns one of `0..n`.
     pub fn below(&mut self, n: usize) -> usize {
         (self.next() % n.max(1) as u64) as usize
     }
 
-    /// True once in `n`.
+    /// Returns true once in `n` on average.
     pub fn one_in(&mut self, n: usize) -> bool {
         self.below(n) == 0
     }
 
-    /// One of these.
+    /// Returns one of the items; `None` if there are none.
     pub fn of<'a, T>(&mut self, all: &'a [T]) -> Option<&'a T> {
         if all.is_empty() { None } else { Some(&all[self.below(all.len())]) }
     }

@@ -1,4 +1,4 @@
-//! The changes that the model makes: which one comes next, what the vault then must hold, and how it is asked for.
+//! The model's changes: which comes next, the content that the vault must then hold, and the request for it.
 
 use sealroom::{
     api::{self, requests},
@@ -12,7 +12,7 @@ use super::{
     rng::Rng,
 };
 
-/// One change, ready to be asked for.
+/// One change, ready to be requested.
 #[derive(Debug, Clone)]
 pub enum Step {
     CreateUser(String),
@@ -29,7 +29,7 @@ pub enum Step {
     Delete(IntegrationId),
 }
 
-/// What a change gave a name to.
+/// The id that a change created.
 #[derive(Debug)]
 pub enum Made {
     Nothing,
@@ -42,7 +42,7 @@ fn parse<T: requests::Request>(text: &str) -> T {
 }
 
 impl Step {
-    /// Asks for it.
+    /// Requests the change.
     pub async fn ask(self, vault: &Vault, context: &Context, owner: &Admitted) -> Result<Made, Error> {
         let done = match self {
             Self::CreateUser(body) => vault.create_user(context, owner, parse(&body)).await.map(drop),
@@ -79,8 +79,8 @@ impl Step {
     }
 }
 
-/// The change that comes next, the name that it is about, and what the vault holds once it is made; none where
-/// nothing of the kind that was drawn is there.
+/// Draws the next change; returns it, the name that it is about, and the content after it. Returns `None` if the
+/// content has nothing that the drawn kind of change could apply to.
 pub fn draw(content: &Content, known: &mut Known, rng: &mut Rng) -> Option<(Step, String, Content)> {
     let mut after = content.clone();
     let (step, name) = match rng.below(16) {
@@ -108,7 +108,7 @@ fn create_user(known: &mut Known, after: &mut Content) -> (Step, String) {
     (Step::CreateUser(body), email)
 }
 
-/// Anybody but the first owner.
+/// Returns any user except the first owner.
 fn some_user(rng: &mut Rng, content: &Content) -> Option<String> {
     let others: Vec<_> = content.users.keys().filter(|email| email.starts_with("user")).collect();
     rng.of(&others).map(|email| (*email).clone())
@@ -163,7 +163,7 @@ fn delete_project(rng: &mut Rng, after: &mut Content) -> Option<(Step, String)> 
     Some((Step::DeleteProject(name.clone()), name))
 }
 
-/// Up to three projects, or none for global.
+/// Draws up to three projects, or none for global.
 fn scope(rng: &mut Rng, content: &Content) -> Vec<String> {
     let mut projects = Vec::new();
     for project in &content.projects {
@@ -209,11 +209,11 @@ fn update(known: &Known, rng: &mut Rng, after: &mut Content) -> Option<(Step, St
     Some((Step::Update(id, body), name))
 }
 
-/// The kept revisions are the five newest.
+/// Adds a revision; the vault keeps the five newest.
 fn renewed(known: &mut Known, after: &mut Content, name: &str, value: String) -> Option<()> {
     let kept = after.integrations.get_mut(name)?;
     let values = known.values.get_mut(name)?;
-    // What an unanswered change may have left there is not counted on.
+    // Ignore a value that an unanswered change may have left there.
     values.truncate(kept.revision as usize);
     values.push(value.clone());
     (kept.revision, kept.kept, kept.value) = (kept.revision + 1, (kept.kept + 1).min(5), value);

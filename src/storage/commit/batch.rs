@@ -1,7 +1,7 @@
-//! The committer: the head in memory, and the rounds that move it.
+//! The committer: the head in memory, and the batches that advance it.
 //!
-//! A builder gathers what the jobs of one batch want written, in their order, and commits it as one: rows, records,
-//! stored hashes, head and checkpoint. The committer moves only when the disk has.
+//! [`BatchBuilder`] gathers the writes of a batch's jobs in order and commits them in one transaction: rows, records,
+//! stored hashes, head and checkpoint. [`Committer`] advances its head only after the disk has.
 
 use std::{
     cell::OnceCell,
@@ -36,20 +36,20 @@ use crate::{
     },
 };
 
-/// How often last accesses are written while the log grows.
+/// The interval at which a growing log writes its last accesses to their table.
 const LAST_ACCESS_EVERY: Duration = Duration::from_secs(1);
 
-/// The state of the file as the writer knows it.
+/// The writer's knowledge of the file.
 pub(in crate::storage) struct Committer {
     source: Arc<VaultState>,
     log_key: LogKey,
     head: Head,
     sealed_head: Vec<u8>,
-    /// The newest event's time when they were last written.
+    /// The newest event's time when the last accesses were last written.
     accesses_written: Timestamp,
-    /// Whether records may stand beside the head.
+    /// `true` if the tail of the log may hold records.
     has_tail: bool,
-    /// Set when a commit is in doubt and the file could not say: tried again before the next batch.
+    /// Set when a commit is in doubt and the file did not reopen; resolved before the next batch.
     doubt: Option<Doubt>,
 }
 
@@ -74,13 +74,13 @@ impl Committer {
         &self.source
     }
 
-    /// Takes in the last accesses that the log knows and the file does not.
+    /// Adds last accesses that the log holds and their table does not.
     pub(in crate::storage) fn catch_up(&self, accesses: impl IntoIterator<Item = LastAccess>) {
         self.source.accesses.take_in(accesses);
     }
 
     pub(in crate::storage) fn begin(&mut self) -> BatchBuilder<'_> {
-        // What an earlier failure left in doubt is settled before anything is decided on it.
+        // Resolve an earlier doubt before any job decides on this state.
         self.resolve();
         BatchBuilder {
             frontier: self.head.frontier.clone(),
@@ -97,8 +97,8 @@ impl Committer {
         }
     }
 
-    /// Writes what waits for a pause (a failure leaves it waiting), and tries a disk that failed again: a file at rest
-    /// has its last accesses, and all of its log in one place.
+    /// Flushes the tail of the log and the last accesses, and retries a failing disk. If the commit fails, both stay
+    /// pending. An idle file then holds its whole log in one table and every last access in its own.
     pub(in crate::storage) fn idle(&mut self) {
         if self.has_tail || !self.source.accesses.is_empty() || self.is_failing() {
             let mut builder = self.begin();
@@ -111,17 +111,17 @@ impl Committer {
         self.source.stats.failing.load(Ordering::Relaxed)
     }
 
-    /// Settles an older doubt, then commits. After a failure the file is closed, opened and asked.
+    /// Resolves an earlier doubt, then commits. If the commit fails, reopens the file to see whether it was written.
     fn commit(&mut self, head: Head, sealed_head: Vec<u8>, batch: &Batch) -> bool {
         if !self.resolve() {
             return false;
         }
         if batch.expected_head.as_deref() != Some(&self.sealed_head) {
-            // The doubt just settled moved the head: this batch was decided on a state that is no more.
+            // Resolving the doubt moved the head: this batch was decided on a state that is gone.
             return false;
         }
         let committing = AssertUnwindSafe(|| self.source.stats.timed(|| self.source.engine.commit(batch)));
-        // The engine may panic on pages that do not hold together: what it wrote until then is in doubt.
+        // redb may panic on inconsistent pages; the commit is then in doubt.
         let broke = |_| Err(CommitError::Engine(Box::new(redb::Error::PreviousIo)));
         match catch_unwind(committing).unwrap_or_else(broke) {
             Ok(()) => {
@@ -141,14 +141,14 @@ impl Committer {
         }
     }
 
-    /// Whether the committer knows what is on disk.
+    /// Resolves a commit in doubt by reopening the file; returns whether the head on disk is known.
     fn resolve(&mut self) -> bool {
         let Some(doubt) = self.doubt.take() else { return true };
         let engine = &self.source.engine;
         let is_ours = |head: &[u8]| head == doubt.sealed_head || head == self.sealed_head;
-        // The engine may panic on pages that do not hold together.
+        // redb may panic on inconsistent pages.
         let found = catch_unwind(AssertUnwindSafe(|| engine.reopen(is_ours)));
-        // Threads may have read other rows meanwhile, or none: what they keep counts for an earlier state.
+        // While the commit was in doubt, threads may have cached rows of either state: start a new generation.
         self.source.state.advance();
         match found.unwrap_or(Err(OpenError::Damaged(None))) {
             Ok(found) => {
@@ -166,10 +166,10 @@ impl Committer {
     }
 }
 
-/// One batch in the making.
+/// A batch under construction.
 pub(in crate::storage) struct BatchBuilder<'a> {
     committer: &'a mut Committer,
-    /// The state that it begins with: begun when a job first needs it.
+    /// The state on which the batch builds, opened when a job first needs it.
     snapshot: OnceCell<Snapshot>,
     overlay: Overlay,
     frontier: tree::Frontier,
@@ -179,7 +179,7 @@ pub(in crate::storage) struct BatchBuilder<'a> {
     hashes: Vec<SubtreeHash>,
     accesses: Vec<LastAccess>,
     places: Vec<Gathered>,
-    /// Whether the tail of the log moves to its table.
+    /// `true` if the tail of the log moves to its table.
     settles: bool,
 }
 
@@ -195,8 +195,8 @@ enum Failure {
 pub(in crate::storage) struct JobIndex(usize);
 
 impl BatchBuilder<'_> {
-    /// Lets a job decide on the state that the earlier ones left, and takes in what it wants. A job that panics, or
-    /// whose rows cannot be sealed, leaves nothing.
+    /// Runs a job's decision on the state that the earlier jobs left, and adds its writes to the batch. A job adds
+    /// nothing if it panics or its rows cannot be read or sealed.
     pub(in crate::storage) fn add(&mut self, decide: impl FnOnce(&View<'_>) -> Decision<()>) -> JobIndex {
         let decided = catch_unwind(AssertUnwindSafe(|| {
             let view = View::deciding(&self.committer.source, &self.overlay, &self.snapshot);
@@ -226,7 +226,7 @@ impl BatchBuilder<'_> {
 
     fn write(&mut self, row: RowWrite, before: Option<Vec<u8>>) {
         if row.table.is_state() {
-            // A row that the same job wrote before counts as it stands by now.
+            // If the same job has written this row already, its value so far counts, not the committed one.
             let before = self.overlay.get(&(row.table, row.key.clone())).cloned().unwrap_or(before);
             let key = self.committer.source.keys.state();
             let tag = |value: &Vec<u8>| key.row(row.table.number(), &row.key, value);
@@ -253,9 +253,9 @@ impl BatchBuilder<'_> {
         Receipt { sequence, leaf_hash }
     }
 
-    /// Commits what was gathered; with nothing gathered there is nothing to fail.
+    /// Commits the batch; an empty batch succeeds without touching the disk.
     pub(in crate::storage) fn commit(mut self) -> Outcomes {
-        // While it lives the engine keeps the pages of its state.
+        // A live snapshot keeps redb from reusing the pages of its state.
         drop(self.snapshot.take());
         let changes_state = self.overlay.keys().any(|(table, _)| table.is_state());
         let idle = self.overlay.is_empty()
@@ -333,7 +333,7 @@ impl BatchBuilder<'_> {
         Ok((head, batch))
     }
 
-    /// The waiting last accesses as rows, but for integrations that this batch deletes, and up to where they speak.
+    /// Seals the pending last accesses, except those of integrations that this batch deletes, and their new watermark.
     fn access_rows(&self, source: &VaultState, rows: &[RowWrite]) -> Result<Vec<RowWrite>, StorageError> {
         let gone = |id: &[u8]| rows.iter().any(|row| row.table == Table::LastAccess && row.key == id);
         let mut changes = Changes::none();
@@ -352,7 +352,7 @@ pub(in crate::storage) struct Outcomes {
 }
 
 impl Outcomes {
-    /// Whether the batch is durable.
+    /// Returns whether the batch is durable.
     pub(in crate::storage) const fn is_done(&self) -> bool {
         self.done
     }

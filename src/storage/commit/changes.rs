@@ -1,4 +1,4 @@
-//! Changes as data: what a decision wants written, with the indexes that go with it.
+//! Changes as data: the rows that a decision writes, with their index entries.
 
 use zeroize::Zeroizing;
 
@@ -29,23 +29,23 @@ pub(in crate::storage) enum Change {
     },
     /// An index entry, which holds nothing to seal.
     Index { table: Table, key: Vec<u8>, value: Vec<u8> },
-    /// The entries that lead to an integration: those that it had, and those that it gets.
+    /// The index entries of an integration, before and after the change.
     Scopes { before: Option<Scoping>, after: Option<Scoping> },
     /// A row to delete.
     Delete { table: Table, key: Vec<u8> },
 }
 
-/// What a decision wants written; nothing is until the writer commits it, beside the event.
+/// The writes of a decision; nothing is written until the writer commits them beside the event.
 #[derive(Default)]
 pub struct Changes(pub(in crate::storage) Vec<Change>);
 
 impl Changes {
-    /// Nothing.
+    /// Returns an empty set of changes.
     pub const fn none() -> Self {
         Self(Vec::new())
     }
 
-    /// Whether there is nothing to write.
+    /// Returns whether there is nothing to write.
     pub const fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -83,7 +83,7 @@ impl Changes {
         self.delete(Table::Projects, identifier.as_str().as_bytes().to_vec());
     }
 
-    /// Writes an application token, and where to find it by id.
+    /// Writes an application token and its index entry by id.
     pub fn token(&mut self, mut token: ApplicationToken) {
         token.version += 1;
         let (key, value) = (token.id.as_bytes().to_vec(), token.digest.0.to_vec());
@@ -91,7 +91,7 @@ impl Changes {
         self.row(&token);
     }
 
-    /// Writes an integration's metadata, and what of the index differs from before.
+    /// Writes an integration's metadata, and those of its index entries that differ from before.
     pub fn integration(&mut self, before: Option<&Integration>, mut after: Integration) {
         after.version += 1;
         let (before, after_it) = (before.map(Scoping::of), Some(Scoping::of(&after)));
@@ -135,7 +135,7 @@ impl Changes {
     }
 }
 
-/// Of an integration what its index entries are made of.
+/// The fields of an integration that make up its index entries.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::storage) struct Scoping {
     scope: Scope,
@@ -151,7 +151,7 @@ impl Scoping {
         Self { scope: scope.clone(), provider: *provider, name: name.cloned(), id: *id }
     }
 
-    /// The entries' keys.
+    /// Returns the keys of the entries.
     pub(in crate::storage) fn keys(&self, key: &StateKey) -> Vec<Vec<u8>> {
         let entry =
             |project: Option<&ProjectId>| entry(key, project, self.provider, self.name.as_ref(), self.id);
@@ -162,13 +162,13 @@ impl Scoping {
     }
 }
 
-/// Whether it is an integration's own entry: as if all of its keys were made, and only the one that it can be is.
+/// Returns whether `key` is one of the integration's own index entries. Computes only the one entry that can match it.
 pub(in crate::storage) fn leads_to(state: &StateKey, key: &[u8], integration: &Integration) -> bool {
     let (_, name) = integration.group();
     let is_it = |project| entry(state, project, integration.provider, name, integration.id) == key;
     match &integration.scope {
         Scope::Global => is_it(None),
-        // No scope's prefix begins another's.
+        // No scope's prefix is a prefix of another's.
         Scope::Projects(projects) => projects
             .iter()
             .find(|project| key.starts_with(&scope_prefix(Some(project))))

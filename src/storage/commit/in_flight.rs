@@ -1,17 +1,17 @@
-//! The wait that makes revocation immediate.
+//! In-flight disclosures, for which a revocation waits.
 //!
-//! Every disclosing answer holds a [`InFlightGuard`] of the current epoch until its bytes have been handed to the
-//! connection. A job that takes access away ends the epoch, and its answer carries a [`Drain`] that resolves once
-//! every answer of this and earlier epochs has let go.
+//! Every disclosing answer holds an [`InFlightGuard`] of the current epoch until its bytes have been handed to the
+//! connection. A job that revokes access ends the epoch. Its answer carries a [`Drain`], which resolves once every
+//! guard of this and earlier epochs is dropped.
 
 use std::{sync::Arc, time::Duration};
 
 use tokio::sync::watch;
 
-/// How long a revocation waits for answers under way before their connections are closed.
+/// The timeout after which a revocation closes the connections of the answers that are still in flight.
 pub const REVOCATION_WAIT: Duration = Duration::from_secs(5);
 
-/// Held by a disclosing answer until its bytes are with the connection; let go by dropping it.
+/// Guard of a disclosing answer: held until the answer's bytes are with the connection, then dropped.
 #[derive(Debug, Clone)]
 pub struct InFlightGuard(Arc<Epoch>);
 
@@ -23,13 +23,13 @@ struct Epoch {
 }
 
 impl InFlightGuard {
-    /// The epoch of the disclosure; a connection that holds one closes when a revocation of that epoch times out.
+    /// Returns the epoch of the disclosure. If the drain of that epoch times out, the guard's connection is closed.
     pub fn epoch(&self) -> u64 {
         self.0.number
     }
 }
 
-/// The writer's side.
+/// The writer's side: the current epoch, and the earlier ones still in flight.
 #[derive(Debug)]
 pub(in crate::storage) struct InFlight {
     current: Arc<Epoch>,
@@ -41,12 +41,12 @@ impl InFlight {
         Self { current: epoch(1), earlier: Vec::new() }
     }
 
-    /// For an answer that discloses.
+    /// Returns a guard for an answer that discloses.
     pub(in crate::storage) fn disclosed(&self) -> InFlightGuard {
         InFlightGuard(Arc::clone(&self.current))
     }
 
-    /// Ends the epoch, for an answer that takes access away.
+    /// Ends the epoch; returns the drain for an answer that revokes access.
     pub(in crate::storage) fn drain(&mut self) -> Drain {
         let number = self.current.number;
         self.earlier.retain(|alive| alive.has_changed().is_ok());
@@ -60,7 +60,7 @@ fn epoch(number: u64) -> Arc<Epoch> {
     Arc::new(Epoch { number, alive: watch::Sender::new(()) })
 }
 
-/// Resolves when nothing that was disclosed before is still on its way.
+/// Resolves when no earlier disclosure is in flight.
 #[derive(Debug, Clone)]
 pub struct Drain {
     number: u64,
@@ -68,13 +68,13 @@ pub struct Drain {
 }
 
 impl Drain {
-    /// The newest epoch that it waits for.
+    /// Returns the newest epoch that it waits for.
     pub const fn epoch(&self) -> u64 {
         self.number
     }
 
-    /// Waits, at most [`REVOCATION_WAIT`]; then calls `close_through` with the newest epoch whose connections must
-    /// close, and waits for those.
+    /// Waits at most [`REVOCATION_WAIT`]. After the timeout it calls `close_through` with the newest epoch whose
+    /// connections must close, and waits until they have.
     pub async fn wait(mut self, close_through: impl FnOnce(u64)) {
         if tokio::time::timeout(REVOCATION_WAIT, self.all_dropped()).await.is_err() {
             close_through(self.number);
@@ -118,7 +118,7 @@ mod tests {
         assert_eq!(started.elapsed(), REVOCATION_WAIT);
     }
 
-    /// A future that can be asked whether it is done.
+    /// A future that a test can poll for completion.
     struct Asked<F>(std::pin::Pin<Box<F>>);
 
     fn tokio_test_pending<F: Future>(future: F) -> Asked<F> {

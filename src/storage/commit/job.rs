@@ -1,4 +1,4 @@
-//! Jobs: a decision, and the channel that its answer goes to.
+//! Jobs: a decision, and the channel for its answer.
 
 use tokio::sync::oneshot;
 
@@ -18,13 +18,13 @@ pub(super) enum Effect {
     Plain,
     /// The answer discloses: it holds a [`InFlightGuard`].
     Discloses,
-    /// The answer takes access away: it carries a [`Drain`].
+    /// The answer revokes access: it carries a [`Drain`].
     Revokes,
 }
 
 /// A decision: its answer, the rows to change and the events to record.
 ///
-/// Its fields are private, and only [`Decision::changing`] takes changes: none comes without an event.
+/// The fields are private, and only [`Decision::changing`] takes changes: no change comes without an event.
 pub struct Decision<T> {
     value: T,
     changes: Changes,
@@ -38,23 +38,23 @@ impl<T> Decision<T> {
         Self { value, changes: Changes::none(), events, effect: Effect::Plain }
     }
 
-    /// Changes rows and records why.
+    /// Changes rows and records the event.
     pub fn changing(value: T, changes: Changes, event: Event) -> Self {
         Self { changes, ..Self::recording(value, vec![event]) }
     }
 
-    /// Hands out credentials, each with its event.
+    /// Discloses credentials, with one event for each.
     pub const fn disclosing(value: T, events: Vec<Event>) -> Self {
         Self { value, changes: Changes::none(), events, effect: Effect::Discloses }
     }
 
-    /// Takes access away: the answer waits until no earlier disclosure is in flight.
+    /// Revokes access: the answer waits until no earlier disclosure is in flight.
     #[must_use]
     pub fn revoking(self) -> Self {
         Self { effect: Effect::Revokes, ..self }
     }
 
-    /// Returns whether it takes access away.
+    /// Returns whether the decision revokes access.
     pub fn revokes(&self) -> bool {
         self.effect == Effect::Revokes
     }
@@ -82,7 +82,7 @@ pub struct Refusal<E> {
 /// A decision, or a refusal.
 pub type Verdict<T, E> = Result<Decision<T>, Refusal<E>>;
 
-/// The place of an event in the log: sequence and leaf hash.
+/// The position of an event in the log: sequence and leaf hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Receipt {
     /// The event's sequence.
@@ -96,24 +96,24 @@ pub struct Receipt {
 pub struct Committed<T> {
     /// The answer.
     pub value: T,
-    /// Where its events stand, in their order.
+    /// The receipts of its events, in order.
     pub receipts: Vec<Receipt>,
-    /// To hold until the answer's bytes are with the connection.
+    /// Guard to hold until the answer's bytes are with the connection.
     pub disclosed: Option<InFlightGuard>,
-    /// To wait for before answering.
+    /// Drain to wait for before answering.
     pub drain: Option<Drain>,
 }
 
-/// Why a job has no answer of its own.
+/// The error of a job without an answer.
 #[derive(Debug, thiserror::Error)]
 pub enum JobError<E> {
-    /// The decision said no.
+    /// The decision refused.
     #[error("refused")]
     Refused(E),
     /// The queue is full.
     #[error("the queue is full")]
     Overloaded,
-    /// The commit failed, or nobody can tell: nothing is disclosed.
+    /// The commit failed or is in doubt: nothing is disclosed.
     #[error("the audit log cannot be written")]
     Unavailable,
     /// A row that the decision needs cannot be read.
@@ -186,7 +186,7 @@ where
             (JobOutcome::Unavailable, _) => Err(JobError::Unavailable),
             (JobOutcome::Failed(error), _) => Err(JobError::Storage(error)),
         };
-        // A client that hung up gets nothing: its answer is wiped here.
+        // If the client hung up, the answer is wiped here.
         drop(self.reply.send(answer));
     }
 }

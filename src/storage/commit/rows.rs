@@ -1,4 +1,4 @@
-//! From what a batch means to what it writes: sealed rows, last accesses, the signed checkpoint.
+//! The rows that a batch writes: sealed rows, last accesses and the signed checkpoint.
 
 use super::changes::{Change, Changes, Scoping};
 use crate::{
@@ -20,29 +20,31 @@ use crate::{
     },
 };
 
-/// Whether a batch deletes what the access is about.
+/// Returns whether a batch deletes the row of this last access.
 pub(in crate::storage) fn deletes(batch: &Batch, access: &LastAccess) -> bool {
     let about =
         |row: &RowWrite| row.table == Table::LastAccess && row.value.is_none() && row.key == access.id;
     batch.rows.iter().any(about)
 }
 
-/// The row that says up to which sequence the last accesses speak: the one without an id.
+/// Returns the watermark of the last accesses, the row with a zero id: their table covers the records before
+/// `sequence`.
 pub(in crate::storage) fn last_access_watermark(sequence: u64) -> LastAccess {
     LastAccess { id: [0; 16], sequence, time: Timestamp::from_millis(0), actor: Actor::host("sealroom") }
 }
 
-/// The checkpoint of a head, signed.
+/// Returns the signed checkpoint of a head.
 pub(in crate::storage) fn signed(file: FileId, head: &Head, log_key: &LogKey) -> String {
     checkpoint::note(&checkpoint::origin(file), head.frontier.size(), &head.root, &[], &[log_key])
 }
 
-/// Whose last access an event is: the integration's whose credential left, and the token's that asked.
+/// Returns the last accesses of an event: that of the integration whose credential left, and that of the token that
+/// asked.
 pub(in crate::storage) fn accesses_of(sequence: u64, event: &Event) -> Vec<LastAccess> {
     accesses(sequence, event.time, &event.actor, event.action, event.outcome, event.integration)
 }
 
-/// The same, of a record.
+/// Returns the same of a record.
 pub(in crate::storage) fn accesses_of_record(sequence: u64, bytes: &[u8]) -> Vec<LastAccess> {
     let Ok(record) = record::decode(bytes) else { return Vec::new() };
     accesses(sequence, record.time, &record.actor, record.action, record.outcome, record.integration)

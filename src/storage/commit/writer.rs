@@ -1,7 +1,7 @@
-//! The one writer: gathers jobs into batches and commits one batch at a time, each in one durable transaction.
+//! The writer: gathers jobs into batches and commits one batch at a time, each in one durable transaction.
 //!
-//! A thread of its own commits the batches; while one syncs, the next gathers. No thread that serves requests waits
-//! for the disk.
+//! The commit thread runs the commits; while one batch syncs, the next gathers in the queue. No thread that serves
+//! requests waits for the disk.
 
 use std::{
     sync::{
@@ -22,31 +22,31 @@ use super::{
 };
 use crate::storage::{read::view::View, state::VaultState};
 
-/// The most jobs of one batch: a batch is one transaction, and the answers of all wait for the slowest.
+/// The most jobs in one batch: a batch is one transaction, and all its answers wait for its last job.
 const BATCH_JOBS_MAX: usize = 1024;
 
 type Queued = Box<dyn Job>;
 
-/// How the writer works.
+/// Settings of the writer.
 #[derive(Debug, Clone, Copy)]
 pub struct Writing {
-    /// How many jobs may wait; one more is refused at once rather than grow the heap.
+    /// The length of the queue; when it is full, the writer refuses further jobs at once.
     pub queue_max: usize,
-    /// The time since some moment of this process.
+    /// The monotonic clock: time since some moment of this process.
     pub monotonic: fn() -> Duration,
-    /// A commit that takes longer than this stands still.
+    /// The timeout after which a commit counts as stalled.
     pub commit_timeout: Duration,
-    /// How often what waits for a pause is written when nothing else is, and a failing disk is tried again.
+    /// The interval after which an idle writer flushes pending writes and retries a failing disk.
     pub flush_interval: Duration,
 }
 
-/// A handle to the writer. Once every handle is dropped and the queue is empty, the commit thread ends.
+/// A handle to the writer. The commit thread ends once every handle is dropped and the queue is empty.
 #[derive(Clone)]
 pub struct Writer {
-    /// Counts the jobs that wait for their answer.
+    /// Number of jobs that wait for their answer.
     waiting: Arc<AtomicUsize>,
     source: Arc<VaultState>,
-    /// Dropped last: its end tells the thread that nobody holds the keys any more.
+    /// Dropped last: the closed queue tells the commit thread that no handle holds the keys any more.
     queue: SyncSender<Queued>,
 }
 
@@ -68,30 +68,30 @@ impl Writer {
         (Self { waiting: Arc::default(), source, queue }, end)
     }
 
-    /// The last committed state, helped by this thread's cache.
+    /// Returns a view of the last committed state, through this thread's cache.
     pub fn view(&self) -> View<'_> {
         View::committed(&self.source)
     }
 
-    /// The last committed state, read from one snapshot alone.
+    /// Returns a view of the last committed state from one snapshot, without the cache.
     pub fn fresh_view(&self) -> View<'_> {
         View::fresh(&self.source)
     }
 
-    /// How many jobs wait for their answer.
+    /// Returns the number of jobs that wait for their answer.
     pub fn waiting(&self) -> usize {
         self.waiting.load(Ordering::Relaxed)
     }
 
-    /// What the commits came to so far.
+    /// Returns the statistics of the commits so far.
     pub fn stats(&self) -> &crate::storage::state::Stats {
         &self.source.stats
     }
 
-    /// Decides on the newest state, and waits until what was decided is durable.
+    /// Runs the decision on the newest state in the commit thread, and waits until its writes are durable.
     ///
     /// # Errors
-    /// The decision's refusal, or why there was none.
+    /// The decision's refusal, or the reason why the job has no answer.
     pub async fn submit<T, E, F>(&self, decide: F) -> Result<Committed<T>, JobError<E>>
     where
         T: Send + 'static,
@@ -132,7 +132,7 @@ impl Drop for Waiting<'_> {
     }
 }
 
-/// Hands a batch's answers over together: one wake-up a batch, not one a job.
+/// Delivers the answers of a batch together: one wake-up per batch, not per job.
 async fn deliver(mut batches: mpsc::UnboundedReceiver<Vec<(Queued, JobOutcome)>>) {
     while let Some(batch) = batches.recv().await {
         for (job, outcome) in batch {
@@ -141,7 +141,7 @@ async fn deliver(mut batches: mpsc::UnboundedReceiver<Vec<(Queued, JobOutcome)>>
     }
 }
 
-/// Commits batches until every handle is gone.
+/// Commits batches until every handle is dropped.
 fn run(
     mut committer: Committer,
     jobs: &Receiver<Queued>,

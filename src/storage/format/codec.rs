@@ -1,4 +1,4 @@
-//! Rows on disk. This file alone names bincode.
+//! Encoding of rows on disk. The only module that names bincode.
 //!
 //! A row is the bincode 2.0.1 form (standard configuration: little-endian, variable-length integers) of one of the
 //! structs below, fields in their order:
@@ -13,8 +13,8 @@
 //! Option<T>     0, or 1 ‖ T
 //! ```
 //!
-//! Closed sets (roles, providers, …) are kept as their text, so that a reordered enum cannot change a meaning; times
-//! are milliseconds since 1970; ids are 16 bytes. Golden bytes in the tests pin all of it.
+//! Closed sets (roles, providers, …) are stored as text, so that a reordered enum cannot change a meaning. Times are
+//! milliseconds since 1970; ids are 16 bytes. Golden bytes in the tests pin all of it.
 
 use bincode::{Decode, Encode, config};
 
@@ -25,21 +25,22 @@ use crate::domain::{
     SessionRow, Timestamp, TokenId, User, UserId,
 };
 
-/// No row is longer: a 64 KiB request body bounds what goes in. A length past this is damage, not an allocation.
+/// The longest row, in bytes: the request body of at most 64 KiB keeps every row below it. A longer length is damage,
+/// and allocates nothing.
 const ROW_BYTES_MAX: usize = 1 << 20;
 
-/// A value that has a row of its own.
+/// A value that is stored as a row.
 pub(in crate::storage) trait Row: Sized + Send + Sync + 'static {
-    /// Where it lives.
+    /// Its table.
     const TABLE: Table;
 
-    /// Its key.
+    /// Returns the row's key.
     fn key(&self) -> Vec<u8>;
 
-    /// Its bytes, before they are sealed.
+    /// Encodes the row, before sealing.
     fn to_bytes(&self) -> Vec<u8>;
 
-    /// Reads bytes that `to_bytes` made under that key; `None` for anything else.
+    /// Decodes the bytes that `to_bytes` made for that key; `None` for anything else.
     fn from_bytes(key: &[u8], bytes: &[u8]) -> Option<Self>;
 }
 
@@ -186,14 +187,14 @@ impl Row for SessionRow {
     }
 }
 
-/// A session row's key: session id ‖ digest.
+/// Returns a session row's key: session id ‖ digest.
 pub(in crate::storage) fn session_key(key: &SessionKey) -> Vec<u8> {
     [key.session.as_bytes().as_slice(), &key.digest.0].concat()
 }
 
 #[derive(Encode, Decode)]
 struct StoredProject {
-    /// Empty where the project has none.
+    /// Empty if the project has none.
     remote_url: String,
     platform: String,
     configuration: String,
@@ -242,10 +243,10 @@ struct StoredIntegration {
     provider: String,
     auth_type: String,
     name: Option<String>,
-    /// `None` is global.
+    /// `None` means global.
     projects: Option<Vec<String>>,
     config: Option<String>,
-    /// (revision, end), the current one first.
+    /// (revision, end) of each kept revision, the current one first.
     kept: Vec<(u64, Option<u64>)>,
     created_at: u64,
     created_by: String,
@@ -369,7 +370,7 @@ fn texts<T: std::fmt::Display>(values: &[T]) -> Vec<String> {
     values.iter().map(text).collect()
 }
 
-/// Identifiers under the rules of the time when they were stored.
+/// Reads stored identifiers; accepts forms that an earlier version accepted.
 fn recorded(projects: &[String]) -> Option<Vec<ProjectId>> {
     projects.iter().map(|text| ProjectId::recorded(text)).collect()
 }

@@ -1,7 +1,7 @@
-//! The head: what the whole file must agree with, and the two plain lists that it vouches for.
+//! The head: the summary with which the whole file must agree, and the two unsealed lists that it authenticates.
 //!
-//! `meta/head` is sealed like a row of table 0 under the key `head`, and rewritten by every commit. In the clear it
-//! is the bincode form of
+//! `meta/head` is sealed like a row of table 0 under the key `head`, and rewritten by every commit. Its plaintext is
+//! the bincode form of
 //!
 //! ```text
 //! version u64 ‖ tree size u64 ‖ root [32] ‖ frontier Vec<[32]> ‖ first sequence held u64 ‖ newest time u64
@@ -24,16 +24,16 @@ use crate::{
     storage::error::StorageError,
 };
 
-/// What the file must agree with.
+/// The summary with which the whole file must agree.
 #[derive(Debug, Clone)]
 pub struct Head {
-    /// Raised by each commit.
+    /// Incremented by each commit.
     pub version: u64,
-    /// The log's tree.
+    /// The frontier of the log's tree.
     pub frontier: Frontier,
-    /// Its root.
+    /// The root of that tree.
     pub root: [u8; 32],
-    /// The first record that is still in the file.
+    /// The first record that the file still holds.
     pub first_sequence: u64,
     /// The newest event's time.
     pub newest_time: Timestamp,
@@ -48,7 +48,7 @@ pub struct Head {
 type HeadTuple = (u64, u64, [u8; 32], Vec<[u8; 32]>, u64, u64, [u8; 32], [u8; 32], [u8; 32]);
 
 impl Head {
-    /// The head of a file that holds nothing but these slots and log keys.
+    /// Returns the head of a file that holds only these slots and log keys.
     pub fn new(slots: &[u8], log_keys: &[u8]) -> Self {
         Self {
             version: 0,
@@ -62,10 +62,10 @@ impl Head {
         }
     }
 
-    /// Seals it.
+    /// Seals the head.
     ///
     /// # Errors
-    /// No random bytes.
+    /// The operating system gives no random bytes.
     pub fn seal(&self, keys: &Keys, file: FileId) -> Result<Vec<u8>, StorageError> {
         let (size, nodes) = self.frontier.to_parts();
         let fields: HeadTuple = (
@@ -82,10 +82,10 @@ impl Head {
         seal::seal(keys.row(), &context(file), &encode(fields)).map_err(|_| StorageError::Random)
     }
 
-    /// Opens what [`Head::seal`] made.
+    /// Opens a head that [`Head::seal`] made.
     ///
     /// # Errors
-    /// It does not open, or its parts disagree.
+    /// It fails authentication, or its parts disagree.
     pub fn open(sealed: &[u8], keys: &Keys, file: FileId) -> Result<Self, StorageError> {
         let opened = seal::open(keys.row(), &context(file), sealed).map_err(|_| tampered())?;
         let fields: HeadTuple = decode(opened.expose()).ok_or_else(tampered)?;
@@ -115,17 +115,17 @@ fn tampered() -> StorageError {
     StorageError::tampered("meta", meta::HEAD)
 }
 
-/// One way to the vault key: `meta/slots` is a list of these.
+/// One slot of the vault key; `meta/slots` is a list of these.
 pub struct Slot {
-    /// What its secret is, and how the key is made of it.
+    /// The kind of its secret, and the parameters of the key derivation.
     pub header: SlotHeader,
-    /// The vault key under that key.
+    /// The vault key, wrapped under the derived key.
     pub wrapped: Wrapped,
 }
 
 type SlotTuple = (u32, u8, u8, u32, u32, u32, [u8; 16], [u8; 24], Vec<u8>);
 
-/// The bytes of `meta/slots`: per slot id, kind, KDF, memory, passes, lanes, salt, nonce, wrapped key.
+/// Encodes `meta/slots`: for each slot id, kind, KDF, memory, passes, lanes, salt, nonce, wrapped key.
 pub fn encode_slots(slots: &[Slot]) -> Vec<u8> {
     let tuple = |slot: &Slot| -> SlotTuple {
         let SlotHeader { id, kind, params, salt } = &slot.header;
@@ -136,10 +136,10 @@ pub fn encode_slots(slots: &[Slot]) -> Vec<u8> {
     encode(slots.iter().map(tuple).collect::<Vec<_>>())
 }
 
-/// Reads `meta/slots`. It is not yet vouched for: every number is bounded before use.
+/// Decodes `meta/slots`, which is not yet authenticated: bounds every number before use.
 ///
 /// # Errors
-/// It has not the form, or asks for more memory, passes or lanes than any slot of ours.
+/// The bytes do not decode, or ask for more memory, passes or lanes than any slot that this program writes.
 pub fn decode_slots(bytes: &[u8]) -> Result<Vec<Slot>, StorageError> {
     let bad = || StorageError::tampered("meta", meta::SLOTS);
     let tuples: Vec<SlotTuple> = decode(bytes).ok_or_else(bad)?;
@@ -155,7 +155,8 @@ pub fn decode_slots(bytes: &[u8]) -> Result<Vec<Slot>, StorageError> {
     tuples.into_iter().map(slot).collect()
 }
 
-/// `meta/log_keys`: who signed the log from which size on, and the sealed newest private key.
+/// `meta/log_keys`: the public keys that signed the log, each from which tree size on, and the newest private key,
+/// sealed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogKeys {
     /// Public key and the first tree size that it signed, oldest first; never empty.
@@ -165,15 +166,15 @@ pub struct LogKeys {
 }
 
 impl LogKeys {
-    /// The bytes in `meta`.
+    /// Encodes `meta/log_keys`.
     pub fn to_bytes(&self) -> Vec<u8> {
         encode((&self.public, &self.private))
     }
 
-    /// Reads what `to_bytes` made.
+    /// Decodes the bytes that `to_bytes` made.
     ///
     /// # Errors
-    /// It has not the form.
+    /// The bytes do not decode.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, StorageError> {
         let bad = || StorageError::tampered("meta", meta::LOG_KEYS);
         let (public, private): (Vec<([u8; 32], u64)>, Vec<u8>) = decode(bytes).ok_or_else(bad)?;
@@ -183,7 +184,7 @@ impl LogKeys {
         Ok(Self { public, private })
     }
 
-    /// The public key of the newest log key.
+    /// Returns the newest public key.
     pub fn newest(&self) -> [u8; 32] {
         self.public.last().expect("from_bytes and init make no empty list").0
     }

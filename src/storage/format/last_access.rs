@@ -1,4 +1,4 @@
-//! Last accesses: who last used what, rebuilt from the log where the file does not know yet.
+//! Last accesses of integrations and tokens, rebuilt from the log for events newer than their watermark.
 //!
 //! A row is (sequence u64, time u64, actor String) in the codec's form.
 
@@ -8,16 +8,16 @@ use super::{
 };
 use crate::domain::{Actor, Timestamp};
 
-/// Who last used an integration, or when a token was last used.
+/// The last read of an integration's credential, or the last use of a token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LastAccess {
-    /// The integration's or the token's id.
+    /// The id of the integration or token.
     pub id: [u8; 16],
-    /// The event that says so.
+    /// The sequence of its event.
     pub sequence: u64,
-    /// When.
+    /// The time of the event.
     pub time: Timestamp,
-    /// Who.
+    /// The actor of the event.
     pub actor: Actor,
 }
 

@@ -1,6 +1,6 @@
 //! The bytes of the file: tables, keys, rows, the head and the tail of the log.
 //!
-//! Frozen as format 1: a change here needs a new fixture. Knows no engine but redb's own table types, and no key.
+//! Frozen as format 1: a change here needs a new fixture. Knows no key, and of the engine only redb's table types.
 
 pub(super) mod codec;
 pub(super) mod head;

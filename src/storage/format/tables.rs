@@ -1,5 +1,5 @@
-//! Every table on one screen, and the keys that are made of more than one part. This is format 1, and frozen: a file
-//! that was written so opens for ever.
+//! All tables, and the keys that consist of more than one part. This is format 1, and frozen: every later version opens
+//! a file written in it.
 //!
 //! ```text
 //! meta          name                                  format, file_id, slots, log_keys, checkpoint, head, tail
@@ -16,18 +16,18 @@
 //! hashes        level ‖ index                         hash of a complete subtree
 //! ```
 //!
-//! `tail` holds the newest records, as long as they are few: the first one's sequence (u64, little-endian), then each
-//! row of `audit` behind its length (u16, little-endian).
+//! `tail` holds the newest records while they are few: the sequence of the first (u64, little-endian), then each row of
+//! `audit` prefixed with its length (u16, little-endian).
 //!
-//! The 8 bytes beside a record tell which one it is where records and tree disagree: the tree itself tells only that
-//! one of up to 256 does.
+//! If records and tree disagree, the 8 bytes beside a record show which record was changed; the tree only narrows it to
+//! one of up to 256.
 //!
-//! A group has 8 bytes for `custom`, where integrations of one name belong together, and none elsewhere: the first 8
-//! of HMAC-SHA-256(state key, row of `scopes` with the key `scope ‖ service` and the name as its value), which tell
-//! nobody the name, or zeros where there is none. So whoever looks for a name need not open all the others.
+//! A group has 8 bytes for `custom`, which groups integrations by name, and none for other services. They are the first
+//! 8 bytes of HMAC-SHA-256(state key, row of `scopes` with the key `scope ‖ service` and the name as its value), which
+//! do not reveal the name, or zeros if there is no name. So a lookup by name need not open the other integrations.
 //!
-//! redb sees `u64`, `&str` and `&[u8]` alone. Numbers inside a key are big-endian, so that keys sort as they count;
-//! a scope is `0`, or `1 ‖ length (u16) ‖ identifier`; a service is `length (u8) ‖ name`.
+//! redb sees only `u64`, `&str` and `&[u8]`. Numbers in a key are big-endian, so that keys sort numerically. A scope is
+//! `0`, or `1 ‖ length (u16) ‖ identifier`; a service is `length (u8) ‖ name`.
 
 use redb::TableDefinition;
 
@@ -36,10 +36,10 @@ use crate::{
     domain::{IntegrationId, Name, ProjectId, Provider, Revision, SessionId},
 };
 
-/// Bytes of its leaf hash that stand beside a record.
+/// The number of bytes of the leaf hash beside each record.
 const CHECK: usize = 8;
 
-/// Bytes that tell the names of one scope from one another.
+/// The number of bytes of a group.
 const GROUP: usize = 8;
 
 /// `meta`: the few values that describe the file itself.
@@ -49,11 +49,11 @@ pub(in crate::storage) const AUDIT: TableDefinition<'static, u64, &[u8]> = Table
 /// `hashes`: the stored subtrees of the log.
 pub(in crate::storage) const HASHES: TableDefinition<'static, &[u8], &[u8]> = TableDefinition::new("hashes");
 
-/// The names in `meta`.
+/// The keys of `meta`.
 pub mod meta {
-    /// The format's number, u32, little-endian; the one thing that every version of sealroom can read.
+    /// The format number, u32, little-endian; every version of sealroom can read it.
     pub const FORMAT: &str = "format";
-    /// 16 bytes that name the vault.
+    /// The vault's id, 16 bytes.
     pub const FILE_ID: &str = "file_id";
     /// The key slots.
     pub const SLOTS: &str = "slots";
@@ -61,17 +61,17 @@ pub mod meta {
     pub const LOG_KEYS: &str = "log_keys";
     /// The newest signed checkpoint.
     pub const CHECKPOINT: &str = "checkpoint";
-    /// What the whole file must agree with.
+    /// The sealed head.
     pub const HEAD: &str = "head";
-    /// The newest records that are not in `audit` yet.
+    /// The newest records, not yet in `audit`.
     pub const TAIL: &str = "tail";
 }
 
-/// A table of rows. The number stands in each row's associated data and in the state digest: it never changes.
+/// A table of rows. Each row's associated data and the state digest contain the number: it never changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum Table {
-    /// Of `meta`, only the sealed head has associated data.
+    /// Only the sealed head of `meta` has associated data.
     Meta = 0,
     /// Users by e-mail.
     Users = 1,
@@ -85,11 +85,11 @@ pub enum Table {
     Credentials = 5,
     /// Application tokens by digest.
     Tokens = 6,
-    /// Their digests by id.
+    /// Digests of application tokens by id.
     TokenIds = 7,
-    /// The index that a read walks.
+    /// The index of integrations by scope.
     Scopes = 8,
-    /// Who last used what.
+    /// Last accesses by id of integration or token.
     LastAccess = 9,
 }
 
@@ -106,10 +106,10 @@ impl Table {
         Self::Scopes,
     ];
 
-    /// How many there are.
+    /// The number of tables.
     pub(in crate::storage) const COUNT: usize = Self::LastAccess as usize + 1;
 
-    /// The name in the file and in reports.
+    /// Returns the name in the file and in reports.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Meta => "meta",
@@ -125,12 +125,12 @@ impl Table {
         }
     }
 
-    /// The number in associated data.
+    /// Returns the number in associated data.
     pub const fn number(self) -> u8 {
         self as u8
     }
 
-    /// Whether its rows count in the state digest.
+    /// Returns whether the state digest covers the table's rows.
     pub fn is_state(self) -> bool {
         Self::STATE.contains(&self)
     }
@@ -142,24 +142,24 @@ impl Table {
     }
 }
 
-/// `credentials`: integration id ‖ revision.
+/// Returns a key of `credentials`: integration id ‖ revision.
 pub fn credential_key(id: IntegrationId, revision: Revision) -> Vec<u8> {
     [id.as_bytes().as_slice(), &revision.number().to_be_bytes()].concat()
 }
 
-/// `sessions`: session id ‖ digest; a session's prefix finds all of its tokens.
+/// Returns a key prefix of `sessions`: all tokens of a session.
 pub fn session_prefix(session: SessionId) -> Vec<u8> {
     session.as_bytes().to_vec()
 }
 
-/// `scopes`: the entries of one scope; `None` is the global one.
+/// Returns a key prefix of `scopes`: the entries of one scope; `None` is the global one.
 pub fn scope_prefix(project: Option<&ProjectId>) -> Vec<u8> {
     let Some(project) = project else { return vec![0] };
     let length = u16::try_from(project.as_str().len()).expect("an identifier has at most 200 bytes");
     [&[1], length.to_be_bytes().as_slice(), project.as_str().as_bytes()].concat()
 }
 
-/// `scopes`: the entries of one scope and service.
+/// Returns a key prefix of `scopes`: the entries of one scope and service.
 pub fn scope_service_prefix(project: Option<&ProjectId>, provider: Provider) -> Vec<u8> {
     let name = provider.service().as_str();
     let length = u8::try_from(name.len()).expect("a provider's name is short");
@@ -169,7 +169,7 @@ pub fn scope_service_prefix(project: Option<&ProjectId>, provider: Provider) -> 
     key
 }
 
-/// `scopes`: the entries of one scope and service that belong together.
+/// Returns a key prefix of `scopes`: the entries of one scope, service and group.
 pub fn scope_group_prefix(
     state: &StateKey,
     project: Option<&ProjectId>,
@@ -184,23 +184,23 @@ pub fn scope_group_prefix(
     prefix
 }
 
-/// The integration that a `scopes` key leads to; `None` where the key is too short to be one.
+/// Returns the integration that a key of `scopes` refers to; `None` if the key is too short.
 pub fn scope_key_id(key: &[u8]) -> Option<IntegrationId> {
     key.last_chunk::<16>().map(|bytes| IntegrationId::from_bytes(*bytes))
 }
 
-/// `audit`: record ‖ check.
+/// Returns a row of `audit`: record ‖ check.
 pub fn audit_row(mut record: Vec<u8>, leaf_hash: &[u8; 32]) -> Vec<u8> {
     record.extend_from_slice(&leaf_hash[..CHECK]);
     record
 }
 
-/// `audit`: the record of a row, and its check; `None` where the row is too short to be one.
+/// Splits a row of `audit` into record and check; `None` if the row is too short.
 pub fn split_audit_row(row: &[u8]) -> Option<(&[u8], &[u8])> {
     row.split_at_checked(row.len().checked_sub(CHECK)?)
 }
 
-/// `meta/tail`: the rows, whose sequences follow each other.
+/// Encodes `meta/tail`: the rows, whose sequences are consecutive.
 pub fn tail(rows: &[(u64, Vec<u8>)]) -> Vec<u8> {
     let Some((first, _)) = rows.first() else { return Vec::new() };
     let mut bytes = first.to_le_bytes().to_vec();
@@ -212,7 +212,7 @@ pub fn tail(rows: &[(u64, Vec<u8>)]) -> Vec<u8> {
     bytes
 }
 
-/// Reads what [`tail`] made; `None` where it has not the form.
+/// Decodes `meta/tail`; `None` if the bytes do not decode.
 pub fn tail_rows(bytes: &[u8]) -> Option<Vec<(u64, Vec<u8>)>> {
     if bytes.is_empty() {
         return Some(Vec::new());
@@ -229,7 +229,7 @@ pub fn tail_rows(bytes: &[u8]) -> Option<Vec<(u64, Vec<u8>)>> {
     rest.is_empty().then_some(rows)
 }
 
-/// `hashes`: level ‖ index.
+/// Returns a key of `hashes`: level ‖ index.
 pub fn hash_key(level: u8, index: u64) -> Vec<u8> {
     [&[level], index.to_be_bytes().as_slice()].concat()
 }

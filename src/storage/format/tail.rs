@@ -1,29 +1,30 @@
-//! The tail of the log: the newest records, beside the head until they fill a page.
+//! The tail of the log: the newest records, stored beside the head until they fill a page.
 //!
-//! A lone commit writes the head's page anyway. Its record goes there too, as part of `meta/tail`, and saves the pages
-//! of the table's tree, three or four of nine; when the tail is full, or a batch is large, all of it moves to `audit`
-//! with that commit. A writer that pauses or ends moves it as well, so that a file at rest has none.
+//! Every commit writes the head's page. A small commit stores its records in that page too, as part of `meta/tail`,
+//! which saves the three or four of nine pages that the tree of `audit` would take. If the tail is full, or a batch is
+//! large, the commit moves all of it to `audit`. A writer that is idle or ends moves it too, so a file at rest has no
+//! tail.
 
 use redb::{ReadableTable, Table as Written};
 
 use super::tables::{meta, tail, tail_rows};
 
-/// What the tail may hold: with the other values of `meta` it has to fit into one page of 4,096 bytes.
+/// The longest tail, in bytes: with the other values of `meta` it has to fit into one page of 4,096 bytes.
 pub(in crate::storage) const TAIL_BYTES_MAX: usize = 1_500;
 
 type Row = (u64, Vec<u8>);
 
-/// Where the records of a batch go.
+/// The destination of a batch's records.
 pub(in crate::storage) enum TailPlan {
-    /// Into the tail, which then reads so.
+    /// The tail, with its new bytes.
     Tail(Vec<u8>),
-    /// Into the table: these rows of the tail first.
+    /// The table, with the rows that move there from the tail.
     Table(Vec<(u64, Vec<u8>)>),
-    /// Nowhere: there is nothing to write.
+    /// No destination: there is nothing to write.
     Nowhere,
 }
 
-/// Decides it, given the tail as it stands; `settle` leaves nothing in the tail.
+/// Plans the write of `records` from the current tail; `settle` leaves the tail empty.
 pub(in crate::storage) fn plan_tail(
     meta: &Written<'_, &'static str, &'static [u8]>,
     records: &[(u64, Vec<u8>)],

@@ -1,20 +1,20 @@
-//! Rows that a read needs, kept open between two changes.
+//! A per-thread cache of opened rows, valid between two changes of state.
 //!
-//! One cache a thread, so that no request waits for another. A cache is good for one generation of one vault: any
-//! commit that changes state begins a new generation, while reads alone begin none. It holds rows and sealed
-//! credentials, never an opened credential.
+//! Each thread has its own, so no request waits for another. A cache is valid for one [`Generation`] of one vault.
+//! Every commit that changes state begins a new generation; a commit that only records reads does not. A cache holds
+//! rows and sealed credentials, never an opened credential.
 
 use std::{any::Any, cell::RefCell, collections::HashMap, sync::Arc};
 
 use crate::storage::format::tables::Table;
 
-/// The most that one thread keeps, by the size of the sealed rows; then it starts again from nothing.
+/// The largest cache of one thread, by the size of the sealed rows in bytes; a full cache is cleared.
 const BYTES_MAX: usize = 2 << 20;
 
-/// One state of the rows of one unlocked vault: where it is the same, so is everything that was read.
+/// The generation of an unlocked vault's state: two reads of the same generation see the same state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Generation {
-    /// Tells the vaults of one process apart.
+    /// Identifies the vault within this process.
     pub(in crate::storage) vault: u64,
     /// Counts the commits that changed state.
     pub(in crate::storage) number: u64,
@@ -33,7 +33,7 @@ thread_local! {
     static CACHE: RefCell<Option<Cache>> = const { RefCell::new(None) };
 }
 
-/// What this thread knows of a row: `None` is nothing, `Some(None)` is that there is no such row.
+/// Returns this thread's cached row: `None` if it is not cached, `Some(None)` if it is known not to exist.
 pub(in crate::storage) fn get<T: Send + Sync + 'static>(
     generation: Generation,
     table: Table,
@@ -48,7 +48,7 @@ pub(in crate::storage) fn get<T: Send + Sync + 'static>(
     })
 }
 
-/// Remembers a row of that generation.
+/// Caches a row of that generation.
 pub(in crate::storage) fn put<T: Send + Sync + 'static>(
     generation: Generation,
     table: Table,

@@ -23,7 +23,7 @@ use crate::{
 
 /// The most records that the check holds in memory.
 const RECORDS_CHUNK: usize = 4096;
-/// Every start hashes the records after the last full subtree of this size again.
+/// Every unlock hashes the records after the last full subtree of this size again.
 const TAIL_LEAVES: u64 = 256;
 
 /// Checks slots, log keys, checkpoint, rows and log against the head.
@@ -41,7 +41,7 @@ pub(in crate::storage) fn check(
     Ok(log_keys)
 }
 
-/// Checks that the slots, the log keys and the checkpoint are those that the head was sealed with.
+/// Checks that the slots, the log keys and the checkpoint match the head.
 fn check_meta(snapshot: &Snapshot, head: &Head, file: FileId) -> Result<LogKeys, StorageError> {
     if sha256(&snapshot.required_meta(meta::SLOTS)?) != head.slots_hash {
         return Err(StorageError::tampered("meta", meta::SLOTS));
@@ -61,7 +61,7 @@ fn check_meta(snapshot: &Snapshot, head: &Head, file: FileId) -> Result<LogKeys,
     Ok(log_keys)
 }
 
-/// Checks that the rows are those that the head was sealed with, and no others.
+/// Checks that the file's rows are exactly those that the head was sealed with.
 fn check_state(snapshot: &Snapshot, source: &VaultState, head: &Head) -> Result<(), StorageError> {
     let mut digest = StateDigest::ZERO;
     for table in Table::STATE {
@@ -77,7 +77,7 @@ fn check_state(snapshot: &Snapshot, source: &VaultState, head: &Head) -> Result<
     Err(StorageError::tampered("meta", "state digest"))
 }
 
-/// Checks that the log ends where the head says, and that its newest leaves are those of the tree.
+/// Checks that the log ends at the head's size, and that its newest leaves match the tree.
 fn check_log(snapshot: &Snapshot, head: &Head) -> Result<(), StorageError> {
     let (size, nodes) = head.frontier.to_parts();
     let bad = |sequence: u64| StorageError::tampered("audit", sequence.to_string());
@@ -110,12 +110,12 @@ fn check_log(snapshot: &Snapshot, head: &Head) -> Result<(), StorageError> {
         }
     }
     let (_, small) = frontier.to_parts();
-    // The frontier's last nodes are exactly the subtrees of what follows the tail's begin.
+    // The frontier's last nodes are exactly the subtrees of the leaves from `tail` on.
     if nodes[nodes.len() - small.len().min(nodes.len())..] == small[..] { Ok(()) } else { Err(bad(tail)) }
 }
 
-/// Returns the number of newest leaves that a start hashes again: those after the last full 256. At a multiple of 256
-/// it is all that the frontier's last node covers, since otherwise no record would be checked at such a size.
+/// Returns the number of newest leaves that an unlock hashes again: those after the last full 256. At a multiple of 256
+/// it is the size of the frontier's last node, since otherwise no record would be checked at such a size.
 const fn tail_leaves(size: u64) -> u64 {
     match size % TAIL_LEAVES {
         0 => size & size.wrapping_neg(),
@@ -123,9 +123,9 @@ const fn tail_leaves(size: u64) -> u64 {
     }
 }
 
-/// Finds the first row that does not open under its key, or that the rows beside it contradict.
+/// Finds the first row that fails authentication under its key, or that contradicts another row.
 ///
-/// An older row of the same key opens as well as it once did: where that is the change, nothing is found.
+/// An older value of the same row still authenticates: this check does not find such a replay.
 ///
 /// # Errors
 /// The row, by table and key, or the file cannot be read.
@@ -155,7 +155,7 @@ fn check_every_row(view: &View<'_>) -> Result<(), StorageError> {
     only(view, Table::Scopes, &scopes)
 }
 
-/// The table has exactly these keys.
+/// Checks that the table has exactly these keys.
 fn only(view: &View<'_>, table: Table, expected: &BTreeSet<Vec<u8>>) -> Result<(), StorageError> {
     let mut missing = expected.clone();
     view.snapshot()?.walk(table, &[], |key, _| {

@@ -1,4 +1,5 @@
-//! The log in the file: most records in a table of their own, the newest few in the [tail](crate::storage::format::tail).
+//! The log in the file: most records in a table of their own, the newest few in the
+//! [tail](crate::storage::format::tail).
 
 use redb::ReadableTable;
 
@@ -17,10 +18,10 @@ use crate::{
 type Row = (u64, Vec<u8>);
 
 impl Snapshot {
-    /// The records from `first` on, oldest first, at most `limit`.
+    /// Returns at most `limit` records from `first` on, oldest first.
     ///
     /// # Errors
-    /// The engine refuses, or a record does not fit its check.
+    /// The engine refuses, or a record does not match its check.
     pub fn records(&self, first: u64, limit: usize) -> Result<Vec<Row>, StorageError> {
         let mut records = Vec::new();
         self.each_row(first, limit, |sequence, row| {
@@ -30,10 +31,10 @@ impl Snapshot {
         Ok(records)
     }
 
-    /// Shows the log's rows from `first` on as they stand, oldest first, at most `limit`, to whoever checks them.
+    /// Passes at most `limit` rows of the log from `first` on, oldest first and unchecked, to `visit`.
     ///
     /// # Errors
-    /// The engine refuses, or what stands beside the head is no end of the log.
+    /// The engine refuses, or the tail is not the end of the log.
     pub fn audit_rows(
         &self,
         first: u64,
@@ -46,10 +47,10 @@ impl Snapshot {
         })
     }
 
-    /// The records before `end`, newest first, at most `limit`.
+    /// Returns at most `limit` records before `end`, newest first.
     ///
     /// # Errors
-    /// The engine refuses, or a record does not fit its check.
+    /// The engine refuses, or a record does not match its check.
     pub fn records_before(&self, end: u64, limit: usize) -> Result<Vec<Row>, StorageError> {
         let newest = self.tail()?.into_iter().rev().filter(|(sequence, _)| *sequence < end).take(limit);
         let mut records = newest
@@ -70,10 +71,10 @@ impl Snapshot {
         String::from_utf8(bytes).map_err(|_| StorageError::tampered("meta", meta::CHECKPOINT))
     }
 
-    /// Every stored subtree hash.
+    /// Returns every stored subtree hash.
     ///
     /// # Errors
-    /// The engine refuses, or a row has no hash's form.
+    /// The engine refuses, or a row does not have the form of a hash.
     pub fn subtree_hashes(&self) -> Result<Vec<SubtreeHash>, StorageError> {
         let Some(table) = existing_table(self.txn().open_table(HASHES))? else { return Ok(Vec::new()) };
         let mut hashes = Vec::new();
@@ -94,7 +95,8 @@ impl Snapshot {
         limit: usize,
         mut visit: impl FnMut(u64, &[u8]) -> Result<(), StorageError>,
     ) -> Result<(), StorageError> {
-        // Also where none of it is asked for: whoever checks the log must not miss what others would be shown.
+        // Read the tail even if the range excludes it: a check of the log must fail on a bad tail, as every other read
+        // does.
         let newest = self.tail()?;
         let mut left = limit;
         if let Some(table) = existing_table(self.txn().open_table(AUDIT))? {
@@ -111,7 +113,7 @@ impl Snapshot {
             .try_for_each(|(sequence, row)| visit(*sequence, row))
     }
 
-    /// The records beside the head: all of them are newer than those of the table.
+    /// Returns the records of the tail, all newer than those of the table.
     fn tail(&self) -> Result<Vec<Row>, StorageError> {
         let Some(table) = existing_table(self.txn().open_table(META))? else { return Ok(Vec::new()) };
         let Some(held) = table.get(meta::TAIL).map_err(engine)? else { return Ok(Vec::new()) };

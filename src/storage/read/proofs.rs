@@ -1,4 +1,4 @@
-//! The hashes that proofs are made of, from stored subtrees and from records.
+//! Hashes for proofs, from stored subtrees and from records.
 
 use std::ops::Range;
 
@@ -15,17 +15,17 @@ use crate::{
 };
 
 impl From<OutOfRange> for StorageError {
-    /// A leaf that the head promises and the log does not have.
+    /// Reports a leaf that the head covers and the log does not have.
     fn from(_: OutOfRange) -> Self {
         Self::tampered("audit", "a record is missing")
     }
 }
 
 impl Snapshot {
-    /// The root over the leaves of that range; at most a thousand reads.
+    /// Returns the root over a range of leaves; at most a thousand reads.
     ///
     /// # Errors
-    /// The engine refuses, or a record of the range is missing or does not fit its check.
+    /// The engine refuses, or a record of the range is missing or does not match its check.
     pub fn tree_hash(&self, range: &Range<u64>) -> Result<Hash, StorageError> {
         proof::subtree(range, &mut |level, index| match level {
             0 => self.leaf(index).map(Some),

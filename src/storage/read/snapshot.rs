@@ -1,4 +1,4 @@
-//! One committed state, as the engine keeps it for its readers.
+//! One committed state, as a read transaction of the engine.
 
 use std::{cell::OnceCell, ops::Bound};
 
@@ -12,9 +12,9 @@ use crate::storage::{
 /// A stored subtree of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SubtreeHash {
-    /// log2 of its leaves.
+    /// log2 of its number of leaves.
     pub level: u8,
-    /// Its place among those of its level.
+    /// Its index among the subtrees of its level.
     pub index: u64,
     /// Its hash.
     pub hash: [u8; 32],
@@ -23,7 +23,7 @@ pub struct SubtreeHash {
 /// One committed state.
 pub struct Snapshot {
     txn: ReadTransaction,
-    /// Tables of rows that were looked into: opening one is a look-up of its own.
+    /// Opened tables: opening one is a lookup of its own.
     tables: [OnceCell<Option<Rows>>; Table::COUNT],
 }
 
@@ -38,7 +38,7 @@ impl Snapshot {
         &self.txn
     }
 
-    /// A value of `meta`.
+    /// Returns a value of `meta`.
     ///
     /// # Errors
     /// The engine refuses.
@@ -70,7 +70,7 @@ impl Snapshot {
         Ok(slot.get_or_init(|| opened).as_ref())
     }
 
-    /// A row's bytes.
+    /// Returns a row's bytes.
     ///
     /// # Errors
     /// The engine refuses.
@@ -79,10 +79,10 @@ impl Snapshot {
         Ok(table.get(key).map_err(engine)?.map(|guard| guard.value().to_vec()))
     }
 
-    /// Walks the rows whose keys begin with `prefix`, in order, until `visit` answers `false`.
+    /// Passes the rows whose keys begin with `prefix` to `visit`, in key order, until it returns `false`.
     ///
     /// # Errors
-    /// The engine refuses, or `visit` does; the walk ends at the first error.
+    /// The engine refuses, or `visit` fails; the walk ends at the first error.
     pub fn walk(
         &self,
         table: Table,
@@ -101,7 +101,7 @@ impl Snapshot {
     }
 }
 
-/// A table that no commit has written yet is empty.
+/// Returns `None` for a table that no commit has written yet.
 pub(in crate::storage) fn existing_table<T>(
     opened: Result<T, TableError>,
 ) -> Result<Option<T>, StorageError> {

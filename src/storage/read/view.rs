@@ -1,7 +1,7 @@
-//! A view: the one way to read rows, for requests and for decisions alike.
+//! A view: the only way to read rows, for requests and decisions.
 //!
-//! A request's view is the last committed state, helped by the thread's cache. A decision's view is that state plus
-//! the changes of the batch's earlier jobs, kept by our own code.
+//! A request's view is the last committed state, read through the thread's cache. A decision's view is that state plus
+//! the changes of the batch's earlier jobs, which the overlay holds.
 
 use std::{
     cell::{Cell, OnceCell},
@@ -41,23 +41,24 @@ pub struct View<'a> {
     overlay: Option<&'a Overlay>,
     generation: Cell<Option<Generation>>,
     snapshot: OnceCell<Snapshot>,
-    /// That of the batch, for all of its decisions.
+    /// The batch's snapshot, which all its decisions share.
     shared: Option<&'a OnceCell<Snapshot>>,
 }
 
 impl<'a> View<'a> {
-    /// The committed state. Where a commit gets between its parts, it answers [`None`] from [`View::generation`].
+    /// Returns a view of the committed state. If a commit lands while the view is in use, [`View::generation`] returns
+    /// [`None`]: read again.
     pub(in crate::storage) fn committed(source: &'a VaultState) -> Self {
         let generation = Cell::new(Some(source.generation()).filter(|now| now.number.is_multiple_of(2)));
         Self { source, overlay: None, generation, snapshot: OnceCell::new(), shared: None }
     }
 
-    /// The committed state of one snapshot, without the cache.
+    /// Returns a view of the committed state from one snapshot, without the cache.
     pub(in crate::storage) const fn fresh(source: &'a VaultState) -> Self {
         Self { source, overlay: None, generation: Cell::new(None), snapshot: OnceCell::new(), shared: None }
     }
 
-    /// The state that a decision sees.
+    /// Returns the view of a decision.
     pub(in crate::storage) fn deciding(
         source: &'a VaultState,
         overlay: &'a Overlay,
@@ -67,25 +68,26 @@ impl<'a> View<'a> {
         Self { source, overlay: Some(overlay), generation, snapshot: OnceCell::new(), shared: Some(snapshot) }
     }
 
-    /// The state, for comparing what a request read with what a decision sees; `None` equals nothing.
+    /// Returns the generation that the view shows, for comparing a request's view with a decision's; `None` equals
+    /// none.
     pub fn generation(&self) -> Option<Generation> {
         self.generation.get()
     }
 
-    /// Names the vault.
+    /// Returns the vault's id.
     pub fn file(&self) -> FileId {
         self.source.file
     }
 
-    /// A user by e-mail.
+    /// Returns a user by e-mail.
     ///
     /// # Errors
-    /// As for every method here: the file cannot be read, or the row does not open.
+    /// As for every method of a view: the file cannot be read, or the row fails authentication.
     pub fn user(&self, email: &Email) -> Result<Option<Arc<User>>, StorageError> {
         self.row(email.as_str().as_bytes())
     }
 
-    /// Every user, by e-mail.
+    /// Returns every user, by e-mail.
     ///
     /// # Errors
     /// As [`View::user`].
@@ -93,7 +95,7 @@ impl<'a> View<'a> {
         self.all(&[])
     }
 
-    /// A session's token.
+    /// Returns the row of a session's token.
     ///
     /// # Errors
     /// As [`View::user`].
@@ -101,7 +103,7 @@ impl<'a> View<'a> {
         self.row(&session_key(key))
     }
 
-    /// Every token of a session.
+    /// Returns every token of a session.
     ///
     /// # Errors
     /// As [`View::user`].
@@ -109,7 +111,7 @@ impl<'a> View<'a> {
         self.all(&session_prefix(session))
     }
 
-    /// The oldest sessions' tokens, at most `limit`.
+    /// Returns at most `limit` tokens of the oldest sessions.
     ///
     /// # Errors
     /// As [`View::user`].
@@ -122,7 +124,7 @@ impl<'a> View<'a> {
         Ok(rows)
     }
 
-    /// A project.
+    /// Returns a project.
     ///
     /// # Errors
     /// As [`View::user`].
@@ -130,7 +132,7 @@ impl<'a> View<'a> {
         self.row(identifier.as_str().as_bytes())
     }
 
-    /// Every project, by identifier.
+    /// Returns every project, by identifier.
     ///
     /// # Errors
     /// As [`View::user`].
@@ -138,7 +140,7 @@ impl<'a> View<'a> {
         self.all(&[])
     }
 
-    /// An application token by the digest of its text.
+    /// Returns an application token by the digest of its text.
     ///
     /// # Errors
     /// As [`View::user`].
@@ -146,10 +148,10 @@ impl<'a> View<'a> {
         self.row(&digest.0)
     }
 
-    /// An application token by its id.
+    /// Returns an application token by its id.
     ///
     /// # Errors
-    /// As [`View::user`]; an id that leads nowhere, or to another token, was tampered with.
+    /// As [`View::user`]; an index entry without its token, or with another, was tampered with.
     pub fn token_by_id(&self, id: TokenId) -> Result<Option<Arc<ApplicationToken>>, StorageError> {
         let Some(digest) = self.raw(Table::TokenIds, id.as_bytes())? else { return Ok(None) };
         let token: Option<Arc<ApplicationToken>> = self.row(&digest)?;
@@ -157,7 +159,7 @@ impl<'a> View<'a> {
         token.map(Some).ok_or_else(|| tampered(Table::TokenIds, id.as_bytes()))
     }
 
-    /// Every application token.
+    /// Returns every application token.
     ///
     /// # Errors
     /// As [`View::user`].
@@ -165,7 +167,7 @@ impl<'a> View<'a> {
         self.all(&[])
     }
 
-    /// An integration's metadata.
+    /// Returns an integration's metadata.
     ///
     /// # Errors
     /// As [`View::user`].
@@ -173,12 +175,12 @@ impl<'a> View<'a> {
         self.row(id.as_bytes())
     }
 
-    /// Every integration, oldest first.
+    /// Returns every integration, oldest first.
     ///
     /// # Errors
     /// As [`View::user`].
     pub fn integrations(&self) -> Result<Arc<Vec<Arc<Integration>>>, StorageError> {
-        // No integration has an empty key: the list of all of them is cached in its place.
+        // No integration has an empty key: the cache holds the list of all under it.
         if let Some(generation) = self.generation()
             && let Some(Some(all)) = cache::get(generation, Table::Integrations, &[])
         {
@@ -191,7 +193,7 @@ impl<'a> View<'a> {
         Ok(all)
     }
 
-    /// The integrations of one scope (`None` is the global one), of one service or of all, newest first.
+    /// Returns the integrations of one scope (`None` is the global one), of one service or of all, newest first.
     ///
     /// # Errors
     /// As [`View::user`]; an index entry that its integration does not confirm was tampered with.
@@ -204,7 +206,7 @@ impl<'a> View<'a> {
         self.listed(&prefix)
     }
 
-    /// Those of one scope that belong together: of one service, and, where it is `custom`, of one name; newest first.
+    /// Returns the integrations of one group: of one scope and service and, for `custom`, of one name; newest first.
     ///
     /// # Errors
     /// As [`View::scoped`].
@@ -221,7 +223,7 @@ impl<'a> View<'a> {
         of.keys(self.source.keys.state())
     }
 
-    /// What the index entries under a prefix lead to.
+    /// Returns the integrations that the index entries under a prefix refer to.
     fn listed(&self, prefix: &[u8]) -> Result<Vec<Arc<Integration>>, StorageError> {
         if let Some(generation) = self.generation()
             && let Some(Some(found)) = cache::get::<Vec<_>>(generation, Table::Scopes, prefix)
@@ -253,28 +255,28 @@ impl<'a> View<'a> {
         Ok(self.merged(Table::Scopes, &scope_prefix(Some(project)))?.len())
     }
 
-    /// Who last read an integration's credential, or when a token last did something, by its id.
+    /// Returns the last read of an integration's credential, or the last use of a token, by its id.
     ///
     /// # Errors
     /// As [`View::user`].
     pub fn last_access(&self, id: &[u8; 16]) -> Result<Option<LastAccess>, StorageError> {
         match self.source.accesses.of(id) {
             Some(access) => Ok(Some(access)),
-            // Never from a thread's cache: writing it begins no new state.
+            // Bypass the thread's cache: writing a last access begins no new generation.
             None => self.raw(Table::LastAccess, id)?.map(|sealed| self.open_row(id, &sealed)).transpose(),
         }
     }
 
-    /// Opens the current credential of an integration; only policy makes the proof that it takes.
+    /// Opens the current credential of an integration; takes a proof that only policy creates.
     ///
     /// # Errors
-    /// As [`View::user`]; a credential that its metadata promises and that is not there was tampered with.
+    /// As [`View::user`]; a credential that its metadata names and that is missing was tampered with.
     pub fn open_credential(&self, proof: &Disclosure<'_>) -> Result<Secret, StorageError> {
         let integration = proof.integration();
         self.credential(integration, integration.revision())
     }
 
-    /// Opens a kept credential to make it current again; takes a proof that only policy makes.
+    /// Opens a kept credential to make it current again; takes a proof that only policy creates.
     ///
     /// # Errors
     /// As [`View::open_credential`].
@@ -306,7 +308,7 @@ impl<'a> View<'a> {
             return open(&sealed);
         }
         let sealed = self.raw(Table::Credentials, &key)?.ok_or_else(|| tampered(Table::Credentials, &key))?;
-        // Only what opens is kept: a page that was read wrong once may be read right the next time.
+        // Cache only rows that authenticate: a page that was misread once may read correctly the next time.
         let secret = open(&sealed)?;
         if let Some(generation) = self.generation() {
             let bytes = sealed.len();
@@ -352,7 +354,7 @@ impl<'a> View<'a> {
         self.snapshot()?.row(table, key)
     }
 
-    /// The committed rows under a prefix, with the overlay's on top.
+    /// Returns the committed rows under a prefix, with the overlay's on top.
     fn merged(&self, table: Table, prefix: &[u8]) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, StorageError> {
         let mut rows = BTreeMap::new();
         self.snapshot()?.walk(table, prefix, |key, value| {
@@ -376,14 +378,14 @@ impl<'a> View<'a> {
         opened.and_then(|plain| R::from_bytes(key, plain.expose())).ok_or_else(|| tampered(R::TABLE, key))
     }
 
-    /// The snapshot behind this view, begun when it is first needed.
+    /// Returns the view's snapshot, opened on first use.
     pub(in crate::storage) fn snapshot(&self) -> Result<&Snapshot, StorageError> {
         let slot = self.shared.unwrap_or(&self.snapshot);
         if let Some(snapshot) = slot.get() {
             return Ok(snapshot);
         }
         let snapshot = self.source.engine.snapshot()?;
-        // What the cache gave before may be older than this snapshot: say so rather than mix two states unnoticed.
+        // Cached rows may be older than this snapshot: clear the generation, so that mixed states do not go unnoticed.
         if self.overlay.is_none() && self.generation.get() != Some(self.source.generation()) {
             self.generation.set(None);
         }

@@ -1,4 +1,4 @@
-//! What a view shows of the log: always what is committed, whatever a batch in the making holds.
+//! A view's reads of the log: always the committed records, whatever the batch under construction holds.
 
 use std::ops::Range;
 
@@ -6,7 +6,7 @@ use super::view::View;
 use crate::storage::error::StorageError;
 
 impl View<'_> {
-    /// The committed records before sequence `end`, newest first, at most `limit`.
+    /// Returns at most `limit` committed records before sequence `end`, newest first.
     ///
     /// # Errors
     /// As [`View::user`].
@@ -14,7 +14,7 @@ impl View<'_> {
         self.snapshot()?.records_before(end, limit)
     }
 
-    /// The committed records from `first` on, oldest first, at most `limit`.
+    /// Returns at most `limit` committed records from `first` on, oldest first.
     ///
     /// # Errors
     /// As [`View::user`].
@@ -22,7 +22,7 @@ impl View<'_> {
         self.snapshot()?.records(first, limit)
     }
 
-    /// How many records the log has, those that were archived included.
+    /// Returns the number of records in the log, archived ones included.
     ///
     /// # Errors
     /// As [`View::user`].
@@ -30,7 +30,7 @@ impl View<'_> {
         Ok(self.snapshot()?.records_before(u64::MAX, 1)?.first().map_or(0, |(newest, _)| newest + 1))
     }
 
-    /// The first record that the file still holds.
+    /// Returns the first record that the file still holds.
     ///
     /// # Errors
     /// As [`View::user`].
@@ -38,7 +38,7 @@ impl View<'_> {
         Ok(self.snapshot()?.records(0, 1)?.first().map_or(0, |(oldest, _)| *oldest))
     }
 
-    /// The root over a range of leaves.
+    /// Returns the root over a range of leaves.
     ///
     /// # Errors
     /// As [`View::user`].
@@ -46,7 +46,7 @@ impl View<'_> {
         self.snapshot()?.tree_hash(range)
     }
 
-    /// The newest signed checkpoint.
+    /// Returns the newest signed checkpoint.
     ///
     /// # Errors
     /// As [`View::user`].

@@ -1,6 +1,6 @@
 //! Golden bytes of format 1, written by hand from the tables in `codec.rs` and `head.rs`, not by the encoder.
 //!
-//! A test here that goes red says that files of this format no longer read: raise the format, never the bytes.
+//! A failing test here means that files of this format no longer read: raise the format, never change the bytes.
 
 use proptest::prelude::*;
 
@@ -30,7 +30,8 @@ fn now() -> Timestamp {
     Timestamp::from_millis(NOW)
 }
 
-/// The row is these bytes under that key, and reads back; cut, lengthened, or under no bytes at all it does not.
+/// Asserts that a row encodes to these bytes and decodes from them under that key. Truncated, extended and empty input
+/// must fail.
 fn golden<R: Row>(row: &R, key: &[u8], parts: &[&[u8]]) {
     let expected = parts.concat();
     assert_eq!(row.key(), key, "the key");
