@@ -110,7 +110,7 @@ fn clear(message: &str, what: &'static str) -> Result<&'static str, Broken> {
         "does not open: damaged or tampered with",
         "wrong passphrase",
         "the audit log cannot be written",
-        "a row does not open",
+        "a row failed authentication",
         "the key derivation takes",
     ];
     if CLEAR.iter().any(|clear| message.contains(clear)) {
