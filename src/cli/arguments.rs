@@ -1,8 +1,9 @@
-//! The arguments: flags first, then the environment for what no flag says. Each mistake names the place it was made in.
+//! The arguments: flags first, then environment variables for what no flag sets. Each error names the source of the
+//! mistake.
 //!
-//! clap reads a variable as if it were a flag: an empty one ends the command, a wrong one is blamed on a flag that was
-//! not given, and one that excludes a given flag wins over it. So the flags are parsed alone first; an error after that
-//! comes from a variable. An argument that has a variable is therefore never a required one.
+//! clap treats a variable as a flag: an empty one ends the command, a wrong one is blamed on a flag that was not given,
+//! and one that conflicts with a given flag wins over it. So the flags are parsed first, without variables; an error
+//! after that comes from a variable. An argument that has a variable is therefore never required.
 
 use std::{
     collections::BTreeSet,
@@ -20,21 +21,21 @@ use clap::{
 
 use super::{error::CliError, paths, source::Source};
 
-/// Why there are no arguments.
+/// The reason why the arguments did not parse.
 pub(super) enum Refused {
-    /// The flags are wrong, or help was asked for.
+    /// The flags are wrong, or the user asked for help.
     Flags(clap::Error),
     /// A variable or a path is wrong.
     Setting(CliError),
 }
 
-/// The arguments, and the config file among them, if any.
+/// The parsed arguments and the path of the config file, if any.
 pub(super) struct Parsed<C> {
     pub(super) cli: C,
     pub(super) config: Option<PathBuf>,
 }
 
-/// Parses the command line, and takes from the environment what it leaves open.
+/// Parses the command line, and takes from the environment what it leaves unset.
 pub(super) fn parse<C: Parser>(words: &[OsString]) -> Result<Parsed<C>, Refused> {
     let bare = match reading(C::command(), &BTreeSet::new()).try_get_matches_from(words) {
         Ok(matches) => matches,
@@ -62,7 +63,7 @@ pub(super) fn parse<C: Parser>(words: &[OsString]) -> Result<Parsed<C>, Refused>
     }
 }
 
-/// The command with these variables and no others.
+/// Returns the command with these variables and no others.
 fn reading(command: Command, variables: &BTreeSet<OsString>) -> Command {
     let narrow = |arg: Arg| {
         let is_read = arg.get_env().is_none_or(|name| variables.contains(name));
@@ -71,7 +72,7 @@ fn reading(command: Command, variables: &BTreeSet<OsString>) -> Command {
     command.mut_args(narrow).mut_subcommands(|sub| reading(sub, variables))
 }
 
-/// The commands that were named, from the outermost inwards.
+/// Returns the named commands, from the outermost inwards.
 fn levels<'a>(
     command: &'a Command,
     matches: &'a ArgMatches,
@@ -82,7 +83,7 @@ fn levels<'a>(
     })
 }
 
-/// The variables that say something and are not overruled by a flag, nor exclude one.
+/// Returns the variables that are set, that no flag overrides and that conflict with no flag.
 fn wanted(command: &Command, matches: &ArgMatches) -> BTreeSet<OsString> {
     let (mut wanted, mut overruled) = (BTreeSet::new(), BTreeSet::new());
     for (command, matches) in levels(command, matches) {
@@ -101,19 +102,19 @@ fn wanted(command: &Command, matches: &ArgMatches) -> BTreeSet<OsString> {
     wanted.difference(&overruled).cloned().collect()
 }
 
-/// Pipelines and compose files set empty variables.
+/// Returns whether the variable is set and not empty: pipelines and compose files set empty ones.
 fn says_something(name: &OsStr) -> bool {
     env::var_os(name).is_some_and(|value| !value.is_empty())
 }
 
-/// Where the argument's value came from, if it has one.
+/// Returns the source of the argument's value, if it has one.
 fn origin(arg: &Arg, matches: &ArgMatches) -> Option<ValueSource> {
     let id = arg.get_id().as_str();
-    // Asking for an id that this level does not have is a defect to clap.
+    // clap treats a query for an id that this level does not define as a bug.
     matches.try_contains_id(id).is_ok_and(|is_there| is_there).then(|| matches.value_source(id)).flatten()
 }
 
-/// The variable that alone brings the error about.
+/// Finds the one variable that is enough to cause the error.
 fn blamed<C: Parser>(words: &[OsString], variables: &BTreeSet<OsString>, error: clap::Error) -> Refused {
     let found = variables.iter().find_map(|name| {
         let alone = reading(C::command(), &BTreeSet::from([name.clone()]));
@@ -142,7 +143,7 @@ fn wrong(variable: &OsStr, error: &clap::Error) -> CliError {
     CliError::usage(message, hint)
 }
 
-/// Looks at every path before a command does anything: one that a shell should have expanded leads nowhere.
+/// Checks every path before a command does anything: one that a shell should have expanded leads nowhere.
 fn check_paths(command: &Command, matches: &ArgMatches) -> Result<(), CliError> {
     let path = ValueParser::path_buf().type_id();
     for arg in command.get_arguments().filter(|arg| arg.get_value_parser().type_id() == path) {

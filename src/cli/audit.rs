@@ -1,4 +1,4 @@
-//! `sealroom audit`: the log of a server, and the check of a log by whoever has it.
+//! `sealroom audit`: a server's log, and the verification of a log by anyone who has it.
 
 use clap::Subcommand;
 
@@ -8,10 +8,10 @@ use super::client::{self, events};
 use super::host::verify;
 use super::{error::CliError, terminal::output::Output};
 
-/// What the help of the group shows.
+/// Examples in the group's help.
 #[cfg(feature = "client")]
 pub(super) const EXAMPLES: &str = "Examples:\n  sealroom audit list --action credentials.read";
-/// What the help of the group shows.
+/// Examples in the group's help.
 #[cfg(not(feature = "client"))]
 pub(super) const EXAMPLES: &str = "Examples:\n  sealroom audit verify team.redb";
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::{error::CliError, source::Given};
 use crate::config::{ConfigError, FileConfig};
 
-/// Reads the file that was named; without one, nothing is set. `given` says where it was named.
+/// Reads the named file; without one, no setting is set. `given` records the source of the name.
 pub(super) fn read(path: Option<&Path>, given: &Given) -> Result<FileConfig, CliError> {
     let Some(path) = path else { return Ok(FileConfig::default()) };
     FileConfig::read(path).map_err(|error| match error {

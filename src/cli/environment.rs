@@ -1,4 +1,4 @@
-//! The environment: which variables there are, and those that look like ours and are none.
+//! The environment: the known variables, and unknown ones that resemble ours.
 
 use std::{
     collections::BTreeSet,
@@ -11,7 +11,7 @@ use clap::Command;
 
 use super::{config, error::CliError, source::Given, terminal::output::Output};
 
-/// Every variable that a command reads; a build without the server or the client knows those of the other too.
+/// Every variable that a command reads; a build without the server or the client also knows those of the other.
 pub(super) const VARIABLES: &[&str] = &[
     "SEALROOM_BEHIND_TLS_PROXY",
     "SEALROOM_BODY_BYTES_MAX",
@@ -48,17 +48,17 @@ pub(super) const VARIABLES: &[&str] = &[
     "SFP_SERVER_TOKEN_FILE",
     "SFP_SERVER_URL",
 ];
-/// Ours by their beginning; `SFP_` belongs to others as well.
+/// Prefix of our own variables; other programs use `SFP_` as well.
 const PREFIX: &str = "SEALROOM_";
-/// At most so many are named: who sets more has another program of that name.
+/// Maximum number of variables named: an environment with more belongs to another program of that name.
 const NAMED_MAX: usize = 5;
-/// Names less alike than this are not taken for one another.
+/// Similarity below which one name is not suggested for another.
 const NEAR: f64 = 0.75;
 
-/// Says which variables are ignored; where that is not accepted, it ends the command.
+/// Warns about ignored variables; in strict mode, ends the command instead.
 ///
 /// # Errors
-/// There is an unknown one, and flag, environment or config file ask for strictness.
+/// There is an unknown variable, and a flag, the environment or the config file asks for strictness.
 pub(super) fn check(
     grammar: &Command,
     strict: Option<bool>,
@@ -67,7 +67,7 @@ pub(super) fn check(
 ) -> Result<(), CliError> {
     let unknown = unknown(grammar, env::vars_os());
     let Some(first) = unknown.first() else { return Ok(()) };
-    // A file that does not read is an error of the command that needs it.
+    // The command that needs the file reports that it cannot be read.
     let of_file = || config::read(file, &Given::default()).ok().and_then(|file| file.strict_env);
     if strict.or_else(of_file).unwrap_or(false) {
         let (message, hint) = complaint(grammar, first);
@@ -83,7 +83,7 @@ pub(super) fn check(
     Ok(())
 }
 
-/// The variables that begin as ours do and are none, in order.
+/// Returns the variables that have our prefix and are unknown, in order.
 fn unknown(grammar: &Command, set: impl Iterator<Item = (OsString, OsString)>) -> BTreeSet<OsString> {
     let known = known(grammar);
     let is_unknown = |name: &OsStr, value: &OsStr| {
@@ -93,7 +93,7 @@ fn unknown(grammar: &Command, set: impl Iterator<Item = (OsString, OsString)>) -
     set.filter(|(name, value)| is_unknown(name, value)).map(|(name, _)| name).collect()
 }
 
-/// Kubernetes and Docker describe a service that is called `sealroom` by variables of that name.
+/// Returns whether the variable is a link: Kubernetes and Docker describe a service called `sealroom` by such names.
 fn is_link(name: &str, value: &OsStr) -> bool {
     let rest = &name[PREFIX.len()..];
     let is_address = || value.to_str().is_some_and(|value| value.contains("://"));

@@ -11,32 +11,32 @@ use crate::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Exit {
-    /// It could not be done.
+    /// The command failed.
     Failed = 1,
-    /// It was asked wrongly.
+    /// The command line is wrong.
     Usage = 2,
 }
 
-/// What a user sees of a failure.
+/// A failure, as the user sees it.
 #[derive(Debug)]
 pub struct CliError {
-    /// What went wrong, lower case, one line.
+    /// The cause, lower case, one line.
     pub message: String,
-    /// What to do about it.
+    /// The remedy.
     pub hint: String,
-    /// The server's code, where a server said no.
+    /// The server's code, if a server refused.
     pub code: Option<String>,
     /// The exit code.
     pub exit: Exit,
 }
 
 impl CliError {
-    /// Something that failed.
+    /// Returns the error of an operation that failed.
     pub fn failed(message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self { message: message.into(), hint: hint.into(), code: None, exit: Exit::Failed }
     }
 
-    /// Something that was asked wrongly.
+    /// Returns the error of a command that was used wrongly.
     pub fn usage(message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self { message: message.into(), hint: hint.into(), code: None, exit: Exit::Usage }
     }
@@ -67,7 +67,7 @@ impl From<FileError> for CliError {
 
 #[cfg(feature = "server")]
 impl CliError {
-    /// A file that does not open.
+    /// Returns the error of a file that does not open.
     pub fn open(data: &std::path::Path, error: &OpenError) -> Self {
         let hint = match error {
             OpenError::Missing => {
@@ -83,7 +83,7 @@ impl CliError {
         Self::failed(format!("{}: {error}", data.display()), hint)
     }
 
-    /// A vault that was not made.
+    /// Returns the error of a vault that was not created.
     pub fn init(error: &InitError) -> Self {
         let hint = match error {
             InitError::Memory(_) => {
@@ -102,7 +102,7 @@ impl CliError {
         Self::failed(message, hint)
     }
 
-    /// A vault that stays locked.
+    /// Returns the error of a vault that stays locked.
     pub fn unlock(error: &UnlockError) -> Self {
         let hint = match error {
             UnlockError::WrongPassphrase => "pass --passphrase-file, or check the keyboard layout",
@@ -122,7 +122,7 @@ impl CliError {
     }
 }
 
-/// The innermost cause: what the operating system says.
+/// Returns the innermost cause: the operating system's message.
 #[cfg(feature = "server")]
 fn root_cause(error: &dyn std::error::Error) -> String {
     let mut cause = error;

@@ -1,5 +1,5 @@
-//! L6. The command line: one file a command or group. `terminal/output.rs` holds the only `print!`,
-//! `terminal/prompt.rs` the only question.
+//! L6. The command line: one file for each command or group. `terminal/output.rs` holds the only `print!`,
+//! `terminal/prompt.rs` the only prompt.
 //!
 //! The commands of `host` open the vault file and need the feature `server`; those of `client` call a server and need
 //! the feature `client`.
@@ -28,7 +28,7 @@ use arguments::{Parsed, Refused};
 pub use error::{CliError, Exit};
 use terminal::output::Output;
 
-/// What the help of all shows: the first minutes.
+/// Examples in the top-level help: the first minutes.
 #[cfg(all(feature = "server", feature = "client"))]
 const EXAMPLES: &str = "Examples:
   sealroom serve --dev                                              a throw-away server to try
@@ -37,10 +37,10 @@ const EXAMPLES: &str = "Examples:
   sealroom login --email ada@example.com                            from here on, as an owner:
   sealroom integration add github/pat --global                      store a credential
   sealroom credentials --all --provider github --field token        read it in a script";
-/// What the help of all shows.
+/// Examples in the top-level help.
 #[cfg(all(feature = "server", not(feature = "client")))]
 const EXAMPLES: &str = "Examples:\n  sealroom serve --dev";
-/// What the help of all shows.
+/// Examples in the top-level help.
 #[cfg(not(feature = "server"))]
 const EXAMPLES: &str =
     "Examples:\n  sealroom login --server https://vault.example.com --email ada@example.com";
@@ -116,12 +116,12 @@ fn run(command: Command, output: Output) -> Result<(), CliError> {
     }
 }
 
-/// Whether machines read the errors, where the arguments do not parse.
+/// Returns whether errors are printed as JSON, for arguments that do not parse.
 fn is_json(words: &[OsString]) -> bool {
     words.iter().any(|word| word == "--json")
 }
 
-/// The command that the arguments name, as it is typed.
+/// Returns the command that the arguments name, as it is typed.
 fn command_named() -> String {
     let (mut command, mut name) = (Cli::command(), "sealroom".to_owned());
     for word in std::env::args_os().skip(1) {
@@ -133,7 +133,7 @@ fn command_named() -> String {
     name
 }
 
-/// A mistake in the arguments, as any other error: a line of cause and one of remedy, or one JSON object.
+/// Prints a usage error like any other: a line of cause and one of remedy, or one JSON object.
 fn usage(error: &clap::Error) -> ExitCode {
     use clap::error::ErrorKind;
     if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {

@@ -1,13 +1,13 @@
-//! Paths as people write them: what only a shell expands, and folders that are not there.
+//! Paths as people write them: unexpanded shell syntax, and missing folders.
 
 use std::path::{Component, Path};
 
 use super::{error::CliError, source::Source};
 
-/// Refuses a path that a shell was meant to expand. What really has such a name is reached by `./~`.
+/// Refuses a path that a shell was meant to expand. A file that really has such a name is reached by `./~`.
 ///
 /// # Errors
-/// It begins with `~` or `$NAME`, and nothing of that name is there.
+/// It begins with `~` or `$NAME`, and no file has that name.
 pub(super) fn check(path: &Path, source: &Source) -> Result<(), CliError> {
     let Some(what) = unexpanded(path) else { return Ok(()) };
     Err(source.refuse(
@@ -16,7 +16,7 @@ pub(super) fn check(path: &Path, source: &Source) -> Result<(), CliError> {
     ))
 }
 
-/// Refuses a file whose folder is not there, by the name that was given.
+/// Refuses a file whose folder does not exist, by the given name.
 ///
 /// # Errors
 /// There is no such folder.
@@ -32,19 +32,19 @@ pub(super) fn check_folder(path: &Path, source: &Source) -> Result<(), CliError>
         Ok(found) if found.is_dir() => Ok(()),
         Ok(_) => Err(refused("is not a folder")),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(refused("does not exist")),
-        // Whether it may be used is found out by using it.
+        // Opening the file shows whether access is allowed.
         Err(_) => Ok(()),
     }
 }
 
-/// The part of a path that a shell would have replaced.
+/// Returns the part of a path that a shell would have expanded.
 fn unexpanded(path: &Path) -> Option<&str> {
     let mut components = path.components();
     let Some(Component::Normal(first)) = components.next() else { return None };
     let text = first.to_str()?;
     let is_alone = components.next().is_none();
     let is_meant = match text.strip_prefix('~') {
-        // A file that is called `~notes` may well be made.
+        // A file called `~notes` may be intended.
         Some(user) => user.is_empty() || !is_alone,
         None => text.strip_prefix('$').is_some_and(|name| {
             let name = name.trim_start_matches('{').trim_end_matches('}');

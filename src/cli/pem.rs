@@ -1,6 +1,6 @@
 //! The armour of PEM (RFC 7468 §3), as far as a paste needs it: whether a block is open, and whether one is a key.
 
-/// How far the blocks of a text go.
+/// The state of a text's PEM blocks.
 #[cfg(unix)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Armour {
@@ -17,7 +17,7 @@ const BEGIN: &[u8] = b"-----BEGIN ";
 #[cfg(unix)]
 const END: &[u8] = b"-----END ";
 
-/// Whether the text ends within a block. Text may stand before, between and after blocks (RFC 7468 §2).
+/// Returns the state of the blocks at the end of the text. Text may precede, separate and follow blocks (RFC 7468 §2).
 #[cfg(unix)]
 pub(super) fn armour(text: &[u8]) -> Armour {
     let mut armour = Armour::None;
@@ -25,7 +25,7 @@ pub(super) fn armour(text: &[u8]) -> Armour {
         if line.starts_with(BEGIN) {
             armour = Armour::Open;
         }
-        // On one line with its beginning where line ends were written as `\n`.
+        // BEGIN and END share a line if line ends were written as `\n`.
         if armour == Armour::Open && line.windows(END.len()).any(|part| part == END) {
             armour = Armour::Closed;
         }
@@ -33,7 +33,7 @@ pub(super) fn armour(text: &[u8]) -> Armour {
     armour
 }
 
-/// Whether the text holds a whole block of a private key: PKCS#8, PKCS#1, SEC1 or OpenSSH, encrypted or not.
+/// Returns whether the text has a complete block of a private key: PKCS#8, PKCS#1, SEC1 or OpenSSH, encrypted or not.
 #[cfg(feature = "client")]
 pub(super) fn holds_private_key(text: &str) -> bool {
     text.split("-----BEGIN ").skip(1).any(|block| {

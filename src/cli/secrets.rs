@@ -1,8 +1,8 @@
-//! Secrets from files, variables and standard input; never from the arguments. `prompt.rs` asks people.
+//! Secrets from files, variables and standard input; never from the arguments. `prompt.rs` handles prompts.
 //!
-//! One reader serves them all, at the host and at a client. A secret is UTF-8 text or refused: a reading that repairs
-//! makes two secrets one. A byte order mark and all line ends at its end are dropped, since editors and templates add
-//! both without a word. Messages name the source and never show a part of what was in it.
+//! One reader serves the host and the client. A secret is UTF-8 text or refused: lossy decoding would make two secrets
+//! one. A byte order mark and trailing line ends are dropped, since editors and templates add both silently. Messages
+//! name the source and never show a part of its content.
 
 mod access;
 
@@ -17,12 +17,12 @@ use zeroize::Zeroizing;
 use super::{error::CliError, terminal::output::Output, usage};
 use crate::domain::Secret;
 
-/// No passphrase or password is longer.
+/// Maximum length of a passphrase or password.
 const SECRET_BYTES_MAX: u64 = 64 * 1024;
 
 const STDIN: &str = "standard input";
 
-/// Reads a secret file that nobody else can read.
+/// Reads a secret file, after a check of who can read it.
 pub(super) fn from_file(path: &Path, output: &Output) -> Result<Secret, CliError> {
     let bytes = bytes_of(path, output)?;
     text_of(bytes, &path.display().to_string())
@@ -39,35 +39,35 @@ pub(super) fn from_file_or_stdin(path: &Path, output: &Output) -> Result<Secret,
     if path.as_os_str() == "-" { from_stdin() } else { from_file(path, output) }
 }
 
-/// Reads a secret from an environment variable; `None` where it is not set or empty, as pipelines set it.
+/// Reads a secret from an environment variable; `None` if it is unset, or empty, as pipelines set it.
 #[cfg(feature = "client")]
 pub(super) fn from_variable(name: &str) -> Result<Option<Secret>, CliError> {
     let Some(value) = std::env::var_os(name).filter(|value| !value.is_empty()) else { return Ok(None) };
     text_of(Zeroizing::new(bytes_of_variable(value)), name).map(Some)
 }
 
-/// Reads a private key's file as it is: a PEM file may hold comments in any encoding.
+/// Reads a private key's file unchanged: a PEM file may contain comments in any encoding.
 #[cfg(feature = "server")]
 pub(super) fn key_from_file(path: &Path, output: &Output) -> Result<Secret, CliError> {
     bytes_of(path, output).map(|mut bytes| Secret::new(std::mem::take(&mut *bytes)))
 }
 
-/// Reads the passphrase of a vault that is there already, without its last line end.
+/// Reads the passphrase of an existing vault, without its last line end.
 ///
-/// The earlier reading took any bytes, and a byte order mark and further line ends for parts of the passphrase: the
-/// vault tries both readings, so that what was made with such a file opens for ever.
+/// Earlier versions took any bytes, and took a byte order mark and further line ends as parts of the passphrase. The
+/// vault tries both readings, so that a vault created with such a file always opens.
 #[cfg(feature = "server")]
 pub(super) fn known_passphrase_from_file(path: &Path, output: &Output) -> Result<Secret, CliError> {
     bytes_of(path, output).map(without_last_line_end)
 }
 
-/// As [`known_passphrase_from_file`], from standard input.
+/// Like [`known_passphrase_from_file`], from standard input.
 #[cfg(feature = "server")]
 pub(super) fn known_passphrase_from_stdin() -> Result<Secret, CliError> {
     bytes_from(io::stdin().lock(), STDIN).map(without_last_line_end)
 }
 
-/// Checks that a new secret can be typed again; `what` names it, `source` its file where it came from one.
+/// Checks that a new secret can be typed again; `what` names it, `source` is its file, if it came from one.
 ///
 /// # Errors
 /// It has control characters, a byte order mark or blanks at its ends.
@@ -106,7 +106,7 @@ fn bytes_of(path: &Path, output: &Output) -> Result<Zeroizing<Vec<u8>>, CliError
     bytes_from(file, &shown.to_string())
 }
 
-/// A shell's `<(…)` is one; it has an owner and a mode as a file has.
+/// Returns whether the file is a pipe, such as a shell's `<(…)`; a pipe has an owner and a mode like a file.
 #[cfg(unix)]
 fn is_pipe(metadata: &Metadata) -> bool {
     std::os::unix::fs::FileTypeExt::is_fifo(&metadata.file_type())
@@ -118,7 +118,7 @@ const fn is_pipe(_: &Metadata) -> bool {
 }
 
 fn bytes_from(reader: impl Read, name: &str) -> Result<Zeroizing<Vec<u8>>, CliError> {
-    // Room for all of it at once, so that no half-read copy is left behind by a growing buffer.
+    // Allocate the full size at once: a growing buffer would leave partial copies behind.
     let mut bytes = Zeroizing::new(Vec::with_capacity(usize::try_from(SECRET_BYTES_MAX).unwrap_or(0) + 64));
     let read = reader.take(SECRET_BYTES_MAX + 1).read_to_end(&mut bytes);
     read.map_err(|error| CliError::failed(format!("{name}: {error}"), "check the source of the secret"))?;
@@ -136,13 +136,13 @@ fn bytes_of_variable(value: std::ffi::OsString) -> Vec<u8> {
     std::os::unix::ffi::OsStringExt::into_vec(value)
 }
 
-/// An unpaired surrogate stays what it is: no text.
+/// Leaves an unpaired surrogate as it is: invalid text.
 #[cfg(all(not(unix), feature = "client"))]
 fn bytes_of_variable(value: std::ffi::OsString) -> Vec<u8> {
     value.into_encoded_bytes()
 }
 
-/// The text of a secret without a byte order mark and without the line ends at its end.
+/// Returns the text of a secret, without a byte order mark and trailing line ends.
 fn text_of(mut bytes: Zeroizing<Vec<u8>>, name: &str) -> Result<Secret, CliError> {
     if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
         return Err(CliError::failed(
@@ -176,20 +176,20 @@ fn without_last_line_end(mut bytes: Zeroizing<Vec<u8>>) -> Secret {
     Secret::new(std::mem::take(&mut *bytes))
 }
 
-/// A secret as text, for showing it this once.
+/// Returns a secret as text, to show it this once.
 #[cfg(feature = "server")]
 pub(super) fn shown(secret: &Secret) -> String {
     secret.expose_text().expect("what this program generates is ASCII").to_owned()
 }
 
-/// A new file for a secret, made before the secret is, so that none is lost; gone again unless it is written.
+/// A new file for a secret, created before the secret, so that none is lost; removed on drop unless written.
 pub(super) struct NewFile<'a> {
     path: &'a Path,
     file: tempfile::NamedTempFile,
 }
 
 impl<'a> NewFile<'a> {
-    /// Makes sure that it can be written, and is not there yet.
+    /// Ensures that the file can be written, and does not exist yet.
     pub(super) fn begin(path: &'a Path) -> Result<Self, CliError> {
         if path.as_os_str() == "-" {
             let hint = "omit the flag to print it, or pass a file; write ./- for a file named -";
@@ -203,7 +203,7 @@ impl<'a> NewFile<'a> {
         Ok(Self { path, file })
     }
 
-    /// Writes it, mode 0600, with a line end.
+    /// Writes the secret, mode 0600, with a line end.
     pub(super) fn write(mut self, secret: &[u8]) -> Result<(), CliError> {
         use io::Write;
         let written = self.file.write_all(secret).and_then(|()| self.file.write_all(b"\n"));
@@ -213,7 +213,7 @@ impl<'a> NewFile<'a> {
     }
 }
 
-/// What the operating system said of a temporary file, without that file's name, which says nothing to anybody.
+/// Returns the operating system's message without the name of the temporary file, which is of no use to a user.
 pub(super) fn cause(error: &io::Error) -> String {
     let text = error.to_string();
     text.split_once(" at path ").map_or_else(|| text.clone(), |(cause, _)| cause.to_owned())

@@ -1,4 +1,4 @@
-//! Where a setting came from: a message about it names the place to change.
+//! The source of a setting: a message about the setting names the place to change.
 
 use std::{
     fmt,
@@ -9,7 +9,7 @@ use clap::{ArgMatches, Command, FromArgMatches, parser::ValueSource};
 
 use super::error::CliError;
 
-/// The place that a setting's value was taken from.
+/// The source of a setting's value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Source {
     /// `--listen`.
@@ -28,12 +28,12 @@ pub(super) enum Source {
     /// The saved session.
     #[cfg(feature = "client")]
     Session,
-    /// Nothing set it; only a path that is not there is ever complained of so.
+    /// The default; messages name it only for a path that does not exist.
     Default,
 }
 
 impl Source {
-    /// A value that cannot be used.
+    /// Returns the error of a value that cannot be used.
     pub(super) fn refuse(&self, what: impl fmt::Display, hint: impl Into<String>) -> CliError {
         CliError::usage(format!("{self}: {what}"), hint)
     }
@@ -52,8 +52,8 @@ impl fmt::Display for Source {
     }
 }
 
-/// Which of a command's arguments were given, and where. The first field of a struct of arguments: the fields before it
-/// are taken out of what it sees.
+/// The arguments that a command was given, and their sources. Must be the first field of a struct of arguments: it does
+/// not see the fields before it.
 #[derive(Debug, Default, Clone)]
 pub(super) struct Given {
     flags: Vec<String>,
@@ -61,7 +61,7 @@ pub(super) struct Given {
 }
 
 impl Given {
-    /// The source of the argument `id`, which the config file has under `key`.
+    /// Returns the source of the argument `id`, whose key in the config file is `key`.
     pub(super) fn source(&self, id: &str, key: &'static str, file: Option<&Path>) -> Source {
         let is_in = |ids: &[String]| ids.iter().any(|known| known == id);
         if is_in(&self.flags) {
@@ -74,7 +74,7 @@ impl Given {
     }
 }
 
-/// The variable of an argument; a test holds this against the commands.
+/// Returns the variable of an argument; a test checks this against the commands.
 pub(super) fn variable(id: &str) -> String {
     if id == "server" { "SFP_SERVER_URL".to_owned() } else { format!("SEALROOM_{}", id.to_uppercase()) }
 }
@@ -82,7 +82,7 @@ pub(super) fn variable(id: &str) -> String {
 impl FromArgMatches for Given {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         let of = |wanted| {
-            // A global argument of an inner command is listed here too, and is none of this one's.
+            // A global argument of an inner command is listed here too, and does not belong to this one.
             let ids = matches.ids().map(clap::Id::as_str).filter(|id| matches.try_contains_id(id).is_ok());
             ids.filter(|id| matches.value_source(id) == Some(wanted)).map(str::to_owned).collect()
         };

@@ -1,6 +1,6 @@
-//! Secrets that were given as arguments: every user of the host sees those, and a shell keeps them.
+//! Secrets passed as arguments: every user of the host can see those, and a shell's history keeps them.
 //!
-//! Such a flag exists nowhere, so all this can do is to say so before anything else, and not to repeat the value.
+//! No such flag exists, so this module can only report the mistake before anything else, without the value.
 
 use std::{ffi::OsString, path::Path};
 
@@ -8,7 +8,7 @@ use clap::{Command, error::ContextKind, error::ContextValue, error::ErrorKind};
 
 use super::error::CliError;
 
-/// Words in the name of a flag whose value is a secret; a long one counts with one letter wrong too.
+/// Words in the name of a flag whose value is a secret; a long one also matches with one wrong letter.
 const SECRETS: &[&str] = &[
     "token",
     "password",
@@ -30,9 +30,9 @@ const SECRETS: &[&str] = &[
 ];
 /// Last words of a name whose value describes a secret and is none.
 const ABOUT: &[&str] = &["id", "name", "type", "url", "days", "ttl", "role"];
-/// Last words of a name whose value is a place.
+/// Last words of a name whose value locates a secret.
 const PLACES: &[&str] = &["file", "path", "stdin", "fd"];
-/// Beginnings of the secrets of known services, and of this vault's own tokens.
+/// Prefixes of the secrets of known services, and of this vault's own tokens.
 const BEGINNINGS: &[&str] = &[
     "sfp_",
     "ghp_",
@@ -50,10 +50,10 @@ const BEGINNINGS: &[&str] = &[
     "ATATT",
     "-----BEGIN",
 ];
-/// Text of at least so many letters and digits without a break is taken for a secret.
+/// Minimum length of an unbroken run of letters and digits that is taken for a secret.
 const UNBROKEN: usize = 16;
 
-/// The error of a secret among the arguments, or of a word too many, which may be one; else clap's own is right.
+/// Returns the error of a secret among the arguments, or of a surplus word, which may be one; else clap's own applies.
 pub(super) fn refused(
     error: &clap::Error,
     mut root: Command,
@@ -95,9 +95,9 @@ pub(super) fn refused(
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    /// The value would be the secret itself.
+    /// The value is the secret itself.
     Secret,
-    /// The value would say where it is.
+    /// The value locates the secret.
     Place,
 }
 
@@ -118,7 +118,7 @@ impl Kind {
     }
 }
 
-/// Whether the command has that flag, or one that is it but for a letter or two: then clap's own error is right.
+/// Returns whether the command has that flag, or one that differs by a letter or two: then clap's own error applies.
 fn is_known(command: &Command, name: &str) -> bool {
     let is_it = |long: &str| strsim::levenshtein(long, name) <= if name.len() > 6 { 2 } else { 0 };
     longs(command).any(|long| is_it(&long))
@@ -131,7 +131,7 @@ fn longs(command: &Command) -> impl Iterator<Item = String> {
     })
 }
 
-/// Names the place that the command takes that secret from.
+/// Names the source that the command takes that secret from.
 fn instead(command: &Command, name: &str) -> String {
     let has = |flag: &str| longs(command).any(|long| long == flag);
     let name = name.to_lowercase().replace('_', "-");
@@ -150,7 +150,7 @@ fn instead(command: &Command, name: &str) -> String {
     }
 }
 
-/// Whether clap stumbled on a word too many: it may be anything, and is not repeated.
+/// Returns whether clap failed on a surplus word: it may be anything, and is not repeated.
 fn is_surplus(error: &clap::Error) -> bool {
     let arg = text(error, ContextKind::InvalidArg);
     error.kind() == ErrorKind::UnknownArgument && arg.is_some_and(|arg| !arg.starts_with('-'))
@@ -170,7 +170,7 @@ fn text(error: &clap::Error, kind: ContextKind) -> Option<&str> {
     }
 }
 
-/// Refuses the secret itself where the name of its file belongs; the error of a missing file would repeat it.
+/// Refuses a secret in place of its file's name; the error of a missing file would repeat it.
 pub(super) fn check_place(path: &Path) -> Result<(), CliError> {
     let text = path.to_string_lossy();
     let is_one = text.trim_start().starts_with('{') || (is_secret(&text) && !text.contains('/'));

@@ -1,4 +1,4 @@
-//! A client's error as a user reads it: cause, remedy, and the server's code.
+//! Client errors as users read them: cause, remedy, and the server's code.
 
 use crate::{
     cli::error::CliError,
@@ -9,7 +9,7 @@ const LOGIN: &str = "run `sealroom login`";
 /// The hint for a project that is not registered.
 pub(super) const REGISTER: &str = "an owner registers it: sealroom project register PROJECT [URL]";
 
-/// Whether a change may have been made all the same: its answer is lost, or the server itself does not know.
+/// Returns whether the server may have applied the change: the answer was lost, or the server itself does not know.
 pub(super) fn is_in_doubt(error: &Error) -> bool {
     match error {
         Error::Broken { .. } | Error::Timeout { .. } => true,
@@ -31,7 +31,7 @@ impl From<Error> for CliError {
         let told = match &error {
             Error::Endpoint(endpoint) => return (*endpoint).into(),
             Error::Session(session) => Self::failed(session.to_string(), session_hint(session)),
-            // The server's sentence has the remedy in it too, which is the hint's place.
+            // The server's sentence also contains the remedy, which belongs in the hint.
             Error::Refused(refusal) if refusal.code == "locked" => {
                 Self::failed("the vault is locked", refusal_hint(refusal))
             }
@@ -161,7 +161,7 @@ fn proxy_hint(variable: &str, failure: &ProxyFailure) -> String {
     }
 }
 
-/// Which token it was: a variable that was set long ago silently comes before a login.
+/// Names the source of the refused token: a variable that was set long ago silently takes precedence over a login.
 fn source(refusal: &Refusal) -> String {
     refusal.token_from.as_ref().map_or(String::new(), |source| format!("; it is from {source}"))
 }
@@ -203,7 +203,7 @@ fn refusal_hint(refusal: &Refusal) -> String {
     hint.to_owned()
 }
 
-/// A role, a narrowing and an owner's right are mended by different people in different ways.
+/// Returns the remedy: different people fix a role, a narrowing and an owner's right in different ways.
 fn forbidden_hint(message: &str) -> &'static str {
     if message.contains("narrowed to other projects") {
         "`sealroom project list` shows yours; an owner can extend a user with `sealroom user projects`, \
@@ -219,9 +219,9 @@ fn forbidden_hint(message: &str) -> &'static str {
     }
 }
 
-/// A server's sentence as one of ours: lower case, without its full stop.
+/// Rewrites a server's sentence in our style: lower case, without its full stop.
 pub(super) fn sentence(message: &str) -> String {
-    // Whatever answers there must not steer the terminal, nor make two lines of one.
+    // The peer's text must not control the terminal, nor forge a second line.
     let message = message.trim_end_matches('.').replace(char::is_control, " ");
     let message = message.strip_prefix("Forbidden - ").unwrap_or(&message);
     let mut chars = message.chars();

@@ -1,4 +1,4 @@
-//! A credential's fields: from a JSON file, or asked for one by one.
+//! A credential's fields, from a JSON file or from prompts.
 
 use std::path::Path;
 
@@ -18,13 +18,13 @@ use crate::{
     domain::{AuthType, Provider, Secret, field_rule},
 };
 
-/// The fields that may be seen while they are typed: they say where and who, and open nothing.
+/// Fields whose input is echoed: they name a place or an account, and grant no access.
 const PLAIN: &[&str] = &["base_url", "username", "client_id", "cloud_id", "tenant_id", "tenant", "app_id"];
 
-/// The credential of a pair as a JSON object.
+/// Returns the credential of a pair as a JSON object.
 ///
 /// # Errors
-/// The file is none of it, or nobody can be asked.
+/// The file holds no such object, or there is no terminal for a prompt.
 pub(super) fn credentials(
     provider: Provider,
     auth_type: AuthType,
@@ -50,7 +50,7 @@ pub(super) fn credentials(
     Ok(to_secret_json(&Object(object?)))
 }
 
-/// The label that was given, or asked for where there must be one.
+/// Returns the given label, or prompts for one where it is required.
 pub(super) fn label(provider: Provider, given: Option<String>) -> Result<Option<String>, CliError> {
     if given.is_some() || provider != Provider::Custom {
         return Ok(given);
@@ -65,7 +65,7 @@ fn from_file(path: &Path, output: Output) -> Result<Secret, CliError> {
     let json = secrets::from_file_or_stdin(path, &output)?;
     let shown =
         if path.as_os_str() == "-" { "standard input".to_owned() } else { path.display().to_string() };
-    // The server would refuse it too; here nothing has been sent yet.
+    // The server would refuse it too; at this point nothing has been sent.
     let checked = strict::check(json.expose()).map_err(|bad| {
         CliError::failed(
             format!("{shown}: {}", bad.to_string().replace("the body", "it")),
@@ -79,13 +79,13 @@ fn from_file(path: &Path, output: Output) -> Result<Secret, CliError> {
         ));
     }
     if is_keyless(checked) {
-        // Written by somebody who may know better, unlike a paste, which can be cut.
+        // Only a warning: a file's author may know better, whereas a paste can be truncated.
         output.warning(&format!("{shown}: private_key holds no PEM block of a private key"));
     }
     Ok(json)
 }
 
-/// Whether there is a text `private_key` with no private key in it.
+/// Returns whether a text field `private_key` holds no private key.
 fn is_keyless(json: &str) -> bool {
     #[derive(serde::Deserialize)]
     struct Fields {
@@ -112,7 +112,7 @@ fn ask(field: &str) -> Result<Secret, CliError> {
     Ok(answer)
 }
 
-/// Where no pair says which fields there are, the user does.
+/// Prompts for names and values where no pair defines the fields.
 fn open_ended(output: Output) -> Result<Vec<(String, Secret)>, CliError> {
     output.note("Enter the credential's fields one by one; an empty name ends the list.");
     let mut fields: Vec<(String, Secret)> = Vec::new();
@@ -132,7 +132,7 @@ fn open_ended(output: Output) -> Result<Vec<(String, Secret)>, CliError> {
     }
 }
 
-/// Fields as a JSON object, in the order in which they were asked for.
+/// A JSON object of fields, in the order of the prompts.
 struct Object(Vec<(String, Secret)>);
 
 impl serde::Serialize for Object {

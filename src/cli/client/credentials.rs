@@ -34,8 +34,8 @@ use fields::{fields, shown};
 use names::Variable;
 use pages::Pages;
 
-/// The examples of the help. Where the read fails, `env` prints `false`: under `set -e` an `eval` of it ends the script
-/// too, and without, `&&` and `||` do.
+/// Examples in the help. If the read fails, `env` prints `false`: under `set -e`, an `eval` of it ends the script;
+/// without `set -e`, `&&` and `||` see the failure.
 pub(super) const EXAMPLES: &str = "\
 If --format env fails, it prints `false`, so that `eval` fails too.
 
@@ -80,15 +80,15 @@ enum Format {
 }
 
 impl Args {
-    /// Whether a shell evaluates the output.
+    /// Returns whether a shell evaluates the output.
     pub(super) fn feeds_a_shell(&self) -> bool {
         self.format == Some(Format::Env)
     }
 }
 
-/// Whether arguments that could not be parsed ask for output that a shell evaluates.
+/// Returns whether arguments that failed to parse ask for output that a shell evaluates.
 ///
-/// Goes by the word `env`, wherever it stands: the flag before it may be the mistake. Beside `--field` it is a value.
+/// Looks for the word `env` anywhere: the flag before it may be the mistake. Next to `--field`, `env` is a value.
 pub(in crate::cli) fn may_feed_a_shell(arguments: impl Iterator<Item = OsString>) -> bool {
     let is_env = |word: &OsStr| {
         let word = word.to_string_lossy().to_ascii_lowercase();
@@ -96,7 +96,7 @@ pub(in crate::cli) fn may_feed_a_shell(arguments: impl Iterator<Item = OsString>
     };
     let arguments: Vec<OsString> = arguments.collect();
     let is_field = |word: &OsString| word.to_string_lossy().starts_with("--field");
-    // A mistyped format may be this one.
+    // A mistyped format may have been meant as `env`.
     let is_format =
         |words: &[OsString]| words[0] == "--format" && !["json", "dotenv"].iter().any(|one| words[1] == *one);
     (arguments.iter().any(|word| is_env(word)) || arguments.windows(2).any(is_format))
@@ -118,7 +118,7 @@ pub(super) async fn run(args: Args, output: Output) -> Result<(), CliError> {
     }
 }
 
-/// The error, with the provider or project that was meant by a mistyped one.
+/// Returns the error with a suggestion for a mistyped provider or project.
 async fn meant(error: CliError, filter: &CredentialFilter, remote: &Remote) -> CliError {
     let known = || Provider::ALL.iter().map(|one| one.as_str());
     match &filter.provider {
@@ -152,13 +152,13 @@ async fn print(
     }
 }
 
-/// The bytes and no more: a line end in a key file, a digest or a `kubectl` secret would be another value.
+/// Prints the bytes and nothing else: a line end would change the value of a key file, a digest or a `kubectl` secret.
 fn print_value(value: &str, output: Output) -> Result<(), CliError> {
     output.bytes(value.as_bytes())?;
     if io::stdout().is_terminal() { output.bytes(b"\n") } else { Ok(()) }
 }
 
-/// Prints all variables or, where one has no name, two values or no spelling, none.
+/// Prints all variables, or none if one has no name, two values or no spelling.
 async fn whole(
     pages: Pages<'_>,
     output: Output,
@@ -171,8 +171,8 @@ async fn whole(
     output.bytes(text.as_bytes())
 }
 
-/// Prints the server's items as they came, credentials byte for byte, page after page as one array. One that breaks off
-/// is no JSON, so that it cannot be taken for the whole.
+/// Prints the server's items unchanged, credentials byte for byte, page after page as one array. A truncated array is
+/// not valid JSON, so it cannot pass for the whole.
 async fn array(mut pages: Pages<'_>, output: Output) -> Result<(), CliError> {
     warn(output);
     let mut is_first = true;
@@ -185,7 +185,7 @@ async fn array(mut pages: Pages<'_>, output: Output) -> Result<(), CliError> {
         };
         is_first = false;
         let text = Zeroizing::new([before, items].concat());
-        // What nobody reads any more is not disclosed either.
+        // Stop disclosing once the reader has closed its end.
         if output.piece(text.as_bytes())? == Reader::Gone {
             return Ok(());
         }
@@ -226,7 +226,7 @@ fn readable(page: &Credentials) -> Result<Zeroizing<String>, CliError> {
     Ok(text)
 }
 
-/// A line that says what happens now.
+/// Warns that a terminal, and its scrollback, now shows a credential.
 fn warn(output: Output) {
     if io::stdout().is_terminal() {
         output.warning("this screen and its scrollback now show a credential; pipe --field to avoid that");

@@ -1,4 +1,4 @@
-//! Warnings of a credential that looks wrong: it is stored all the same, and no value is repeated.
+//! Warnings about a credential that looks wrong: it is stored nevertheless, and no value is repeated.
 
 use serde_json::value::RawValue;
 use url::Url;
@@ -10,10 +10,10 @@ use crate::{
     domain::{Secret, field_rule},
 };
 
-/// Names that fields have where no pair says which there are.
+/// Usual field names, for use where no pair defines the fields.
 const USUAL: &[&str] =
     &["token", "password", "username", "api_token", "api_key", "client_secret", "base_url"];
-/// Values that stand in examples in a secret's place.
+/// Placeholders that examples use instead of a secret.
 const PLACEHOLDERS: &[&str] = &[
     "changeme",
     "change me",
@@ -40,10 +40,10 @@ const PLACEHOLDERS: &[&str] = &[
     "n/a",
 ];
 
-/// A field, its value still as JSON.
+/// A field, with its value still as JSON.
 type Field<'a> = (String, &'a RawValue);
 
-/// Sentences about what looks wrong; `pair` is what the credential is for, where that is known.
+/// Returns sentences about what looks wrong; `pair` is the credential's provider and type, if known.
 pub(super) fn doubts(pair: Option<Pair>, credentials: &Secret) -> Vec<String> {
     let Some(fields) = std::str::from_utf8(credentials.expose()).ok().and_then(object) else {
         return Vec::new();
@@ -62,7 +62,7 @@ fn object(json: &str) -> Option<Vec<Field<'_>>> {
     serde_json::from_str::<Members<'_>>(json).ok().map(|Members(fields)| fields)
 }
 
-/// The whole answer of some tool, around the credential that was meant.
+/// Detects a tool's whole output around the credential that was meant.
 fn wrapped(fields: &[Field<'_>]) -> Option<String> {
     let has = |fields: &[Field<'_>], name: &str| fields.iter().any(|(field, _)| field == name);
     if let Some(data) = inner(fields, "data") {
@@ -83,13 +83,13 @@ fn wrapped(fields: &[Field<'_>]) -> Option<String> {
     Some(format!("its one field, {}, has fields of its own: are they the credential?", shown(name)))
 }
 
-/// The fields of a field that is an object.
+/// Returns the fields of the object in the field `name`.
 fn inner<'a>(fields: &[Field<'a>], name: &str) -> Option<Vec<Field<'a>>> {
     let (_, raw) = fields.iter().find(|(field, _)| field == name)?;
     object(raw.get())
 }
 
-/// Fields whose names are almost those that the pair has.
+/// Returns warnings about field names that almost match those of the pair.
 fn mistyped(pair: Option<Pair>, fields: &[Field<'_>]) -> Vec<String> {
     let rule = pair.and_then(|pair| field_rule(pair.provider, pair.auth_type));
     let known: Vec<&str> = match rule {
@@ -98,7 +98,7 @@ fn mistyped(pair: Option<Pair>, fields: &[Field<'_>]) -> Vec<String> {
     };
     let is_near = |name: &str, known: &str| {
         let (name, known) = (plain(name), plain(known));
-        // Without a rule another spelling is as good, and a plural always is a word of its own.
+        // Without a rule another spelling is equally valid, and a plural is always a separate word.
         (name == known && rule.is_some())
             || (strsim::damerau_levenshtein(&name, &known) == 1 && name != format!("{known}s"))
     };
@@ -150,7 +150,8 @@ fn is_web(value: &str) -> bool {
     Url::parse(value).is_ok_and(|url| matches!(url.scheme(), "https" | "http") && url.has_host())
 }
 
-/// A word of an example, something in brackets or braces, a variable that nothing replaced, or one sign again and again.
+/// Returns whether a value is a word from examples, bracketed or braced text, an unexpanded variable or one repeated
+/// character.
 fn is_placeholder(value: &str) -> bool {
     let plain = value.to_lowercase().replace(['_', '-'], " ");
     let within = |start: &str, end: &str| value.starts_with(start) && value.ends_with(end);
@@ -167,7 +168,7 @@ fn is_placeholder(value: &str) -> bool {
         || value == "…"
 }
 
-/// A field's name where it is one; a secret may stand in its place.
+/// Returns a field's name if it looks like one; a secret may stand in its place.
 fn shown(name: &str) -> String {
     let is_name =
         name.len() <= 40 && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'));

@@ -95,7 +95,7 @@ pub(super) async fn run(command: Command, output: Output) -> Result<(), CliError
         Command::Tail(At { own, server }) => export::tail(own, &at(server)?).await,
         Command::Checkpoint(At { server, .. }) => {
             let text = at(server)?.client.checkpoint().await?;
-            // A signed note ends with its line end; a machine gets the text whole.
+            // A signed note ends with a line end; JSON gets the whole text.
             output.result(&for_reader(&text), &json!({ "checkpoint": text }))
         }
         Command::Key(At { server, .. }) => {
@@ -152,7 +152,7 @@ async fn show_all(args: ListArgs, remote: &Remote) -> Result<(), CliError> {
     Ok(())
 }
 
-/// Names come first and ids last: where a terminal is too narrow, the ids are what is left out.
+/// Names come first and ids last: on a narrow terminal, the ids are left out.
 const HEADINGS: [&str; 11] = [
     "SEQ", "TIME", "ACTOR", "ACTION", "OUTCOME", "ABOUT", "PROVIDER", "PROJECT", "PEER", "ACTOR ID",
     "ABOUT ID",
@@ -176,7 +176,7 @@ fn row(event: &Event, names: &Names<'_>) -> [String; 11] {
     ]
 }
 
-/// Adds the action that was most likely meant to a refusal; the server decides which there are.
+/// Adds the most similar known action to a refusal; the server decides which actions exist.
 fn explained(error: Error, action: Option<&str>) -> CliError {
     let unknown = action.filter(|action| action.parse::<Action>().is_err());
     match (&error, unknown) {
@@ -192,7 +192,7 @@ fn explained(error: Error, action: Option<&str>) -> CliError {
     }
 }
 
-/// Explains an empty list: a mistyped address is one reason for it.
+/// Explains an empty list: a mistyped address is one possible reason.
 async fn nothing_matches(actor: Option<&str>, remote: &Remote) -> String {
     let nothing = "no event matches".to_owned();
     let Some(email) = actor.and_then(|actor| actor.strip_prefix("user:")) else { return nothing };
@@ -203,7 +203,7 @@ async fn nothing_matches(actor: Option<&str>, remote: &Remote) -> String {
     if users.iter().any(|user| user.email.eq_ignore_ascii_case(email)) {
         return nothing;
     }
-    // One company's addresses are all alike behind the `@`.
+    // The addresses of one company differ only before the `@`.
     let name = |email: &'_ str| email.split('@').next().unwrap_or_default().to_owned();
     let names: Vec<String> = users.iter().map(|user| name(&user.email)).collect();
     let near = nearest(&name(email), names.iter().map(String::as_str));

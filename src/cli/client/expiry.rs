@@ -1,4 +1,4 @@
-//! The end of a credential at its provider, as the commands that read and list show it.
+//! Expiry of a credential at its provider, as the commands that read and list show it.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use crate::{
     domain::{Timestamp, days},
 };
 
-/// How far ahead an end is worth a warning: within a week a person can act on it.
+/// Horizon of the expiry warning: within a week a person can act on it.
 const SOON: Duration = days(7);
 
-/// Returns the predicate of a warning, where the credential has ended or ends within [`SOON`].
+/// Returns the predicate of a warning if the credential has expired or expires within [`SOON`].
 pub(super) fn warning(end: Option<Timestamp>, now: Timestamp) -> Option<String> {
     let end = end?;
     if end <= now {
@@ -24,7 +24,7 @@ pub(super) fn warning(end: Option<Timestamp>, now: Timestamp) -> Option<String> 
         .then(|| format!("ends at {}, in {}; rotate it before", local(end), span(end.since(now))))
 }
 
-/// Returns a cell of a list: the time, marked where the credential has ended or ends within [`SOON`].
+/// Returns a list's cell: the time, marked if the credential has expired or expires within [`SOON`].
 pub(super) fn cell(end: Option<Timestamp>, now: Timestamp) -> String {
     match end {
         None => NOTHING.to_owned(),

@@ -1,4 +1,4 @@
-//! `sealroom audit export` and `audit tail`: the log as it comes.
+//! `sealroom audit export` and `audit tail`: the log as a stream.
 
 use std::{
     io::{BufWriter, IsTerminal, Write},
@@ -22,7 +22,7 @@ use crate::{
     client::{Error, Event, EventFilter, ExportFilter, ProxyFailure, Records},
 };
 
-/// The pause before a stream that broke is taken up again; twice as long each time, up to the second.
+/// Backoff before a broken stream is resumed: the first pause, doubled up to the second.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(15));
 
 /// `audit export`'s flags.
@@ -92,7 +92,8 @@ pub(super) async fn export(args: ExportArgs, remote: &Remote) -> Result<(), CliE
     remote.output.bytes(for_reader(&String::from_utf8_lossy(&held)).as_bytes())
 }
 
-/// Writes under another name until it is whole: half an export is none. Returns how many lines and bytes there are.
+/// Writes under a temporary name until the export is complete: a partial export is worthless. Returns the number of
+/// lines and bytes.
 async fn to_file(records: &mut Records, path: &Path) -> Result<(u64, u64), CliError> {
     let failed = |error: std::io::Error| {
         CliError::failed(format!("{}: {}", path.display(), cause(&error)), "check the folder and its disk")
@@ -103,7 +104,7 @@ async fn to_file(records: &mut Records, path: &Path) -> Result<(u64, u64), CliEr
     let (mut lines, mut bytes) = (0, 0);
     while let Some(piece) = records.next().await? {
         writer.write_all(&piece).map_err(failed)?;
-        // No record has a line feed within it: JSON escapes it, in a CSV's cell too.
+        // No record contains a line feed: JSON escapes it, in a CSV cell too.
         lines += piece.split(|byte| *byte == b'\n').count() as u64 - 1;
         bytes += piece.len() as u64;
     }
@@ -129,13 +130,13 @@ pub(super) async fn tail(args: TailArgs, remote: &Remote) -> Result<(), CliError
             Err(Broke::There(error)) if !args.follow || !passes(&error) => return Err(error.into()),
             Ok(()) | Err(Broke::There(_)) => {}
         }
-        // The server stopped, or is away: it is asked again, from the record after the last one.
+        // The server stopped or is unreachable: retry from the record after the last one.
         pause = if tail.next > before { PAUSE.0 } else { (pause * 2).min(PAUSE.1) };
         tokio::time::sleep(pause).await;
     }
 }
 
-/// Whether asking again later may help.
+/// Returns whether a retry may succeed.
 fn passes(error: &Error) -> bool {
     match error {
         Error::Connect { .. } | Error::Broken { .. } | Error::Timeout { .. } => true,
@@ -152,9 +153,9 @@ fn passes(error: &Error) -> bool {
     }
 }
 
-/// On which side a stream ended before its end.
+/// The side on which a stream broke.
 enum Broke {
-    /// Nobody reads any more.
+    /// The reader of the output has gone.
     Unread,
     Here(CliError),
     There(Error),
@@ -164,25 +165,25 @@ struct Tail<'a> {
     remote: &'a Remote,
     names: Names<'a>,
     next: u64,
-    /// Before which record it ends.
+    /// The sequence number that the output ends before.
     end: u64,
     cursor: Option<PathBuf>,
-    /// The begin of a record whose end has not come yet.
+    /// The beginning of a record whose end has not arrived.
     line: Vec<u8>,
 }
 
 impl Tail<'_> {
-    /// Finds where the last so many records begin.
+    /// Finds the start of the last `lines` records.
     async fn begin(&mut self, lines: u64, follow: bool) -> Result<(), CliError> {
-        // The newest is the event of our own asking: to whoever does not follow it is no news.
+        // The newest record is the event of this very query; without `--follow`, the output ends before it.
         let own = self.newest().await?;
         self.next = if lines == 0 { own + 1 } else { own.saturating_sub(lines) };
         self.end = if follow { u64::MAX } else { own };
         Ok(())
     }
 
-    /// Goes on where the last run ended. A log that ends before that is another one, and waiting for it to grow would
-    /// pass over all that it records until then.
+    /// Resumes after the last run. A log that ends before that position is another log, and waiting for it to grow
+    /// would skip all that it records until then.
     async fn resume(&mut self, next: u64) -> Result<(), CliError> {
         let newest = self.newest().await?;
         if next > newest + 1 {
@@ -196,7 +197,7 @@ impl Tail<'_> {
         Ok(())
     }
 
-    /// The newest record, which is the one of this very question.
+    /// Returns the newest record, which is the event of this very query.
     async fn newest(&self) -> Result<u64, CliError> {
         let filter = EventFilter { parameters: vec![("limit", "1".to_owned())] };
         let (events, _) = self.remote.client.events(&filter).await?;
@@ -231,7 +232,7 @@ impl Tail<'_> {
             }
         }
         self.line.extend_from_slice(rest);
-        // Only once it is printed: what a crash loses here is sent twice rather than never.
+        // Save only after printing: a crash then causes a duplicate, never a loss.
         match &self.cursor {
             Some(path) => write_cursor(path, self.next).map(|()| Reader::Listens).map_err(|error| {
                 CliError::failed(

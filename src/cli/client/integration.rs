@@ -207,7 +207,7 @@ async fn add(args: AddArgs, remote: &Remote) -> Result<(), CliError> {
     remote.output.result(&line, &made)
 }
 
-/// Before anything is asked: a project that is not there must not cost anybody a secret.
+/// Checks before any prompt that the projects exist: a user must not enter a secret in vain.
 async fn check_projects(scope: &Scope, remote: &Remote) -> Result<(), CliError> {
     for project in scope.projects() {
         if let Err(error) = remote.client.project(project).await {
@@ -217,7 +217,7 @@ async fn check_projects(scope: &Scope, remote: &Remote) -> Result<(), CliError> 
     Ok(())
 }
 
-/// Says what looks wrong about a credential that is about to be stored.
+/// Warns about what looks wrong in a credential that is about to be stored.
 fn warn(pair: Option<Pair>, credentials: &Secret, output: Output) {
     doubts(pair, credentials).iter().for_each(|doubt| output.warning(doubt));
 }
@@ -231,7 +231,7 @@ async fn show_all(args: ListArgs, remote: &Remote) -> Result<(), CliError> {
             one.id.to_string(),
             kind(one),
             one.name.clone().unwrap_or_else(|| NOTHING.to_owned()),
-            // Short, so that a terminal of 80 columns has room for it.
+            // Short, to fit a terminal of 80 columns.
             if one.is_global { "all".to_owned() } else { scope_text(one) },
             one.revision.to_string(),
             expiry::cell(one.expires_at, now),
@@ -254,7 +254,7 @@ async fn show(args: ShowArgs, remote: &Remote) -> Result<(), CliError> {
 
 async fn rotate(args: RotateArgs, remote: &Remote) -> Result<(), CliError> {
     let given = args.source.from_json.is_some();
-    // A member may rotate what it stored, but not look it up: with an id and a file there is no need to.
+    // A member may rotate what it stored, and may not look it up: an id and a file make the look-up unnecessary.
     let (id, revision, pair, credentials) = match args.integration.parse::<IntegrationId>() {
         Ok(id) if given => {
             let any = (Provider::Custom, AuthType::ApiKey);
@@ -317,7 +317,7 @@ async fn delete(args: DeleteArgs, remote: &Remote) -> Result<(), CliError> {
     )
 }
 
-/// The integration of that id, or the only one of that name.
+/// Returns the integration with that id, or the only one with that name.
 async fn find(text: &str, remote: &Remote) -> Result<Integration, CliError> {
     if let Ok(id) = text.parse() {
         return Ok(remote.client.integration(id).await?);
@@ -340,7 +340,7 @@ async fn find(text: &str, remote: &Remote) -> Result<Integration, CliError> {
     }
 }
 
-/// As [`find`], without a look-up where the id is given.
+/// Like [`find`], without a look-up if an id is given.
 async fn id_of(text: &str, remote: &Remote) -> Result<IntegrationId, CliError> {
     match text.parse() {
         Ok(id) => Ok(id),

@@ -2,7 +2,7 @@
 
 use crate::{cli::terminal::table::list, client::Integration};
 
-/// Returns provider and type, like `github/pat`.
+/// Returns provider and type, such as `github/pat`.
 pub(super) fn kind(one: &Integration) -> String {
     format!("{}/{}", one.provider, one.auth_type)
 }

@@ -63,7 +63,7 @@ pub(super) async fn login(args: LoginArgs, output: Output) -> Result<(), CliErro
             return Err(CliError::usage("no e-mail: standard input is not a terminal", "pass --email EMAIL"));
         }
     };
-    // Before a password is asked for: a server that is not there, or locked, must not cost anybody one.
+    // Check before the password prompt: a user must not type a password for a server that is unreachable or locked.
     if client.health().await?.locked {
         let told = CliError::failed("the vault is locked", "on its host: sealroom unlock --data FILE");
         return Err(CliError { code: Some("locked".to_owned()), ..told });
@@ -92,7 +92,7 @@ pub(super) async fn logout(args: LogoutArgs, output: Output) -> Result<(), CliEr
     let client = args.server.with_session(session, output)?;
     match client.logout().await {
         Ok(()) | Err(Error::Session(_)) => {}
-        // The server has ended it already.
+        // The server has already ended the session.
         Err(Error::Refused(refusal)) if refusal.status == 401 => {}
         Err(error) => return Err(error.into()),
     }
@@ -123,13 +123,13 @@ async fn user(remote: &Remote) -> Result<(), CliError> {
     remote.output.result(&facts(&lines), &value)
 }
 
-/// No route tells a token who it is, so its role is read off what it may do: an application lists projects, which
-/// leaves no event; an auditor reads the log; what may do neither is an operator.
+/// Infers the token's role, which no route tells it, from what the token may do. An application lists projects, which
+/// leaves no event. An auditor reads the log. A token that may do neither is an operator.
 async fn token(remote: Remote) -> Result<(), CliError> {
     let output = remote.output;
     let end = Arc::new(OnceLock::new());
     let told = Arc::clone(&end);
-    // It belongs to the result: a warning beside that would say it twice.
+    // The expiry is part of the result: a warning would repeat it.
     let client = remote.client.on_notice(move |notice| match notice {
         Notice::TokenEnds(time) => drop(told.set(time)),
         Notice::Waiting { .. } | Notice::ComingUp { .. } | Notice::SessionUnsaved(_) => say(&notice, output),
@@ -172,7 +172,8 @@ async fn token(remote: Remote) -> Result<(), CliError> {
     output.result(&facts(&lines), &value)
 }
 
-/// The server names a token's end in answers of its last 7 days; an operator's token gets none of those here.
+/// Describes a token's end. The server names it in answers of the last 7 days; an operator's token gets none of those
+/// here.
 fn ends(role: &str, end: Option<Timestamp>) -> String {
     match end {
         Some(end) => format!("{}, in {}", local(end), expiry::span(end.since(Clock::system().now()))),
@@ -181,7 +182,7 @@ fn ends(role: &str, end: Option<Timestamp>) -> String {
     }
 }
 
-/// What a call brought, or none where the caller's role is not let in.
+/// Returns the result of a call, or `None` if the caller's role may not make it.
 fn allowed<T>(outcome: Result<T, Error>) -> Result<Option<T>, CliError> {
     match outcome {
         Ok(value) => Ok(Some(value)),

@@ -1,4 +1,4 @@
-//! The commands that call a server, and what their users need: completions and manual pages.
+//! The commands that call a server, and the completions and manual pages for their users.
 
 mod client_error;
 mod credential_form;
@@ -80,13 +80,13 @@ pub(super) enum Command {
 }
 
 impl Command {
-    /// Whether a shell evaluates the output.
+    /// Returns whether a shell evaluates the output.
     pub(super) fn feeds_a_shell(&self) -> bool {
         matches!(self, Self::Credentials(args) if args.feeds_a_shell())
     }
 }
 
-/// Runs one of them; `grammar` describes the whole command line.
+/// Runs a command; `grammar` describes the whole command line.
 pub(super) fn run(command: Command, grammar: clap::Command, output: Output) -> Result<(), CliError> {
     match command {
         Command::Login(args) => block_on(login::login(args, output)),
@@ -108,7 +108,7 @@ pub(super) fn run_audit(command: events::Command, output: Output) -> Result<(), 
     block_on(events::run(command, output))
 }
 
-/// Runs a command on one thread, which is enough for one call after the other.
+/// Runs a command on one thread, which is enough for sequential calls.
 fn block_on(work: impl Future<Output = Result<(), CliError>>) -> Result<(), CliError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime =

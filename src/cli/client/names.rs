@@ -1,7 +1,7 @@
 //! Names beside ids, for the integrations, tokens and users of an event.
 //!
-//! Owns the look-ups: one listing of each kind, and only where an event needs it, since each listing is an event of its
-//! own. A listing that the caller may not have is not tried: a refusal would be an event too.
+//! Owns the look-ups: one listing of each kind, and only if an event needs it, since each listing is itself an event. A
+//! listing that the caller may not request is not tried: a refusal would be an event too.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -13,9 +13,9 @@ use crate::{
     domain::{IntegrationId, TokenId},
 };
 
-/// Shortest time between two listings of a follower that meets an unknown id.
+/// Minimum interval between two listings while a follower meets unknown ids.
 const AGAIN: Duration = Duration::from_mins(1);
-/// Jaro-Winkler similarity below which a suggestion is no help.
+/// Jaro-Winkler similarity below which a suggestion does not help.
 const LIKENESS_MIN: f64 = 0.7;
 
 /// Names by id, as one listing gave them.
@@ -26,7 +26,7 @@ struct Labels {
 }
 
 impl Labels {
-    /// Keeps the names that lead to exactly one id; any other would be a guess.
+    /// Keeps the names that identify exactly one id; any other would be a guess.
     fn keep(&mut self, listed: Vec<(String, String)>) {
         let mut times = HashMap::<&str, usize>::new();
         listed.iter().for_each(|(_, name)| *times.entry(name).or_default() += 1);
@@ -34,7 +34,7 @@ impl Labels {
             |name: &str| times.get(name) == Some(&1) && name.parse::<TokenId>().is_err() && !name.is_empty();
         let telling = listed.iter().filter(|(_, name)| is_telling(name)).cloned().collect();
         self.by_id = telling;
-        // An id without such a name is known as well: to ask again would say no more.
+        // An id without such a name counts as known: another listing would add nothing.
         for (id, _) in listed {
             self.by_id.entry(id).or_default();
         }
@@ -56,11 +56,11 @@ impl Labels {
     }
 }
 
-/// A name where there is one, and the id that it stands for.
+/// A name, if there is one, and the id that it stands for.
 pub(super) struct Named {
     /// The text for the row.
     pub(super) shown: String,
-    /// The id, where that is not what is shown.
+    /// The id, if it is not the shown text.
     pub(super) id: Option<String>,
 }
 
@@ -77,7 +77,7 @@ impl Named {
     }
 }
 
-/// The names that events need, looked up as they come.
+/// The names that events need, looked up on demand.
 pub(super) struct Names<'a> {
     remote: &'a Remote,
     integrations: Labels,
@@ -89,7 +89,7 @@ impl<'a> Names<'a> {
         Self { remote, integrations: Labels::default(), tokens: Labels::default() }
     }
 
-    /// Requests the listings that this event needs, unless that was done before. A listing that fails leaves the ids.
+    /// Requests the listings that this event needs, unless already made. If a listing fails, the ids remain.
     pub(super) async fn learn(&mut self, event: &Event) {
         let client = &self.remote.client;
         if event.integration_id.as_deref().is_some_and(|id| self.integrations.is_due(id))
@@ -98,7 +98,7 @@ impl<'a> Names<'a> {
             let named = |one: Integration| (one.id.to_string(), one.name.unwrap_or_default());
             self.integrations.keep(all.into_iter().map(named).collect());
         }
-        // Of those who may read the log only a user, who then is an owner, may list tokens.
+        // Of the callers that may read the log, only a user may list tokens, and that user is an owner.
         let may_list = self.remote.speaker == Speaker::User;
         if event.actor.strip_prefix("app:").is_some_and(|id| may_list && self.tokens.is_due(id))
             && let Ok(all) = client.tokens().await
@@ -216,7 +216,7 @@ fn ambiguous(what: &str, flag: &str, name: &str, ids: impl Iterator<Item = Strin
     )
 }
 
-/// Returns the most similar name, if it is similar enough to be the one that was meant.
+/// Returns the most similar name, if it is similar enough for a suggestion.
 pub(super) fn nearest<'a>(text: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let likeness = |name: &str| strsim::jaro_winkler(text, name);
     names.max_by(|a, b| likeness(a).total_cmp(&likeness(b))).filter(|name| likeness(name) > LIKENESS_MIN)

@@ -1,4 +1,4 @@
-//! The name that a mistyped one was meant to be.
+//! Suggestions for a mistyped name.
 
 use super::client_error;
 use crate::{
@@ -7,12 +7,12 @@ use crate::{
     domain::Provider,
 };
 
-/// The likeness that two names must exceed (Jaro-Winkler): `gihub` and `github` are 0.96, `jira` and `npm` 0.
+/// Similarity that two names must exceed (Jaro-Winkler): `gihub` and `github` are 0.96, `jira` and `npm` 0.
 const LIKE: f64 = 0.8;
-/// Of so many letters of a project's identifier one may be wrong.
+/// Letters of a project's identifier for each one that may be wrong.
 const LETTERS_TO_ONE: usize = 4;
 
-/// The one of `known` that is most like `unknown`, where one is like it at all; letter case does not count.
+/// Returns the most similar name in `known`, if any is similar enough; ignores letter case.
 pub(super) fn nearest<'a>(unknown: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let unknown = unknown.to_lowercase();
     let likeness = |one: &str| strsim::jaro_winkler(&unknown, &one.to_lowercase());
@@ -20,7 +20,7 @@ pub(super) fn nearest<'a>(unknown: &str, known: impl IntoIterator<Item = &'a str
     all.max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, one)| one)
 }
 
-/// A refusal, with the provider that was meant where the server does not know the one of `named`.
+/// Converts a refusal, and suggests a provider if the server does not know one of `named`.
 pub(super) fn provider<'a>(error: Error, named: impl IntoIterator<Item = &'a String>) -> CliError {
     let is_refused = matches!(&error, Error::Refused(refusal)
         if refusal.code == "invalid_field" && refusal.message.starts_with("provider"));
@@ -34,7 +34,7 @@ pub(super) fn provider<'a>(error: Error, named: impl IntoIterator<Item = &'a Str
     }
 }
 
-/// An error, with the project that was meant where one of `named` is not registered: of those that the caller may see.
+/// Returns the error, with a suggestion if one of `named` is not registered: a project that the caller may see.
 pub(super) async fn project(error: CliError, named: &[String], client: &Client) -> CliError {
     if !matches!(error.code.as_deref(), Some("project_not_found" | "project_not_registered")) {
         return error;
@@ -47,7 +47,7 @@ pub(super) async fn project(error: CliError, named: &[String], client: &Client) 
             let hint = format!("{twin} is registered: project names are case-sensitive");
             return CliError { hint, ..error };
         }
-        // Projects of one organisation all begin alike, so that only single letters count.
+        // The projects of one organisation share a prefix, so only single letters count.
         let distance = |known: &str| strsim::damerau_levenshtein(named, known);
         let nearest = known().min_by_key(|known| distance(known));
         if let Some(meant) = nearest.filter(|meant| distance(meant) * LETTERS_TO_ONE <= meant.len()) {
@@ -58,7 +58,7 @@ pub(super) async fn project(error: CliError, named: &[String], client: &Client) 
     error
 }
 
-/// The project that a new one differs from by letter case alone.
+/// Returns the project that a new one differs from only in letter case.
 pub(super) async fn twin(identifier: &str, client: &Client) -> Option<String> {
     let projects = client.projects().await.ok()?.into_iter().map(|project| project.identifier);
     let is_twin = |other: &String| other != identifier && other.eq_ignore_ascii_case(identifier);

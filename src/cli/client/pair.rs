@@ -1,4 +1,4 @@
-//! `PROVIDER/TYPE`, and the pair that a mistyped one was meant to be.
+//! `PROVIDER/TYPE`, and suggestions for a mistyped pair.
 
 use std::str::FromStr;
 
@@ -12,7 +12,7 @@ pub(super) struct Pair {
     pub(super) auth_type: AuthType,
 }
 
-/// A text that is no pair, with the pair that was meant.
+/// The error for a text that is no pair, with a suggestion.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub(super) struct NoPair(String);
@@ -62,7 +62,7 @@ fn near_type(text: &str) -> Option<&'static str> {
     nearest(text, AuthType::ALL.iter().map(|one| one.as_str()))
 }
 
-/// There is no slash: a provider by itself, or another sign in the slash's place.
+/// Reports a text without a slash: a provider without a type, or another character in place of the slash.
 fn shapeless(text: &str) -> NoPair {
     let of_provider = |provider: &str| {
         let pairs = DOCUMENTED.iter().copied().filter(|pair| pair.split('/').next() == Some(provider));

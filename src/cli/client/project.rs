@@ -139,9 +139,9 @@ async fn find(identifier: String, remote: &Remote) -> Result<Project, CliError> 
     }
 }
 
-/// Whether an empty list of integrations means that there are none.
+/// The meaning of an empty list of integrations.
 ///
-/// The server names what is scoped to a project to owners alone, and sends an empty list to everybody else.
+/// The server names what is scoped to a project only to owners, and sends an empty list to everyone else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Told {
     All,

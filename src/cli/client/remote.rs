@@ -1,4 +1,5 @@
-//! Which server a command speaks to, and as whom: flag, environment, config file, saved session, default.
+//! The server that a command calls, and the identity of its calls: flag, environment, config file, saved session,
+//! default.
 
 use std::{
     env,
@@ -82,14 +83,14 @@ pub(in crate::cli) struct ServerArgs {
     token_file: Option<PathBuf>,
 }
 
-/// A server that a command speaks to.
+/// A server that a command calls.
 pub(super) struct Remote {
     pub(super) client: Client,
     pub(super) output: Output,
     pub(super) speaker: Speaker,
 }
 
-/// As whom.
+/// The identity of the calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Speaker {
     Nobody,
@@ -99,7 +100,7 @@ pub(super) enum Speaker {
     User,
 }
 
-/// Whether a command needs a token.
+/// A command's need for a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Need {
     Token,
@@ -107,7 +108,7 @@ pub(super) enum Need {
 }
 
 impl ServerArgs {
-    /// The server, with the token or session that the settings name.
+    /// Returns the server, with the token or session that the settings name.
     ///
     /// # Errors
     /// A setting is wrong, or there is no token and one is needed.
@@ -116,7 +117,7 @@ impl ServerArgs {
         let file = place.file()?;
         let token = self.token(&file, output)?;
         let session = match saved_session() {
-            // A token that is given is used alone: a damaged session must not stop a pipeline.
+            // A given token is used without the session: a damaged session must not stop a pipeline.
             Err(_) if token.is_some() => None,
             session => session?,
         };
@@ -167,17 +168,18 @@ impl ServerArgs {
 }
 
 impl Remote {
-    /// Whether the caller is an owner: asked of the caller's own row, since to try and be refused would be an event.
+    /// Returns whether the caller is an owner. Reads the caller's own record, since a refused attempt would be an
+    /// event.
     pub(super) async fn is_owner(&self) -> bool {
         self.speaker == Speaker::User && self.client.own_user().await.is_ok_and(|user| user.role == "owner")
     }
 }
 
-/// A token that a server may have made, and its source.
+/// A token that a server may have issued, and its source.
 struct Token {
     secret: Secret,
     kind: TokenKind,
-    /// A variable, or a file and what named it.
+    /// A variable, or a file and the setting that named it.
     source: String,
 }
 
@@ -188,7 +190,8 @@ impl Token {
         Self::checked(&secret, format!("{} ({named_by})", path.display()))
     }
 
-    /// Refuses what no server made, before it is sent: it was mangled on its way here, or is another system's secret.
+    /// Refuses a token that no server issued before it is sent: it was mangled on its way, or is another system's
+    /// secret.
     fn checked(secret: &Secret, source: String) -> Result<Self, CliError> {
         let text = secret.expose_text().unwrap_or_default().trim();
         let kind = check_bearer(text).map_err(|damage| {
@@ -207,10 +210,10 @@ impl Token {
 }
 
 impl PlaceArgs {
-    /// The server for a login, without a token.
+    /// Returns the server for a login, without a token.
     pub(super) fn anonymous(&self, output: Output) -> Result<(Client, Option<PathBuf>), CliError> {
         let file = self.file()?;
-        // A damaged session is what a login mends.
+        // A login repairs a damaged session.
         let saved = saved_session().unwrap_or_default();
         let endpoint = self.endpoint(&file, saved.as_ref().map(|(_, session)| session))?;
         let saved = saved.filter(|(_, session)| session.server == endpoint.to_string());
@@ -219,7 +222,7 @@ impl PlaceArgs {
         Ok((self.client(endpoint, &file, ca_file.clone(), output)?, ca_file))
     }
 
-    /// A client that speaks by the saved session and nothing else; where a server is named, it must be the session's.
+    /// Returns a client that uses only the saved session; a server that the settings name must be the session's.
     pub(super) fn with_session(&self, session: Session, output: Output) -> Result<Client, CliError> {
         let file = self.file()?;
         let endpoint = self.endpoint(&file, Some(&session))?;
@@ -294,19 +297,19 @@ impl PlaceArgs {
     }
 }
 
-/// Whether the environment has a token that is used instead of a session.
+/// Returns whether the environment has a token, which takes precedence over a session.
 pub(super) fn has_token() -> bool {
     TOKENS.iter().any(|name| env::var_os(name).is_some_and(|value| !value.is_empty()))
 }
 
 fn saved_session() -> Result<Option<(SessionFile, Session)>, CliError> {
-    // Without a home there is no session; whoever needs one is told so.
+    // Without a home directory there is no session; a command that needs one reports that.
     let Ok(file) = SessionFile::of_user() else { return Ok(None) };
     let session = file.load()?;
     Ok(session.map(|session| (file, session)))
 }
 
-/// Where a token may stand in the environment; the first that is set counts. Pipelines set empty ones.
+/// Environment variables of a token; the first non-empty one counts, since pipelines set empty ones.
 const TOKENS: [&str; 4] =
     ["SFP_SERVER_TOKEN", "SFP_SERVER_TOKEN_FILE", "SFP_APPLICATION_TOKEN", "SFP_APPLICATION_TOKEN_FILE"];
 

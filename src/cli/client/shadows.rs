@@ -1,4 +1,4 @@
-//! What a new integration is now read before: said by label and scope to whoever may know them.
+//! Integrations that a new one takes precedence over, named by label and scope to callers that may know them.
 
 use super::{
     integration_text::{kind, scope_text},
@@ -6,10 +6,10 @@ use super::{
 };
 use crate::client::Integration;
 
-/// So many are looked up and named; each look-up is an event in the audit log.
+/// Maximum number of integrations looked up and named; each look-up is an event in the audit log.
 const NAMED_MAX: usize = 5;
 
-/// Warns where the new one hides others.
+/// Warns if the new integration hides others.
 pub(super) async fn warn(made: &Integration, remote: &Remote) {
     if made.shadows.is_empty() {
         return;
@@ -26,7 +26,7 @@ pub(super) async fn warn(made: &Integration, remote: &Remote) {
     remote.output.warning(&format!("where both apply, it is now read before {}", older.join(", ")));
 }
 
-/// Its id alone where it cannot be had: the new one is stored, whatever becomes of this.
+/// Describes an integration, or returns its id if the look-up fails: the new one is stored in any case.
 async fn described(id: &str, remote: &Remote) -> String {
     let Ok(known) = id.parse() else { return id.to_owned() };
     match remote.client.integration(known).await {

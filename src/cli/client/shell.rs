@@ -1,4 +1,4 @@
-//! `sealroom completions` and `sealroom man`: made of the same flags and help that the commands have.
+//! `sealroom completions` and `sealroom man`: generated from the commands' own flags and help.
 
 use std::{fs, io, path::PathBuf};
 
@@ -59,7 +59,7 @@ pub(super) fn man(args: ManArgs, mut grammar: clap::Command, output: Output) -> 
     output.result(&line, &json!({ "folder": folder, "pages": written }))
 }
 
-/// One page a command, `sealroom-integration-add.1`, top-down.
+/// Generates one page for each command, `sealroom-integration-add.1`, top-down.
 fn pages(
     command: &clap::Command,
     name: &str,

@@ -20,9 +20,9 @@ use crate::{
 
 /// Horizon for credentials: their renewal is work at the provider.
 const CREDENTIALS_SOON: Duration = days(30);
-/// Horizon for tokens, below their default life of 30 days: a token made today is no news.
+/// Horizon for tokens, below their default lifetime of 30 days: a new token needs no warning.
 const TOKENS_SOON: Duration = days(7);
-/// How many of each are named, the nearest first; the lists have all of them.
+/// Maximum number of each kind that is named, nearest first; the lists show all of them.
 const NAMED_MAX: usize = 5;
 
 /// `status`' flags.
@@ -32,7 +32,7 @@ pub(in crate::cli) struct Args {
     server: ServerArgs,
 }
 
-/// An end that is near or past.
+/// An expiry that is near or past.
 struct Ending {
     what: String,
     at: Timestamp,
@@ -66,7 +66,7 @@ pub(super) async fn run(args: Args, output: Output) -> Result<(), CliError> {
     Ok(())
 }
 
-/// The counts; none where the caller is no owner.
+/// Returns the counts, or `None` if the caller is no owner.
 async fn counts(remote: &Remote) -> Result<Option<Counts>, CliError> {
     let client = &remote.client;
     if remote.speaker == Speaker::User && client.own_user().await?.role != "owner" {
@@ -96,7 +96,7 @@ async fn counts(remote: &Remote) -> Result<Option<Counts>, CliError> {
     }))
 }
 
-/// Returns what ends by then, the nearest first.
+/// Returns what expires by `then`, nearest first.
 fn before(then: Timestamp, all: impl Iterator<Item = Ending>) -> Vec<Ending> {
     let mut ending: Vec<Ending> = all.filter(|one| one.at <= then).collect();
     ending.sort_by(|a, b| (a.at, &a.what).cmp(&(b.at, &b.what)));

@@ -90,7 +90,7 @@ pub(super) async fn run(args: Args, output: Output) -> Result<(), CliError> {
 
 async fn create(args: CreateArgs, remote: &Remote) -> Result<(), CliError> {
     let CreateArgs { name, days, role, projects, providers, write_to } = args;
-    // Before the token is made: one that cannot be written would be lost.
+    // Prepare the file before creating the token: a token that cannot be written would be lost.
     let file = write_to.as_deref().map(secrets::NewFile::begin).transpose()?;
     let in_doubt = format!("revoke it if it is there: sealroom token list, sealroom token revoke {name}");
     let new = NewToken { name, expires_in: days, role, projects, providers };
@@ -136,7 +136,7 @@ fn described(made: &Token) -> (Vec<(&'static str, String)>, serde_json::Value) {
     (lines, value)
 }
 
-/// Revokes a token whose text reached nobody: the list would show it as active for ever after.
+/// Revokes a token whose text reached no reader: the list would show it as active forever.
 async fn taken_back(made: &Token, cause: &dyn std::fmt::Display, remote: &Remote) -> CliError {
     let outcome = remote.client.revoke_token(made.id).await;
     Made {
@@ -185,7 +185,7 @@ async fn revoke(args: RevokeArgs, remote: &Remote) -> Result<(), CliError> {
     remote.output.result(&format!("revoked {} {id}", token.name), &json!({ "success": true, "id": id }))
 }
 
-/// The token of that id, or the only one of that name that is not revoked.
+/// Returns the token with that id, or the only unrevoked one with that name.
 async fn find(text: &str, remote: &Remote) -> Result<Token, CliError> {
     let fits = |token: &Token| {
         let named = token.name == text && token.status.as_deref() != Some("revoked");

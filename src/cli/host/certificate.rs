@@ -1,4 +1,4 @@
-//! The certificate's files.
+//! The files of the certificate and its key.
 
 use std::fs;
 
@@ -10,10 +10,10 @@ use crate::{
     http::{Tls, leaf_flaw},
 };
 
-/// Reads certificate and key; warns of a certificate that clients will refuse.
+/// Reads certificate and key; warns about a certificate that clients will refuse.
 ///
 /// # Errors
-/// A file does not read, others can read the key, or the two do not belong together.
+/// A file cannot be read, others can read the key, or the two do not match.
 pub(super) fn load(files: &TlsFiles, output: &Output) -> Result<Tls, CliError> {
     let (chain, key) = read(files, output)?;
     if let Some(flaw) = flaw(files, &chain) {
@@ -22,7 +22,7 @@ pub(super) fn load(files: &TlsFiles, output: &Output) -> Result<Tls, CliError> {
     Tls::new(&chain, key.expose()).map_err(|error| unusable(files, &error))
 }
 
-/// Reads them again into a running server; where that fails, the old ones stay.
+/// Reloads both into a running server; if that fails, the old ones stay.
 ///
 /// # Errors
 /// As [`load`].

@@ -1,4 +1,4 @@
-//! Checkpoints that leave the host: the newest one in a folder of another disk, a share or a git work tree.
+//! Checkpoints stored off the host: the newest one in a folder of another disk, a share or a git work tree.
 
 use std::{
     fs,
@@ -12,22 +12,22 @@ use tokio::time::timeout;
 
 use crate::{audit::checkpoint, vault::Vault};
 
-/// After that a folder hangs.
+/// Time limit for a write, after which the folder counts as hanging.
 const WRITE_MAX: Duration = Duration::from_secs(10);
-/// A checkpoint with many witnesses has a few KiB.
+/// Maximum size of a note: a checkpoint with many witnesses has a few KiB.
 const NOTE_BYTES_MAX: u64 = 64 * 1024;
-/// A signature is over bytes, and git changes line ends where it is told to.
+/// Attributes that keep git from converting line ends: a signature covers the exact bytes.
 const ATTRIBUTES: &str =
     "# A checkpoint is verified byte for byte: its line ends stay as they are.\n*.checkpoint -text\n";
 
-/// Where to, and how often.
+/// The folder, and the interval.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct CheckpointPlan {
     pub(super) folder: PathBuf,
     pub(super) every: Duration,
 }
 
-/// Why a checkpoint was not written.
+/// The reason why a checkpoint was not written.
 #[derive(Debug, thiserror::Error)]
 enum NotWritten {
     #[error("{path}: {source}", path = .path.display())]
@@ -42,7 +42,7 @@ enum NotWritten {
     Own,
 }
 
-/// Writes the newest checkpoint every so often, for as long as it is polled. What fails is loud and stops nothing.
+/// Writes the newest checkpoint at each interval, for as long as it is polled. Reports failures, which stop nothing.
 pub(super) async fn keep(plan: Option<&CheckpointPlan>, vault: &Arc<Vault>) {
     let Some(plan) = plan else { return std::future::pending().await };
     let mut every = tokio::time::interval(plan.every);
@@ -53,8 +53,8 @@ pub(super) async fn keep(plan: Option<&CheckpointPlan>, vault: &Arc<Vault>) {
     }
 }
 
-/// Writes the newest checkpoint; whether that failed stands in log, metrics and health. A share that hangs is given up
-/// on, and asked again the next time.
+/// Writes the newest checkpoint; log, metrics and health report a failure. Gives up on a share that hangs, and retries
+/// at the next interval.
 pub(super) async fn write_now(plan: &CheckpointPlan, vault: &Arc<Vault>) {
     let (folder, from) = (plan.folder.clone(), Arc::clone(vault));
     let writing = tokio::task::spawn_blocking(move || write(&folder, &from));
@@ -78,7 +78,7 @@ fn write(folder: &Path, vault: &Vault) -> Result<(), NotWritten> {
     match there(&path).map_err(failed)? {
         Some(there) if there == note => return Ok(()),
         Some(there) => match checkpoint::read_unsigned(&there) {
-            // However long a log becomes that lost its end, it never holds again what was signed there.
+            // A log that lost its end never again holds what was signed there, however long it grows.
             Ok(there) if there.size > ours.size || vault.root(there.size).ok() != Some(there.root) => {
                 return Err(NotWritten::Larger { path, there: there.size, ours: ours.size });
             }
@@ -87,19 +87,19 @@ fn write(folder: &Path, vault: &Vault) -> Result<(), NotWritten> {
         },
         None => {}
     }
-    // Under another name first: whoever reads the folder never sees half a checkpoint.
+    // Write under a temporary name first: a reader of the folder never sees a partial checkpoint.
     let mut file = tempfile::Builder::new().prefix(".checkpoint-").tempfile_in(folder).map_err(failed)?;
     file.write_all(note.as_bytes()).and_then(|()| file.as_file().sync_all()).map_err(failed)?;
     file.persist(&path).map_err(|error| failed(error.error))?;
     fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)
 }
 
-/// Tells git, if the folder is or becomes a work tree, to leave checkpoints alone; one's own rules stay as they are.
+/// Tells git not to convert checkpoints, if the folder is or becomes a work tree; existing rules stay.
 fn keep_line_ends(folder: &Path) {
     let path = folder.join(".gitattributes");
     let made = fs::OpenOptions::new().write(true).create_new(true).open(&path);
     let written = made.and_then(|mut file| file.write_all(ATTRIBUTES.as_bytes()));
-    // The checkpoint is what counts, and says itself whether the folder can be written to.
+    // Only the checkpoint matters, and its own write reports whether the folder is writable.
     if let Err(error) = &written
         && error.kind() != io::ErrorKind::AlreadyExists
     {
@@ -107,7 +107,7 @@ fn keep_line_ends(folder: &Path) {
     }
 }
 
-/// What stands there, if it is a regular file of a checkpoint's size: opening anything else may hang.
+/// Returns the file's text if it is a regular file of a checkpoint's size: opening anything else may hang.
 fn there(path: &Path) -> io::Result<Option<String>> {
     match fs::symlink_metadata(path) {
         Ok(found) if found.is_file() && found.len() <= NOTE_BYTES_MAX => fs::read_to_string(path).map(Some),

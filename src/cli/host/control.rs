@@ -1,9 +1,9 @@
 //! The local socket of `unlock`, `lock`, `rescue` and `audit verify`: next to the file, mode 0600, never over HTTP.
 //!
-//! One request a connection: one line of JSON, `{"command":"unlock","secret":"…"}`, `{"command":"lock"}` or
-//! `{"command":"log"}` or `{"command":"rescue"}`, and one line back, `{"ok":true}` or `{"error":…,"hint":…}`. The log comes as
-//! `{"checkpoint":…,"key":…}` and the records that this checkpoint signs, one a line, as an export has them; a line
-//! `{"error":…,"hint":…}` ends it early. A rescued file comes as `{"bytes":…}` and so many bytes.
+//! One request for each connection: one line of JSON, `{"command":"unlock","secret":"…"}`, `{"command":"lock"}`,
+//! `{"command":"log"}` or `{"command":"rescue"}`, and one line back, `{"ok":true}` or `{"error":…,"hint":…}`. The log
+//! comes as `{"checkpoint":…,"key":…}` and the records that this checkpoint signs, one in each line, as in an export; a
+//! line `{"error":…,"hint":…}` ends it early. A rescued file comes as `{"bytes":…}` and that many bytes.
 
 mod client;
 mod protocol;

@@ -1,15 +1,15 @@
-//! Descriptors: as many as the connections need, or fewer connections. Without this a soft limit of 1,024 is used up by
-//! idle connections of two addresses, and nobody else gets in.
+//! Descriptors: as many as the connections need, or fewer connections. Otherwise idle connections from two addresses
+//! exhaust a soft limit of 1,024, and no other client gets in.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::cli::terminal::output::Output;
 
-/// What the process opens beside connections: the file, its lock, sockets, epoll, signals, secrets and certificates
-/// that are read again, checkpoints. It has 16 open when it is idle; the rest is room for what comes and goes.
+/// Descriptors that the process needs besides connections: the file, its lock, sockets, epoll, signals, secrets and
+/// certificates that are read again, checkpoints. An idle process has 16 open; the rest is headroom.
 const RESERVE: u64 = 64;
 
-/// Raises the soft limit to what so many connections need. Gives how many connections there can be.
+/// Raises the soft limit to what this many connections need. Returns the number of connections that are possible.
 pub(super) fn provide(connections: usize, output: &Output) -> usize {
     let limit = getrlimit(Resource::Nofile);
     let wanted = u64::try_from(connections).unwrap_or(u64::MAX);
@@ -31,7 +31,7 @@ pub(super) fn provide(connections: usize, output: &Output) -> usize {
     possible
 }
 
-/// How many connections a limit carries; of a very low one, half.
+/// Returns the number of connections that a limit allows; half of it if it is very low.
 fn carried(limit: u64) -> u64 {
     (limit - RESERVE.min(limit / 2)).max(1)
 }

@@ -1,4 +1,4 @@
-//! `sealroom serve --dev`: a vault that is gone at exit, with everything made up.
+//! `sealroom serve --dev`: a vault that is deleted at exit, with generated users and tokens.
 
 use std::sync::Arc;
 
@@ -39,7 +39,7 @@ pub(super) async fn serve(address: Address, limits: Limits, output: &Output) -> 
     let failed = |error: &dyn std::fmt::Display| {
         CliError::failed(format!("the temporary vault: {error}"), "try again")
     };
-    // What fails cheaply comes first.
+    // The step that fails cheaply comes first.
     let listener = listen(&address, None).await?;
     let folder =
         tempfile::Builder::new().prefix("sealroom-dev-").tempdir().map_err(|error| failed(&error))?;
@@ -81,7 +81,7 @@ pub(super) async fn serve(address: Address, limits: Limits, output: &Output) -> 
         server.run(listener, stop).await;
     }
     drop(control);
-    // The folder goes after the writer.
+    // Delete the folder after the writer has stopped.
     shut(&vault, &clock).await;
     reported
 }
@@ -94,7 +94,7 @@ fn settings() -> Settings {
     }
 }
 
-/// An owner's, a member's and an application's token, through the same doors as everybody's.
+/// Returns an owner's, a member's and an application's token, each from the vault's regular calls.
 async fn tokens(
     vault: &Vault,
     clock: &Clock,

@@ -1,13 +1,13 @@
-//! Who acts at the host, as the audit log names it: the system's name of the uid. `$USER` says what it was set to.
+//! The actor at the host, as the audit log names it: the system's name of the uid. `$USER` can be set to anything.
 
 use crate::domain::Actor;
 
-/// The user that this process runs as.
+/// Returns the user that this process runs as.
 pub(super) fn host_actor() -> Actor {
     named(rustix::process::getuid().as_raw())
 }
 
-/// The user of that uid, by its number where the system has no name for it.
+/// Returns the user with that uid, by number if the system has no name for it.
 pub(super) fn named(uid: u32) -> Actor {
     let name = uzers::get_user_by_uid(uid).map(|user| user.name().to_string_lossy().into_owned());
     Actor::host(&name.unwrap_or_else(|| uid.to_string()))

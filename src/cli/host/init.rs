@@ -22,7 +22,7 @@ use crate::{
     vault::{Created, InitPlan, Vault},
 };
 
-/// A passphrase of fewer bytes than a password must have.
+/// Length in bytes below which a passphrase is short: the minimum length of a password.
 const SHORT: usize = 12;
 
 /// `init`'s flags.
@@ -58,11 +58,11 @@ pub(super) fn run(args: Args, output: &Output) -> Result<(), CliError> {
     let owner: Email = args.owner_email.parse().map_err(invalid)?;
     let kdf = KdfParams::new(args.kdf_memory, args.kdf_passes, KdfParams::STANDARD.lanes())
         .map_err(|error| CliError::usage(error.to_string(), "omit --kdf-memory and --kdf-passes"))?;
-    // Before anything is asked: what cannot be made must not cost anybody a passphrase.
+    // Before any prompt: a user must not type a passphrase for a file that cannot be created.
     let locking = if args.without_file_lock == Some(true) { Locking::Waived } else { Locking::Required };
     let file = NewFile::begin_with(&args.data, locking)?;
     let recovery = args.recovery_key_file.as_deref();
-    // A kill during the questions leaves no file behind: this one is gone again.
+    // Only a check, which removes the file again: a kill during the prompts leaves no file behind.
     recovery.map(secrets::NewFile::begin).transpose().map(drop)?;
     let passphrase = args.passphrase.read(Asking::Twice, output)?;
     if passphrase.expose().len() < SHORT {
@@ -81,7 +81,7 @@ pub(super) fn run(args: Args, output: &Output) -> Result<(), CliError> {
         now: Clock::system().now(),
     };
     let created = Vault::create(file.medium(), 1 << 20, &plan).map_err(|error| CliError::init(&error))?;
-    // Shown before it exists: a vault whose keys nobody has could never be opened again.
+    // Show the keys before the vault exists: a vault whose keys are lost can never be opened again.
     if let Some(path) = recovery {
         secrets::NewFile::begin(path)?.write(created.recovery_key.expose())?;
     }
@@ -91,7 +91,7 @@ pub(super) fn run(args: Args, output: &Output) -> Result<(), CliError> {
         && !is_there(&args.data)
         && let Some(path) = recovery
     {
-        // It opens nothing.
+        // The recovery key opens nothing.
         drop(fs::remove_file(path));
     }
     made
@@ -101,7 +101,7 @@ fn is_there(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok()
 }
 
-/// The keys are shown by now, and what they are worth depends on how far it got.
+/// Reports an unpublished vault: the keys are shown by now, and their worth depends on the stage of the failure.
 fn unpublished(data: &Path, error: FileError) -> CliError {
     let error = CliError::from(error);
     let worth = if is_there(data) {

@@ -1,4 +1,4 @@
-//! A connection to the local socket of a server that may still be coming up.
+//! A connection to the local socket of a server that may still be starting.
 
 use std::{fs, io, os::unix::fs::MetadataExt, os::unix::net::UnixStream, path::Path, thread, time::Duration};
 
@@ -9,15 +9,15 @@ use crate::{
     disk::{DataFile, FileError, beside, resolved},
 };
 
-/// How often a socket that is not there yet is tried.
+/// Interval between attempts on a socket that does not exist yet.
 const EVERY: Duration = Duration::from_millis(50);
-/// After this a user is told what is waited for.
+/// The wait after which the user gets a notice of it.
 const SILENT_MAX: Duration = Duration::from_secs(1);
 
-/// Connects to the server that has the file open, and waits for one that is coming up.
+/// Connects to the server that has the file open, and waits for one that is starting.
 ///
 /// # Errors
-/// None answers in that time, or this user may not speak to it.
+/// No server answers in that time, or this user may not connect to it.
 pub(super) fn knock(
     data: &Path,
     source: &Source,
@@ -36,7 +36,7 @@ pub(super) fn knock(
         if !is_coming_up {
             return Err(unreachable(&path, &error));
         }
-        // A server opens the file first: without one there is nothing to wait for.
+        // A server opens the file first: without the file there is nothing to wait for.
         if fs::symlink_metadata(data).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
             return Err(CliError::failed(
                 format!("{source}: {} does not exist, and no server answers beside it", data.display()),
@@ -59,7 +59,7 @@ pub(super) fn knock(
     }
 }
 
-/// Nobody listens there.
+/// Returns the error of a path without a listener.
 fn absent(data: &Path, path: &Path, error: &io::Error) -> CliError {
     let message = format!("no server answers at {}: {error}", path.display());
     if let Err(FileError::InUse { holder, .. }) = DataFile::open_read_only(data) {
@@ -70,7 +70,7 @@ fn absent(data: &Path, path: &Path, error: &io::Error) -> CliError {
     CliError::failed(message, "start it with `sealroom serve`, or name its file with --data")
 }
 
-/// Somebody may listen there, but this process cannot find out.
+/// Returns the error of a socket that may have a listener, which this process cannot find out.
 fn unreachable(path: &Path, error: &io::Error) -> CliError {
     let message = format!("the server's socket {} cannot be used: {error}", path.display());
     let hint = match (error.kind(), fs::symlink_metadata(path)) {

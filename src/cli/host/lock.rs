@@ -53,7 +53,7 @@ impl ServerArgs {
         config::read(self.config.as_deref(), &self.given)
     }
 
-    /// Connects to the server by what the flags, the environment and the config file say.
+    /// Connects to the server that the flags, the environment and the config file name.
     pub(super) fn reach(&self, output: &Output) -> Result<UnixStream, CliError> {
         self.connect(self.file()?, output)
     }
@@ -74,7 +74,7 @@ pub(super) fn unlock(args: UnlockArgs, output: &Output) -> Result<(), CliError> 
     let mut file = args.server.file()?;
     let mut passphrase = args.passphrase;
     passphrase.fall_back(file.passphrase_file.take());
-    // Before a passphrase is asked for: a server that is not there must not cost anybody one.
+    // Before the passphrase prompt: a user must not type one for a server that is not there.
     drop(args.server.connect(file.clone(), output)?);
     let secret = passphrase.read(Asking::Once, output)?;
     let already = control::unlock(args.server.connect(file, output)?, &secret)?;

@@ -50,7 +50,7 @@ pub(super) enum Command {
     Recover(recover::Args),
 }
 
-/// Runs one of them.
+/// Runs a command.
 pub(super) fn run(command: Command, output: &Output) -> Result<(), CliError> {
     match command {
         Command::Init(args) => init::run(args, output),

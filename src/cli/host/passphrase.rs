@@ -1,4 +1,4 @@
-//! Where the passphrase comes from.
+//! Sources of the passphrase.
 
 use std::path::PathBuf;
 
@@ -28,25 +28,25 @@ pub(in crate::cli) struct PassphraseArgs {
 }
 
 impl PassphraseArgs {
-    /// Takes the config file's word where no flag and no environment variable says anything.
+    /// Falls back to the config file if neither a flag nor an environment variable is set.
     pub(super) fn fall_back(&mut self, passphrase_file: Option<PathBuf>) {
         if !self.passphrase_stdin {
             self.passphrase_file = self.passphrase_file.take().or(passphrase_file);
         }
     }
 
-    /// Whether a passphrase can be had at all.
+    /// Returns whether there is any source of a passphrase.
     pub(super) fn has_source(&self) -> bool {
         self.passphrase_file.is_some() || self.passphrase_stdin || prompt::is_possible()
     }
 
-    /// Whether it would be asked for.
+    /// Returns whether a read would prompt for it.
     #[cfg(feature = "server")]
     pub(super) fn is_asked(&self) -> bool {
         self.passphrase_file.is_none() && !self.passphrase_stdin
     }
 
-    /// Reads the passphrase; one that is asked for twice is a new one, and must be such that it can be typed again.
+    /// Reads the passphrase. One that is prompted for twice is new, and must be typable again.
     pub(super) fn read(&self, asking: Asking, output: &Output) -> Result<Secret, CliError> {
         let secret = match (&self.passphrase_file, asking) {
             (Some(path), Asking::Twice) => secrets::from_file(path, output)?,
@@ -71,7 +71,7 @@ impl PassphraseArgs {
     }
 }
 
-/// What is asked for: one that is typed twice is a new one.
+/// Returns the prompt's label: a passphrase that is typed twice is a new one.
 const fn label(asking: Asking) -> &'static str {
     match asking {
         Asking::Once => "Passphrase",

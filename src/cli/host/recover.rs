@@ -19,7 +19,7 @@ use crate::{
     vault::{RecoverError, Settings, Vault},
 };
 
-/// At most this many owners are named in a message.
+/// Maximum number of owners that a message names.
 const NAMED_MAX: usize = 10;
 
 /// `recover`'s subcommands.
@@ -66,7 +66,7 @@ pub(super) fn run(args: Args, output: &Output) -> Result<(), CliError> {
         CliError::usage(format!("--owner-email: {error}"), "pass an address like ada@example.com")
     })?;
     let locking = if args.without_file_lock == Some(true) { Locking::Waived } else { Locking::Required };
-    // The lock comes before any question: a file in use must not cost anyone a passphrase.
+    // Lock before any prompt: a user must not type a passphrase for a file in use.
     let file = DataFile::open(&args.data, locking)?;
     let vault = Vault::open(file.medium(), Settings::new(host_actor(), clock::monotonic))
         .map_err(|error| CliError::open(&args.data, &error))?;
@@ -105,7 +105,7 @@ async fn recover(
     output: &Output,
 ) -> Result<(), CliError> {
     let owner = vault.owner_to_recover(email).map_err(|error| not_meant(email, error))?.email.clone();
-    // Shown before it holds: an owner whose new password nobody has could not log in.
+    // Show the password before it takes effect: without it, the owner could not log in.
     let mut lines = vec![format!("owner     {owner}")];
     let mut value = json!({ "owner_email": owner.as_str() });
     if is_generated {

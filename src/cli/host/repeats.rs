@@ -1,7 +1,7 @@
-//! Lines that repeat: a condition is logged once, then counted, and the count is one line a minute. Of the requests
-//! whose callers are not let in some are logged, and the others counted: a stranger must not fill the disk with them.
+//! Deduplication of log lines: a condition is logged once, then counted, and the count is one line a minute. Of the
+//! requests by rejected callers some are logged, and the others counted: a stranger must not fill the disk with them.
 //!
-//! A layer of the log does so for every warning and error there is, whichever module it comes from.
+//! A log layer applies this to every warning and error, from any module.
 
 use std::{
     collections::HashMap,
@@ -21,27 +21,27 @@ use tracing_subscriber::layer::{Context, Layer};
 
 use crate::http::{ANSWERED, STRANGERS};
 
-/// The target of an answer to a signal: it is logged however often it is asked for.
+/// The target of an answer to a signal: always logged, however often it is requested.
 pub(super) const ASKED: &str = "sealroom::asked";
-/// How often the counts are told.
+/// Interval between reports of the counts.
 const EVERY: Duration = Duration::from_mins(1);
-/// How many requests of strangers are logged in that time: enough to see what they try.
+/// Maximum number of requests by strangers logged in an interval: enough to see what they try.
 const STRANGERS_MAX: u64 = 60;
-/// How many conditions are told apart: with more of them, those of one place in the code are one.
+/// Maximum number of distinct conditions: beyond it, those of one place in the code are merged.
 const CONDITIONS_MAX: usize = 256;
 /// The target of the counts themselves.
 const COUNTS: &str = "sealroom::repeats";
-/// What differs each time a condition comes about.
+/// Fields that differ on each occurrence of a condition.
 const PER_REQUEST: &[&str] = &["request", "peer", "caller", "micros", "bytes"];
 
-/// The layer; clones count together.
+/// The layer; clones share the counts.
 #[derive(Clone, Default)]
 pub(super) struct Repeats(Arc<Mutex<HashMap<Condition, Seen>>>);
 
-/// A place in the code and, where it says different things, what it says.
+/// A place in the code and, if its texts differ, the hash of the text.
 type Condition = (Identifier, u64);
 
-/// What has been seen of a condition since the counts were told.
+/// The occurrences of a condition since the last report.
 struct Seen {
     text: String,
     is_error: bool,
@@ -50,14 +50,14 @@ struct Seen {
     goes_on: bool,
 }
 
-/// The thread that tells the counts; when it is dropped, it tells the last of them.
+/// The thread that reports the counts; on drop, it reports the last of them.
 pub(super) struct Teller {
     ending: Option<mpsc::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Repeats {
-    /// Tells the counts from now on.
+    /// Reports the counts from now on.
     pub(super) fn tell_every_minute(&self) -> Teller {
         let (ending, ended) = mpsc::channel();
         let repeats = self.clone();
@@ -67,12 +67,12 @@ impl Repeats {
             }
             repeats.tell();
         };
-        // A host without a thread to spare has a log without counts.
+        // If no thread can be spawned, the log has no counts.
         let thread = thread::Builder::new().name("repeats".to_owned()).spawn(tell).ok();
         Teller { ending: Some(ending), thread }
     }
 
-    /// Logs how often each condition came about since the last time, and forgets those that have ended.
+    /// Logs how often each condition occurred since the last report, and forgets those that have ended.
     fn tell(&self) {
         let mut counts = Vec::new();
         self.seen().retain(|_, seen| {
@@ -91,7 +91,7 @@ impl Repeats {
         }
     }
 
-    /// Whether this time is logged, and not only counted.
+    /// Returns whether this occurrence is logged, and not only counted.
     fn admits(&self, condition: Condition, text: String, allowed: Allowed, is_error: bool) -> bool {
         let mut conditions = self.seen();
         let is_known = conditions.contains_key(&condition) || conditions.len() < CONDITIONS_MAX;
@@ -127,16 +127,16 @@ impl<S: Subscriber> Layer<S> for Repeats {
     }
 }
 
-/// How much of a condition is logged.
+/// The logging limits of a condition.
 struct Allowed {
     lines: u64,
-    /// Whether what is said tells one condition from another.
+    /// The text distinguishes one condition from another.
     by_text: bool,
-    /// Whether a condition that comes about again within the next minute is still the same.
+    /// A recurrence within the next minute continues the same condition.
     goes_on: bool,
 }
 
-/// None for what is always logged.
+/// Returns the limits, or `None` for what is always logged.
 fn allowed(metadata: &Metadata<'_>) -> Option<Allowed> {
     match metadata.target() {
         ANSWERED | ASKED | COUNTS => None,
@@ -146,7 +146,7 @@ fn allowed(metadata: &Metadata<'_>) -> Option<Allowed> {
     }
 }
 
-/// What a line says, but for what is of one request.
+/// The text of a line, without the fields of a single request.
 #[derive(Default)]
 struct Said {
     text: String,
@@ -159,7 +159,7 @@ impl Visit for Said {
             return;
         }
         let value = format!("{value:?}");
-        // A temporary file has another name each time.
+        // The name of a temporary file differs each time.
         let value = value.split(" at path ").next().unwrap_or_default();
         (field.name(), value).hash(&mut self.hash);
         match field.name() {

@@ -1,6 +1,6 @@
 //! `sealroom rescue`: the file that a running server still has open, once its path no longer leads to it.
 //!
-//! While the file is displaced the server commits nothing, so the copy is of one moment.
+//! While the file is displaced the server commits nothing, so the copy is a consistent snapshot.
 
 use std::{
     fs::{self, File},
@@ -21,9 +21,9 @@ use crate::cli::{
     terminal::{output::Output, progress::Progress},
 };
 
-/// How a vault file begins: the engine's magic number.
+/// The engine's magic number, with which a vault file begins.
 const VAULT_BEGINS: [u8; 6] = *b"redb\x1a\n";
-/// How much of the file is in memory at a time.
+/// Bytes of the file in memory at a time.
 const PIECE_BYTES: usize = 256 * 1024;
 
 /// `rescue`'s flags.
@@ -86,7 +86,7 @@ pub(super) fn run(args: &Args, output: &Output) -> Result<(), CliError> {
     )
 }
 
-/// The one vault file that a process holds and no path leads to any more (proc(5), `/proc/PID/fd`).
+/// Finds the one vault file that a process holds open and no path leads to any more (proc(5), `/proc/PID/fd`).
 fn held_by(pid: u32) -> Result<(RescueHead, Box<dyn Read>), CliError> {
     let folder = PathBuf::from(format!("/proc/{pid}/fd"));
     let failed = |error: io::Error| {

@@ -30,9 +30,9 @@ use crate::{
     vault::{UnlockError, Vault},
 };
 
-/// A clock further behind the newest event than this stops the start.
+/// Maximum lag of the clock behind the newest event; a larger lag stops the start.
 const CLOCK_SLACK: Duration = Duration::from_mins(5);
-/// How often the disk is asked what it has left.
+/// Interval between checks of the free disk space.
 const DISK_EVERY: Duration = Duration::from_secs(1);
 
 pub(super) fn run(args: Args, output: &Output) -> Result<(), CliError> {
@@ -68,7 +68,7 @@ async fn serve(
     let data = plan.data;
     let tls = plan.tls.as_ref().map(|files| certificate::load(files, output)).transpose()?.map(Arc::new);
     let file = Arc::new(DataFile::open(&data, plan.locking)?);
-    // What fails cheaply comes before the key derivation, and before anything is written.
+    // Cheap failures come before the key derivation, and before anything is written.
     let listener = match passed {
         Some(passed) => passed.listen(tls.clone()).map_err(|error| passed_wrong(&error))?,
         None => listen(&plan.address, tls.clone()).await?,
@@ -79,9 +79,9 @@ async fn serve(
     let vault = Arc::new(vault);
     measure(&file, &vault);
     let is_given = plan.passphrase.has_source();
-    // A pipe may take for ever to say it, and there is nothing yet that a signal would have to wind up.
+    // A pipe may block forever, and there is nothing yet that a signal would have to shut down.
     let early = (is_given && !plan.passphrase.is_asked()).then(|| plan.passphrase.read(Asking::Once, output));
-    // Before anybody is asked: from here on a signal is the server's.
+    // Before any prompt: from here on the server handles signals.
     let (stop, hang_up) = (stop_signal()?, hang_up_signal()?);
     prompt::are_handled();
     if is_given {
@@ -122,7 +122,7 @@ fn passed_wrong(error: &std::io::Error) -> CliError {
     CliError::failed(format!("the socket of LISTEN_FDS: {error}"), "check the socket unit")
 }
 
-/// Reads certificate, limits and log level again at each SIGHUP; what is wrong with them stops nothing.
+/// Reloads certificate, limits and log level at each SIGHUP; an error in them stops nothing.
 async fn reload(
     mut hang_up: Signal,
     args: &Args,
@@ -160,7 +160,7 @@ fn exchange(tls: &Tls, files: &TlsFiles, output: &Output) {
     }
 }
 
-/// Tells the vault what the disk has left and whether the file is in its place, for as long as it is polled.
+/// Reports the free disk space, and whether the file is in its place, to the vault for as long as it is polled.
 async fn watch(file: &Arc<DataFile>, vault: &Arc<Vault>) {
     let mut every = tokio::time::interval(DISK_EVERY);
     loop {
@@ -203,7 +203,7 @@ fn measure_disk(data: &Path, vault: &Vault) {
     }
 }
 
-/// The run's clock, and the event that it begins with.
+/// Returns the run's clock and its first event.
 fn start_event(vault: &Vault, accept_clock: bool) -> Result<(Clock, Event), CliError> {
     let newest =
         vault.newest_time().map_err(|error| CliError::failed(error.to_string(), "restore a backup"))?;
@@ -219,7 +219,7 @@ fn start_event(vault: &Vault, accept_clock: bool) -> Result<(Clock, Event), CliE
     }
     let detail = Detail::NONE.text(DetailKey::Version, env!("CARGO_PKG_VERSION"));
     let detail = if late.is_some() { detail.truth(DetailKey::ClockAccepted, true) } else { detail };
-    // A clock that is said to be right is taken at its word; one that is a little behind is not.
+    // An accepted clock is taken as it is; one that is slightly behind continues after the newest event.
     let clock = match newest {
         Some(newest) if late.is_none() => Clock::system_after(newest),
         _ => Clock::system(),

@@ -1,4 +1,4 @@
-//! The stop of a server: its signals and its last record.
+//! The shutdown of a server: its signals and its last record.
 
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -10,7 +10,7 @@ use crate::{
     vault::Vault,
 };
 
-/// Records the end and locks; the file is then as a clean stop leaves it.
+/// Records the stop and locks the vault; the file is then in the state of a clean shutdown.
 pub(super) async fn shut(vault: &Vault, clock: &Clock) {
     if !vault.is_locked()
         && let Err(error) = vault.lock(Event::new(clock.now(), host_actor(), Action::ServerStop)).await

@@ -1,4 +1,4 @@
-//! The socket that systemd passes (`sd_listen_fds(3)`), and the service's state that it is sent (`sd_notify(3)`).
+//! The socket that systemd passes (`sd_listen_fds(3)`), and the service's state sent to it (`sd_notify(3)`).
 
 use std::{io, net::TcpListener, os::unix::net::UnixListener, sync::Arc, time::Duration};
 
@@ -11,7 +11,7 @@ use crate::{
     http::{Listener, Tls},
 };
 
-/// The longest pause between two signs of life.
+/// Maximum pause between two watchdog notifications.
 const ALIVE_EVERY: Duration = Duration::from_secs(10);
 
 /// A listening socket that this process was started with.
@@ -20,7 +20,7 @@ pub(super) enum Passed {
     Unix(UnixListener),
 }
 
-/// Takes the socket that systemd passed, if it passed one; it comes in the place of `--listen`.
+/// Takes the socket that systemd passed, if any; it replaces `--listen`.
 ///
 /// # Errors
 /// There are several, or it is neither a TCP nor a unix listener.
@@ -38,7 +38,7 @@ pub(super) fn passed() -> Result<Option<Passed>, CliError> {
             ));
         }
     }
-    // A socket of another kind stays in its place and is tried as that kind.
+    // A socket of another kind stays in its place, and is tried as that kind.
     match fds.take_tcp_listener(0) {
         Ok(listener) => Ok(listener.map(Passed::Tcp)),
         Err(_) => Ok(fds.take_unix_listener(0).map_err(wrong)?.map(Passed::Unix)),
@@ -46,10 +46,10 @@ pub(super) fn passed() -> Result<Option<Passed>, CliError> {
 }
 
 impl Passed {
-    /// Its address, for the rules that hold for `--listen`.
+    /// Returns its address, for the rules that apply to `--listen`.
     ///
     /// # Errors
-    /// The socket does not say.
+    /// The socket does not report its address.
     pub(super) fn address(&self) -> io::Result<Address> {
         Ok(match self {
             Self::Tcp(listener) => Address::Tcp(listener.local_addr()?),
@@ -59,10 +59,10 @@ impl Passed {
         })
     }
 
-    /// Listens on it. A unix socket's file is systemd's, and stays.
+    /// Listens on it. The file of a unix socket belongs to systemd, and stays.
     ///
     /// # Errors
-    /// The runtime does not take it.
+    /// The runtime rejects the socket.
     pub(super) fn listen(self, tls: Option<Arc<Tls>>) -> io::Result<Listener> {
         match self {
             Self::Tcp(listener) => Listener::passed_tcp(listener, tls),
@@ -71,12 +71,12 @@ impl Passed {
     }
 }
 
-/// Says that the server answers.
+/// Notifies systemd that the server is ready.
 pub(super) fn ready() {
     tell(&[NotifyState::Ready]);
 }
 
-/// Says that settings are read again; [`ready`] follows.
+/// Notifies systemd that the settings are being reloaded; [`ready`] follows.
 pub(super) fn reloading() {
     match NotifyState::monotonic_usec_now() {
         Ok(now) => tell(&[NotifyState::Reloading, now]),
@@ -84,13 +84,13 @@ pub(super) fn reloading() {
     }
 }
 
-/// Says that the server ends.
+/// Notifies systemd that the server is stopping.
 pub(super) fn stopping() {
     tell(&[NotifyState::Stopping]);
 }
 
-/// Gives signs of life for as long as it is polled, where the unit asks for them (`WatchdogSec=`). A disk that hangs
-/// stops none of them: the server answers 503 then, and a restart would not mend the disk.
+/// Sends watchdog notifications for as long as it is polled, if the unit asks for them (`WatchdogSec=`). A disk that
+/// hangs stops none of them: the server answers 503 then, and a restart would not repair the disk.
 pub(super) async fn keep_alive() {
     let Some(patience) = sd_notify::watchdog_enabled() else { return std::future::pending().await };
     let mut every = tokio::time::interval((patience / 3).min(ALIVE_EVERY).max(Duration::from_millis(1)));

@@ -1,4 +1,4 @@
-//! The log: on stderr, text on a terminal and JSON elsewhere, never in a request's way, and never filled by one line.
+//! The log: on stderr, text on a terminal and JSON elsewhere. It never blocks a request, and no single line floods it.
 
 use std::io::{self, IsTerminal};
 
@@ -8,19 +8,19 @@ use tracing_subscriber::{filter::LevelFilter, prelude::*, reload};
 
 use super::repeats::{Repeats, Teller};
 
-/// Lines that may wait for a reader that stalls: some megabytes; then they are lost.
+/// Lines buffered for a reader that stalls, some megabytes; further lines are dropped.
 const LINES_MAX: usize = 10_000;
 
-/// The running log; what waits is written when it is dropped.
+/// The running log; a drop flushes the buffered lines.
 pub(super) struct Log {
     level: reload::Handle<LevelFilter, tracing_subscriber::Registry>,
-    // Before the writer: the last counts are lines too.
+    // Dropped before the writer: the last counts are lines too.
     _telling: Teller,
     _writing: WorkerGuard,
 }
 
 impl Log {
-    /// Starts it, for the whole process.
+    /// Starts the log for the whole process.
     pub(super) fn start(level: Level) -> Self {
         // A reader that stalls costs lines, not requests.
         let (writer, writing) =
@@ -35,7 +35,7 @@ impl Log {
         } else {
             registry.with(lines.json().flatten_event(true)).init();
         }
-        // The text of a panic may hold anything; its place tells enough.
+        // The text of a panic may contain anything; its location is enough.
         std::panic::set_hook(Box::new(|panic| {
             let place = panic.location().map(ToString::to_string).unwrap_or_default();
             tracing::error!(place, "a panic: this is a defect");
@@ -43,7 +43,7 @@ impl Log {
         Self { level: handle, _telling: telling, _writing: writing }
     }
 
-    /// Logs more or less from now on.
+    /// Changes the log level.
     pub(super) fn set_level(&self, level: Level) {
         drop(self.level.reload(LevelFilter::from_level(level)));
     }

@@ -1,4 +1,4 @@
-//! `sealroom audit verify`: the check of a log by whoever has it, without a passphrase and without a server.
+//! `sealroom audit verify`: verifies a log without a passphrase and without a server.
 
 use std::{
     fs::{self, File},
@@ -41,7 +41,7 @@ use crate::{
     storage::{OpenError, Store},
 };
 
-/// How a redb file begins.
+/// The magic number of a redb file.
 const REDB: &[u8] = b"redb\x1a\n";
 /// First bytes of a CSV export.
 const CSV: &[u8] = b"sequence,";
@@ -69,7 +69,7 @@ pub(in crate::cli) fn run(args: &Args, output: &Output) -> Result<(), CliError> 
             verify_vault(args, &given, &Vault::Copy(input.into_copy()?), output)
         }
         Kind::Vault => {
-            // No server starts on the file while it is held.
+            // No server can start on the file while it is held.
             let file = match DataFile::open_read_only(&args.file) {
                 Err(in_use @ FileError::InUse { .. }) => return verify_served(args, &in_use, &given, output),
                 other => other?,
@@ -79,7 +79,7 @@ pub(in crate::cli) fn run(args: &Args, output: &Output) -> Result<(), CliError> 
     }
 }
 
-/// Refuses a second look at what can be read once.
+/// Refuses a second read of standard input, which can be read only once.
 fn refuse_two_of_standard_input(args: &Args) -> Result<(), CliError> {
     let flags = [
         ("FILE", Some(args.file.as_path())),
@@ -98,11 +98,11 @@ fn refuse_two_of_standard_input(args: &Args) -> Result<(), CliError> {
     ))
 }
 
-/// A vault file that can be read here and there.
+/// A vault file with random access.
 enum Vault {
     /// Locked against writers.
     Named(DataFile),
-    /// Of a stream; it has no name.
+    /// The copy of a stream; it has no name.
     Copy(File),
 }
 
@@ -182,7 +182,8 @@ fn verify_served(args: &Args, in_use: &FileError, given: &Given, output: &Output
     let walked = check(&mut export, verifier, &Progress::bytes("verifying", length, output))?;
     let newest = open_note(&served.checkpoint, Some(key.unwrap_or(own)))
         .map_err(|error| not_ours("the server's checkpoint", error))?;
-    // A log that lacks its end is told by the server; that there is no more of it says nothing of the log.
+    // The server reports a log that lacks its end. A stream that merely stops is a failed transfer, and says nothing
+    // about the log.
     if walked.next() < newest.size {
         return Err(failed(
             &args.file,
@@ -225,20 +226,20 @@ fn kind(input: &Input) -> Result<Kind, CliError> {
     }
 }
 
-/// Returns whether JSON begins as no record does, be it one with a wrong byte: such a file has no damaged records, it has
-/// none.
+/// Returns whether JSON begins unlike any record, even one with a wrong byte: such a file has no records, rather than
+/// damaged ones.
 fn is_other_json(start: &[u8]) -> bool {
     let has = |part: &[u8]| start.windows(part.len()).any(|bytes| bytes == part);
     start.starts_with(b"{\"") && !start.starts_with(br#"{"v":1,"#) && !has(br#""sequence":"#)
 }
 
-/// What is wrong with a file whose pages do not hold together: a record, if one can be named.
+/// Returns the error of a file whose pages are inconsistent; it names a damaged record if it can.
 fn not_opened(args: &Args, vault: &Vault, error: &OpenError) -> CliError {
     if !matches!(error, OpenError::Damaged(_)) {
         return CliError::open(&args.file, error);
     }
     if let Vault::Copy(_) = vault {
-        // A file that a server writes to meanwhile has no moment that a stream shows.
+        // A stream of a file that a server is writing to is not a consistent snapshot.
         let message = "the pages of this stream are inconsistent";
         let hint = "pass the vault file instead of a stream: a copy taken during a write is torn";
         return failed(&args.file, message, hint);

@@ -1,8 +1,8 @@
-//! Who can read a secret's file: its owner, and a group of this process where root or this process's user owns the
-//! file. One rule for keys, passphrases, passwords and tokens.
+//! Read access to a secret's file: its owner, and a group of this process if root or this process's user owns the file.
+//! One rule for keys, passphrases, passwords and tokens.
 //!
-//! Debian keeps TLS keys as `root:ssl-cert 0640`, certbot's hooks and Kubernetes' `fsGroup` do likewise: the service
-//! reads by its group what it must not be able to change.
+//! Debian keeps TLS keys as `root:ssl-cert 0640`, and certbot's hooks and Kubernetes' `fsGroup` do likewise: the
+//! service reads through its group what it must not be able to change.
 
 use std::{
     fs::{File, Metadata},
@@ -11,14 +11,14 @@ use std::{
 
 use crate::cli::{error::CliError, terminal::output::Output};
 
-/// Elsewhere a file has no mode; its folder's rights protect it.
+/// Elsewhere a file has no mode; its folder's access rights protect it.
 #[cfg(not(unix))]
 #[allow(clippy::unnecessary_wraps, reason = "as on unix")]
 pub(super) fn check(_: &Path, _: &File, _: &Metadata, _: &Output) -> Result<(), CliError> {
     Ok(())
 }
 
-/// Refuses a file that others can read; where the mode cannot be changed, as with a container's secrets, it warns.
+/// Refuses a file that others can read; warns if the mode cannot be changed, as with a container's secrets.
 #[cfg(unix)]
 pub(super) fn check(path: &Path, file: &File, metadata: &Metadata, output: &Output) -> Result<(), CliError> {
     use unix::{Owned, Process};
@@ -46,7 +46,7 @@ mod unix {
         os::unix::fs::{MetadataExt, PermissionsExt},
     };
 
-    /// As whom this process reads.
+    /// The user and groups that this process reads as.
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub(super) struct Process {
         pub(super) user: u32,
@@ -78,16 +78,16 @@ mod unix {
         pub(super) mode: u32,
     }
 
-    /// What is wrong, so that `FILE exposure` is a sentence.
+    /// The exposure of a file, worded so that `FILE exposure` is a sentence.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     pub(super) enum Exposure {
-        /// Any user of the host gets at it.
+        /// Any user of the host has access.
         World,
         /// A group that this process is not in.
         ForeignGroup(u32),
-        /// The group of a file of some other user, who decides who is in it.
+        /// The group of a file of another user, who decides its members.
         ForeignOwner(u32),
-        /// Its group can do more than read it.
+        /// Its group has more than read access.
         GroupWrites,
     }
 
@@ -131,7 +131,7 @@ mod unix {
             }
         }
 
-        /// What makes the file acceptable and leaves it readable to this process.
+        /// Returns the remedy that makes the file acceptable and keeps it readable to this process.
         pub(super) fn remedy(self, process: &Process, shown: &str) -> String {
             let is_own = self.user == process.user && (process.user != 0 || process.has(self.group));
             if is_own {
@@ -140,7 +140,7 @@ mod unix {
             if process.user != 0 {
                 return format!("as root: chown root:{} {shown} && chmod 640 {shown}", process.group);
             }
-            // A service may read it as its owner or by its group, which `chmod 600` of root's file would end.
+            // A service may read it as its owner or through its group; `chmod 600` of root's file would end the latter.
             format!(
                 "run this as the user of the service that reads it, or, where none does: chmod 600 {shown}"
             )
@@ -187,7 +187,7 @@ mod unix {
             }
         }
 
-        /// `chmod 600` on a file of root's locks the service out that reads it by its group.
+        /// `chmod 600` on a file of root's locks out the service that reads it through its group.
         #[test]
         fn no_remedy_locks_the_reader_out() {
             for (user, group, mode) in

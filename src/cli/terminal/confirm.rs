@@ -1,4 +1,4 @@
-//! Consent before a loss, and passwords.
+//! Confirmation before a loss, and passwords.
 
 use std::path::PathBuf;
 
@@ -20,7 +20,7 @@ pub(in crate::cli) struct Consent {
 }
 
 impl Consent {
-    /// Fails where a question is needed and there is no terminal, before anything is looked up in vain.
+    /// Fails if a confirmation is needed and there is no terminal, before any look-up in vain.
     pub(in crate::cli) fn check(self) -> Result<(), CliError> {
         if self.yes || prompt::is_possible() {
             return Ok(());
@@ -31,7 +31,7 @@ impl Consent {
         ))
     }
 
-    /// Shows what will be lost, and asks.
+    /// Shows what will be lost, and asks for confirmation.
     pub(in crate::cli) fn obtain(self, loss: &str, question: &str, output: Output) -> Result<(), CliError> {
         self.check()?;
         if self.yes {
@@ -45,7 +45,7 @@ impl Consent {
     }
 }
 
-/// A password from a file, standard input or a prompt; `flag` names the file's flag.
+/// Reads a password from a file, standard input or a prompt; `flag` names the file's flag.
 pub(in crate::cli) fn password(
     what: &str,
     file: Option<&PathBuf>,

@@ -1,4 +1,4 @@
-//! Standard output, standard error and the questions at a terminal.
+//! Standard output, standard error and the prompts at a terminal.
 
 #[cfg(feature = "client")]
 pub(super) mod confirm;

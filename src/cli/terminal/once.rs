@@ -1,7 +1,7 @@
-//! Secrets that are shown once: each reaches its reader, or the thing that it is for is undone.
+//! Secrets that are shown once: each reaches its reader, or the operation behind it is undone.
 //!
-//! For a list, a reader that went away wants no more and nothing is lost. A recovery key, a token or a generated
-//! password cannot be had again, so here a reader that went away is an error like a full disk.
+//! For a list, a reader that went away wants no more, and nothing is lost. A recovery key, a token or a generated
+//! password cannot be shown again, so here a reader that went away is an error like a full disk.
 
 #[cfg(feature = "client")]
 use std::fmt;
@@ -34,7 +34,7 @@ impl Lost {
 pub(in crate::cli) struct Made {
     /// Its kind, name and id.
     pub(in crate::cli) what: String,
-    /// Its end, as the message has it: `revoked`.
+    /// Its end, in the message's words: `revoked`.
     pub(in crate::cli) ended: &'static str,
     /// The command that ends it by hand.
     pub(in crate::cli) by_hand: String,
@@ -44,7 +44,7 @@ pub(in crate::cli) struct Made {
 
 #[cfg(feature = "client")]
 impl Made {
-    /// The error of a command that could not show what it had made, and then tried to undo that.
+    /// Returns the error of a command that could not show what it had created, and then tried to undo that.
     pub(in crate::cli) fn undone(
         &self,
         cause: impl fmt::Display,
@@ -78,15 +78,15 @@ mod unix {
         io::ioctl_fionread,
     };
 
-    /// How often a pipe is looked at, and the pause between two looks: a reader takes what it reads within
-    /// microseconds, and one that waits for the command's end first keeps its end open.
+    /// Number of polls of a pipe, and the pause between two: a reader takes its data within microseconds, and one that
+    /// waits for the command's end first keeps its end open.
     const LOOKS: u32 = 50;
     const PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 10_000_000 };
 
     /// Refuses an output that was closed before the command began.
     ///
-    /// The runtime puts the null device in its place, opened to read and write. A shell's `> /dev/null` opens it to
-    /// write only, and throws away on purpose.
+    /// The runtime puts the null device in its place, opened for reading and writing. A shell's `> /dev/null` opens it
+    /// only for writing, and discards on purpose.
     pub(in crate::cli) fn check(output: impl AsFd) -> io::Result<()> {
         let (found, null) = (fstat(&output)?, stat("/dev/null")?);
         let is_null = FileType::from_raw_mode(found.st_mode) == FileType::CharacterDevice
@@ -97,8 +97,7 @@ mod unix {
         Ok(())
     }
 
-    /// Waits until what was written is safe: a file's bytes are on its disk, and a pipe's reader took them or still
-    /// can.
+    /// Waits until the output is safe: a file's bytes are on its disk, and a pipe's reader took them or still can.
     pub(in crate::cli) fn settle(output: impl AsFd) -> io::Result<()> {
         match FileType::from_raw_mode(fstat(&output)?.st_mode) {
             FileType::RegularFile => Ok(fsync(&output)?),
@@ -113,7 +112,7 @@ mod unix {
             if is_taken()? {
                 return Ok(());
             }
-            // Without a wish for more room, it wakes only because the last reader went away.
+            // Without a requested event, the poll wakes only because the last reader went away.
             let mut waiting = [PollFd::new(&pipe, PollFlags::empty())];
             match poll(&mut waiting, Some(&PAUSE)) {
                 Ok(0) | Err(rustix::io::Errno::INTR) => {}
@@ -133,7 +132,7 @@ pub(in crate::cli) fn check<T>(_: T) -> io::Result<()> {
     Ok(())
 }
 
-/// Elsewhere what was written was taken.
+/// Elsewhere written output counts as taken.
 #[cfg(not(unix))]
 #[allow(clippy::unnecessary_wraps, reason = "as on unix")]
 pub(in crate::cli) fn settle<T>(_: T) -> io::Result<()> {

@@ -1,4 +1,4 @@
-//! What a command says: the only place that prints.
+//! The output of a command: the only module that prints.
 #![allow(clippy::print_stderr, reason = "this is where the command line prints")]
 
 use std::io::{self, IsTerminal, Write};
@@ -13,13 +13,13 @@ use super::{
 };
 use crate::cli::error::CliError;
 
-/// Human lines, or one JSON value.
+/// The output format: lines for people, or one JSON value.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::cli) struct Output {
     json: bool,
 }
 
-/// Whether anybody still reads what is printed.
+/// The state of the output's reader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::cli) enum Reader {
     Listens,
@@ -32,15 +32,15 @@ impl Output {
         Self { json }
     }
 
-    /// Whether machines read this.
+    /// Returns whether the output is JSON.
     pub(in crate::cli) const fn is_json(self) -> bool {
         self.json
     }
 
-    /// A command's result: `lines` for people, `value` for machines.
+    /// Prints a command's result: `lines` for people, `value` for machines.
     ///
     /// # Errors
-    /// It could not be written; that a reader has gone away is no error.
+    /// It could not be written; a reader that has gone away is no error.
     pub(in crate::cli) fn result<T: Serialize + ?Sized>(
         self,
         lines: &str,
@@ -52,10 +52,10 @@ impl Output {
         self.bytes(text.as_bytes())
     }
 
-    /// A result that cannot be had again: returns once its reader has it, or still can; `what` names it.
+    /// Prints a result that cannot be shown again; returns once its reader has it, or still can; `what` names it.
     ///
     /// # Errors
-    /// It could not be written, or its reader has gone away: the caller undoes what it was for.
+    /// It could not be written, or its reader has gone away: the caller undoes the operation.
     pub(in crate::cli) fn once<T: Serialize + ?Sized>(
         self,
         what: &'static str,
@@ -82,7 +82,7 @@ impl Output {
         Ok(Zeroizing::new(text + "\n"))
     }
 
-    /// A result that is printed as it is.
+    /// Prints a result unchanged.
     ///
     /// # Errors
     /// As [`Output::result`].
@@ -90,7 +90,7 @@ impl Output {
         self.piece(bytes).map(drop)
     }
 
-    /// One piece of a result that comes in many: once nobody reads, there is no reason to fetch more.
+    /// Prints one piece of a streamed result: once the reader has gone, there is no reason to fetch more.
     ///
     /// # Errors
     /// As [`Output::result`].
@@ -107,19 +107,19 @@ impl Output {
         }
     }
 
-    /// Makes the `eval` of a failed command's output fail too, which without any output would succeed.
+    /// Makes the `eval` of a failed command's output fail too; without any output it would succeed.
     #[cfg(feature = "client")]
     pub(in crate::cli) fn fail_eval(self) {
         drop(self.bytes(b"false\n"));
     }
 
-    /// Something to know, which stops nothing.
+    /// Prints a warning, which stops nothing.
     #[allow(clippy::unused_self, reason = "whoever prints has been given the output")]
     pub(in crate::cli) fn warning(self, text: &str) {
         say(&format!("{} {}", coloured("33", "warning:"), visible(text)));
     }
 
-    /// A line for people, beside the result.
+    /// Prints a line for people, besides the result.
     #[cfg(feature = "client")]
     #[allow(clippy::unused_self, reason = "whoever prints has been given the output")]
     pub(in crate::cli) fn note(self, text: &str) {
@@ -140,7 +140,7 @@ impl Output {
     }
 }
 
-/// Whether a stream may have colours: a terminal, and nobody asked for none (no-color.org).
+/// Returns whether a stream may have colours: it is a terminal, and no variable disables them (no-color.org).
 pub(in crate::cli) fn has_colours(stream: &impl IsTerminal) -> bool {
     let unset = |name| std::env::var_os(name).is_none_or(|value| value.is_empty());
     stream.is_terminal() && unset("NO_COLOR") && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
@@ -150,7 +150,7 @@ fn coloured(code: &str, text: &str) -> String {
     if has_colours(&io::stderr()) { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
 }
 
-/// A line on stderr; where nobody listens there is nobody to tell.
+/// Prints a line on stderr; a failure of that has no reader either.
 fn say(line: &str) {
     drop(writeln!(io::stderr(), "{line}"));
 }

@@ -1,4 +1,4 @@
-//! A progress bar for what takes longer than two seconds: on a terminal alone.
+//! A progress bar for work that takes longer than two seconds, only on a terminal.
 
 use std::{io::IsTerminal, time::Duration};
 
@@ -7,10 +7,10 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::output::Output;
 use crate::clock;
 
-/// Before that nobody needs to be told that something goes on.
+/// The delay before the bar appears.
 const QUIET: Duration = Duration::from_secs(2);
 
-/// How far something has come.
+/// The progress of a long operation.
 pub(in crate::cli) struct Progress {
     bar: ProgressBar,
     what: &'static str,
@@ -18,7 +18,7 @@ pub(in crate::cli) struct Progress {
 }
 
 impl Progress {
-    /// Something that is so many bytes long; 0 where that shows only at its end.
+    /// Starts the progress of `length` bytes; 0 if the length is unknown until the end.
     pub(in crate::cli) fn bytes(what: &'static str, length: u64, output: &Output) -> Self {
         let bar = ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::hidden());
         let shown = std::io::stderr().is_terminal() && !output.is_json();
@@ -26,7 +26,7 @@ impl Progress {
         Self { bar, what, started }
     }
 
-    /// So many bytes further.
+    /// Advances by `bytes`.
     pub(in crate::cli) fn advance(&self, bytes: u64) {
         self.bar.inc(bytes);
         let late = clock::monotonic().checked_sub(self.started).is_some_and(|passed| passed > QUIET);

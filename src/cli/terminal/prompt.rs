@@ -1,7 +1,7 @@
-//! Questions to a person at a terminal: the answers of secrets are not shown, and the terminal is left as it was found.
+//! Prompts at a terminal: secret answers are not echoed, and the terminal's state is restored.
 //!
-//! On unix a key press arrives by itself, Ctrl-C too, and a signal ends the question first, so that nothing can end the
-//! process while the echo is off and nothing that was pasted is left for the shell to run.
+//! On unix each key press arrives separately, Ctrl-C too, and a signal ends the prompt first. So nothing can end the
+//! process while the echo is off, and no pasted text is left for the shell to run.
 
 use std::io::{self, IsTerminal, Write};
 
@@ -17,7 +17,7 @@ use crate::{cli::error::CliError, domain::Secret};
 #[cfg(all(unix, feature = "server"))]
 pub(in crate::cli) use signals::are_handled;
 
-/// Whether a secret is typed once or, where a mistake cannot be mended, twice.
+/// The number of times that a secret is typed: once or, where a mistake cannot be corrected, twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::cli) enum Asking {
     Once,
@@ -25,7 +25,7 @@ pub(in crate::cli) enum Asking {
     Twice,
 }
 
-/// Whether anybody can be asked. A command in the background of its shell would be stopped by the terminal instead.
+/// Returns whether a prompt is possible. A terminal stops a command in the background of its shell that prompts.
 pub(in crate::cli) fn is_possible() -> bool {
     io::stdin().is_terminal() && terminal::is_ours()
 }
@@ -33,7 +33,7 @@ pub(in crate::cli) fn is_possible() -> bool {
 /// Asks for a secret.
 ///
 /// # Errors
-/// It was interrupted, is not UTF-8, or several lines came that are no armour of a key.
+/// It was interrupted, is not UTF-8, or has several lines that are no armoured key.
 pub(in crate::cli) fn secret(what: &str, asking: Asking) -> Result<Secret, CliError> {
     let first = ask(&format!("{what}: "), Echo::Hidden)?;
     if asking == Asking::Twice {
@@ -45,14 +45,14 @@ pub(in crate::cli) fn secret(what: &str, asking: Asking) -> Result<Secret, CliEr
     Ok(first)
 }
 
-/// Asks for what may be seen.
+/// Asks for an answer that is echoed.
 #[cfg(feature = "client")]
 pub(in crate::cli) fn text(what: &str) -> Result<String, CliError> {
     let typed = ask(&format!("{what}: "), Echo::Shown)?;
     Ok(typed.expose_text().unwrap_or_default().trim().to_owned())
 }
 
-/// Asks before something is lost; anything but a yes is a no.
+/// Asks for confirmation before a loss; any answer except a yes is a no.
 #[cfg(feature = "client")]
 pub(in crate::cli) fn confirm(question: &str) -> Result<bool, CliError> {
     let typed = text(&format!("{question} [y/N]"))?;

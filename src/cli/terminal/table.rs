@@ -1,4 +1,4 @@
-//! Tables for people, and times as their clock on the wall shows them.
+//! Tables for people, and times in the user's own zone.
 
 use std::io;
 
@@ -9,19 +9,19 @@ pub(in crate::cli) use super::visible::visible;
 use super::{output::has_colours, visible::on_one_line};
 use crate::domain::Timestamp;
 
-/// The blanks around a cell, but before the first.
+/// The blanks around a cell, except before the first.
 const PADDING: usize = 2;
-/// A cell of several words that is broken into lines of this width can still be read; one word is never broken.
+/// Width of lines in which a cell of several words is still readable; one word is never broken.
 const READABLE: usize = 22;
-/// A cell where there is nothing.
+/// The text of an empty cell.
 pub(in crate::cli) const NOTHING: &str = "-";
 
-/// Columns under headings: fitted to the terminal's width, and one row a line elsewhere.
+/// Formats columns under headings: fitted to the terminal's width, and one row in each line elsewhere.
 ///
-/// The first column names a row and is never broken, so that it can be copied; what would be
-/// too narrow to be read is left out, and said so.
+/// The first column names a row and is never broken, so that it can be copied. Columns too narrow to read are left out,
+/// and the table says so.
 pub(in crate::cli) fn table<const N: usize>(headings: [&str; N], rows: Vec<[String; N]>) -> String {
-    // Before anything is measured: an escape is wider than what it stands for.
+    // Before any measurement: an escape is wider than the character that it replaces.
     let rows: Vec<[String; N]> =
         rows.into_iter().map(|row| row.map(|cell| on_one_line(&cell).into_owned())).collect();
     let width = terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| width.0);
@@ -50,8 +50,8 @@ pub(in crate::cli) fn table<const N: usize>(headings: [&str; N], rows: Vec<[Stri
     lines.join("\n")
 }
 
-/// How many columns can be read at that width, and two are always there: each is as wide as its cells are, but those
-/// of several words up to [`READABLE`], or their longest word.
+/// Returns the number of columns that are readable at that width, at least two. Each takes the width of its cells;
+/// those of several words take up to [`READABLE`], or their longest word.
 fn fitting<const N: usize>(width: usize, headings: &[&str; N], rows: &[[String; N]]) -> usize {
     let needed = |cell: &String| {
         let longest = cell.split(' ').map(|word| word.chars().count()).max().unwrap_or_default();
@@ -70,19 +70,19 @@ fn fitting<const N: usize>(width: usize, headings: &[&str; N], rows: &[[String; 
     columns.count().max(2)
 }
 
-/// Lines of a name and its value.
+/// Formats lines of a name and its value.
 pub(in crate::cli) fn facts(facts: &[(&str, String)]) -> String {
     let width = facts.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
     let line = |(name, value): &(&str, String)| format!("{name:width$}  {}", on_one_line(value));
     facts.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
-/// A moment in the user's own zone, which is named.
+/// Formats a time in the user's own zone, which is named.
 pub(in crate::cli) fn local(time: Timestamp) -> String {
     zoned(time, "%Y-%m-%d %H:%M %Z")
 }
 
-/// [`local`] to the second, for what is held against another log.
+/// Formats as [`local`], to the second, for comparison with another log.
 pub(in crate::cli) fn local_second(time: Timestamp) -> String {
     zoned(time, "%Y-%m-%d %H:%M:%S %Z")
 }
@@ -95,12 +95,12 @@ fn zoned(time: Timestamp, format: &str) -> String {
     }
 }
 
-/// [`local`], or [`NOTHING`].
+/// Formats as [`local`], or returns [`NOTHING`].
 pub(in crate::cli) fn local_or_nothing(time: Option<Timestamp>) -> String {
     time.map_or_else(|| NOTHING.to_owned(), local)
 }
 
-/// A list in one cell.
+/// Formats a list as one cell.
 pub(in crate::cli) fn list(items: &[String]) -> String {
     items.join(", ")
 }

@@ -1,12 +1,12 @@
-//! Text from elsewhere, shown so that it can neither steer a terminal nor pass for other text.
+//! Untrusted text, escaped so that it can neither control a terminal nor pass for other text.
 //!
-//! Owns the set of characters that are escaped. All text of a server, a file or a log that people read goes through
-//! here: `output.rs` does it for messages, `table.rs` for cells.
+//! Owns the set of characters that are escaped. All text from a server, a file or a log passes through here before
+//! people read it: `output.rs` does it for messages, `table.rs` for cells.
 
 use std::borrow::Cow;
 
 /// Characters that have no shape of their own, or that reorder others: Unicode 17's category `Cf`, the line and
-/// paragraph separators, and the letters that are drawn as nothing.
+/// paragraph separators, and the letters that render as nothing.
 const UNSEEN: &[(char, char)] = &[
     ('\u{ad}', '\u{ad}'),
     ('\u{34f}', '\u{34f}'),
@@ -35,12 +35,12 @@ const UNSEEN: &[(char, char)] = &[
     ('\u{e0000}', '\u{e0fff}'),
 ];
 
-/// Returns text of several lines with everything but line ends and tabs shown as what it is.
+/// Returns text of several lines with every unseen character escaped, except line ends and tabs.
 pub(in crate::cli) fn visible(text: &str) -> Cow<'_, str> {
     escaped(text, |c| !matches!(c, '\n' | '\t') && is_unseen(c))
 }
 
-/// Returns text that stays on its line: line ends and tabs are shown too, so that no value forges a row.
+/// Returns text that stays on its line: line ends and tabs are escaped too, so that no value forges a row.
 pub(in crate::cli) fn on_one_line(text: &str) -> Cow<'_, str> {
     escaped(text, is_unseen)
 }
@@ -61,7 +61,7 @@ fn is_unseen(c: char) -> bool {
 }
 
 #[cfg(feature = "client")]
-/// Returns text byte for byte for a file or a pipe, and so that it cannot steer it for a terminal.
+/// Returns text unchanged for a file or a pipe, and escaped for a terminal.
 pub(in crate::cli) fn for_reader(text: &str) -> Cow<'_, str> {
     if std::io::IsTerminal::is_terminal(&std::io::stdout()) { visible(text) } else { Cow::Borrowed(text) }
 }

@@ -1,8 +1,8 @@
-//! `--format dotenv`: a file that its common readers read alike.
+//! `--format dotenv`: a file that its common readers parse alike.
 //!
-//! There is no standard for these files. A line is written only if each of these readers gives the value back, byte for
+//! There is no standard for these files. A line is written only if each of these readers returns the value byte for
 //! byte: a POSIX shell (`. ./.env`), python-dotenv 1.2, `node --env-file` (20 to 24), npm's dotenv 16 and compose-go 2
-//! (`docker compose`). `docker run --env-file` is none of them: it takes quotes for a part of the value.
+//! (`docker compose`). `docker run --env-file` is not among them: it reads quotes as part of the value.
 //!
 //! | in the value | within single quotes | within double quotes |
 //! |---|---|---|
@@ -16,21 +16,21 @@
 //! | carriage return | line feed in python-dotenv and npm, dropped by node | likewise |
 //! | NUL | no environment holds one | likewise |
 //!
-//! No quotes at all is worse in every row. So single quotes are written, double ones where the value has a single quote
-//! and nothing that means something in double ones, and the rest is refused.
+//! Omitting the quotes is worse in every row. So the writer uses single quotes, or double quotes if the value has a
+//! single quote and nothing that is active within double quotes. It refuses the rest.
 
 use zeroize::Zeroizing;
 
 use super::names::Variable;
 use crate::cli::error::CliError;
 
-/// Characters that mean something within double quotes.
+/// Characters that are active within double quotes.
 const ACTIVE: [char; 4] = ['"', '\\', '$', '`'];
 
 /// Returns one line for each variable.
 ///
 /// # Errors
-/// No spelling carries a value to all readers.
+/// A value has no spelling that all readers parse alike.
 pub(super) fn lines(variables: &[Variable]) -> Result<Zeroizing<String>, CliError> {
     let mut text = Zeroizing::new(String::new());
     for variable in variables {
@@ -45,7 +45,7 @@ pub(super) fn lines(variables: &[Variable]) -> Result<Zeroizing<String>, CliErro
     Ok(text)
 }
 
-/// Returns the quote between two of which the value stands for itself, or why there is none.
+/// Returns the quote character that preserves the value literally, or the reason why neither does.
 fn quote(value: &str) -> Result<char, &'static str> {
     if value.contains('\0') {
         return Err("it has a NUL in it, which no environment holds");

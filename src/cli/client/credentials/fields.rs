@@ -5,7 +5,7 @@ use zeroize::Zeroizing;
 
 use crate::{api::Members, cli::error::CliError, client::Credential};
 
-/// A field: its name, and a string's text or anything else's JSON.
+/// A field: its name and its value, which is a string's text or the JSON of any other type.
 pub(super) struct Field {
     pub(super) name: String,
     pub(super) value: Zeroizing<String>,
@@ -28,17 +28,17 @@ pub(super) fn fields(one: &Credential) -> Result<Vec<Field>, CliError> {
     members.into_iter().map(|member| field(member).ok_or_else(broken)).collect()
 }
 
-/// Returns type, id and, where the answer has it, name: enough to find the integration.
+/// Returns the type, the id and, if the answer has it, the name: enough to find the integration.
 pub(super) fn described(one: &Credential) -> String {
     let name = one.name.as_ref().map(|name| format!(" ({})", shown(name))).unwrap_or_default();
     format!("{}/{} {}{name}", shown(&one.provider), shown(&one.auth_type), one.integration_id)
 }
 
-/// Returns text of strangers as part of one line that cannot steer a terminal.
+/// Escapes untrusted text as part of one line, so that it cannot control a terminal.
 pub(super) fn shown(text: &str) -> String {
     let escaped = |c: char| match c {
         '\'' | '"' | '\\' => c.to_string(),
-        // Escapes what is no visible character: controls, line ends, direction marks, characters of no width.
+        // Escapes invisible characters: controls, line ends, direction marks, zero-width characters.
         c => c.escape_debug().to_string(),
     };
     text.chars().map(escaped).collect()
@@ -62,7 +62,7 @@ mod tests {
         assert_eq!(values, ["x\ny", "1e999", r#"{"d":[1, 2]}"#, "null"]);
     }
 
-    /// A string that cannot be read was taken for a number, and its JSON spelling for the value.
+    /// A string that does not parse was taken for a number, and its JSON spelling for the value.
     #[test]
     fn a_string_that_is_none_never_becomes_another_value() {
         for text in [r#"{"a":"\ud800"}"#, r#"{"a":"x","b":"\udc00\ud800"}"#] {

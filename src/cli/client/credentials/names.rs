@@ -1,6 +1,6 @@
 //! The names of credentials' fields in an environment: one table for every format.
 //!
-//! Owns the name of each field, and that every disclosed value has one name and every name one value. Knows no format.
+//! Guarantees that every disclosed value has one name and every name one value. Knows no format.
 //!
 //! | field | name |
 //! |---|---|
@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{cli::error::CliError, client::Credential, domain::Provider};
 
-/// Fields whose name in the tools of their provider is not `PROVIDER_FIELD`.
+/// Fields whose name in their provider's tools is not `PROVIDER_FIELD`.
 const KNOWN: &[(Provider, &str, &str)] = &[
     (Provider::AiAnthropic, "api_key", "ANTHROPIC_API_KEY"),
     (Provider::AiOpenai, "api_key", "OPENAI_API_KEY"),
@@ -28,14 +28,14 @@ const KNOWN: &[(Provider, &str, &str)] = &[
 /// The only field of a `custom` integration that is one value.
 const ONLY_FIELD: &str = "value";
 
-/// A value, under the name by which programs read it.
+/// A value, under the name that programs read.
 pub(super) struct Variable {
     pub(super) name: String,
     pub(super) value: Zeroizing<String>,
     origin: Origin,
 }
 
-/// The field and integration that a value came from.
+/// The field and integration of a value.
 struct Origin {
     integration: String,
     field: String,
@@ -57,13 +57,13 @@ impl Origin {
     }
 }
 
-/// Names every field of all credentials, in their order. `asked_name` is the name that all of them have, where the
-/// answer does not say it.
+/// Names every field of all credentials, in order. `asked_name` is the name that all of them share, if the answer omits
+/// it.
 ///
-/// Two equal values of one name are one variable: whichever a program means, it reads the same.
+/// Two equal values of one name become one variable: a program reads the same value either way.
 ///
 /// # Errors
-/// A name has two values, a field gives none, or the name is one that steers programs.
+/// A name has two values, a field yields no name, or a name steers programs.
 pub(super) fn variables(
     credentials: &[Credential],
     asked_name: Option<&str>,
@@ -108,8 +108,8 @@ fn name(provider: &str, label: Option<&str>, field: &str, is_only: bool) -> Opti
     identifier(&[prefix, field])
 }
 
-/// Joins upper-case words by underscores; a first digit, with which no variable begins, gets one before it. A word
-/// without a letter or digit that an identifier may have gives none.
+/// Joins upper-case words with underscores. A leading digit, with which no variable begins, gets an underscore before
+/// it. Returns `None` if a word has no letter or digit that is valid in an identifier.
 fn identifier(words: &[&str]) -> Option<String> {
     if words.iter().any(|word| !word.chars().any(|c| c.is_ascii_alphanumeric())) {
         return None;
@@ -148,7 +148,7 @@ mod tests {
 
     const ID: &str = "01a21198-0ea8-7d5a-987c-6ee7878c59";
 
-    /// Credentials of provider, name and fields; each of an id of its own.
+    /// Returns the variables of credentials given as provider, name and fields, each with its own id.
     fn read(credentials: &[(&str, &str, &str)]) -> Result<Vec<Variable>, CliError> {
         let one = |(index, (provider, name, fields)): (usize, &(&str, &str, &str))| {
             let name = if name.is_empty() { String::new() } else { format!(r#","name":"{name}""#) };

@@ -1,5 +1,5 @@
-//! A read, page by page. Each page's receipt and what its credentials' ends ask for are printed as the page arrives,
-//! so that no failure after it keeps silent about what was disclosed.
+//! A read, page by page. The receipt of each page and the expiry warnings of its credentials are printed as the page
+//! arrives, so that a later failure cannot hide a disclosure.
 
 use std::io::{self, IsTerminal};
 
@@ -14,7 +14,7 @@ use crate::{
     clock::Clock,
 };
 
-/// How many credentials one answer brings where they are too many for one: the server's most.
+/// Page size when the matches exceed one answer: the server's maximum.
 const PAGE: usize = 1_000;
 
 pub(super) struct Pages<'a> {
@@ -34,7 +34,7 @@ impl<'a> Pages<'a> {
         Self { remote, filter, next: Next::First }
     }
 
-    /// The name that every credential of this read has.
+    /// Returns the name that every credential of this read has.
     pub(super) fn asked_name(&self) -> Option<&'a str> {
         self.filter.name.as_deref()
     }
@@ -67,14 +67,14 @@ impl<'a> Pages<'a> {
     }
 }
 
-/// Prints the receipt of what was disclosed, and a warning for each credential that has ended or soon will.
+/// Prints the receipt of the disclosure, and a warning for each credential that has expired or expires soon.
 pub(super) fn report(page: &Credentials, output: Output) {
-    // In a pipeline's log, the line that the audit log can be held against.
+    // In a pipeline's log, this is the line to check against the audit log.
     if let Some(receipt) = page.receipt.as_ref().filter(|_| !io::stderr().is_terminal()) {
         output.note(&format!("audit-receipt: {receipt}"));
     }
     let now = Clock::system().now();
-    // A page that cannot be parsed is the concern of the code that prints it.
+    // The code that prints a page reports one that does not parse.
     for one in page.items().unwrap_or_default() {
         if let Some(end) = expiry::warning(one.expires_at, now) {
             output.warning(&format!("{} {end}", described(&one)));

@@ -5,11 +5,11 @@ use zeroize::Zeroizing;
 use super::names::Variable;
 use crate::cli::error::CliError;
 
-/// Returns one `export` line for each variable. Within single quotes a shell takes every character as it is (POSIX
-/// XCU 2.2.2) but the quote itself, which is put between two quoted parts.
+/// Returns one `export` line for each variable. Within single quotes a shell takes every character literally (POSIX XCU
+/// 2.2.2) except the quote itself, which goes between two quoted parts.
 ///
 /// # Errors
-/// A value has a NUL, which no variable can hold.
+/// A value has a NUL, which no variable can contain.
 pub(super) fn exports(variables: &[Variable]) -> Result<Zeroizing<String>, CliError> {
     let mut text = Zeroizing::new(String::new());
     for variable in variables {

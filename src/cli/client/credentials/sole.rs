@@ -1,8 +1,8 @@
 //! `--field`: one value of the only credential that matches.
 //!
-//! That several match is found without a disclosure where the caller may list metadata, as owners may. For all others
-//! the contract has no route that counts: they read one credential at most, whose answer says whether more follow. The
-//! names of a credential's fields are in the credential alone, so "no such field" always costs that one read.
+//! If the caller may list metadata, as owners may, several matches are detected without a disclosure. For all others
+//! the contract has no route that counts: they read at most one credential, and its answer says whether more follow.
+//! Only the credential itself has the names of its fields, so "no such field" always costs that one read.
 
 use std::collections::HashSet;
 
@@ -21,12 +21,12 @@ use crate::{
     domain::Provider,
 };
 
-/// How to have one match alone.
+/// The hint that narrows the matches to one.
 const NARROW: &str = "narrow it with --provider, --name or --project";
-/// How many of the matches a message names: as many as a person compares.
+/// Maximum number of matches that a message names: as many as a person can compare.
 const SHOWN_MAX: usize = 5;
 
-/// Returns the value of `field`, of the one credential that matches.
+/// Returns the value of `field` in the one credential that matches.
 pub(super) async fn read(
     remote: &Remote,
     filter: &CredentialFilter,
@@ -58,20 +58,20 @@ fn value(one: &Credential, field: &str) -> Result<Zeroizing<String>, CliError> {
     ))
 }
 
-/// Fails where an owner's metadata shows that several match.
+/// Fails if the owner's metadata shows several matches.
 async fn refuse_several(remote: &Remote, filter: &CredentialFilter) -> Result<(), CliError> {
-    // Who may not list metadata is not refused for the sake of a count: each refusal is an event in the log.
+    // Skip the count for a caller that may not list metadata: each refusal is an event in the log.
     if remote.speaker != Speaker::User || remote.client.own_user().await?.role != "owner" {
         return Ok(());
     }
-    // Without the name: one of another name can hide a global one of this name.
+    // Without the name filter: an integration of another name can hide a global one of this name.
     let stored = remote.client.integrations(filter.provider.as_deref(), None).await?;
     let found = matching(&stored, filter);
     if found.len() < 2 {
         return Ok(());
     }
     if let Some(project) = &filter.project {
-        // A project that is not there is the cause to name.
+        // A missing project is the cause to report.
         remote.client.project(project).await?;
     }
     let mut shown: Vec<String> = found.iter().take(SHOWN_MAX).map(|one| named(one)).collect();
@@ -89,7 +89,8 @@ fn named(one: &Integration) -> String {
     format!("{}/{} {}{name}", shown(&one.provider), shown(&one.auth_type), one.id)
 }
 
-/// Returns those that a read would disclose: a project's own, else the global ones, group by group (contract §3).
+/// Returns the integrations that a read would disclose: a project's own, else the global ones, group by group (contract
+/// §3).
 fn matching<'a>(stored: &'a [Integration], filter: &CredentialFilter) -> Vec<&'a Integration> {
     let owns =
         |one: &Integration| filter.project.as_ref().is_none_or(|project| one.projects.contains(project));
@@ -101,7 +102,7 @@ fn matching<'a>(stored: &'a [Integration], filter: &CredentialFilter) -> Vec<&'a
     stored.iter().filter(is_read).collect()
 }
 
-/// Integrations of one group stand in for each other: those of a service and, for `custom`, of a name too.
+/// Returns the group of interchangeable integrations: those of one service and, for `custom`, also of one name.
 fn group(one: &Integration) -> (String, Option<&str>) {
     let provider = one.provider.parse().map(Provider::service);
     let name = if provider == Ok(Provider::Custom) { one.name.as_deref() } else { None };

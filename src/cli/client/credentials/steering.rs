@@ -1,10 +1,11 @@
-//! Variables that steer the program that reads them, instead of telling it something.
+//! Variables that steer the program that reads them, instead of passing it data.
 //!
-//! A member chooses the names of integrations and fields, and a pipeline runs with what comes of them: a stored `PATH`
-//! or `LD_PRELOAD` would run a member's code there, a stored `HTTPS_PROXY` would send the pipeline's data to a member.
+//! A member chooses the names of integrations and fields, and a pipeline runs with the resulting variables: a stored
+//! `PATH` or `LD_PRELOAD` would run a member's code there, a stored `HTTPS_PROXY` would send the pipeline's data to a
+//! member.
 
-/// Whether a variable of this name steers a shell, loader, language runtime, package manager, git, ssh, a pipeline's
-/// runner, a proxy or this program.
+/// Returns whether a variable of this name steers a shell, loader, language runtime, package manager, git, ssh, a
+/// pipeline's runner, a proxy or this program.
 pub(super) fn steers(name: &str) -> bool {
     let begins = |prefixes: &[&str]| prefixes.iter().any(|prefix| name.starts_with(prefix));
     let is_credential = || CREDENTIALS.iter().any(|word| name.ends_with(word));
@@ -15,7 +16,7 @@ pub(super) fn steers(name: &str) -> bool {
         || (begins(FAMILIES) && !is_credential())
 }
 
-/// Variables that steer, each by itself.
+/// Full names of variables that steer.
 const NAMES: &[&str] = &[
     // Shells and everything they start.
     "BASHOPTS",
@@ -74,7 +75,7 @@ const NAMES: &[&str] = &[
     "RUSTC",
     "RUSTC_WRAPPER",
     "RUSTFLAGS",
-    // Where programs find their configuration, or whom they trust.
+    // Locations of configuration, and trust anchors.
     "CURL_CA_BUNDLE",
     "CURL_HOME",
     "DOCKER_CONFIG",
@@ -87,7 +88,7 @@ const NAMES: &[&str] = &[
     "SSL_CERT_FILE",
     "WGETRC",
 ];
-/// Families of variables that steer, but for the credentials among them.
+/// Prefixes of variables that steer, except the credentials among them.
 const FAMILIES: &[&str] = &[
     "ACTIONS_",
     "BASH_FUNC_",
@@ -113,9 +114,10 @@ const FAMILIES: &[&str] = &[
     "XDG_",
     "YARN_",
 ];
-/// This program's own: a stored `SFP_SERVER_URL` would send a pipeline's next read to a member's server.
+/// Prefixes of this program's own variables: a stored `SFP_SERVER_URL` would send a pipeline's next read to a member's
+/// server.
 const OWN: &[&str] = &["SEALROOM_", "SFP_"];
-/// The ends of names that hold a credential or belong to one: they tell a program something.
+/// Suffixes of names that hold a credential or belong to one: they pass data to a program.
 const CREDENTIALS: &[&str] = &[
     "_APP_ID",
     "_CLIENT_ID",

@@ -19,7 +19,7 @@ use crate::{
     domain::Secret,
 };
 
-/// Asks the server at the other end to unlock; returns whether it was unlocked already.
+/// Asks the server at the other end to unlock; returns whether it was already unlocked.
 pub(in crate::cli::host) fn unlock(server: UnixStream, secret: &Secret) -> Result<bool, CliError> {
     let text = std::str::from_utf8(secret.expose()).map_err(|_| {
         CliError::failed("the passphrase is not UTF-8", "start the server with --passphrase-file")
@@ -27,7 +27,7 @@ pub(in crate::cli::host) fn unlock(server: UnixStream, secret: &Secret) -> Resul
     ask(server, &Request::Unlock { secret: Zeroizing::new(text.to_owned()) })
 }
 
-/// Asks the server at the other end to lock; returns whether it was locked already.
+/// Asks the server at the other end to lock; returns whether it was already locked.
 pub(in crate::cli::host) fn lock(server: UnixStream) -> Result<bool, CliError> {
     ask(server, &Request::Lock)
 }
@@ -38,7 +38,7 @@ pub(in crate::cli::host) fn rescue(mut server: UnixStream) -> Result<(RescueHead
         CliError::failed(format!("the server did not answer: {error}"), "try again while it runs")
     };
     server.set_read_timeout(Some(ANSWER_TIMEOUT)).map_err(failed)?;
-    // A server that turns the caller away says so without reading first.
+    // A server that rejects the caller answers without reading first.
     let written = server.write_all(line_of(&Request::Rescue).as_bytes());
     let mut bytes = BufReader::with_capacity(1 << 20, server);
     let mut line = String::new();
@@ -57,7 +57,7 @@ pub(in crate::cli::host) fn rescue(mut server: UnixStream) -> Result<(RescueHead
 pub(in crate::cli::host) struct Served {
     pub(in crate::cli::host) checkpoint: String,
     pub(in crate::cli::host) key: VerifierKey,
-    /// One a line; one that begins with [`ENDED_EARLY`] is none.
+    /// One record in each line; a line that begins with [`ENDED_EARLY`] is none.
     pub(in crate::cli::host) records: BufReader<UnixStream>,
 }
 
@@ -92,7 +92,7 @@ fn ask(mut server: UnixStream, request: &Request) -> Result<bool, CliError> {
     server.set_read_timeout(Some(ANSWER_TIMEOUT)).map_err(failed)?;
     let mut line = Zeroizing::new(serde_json::to_vec(request).unwrap_or_default());
     line.push(b'\n');
-    // A server that turns the caller away says so without reading first.
+    // A server that rejects the caller answers without reading first.
     let written = server.write_all(&line);
     let mut answer = String::new();
     let read = BufReader::new(server).take(LINE_BYTES_MAX).read_line(&mut answer);

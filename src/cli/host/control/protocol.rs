@@ -1,4 +1,4 @@
-//! Lines of the local socket.
+//! The protocol's lines on the local socket.
 
 use std::time::Duration;
 
@@ -9,9 +9,9 @@ use crate::cli::error::CliError;
 
 /// The longest line: a passphrase of 64 KiB, escaped.
 pub(super) const LINE_BYTES_MAX: u64 = 512 * 1024;
-/// How long a client may take to say what it wants.
+/// Time limit for a client to send its request.
 pub(super) const READ_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a client waits: a key derivation on a slow host, or a revocation's wait.
+/// Time limit for an answer: a key derivation on a slow host, or a revocation's wait.
 pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_mins(2);
 
 #[derive(Serialize, Deserialize)]
@@ -23,7 +23,7 @@ pub(super) enum Request {
     Rescue,
 }
 
-/// What the log is to be held against.
+/// The checkpoint and key that the log is verified against.
 #[derive(Serialize, Deserialize)]
 pub(super) struct LogHead {
     pub(super) checkpoint: String,
@@ -35,7 +35,7 @@ pub(super) struct LogHead {
 pub(super) enum Answer {
     Done {
         ok: bool,
-        /// Nothing had to be done.
+        /// The request required no change.
         #[serde(default)]
         already: bool,
     },
@@ -45,11 +45,11 @@ pub(super) enum Answer {
     },
 }
 
-/// What the server says before the file's bytes.
+/// The line that precedes the file's bytes.
 #[derive(Serialize, Deserialize)]
 pub(in crate::cli::host) struct RescueHead {
     pub(in crate::cli::host) bytes: u64,
-    /// Why these bytes are not what the server wrote, where they are not.
+    /// The reason why these bytes are not what the server wrote, if they are not.
     pub(in crate::cli::host) foreign: Option<String>,
 }
 
@@ -57,10 +57,10 @@ pub(super) fn line_of(answer: &impl Serialize) -> String {
     serde_json::to_string(answer).unwrap_or_default() + "\n"
 }
 
-/// How the line begins with which the server says why there is no more.
+/// Prefix of the line in which the server reports why the stream ends early.
 pub(in crate::cli::host) const ENDED_EARLY: &[u8] = br#"{"error":"#;
 
-/// What such a line says.
+/// Returns the error that such a line reports.
 pub(in crate::cli::host) fn ended_early(line: &[u8]) -> CliError {
     match serde_json::from_slice(line) {
         Ok(Answer::Failed { error, hint }) => CliError::failed(error, hint),

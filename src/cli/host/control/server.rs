@@ -35,7 +35,7 @@ impl Drop for Control {
     }
 }
 
-/// Binds the socket next to the data file; nobody is answered yet.
+/// Binds the socket next to the data file; requests are not answered yet.
 pub(in crate::cli::host) fn bind(data: &Path) -> Result<Listener, CliError> {
     let path = beside(data, ".sock");
     Listener::unix(&path).map_err(|error| {
@@ -59,7 +59,7 @@ pub(in crate::cli::host) fn serve(
 }
 
 async fn accept(socket: &UnixListener, vault: &Arc<Vault>, file: &Arc<DataFile>, clock: &Clock) {
-    // One at a time: nobody needs more, and a flood of guesses costs one derivation at a time.
+    // One at a time: more is not needed, and a flood of guesses costs one derivation at a time.
     loop {
         let stream = match socket.accept().await {
             Ok((stream, _)) => stream,
@@ -102,7 +102,7 @@ async fn converse(
         Some(Ok(Request::Lock)) => locked(actor, vault, clock).await,
         Some(Ok(Request::Log)) => {
             let vault = Arc::clone(vault);
-            // It may take a while, and `lock` is not to wait for it.
+            // The transfer may take a while, and must not delay `lock`.
             drop(tokio::spawn(async move { drop(tell_log(&mut writer, &vault).await) }));
             return;
         }
@@ -166,7 +166,7 @@ async fn unlocked(secret: &str, actor: Actor, vault: &Vault, clock: &Clock) -> A
 
 async fn locked(actor: Actor, vault: &Vault, clock: &Clock) -> Answer {
     match vault.lock(Event::new(clock.now(), actor, Action::VaultLock)).await {
-        // Locked already is what was asked for.
+        // Locked already is the requested state.
         Ok(()) => Answer::Done { ok: true, already: false },
         Err(vault::Error::Locked) => Answer::Done { ok: true, already: true },
         Err(error) => {

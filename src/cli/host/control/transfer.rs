@@ -7,10 +7,10 @@ use tokio::{io::AsyncWriteExt, net::unix::OwnedWriteHalf};
 use super::protocol::{Answer, RescueHead, line_of};
 use crate::disk::DataFile;
 
-/// How much of the file is in memory at a time.
+/// Bytes of the file in memory at a time.
 const PIECE_BYTES: usize = 256 * 1024;
 
-/// Sends the open file where its path no longer leads to it.
+/// Sends the open file if its path no longer leads to it.
 pub(super) async fn send_file(writer: &mut OwnedWriteHalf, file: Arc<DataFile>) -> io::Result<()> {
     let Some(displaced) = on_disk(&file, |file| Ok(file.check().err())).await? else {
         let answer = Answer::Failed {
@@ -40,7 +40,7 @@ pub(super) async fn send_file(writer: &mut OwnedWriteHalf, file: Arc<DataFile>) 
     Ok(())
 }
 
-/// A disk that hangs must not hang the server too.
+/// Runs `work` on a blocking thread: a disk that hangs must not hang the server too.
 async fn on_disk<T: Send + 'static>(
     file: &Arc<DataFile>,
     work: impl FnOnce(&DataFile) -> io::Result<T> + Send + 'static,

@@ -8,7 +8,7 @@ use super::*;
 struct Lines(Arc<Mutex<Vec<u8>>>);
 
 impl Lines {
-    /// The lines since the last time.
+    /// Returns the lines since the last call.
     fn taken(&self) -> Vec<String> {
         let text = mem::take(&mut *self.0.lock().unwrap());
         String::from_utf8(text).unwrap().lines().map(|line| line.trim().to_owned()).collect()

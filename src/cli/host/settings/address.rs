@@ -1,4 +1,4 @@
-//! Where to listen: how it is written, and what may be listened on without TLS.
+//! Listen addresses: their syntax, and which of them are allowed without TLS.
 
 use std::{
     net::{SocketAddr, ToSocketAddrs},
@@ -11,14 +11,14 @@ use crate::cli::{error::CliError, paths, source::Source};
 const FORMS: &str = "write host:port such as 127.0.0.1:3029 or [::1]:3029 (0.0.0.0:3029 is every address, port 0 any \
                      free port), or unix:PATH";
 
-/// Where a server listens, as it was asked.
+/// The address that a server listens on, as configured.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::cli::host) enum Address {
     Tcp(SocketAddr),
     Unix(PathBuf),
 }
 
-/// Reads an address; a name is looked up.
+/// Parses an address; resolves a name.
 pub(super) fn parse(text: &str, source: &Source) -> Result<Address, CliError> {
     if let Some(path) = text.strip_prefix("unix:") {
         let path = Path::new(path);

@@ -5,10 +5,10 @@ use std::{fs, path::Path};
 use super::{address::Address, plan::Plan};
 use crate::cli::{error::CliError, paths, terminal::output::Output};
 
-/// A socket's path has at most so many bytes on Linux, its end included.
+/// Maximum length of a socket's path on Linux: `sun_path` has 108 bytes, one of them the terminating NUL.
 const SOCKET_PATH_BYTES_MAX: usize = 107;
 
-/// Credentials must not cross a network in the clear.
+/// Refuses a listener on which credentials would cross a network in the clear.
 pub(in crate::cli::host) fn check_listener(plan: &Plan, dev: bool) -> Result<(), CliError> {
     let source = plan.sources.of_top("listen");
     let Address::Tcp(tcp) = &plan.address else {
@@ -36,10 +36,10 @@ pub(in crate::cli::host) fn check_listener(plan: &Plan, dev: bool) -> Result<(),
     ))
 }
 
-/// Looks whether the files that the settings name can be there at all.
+/// Checks that the files that the settings name can exist.
 ///
 /// # Errors
-/// A folder is missing, or the vault file is none.
+/// A folder is missing, or the vault file is not one.
 pub(in crate::cli::host) fn check_files(plan: &Plan, output: &Output) -> Result<(), CliError> {
     let source = &plan.sources.data;
     paths::check_folder(&plan.data, source)?;
@@ -62,7 +62,7 @@ pub(in crate::cli::host) fn check_files(plan: &Plan, output: &Output) -> Result<
     if let Some(checkpoints) = &plan.checkpoints
         && !checkpoints.folder.is_dir()
     {
-        // A share may come later; the vault is needed now.
+        // A share may be mounted later; the vault is needed now.
         let source = plan.sources.of("checkpoint_folder", "checkpoint.folder");
         output.warning(&format!(
             "{source}: {} is not a folder: no checkpoint is written until it is one",

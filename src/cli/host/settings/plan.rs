@@ -26,7 +26,7 @@ use crate::{
     vault::Settings,
 };
 
-/// The settings once flag, environment, file and default have had their say.
+/// The settings, merged from flags, environment, file and defaults.
 pub(in crate::cli::host) struct Plan {
     pub(in crate::cli::host) data: PathBuf,
     pub(in crate::cli::host) address: Address,
@@ -42,14 +42,14 @@ pub(in crate::cli::host) struct Plan {
     pub(super) sources: Sources,
 }
 
-/// Where certificate and key are.
+/// The paths of certificate and key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::cli::host) struct TlsFiles {
     pub(in crate::cli::host) cert: PathBuf,
     pub(in crate::cli::host) key: PathBuf,
 }
 
-/// Where each setting came from; of a default nothing is ever said but of the vault file, which may not be there.
+/// The source of each setting. Of the defaults, messages name only the vault file's, since that file may be missing.
 pub(super) struct Sources {
     given: Given,
     file: Option<PathBuf>,
@@ -61,16 +61,16 @@ impl Sources {
         self.given.source(id, key, self.file.as_deref())
     }
 
-    /// The source of a setting outside of all tables.
+    /// Returns the source of a setting outside of all tables.
     pub(super) fn of_top(&self, key: &'static str) -> Source {
         self.of(key, key)
     }
 }
 
-/// Reads the settings; nothing of the arguments is used up, so that a SIGHUP can read them again.
+/// Reads the settings. Consumes none of the arguments, so that a SIGHUP can read them again.
 ///
 /// # Errors
-/// The config file does not read, or a value is out of bounds.
+/// The config file cannot be read, or a value is out of bounds.
 pub(in crate::cli::host) fn read(args: &Args) -> Result<Plan, CliError> {
     let file = config::read(args.config.as_deref(), &args.given)?;
     let of_data = args.config.as_deref().filter(|_| file.data.is_some());
@@ -122,7 +122,7 @@ pub(in crate::cli::host) fn read(args: &Args) -> Result<Plan, CliError> {
     })
 }
 
-/// The engine's cache, as `config.example.toml` says.
+/// Bounds of the engine's cache, as in `config.example.toml`.
 const CACHE_BYTES: RangeInclusive<u32> = 1 << 20..=1 << 30;
 
 fn checkpoint_plan(
@@ -215,7 +215,7 @@ fn client_limits(flags: &Tuning, file: &FileLimits, sources: &Sources) -> Result
     })
 }
 
-/// A value between these bounds.
+/// Checks that a value is within these bounds.
 fn bounded<N: PartialOrd + Display>(
     source: &Source,
     set: N,

@@ -1,4 +1,4 @@
-//! The flags of `audit verify`, and what was read of them.
+//! The flags of `audit verify`, and the inputs read from them.
 
 use std::path::PathBuf;
 
@@ -24,7 +24,7 @@ pub(in crate::cli) struct Args {
     pub(super) strict: bool,
 }
 
-/// Inputs beside the log.
+/// Inputs besides the log.
 pub(super) struct Given {
     pub(super) key: Option<VerifierKey>,
     pub(super) receipts: Option<Vec<Receipt>>,

@@ -1,7 +1,7 @@
-//! The walk over a log's records: read on one thread, hashed on some, judged in order on the caller's.
+//! The walk over a log's records: read on one thread, hashed on several, verified in order on the caller's.
 //!
-//! Batches are bounded in number and come back when they were judged: the memory that a log takes does not depend on
-//! its length.
+//! Batches are bounded in number and reused after their verification: the memory in use does not depend on the log's
+//! length.
 
 use std::{
     sync::{
@@ -24,12 +24,12 @@ use crate::{
     storage::SubtreeHash,
 };
 
-/// Batches that may be under way.
+/// Maximum number of batches in flight.
 const WAITING: usize = 8;
-/// More threads than these hash faster than one can read.
+/// Maximum number of hashing threads: more would hash faster than one thread can read.
 const HASHERS_MAX: usize = 4;
 
-/// A batch, and what its hashes say.
+/// A batch and its hashes.
 struct Hashed {
     batch: Batch,
     leaves: Vec<Hash>,
@@ -39,12 +39,12 @@ struct Hashed {
     changed: Option<usize>,
 }
 
-/// A batch, and where it goes when it is hashed.
+/// A batch, and the channel for its hashes.
 type Job = (Batch, SyncSender<Hashed>);
-/// What will be hashed in time, in the log's order.
+/// The pending hashes of a batch, in the log's order.
 type Promise = Result<Receiver<Hashed>, CliError>;
 
-/// Judges all records of a source, and what it stored about them; where the log ends is the caller's to judge.
+/// Verifies all records of a source and the hashes stored with them; the caller judges where the log ends.
 pub(super) fn check(
     source: &mut dyn Source,
     mut verifier: Verifier,
@@ -56,7 +56,7 @@ pub(super) fn check(
         let (promise, promised) = sync_channel::<Promise>(WAITING);
         let (spend, spent) = channel::<Batch>();
         let (source, work) = (&mut *source, Arc::new(Mutex::new(work)));
-        // A channel that nobody reads any more ends its writer.
+        // A channel without a receiver ends its sender.
         scope.spawn(move || read(source, &jobs, &promise, &spent));
         for _ in 0..thread::available_parallelism().map_or(1, |cores| cores.get().min(HASHERS_MAX)) {
             let work = Arc::clone(&work);
@@ -95,7 +95,7 @@ fn hash_all(work: &Mutex<Receiver<Job>>) {
     loop {
         let job = work.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok((batch, hashed)) = job else { return };
-        // Where a flaw was found before, nobody waits for it.
+        // After an earlier flaw there is no receiver.
         drop(hashed.send(hash(batch)));
     }
 }
@@ -118,7 +118,7 @@ fn judge(verifier: &mut Verifier, hashed: &Hashed) -> Result<(), Flaw> {
             if hashed.changed == Some(at) {
                 return Err(Flaw::Changed { sequence });
             }
-            // Where it has no place in the log, its form says more.
+            // If the record has no place in the log, its form gives the better error.
             verifier
                 .place(bytes, *leaf)
                 .map_err(|flaw| Verifier::check_form(sequence, bytes).err().unwrap_or(flaw))?;
@@ -128,7 +128,7 @@ fn judge(verifier: &mut Verifier, hashed: &Hashed) -> Result<(), Flaw> {
     Ok(())
 }
 
-/// Holds the hashes of all full blocks, and of the subtrees over these, against those that were stored.
+/// Compares the hashes of all full blocks, and of the subtrees over them, with the stored ones.
 fn hold_against(stored: &[SubtreeHash], mut made: Vec<Hash>) -> Result<(), Flaw> {
     let step = u8::try_from(BLOCK.ilog2()).expect("a block is small");
     for level in (step..64).step_by(step.into()) {
@@ -145,5 +145,5 @@ fn hold_against(stored: &[SubtreeHash], mut made: Vec<Hash>) -> Result<(), Flaw>
     Ok(())
 }
 
-// A batch ends where a block does: so its blocks are those of the log.
+// A batch ends at the end of a block, so its blocks are the log's.
 const _: () = assert!((BATCH as u64).is_multiple_of(BLOCK));

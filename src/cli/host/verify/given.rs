@@ -1,6 +1,6 @@
-//! Key, checkpoints and receipts: the inputs of a verifier beside the log.
+//! Key, checkpoints and receipts: the inputs of a verifier besides the log.
 //!
-//! Reads each, and tells damage of transport from a signature that does not hold.
+//! Reads each, and distinguishes transport damage from a signature that does not verify.
 
 use std::{
     fs,
@@ -18,11 +18,11 @@ use crate::{
     cli::error::CliError,
 };
 
-/// A key has some hundred bytes; a file that holds more than this is none.
+/// Maximum size of a key's file: a key has some hundred bytes.
 const KEY_BYTES_MAX: usize = 64 * 1024;
-/// A log without line ends is looked through in pieces of this size.
+/// Size of the pieces in which a log without line ends is searched.
 const LINE_BYTES_MAX: u64 = 1 << 20;
-/// A header of receipts is shorter: one that begins nearer to a piece's end is looked at with the next piece.
+/// Maximum length of a receipts header: one that begins nearer to a piece's end is searched with the next piece.
 const RECEIPTS_BYTES_MAX: usize = 8 * 1024;
 
 /// Reads the key itself, or the file that holds it.
@@ -67,7 +67,7 @@ pub(super) fn read_receipts(path: &Path) -> Result<Vec<Receipt>, CliError> {
         let read = (&mut reader).take(LINE_BYTES_MAX).read_until(b'\n', &mut line);
         let read =
             read.map_err(|error| CliError::failed(format!("{name}: {error}"), "check what writes it"))?;
-        // A line's piece may end within a receipt.
+        // A piece of a line may end within a receipt.
         let end = if read == 0 || line.ends_with(b"\n") { line.len() } else { whole_receipts(&line) };
         found.extend(receipt::find_in(&String::from_utf8_lossy(&line[..end])));
         line.drain(..end);
@@ -82,14 +82,14 @@ pub(super) fn read_receipts(path: &Path) -> Result<Vec<Receipt>, CliError> {
     Ok(found)
 }
 
-/// Returns the length of the part of an unfinished line that can be searched: up to its last receipts, which may go on.
+/// Returns the length of the searchable part of an unfinished line: up to its last receipts, which may continue.
 fn whole_receipts(piece: &[u8]) -> usize {
     let near = piece.len().saturating_sub(RECEIPTS_BYTES_MAX);
     let last = piece[near..].windows(LABEL.len()).rposition(|bytes| bytes == LABEL.as_bytes());
     last.map_or_else(|| piece.len().saturating_sub(LABEL.len()), |at| near + at)
 }
 
-/// Reads the checkpoint, or those of a folder that are of this log.
+/// Reads the checkpoint, or those in a folder that belong to this log.
 pub(super) fn kept_checkpoints(args: &Args, key: Option<&VerifierKey>) -> Result<Vec<Checkpoint>, CliError> {
     let Some(path) = &args.checkpoint else { return Ok(Vec::new()) };
     if !path.is_dir() {
@@ -103,7 +103,7 @@ pub(super) fn kept_checkpoints(args: &Args, key: Option<&VerifierKey>) -> Result
         let input = Input::open(&path)?;
         let name = input.name().to_owned();
         let note = input.into_text(NOTE_BYTES_MAX, "checkpoint")?;
-        // A folder may hold the checkpoints of several vaults: those of others say nothing of this one.
+        // A folder may hold the checkpoints of several vaults: the others say nothing about this one.
         let origin = checkpoint::read_unsigned(&transport::mended_note(&note)).map(|kept| kept.origin);
         if key.is_some_and(|key| origin.is_ok_and(|origin| origin != key.name())) {
             continue;
@@ -120,7 +120,7 @@ pub(super) fn kept_checkpoints(args: &Args, key: Option<&VerifierKey>) -> Result
 fn in_folder(folder: &Path) -> Result<Vec<PathBuf>, CliError> {
     let entries = fs::read_dir(folder);
     let entries = entries.map_err(|error| failed(folder, &error.to_string(), "check the folder's mode"))?;
-    // What the server is just writing, and what else lies there, is no checkpoint.
+    // A file that the server is just writing, or an unrelated one, is no checkpoint.
     let is_ours = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "checkpoint");
     let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
     let mut paths: Vec<PathBuf> = paths.filter(|path| is_ours(path) && path.is_file()).collect();
@@ -132,7 +132,7 @@ fn in_folder(folder: &Path) -> Result<Vec<PathBuf>, CliError> {
     Ok(paths)
 }
 
-/// Opens a checkpoint that came from elsewhere, and tells damage on its way from a signature that does not hold.
+/// Opens a checkpoint from elsewhere, and distinguishes transport damage from a signature that does not verify.
 fn open_kept(name: &str, note: &[u8], key: Option<&VerifierKey>) -> Result<Checkpoint, CliError> {
     let Some(damage) = transport::of_note(note) else {
         return open_note(&String::from_utf8_lossy(note), key).map_err(|error| not_ours(name, error));

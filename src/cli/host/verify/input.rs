@@ -1,7 +1,7 @@
 //! Inputs of the verifier, each opened and read once: a file, a pipe, a fifo, a device, or standard input as `-`.
 //!
-//! Owns the promise that nothing is opened twice that can be read only once. An export is read in one pass. A vault file
-//! needs random access: where it comes as a stream, it is copied first.
+//! Guarantees that nothing is opened twice that can be read only once. An export is read in one pass. A vault file
+//! needs random access: if it comes as a stream, it is copied first.
 
 use std::{
     fs::File,
@@ -12,21 +12,21 @@ use std::{
 
 use crate::cli::error::CliError;
 
-/// Enough to tell what a file is.
+/// Number of bytes that identify a file's kind.
 const START_BYTES: u64 = 64;
-/// A copy is written in pieces of this size.
+/// Size of the pieces in which a copy is written.
 const PIECE_BYTES: usize = 1 << 20;
 
-/// Returns whether a name is standard input's.
+/// Returns whether a name denotes standard input.
 pub(super) fn is_standard_input(name: &Path) -> bool {
     [Path::new("-"), Path::new("/dev/stdin"), Path::new("/dev/fd/0")].contains(&name)
 }
 
-/// Something to read from, opened once.
+/// An input, opened once.
 pub(super) struct Input {
     name: String,
     file: File,
-    /// The first bytes, read already to tell its kind.
+    /// The first bytes, already read to identify the kind.
     start: Vec<u8>,
     kind: Kind,
 }
@@ -34,14 +34,14 @@ pub(super) struct Input {
 /// Access that an input allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    /// By its name, as often as one likes.
+    /// By name, any number of times.
     Named { bytes: u64 },
     /// To its end, once.
     Stream,
 }
 
 impl Input {
-    /// Opens what a flag names, and reads its begin.
+    /// Opens what a flag names, and reads its beginning.
     ///
     /// # Errors
     /// It cannot be opened or read.
@@ -91,7 +91,7 @@ impl Input {
         }
     }
 
-    /// Reads it from its begin to its end.
+    /// Returns a reader from the beginning to the end.
     pub(super) fn into_reader(self) -> impl BufRead + Send + 'static {
         BufReader::with_capacity(PIECE_BYTES, Cursor::new(self.start).chain(self.file))
     }
@@ -114,14 +114,14 @@ impl Input {
         Ok(bytes)
     }
 
-    /// Copies a stream into a private file without a name, so that it can be read here and there.
+    /// Copies a stream into a private file without a name, for random access.
     ///
     /// # Errors
     /// It cannot be read, or its copy cannot be written.
     pub(super) fn into_copy(self) -> Result<File, CliError> {
         let folder = std::env::temp_dir();
         let (name, shown) = (self.name.clone(), folder.display().to_string());
-        // A name would be left behind by a kill, and others could open it.
+        // A named file would survive a kill, and others could open it.
         let mut copy = tempfile::tempfile_in(&folder).map_err(|error| unwritten(&name, &shown, 0, &error))?;
         let (mut reader, mut written) = (self.into_reader(), 0);
         loop {
@@ -142,7 +142,7 @@ impl Input {
 }
 
 fn unwritten(name: &str, folder: &str, written: u64, error: &io::Error) -> CliError {
-    // The name of the temporary file, which follows, is no use to anybody.
+    // The name of the temporary file, which follows, is of no use to the user.
     let cause = error.to_string();
     let cause = cause.split(" at path ").next().unwrap_or_default();
     let message = format!(

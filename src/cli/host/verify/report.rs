@@ -19,14 +19,14 @@ use crate::{
 pub(super) struct Basis {
     rests_on: Vec<String>,
     trusted: Vec<String>,
-    /// A checked signature, be it by the file's own key, binds the records.
+    /// A verified signature, even one by the file's own key, binds the records.
     is_proven: bool,
     /// The key of that signature came from the user.
     is_strict: bool,
 }
 
 impl Basis {
-    /// Weighs the key and the checkpoints that were passed, and the key that a vault file has itself.
+    /// Weighs the given key and checkpoints, and a vault file's own key.
     pub(super) fn new(
         args: &Args,
         given: Option<&VerifierKey>,
@@ -61,7 +61,7 @@ impl Basis {
         Self { rests_on, trusted, is_proven, is_strict: is_bound && given.is_some() }
     }
 
-    /// Adds what the result also rests on.
+    /// Adds a further basis of the result.
     pub(super) fn rests(&mut self, on: &str) {
         self.rests_on.push(on.to_owned());
     }

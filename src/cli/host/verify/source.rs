@@ -1,4 +1,4 @@
-//! What a log is read from: a vault file or an export, in batches.
+//! Sources of a log: a vault file or an export, in batches.
 
 use std::{
     io::{BufRead, Read},
@@ -18,21 +18,21 @@ use crate::{
     storage::{Store, SubtreeHash},
 };
 
-/// Records that are hashed at a time: so many that a thread has something to do, so few that they stay in its cache.
+/// Records hashed at a time: enough to occupy a thread, few enough to stay in its cache.
 pub(super) const BATCH: usize = 1024;
 
-/// Records on their way through the check.
+/// Records in flight through the check.
 #[derive(Default)]
 pub(super) struct Batch {
     pub(super) data: Vec<u8>,
-    /// Where each record ends.
+    /// The end offset of each record.
     pub(super) ends: Vec<usize>,
-    /// The hash beside each, in a vault file.
+    /// The stored hash of each record, in a vault file.
     pub(super) checks: Vec<[u8; 8]>,
 }
 
 impl Batch {
-    /// Makes room for other records.
+    /// Empties the batch for reuse.
     pub(super) fn clear(&mut self) {
         self.data.clear();
         self.ends.clear();
@@ -40,11 +40,11 @@ impl Batch {
     }
 }
 
-/// What a log of whatever kind gives.
+/// A source of log records.
 pub(super) trait Source: Send {
-    /// Puts the next records into an empty batch, [`BATCH`] of them as long as there are so many; none at the end.
+    /// Fills an empty batch with the next records, up to [`BATCH`] of them; none at the end.
     fn next(&mut self, batch: &mut Batch) -> Result<(), CliError>;
-    /// The hashes of subtrees that it has stored.
+    /// Returns the subtree hashes that it has stored.
     fn stored(&self) -> Result<Vec<SubtreeHash>, CliError>;
 }
 
@@ -61,7 +61,7 @@ pub(super) struct Log {
 
 impl Source for Log {
     fn next(&mut self, batch: &mut Batch) -> Result<(), CliError> {
-        // That a record is missing, or stands under another's number, its own text tells whoever judges it.
+        // A missing or misnumbered record shows in its own text, which the caller verifies.
         let taken = self.file.audit_rows(self.next, BATCH, |sequence, record, check| {
             batch.data.extend_from_slice(record);
             batch.ends.push(batch.data.len());
@@ -95,12 +95,12 @@ impl Export {
         }
     }
 
-    /// What the server that has that file open gives.
+    /// Returns the log as the server that has the file open sends it.
     pub(super) fn served(path: &Path, records: impl BufRead + Send + 'static) -> Self {
         Self { name: path.display().to_string(), reader: Box::new(records), line: 0, is_served: true }
     }
 
-    /// Reports a line of which no record can be made.
+    /// Reports a line that does not parse as a record.
     fn unread(&self, line: &[u8], damage: Option<Damage>) -> CliError {
         let (name, number) = (&self.name, self.line);
         match damage {
@@ -124,7 +124,7 @@ impl Source for Export {
     fn next(&mut self, batch: &mut Batch) -> Result<(), CliError> {
         while batch.ends.len() < BATCH {
             let start = batch.data.len();
-            // A line of 1 GB is not read: no record is that long.
+            // Bound the read of a line, say of 1 GB: no record is that long.
             let mut line = (&mut self.reader).take(RECORD_BYTES_MAX as u64 + 2);
             let read = line.read_until(b'\n', &mut batch.data);
             read.map_err(|error| {

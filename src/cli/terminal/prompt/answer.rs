@@ -1,32 +1,32 @@
-//! An answer at the terminal: its bound, its echo, and the reasons why there is none.
+//! An answer at the terminal: its maximum length, its echo, and the reasons for its absence.
 
 use std::io;
 
 use crate::cli::error::CliError;
 
-/// No answer is longer.
+/// Maximum length of an answer.
 pub(super) const ANSWER_BYTES_MAX: usize = 64 * 1024;
 
-/// What is seen of an answer.
+/// The visibility of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Echo {
     Shown,
     Hidden,
 }
 
-/// Why there is no answer.
+/// The reason why there is no answer.
 #[derive(Debug)]
 pub(super) enum Failure {
     /// Ctrl-C, or a signal.
     #[cfg_attr(not(unix), allow(dead_code, reason = "the console's own way ends the process"))]
     Interrupted,
-    /// Several lines, and no armour of a key.
+    /// Several lines that are no armoured key.
     #[cfg_attr(not(unix), allow(dead_code, reason = "a console reads one line"))]
     SeveralLines,
     /// A block of armour has no END.
     #[cfg_attr(not(unix), allow(dead_code, reason = "a console reads one line"))]
     Unfinished,
-    /// It is longer than an answer may be.
+    /// It exceeds the maximum length.
     TooLong,
     /// The terminal was closed, or refuses.
     Terminal(io::Error),

@@ -1,7 +1,7 @@
-//! Signals while somebody is asked: they end the question and not the process, so that the echo comes back first.
+//! Signals during a prompt: they end the prompt and not the process, so that the echo is restored first.
 //!
-//! Once a handler stands, the operating system's own way is gone for good; so outside a question the same handlers do
-//! what the system would have done. A server has handlers of its own, and says so with [`are_handled`].
+//! Once a handler is installed, the operating system's default action is gone for good; so outside a prompt the same
+//! handlers emulate it. A server has its own handlers, and says so with [`are_handled`].
 
 use std::{
     io::{self, Read},
@@ -18,23 +18,23 @@ use signal_hook::{
     low_level::pipe,
 };
 
-/// What ends a process that does not care.
+/// Signals that terminate a process by default.
 const ENDING: [i32; 4] = [SIGHUP, SIGINT, SIGQUIT, SIGTERM];
 
-/// Whether a signal does what it does by default.
+/// Set while a signal takes its default action.
 static BY_DEFAULT: AtomicBool = AtomicBool::new(true);
-/// Whether somebody else decides about signals.
+/// Set if another part of the process handles signals.
 static ELSEWHERE: AtomicBool = AtomicBool::new(false);
-/// Where each signal leaves a byte.
+/// The stream that gets a byte from each signal.
 static ARRIVED: OnceLock<UnixStream> = OnceLock::new();
 
-/// Says that this process has handlers of its own: outside a question they alone decide.
+/// Declares that this process has its own handlers: outside a prompt, only they decide.
 #[cfg(feature = "server")]
 pub(in crate::cli) fn are_handled() {
     ELSEWHERE.store(true, Ordering::SeqCst);
 }
 
-/// A question during which signals wait in a pipe.
+/// A prompt during which signals wait in a pipe.
 pub(super) struct Question {
     arrived: &'static UnixStream,
 }
@@ -46,12 +46,12 @@ impl Question {
         Ok(Self { arrived })
     }
 
-    /// What can be read once a signal came.
+    /// Returns the stream that is readable after a signal.
     pub(super) const fn signals(&self) -> &UnixStream {
         self.arrived
     }
 
-    /// Whether one came; it is forgotten by that.
+    /// Returns whether a signal arrived, and clears it.
     pub(super) fn was_interrupted(&self) -> bool {
         let mut arrived = self.arrived;
         matches!(arrived.read(&mut [0; 64]), Ok(1..))
@@ -71,7 +71,7 @@ fn arrived() -> io::Result<&'static UnixStream> {
     let (reader, writer) = UnixStream::pair()?;
     reader.set_nonblocking(true)?;
     for signal in ENDING {
-        // Those that a server handles itself; nobody else would do anything for the fourth.
+        // A server handles the other three itself; no other code would act on the fourth.
         if signal == SIGQUIT || !ELSEWHERE.load(Ordering::SeqCst) {
             flag::register_conditional_default(signal, &BY_DEFAULT)?;
         }

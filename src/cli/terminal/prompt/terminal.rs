@@ -1,7 +1,7 @@
-//! The terminal during a question: each key by itself, a paste whole, and nothing left over for the shell.
+//! The terminal during a prompt: separate key presses, whole pastes, and no input left for the shell.
 //!
-//! A terminal brackets a paste (`ESC [ 200 ~ … ESC [ 201 ~`, xterm's mode 2004), so that its line ends are known not to
-//! be Enter. Where one does not, a paste is told by its speed: what arrives within [`GAP`] of an Enter belongs to it.
+//! A terminal brackets a paste (`ESC [ 200 ~ … ESC [ 201 ~`, xterm's mode 2004), which distinguishes its line ends from
+//! Enter. Without brackets, a paste is recognized by its speed: what arrives within [`GAP`] of an Enter belongs to it.
 
 use std::{
     env,
@@ -23,17 +23,17 @@ use super::{
 };
 use crate::cli::pem::{Armour, armour};
 
-/// A paste arrives in pieces; the next is there within this time.
+/// Maximum gap between two pieces of a paste.
 const GAP: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
-/// Within this time once several lines have come: a slow connection must not cut a key.
+/// Maximum gap once several lines have arrived: a slow connection must not truncate a key.
 const LINES_GAP: Timespec = Timespec { tv_sec: 0, tv_nsec: 400_000_000 };
-/// How many pieces are thrown away at most: a terminal that never falls silent must not hold the command for ever.
+/// Maximum number of pieces discarded: a terminal that is never silent must not block the command forever.
 const PIECES_MAX: usize = 4096;
 
 const PASTE_BEGINS: &[u8] = b"200~";
 const PASTE_ENDS: &[u8] = b"201~";
 
-/// A terminal that gives each key by itself, until this is dropped.
+/// A terminal in non-canonical mode, until this is dropped.
 struct Raw {
     before: Termios,
     brackets: bool,
@@ -62,28 +62,28 @@ impl Drop for Raw {
         if self.brackets {
             let _ = show("\x1b[?2004l");
         }
-        // What was not read goes with the question: a shell would run it.
+        // Flush unread input with the prompt: a shell would run it.
         let _ = tcsetattr(io::stdin(), OptionalActions::Flush, &self.before);
     }
 }
 
-/// Whether this process is in its terminal's foreground; a terminal without a session has none.
+/// Returns whether this process is in its terminal's foreground; a terminal without a session has no foreground.
 pub(super) fn is_ours() -> bool {
     tcgetpgrp(io::stdin()).map_or(true, |foreground| foreground == getpgrp())
 }
 
 pub(super) fn read(echo: Echo) -> Result<Vec<u8>, Failure> {
-    // Dropped in the other order: signals wait until the terminal is as it was.
+    // Dropped in reverse order: signals wait until the terminal is restored.
     let question = Question::begin()?;
     let raw = Raw::enter()?;
-    // Whole from the start, so that no half-typed copy is left behind by a growing buffer.
+    // Allocate the full size at once: a growing buffer would leave partial copies behind.
     let mut answer = Answer { echo, typed: Zeroizing::new(Vec::with_capacity(ANSWER_BYTES_MAX)) };
     let outcome = answer.read(&question);
     if outcome.is_err() {
         discard();
     }
     drop(raw);
-    // A terminal that hung up shows nothing; what came of the question counts.
+    // A terminal that hung up shows nothing; the outcome of the prompt counts.
     let shown = show("\n");
     if question.was_interrupted() {
         return Err(Failure::Interrupted);
@@ -152,8 +152,8 @@ impl Answer {
         if several { &LINES_GAP } else { &GAP }
     }
 
-    /// Whether an Enter after which nothing came ended the answer. A private key ends where its armour does, also
-    /// where its lines come one by one; an empty line says that there is no more of it.
+    /// Returns whether an Enter without further input ended the answer. A private key ends at the end of its armour,
+    /// even if its lines arrive one by one; an empty line marks the end of an incomplete one.
     fn is_whole(&self) -> Result<bool, Failure> {
         if self.echo == Echo::Shown || armour(&self.typed) != Armour::Open {
             return Ok(true);
@@ -161,7 +161,8 @@ impl Answer {
         if self.typed.ends_with(b"\n\n") { Err(Failure::Unfinished) } else { Ok(false) }
     }
 
-    /// Drops the line ends around the answer but the last of a PEM file, and refuses several lines that are no armour.
+    /// Drops the line ends around the answer except the last of a PEM file, and refuses several lines that are no
+    /// armour.
     fn finish(&mut self) -> Result<(), Failure> {
         while self.typed.last() == Some(&b'\n') {
             self.typed.pop();
@@ -179,7 +180,7 @@ impl Answer {
         Ok(())
     }
 
-    /// Takes one character back, all its bytes.
+    /// Removes the last character, all its bytes.
     fn erase(&mut self) -> io::Result<()> {
         let before = self.typed.len();
         while self.typed.pop().is_some_and(|byte| byte & 0xc0 == 0x80) {}
@@ -196,7 +197,7 @@ fn key(question: &Question) -> Result<u8, Failure> {
         match poll(&mut waiting, None) {
             Ok(_) if waiting[0].revents().is_empty() => break,
             Ok(_) => return Err(Failure::Interrupted),
-            // The signal's byte is in the pipe by now.
+            // The signal's byte is already in the pipe.
             Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(io::Error::from(error).into()),
         }
@@ -218,7 +219,7 @@ fn is_more_coming(gap: &Timespec) -> io::Result<bool> {
     }
 }
 
-/// Throws away what still arrives, until the terminal is silent.
+/// Discards further input until the terminal is silent.
 fn discard() {
     let mut piece = Zeroizing::new([0; 4096]);
     for _ in 0..PIECES_MAX {
@@ -226,7 +227,7 @@ fn discard() {
         let mut waiting = [PollFd::new(&stdin, PollFlags::IN)];
         match poll(&mut waiting, Some(&LINES_GAP)) {
             Err(rustix::io::Errno::INTR) => {}
-            // A terminal that hung up is ready for ever, and gives nothing.
+            // A terminal that hung up is always ready, and yields nothing.
             Ok(1..) => match rustix::io::read(io::stdin(), piece.as_mut_slice()) {
                 Ok(1..) | Err(rustix::io::Errno::INTR) => {}
                 Ok(0) | Err(_) => return,
@@ -236,7 +237,7 @@ fn discard() {
     }
 }
 
-/// What follows an ESC: of an arrow key or the like, all after the bracket or O, up to a letter or tilde.
+/// Reads the rest after an ESC: of an arrow key or the like, all after the bracket or O, up to a letter or tilde.
 fn sequence(question: &Question) -> Result<Vec<u8>, Failure> {
     let mut sequence = Vec::new();
     if is_more_coming(&GAP)? && matches!(key(question)?, b'[' | b'O') {
