@@ -105,7 +105,9 @@ impl CliError {
     /// Returns the error of a vault that stays locked.
     pub fn unlock(error: &UnlockError) -> Self {
         let hint = match error {
-            UnlockError::WrongPassphrase => "pass --passphrase-file, or check the keyboard layout",
+            UnlockError::WrongPassphrase => {
+                "check the passphrase file or the keyboard layout; the recovery key unlocks too"
+            }
             UnlockError::WrongEncoding => "save the passphrase's file as UTF-8, or type the passphrase",
             UnlockError::Kdf => "free memory, or run on a larger host",
             UnlockError::Internal(InternalError::Random(_)) => {

@@ -49,7 +49,7 @@ const EXAMPLES: &str =
 #[derive(Debug, Parser)]
 #[command(name = "sealroom", version, max_term_width = 100, arg_required_else_help = true, after_help = EXAMPLES)]
 struct Cli {
-    /// Print exactly one JSON value on stdout.
+    /// Print JSON on stdout: one value, or one record a line where the command streams.
     #[arg(long, global = true, display_order = 900)]
     json: bool,
     /// Fail on an unknown `SEALROOM_` variable instead of warning.

@@ -102,7 +102,7 @@ pub enum MalformedToken {
     #[error("it is empty")]
     Empty,
     /// It was copied with its quotes.
-    #[error("it stands in quotes")]
+    #[error("it is in quotes")]
     Quoted,
     /// It was copied from an `Authorization` header.
     #[error("it begins with `Bearer `")]
@@ -120,7 +120,7 @@ pub enum MalformedToken {
     #[error("it is a refresh token (sfp_ref_), which no command takes")]
     Refresh,
     /// Its end is missing.
-    #[error("it was cut: {found} of {whole} characters are there")]
+    #[error("it was truncated: {found} of {whole} characters are present")]
     Cut {
         /// The number of characters found.
         found: usize,

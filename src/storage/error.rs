@@ -9,7 +9,7 @@ pub enum OpenError {
     #[error("there is no vault file")]
     Missing,
     /// The path leads to something else, or to an empty file.
-    #[error("this is no sealroom vault")]
+    #[error("this is not a sealroom vault")]
     Foreign,
     /// The pages are inconsistent.
     #[error("the file is damaged")]

@@ -103,7 +103,7 @@ async fn meet(image: Vec<u8>, pristine: &Content) -> Result<&'static str, Broken
 /// Checks that a message names the damage.
 fn clear(message: &str, what: &'static str) -> Result<&'static str, Broken> {
     const CLEAR: &[&str] = &[
-        "this is no sealroom vault",
+        "this is not a sealroom vault",
         "the file is damaged",
         "the file has format",
         "the file cannot be",

@@ -302,7 +302,7 @@ async fn rescope(args: ScopeArgs, remote: &Remote) -> Result<(), CliError> {
         Ok(one) => one,
         Err(error) => return Err(near::project(error.into(), scope.projects(), &remote.client).await),
     };
-    remote.output.result(&format!("{} {} is now {}", kind(&one), one.id, scope_text(&one)), &one)
+    remote.output.result(&format!("{} {} is now for {}", kind(&one), one.id, scope_text(&one)), &one)
 }
 
 async fn delete(args: DeleteArgs, remote: &Remote) -> Result<(), CliError> {

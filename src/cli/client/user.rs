@@ -252,7 +252,7 @@ async fn password(args: PasswordArgs, remote: &Remote) -> Result<(), CliError> {
     };
     let is_own = email.eq_ignore_ascii_case(&own);
     let current_password = if is_own {
-        Some(file("Present password", &args.current_password_file, "--current-password-file", Asking::Once)?)
+        Some(file("Current password", &args.current_password_file, "--current-password-file", Asking::Once)?)
     } else {
         None
     };

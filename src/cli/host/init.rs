@@ -131,7 +131,7 @@ fn report(
 ) -> Result<(), CliError> {
     let data = args.data.display().to_string();
     let recovery = shown(&created.recovery_key);
-    let mut lines = vec![format!("made {data}\n"), format!("owner         {owner}")];
+    let mut lines = vec![format!("created {data}\n"), format!("owner         {owner}")];
     lines.extend(password.as_ref().map(|password| format!("password      {password}")));
     lines.push(match &args.recovery_key_file {
         Some(path) => format!("recovery key  in {}", path.display()),

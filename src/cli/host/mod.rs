@@ -45,7 +45,7 @@ pub(super) enum Command {
     /// Recover the vault of a running server whose file was removed, moved or replaced.
     #[command(after_help = "Examples:\n  sealroom rescue --data team.redb --to saved.redb")]
     Rescue(rescue::Args),
-    /// Let an owner in again whose password is lost, with the passphrase or the recovery key.
+    /// Reset the lost password of an owner, with the passphrase or the recovery key.
     #[command(after_help = "Examples:\n  sealroom recover owner --data team.redb")]
     Recover(recover::Args),
 }

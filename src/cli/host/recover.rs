@@ -119,7 +119,10 @@ async fn recover(
             "the old password still holds; run it again where standard output can be written and is read",
         )
     })?;
-    vault.recover_owner(owner, password, host_actor(), clock.now()).await.map_err(|error| failed(&error))
+    let recovered = vault.recover_owner(owner, password, host_actor(), clock.now()).await;
+    recovered.map_err(|error| failed(&error))?;
+    output.note("the new password holds; the owner's earlier sessions have ended");
+    Ok(())
 }
 
 fn failed(error: &crate::vault::Error) -> CliError {

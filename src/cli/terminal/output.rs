@@ -120,7 +120,6 @@ impl Output {
     }
 
     /// Prints a line for people, besides the result.
-    #[cfg(feature = "client")]
     #[allow(clippy::unused_self, reason = "whoever prints has been given the output")]
     pub(in crate::cli) fn note(self, text: &str) {
         say(&visible(text));

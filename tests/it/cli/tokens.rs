@@ -49,13 +49,13 @@ fn a_mangled_token_is_never_sent_nor_called_revoked() {
     let fake = Fake::start(|_, _| Reply::json(200, "[]"));
     let last = &TOKEN[TOKEN.len() - 4..];
     for (text, damage) in [
-        (format!("\"{TOKEN}\""), "it stands in quotes"),
-        (format!("'{TOKEN}'\n"), "it stands in quotes"),
+        (format!("\"{TOKEN}\""), "it is in quotes"),
+        (format!("'{TOKEN}'\n"), "it is in quotes"),
         (format!("Bearer {TOKEN}"), "it begins with `Bearer `"),
         (format!("SFP_SERVER_TOKEN={TOKEN}"), "there is other text before the token"),
         (format!("{TOKEN} # deploy"), "there is a blank"),
         (format!("{TOKEN}\n{TOKEN}"), "there is a blank"),
-        (TOKEN[..TOKEN.len() - 1].to_owned(), "it was cut: 56 of 57 characters"),
+        (TOKEN[..TOKEN.len() - 1].to_owned(), "it was truncated: 56 of 57 characters"),
         (TOKEN.replace("sfp_app_0", "sfp_app_1"), "a character was changed"),
         (format!("{TOKEN}{last}"), "it is too long"),
         ("ghp_example".to_owned(), "it begins with neither sfp_app_ nor sfp_usr_"),

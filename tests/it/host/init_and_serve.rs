@@ -51,7 +51,7 @@ fn a_wrong_passphrase_and_a_missing_or_foreign_file_change_nothing() {
     assert_eq!(fs::read(&data).unwrap(), before);
     fs::write(folder.path().join("foreign"), "hello").unwrap();
     let foreign = sealroom(folder.path(), &["serve", "--data", "foreign", "--passphrase-file", "pass"]);
-    assert!(stderr(&foreign).contains("no sealroom vault"), "{}", stderr(&foreign));
+    assert!(stderr(&foreign).contains("not a sealroom vault"), "{}", stderr(&foreign));
     assert_eq!(fs::read(folder.path().join("foreign")).unwrap(), b"hello");
     let missing = sealroom(folder.path(), &["serve", "--data", "none", "--passphrase-file", "pass"]);
     assert!(stderr(&missing).contains("does not exist"), "{}", stderr(&missing));
