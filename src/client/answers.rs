@@ -1,7 +1,7 @@
-//! What a server answers, read.
+//! The server's answers, parsed.
 //!
-//! Ids and times are the domain's own types. What is a closed set today (providers, roles, actions) stays text, so that
-//! an older client reads the answers of a newer server.
+//! Ids and times are the domain's own types. Closed sets of today (providers, roles, actions) stay text, so that an
+//! older client can read the answers of a newer server.
 
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
@@ -13,65 +13,65 @@ use crate::domain::{IntegrationId, Secret, Timestamp, TokenId, UserId};
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Integration {
-    /// Its name in every other call.
+    /// The id, which names it in every other call.
     #[serde(with = "text")]
     pub id: IntegrationId,
     /// The service.
     pub provider: String,
-    /// How the credential authenticates.
+    /// The authentication type of the credential.
     pub auth_type: String,
-    /// A name for the token.
+    /// The label.
     pub name: Option<String>,
-    /// Whether every project may use it.
+    /// `true` if every project may use it.
     pub is_global: bool,
-    /// The projects that may.
+    /// The projects that may use it.
     pub projects: Vec<String>,
     /// Provider options.
     pub config: serde_json::Value,
-    /// When the credential ends at the provider.
+    /// The expiry of the credential at the provider.
     #[serde(with = "text::optional")]
     pub expires_at: Option<Timestamp>,
-    /// Counts the credential's changes.
+    /// The number of the credential's current revision.
     pub revision: u64,
-    /// When it was stored.
+    /// The time of its creation.
     #[serde(with = "text")]
     pub created_at: Timestamp,
-    /// By whom.
+    /// The actor that stored it.
     pub created_by: String,
-    /// When it last changed.
+    /// The time of the last change.
     #[serde(with = "text")]
     pub updated_at: Timestamp,
-    /// When its credential was last disclosed.
+    /// The time of the credential's last disclosure.
     #[serde(with = "text::optional")]
     pub last_accessed_at: Option<Timestamp>,
-    /// To whom.
+    /// The actor that it was last disclosed to.
     pub last_accessed_by: Option<String>,
-    /// The others of the same provider and reach, in the answer to a create.
+    /// The others of the same provider and scope, in the answer to a create.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub shadows: Vec<String>,
 }
 
-/// A project, with the integrations that are scoped to it where the caller may see them.
+/// A project, with the integrations scoped to it if the caller may see them.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Project {
-    /// Its name in every other call.
+    /// The identifier, which names it in every other call.
     pub identifier: String,
     /// URL of its repository, if it has one.
     pub remote_url: Option<String>,
-    /// Where it is hosted.
+    /// The hosting platform.
     pub platform: String,
-    /// When it was registered.
+    /// The time of its registration.
     #[serde(with = "text")]
     pub created_at: Timestamp,
-    /// When it last changed.
+    /// The time of the last change.
     #[serde(with = "text")]
     pub updated_at: Timestamp,
-    /// Counts its changes.
+    /// The number of its current version.
     pub version: u64,
-    /// What its owner keeps with it.
+    /// Configuration that its owner stores with it.
     pub configuration: serde_json::Value,
-    /// What is scoped to it.
+    /// The integrations scoped to it.
     pub integrations: Vec<Scoped>,
 }
 
@@ -83,19 +83,19 @@ pub struct Scoped {
     pub id: IntegrationId,
     /// The service.
     pub provider: String,
-    /// How the credential authenticates.
+    /// The authentication type of the credential.
     #[serde(rename = "authType")]
     pub auth_type: String,
-    /// When it was stored.
+    /// The time of its creation.
     #[serde(with = "text")]
     pub created_at: Timestamp,
 }
 
-/// An application token; `token` is there in the answer to a create alone.
+/// An application token; only the answer to a create has `token`.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Token {
-    /// Its name in every other call.
+    /// The id, which names it in every other call.
     #[serde(with = "text")]
     pub id: TokenId,
     /// A name for the token.
@@ -105,37 +105,37 @@ pub struct Token {
     /// The token itself, shown once.
     #[serde(default, skip_serializing)]
     pub token: Option<SecretText>,
-    /// The only projects it may name.
+    /// The only projects that it may name.
     #[serde(default)]
     pub projects: Option<Vec<String>>,
-    /// The only providers it may read.
+    /// The only providers that it may read.
     #[serde(default)]
     pub providers: Option<Vec<String>>,
-    /// Who made it.
+    /// The actor that created it.
     #[serde(default)]
     pub created_by: Option<String>,
-    /// When.
+    /// The time of its creation.
     #[serde(with = "text")]
     pub created_at: Timestamp,
-    /// When it ends.
+    /// The expiry.
     #[serde(with = "text")]
     pub expires_at: Timestamp,
-    /// When it was last used for something audited.
+    /// The time of its last audited use.
     #[serde(default, with = "text::optional")]
     pub last_used_at: Option<Timestamp>,
-    /// Whether it still lets its holder in.
+    /// The status, which says whether the token still grants access.
     #[serde(default)]
     pub status: Option<String>,
 }
 
-/// A user; `initial_password` is there in the answer to a create alone.
+/// A user; only the answer to a create has `initial_password`.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct User {
-    /// Names the user for good.
+    /// The id, which never changes.
     #[serde(with = "text")]
     pub id: UserId,
-    /// Its name in every other call.
+    /// The address, which names the user in every other call.
     pub email: String,
     /// The first name.
     pub first_name: Option<String>,
@@ -143,17 +143,17 @@ pub struct User {
     pub last_name: Option<String>,
     /// Role of the user.
     pub role: String,
-    /// The only projects it may name.
+    /// The only projects that the user may name.
     pub projects: Option<Vec<String>>,
-    /// Whether it is kept out.
+    /// `true` if the user may not log in.
     pub disabled: bool,
-    /// When it was made.
+    /// The time of its creation.
     #[serde(with = "text")]
     pub created_at: Timestamp,
-    /// When it last logged in.
+    /// The time of the last login.
     #[serde(with = "text::optional")]
     pub last_login_at: Option<Timestamp>,
-    /// The password that was generated, shown once.
+    /// The generated password, shown once.
     #[serde(default, skip_serializing)]
     pub initial_password: Option<SecretText>,
 }
@@ -163,15 +163,15 @@ pub struct User {
 pub struct Pair {
     /// The access token.
     pub access_token: SecretText,
-    /// What gets the next pair.
+    /// The token that obtains the next pair.
     pub refresh_token: SecretText,
-    /// Seconds until the access token ends.
+    /// Seconds until the access token expires.
     pub expires_in: u64,
-    /// Whose they are.
+    /// The user of both tokens.
     pub user: WhoLoggedIn,
 }
 
-/// Who logged in.
+/// The user that logged in.
 #[derive(Debug, Clone, Deserialize)]
 pub struct WhoLoggedIn {
     /// The address.
@@ -188,11 +188,11 @@ pub struct Health {
     pub status: String,
     /// The server's version.
     pub version: String,
-    /// Whether the vault is locked.
+    /// `true` if the vault is locked.
     pub locked: bool,
-    /// Whether events can be recorded: `writable`, `unavailable` or `locked`.
+    /// The state of the audit log: `writable`, `unavailable` or `locked`.
     pub audit: String,
-    /// Since the start.
+    /// Seconds since the start.
     pub uptime_seconds: u64,
 }
 
@@ -200,41 +200,41 @@ pub struct Health {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Event {
-    /// Its place in the log.
+    /// The record's sequence number in the log.
     pub sequence: u64,
-    /// When.
+    /// The time.
     #[serde(with = "text")]
     pub time: Timestamp,
-    /// Who.
+    /// The actor.
     pub actor: String,
-    /// What.
+    /// The action.
     pub action: String,
-    /// How it ended.
+    /// The outcome.
     pub outcome: String,
-    /// Which integration.
+    /// The integration that the event is about.
     #[serde(default)]
     pub integration_id: Option<String>,
-    /// Which service.
+    /// The service.
     pub provider: Option<String>,
-    /// Only events about this project.
+    /// The project that the event is about.
     pub project: Option<String>,
-    /// From where.
+    /// The peer's address.
     pub peer: Option<String>,
-    /// What else is worth knowing of it.
+    /// Further details.
     #[serde(default)]
     pub detail: serde_json::Value,
 }
 
-/// A text that is wiped, and shown by nothing but [`SecretText::expose`].
+/// A text that is wiped on drop, and readable only through [`SecretText::expose`].
 pub struct SecretText(Secret);
 
 impl SecretText {
-    /// Opens it.
+    /// Returns the text.
     pub fn expose(&self) -> &str {
         std::str::from_utf8(self.0.expose()).expect("it was made of a String")
     }
 
-    /// Takes it out.
+    /// Returns the secret itself.
     pub fn into_secret(self) -> Secret {
         self.0
     }
@@ -250,7 +250,7 @@ impl<'de> Deserialize<'de> for SecretText {
 pub struct SecretJson(Secret);
 
 impl SecretJson {
-    /// Opens it.
+    /// Returns the bytes.
     pub fn expose(&self) -> &[u8] {
         self.0.expose()
     }
@@ -266,39 +266,39 @@ impl<'de> Deserialize<'de> for SecretJson {
 /// One disclosed credential.
 #[derive(Deserialize)]
 pub struct Credential {
-    /// Whose it is.
+    /// The integration that it belongs to.
     #[serde(with = "text")]
     pub integration_id: IntegrationId,
     /// The service.
     pub provider: String,
-    /// How it authenticates.
+    /// The authentication type.
     pub auth_type: String,
     /// The credential.
     pub credentials: SecretJson,
-    /// When it ends at the provider.
+    /// The expiry at the provider.
     #[serde(default, with = "text::optional")]
     pub expires_at: Option<Timestamp>,
-    /// The label of a `custom` one, by which it is told from others.
+    /// The label of a `custom` one, which distinguishes it from others.
     #[serde(default)]
     pub name: Option<String>,
 }
 
-/// What a read disclosed.
+/// The result of a disclosing read.
 pub struct Credentials {
     /// The array as the server sent it.
     pub body: Secret,
-    /// `audit-receipt`: what the log can be held against later.
+    /// `audit-receipt`: evidence to check against the log later.
     pub receipt: Option<String>,
-    /// Where the next page begins, while more remain.
+    /// The cursor of the next page, while more remain.
     pub next: Option<String>,
     pub(super) server: String,
 }
 
 impl Credentials {
-    /// The credentials one by one, newest first.
+    /// Returns the credentials one by one, newest first.
     ///
     /// # Errors
-    /// The answer is none of this API.
+    /// The answer does not follow this API.
     pub fn items(&self) -> Result<Vec<Credential>, super::Error> {
         serde_json::from_slice(self.body.expose())
             .map_err(|_| super::Error::Foreign { server: self.server.clone(), status: 200 })

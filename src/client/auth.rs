@@ -3,7 +3,7 @@
 use super::{Client, Error, Notice, Pair, Session, SessionError, SessionFile, identity::Auth};
 use crate::domain::{Secret, Timestamp, minutes, seconds};
 
-/// Returns whether so little is left of the access token that it is replaced before it is used.
+/// Returns whether the access token expires so soon that it must be replaced before use.
 fn is_spent(session: &Session, now: Timestamp) -> bool {
     session.expires_at.minus(seconds(30)) <= now
 }
@@ -34,8 +34,8 @@ impl Client {
         Ok(true)
     }
 
-    /// Gets the next pair under the session file's lock, once there is a place to keep it. Of several commands at once
-    /// the first refreshes, and the others find the pair that it saved.
+    /// Obtains the next pair under the session file's lock, after reserving a place to store it. Of several commands at
+    /// once the first refreshes, and the others find the pair that it saved.
     async fn refresh(&self, file: &SessionFile, current: &mut Session) -> Result<(), Error> {
         let locked = file.lock().await?;
         let saved = locked.load()?.ok_or(SessionError::Gone)?;
@@ -63,7 +63,7 @@ impl Client {
 
     /// Returns the session that a pair begins or continues.
     pub(super) fn session(&self, pair: Pair) -> Session {
-        // A throw-away server's sessions do not end; a number that large is no time.
+        // The sessions of a throw-away server do not end; a number that large is no valid time.
         let life = seconds(pair.expires_in).min(minutes(60 * 24 * 365 * 100));
         Session {
             server: self.endpoint().to_string(),

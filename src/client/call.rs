@@ -1,9 +1,8 @@
-//! One call: its bytes, its repeats, its waits.
+//! One call: its bytes, its retries, its waits.
 //!
-//! A call is repeated on its own only where a second arrival does no harm (GET, DELETE, PUT of a given revision, a
-//! refresh), and
-//! only while there was no answer or the server said "later". Where nothing was sent, any call is tried again. A 429
-//! was not carried out, so any call waits for it, within a bound.
+//! Only an idempotent call is retried on its own (GET, DELETE, PUT of a given revision, a refresh), and only if there
+//! was no answer or the server said "later". Any call is retried if nothing was sent. A call that got a 429 was not
+//! carried out, so any call waits for it, within a bound.
 
 use std::time::Duration;
 
@@ -16,33 +15,33 @@ use tokio::time::{sleep, timeout};
 use super::{Client, Error, Notice, ProxyFailure, Refusal, connect::Sender};
 use crate::domain::Secret;
 
-/// The longest time for one answer: a revocation may wait 5 s and a stalled disk longer; the server itself gives a
-/// request 30 s.
+/// Time limit for one answer: a revocation may wait 5 s and a stalled disk longer; the server itself gives a request 30
+/// s.
 pub const ANSWER_TIMEOUT: Duration = Duration::from_mins(1);
-/// The longest time that one call waits in all because the server says "later".
+/// Maximum total time that one call waits because the server says "later".
 pub const WAIT_MAX: Duration = Duration::from_secs(30);
-/// The longest answer: a thousand credentials of the largest body, and a little.
+/// Maximum size of an answer: a thousand credentials of the largest body, and a little.
 const ANSWER_BYTES_MAX: usize = 80 * 1024 * 1024;
-/// How often a call goes out at most.
+/// Maximum number of attempts of a call.
 const TRIES_MAX: u32 = 3;
-/// The pause before a connection is tried again, twice as long each time: a server that restarts needs a moment.
+/// The pause before a connection is retried, doubled each time: a server that restarts needs a moment.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// As whom a call goes out.
+/// The identity that a call is sent with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum As {
     Caller,
     Nobody,
 }
 
-/// A request before it is one.
+/// A request, before its encoding.
 pub(super) struct Call {
     pub(super) method: Method,
     pub(super) path: String,
     pub(super) body: Option<Bytes>,
     pub(super) revision: Option<u64>,
     pub(super) speaker: As,
-    /// Whether a second arrival does no harm, though its method does not say so.
+    /// `true` if a second arrival is harmless, though the method does not say so.
     pub(super) twice: bool,
 }
 
@@ -51,7 +50,7 @@ impl Call {
         Self { method, path: path.into(), body: None, revision: None, speaker: As::Caller, twice: false }
     }
 
-    /// With a body that is wiped once hyper has let go of it.
+    /// Adds a body, which is wiped once hyper has dropped it.
     pub(super) fn with_body(self, body: Secret) -> Self {
         Self { body: Some(Bytes::from_owner(Wiped(body))), ..self }
     }
@@ -73,7 +72,7 @@ impl AsRef<[u8]> for Wiped {
     }
 }
 
-/// What came back.
+/// The answer to a call.
 pub(super) struct Answer {
     pub(super) status: StatusCode,
     pub(super) headers: header::HeaderMap,
@@ -100,13 +99,13 @@ impl Client {
         serde_json::from_slice(answer.body.expose()).map_err(|_| self.foreign(answer.status))
     }
 
-    /// Makes a call once and reads its answer's JSON, whatever its status says.
+    /// Makes a call once and reads its answer's JSON, whatever its status.
     pub(super) async fn unjudged<T: DeserializeOwned>(&self, call: Call) -> Result<T, Error> {
         let answer = self.send(&call, None).await?;
         serde_json::from_slice(answer.body.expose()).map_err(|_| self.foreign(answer.status))
     }
 
-    /// Makes a call until it has an answer that is no refusal.
+    /// Makes a call until it has an answer that is not a refusal.
     pub(super) async fn answer(&self, call: Call) -> Result<Answer, Error> {
         let (mut tries, mut waited, mut renewed, mut repeated) = (1, Duration::ZERO, false, false);
         loop {
@@ -129,7 +128,7 @@ impl Client {
                     continue;
                 }
             };
-            // A session's access token that ended, or that another command has replaced: not carried out.
+            // The session's access token expired, or another command replaced it: the call was not carried out.
             if refusal.status == 401
                 && call.speaker == As::Caller
                 && !renewed
@@ -161,13 +160,13 @@ impl Client {
         let request = self.request(call, bearer)?;
         let exchange = async {
             let answer = sender.send_request(request).await.map_err(|error| {
-                // A kept connection that the server has closed meanwhile: nothing was sent on it.
+                // The server has meanwhile closed a kept connection: nothing was sent on it.
                 if error.is_canceled() { self.unsent(error) } else { self.unanswered(&error) }
             })?;
             let (parts, body) = answer.into_parts();
             let whole = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
             let whole = whole.map_err(|error| self.broken(&*error))?.to_bytes();
-            // hyper's own buffers cannot be wiped from here; this copy is.
+            // hyper's own buffers cannot be wiped from here; this copy can.
             let body = Secret::new(whole.to_vec());
             Ok::<_, Error>(Answer { status: parts.status, headers: parts.headers, body })
         };
@@ -187,7 +186,7 @@ impl Client {
         Ok(answer)
     }
 
-    /// The connection of the call before, where it is still good, or a new one.
+    /// Returns the connection of the previous call if it is still usable, or a new one.
     async fn sender(&self) -> Result<Sender, Error> {
         let kept = self.kept.lock().await.take();
         if let Some(mut sender) = kept
@@ -258,7 +257,7 @@ impl Client {
         Error::Connect { server: self.endpoint().to_string(), source: std::io::Error::other(error) }
     }
 
-    /// A request that went out, and its answer did not come.
+    /// Returns the error of a request that was sent and got no answer.
     pub(super) fn unanswered(&self, error: &hyper::Error) -> Error {
         if error.is_parse() {
             Error::NotHttp { server: self.endpoint().to_string() }
@@ -272,7 +271,7 @@ impl Client {
         Error::Broken { server: self.endpoint().to_string(), text: format!("{error}{cause}") }
     }
 
-    /// A token with a line end in it is none that any server made.
+    /// Returns the refusal of a token with a line end in it, which no server issues.
     fn unusable_token(&self) -> Error {
         Error::Refused(Refusal {
             status: 401,
@@ -288,19 +287,19 @@ const fn is_break(error: &Error) -> bool {
     matches!(error, Error::Broken { .. })
 }
 
-/// For how long the server asks to wait, where asking again is right.
+/// Returns the wait that the server asks for, if a retry is right.
 fn later(refusal: &Refusal, call: &Call, tries: u32) -> Option<Duration> {
     let told = refusal.retry_after?;
     let again = match refusal.status {
         429 => true,
-        // `locked`, `disk_low` and `audit_unavailable` need somebody's hand, not time.
+        // `locked`, `disk_low` and `audit_unavailable` need an operator, not time.
         503 => call.is_repeatable() && matches!(refusal.code.as_str(), "overloaded" | "shutting_down"),
         _ => false,
     };
     (again && tries < TRIES_MAX).then_some(told)
 }
 
-/// Whether a DELETE finds nothing because its first try, whose answer got lost, was carried out.
+/// Returns whether a DELETE finds nothing because its first attempt, whose answer was lost, succeeded.
 fn is_gone(call: &Call, refusal: &Refusal) -> bool {
     call.method == Method::DELETE && refusal.status == 404
 }

@@ -1,4 +1,4 @@
-//! Connections: TCP, straight or through a proxy, TLS, unix sockets.
+//! Connections: TCP, direct or through a proxy, TLS, unix sockets.
 
 use std::{io, time::Duration};
 
@@ -24,12 +24,12 @@ use super::{
     tls::{connector, proxy_connector},
 };
 
-/// The longest time for name look-up, connection and TLS handshake.
+/// Time limit for name look-up, connection and TLS handshake together.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The half of a connection that takes requests.
 pub(super) type Sender = SendRequest<Full<Bytes>>;
 
-/// What every connection to one server needs.
+/// The settings of every connection to one server.
 pub(super) struct Connector {
     pub(super) endpoint: Endpoint,
     tls: Option<TlsConnector>,
@@ -52,14 +52,14 @@ impl Connector {
         Ok(Self { endpoint, tls, proxy: None, roots: roots.clone() })
     }
 
-    /// The same through the proxy that is for this server, if one is.
+    /// Adds the proxy that applies to this server, if any.
     pub(super) fn through(self, proxies: &Proxies) -> Result<Self, Error> {
         let Some(proxy) = proxies.of(&self.endpoint)? else { return Ok(self) };
         let tls = proxy.tls.then(|| proxy_connector(&self.roots)).transpose()?;
         Ok(Self { proxy: Some((proxy, tls)), ..self })
     }
 
-    /// A new connection; its other half runs until the server or the sender goes.
+    /// Opens a connection; its other half runs until the server or the sender closes it.
     pub(super) async fn open(&self) -> Result<Sender, Error> {
         let connecting = async {
             let stream = self.stream().await?;
@@ -75,7 +75,7 @@ impl Connector {
         Ok(sender)
     }
 
-    /// What the `Host` header says.
+    /// Returns the value of the `Host` header.
     pub(super) fn authority(&self) -> &str {
         match &self.endpoint {
             Endpoint::Tcp { origin, .. } => origin.split_once("://").map_or("", |(_, authority)| authority),
@@ -83,12 +83,13 @@ impl Connector {
         }
     }
 
-    /// The proxy on the way, if there is one.
+    /// Returns the proxy on the way, if there is one.
     pub(super) fn proxy(&self) -> Option<&Proxy> {
         self.proxy.as_ref().map(|(proxy, _)| proxy)
     }
 
-    /// The proxy that reads each request: it gets the absolute form (RFC 9112 §3.2.2), since nothing is tunnelled.
+    /// Returns the proxy that reads each request: it gets the absolute form (RFC 9112 §3.2.2), since nothing is
+    /// tunnelled.
     pub(super) fn forwarder(&self) -> Option<&Proxy> {
         self.proxy().filter(|_| self.tls.is_none())
     }
@@ -112,7 +113,7 @@ impl Connector {
         self.encrypted(self.tls.as_ref(), host, stream).await.map_err(failed)
     }
 
-    /// The stream itself where no TLS is spoken on it.
+    /// Returns the stream with TLS, or the stream itself if the connection uses none.
     async fn encrypted(
         &self,
         tls: Option<&TlsConnector>,
@@ -134,7 +135,7 @@ impl Connector {
     }
 }
 
-/// Asks the proxy for a connection to the server (RFC 9110 §9.3.6); what is sent on it then is the server's alone.
+/// Asks the proxy for a tunnel to the server (RFC 9110 §9.3.6); only the server reads what is sent through it.
 async fn tunnel(proxy: &Proxy, stream: Piped, host: &str, port: u16) -> Result<Piped, Error> {
     let foreign = || proxy.failed(ProxyFailure::Foreign);
     let target = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };

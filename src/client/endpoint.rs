@@ -1,36 +1,36 @@
-//! Where a server is: `http://host:port`, `https://host` or `unix:PATH`.
+//! A server's address: `http://host:port`, `https://host` or `unix:PATH`.
 
 use std::{fmt, path::PathBuf, str::FromStr};
 
 use url::{Host, Url};
 
-/// The published base path; it may stand at a URL's end, since clients of this API take it there.
+/// The published base path; a URL may end with it, since clients of this API accept it there.
 const BASE_PATH: &str = "/sfp/api";
 
-/// Where a server is.
+/// The address of a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Endpoint {
     /// Plain or encrypted, over TCP.
     Tcp {
-        /// Name or address, IPv6 without brackets.
+        /// The name or address, IPv6 without brackets.
         host: String,
         /// The port.
         port: u16,
-        /// Whether TLS is spoken.
+        /// `true` for TLS.
         tls: bool,
-        /// Scheme, host and port as they are shown.
+        /// Scheme, host and port, for display.
         origin: String,
-        /// Whether it is this very host.
+        /// `true` if the address is this host's own.
         loopback: bool,
     },
     /// A socket file.
     Unix(PathBuf),
 }
 
-/// Why a text names no server. No variant holds the text: a password may be in it.
+/// The reason why a text names no server. No variant contains the text: it may contain a password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum EndpointError {
-    /// It is no URL, or of another scheme.
+    /// It is no URL, or has another scheme.
     #[error("the server's URL must begin with http://, https:// or unix:")]
     Scheme,
     /// It is no URL.
@@ -45,7 +45,7 @@ pub enum EndpointError {
 }
 
 impl Endpoint {
-    /// Whether a credential would cross a network in the clear.
+    /// Returns whether a credential would cross a network in the clear.
     pub const fn is_exposed(&self) -> bool {
         matches!(self, Self::Tcp { tls: false, loopback: false, .. })
     }

@@ -1,104 +1,104 @@
-//! What can go wrong between a client and its server; a server's refusal keeps its status, code and text.
+//! Errors between a client and its server; a server's refusal keeps its status, code and text.
 
 use std::{io, time::Duration};
 
 use super::{EndpointError, ProxyFailure, SessionError, TlsFailure};
 
-/// Why a call has no result.
+/// The reason why a call has no result.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The server's URL is none.
+    /// The server's URL is invalid.
     #[error(transparent)]
     Endpoint(#[from] EndpointError),
-    /// The trusted certificates cannot be had.
+    /// The trusted certificates cannot be read.
     #[error("the trusted certificates: {0}")]
     Roots(String),
-    /// No connection came about; nothing was sent.
+    /// No connection was established; nothing was sent.
     #[error("no server answers at {server}: {source}")]
     Connect {
-        /// Where it was tried.
+        /// The server.
         server: String,
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
     /// The TLS handshake failed; nothing was sent.
     #[error("{server} {failure}")]
     Tls {
-        /// With whom.
+        /// The server.
         server: String,
-        /// Why not.
+        /// The cause.
         failure: TlsFailure,
     },
-    /// The proxy on the way gives no connection; nothing was sent to the server.
+    /// The proxy on the way provides no connection; nothing was sent to the server.
     #[error("{}", proxied(.proxy, .variable, .failure))]
     Proxy {
-        /// The proxy, without user name and password; empty where the variable names none that can be used.
+        /// The proxy, without user name and password; empty if the variable names no usable one.
         proxy: String,
         /// The variable that names it.
         variable: &'static str,
-        /// Why not.
+        /// The cause.
         failure: ProxyFailure,
     },
-    /// The answer is no HTTP: whether the call was carried out is unknown, though most likely it was not.
+    /// The answer is not HTTP: whether the call was carried out is unknown, though it most likely was not.
     #[error("{server} does not answer in HTTP")]
     NotHttp {
-        /// Who answered.
+        /// The server that answered.
         server: String,
     },
     /// The connection broke before there was an answer; whether the call was carried out is unknown.
     #[error("the connection to {server} closed before an answer: {text}")]
     Broken {
-        /// With whom.
+        /// The server.
         server: String,
-        /// What the HTTP layer says.
+        /// The HTTP layer's text.
         text: String,
     },
     /// There was no answer in time; whether the call was carried out is unknown.
     #[error("{server} did not answer within {} seconds", limit.as_secs())]
     Timeout {
-        /// Who is silent.
+        /// The server that did not answer.
         server: String,
-        /// How long was waited.
+        /// The time limit.
         limit: Duration,
     },
-    /// An answer came that this API does not give.
+    /// The answer does not follow this API.
     #[error("{server} answers, but not like a sealroom server (status {status})")]
     Foreign {
-        /// Who answered.
+        /// The server that answered.
         server: String,
-        /// With what.
+        /// The HTTP status.
         status: u16,
     },
-    /// The server says no.
+    /// The server refused the call.
     #[error("{}", .0.message)]
     Refused(Refusal),
-    /// The session cannot go on.
+    /// The session cannot be used.
     #[error(transparent)]
     Session(#[from] SessionError),
 }
 
-/// A server's no.
+/// A server's refusal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     /// The HTTP status.
     pub status: u16,
-    /// The stable code.
+    /// The stable error code.
     pub code: String,
     /// The server's sentence.
     pub message: String,
-    /// When to try again, where the server says so.
+    /// The time until a retry, if the server says so.
     pub retry_after: Option<Duration>,
-    /// Where the token came from that a 401 refuses, as [`super::Client::token_from`] was told.
+    /// The source of the token that a 401 refuses, as given to [`super::Client::token_from`].
     pub token_from: Option<String>,
 }
 
 impl Error {
-    /// Whether nothing was sent, and another moment may bring a connection.
+    /// Returns whether nothing was sent, and a retry may get a connection.
     pub(super) const fn is_unsent(&self) -> bool {
         matches!(self, Self::Connect { .. } | Self::Proxy { failure: ProxyFailure::Unreachable(_), .. })
     }
 
-    /// The server's code, where it gave one.
+    /// Returns the server's code, if it gave one.
     pub fn code(&self) -> Option<&str> {
         match self {
             Self::Refused(refusal) => Some(&refusal.code),

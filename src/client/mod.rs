@@ -1,6 +1,6 @@
 //! L5. The client: every route of the contract as a typed method, over TCP, TLS or a unix socket.
 //!
-//! Owns connections, repeats, waits and the saved session. Knows the wire and plain values; never the vault, its file
+//! Owns connections, retries, waits and the saved session. Knows the wire and plain values; never the vault, its file
 //! or the command line, so that any Rust program can use it.
 //!
 //! ```no_run

@@ -10,7 +10,7 @@ use super::{Client, Endpoint, Error, Notice, connect::Sender, patience::EVERY};
 const SILENT_MAX: Duration = Duration::from_secs(1);
 
 impl Client {
-    /// Opens a connection, and waits for a server that is still starting.
+    /// Opens a connection, waiting for a server that is still starting.
     pub(super) async fn open(&self) -> Result<Sender, Error> {
         loop {
             let error = match self.connector.open().await {

@@ -1,9 +1,10 @@
 //! Proxies of the environment, in the spelling that curl reads: `https_proxy`, `http_proxy` and `all_proxy`, then the
-//! same in capitals but for `HTTP_PROXY`, and `no_proxy` or `NO_PROXY` for what goes without.
+//! same in upper case except `HTTP_PROXY`, and `no_proxy` or `NO_PROXY` for exceptions.
 //!
-//! A CGI script's environment holds a stranger's `Proxy:` header as `HTTP_PROXY`; so curl does not read that spelling,
-//! nor does this client. Two things differ from curl: a server on this very host is never asked for through a proxy,
-//! where that address would be another host's and a token in the clear would leave this one; and SOCKS is not spoken.
+//! A CGI script's environment contains a stranger's `Proxy:` header as `HTTP_PROXY`; so curl does not read that
+//! spelling, nor does this client. Two things differ from curl. A server on this very host is never reached through a
+//! proxy, to which that address means another host, and which would take a token in the clear off this one. And SOCKS
+//! is not supported.
 
 use std::{env, ffi::OsString, fmt};
 
@@ -12,26 +13,26 @@ use hyper_util::client::proxy::matcher::Matcher;
 
 use super::{Endpoint, Error, ProxyFailure};
 
-/// The port of a proxy that names none, as curl has it.
+/// The default port of a proxy, as in curl.
 const PORT: u16 = 1080;
 const TLS_PORT: u16 = 443;
 
-/// The proxies that a client may take.
+/// The proxies that a client may use.
 #[derive(Default)]
 pub struct Proxies {
-    /// For plain servers, and for those with TLS: the variable and its text.
+    /// The variable and its text, for servers without TLS and for those with it.
     http: Option<(&'static str, OsString)>,
     https: Option<(&'static str, OsString)>,
     without: String,
 }
 
 impl Proxies {
-    /// None at all.
+    /// Returns no proxies at all.
     pub fn none() -> Self {
         Self::default()
     }
 
-    /// Those that the environment names.
+    /// Returns the proxies that the environment names.
     pub fn of_environment() -> Self {
         Self::read(|name| env::var_os(name))
     }
@@ -50,21 +51,21 @@ impl Proxies {
         }
     }
 
-    /// The proxy for that server.
+    /// Returns the proxy for that server.
     ///
     /// # Errors
-    /// The variable that is for it names none that can be used.
+    /// The variable that applies to it names no usable proxy.
     pub(super) fn of(&self, endpoint: &Endpoint) -> Result<Option<Proxy>, Error> {
         let Endpoint::Tcp { tls, origin, loopback: false, .. } = endpoint else { return Ok(None) };
         let Some((variable, text)) = (if *tls { &self.https } else { &self.http }) else { return Ok(None) };
-        // Its text may hold a password: it is shown once it has been taken apart.
+        // The text may contain a password: it is shown only once it has been parsed.
         let unusable = || Error::Proxy { proxy: String::new(), variable, failure: ProxyFailure::Unusable };
         let target: Uri = origin.parse().map_err(|_| unusable())?;
-        // Blanks part the names of that list too, and a dot at a name's end changes nothing.
+        // Blanks also separate the names of that list, and a dot at a name's end has no effect.
         let without: Vec<&str> =
             self.without.split([',', ' ', '\t']).map(|name| name.trim_end_matches('.')).collect();
         let matcher = |proxy: &str| Matcher::builder().all(proxy).no(without.join(",")).build();
-        // The matcher reads `*` for names, and not for addresses.
+        // The matcher applies `*` to names, and not to addresses.
         if without.contains(&"*") || matcher("http://proxy").intercept(&target).is_none() {
             return Ok(None);
         }
@@ -92,7 +93,7 @@ impl Proxies {
 /// A proxy on the way to one server.
 #[derive(Debug, Clone)]
 pub(super) struct Proxy {
-    /// Without user name and password.
+    /// The proxy, without user name and password.
     shown: String,
     pub(super) host: String,
     pub(super) port: u16,

@@ -4,22 +4,22 @@ use std::{fmt, io};
 
 use super::TlsFailure;
 
-/// Why nothing came through a proxy; nothing was sent to the server.
+/// The reason why a proxy gave no connection; nothing was sent to the server.
 #[derive(Debug)]
 pub enum ProxyFailure {
-    /// The variable's text is no proxy of a kind that is spoken.
+    /// The variable's text is no proxy of a supported kind.
     Unusable,
     /// It does not answer.
     Unreachable(io::Error),
-    /// It gave no connection within the time for one.
+    /// It gave no connection within the time limit.
     Late,
     /// The TLS handshake with the proxy itself failed.
     Tls(TlsFailure),
-    /// It asks for a user name and password, or for others (407).
+    /// It requires a user name and password, or other ones (407).
     Unauthorized,
     /// It refuses to connect to the server, with this status.
     Refused(u16),
-    /// Its answer is no HTTP.
+    /// Its answer is not HTTP.
     Foreign,
 }
 

@@ -1,4 +1,4 @@
-//! What a client asks, written.
+//! The client's requests, encoded.
 
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -9,17 +9,17 @@ use crate::{
     domain::{Secret, Timestamp},
 };
 
-/// For whom a credential is.
+/// The scope of a credential.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Scope {
-    /// Every project that has none of its own.
+    /// Every project that has no integration of its own.
     Global,
     /// These projects.
     Projects(Vec<String>),
 }
 
 impl Scope {
-    /// The projects that it names; none where it is for all.
+    /// Returns the projects that it names; none if it is global.
     pub fn projects(&self) -> &[String] {
         match self {
             Self::Global => &[],
@@ -39,15 +39,15 @@ impl Scope {
 pub struct NewIntegration {
     /// The service.
     pub provider: String,
-    /// How the credential authenticates.
+    /// The authentication type of the credential.
     pub auth_type: String,
     /// The credential, a JSON object; it is sent and stored byte for byte.
     pub credentials: Secret,
-    /// For whom it is.
+    /// The scope.
     pub scope: Scope,
-    /// A name for the token.
+    /// The label.
     pub name: Option<String>,
-    /// When the credential ends at the provider.
+    /// The expiry of the credential at the provider.
     pub expires_at: Option<Timestamp>,
 }
 
@@ -97,7 +97,7 @@ impl NewIntegration {
     }
 }
 
-/// The credentials that a caller holds are no JSON.
+/// The error of a caller's credentials that are not JSON.
 #[derive(Debug)]
 pub(super) struct NotJson;
 
@@ -115,50 +115,50 @@ pub(super) fn new_scope(scope: &Scope) -> Secret {
     to_secret_json(&IntegrationBody { is_global, projects, ..IntegrationBody::EMPTY })
 }
 
-/// Which credentials are read.
+/// A filter of the credentials to read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CredentialFilter {
-    /// Of this service.
+    /// Only of this service.
     pub provider: Option<String>,
     /// For this project: its own, else the global ones.
     pub project: Option<String>,
-    /// With this label.
+    /// Only with this label.
     pub name: Option<String>,
 }
 
-/// A project to register.
+/// The request to register a project.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct NewProject {
-    /// Its name in every other call.
+    /// The identifier, which names it in every other call.
     pub identifier: String,
     /// URL of its repository, if it has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub remote_url: Option<String>,
-    /// Where it is hosted; read off the URL where absent.
+    /// The hosting platform; derived from the URL if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub platform: Option<String>,
 }
 
-/// A token to make.
+/// The request to create a token.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct NewToken {
     /// A name for the token.
     pub name: String,
-    /// Days until its end.
+    /// Days until its expiry.
     pub expires_in: u64,
     /// Role of the token.
     pub role: String,
-    /// The only projects it may name.
+    /// The only projects that it may name.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub projects: Vec<String>,
-    /// The only providers it may read.
+    /// The only providers that it may read.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub providers: Vec<String>,
 }
 
-/// A user to make.
+/// The request to create a user.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct NewUser {
@@ -172,31 +172,31 @@ pub struct NewUser {
     /// The last name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_name: Option<String>,
-    /// The password; one is made where absent.
+    /// The password; the server generates one if absent.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "exposed")]
     pub password: Option<Secret>,
-    /// The only projects it may name.
+    /// The only projects that the user may name.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub projects: Vec<String>,
 }
 
-/// What becomes of a user; what is absent stays.
+/// A change of a user; absent fields stay as they are.
 #[derive(Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct UserChange {
     /// Role of the user.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub role: Option<String>,
-    /// Whether it is kept out.
+    /// `true` disables the user.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disabled: Option<bool>,
-    /// The only projects it may name; `Some(None)` lifts the narrowing.
+    /// The only projects that the user may name; `Some(None)` lifts the restriction.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub projects: Option<Option<Vec<String>>>,
     /// A new password.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "exposed")]
     pub password: Option<Secret>,
-    /// The present one, where it is the caller's own.
+    /// The current password, if it is the caller's own.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "exposed")]
     pub current_password: Option<Secret>,
 }
@@ -209,7 +209,7 @@ fn exposed<S: serde::Serializer>(secret: &Option<Secret>, serializer: S) -> Resu
     }
 }
 
-/// `POST /auth/login`.
+/// The body of `POST /auth/login`.
 #[derive(Serialize)]
 pub(super) struct LoginBody<'a> {
     pub(super) email: &'a str,
@@ -217,7 +217,7 @@ pub(super) struct LoginBody<'a> {
     pub(super) password: &'a Secret,
 }
 
-/// `POST /auth/refresh`.
+/// The body of `POST /auth/refresh`.
 #[derive(Serialize)]
 pub(super) struct RefreshBody<'a> {
     #[serde(serialize_with = "shown")]
@@ -229,7 +229,7 @@ fn shown<S: serde::Serializer>(secret: &&Secret, serializer: S) -> Result<S::Ok,
     serializer.serialize_str(text)
 }
 
-/// Which events are read; texts as the contract's §9 has them.
+/// A filter of the events to read; the texts follow the contract's §9.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct EventFilter {
     /// Name and value of each parameter.

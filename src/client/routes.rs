@@ -17,16 +17,16 @@ use crate::{
     domain::{IntegrationId, Secret, Timestamp, TokenId},
 };
 
-/// What stands in a path as it is (RFC 3986 §2.3); a slash within a name does not.
+/// Characters that a path segment does not encode (RFC 3986 §2.3); a slash within a name is encoded.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-/// How many integrations one page of a list has.
+/// Number of integrations in one page of a list.
 const PAGE: &str = "1000";
 
 impl Client {
-    /// Logs in; the session is not saved yet.
+    /// Logs in, without saving the session.
     ///
     /// # Errors
-    /// [`Error`], as every method here; a wrong password is a refusal with the code `bad_login`.
+    /// [`Error`], as for every method here; a wrong password is a refusal with the code `bad_login`.
     pub async fn login(&self, email: &str, password: &Secret) -> Result<Session, Error> {
         is_text(password)?;
         let body = to_secret_json(&LoginBody { email, password });
@@ -39,7 +39,7 @@ impl Client {
         is_text(refresh_token)?;
         let call = Call::new(Method::POST, "/sfp/api/auth/refresh")
             .with_body(to_secret_json(&RefreshBody { refresh_token }));
-        // An answer that got lost comes again: for 30 s the spent token gives the same pair (contract §6).
+        // A retry gets the lost answer again: for 30 s the spent token gives the same pair (contract §6).
         self.json(Call { speaker: As::Nobody, twice: true, ..call }).await
     }
 
@@ -51,7 +51,7 @@ impl Client {
         self.answer(Call::new(Method::POST, "/sfp/api/auth/logout")).await.map(drop)
     }
 
-    /// The user that this client speaks as.
+    /// Returns the user that this client is authenticated as.
     ///
     /// # Errors
     /// [`Error`]; an application token is refused with the code `forbidden`.
@@ -59,7 +59,7 @@ impl Client {
         self.json(Call::new(Method::GET, "/sfp/api/users/me")).await
     }
 
-    /// The health object, that of an unhealthy server too.
+    /// Returns the health object, even of an unhealthy server.
     ///
     /// # Errors
     /// [`Error`].
@@ -68,7 +68,7 @@ impl Client {
         self.unjudged(Call { speaker: As::Nobody, ..call }).await
     }
 
-    /// All integrations, or those of that provider or label; newest first.
+    /// Returns all integrations, or those of that provider or label; newest first.
     ///
     /// # Errors
     /// [`Error`].
@@ -97,7 +97,7 @@ impl Client {
         }
     }
 
-    /// One integration's metadata.
+    /// Returns one integration's metadata.
     ///
     /// # Errors
     /// [`Error`].
@@ -114,7 +114,7 @@ impl Client {
         self.json(Call::new(Method::POST, "/sfp/api/integrations").with_body(body)).await
     }
 
-    /// Replaces a credential; with `revision`, only while that one is current.
+    /// Replaces a credential; with `revision`, only if that one is still current.
     ///
     /// # Errors
     /// [`Error`].
@@ -139,7 +139,7 @@ impl Client {
         self.json(call.with_body(to_secret_json(&json!({ "revision": revision })))).await
     }
 
-    /// Changes for whom a credential is.
+    /// Changes the scope of a credential.
     ///
     /// # Errors
     /// [`Error`].
@@ -159,13 +159,13 @@ impl Client {
     /// Reads all credentials that match; each is an event in the audit log.
     ///
     /// # Errors
-    /// [`Error`]; more than 1,000 are a refusal with the code `too_many_matches`, before any is disclosed: they come
-    /// by [`Client::credentials_page`].
+    /// [`Error`]; more than 1,000 matches are a refusal with the code `too_many_matches`, before any disclosure: read
+    /// them with [`Client::credentials_page`].
     pub async fn credentials(&self, filter: &CredentialFilter) -> Result<Credentials, Error> {
         self.read_credentials(filter, None, None).await
     }
 
-    /// Reads at most `limit` (1 to 1,000) credentials, those after `cursor`; [`Credentials::next`] leads on.
+    /// Reads at most `limit` (1 to 1,000) credentials, those after `cursor`; [`Credentials::next`] is the next cursor.
     ///
     /// # Errors
     /// [`Error`].
@@ -198,7 +198,7 @@ impl Client {
         Ok(Credentials { receipt, next, server: self.endpoint().to_string(), body: answer.body })
     }
 
-    /// All projects that the caller may see.
+    /// Returns all projects that the caller may see.
     ///
     /// # Errors
     /// [`Error`].
@@ -206,7 +206,7 @@ impl Client {
         self.json(Call::new(Method::GET, "/sfp/api/projects")).await
     }
 
-    /// One project.
+    /// Returns one project.
     ///
     /// # Errors
     /// [`Error`].
@@ -230,7 +230,7 @@ impl Client {
         self.delete(named("projects", identifier)).await
     }
 
-    /// All application tokens.
+    /// Returns all application tokens.
     ///
     /// # Errors
     /// [`Error`].
@@ -238,7 +238,7 @@ impl Client {
         self.json(Call::new(Method::GET, "/sfp/api/application-tokens")).await
     }
 
-    /// Makes an application token; the answer alone shows it.
+    /// Creates an application token; only this answer shows it.
     ///
     /// # Errors
     /// [`Error`].
@@ -246,7 +246,7 @@ impl Client {
         self.post("/sfp/api/application-tokens", new).await
     }
 
-    /// Takes an application token back, at once and for good.
+    /// Revokes an application token, immediately and permanently.
     ///
     /// # Errors
     /// [`Error`].
@@ -254,7 +254,7 @@ impl Client {
         self.delete(format!("/sfp/api/application-tokens/{id}")).await
     }
 
-    /// All users.
+    /// Returns all users.
     ///
     /// # Errors
     /// [`Error`].
@@ -262,7 +262,7 @@ impl Client {
         self.json(Call::new(Method::GET, "/sfp/api/users")).await
     }
 
-    /// One user.
+    /// Returns one user.
     ///
     /// # Errors
     /// [`Error`].
@@ -270,7 +270,7 @@ impl Client {
         self.json(Call::new(Method::GET, named("users", email))).await
     }
 
-    /// Makes a user; where its password is generated, the answer alone shows it.
+    /// Creates a user; only this answer shows a generated password.
     ///
     /// # Errors
     /// [`Error`].
@@ -303,7 +303,7 @@ impl Client {
         self.delete(named("users", email)).await
     }
 
-    /// Events, newest first, each as its record; and the cursor of the next page.
+    /// Returns events, newest first, each as its record; and the cursor of the next page.
     ///
     /// # Errors
     /// [`Error`].
@@ -315,7 +315,7 @@ impl Client {
         Ok((events, answer.header("x-next-cursor").map(str::to_owned)))
     }
 
-    /// The latest signed checkpoint, as its text.
+    /// Returns the latest signed checkpoint, as its text.
     ///
     /// # Errors
     /// [`Error`].
@@ -323,7 +323,7 @@ impl Client {
         self.text("/sfp/api/audit/checkpoint").await
     }
 
-    /// The newest verifier key, as its text.
+    /// Returns the newest verifier key, as its text.
     ///
     /// # Errors
     /// [`Error`].
@@ -365,7 +365,7 @@ fn named(what: &str, name: &str) -> String {
     format!("/sfp/api/{what}/{}", utf8_percent_encode(name, SEGMENT))
 }
 
-/// What the server would say, without sending what is none of its business.
+/// Returns the refusal that the server would give, without sending it an invalid body.
 fn no_json(_: NotJson) -> Error {
     Error::Refused(Refusal {
         status: 400,
@@ -376,7 +376,7 @@ fn no_json(_: NotJson) -> Error {
     })
 }
 
-/// JSON carries text alone; bytes that are none are refused here rather than repaired into another secret.
+/// Refuses bytes that are not text: JSON carries only text, and a repair would make another secret of them.
 fn is_text(secret: &Secret) -> Result<(), Error> {
     if secret.expose_text().is_some() {
         return Ok(());

@@ -1,8 +1,8 @@
-//! The saved session: one file of the user's, mode 0600, replaced whole, under a lock beside it.
+//! The saved session: a file of the user, mode 0600, replaced atomically, under a lock next to it.
 //!
 //! ```text
 //! session.json       {"version":1,"server":…,"email":…,"role":…,"access_token":…,"refresh_token":…,"expires_at":…}
-//! session.json.lock  empty; whoever changes the session holds it
+//! session.json.lock  empty; held by the command that changes the session
 //! ```
 
 use std::{
@@ -19,27 +19,27 @@ use zeroize::Zeroizing;
 use super::text;
 use crate::domain::{Secret, Timestamp};
 
-/// What a session takes on the disk at most, but for a path to authorities that is longer than any: reserved before the
-/// token that brings it is spent.
+/// Maximum size of a session on the disk, unless the path of its authorities is extremely long: reserved before the
+/// token that obtains it is spent.
 const RESERVED_BYTES: usize = 8 * 1024;
-/// The layout that this version writes.
+/// The version of the layout that this program writes.
 const VERSION: u32 = 1;
 
-/// A login that goes on.
+/// A login that can be continued.
 pub struct Session {
-    /// The server that it is for, and no other.
+    /// The only server that it is for.
     pub server: String,
-    /// Who logged in.
+    /// The user's address.
     pub email: String,
     /// Role of the user.
     pub role: String,
     /// The access token.
     pub access: Secret,
-    /// What gets the next pair.
+    /// The token that obtains the next pair.
     pub refresh: Secret,
-    /// When the access token ends.
+    /// The expiry of the access token.
     pub expires_at: Timestamp,
-    /// The authorities that the server was trusted by.
+    /// The file of the authorities that the server was trusted by.
     pub ca_file: Option<PathBuf>,
 }
 
@@ -57,84 +57,84 @@ struct Saved {
     ca_file: Option<PathBuf>,
 }
 
-/// Why a session cannot be used.
+/// The reason why a session cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum SessionError {
-    /// There is no folder for it.
+    /// There is no folder for its file.
     #[error("no folder for the session: neither XDG_CONFIG_HOME nor HOME is set")]
     NoFolder,
     /// The operating system refuses.
     #[error("{path}: {source}", path = .path.display())]
     Io {
-        /// What was touched.
+        /// The path.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
-    /// Its folder takes no file. Nothing was spent: the session goes on once it does.
+    /// The folder accepts no file. No token was spent: the session continues once the folder does.
     #[error("the session cannot be saved in {folder}: {source}", folder = .folder.display())]
     Unwritable {
         /// The folder.
         folder: PathBuf,
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
-    /// It is not what a login writes.
+    /// The file is not what a login writes.
     #[error("the saved session {path} is damaged", path = .0.display())]
     Damaged(PathBuf),
-    /// Others can read it.
+    /// Other users can read it.
     #[error("the saved session {path} can be read by others", path = .0.display())]
     Shared(PathBuf),
-    /// The server does not continue it.
+    /// The server does not continue the session.
     #[error("the session has ended")]
     Ended,
-    /// It was there when the command began, and is gone or another's now.
+    /// The session existed when the command began; now it is gone, or another took its place.
     #[error("another command ended or replaced the session")]
     Gone,
 }
 
-/// Where a session is kept.
+/// The file that stores a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionFile {
     path: PathBuf,
 }
 
-/// The right to change the session.
+/// The lock that permits a change of the session.
 pub(super) struct Locked<'a> {
     file: &'a SessionFile,
     _lock: File,
 }
 
-/// A place on the disk for the next session, taken before the one-time token that brings it is spent.
+/// Disk space for the next session, reserved before the one-time token that obtains it is spent.
 pub struct Place<'a> {
     locked: Locked<'a>,
     next: NamedTempFile,
 }
 
 impl SessionFile {
-    /// In that file.
+    /// Returns the session file at that path.
     pub const fn at(path: PathBuf) -> Self {
         Self { path }
     }
 
-    /// `sealroom/session.json` in the user's config folder.
+    /// Returns `sealroom/session.json` in the user's config folder.
     ///
     /// # Errors
-    /// The user has none.
+    /// The user has no config folder.
     pub fn of_user() -> Result<Self, SessionError> {
         let folders = etcetera::choose_base_strategy().map_err(|_| SessionError::NoFolder)?;
         Ok(Self::at(folders.config_dir().join("sealroom").join("session.json")))
     }
 
-    /// The file.
+    /// Returns the path.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The session; `None` where nobody has logged in.
+    /// Returns the session; `None` if there was no login.
     ///
     /// # Errors
-    /// It cannot be read, is damaged, or others can read it.
+    /// It cannot be read, is damaged, or is readable by other users.
     pub fn load(&self) -> Result<Option<Session>, SessionError> {
         let text = match fs::read(&self.path) {
             Ok(text) => Zeroizing::new(text),
@@ -159,15 +159,15 @@ impl SessionFile {
         }))
     }
 
-    /// Takes a place for a session that is still to come, before anything is spent on it.
+    /// Reserves space for a future session, before any token is spent on it.
     ///
     /// # Errors
-    /// The folder takes no file.
+    /// The folder accepts no file.
     pub async fn reserve(&self) -> Result<Place<'_>, SessionError> {
         self.lock().await?.reserve()
     }
 
-    /// Replaces the session, or begins the first.
+    /// Replaces the session, or stores the first.
     ///
     /// # Errors
     /// The operating system refuses.
@@ -175,7 +175,7 @@ impl SessionFile {
         self.reserve().await?.save(session)
     }
 
-    /// Forgets the session.
+    /// Removes the session.
     ///
     /// # Errors
     /// The operating system refuses.
@@ -193,7 +193,7 @@ impl SessionFile {
         let unwritable = |source| SessionError::Unwritable { folder: folder.to_owned(), source };
         make_folder(folder).map_err(unwritable)?;
         let path = self.path.with_extension("json.lock");
-        // Waiting is the operating system's, so it is done where it stops nothing else.
+        // The operating system's lock blocks, so a blocking thread waits for it.
         let taken = tokio::task::spawn_blocking(move || {
             let file = File::options().create(true).truncate(false).write(true).open(path)?;
             file.lock()?;
@@ -214,7 +214,7 @@ impl SessionFile {
         if mode & 0o077 != 0 { Err(SessionError::Shared(self.path.clone())) } else { Ok(()) }
     }
 
-    /// Elsewhere the user's own folder keeps others out.
+    /// Elsewhere the user's own folder protects the file.
     #[cfg(not(unix))]
     #[allow(clippy::unnecessary_wraps, clippy::unused_self, reason = "as on unix")]
     fn check_mode(&self) -> Result<(), SessionError> {
@@ -231,7 +231,7 @@ impl<'a> Locked<'a> {
         self.file.load()
     }
 
-    /// A full disk takes an empty file, so the place is written.
+    /// Writes the reserved space: a full disk still accepts an empty file.
     pub(super) fn reserve(self) -> Result<Place<'a>, SessionError> {
         let folder = self.file.folder();
         let reserved = NamedTempFile::new_in(folder).and_then(|mut next| {
@@ -250,10 +250,10 @@ impl<'a> Locked<'a> {
 }
 
 impl Place<'_> {
-    /// Whole or not at all: the temporary file (mode 0600) takes the session's place.
+    /// Saves atomically: the temporary file (mode 0600) replaces the session.
     ///
     /// # Errors
-    /// The operating system refuses all the same.
+    /// The operating system refuses in spite of the reservation.
     pub fn save(mut self, session: &Session) -> Result<(), SessionError> {
         let text = |secret: &Secret| {
             let text = secret.expose_text().ok_or_else(|| io::Error::other("a token is not UTF-8"));
@@ -282,7 +282,7 @@ impl Place<'_> {
     }
 }
 
-/// The cause without the temporary file's name, which says nothing to a user.
+/// Returns the cause without the name of the temporary file, which is of no use to a user.
 fn nameless(error: &io::Error) -> io::Error {
     error.raw_os_error().map_or_else(|| error.kind().into(), io::Error::from_raw_os_error)
 }

@@ -15,32 +15,32 @@ use crate::{
     domain::{Secret, Timestamp},
 };
 
-/// What a user may want to know while a call is under way.
+/// Information for the user while a call is in flight.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Notice {
-    /// The server said "later"; the call goes on after this time.
+    /// The server said "later"; the call continues after this time.
     Waiting {
-        /// How long.
+        /// The wait.
         time: Duration,
-        /// What the server said.
+        /// The server's message.
         message: String,
     },
-    /// No server listens yet; the call goes on trying for this time.
+    /// No server listens yet; the call keeps retrying for this time.
     ComingUp {
-        /// Which server.
+        /// The server.
         server: String,
-        /// How long, in all.
+        /// The total wait.
         time: Duration,
     },
-    /// The application token ends within days.
+    /// The application token expires within days.
     TokenEnds(Timestamp),
-    /// The session went on, and could not be saved, because of this: the next command must log in.
+    /// The session was refreshed and could not be saved, for this reason: the next command must log in.
     SessionUnsaved(String),
 }
 
 type Notify = Arc<dyn Fn(Notice) + Send + Sync>;
 
-/// One server, and as whom to speak to it.
+/// One server, and the identity of the calls to it.
 pub struct Client {
     pub(super) connector: Connector,
     pub(super) kept: Mutex<Option<Sender>>,
@@ -52,10 +52,10 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client without a token.
+    /// Returns a client without a token.
     ///
     /// # Errors
-    /// The roots cannot be read, or none are there.
+    /// The roots cannot be read, or there are none.
     pub fn new(endpoint: Endpoint, roots: &Roots) -> Result<Self, Error> {
         Ok(Self {
             connector: Connector::new(endpoint, roots)?,
@@ -68,7 +68,7 @@ impl Client {
         })
     }
 
-    /// Reaches the server through the proxy that is for it, if one is.
+    /// Reaches the server through the proxy that applies to it, if any.
     ///
     /// # Errors
     /// The proxy cannot be used, or its roots cannot be read.
@@ -76,7 +76,7 @@ impl Client {
         Ok(Self { connector: self.connector.through(proxies)?, ..self })
     }
 
-    /// Speaks with this token from now on.
+    /// Authenticates with this token from now on.
     #[must_use]
     pub fn with_token(self, token: Secret) -> Self {
         Self { auth: Auth::Token(token), ..self }
@@ -88,7 +88,7 @@ impl Client {
         Self { token_from: Some(source.into()), ..self }
     }
 
-    /// Speaks with a saved session from now on, which is refreshed and saved again when its time comes.
+    /// Authenticates with a saved session from now on, which is refreshed and saved again when it is due.
     #[must_use]
     pub fn with_session(self, file: SessionFile, session: Session) -> Self {
         Self { auth: Auth::session(file, session), ..self }
@@ -100,13 +100,13 @@ impl Client {
         Self { patience: Patience::new(time), ..self }
     }
 
-    /// Tells `notify` what a user may want to know.
+    /// Passes notices for the user to `notify`.
     #[must_use]
     pub fn on_notice(self, notify: impl Fn(Notice) + Send + Sync + 'static) -> Self {
         Self { notify: Arc::new(notify), ..self }
     }
 
-    /// The server.
+    /// Returns the server.
     pub const fn endpoint(&self) -> &Endpoint {
         &self.connector.endpoint
     }

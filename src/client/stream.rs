@@ -1,4 +1,4 @@
-//! Answers that come piece by piece: exports of the log.
+//! Streamed answers: exports of the log.
 
 use std::time::Duration;
 
@@ -15,24 +15,24 @@ use super::{
 };
 use crate::domain::Secret;
 
-/// A refusal is a few hundred bytes.
+/// Maximum size of a refusal, which has a few hundred bytes.
 const REFUSAL_BYTES_MAX: usize = 64 * 1024;
-/// A stream that ends by itself is not silent for so long; one that follows may be for ever.
+/// Maximum silence of a stream that ends; a stream that follows the log may be silent forever.
 const SILENCE_MAX: Duration = ANSWER_TIMEOUT;
 
-/// Which records of the log, and how.
+/// The range and format of an export.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ExportFilter {
     /// `format`, `from`, `to`, `fromSequence`, as the server spells them.
     pub parameters: Vec<(&'static str, String)>,
-    /// Whether to go on with what comes.
+    /// `true` to continue with new records.
     pub follow: bool,
 }
 
-/// The records of an export, as they come.
+/// The records of an export, as a stream.
 pub struct Records {
     body: Incoming,
-    /// The connection lives as long as whoever may ask on it.
+    /// Keeps the connection open, which lasts as long as its sender.
     _sender: Sender,
     server: String,
     follows: bool,
@@ -64,7 +64,7 @@ impl Client {
         bearer: Option<&Secret>,
         follows: bool,
     ) -> Result<(StatusCode, Records), Error> {
-        // A connection of its own: the stream keeps it, perhaps for days.
+        // A separate connection: the stream occupies it, perhaps for days.
         let mut sender = self.open().await?;
         let request = self.request(call, bearer)?;
         let server = self.endpoint().to_string();
@@ -87,10 +87,10 @@ impl Client {
 }
 
 impl Records {
-    /// The next piece, which may end in the middle of a record; none at the proper end.
+    /// Returns the next piece, which may end in the middle of a record; `None` at the regular end.
     ///
     /// # Errors
-    /// The stream broke off.
+    /// The stream broke.
     pub async fn next(&mut self) -> Result<Option<Bytes>, Error> {
         let limit = if self.follows { Duration::MAX } else { SILENCE_MAX };
         loop {

@@ -1,4 +1,4 @@
-//! Domain values in JSON: each is its one text. For `#[serde(with = "…")]`.
+//! Domain values in JSON, each as its canonical text. For `#[serde(with = "…")]`.
 
 use std::{fmt::Display, str::FromStr};
 

@@ -16,13 +16,13 @@ use super::Error;
 /// Authorities that may have issued a server's certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Roots {
-    /// Those that the system trusts.
+    /// The authorities that the system trusts.
     System,
-    /// Only those of this PEM file.
+    /// Only the authorities in this PEM file.
     File(PathBuf),
 }
 
-/// Returns a connector to a server whose certificate one of these issued.
+/// Returns a connector to a server whose certificate one of these authorities issued.
 pub(super) fn connector(roots: &Roots) -> Result<TlsConnector, Error> {
     let mut store = RootCertStore::empty();
     match roots {
@@ -32,7 +32,7 @@ pub(super) fn connector(roots: &Roots) -> Result<TlsConnector, Error> {
     over(store)
 }
 
-/// Returns a connector to a proxy. Somebody else runs it, so it may also use the system's authorities.
+/// Returns a connector to a proxy. Another party may run it, so it may also use the system's authorities.
 pub(super) fn proxy_connector(roots: &Roots) -> Result<TlsConnector, Error> {
     let mut store = RootCertStore::empty();
     let system = add_system(&mut store);

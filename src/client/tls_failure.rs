@@ -1,4 +1,4 @@
-//! Reasons why a TLS handshake failed, in words of our own: rustls' text quotes what the server sent.
+//! Reasons why a TLS handshake failed, in our own words: rustls' text quotes the server's input.
 
 use std::{
     fmt, io,
@@ -9,21 +9,21 @@ use rustls::{AlertDescription, CertificateError, InvalidMessage, pki_types::Unix
 
 use crate::domain::Timestamp;
 
-/// The most names of a certificate that a message repeats.
+/// Maximum number of a certificate's names in a message.
 const NAMES_MAX: usize = 5;
 
-/// Why a TLS handshake failed; nothing was sent.
+/// The reason why a TLS handshake failed; nothing was sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TlsFailure {
-    /// The answer is none of TLS.
+    /// The answer is not TLS.
     NotTls,
-    /// No trusted authority issued the certificate; the file of those that are trusted, unless the system's are.
+    /// No trusted authority issued the certificate; holds the file of the trusted ones, unless they are the system's.
     UnknownAuthority(Option<PathBuf>),
-    /// An authority of that name is trusted, and its key did not sign this certificate.
+    /// An authority of that name is trusted, but its key did not sign this certificate.
     OtherKey,
-    /// The certificate is an authority's, which signs others and is no server's.
+    /// The certificate is an authority's, which signs others and identifies no server.
     Authority,
-    /// The certificate is for other names: these.
+    /// The certificate is for these other names.
     OtherName(Vec<String>),
     /// The certificate has expired, at this time.
     Expired(Option<Timestamp>),
@@ -31,19 +31,19 @@ pub enum TlsFailure {
     NotYetValid(Option<Timestamp>),
     /// Its authority has revoked it.
     Revoked,
-    /// It is not made for servers (`extendedKeyUsage`).
+    /// It is not issued for servers (`extendedKeyUsage`).
     OtherPurpose,
-    /// It is of a form that is not read: X.509 before version 3, or damaged.
+    /// Its form is not supported: X.509 before version 3, or damaged.
     Unreadable,
-    /// The two have no version or cipher in common.
+    /// Client and server have no version or cipher in common.
     Incompatible,
-    /// The server asks for a certificate of the client's.
+    /// The server requires a client certificate.
     WantsCertificate,
     /// The server refused, with this alert's number.
     Alert(u8),
-    /// The connection ended in the handshake.
+    /// The connection closed during the handshake.
     Ended,
-    /// The server's name cannot stand in a certificate.
+    /// The server's name cannot occur in a certificate.
     NoName,
     /// Anything else.
     Other,
@@ -136,8 +136,8 @@ fn time(at: UnixTime) -> Timestamp {
     Timestamp::from_millis(at.as_secs().saturating_mul(1000))
 }
 
-/// `DnsName("localhost")` and `IpAddress(127.0.0.1)`, as the library lists them, without what is around the name; the
-/// name itself is the server's text, and may steer no terminal.
+/// Returns the name in `DnsName("localhost")` or `IpAddress(127.0.0.1)`, the library's form. The name is the server's
+/// text, and must not control a terminal.
 fn plain(name: &str) -> Option<String> {
     let (_, name) = name.split_once('(')?;
     let name = name.trim_end_matches(')').trim_matches('"');
