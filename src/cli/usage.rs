@@ -28,7 +28,7 @@ const SECRETS: &[&str] = &[
     "auth",
     "authorization",
 ];
-/// Last words of a name whose value describes a secret and is none.
+/// Last words of a name whose value describes a secret and is not one.
 const ABOUT: &[&str] = &["id", "name", "type", "url", "days", "ttl", "role"];
 /// Last words of a name whose value locates a secret.
 const PLACES: &[&str] = &["file", "path", "stdin", "fd"];

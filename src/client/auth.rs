@@ -54,7 +54,7 @@ impl Client {
             Err(error) => return Err(error),
         };
         *current = Session { ca_file: saved.ca_file, ..self.session(pair) };
-        // The old token is spent: this command goes on with the new one even if the file cannot be saved.
+        // The old token is spent: this command continues with the new one even if the file cannot be saved.
         if let Err(error) = place.save(current) {
             (self.notify)(Notice::SessionUnsaved(error.to_string()));
         }

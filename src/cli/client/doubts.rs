@@ -62,7 +62,7 @@ fn object(json: &str) -> Option<Vec<Field<'_>>> {
     serde_json::from_str::<Members<'_>>(json).ok().map(|Members(fields)| fields)
 }
 
-/// Detects a tool's whole output around the credential that was meant.
+/// Detects a tool's whole output, wrapped around the credential that the user meant.
 fn wrapped(fields: &[Field<'_>]) -> Option<String> {
     let has = |fields: &[Field<'_>], name: &str| fields.iter().any(|(field, _)| field == name);
     if let Some(data) = inner(fields, "data") {

@@ -165,7 +165,7 @@ struct Tail<'a> {
     remote: &'a Remote,
     names: Names<'a>,
     next: u64,
-    /// The sequence number that the output ends before.
+    /// The sequence number before which the output ends.
     end: u64,
     cursor: Option<PathBuf>,
     /// The beginning of a record whose end has not arrived.

@@ -190,7 +190,7 @@ impl Token {
         Self::checked(&secret, format!("{} ({named_by})", path.display()))
     }
 
-    /// Refuses a token that no server issued before it is sent: it was mangled on its way, or is another system's
+    /// Refuses, before sending it, a token that no server issued: it was mangled on its way, or is another system's
     /// secret.
     fn checked(secret: &Secret, source: String) -> Result<Self, CliError> {
         let text = secret.expose_text().unwrap_or_default().trim();

@@ -70,7 +70,7 @@ fn absent(data: &Path, path: &Path, error: &io::Error) -> CliError {
     CliError::failed(message, "start it with `sealroom serve`, or name its file with --data")
 }
 
-/// Returns the error of a socket that may have a listener, which this process cannot find out.
+/// Returns the error of a socket that this process cannot use, whether or not a server listens there.
 fn unreachable(path: &Path, error: &io::Error) -> CliError {
     let message = format!("the server's socket {} cannot be used: {error}", path.display());
     let hint = match (error.kind(), fs::symlink_metadata(path)) {

@@ -25,7 +25,7 @@ pub(in crate::cli) enum Asking {
     Twice,
 }
 
-/// Returns whether a prompt is possible. A terminal stops a command in the background of its shell that prompts.
+/// Returns whether a prompt is possible. The terminal would stop a command in the background of its shell.
 pub(in crate::cli) fn is_possible() -> bool {
     io::stdin().is_terminal() && terminal::is_ours()
 }

@@ -57,7 +57,7 @@ pub(in crate::cli::host) fn rescue(mut server: UnixStream) -> Result<(RescueHead
 pub(in crate::cli::host) struct Served {
     pub(in crate::cli::host) checkpoint: String,
     pub(in crate::cli::host) key: VerifierKey,
-    /// One record in each line; a line that begins with [`ENDED_EARLY`] is none.
+    /// One record in each line, except a line that begins with [`ENDED_EARLY`].
     pub(in crate::cli::host) records: BufReader<UnixStream>,
 }
 

@@ -35,7 +35,7 @@ struct Hashed {
     leaves: Vec<Hash>,
     /// The hash of each full [`BLOCK`] of leaves.
     subtrees: Vec<Hash>,
-    /// The first record that does not fit the hash beside it.
+    /// The first record that does not match its stored hash.
     changed: Option<usize>,
 }
 
@@ -95,7 +95,7 @@ fn hash_all(work: &Mutex<Receiver<Job>>) {
     loop {
         let job = work.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok((batch, hashed)) = job else { return };
-        // After an earlier flaw there is no receiver.
+        // After an earlier flaw the receiver may be gone.
         drop(hashed.send(hash(batch)));
     }
 }

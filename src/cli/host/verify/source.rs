@@ -124,7 +124,7 @@ impl Source for Export {
     fn next(&mut self, batch: &mut Batch) -> Result<(), CliError> {
         while batch.ends.len() < BATCH {
             let start = batch.data.len();
-            // Bound the read of a line, say of 1 GB: no record is that long.
+            // Do not read an overlong line, say of 1 GB, to its end: no record is that long.
             let mut line = (&mut self.reader).take(RECORD_BYTES_MAX as u64 + 2);
             let read = line.read_until(b'\n', &mut batch.data);
             read.map_err(|error| {
