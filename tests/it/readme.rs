@@ -7,7 +7,6 @@
 use std::{
     fs::{self, File},
     io::Write,
-    net::TcpListener,
     os::unix::fs::symlink,
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -19,6 +18,7 @@ use rustix::termios::{Winsize, tcsetwinsize};
 use crate::support::{
     binary::secret_file,
     patterns::{all_fit, veiled},
+    ports::free_port,
     pty::{Typing, terminal},
     tls::has,
 };
@@ -231,10 +231,6 @@ impl Drop for Shell {
     }
 }
 
-fn free_port() -> String {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string()
-}
-
 #[test]
 fn what_the_readme_shows_is_what_a_user_sees() {
     if !["openssl", "curl", "jq", "python3"].iter().all(|program| has(program)) {
@@ -244,7 +240,7 @@ fn what_the_readme_shows_is_what_a_user_sees() {
     let proves = Command::new("python3").args(["-c", "import cryptography"]).output();
     let proves = proves.is_ok_and(|output| output.status.success());
     let folder = tempfile::tempdir().unwrap();
-    let ports = [("3029", free_port()), ("8443", free_port())];
+    let ports = [("3029", free_port().to_string()), ("8443", free_port().to_string())];
     let mut shell = Shell::start(folder.path(), &ports);
     let readme = fs::read_to_string(root().join("README.md")).unwrap();
     let consoles: Vec<Block> =

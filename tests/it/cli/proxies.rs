@@ -17,6 +17,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::support::{
     binary::{Serving, command, stderr, vault},
     fake::{Fake, Reply},
+    ports::free_port,
     tls::{certificate, has},
 };
 
@@ -192,7 +193,7 @@ fn a_proxy_that_speaks_tls_itself_is_spoken_to_so_and_trusted_like_any_server() 
 
 /// This host by a name that is not its own, and a port that refuses at once.
 fn nowhere(scheme: &str) -> String {
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = free_port();
     format!("{scheme}://0.0.0.0:{port}")
 }
 
@@ -244,10 +245,10 @@ fn a_failing_proxy_is_named_with_its_variable_and_never_with_its_password() {
         refused(&output, &[&fake.url, "(HTTPS_PROXY)", error], hint);
         assert_eq!(fake.asked(), ["CONNECT vault.example.com:443"]);
     }
-    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let closed = format!("127.0.0.1:{}", free_port());
     let dead = format!("http://ada:ex%40mple@{closed}");
     let output = run(folder, url, LIST, &[("all_proxy", &dead), system]);
-    refused(&output, &[&closed.to_string(), "(all_proxy)", "does not answer"], "check all_proxy");
+    refused(&output, &[&closed, "(all_proxy)", "does not answer"], "check all_proxy");
     let hangs_up = Fake::start(|_, _| Reply::Hangup);
     let output = run(folder, url, LIST, &[("HTTPS_PROXY", &with(&hangs_up)), system]);
     refused(&output, &["(HTTPS_PROXY)", "like a proxy"], "check HTTPS_PROXY");

@@ -2,7 +2,6 @@
 
 use std::{
     fs,
-    net::TcpListener,
     os::unix::{fs::PermissionsExt, process::CommandExt},
     path::Path,
     process::{Child, Command, Output, Stdio},
@@ -14,6 +13,7 @@ use crate::{
     lab::kills::request,
     support::{
         binary::{Serving, command, sealroom, secret_file, stderr, vault},
+        ports::free_port,
         tls::{certificate, has},
     },
 };
@@ -41,7 +41,7 @@ fn serve(folder: &Path, listen: &str) -> Serving {
 #[test]
 fn a_server_that_is_coming_up_is_never_called_absent() {
     let folder = vault();
-    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let free = format!("127.0.0.1:{}", free_port());
     let url = format!("http://{free}");
     let wait = ["--connect-wait-secs", "60"];
     let calls: [&[&str]; 4] = [

@@ -7,6 +7,7 @@ pub mod log;
 pub mod memory_disk;
 pub mod openapi;
 pub mod patterns;
+pub mod ports;
 pub mod pty;
 pub mod raw;
 pub mod server;
