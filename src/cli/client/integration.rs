@@ -88,7 +88,7 @@ impl ScopeFlags {
     }
 }
 
-/// Where a credential comes from, and how long it is good.
+/// The source of a credential and its lifetime.
 #[derive(Debug, clap::Args)]
 struct Source {
     /// Read the credential, a JSON object, from this file (mode 0600), or - for standard input.

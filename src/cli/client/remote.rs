@@ -31,7 +31,7 @@ use crate::{
 pub(in crate::cli) struct PlaceArgs {
     #[command(flatten)]
     given: Given,
-    /// Where the server is.
+    /// The address of the server.
     #[arg(
         long,
         global = true,
@@ -53,7 +53,7 @@ pub(in crate::cli) struct PlaceArgs {
           default_missing_value = "true", value_name = "BOOL",
           help = "Connect without a proxy; ignore HTTPS_PROXY, http_proxy, ALL_PROXY and NO_PROXY")]
     no_proxy: Option<bool>,
-    /// How long to wait for a server that is starting, in seconds [default: 5].
+    /// Time to wait for a server that is starting, in seconds [default: 5].
     #[arg(
         long,
         global = true,
@@ -67,7 +67,7 @@ pub(in crate::cli) struct PlaceArgs {
     config: Option<PathBuf>,
 }
 
-/// Where the server is, and the token to speak with.
+/// The address of the server and the token to send.
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Server")]
 pub(in crate::cli) struct ServerArgs {

@@ -43,7 +43,7 @@ pub(in crate::cli) struct ServerArgs {
     /// Configuration file; flags and environment variables override it.
     #[arg(long, env = "SEALROOM_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
-    /// How long to wait for a server that is starting, in seconds [default: 5].
+    /// Time to wait for a server that is starting, in seconds [default: 5].
     #[arg(long, env = "SEALROOM_CONNECT_WAIT_SECS", value_name = "SECS")]
     connect_wait_secs: Option<u16>,
 }

@@ -94,7 +94,7 @@ impl Output {
     ///
     /// # Errors
     /// As [`Output::result`].
-    #[allow(clippy::unused_self, reason = "whoever prints has been given the output")]
+    #[allow(clippy::unused_self, reason = "the caller must hold the output")]
     pub(in crate::cli) fn piece(self, bytes: &[u8]) -> Result<Reader, CliError> {
         let mut stdout = io::stdout().lock();
         match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
@@ -114,13 +114,13 @@ impl Output {
     }
 
     /// Prints a warning, which stops nothing.
-    #[allow(clippy::unused_self, reason = "whoever prints has been given the output")]
+    #[allow(clippy::unused_self, reason = "the caller must hold the output")]
     pub(in crate::cli) fn warning(self, text: &str) {
         say(&format!("{} {}", coloured("33", "warning:"), visible(text)));
     }
 
     /// Prints a line for people, besides the result.
-    #[allow(clippy::unused_self, reason = "whoever prints has been given the output")]
+    #[allow(clippy::unused_self, reason = "the caller must hold the output")]
     pub(in crate::cli) fn note(self, text: &str) {
         say(&visible(text));
     }

@@ -18,7 +18,7 @@ pub(in crate::cli) struct Args {
     /// The vault file [default: sealroom.redb].
     #[arg(long, env = "SEALROOM_DATA", value_name = "FILE")]
     pub(super) data: Option<PathBuf>,
-    /// Where to listen: host:port (port 0 picks one) or unix:PATH [default: 127.0.0.1:3029].
+    /// Address to listen on: host:port (port 0 picks one) or unix:PATH [default: 127.0.0.1:3029].
     #[arg(long, env = "SEALROOM_LISTEN", value_name = "ADDRESS")]
     pub(super) listen: Option<String>,
     /// A reverse proxy terminates TLS; the client is the last address in X-Forwarded-For.
@@ -49,7 +49,7 @@ pub(in crate::cli) struct Args {
 #[derive(Debug, Default, Clone, clap::Args)]
 #[command(next_help_heading = "Tuning")]
 pub(super) struct Tuning {
-    /// Whether members may store integrations, or only owners.
+    /// Allow members to store integrations; otherwise only owners may.
     #[arg(long, env = "SEALROOM_MEMBERS_MAY_CREATE", value_name = "BOOL")]
     pub(super) members_may_create: Option<bool>,
     /// Threads that serve connections.
