@@ -5,6 +5,7 @@ use hyper::StatusCode;
 use super::response::Answer;
 use crate::{
     api::{BadRequest, responses::ErrorBody},
+    auth::policy::Denied,
     domain::RequestId,
     vault,
 };
@@ -142,7 +143,15 @@ fn describe(error: &vault::Error) -> (StatusCode, &'static str, String) {
         Error::TokenExpired { since } => {
             return (StatusCode::UNAUTHORIZED, "token_expired", format!("The token expired at {since}"));
         }
-        Error::Denied(denied) => return (StatusCode::FORBIDDEN, "forbidden", denied.to_string()),
+        Error::Denied(denied) => {
+            let code = match denied {
+                Denied::Role { .. } => "forbidden",
+                Denied::Project => "outside_projects",
+                Denied::Provider => "outside_providers",
+                Denied::NotCreator => "not_creator",
+            };
+            return (StatusCode::FORBIDDEN, code, denied.to_string());
+        }
         Error::BadLogin => (StatusCode::UNAUTHORIZED, "bad_login", "Wrong e-mail or password"),
         Error::WrongPassword => (StatusCode::FORBIDDEN, "wrong_password", "currentPassword is wrong"),
         Error::TooManyTries { retry_after_secs } => {
