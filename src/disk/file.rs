@@ -127,7 +127,7 @@ impl NewFile {
     /// Begins a new data file.
     ///
     /// # Errors
-    /// A file of that name exists already, another process is creating it, or the folder refuses.
+    /// A file of that name already exists, another process is creating it, or the folder refuses.
     pub fn begin(data: &Path) -> Result<Self, FileError> {
         Self::begin_with(data, Locking::Required)
     }

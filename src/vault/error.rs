@@ -102,8 +102,8 @@ pub enum Error {
     /// The project does not exist.
     #[error("no such project")]
     ProjectNotFound(ProjectId),
-    /// The project exists already.
-    #[error("the project exists already")]
+    /// The project already exists.
+    #[error("the project already exists")]
     ProjectExists,
     /// Integrations are scoped to the project.
     #[error("the project is in use")]
@@ -124,7 +124,7 @@ pub enum Error {
         last: u64,
     },
     /// The e-mail is taken.
-    #[error("the user exists already")]
+    #[error("the user already exists")]
     UserExists,
     /// The user does not exist.
     #[error("no such user")]

@@ -22,7 +22,7 @@ impl Vault {
     /// Registers a project.
     ///
     /// # Errors
-    /// The policy forbids it, or the project exists already.
+    /// The policy forbids it, or the project already exists.
     pub async fn create_project(
         &self,
         context: &Context,

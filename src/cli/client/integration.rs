@@ -22,7 +22,7 @@ use crate::{
             confirm::Consent,
             output::Output,
             prompt,
-            table::{NOTHING, facts, local, local_or_nothing, table},
+            table::{ALL, NOTHING, facts, local, local_or_nothing, table},
         },
     },
     client::{Integration, NewIntegration, Scope},
@@ -232,7 +232,7 @@ async fn show_all(args: ListArgs, remote: &Remote) -> Result<(), CliError> {
             kind(one),
             one.name.clone().unwrap_or_else(|| NOTHING.to_owned()),
             // Short, to fit a terminal of 80 columns.
-            if one.is_global { "all".to_owned() } else { scope_text(one) },
+            if one.is_global { ALL.to_owned() } else { scope_text(one) },
             one.revision.to_string(),
             expiry::cell(one.expires_at, now),
             local_or_nothing(one.last_accessed_at),
@@ -309,7 +309,8 @@ async fn delete(args: DeleteArgs, remote: &Remote) -> Result<(), CliError> {
     let one = find(&args.integration, remote).await?;
     let loss =
         format!("{}\n\nThis permanently deletes the credential and all its revisions.", described(&one));
-    args.consent.obtain(&loss, &format!("Delete {}?", kind(&one)), remote.output)?;
+    let named = one.name.as_ref().map_or_else(|| one.id.to_string(), |name| format!("'{name}'"));
+    args.consent.obtain(&loss, &format!("Delete {} {named}?", kind(&one)), remote.output)?;
     remote.client.delete_integration(one.id).await?;
     remote.output.result(
         &format!("deleted {} {}", kind(&one), one.id),

@@ -104,7 +104,7 @@ async fn show_all(remote: &Remote) -> Result<(), CliError> {
         [
             one.identifier.clone(),
             one.platform.clone(),
-            one.remote_url.clone().unwrap_or_else(|| "-".to_owned()),
+            one.remote_url.clone().unwrap_or_else(|| NOTHING.to_owned()),
             told.count(one),
             local(one.created_at),
         ]
@@ -175,7 +175,7 @@ fn described(project: &Project, told: Told) -> String {
     facts(&[
         ("project", project.identifier.clone()),
         ("platform", project.platform.clone()),
-        ("url", project.remote_url.clone().unwrap_or_else(|| "-".to_owned())),
+        ("url", project.remote_url.clone().unwrap_or_else(|| NOTHING.to_owned())),
         ("created", local(project.created_at)),
         ("integrations", integrations),
     ])

@@ -138,9 +138,13 @@ impl ServerArgs {
             (None, Some((file, session))) => (client.with_session(file, session), Speaker::User),
             (None, None) if need == Need::Nothing => (client, Speaker::Nobody),
             (None, None) => {
+                let login = match client.endpoint().to_string() {
+                    server if server == default::SERVER => "sealroom login".to_owned(),
+                    server => format!("sealroom login --server {server}"),
+                };
                 return Err(CliError::failed(
                     format!("not logged in to {}", client.endpoint()),
-                    "run `sealroom login`, or pass --token-file, SFP_SERVER_TOKEN or SFP_SERVER_TOKEN_FILE",
+                    format!("run `{login}`, or pass --token-file, SFP_SERVER_TOKEN or SFP_SERVER_TOKEN_FILE"),
                 ));
             }
         };

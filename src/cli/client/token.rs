@@ -17,7 +17,7 @@ use crate::{
             confirm::Consent,
             once::Made,
             output::Output,
-            table::{NOTHING, facts, list, local, local_or_nothing, table},
+            table::{ALL, NOTHING, facts, list, local, local_or_nothing, table},
         },
     },
     client::{NewToken, SecretText, Token},
@@ -104,6 +104,7 @@ async fn create(args: CreateArgs, remote: &Remote) -> Result<(), CliError> {
             return Err(near::project(error, &new.projects, &remote.client).await);
         }
     };
+    warn_of_namesakes(&made, remote).await;
     let text = made.token.as_ref().map(SecretText::expose).unwrap_or_default();
     let (mut lines, mut value) = described(&made);
     let Some(file) = file else {
@@ -134,6 +135,19 @@ fn described(made: &Token) -> (Vec<(&'static str, String)>, serde_json::Value) {
     let value = json!({ "id": made.id.to_string(), "name": made.name, "role": made.role,
         "createdAt": made.created_at.to_string(), "expiresAt": made.expires_at.to_string() });
     (lines, value)
+}
+
+/// Warns if another token has the name: `token revoke` then needs the id. The token stands even if the list fails.
+async fn warn_of_namesakes(made: &Token, remote: &Remote) {
+    let all = remote.client.tokens().await.unwrap_or_default();
+    let is_namesake =
+        |one: &&Token| one.name == made.name && one.id != made.id && one.status.as_deref() == Some("active");
+    if let Some(other) = all.iter().find(is_namesake) {
+        let (name, other) = (&made.name, other.id);
+        remote.output.warning(&format!(
+            "another active token has the name {name}: {other}; `sealroom token revoke` needs the id of one"
+        ));
+    }
 }
 
 /// Revokes a token whose text reached no reader: the list would show it as active forever.
@@ -217,5 +231,10 @@ fn narrowing(token: &Token) -> String {
         .flatten()
         .map(|items| if items.is_empty() { "nothing".to_owned() } else { list(items) })
         .collect();
-    if parts.is_empty() { NOTHING.to_owned() } else { parts.join("; ") }
+    match token.role.as_str() {
+        "application" if parts.is_empty() => ALL.to_owned(),
+        // Other roles read no credential.
+        _ if parts.is_empty() => NOTHING.to_owned(),
+        _ => parts.join("; "),
+    }
 }

@@ -52,7 +52,7 @@ impl RunClock {
             && !accept_clock
         {
             return Err(CliError::failed(
-                format!("the clock says {now}, but the newest event is from {newest}"),
+                format!("the clock says {now}, but the newest record is from {newest}"),
                 "set the clock, or accept it with --accept-clock",
             ));
         }

@@ -59,7 +59,7 @@ struct OwnerArgs {
     /// Open the vault on a file system that has no locks; no other process may open the file.
     #[arg(long, env = "SEALROOM_WITHOUT_FILE_LOCK", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
     without_file_lock: Option<bool>,
-    /// Accept a clock that is behind the newest event.
+    /// Accept a clock that is over five minutes behind the newest record.
     #[arg(long)]
     accept_clock: bool,
     #[command(flatten)]

@@ -147,6 +147,8 @@ impl Output {
                 object["code"] = json!(code);
             }
             say(&object.to_string());
+        } else if error.hint.is_empty() {
+            self.note(&error.message);
         } else {
             say(&format!("{} {}", coloured("1;31", "error:"), on_one_line(&error.message)));
             say(&format!("{} {}", coloured("36", "hint:"), on_one_line(&error.hint)));
