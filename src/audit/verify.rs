@@ -180,9 +180,6 @@ impl Verifier {
     }
 
     /// Takes a record in, but for the tree: [`Verifier::grow`] has to follow.
-    ///
-    /// # Errors
-    /// As [`Verifier::push`].
     pub fn place(&mut self, bytes: &[u8], leaf: Hash) -> Result<(), Flaw> {
         let sequence = sequence(bytes).ok_or(Flaw::Form { sequence: self.next })?;
         if self.first.is_none() && sequence > 0 && (self.awaits_end || !self.checkpoints.is_empty()) {
@@ -246,9 +243,6 @@ impl Verifier {
     }
 
     /// Judges the whole by its own checkpoint too: any record after that one's end was added from outside.
-    ///
-    /// # Errors
-    /// As [`Verifier::finish`].
     pub fn finish_at(mut self, own: Checkpoint) -> Result<Good, Flaw> {
         self.end = Some(own.size);
         self.vouched = self.vouched.max(own.size);

@@ -54,9 +54,6 @@ impl Vault {
     }
 
     /// Returns the projects that the caller may name; not audited.
-    ///
-    /// # Errors
-    /// The policy forbids it.
     pub async fn list_projects(&self, context: &Context, caller: &Admitted) -> Result<Vec<Shown>, Error> {
         let permit = self.permit(context, caller, Verb::ListProjects).await?;
         let open = self.opened()?;

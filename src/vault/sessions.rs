@@ -178,9 +178,6 @@ impl Vault {
     }
 
     /// Ends the caller's session.
-    ///
-    /// # Errors
-    /// The policy forbids it.
     pub async fn logout(&self, context: &Context, caller: &Admitted) -> Result<(), Error> {
         let work = move |work: Request<'_>| {
             let mut changes = Changes::none();

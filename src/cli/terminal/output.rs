@@ -98,17 +98,11 @@ impl Output {
     }
 
     /// Prints a result unchanged.
-    ///
-    /// # Errors
-    /// As [`Output::result`].
     pub(in crate::cli) fn bytes(self, bytes: &[u8]) -> Result<(), CliError> {
         self.piece(bytes).map(drop)
     }
 
     /// Prints one piece of a streamed result: once the reader has gone, there is no reason to fetch more.
-    ///
-    /// # Errors
-    /// As [`Output::result`].
     #[allow(clippy::unused_self, reason = "the caller must hold the output")]
     pub(in crate::cli) fn piece(self, bytes: &[u8]) -> Result<Reader, CliError> {
         let mut stdout = io::stdout().lock();
