@@ -22,7 +22,7 @@ use crate::{
             confirm::Consent,
             output::Output,
             prompt,
-            table::{ALL, NOTHING, facts, local, local_or_nothing, table},
+            table::{ALL, NOTHING, facts, local, local_or_nothing},
         },
     },
     client::{Integration, NewIntegration, Scope},
@@ -239,12 +239,7 @@ async fn show_all(args: ListArgs, remote: &Remote) -> Result<(), CliError> {
         ]
     };
     let headings = ["ID", "TYPE", "NAME", "FOR", "REV", "EXPIRES", "LAST READ"];
-    let lines = if all.is_empty() {
-        "no integrations; see `sealroom integration add --help`".to_owned()
-    } else {
-        table(headings, all.iter().map(row).collect())
-    };
-    remote.output.result(&lines, &all)
+    remote.list(headings, &all, row, "no integrations; see `sealroom integration add --help`")
 }
 
 async fn show(args: ShowArgs, remote: &Remote) -> Result<(), CliError> {
@@ -323,22 +318,13 @@ async fn find(text: &str, remote: &Remote) -> Result<Integration, CliError> {
     if let Ok(id) = text.parse() {
         return Ok(remote.client.integration(id).await?);
     }
-    let mut named = remote.client.integrations(None, Some(text)).await?;
-    match (named.pop(), named.len()) {
-        (Some(one), 0) => Ok(one),
-        (None, _) => {
-            let all = remote.client.integrations(None, None).await?;
-            let meant = near::nearest(text, all.iter().filter_map(|one| one.name.as_deref()));
-            let meant = meant.map_or_else(String::new, |meant| format!("did you mean '{meant}'? "));
-            let hint = format!("{meant}see what is stored: sealroom integration list");
-            Err(CliError::failed(format!("no integration has the id or name '{text}'"), hint))
-        }
-        (Some(last), _) => {
-            let ids: Vec<String> = named.iter().chain([&last]).map(|one| one.id.to_string()).collect();
-            let hint = format!("pass the id of one: {}", ids.join(", "));
-            Err(CliError::failed(format!("{} integrations have the name '{text}'", ids.len()), hint))
-        }
+    let named = remote.client.integrations(None, Some(text)).await?;
+    if let Some(one) = near::only(named, "integration", text, |one| one.id.to_string())? {
+        return Ok(one);
     }
+    let all = remote.client.integrations(None, None).await?;
+    let known = all.iter().filter_map(|one| one.name.as_deref());
+    Err(near::unknown("integration", text, known, "what is stored: sealroom integration list"))
 }
 
 /// Like [`find`], without a look-up if an id is given.

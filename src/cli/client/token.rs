@@ -17,7 +17,7 @@ use crate::{
             confirm::Consent,
             once::Made,
             output::Output,
-            table::{ALL, NOTHING, facts, list, local, local_or_nothing, table},
+            table::{ALL, NOTHING, facts, list, local, local_or_nothing},
         },
     },
     client::{NewToken, SecretText, Token},
@@ -176,12 +176,7 @@ async fn show_all(remote: &Remote) -> Result<(), CliError> {
         ]
     };
     let headings = ["ID", "NAME", "ROLE", "STATUS", "FOR", "EXPIRES", "LAST USED"];
-    let lines = if all.is_empty() {
-        "no tokens; see `sealroom token create --help`".to_owned()
-    } else {
-        table(headings, all.iter().map(row).collect())
-    };
-    remote.output.result(&lines, &all)
+    remote.list(headings, &all, row, "no tokens; see `sealroom token create --help`")
 }
 
 async fn revoke(args: RevokeArgs, remote: &Remote) -> Result<(), CliError> {
@@ -206,22 +201,11 @@ async fn find(text: &str, remote: &Remote) -> Result<Token, CliError> {
         named || token.id.to_string() == text.to_ascii_lowercase()
     };
     let all = remote.client.tokens().await?;
-    let meant = near::nearest(text, all.iter().map(|token| token.name.as_str())).map(str::to_owned);
-    let mut found: Vec<Token> = all.into_iter().filter(fits).collect();
-    match (found.pop(), found.len()) {
-        (Some(one), 0) => Ok(one),
-        (None, _) => {
-            let meant = meant.filter(|meant| meant != text);
-            let meant = meant.map_or_else(String::new, |meant| format!("did you mean '{meant}'? "));
-            let hint = format!("{meant}see the tokens: sealroom token list");
-            Err(CliError::failed(format!("no token has the id or name '{text}'"), hint))
-        }
-        (Some(last), _) => {
-            let ids: Vec<String> = found.iter().chain([&last]).map(|one| one.id.to_string()).collect();
-            let hint = format!("pass the id of one: {}", ids.join(", "));
-            Err(CliError::failed(format!("{} tokens have the name '{text}'", ids.len()), hint))
-        }
-    }
+    let (found, others): (Vec<Token>, Vec<Token>) = all.into_iter().partition(fits);
+    near::only(found, "token", text, |token| token.id.to_string())?.ok_or_else(|| {
+        let known = others.iter().map(|token| token.name.as_str());
+        near::unknown("token", text, known, "the tokens: sealroom token list")
+    })
 }
 
 fn narrowing(token: &Token) -> String {

@@ -17,7 +17,7 @@ use crate::{
             once::{Lost, Made},
             output::Output,
             prompt::Asking,
-            table::{ALL, ALL_PROJECTS, NOTHING, facts, list, local_or_nothing, table},
+            table::{ALL, ALL_PROJECTS, NOTHING, facts, list, local_or_nothing},
         },
     },
     client::{NewUser, SecretText, User, UserChange},
@@ -231,7 +231,7 @@ async fn show_all(remote: &Remote) -> Result<(), CliError> {
         ]
     };
     let headings = ["EMAIL", "NAME", "ROLE", "STATUS", "SEES", "LAST LOGIN"];
-    remote.output.result(&table(headings, all.iter().map(row).collect()), &all)
+    remote.list(headings, &all, row, "no users")
 }
 
 async fn change(email: &str, wanted: UserChange, said: &str, remote: &Remote) -> Result<(), CliError> {
