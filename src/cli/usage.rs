@@ -54,7 +54,7 @@ const BEGINNINGS: &[&str] = &[
 const UNBROKEN: usize = 16;
 
 /// Returns the error of a secret among the arguments, or of a surplus word, which may be one; else clap's own applies.
-pub(super) fn refused(
+pub(super) fn secret_argument(
     error: &clap::Error,
     mut root: Command,
     args: impl Iterator<Item = OsString>,
@@ -172,7 +172,7 @@ fn is_surplus(error: &clap::Error) -> bool {
 }
 
 /// Returns clap's text without a value that may be a secret.
-pub(super) fn veiled(error: &clap::Error, said: String) -> String {
+pub(super) fn without_secrets(error: &clap::Error, said: String) -> String {
     let kinds = [ContextKind::InvalidValue, ContextKind::InvalidSubcommand];
     let values = kinds.into_iter().filter_map(|kind| text(error, kind));
     values.filter(|value| is_secret(value)).fold(said, |said, value| said.replace(value, "…"))
