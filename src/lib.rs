@@ -87,8 +87,8 @@
 //!
 //! The argument would break if a state table left the digest, if the engine changed a page of the last commit in place,
 //! or if it wrote its header elsewhere than into the first 320 bytes. It does not cover `last_access`, whose rows the
-//! log replaces, nor older pages of the log, which `audit verify` examines. A
-//! process killed between a failed sync and the write that follows it leaves the next process without that knowledge.
+//! log replaces, nor older pages of the log, which `audit verify` examines. If the process is killed between a failed
+//! sync and the write of the old header, microseconds later, the next process cannot know of the failure.
 //!
 //! # Where this differs from the first design
 //!
