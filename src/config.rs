@@ -151,9 +151,6 @@ impl FileConfig {
     }
 
     /// Reads the text of a config file.
-    ///
-    /// # Errors
-    /// As [`FileConfig::read`].
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
         toml::from_str(text).map_err(|error| {
             let place = error.span().map_or(String::new(), |span| place(&text[..span.start]));

@@ -54,7 +54,8 @@
 //!   circle (`tidy::every_import_points_down_and_every_tool_is_in_its_home`,
 //!   `tidy::no_files_of_one_room_use_each_other_in_a_circle`).
 //! - A secret type has no `Clone`, `Debug`, `Serialize` or `Deref`, and `expose()` is grep-able. Its bytes become
-//!   text through `expose_text` alone, which repairs nothing.
+//!   text only through `expose_text`, which repairs nothing
+//!   (`secret_types::a_secret_type_cannot_be_cloned_printed_serialized_compared_or_dereferenced`).
 //! - The argon2 work of a login or unlock follows from the submitted text, never from what is stored or the outcome
 //!   (`vault::slots::tests::which_slot_opens_does_not_show_in_the_work`,
 //!   `api::users::a_wrong_password_an_unknown_and_a_disabled_user_cannot_be_told_apart`).

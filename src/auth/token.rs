@@ -27,9 +27,6 @@ pub struct NewToken {
 }
 
 /// Makes an application token.
-///
-/// # Errors
-/// The system gives no random bytes.
 pub fn application() -> Result<NewToken, RandomError> {
     let random = Zeroizing::new(random::bytes::<RANDOM_BYTES>()?);
     let mut payload = Zeroizing::new([0; APPLICATION_BYTES]);
@@ -38,9 +35,6 @@ pub fn application() -> Result<NewToken, RandomError> {
 }
 
 /// Makes one of a session's two tokens, and the key of its row.
-///
-/// # Errors
-/// The system gives no random bytes.
 pub fn session(kind: SessionKind, session: SessionId) -> Result<(NewToken, SessionKey), RandomError> {
     let text_kind = match kind {
         SessionKind::Access => TokenKind::Access,

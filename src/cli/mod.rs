@@ -121,18 +121,6 @@ fn is_json(words: &[OsString]) -> bool {
     words.iter().any(|word| word == "--json")
 }
 
-/// Returns the command that the arguments name, as it is typed.
-fn command_named() -> String {
-    let (mut command, mut name) = (Cli::command(), "sealroom".to_owned());
-    for word in std::env::args_os().skip(1) {
-        if let Some(next) = command.find_subcommand(&word).cloned() {
-            name = format!("{name} {}", next.get_name());
-            command = next;
-        }
-    }
-    name
-}
-
 /// Prints a usage error like any other: a line of cause and one of remedy, or one JSON object.
 fn usage(error: &clap::Error) -> ExitCode {
     use clap::error::ErrorKind;
@@ -146,7 +134,7 @@ fn usage(error: &clap::Error) -> ExitCode {
     let message = paragraphs.next().unwrap_or_default();
     let message = message.trim_start_matches("error: ").to_owned();
     let tip = paragraphs.find_map(|lines| lines.strip_prefix("tip: ").map(str::to_owned));
-    let hint = tip.unwrap_or_else(|| format!("see `{} --help`", command_named()));
+    let hint = tip.unwrap_or_else(usage::see_help);
     let secret = usage::refused(error, Cli::command(), std::env::args_os().skip(1));
     let told = secret.unwrap_or_else(|| CliError::usage(message, hint));
     let output = Output::new(is_json(&std::env::args_os().collect::<Vec<_>>()));

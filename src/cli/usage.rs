@@ -4,9 +4,9 @@
 
 use std::{ffi::OsString, path::Path};
 
-use clap::{Command, error::ContextKind, error::ContextValue, error::ErrorKind};
+use clap::{Command, CommandFactory, error::ContextKind, error::ContextValue, error::ErrorKind};
 
-use super::error::CliError;
+use super::{Cli, error::CliError};
 
 /// Words in the name of a flag whose value is a secret; a long one also matches with one wrong letter.
 const SECRETS: &[&str] = &[
@@ -87,7 +87,10 @@ pub(super) fn refused(
         })
     };
     let surplus = || {
-        let hint = "see --help of the command; secrets come from a prompt or a file, and this one is now in your shell's history";
+        let hint = format!(
+            "{}; secrets come from a prompt or a file, and this one is now in your shell's history",
+            see_help()
+        );
         is_surplus(error).then(|| CliError::usage("unexpected extra argument", hint))
     };
     args.iter().enumerate().find_map(told).or_else(surplus)
@@ -146,8 +149,20 @@ fn instead(command: &Command, name: &str) -> String {
     match longs(command).find(|long| *long == own).or_else(|| longs(command).find(of_people)) {
         Some(flag) => format!("use the prompt or --{flag} FILE"),
         None if has("token-file") => "use --token-file FILE, or `sealroom login`".to_owned(),
-        None => "secrets come from a prompt or a file: see --help of the command".to_owned(),
+        None => format!("secrets come from a prompt or a file: {}", see_help()),
     }
+}
+
+/// Returns the hint that names the help of the command that the arguments name.
+pub(super) fn see_help() -> String {
+    let (mut command, mut name) = (Cli::command(), "sealroom".to_owned());
+    for word in std::env::args_os().skip(1) {
+        if let Some(next) = command.find_subcommand(&word).cloned() {
+            name = format!("{name} {}", next.get_name());
+            command = next;
+        }
+    }
+    format!("see `{name} --help`")
 }
 
 /// Returns whether clap failed on a surplus word: it may be anything, and is not repeated.

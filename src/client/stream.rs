@@ -40,9 +40,6 @@ pub struct Records {
 
 impl Client {
     /// Begins an export.
-    ///
-    /// # Errors
-    /// [`Error`].
     pub async fn export(&self, filter: &ExportFilter) -> Result<Records, Error> {
         let mut parameters: Vec<(&str, Option<&str>)> =
             filter.parameters.iter().map(|(name, value)| (*name, Some(value.as_str()))).collect();

@@ -79,9 +79,6 @@ impl Engine {
     }
 
     /// Makes a new vault on an empty medium, with its first batch.
-    ///
-    /// # Errors
-    /// The medium refuses.
     pub fn create(medium: Medium, cache_bytes: usize, first: &Batch) -> Result<Self, CommitError> {
         let medium: Medium = Arc::new(Rollback::new(medium).map_err(redb::Error::Io)?);
         let backend = DeferredWrites::open(medium.clone());
@@ -107,9 +104,6 @@ impl Engine {
 
     /// Returns the last committed state, consistent for as long as the snapshot lives. Keep it short: redb cannot reuse
     /// the pages of a live snapshot, so the file grows.
-    ///
-    /// # Errors
-    /// The engine refuses.
     pub fn snapshot(&self) -> Result<Snapshot, StorageError> {
         let database = self.database().map_err(|error| StorageError::Engine(Box::new(error)))?;
         Snapshot::of(&*database)
@@ -190,18 +184,12 @@ impl Engine {
     }
 
     /// Returns the file's length in bytes.
-    ///
-    /// # Errors
-    /// The length cannot be read.
     pub fn bytes(&self) -> std::io::Result<u64> {
         self.medium.len()
     }
 
     /// Opens the file again if [`Engine::reopen`] or [`Engine::release`] closed it. As after [`Engine::open`], no byte
     /// of it changes before [`Engine::release`].
-    ///
-    /// # Errors
-    /// As [`Engine::reopen`].
     pub fn wake(&self) -> Result<(), OpenError> {
         if self.open.read().unwrap_or_else(PoisonError::into_inner).database.is_some() {
             return Ok(());

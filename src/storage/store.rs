@@ -96,9 +96,6 @@ pub struct Running {
 
 impl Store {
     /// Creates a vault on an empty medium: an empty log with its checkpoint first, then the owner and the first record.
-    ///
-    /// # Errors
-    /// The medium refuses.
     pub fn create(medium: Medium, cache_bytes: usize, new: NewVault<'_>) -> Result<Self, CreateError> {
         let keys = Keys::derive(new.vault_key);
         let log_key = LogKey::generate().map_err(|_| StorageError::Random)?;
@@ -158,9 +155,6 @@ impl Store {
     }
 
     /// Returns the file's length in bytes.
-    ///
-    /// # Errors
-    /// The length cannot be read.
     pub fn bytes(&self) -> std::io::Result<u64> {
         self.engine.bytes()
     }
@@ -235,9 +229,6 @@ impl Store {
     }
 
     /// Returns the time of the newest event from its record, not yet authenticated.
-    ///
-    /// # Errors
-    /// The record cannot be read.
     pub fn newest_time(&self) -> Result<Option<crate::domain::Timestamp>, StorageError> {
         let newest = self.engine.snapshot()?.records_before(u64::MAX, 1)?;
         let record = newest.first().and_then(|(_, bytes)| crate::audit::record::decode(bytes).ok());

@@ -57,9 +57,6 @@ impl Vault {
     }
 
     /// Lists tokens with the time of their last audited event, newest first.
-    ///
-    /// # Errors
-    /// The policy forbids it.
     pub async fn list_tokens(
         &self,
         context: &Context,

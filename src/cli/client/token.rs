@@ -17,7 +17,7 @@ use crate::{
             confirm::Consent,
             once::Made,
             output::Output,
-            table::{NOTHING, facts, list, local, local_or_nothing, table},
+            table::{ALL, NOTHING, facts, list, local, local_or_nothing},
         },
     },
     client::{NewToken, SecretText, Token},
@@ -104,6 +104,7 @@ async fn create(args: CreateArgs, remote: &Remote) -> Result<(), CliError> {
             return Err(near::project(error, &new.projects, &remote.client).await);
         }
     };
+    warn_of_namesakes(&made, remote).await;
     let text = made.token.as_ref().map(SecretText::expose).unwrap_or_default();
     let (mut lines, mut value) = described(&made);
     let Some(file) = file else {
@@ -136,6 +137,19 @@ fn described(made: &Token) -> (Vec<(&'static str, String)>, serde_json::Value) {
     (lines, value)
 }
 
+/// Warns if another token has the name: `token revoke` then needs the id. The token stands even if the list fails.
+async fn warn_of_namesakes(made: &Token, remote: &Remote) {
+    let all = remote.client.tokens().await.unwrap_or_default();
+    let is_namesake =
+        |one: &&Token| one.name == made.name && one.id != made.id && one.status.as_deref() == Some("active");
+    if let Some(other) = all.iter().find(is_namesake) {
+        let (name, other) = (&made.name, other.id);
+        remote.output.warning(&format!(
+            "another active token has the name {name}: {other}; `sealroom token revoke` needs the id of one"
+        ));
+    }
+}
+
 /// Revokes a token whose text reached no reader: the list would show it as active forever.
 async fn taken_back(made: &Token, cause: &dyn std::fmt::Display, remote: &Remote) -> CliError {
     let outcome = remote.client.revoke_token(made.id).await;
@@ -162,12 +176,7 @@ async fn show_all(remote: &Remote) -> Result<(), CliError> {
         ]
     };
     let headings = ["ID", "NAME", "ROLE", "STATUS", "FOR", "EXPIRES", "LAST USED"];
-    let lines = if all.is_empty() {
-        "no tokens; see `sealroom token create --help`".to_owned()
-    } else {
-        table(headings, all.iter().map(row).collect())
-    };
-    remote.output.result(&lines, &all)
+    remote.list(headings, &all, row, "no tokens; see `sealroom token create --help`")
 }
 
 async fn revoke(args: RevokeArgs, remote: &Remote) -> Result<(), CliError> {
@@ -192,22 +201,11 @@ async fn find(text: &str, remote: &Remote) -> Result<Token, CliError> {
         named || token.id.to_string() == text.to_ascii_lowercase()
     };
     let all = remote.client.tokens().await?;
-    let meant = near::nearest(text, all.iter().map(|token| token.name.as_str())).map(str::to_owned);
-    let mut found: Vec<Token> = all.into_iter().filter(fits).collect();
-    match (found.pop(), found.len()) {
-        (Some(one), 0) => Ok(one),
-        (None, _) => {
-            let meant = meant.filter(|meant| meant != text);
-            let meant = meant.map_or_else(String::new, |meant| format!("did you mean '{meant}'? "));
-            let hint = format!("{meant}see the tokens: sealroom token list");
-            Err(CliError::failed(format!("no token has the id or name '{text}'"), hint))
-        }
-        (Some(last), _) => {
-            let ids: Vec<String> = found.iter().chain([&last]).map(|one| one.id.to_string()).collect();
-            let hint = format!("pass the id of one: {}", ids.join(", "));
-            Err(CliError::failed(format!("{} tokens have the name '{text}'", ids.len()), hint))
-        }
-    }
+    let (found, others): (Vec<Token>, Vec<Token>) = all.into_iter().partition(fits);
+    near::only(found, "token", text, |token| token.id.to_string())?.ok_or_else(|| {
+        let known = others.iter().map(|token| token.name.as_str());
+        near::unknown("token", text, known, "the tokens: sealroom token list")
+    })
 }
 
 fn narrowing(token: &Token) -> String {
@@ -217,5 +215,10 @@ fn narrowing(token: &Token) -> String {
         .flatten()
         .map(|items| if items.is_empty() { "nothing".to_owned() } else { list(items) })
         .collect();
-    if parts.is_empty() { NOTHING.to_owned() } else { parts.join("; ") }
+    match token.role.as_str() {
+        "application" if parts.is_empty() => ALL.to_owned(),
+        // Other roles read no credential.
+        _ if parts.is_empty() => NOTHING.to_owned(),
+        _ => parts.join("; "),
+    }
 }

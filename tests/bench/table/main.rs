@@ -2,7 +2,7 @@
 //!
 //! `cargo bench --bench table` takes about ten minutes and prints one Markdown table; a plot of it is written to the
 //! target folder. `--events 10000000` fills the large file as the figures to reach ask for, `--plot FILE` says where
-//! the plot goes, `--only SECTION` measures one part. `SEALROOM_BENCH_QUICK=1` does all of it small, in seconds: that
+//! the plot goes, `--only SECTION` measures one part. `BENCH_QUICK=1` does all of it small, in seconds: that
 //! shows that it runs, its figures mean nothing.
 //!
 //! Servers are processes of their own, so that their memory is theirs alone; the load generator is this process, on
@@ -94,7 +94,7 @@ pub struct Plan {
 
 impl Plan {
     fn new(args: &Args) -> Self {
-        let quick = std::env::var_os("SEALROOM_BENCH_QUICK").is_some();
+        let quick = std::env::var_os("BENCH_QUICK").is_some();
         let plan = if quick {
             Self {
                 quick,

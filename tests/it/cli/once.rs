@@ -106,7 +106,7 @@ fn a_recovery_key_that_cannot_be_written_costs_no_vault_and_no_file_of_another()
     assert!(sealroom(folder.path(), INIT).status.success());
     // A vault that is there already costs nobody a recovery key's file.
     let again = sealroom(folder.path(), &[INIT, &["--recovery-key-file", "key"]].concat());
-    assert!(stderr(&again).contains("exists already"), "{}", stderr(&again));
+    assert!(stderr(&again).contains("already exists"), "{}", stderr(&again));
     assert!(!folder.path().join("key").exists());
 }
 

@@ -252,7 +252,7 @@ fn a_delete_shows_what_is_lost_and_takes_only_a_yes() {
     stored(folder.path(), &server, &add);
     for (answer, code) in [("n\n", 1), ("\n", 1), ("\x03", 1), ("y\n", 0)] {
         let mut typing = Typing::start(folder.path(), &server.url, &["integration", "delete", "deploy"]);
-        typing.prompted("Delete github/pat? [y/N]: ");
+        typing.prompted("Delete github/pat 'deploy'? [y/N]: ");
         assert!(
             typing.screen.contains("This permanently deletes") && typing.screen.contains("deploy"),
             "{}",
@@ -260,6 +260,12 @@ fn a_delete_shows_what_is_lost_and_takes_only_a_yes() {
         );
         typing.keys(answer);
         assert_eq!(typing.end(), code, "{answer:?}: {}", typing.screen);
+        if answer != "\x03" && code == 1 {
+            // No is an answer, not an error.
+            let end = typing.screen.split("[y/N]: ").nth(1).unwrap();
+            assert!(end.trim().ends_with("nothing was changed"), "{end}");
+            assert!(!end.contains("error:") && !end.contains("hint:"), "{end}");
+        }
         let left = stored(folder.path(), &server, &["integration", "list", "--json"]);
         assert_eq!(left.as_array().unwrap().len(), usize::from(code == 1), "{answer:?}");
     }

@@ -210,7 +210,17 @@ fn a_clock_far_behind_stops_the_start_until_somebody_says_that_it_is_right() {
     assert_eq!(refused.status.code(), Some(1));
     let said = stderr(&refused);
     assert!(said.contains("error: the clock says") && said.contains("--accept-clock"), "{said}");
+    let recover = ["recover", "owner", "--data", "v.redb", "--passphrase-file", "pass"];
+    let refused = sealroom(folder.path(), &recover);
+    assert!(!refused.status.success() && stderr(&refused).contains("error: the clock says"));
     assert_eq!(newest(folder.path()), newest_of_old, "and nothing was written");
+    let (other, _) = ahead(HOUR);
+    let accepted = sealroom(other.path(), &[&recover[..], &["--accept-clock"]].concat());
+    assert!(accepted.status.success(), "{}", stderr(&accepted));
+    let file = std::fs::read(other.path().join("v.redb")).unwrap();
+    let file = String::from_utf8_lossy(&file);
+    let record = &file[file.find(r#""action":"vault.recover""#).unwrap()..][..300];
+    assert!(record.contains(r#""clockAccepted":true"#), "an accepted clock is on record: {record}");
     let mut serving = Serving::start(folder.path(), &[SERVE, &["--accept-clock"]].concat());
     assert!(serving.health().contains("200 OK"));
     assert!(serving.stop());

@@ -40,6 +40,7 @@ pub(super) fn create() -> Operation {
         examples::created_integration(),
     ))
     .codes(&["duplicate_field", "invalid_scope", "project_not_registered", "expiry_past", "disk_low"])
+    .codes(&["outside_projects", "outside_providers"])
 }
 
 pub(super) fn read_credentials() -> Operation {
@@ -55,6 +56,8 @@ pub(super) fn read_credentials() -> Operation {
     .query("name", reference("Name"), "The exact name.");
     let reply = Reply::json(200, "The credentials.", array_of("DisclosedCredential"), examples::disclosed());
     paged(reading).answers(reply.with("audit-receipt").with("x-next-cursor")).codes(&[
+        "outside_projects",
+        "outside_providers",
         "integration_not_found",
         "project_not_found",
         "too_many_matches",
@@ -103,7 +106,7 @@ pub(super) fn rotate() -> Operation {
     ))
     .header("If-Match", if_match(), "The revision that must be current, as `3` or `\"3\"`; `*` matches any.")
     .takes(examples::rotate_credentials())
-    .codes(&["invalid_if_match", "revision_conflict", "expiry_past", "disk_low"])
+    .codes(&["not_creator", "invalid_if_match", "revision_conflict", "expiry_past", "disk_low"])
 }
 
 pub(super) fn rollback() -> Operation {
@@ -113,7 +116,7 @@ pub(super) fn rollback() -> Operation {
         "Stores an older revision, with its expiry, as the newest one. Members may roll back integrations that they created.",
     ))
     .takes(json!({ "revision": 1 }))
-    .codes(&["revision_not_found", "disk_low"])
+    .codes(&["not_creator", "revision_not_found", "disk_low"])
 }
 
 /// One integration, answered with its metadata.

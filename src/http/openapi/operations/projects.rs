@@ -30,7 +30,7 @@ pub(super) fn create() -> Operation {
 pub(super) fn read() -> Operation {
     named(Operation::new(TAG, "Show a project", "By identifier."))
         .answers(Reply::json(200, "The project.", reference("Project"), examples::project()))
-        .codes(&["project_not_found"])
+        .codes(&["outside_projects", "project_not_found"])
 }
 
 pub(super) fn delete() -> Operation {
