@@ -281,6 +281,9 @@ pub struct Credential {
     /// The label of a `custom` one, which distinguishes it from others.
     #[serde(default)]
     pub name: Option<String>,
+    /// Provider options, if any are set.
+    #[serde(default)]
+    pub config: Option<serde_json::Value>,
 }
 
 /// The result of a disclosing read.

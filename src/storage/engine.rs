@@ -15,7 +15,7 @@ use super::{
     },
     read::snapshot::{Snapshot, SubtreeHash},
 };
-use crate::disk::{DeferredWrites, Medium};
+use crate::disk::{DeferredWrites, Medium, Rollback};
 
 /// The file format that this program writes.
 pub const FORMAT: u32 = 1;
@@ -70,6 +70,7 @@ impl Engine {
         if medium.len().map_err(OpenError::Io)? == 0 {
             return Err(OpenError::Foreign);
         }
+        let medium: Medium = Arc::new(Rollback::new(medium).map_err(OpenError::Io)?);
         let backend = DeferredWrites::held(medium.clone()).map_err(OpenError::Io)?;
         let database = open_database(backend.clone(), &builder(cache_bytes))?;
         check_format(&database)?;
@@ -79,6 +80,7 @@ impl Engine {
 
     /// Makes a new vault on an empty medium, with its first batch.
     pub fn create(medium: Medium, cache_bytes: usize, first: &Batch) -> Result<Self, CommitError> {
+        let medium: Medium = Arc::new(Rollback::new(medium).map_err(redb::Error::Io)?);
         let backend = DeferredWrites::open(medium.clone());
         let database =
             builder(cache_bytes).create_with_backend(backend.clone()).map_err(redb::Error::from)?;
@@ -115,8 +117,8 @@ impl Engine {
         let database = self.database()?;
         let mut txn = database.begin_write().map_err(redb::Error::from)?;
         txn.set_durability(Durability::Immediate).map_err(redb::Error::from)?;
-        // After a failed sync, only a two-phase commit tells a durable commit from one that is only in the page cache.
-        txn.set_two_phase_commit(true);
+        // One sync a commit; see the crate's documentation.
+        txn.set_two_phase_commit(false);
         txn.set_quick_repair(false);
         if !write_all(&txn, batch)? {
             txn.abort().map_err(redb::Error::from)?;
@@ -132,14 +134,21 @@ impl Engine {
     /// The file does not open, or takes no writes. A later call may succeed. Until then the file stays open for reads
     /// if possible, and must not be committed to.
     pub fn reopen(&self, is_ours: impl Fn(&[u8]) -> bool) -> Result<Vec<u8>, OpenError> {
-        // Sets the length to its current value: the file stays the same, and a read-only medium returns an error.
-        let takes_writes = self.medium.len().and_then(|len| self.medium.set_len(len)).map_err(OpenError::Io);
-        let through =
-            takes_writes.and_then(|()| self.open_anew(DeferredWrites::open(self.medium.clone()), &is_ours));
+        let through = self
+            .make_durable()
+            .map_err(OpenError::Io)
+            .and_then(|()| self.open_anew(DeferredWrites::open(self.medium.clone()), &is_ours));
         if through.is_err() && !self.is_open_held() {
             drop(self.open_held(&is_ours));
         }
         through
+    }
+
+    /// Undoes a failed commit, and syncs all other writes: the head that is read afterwards is durable.
+    fn make_durable(&self) -> std::io::Result<()> {
+        // To its current value: the file stays the same, and a read-only medium returns an error.
+        self.medium.set_len(self.medium.len()?)?;
+        self.medium.sync_data()
     }
 
     fn is_open_held(&self) -> bool {

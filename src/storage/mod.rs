@@ -4,6 +4,7 @@
 //! demands, and no clock.
 
 mod commit;
+mod copy;
 mod engine;
 mod error;
 mod format;
@@ -17,6 +18,7 @@ pub use commit::{
     job::{Committed, Decision, JobError, Receipt, Refusal, Verdict},
     writer::{Writer, Writing},
 };
+pub use copy::{Copied, Copying, CopyError, Moment, Rekeying, Step, Supervisor, Unsealed};
 pub use engine::{Batch, Engine, FORMAT, RowWrite};
 pub use error::{CommitError, OpenError, StorageError};
 pub use format::{

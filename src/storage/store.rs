@@ -18,6 +18,7 @@ use super::{
         rows::{accesses_of_record, last_access_watermark, signed},
         writer::{Writer, Writing},
     },
+    copy::{Tap, Unsealed},
     engine::{Batch, Engine, FORMAT},
     error::{CommitError, OpenError, StorageError},
     format::{
@@ -235,6 +236,20 @@ impl Store {
         Ok(record.map(|record| record.time))
     }
 
+    /// Checks the file against its head with the vault key, and keeps the keys in memory; writes nothing.
+    ///
+    /// # Errors
+    /// As [`Store::unlock`].
+    pub fn unseal(&self, vault_key: &VaultKey) -> Result<Unsealed, StorageError> {
+        let stats = Stats::new(|| Duration::ZERO, Duration::MAX);
+        let state = source(&self.engine, Keys::derive(vault_key), self.file, stats);
+        let snapshot = self.engine.snapshot()?;
+        let head = Head::open(&snapshot.required_meta(meta::HEAD)?, &state.keys, self.file)?;
+        integrity::check(&snapshot, &state, &head)?;
+        drop(snapshot);
+        Ok(Unsealed::new(state))
+    }
+
     /// Checks the file against its head, lets writes through and starts the writer. Needs a tokio runtime.
     ///
     /// # Errors
@@ -273,6 +288,7 @@ fn source(engine: &Arc<Engine>, keys: Keys, file: FileId, stats: Stats) -> Vault
         state: StateClock::default(),
         accesses: Accesses::default(),
         stats,
+        tap: Tap::default(),
     }
 }
 

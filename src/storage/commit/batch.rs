@@ -126,6 +126,7 @@ impl Committer {
         match catch_unwind(committing).unwrap_or_else(broke) {
             Ok(()) => {
                 (self.head, self.sealed_head) = (head, sealed_head);
+                self.source.tap.collect(batch);
                 true
             }
             Err(CommitError::HeadMoved) => {
@@ -134,6 +135,7 @@ impl Committer {
             }
             Err(CommitError::Engine(error)) => {
                 tracing::error!(%error, "commit failed; reopening the file to see whether it was written");
+                self.source.tap.lose();
                 let there = sealed_head.clone();
                 self.doubt = Some(Doubt { head, sealed_head });
                 self.resolve() && self.sealed_head == there

@@ -74,6 +74,10 @@ impl<'a> View<'a> {
         self.generation.get()
     }
 
+    pub(in crate::storage) const fn state(&self) -> &VaultState {
+        self.source
+    }
+
     /// Returns the vault's id.
     pub fn file(&self) -> FileId {
         self.source.file
