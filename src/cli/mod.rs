@@ -75,6 +75,7 @@ enum Command {
 
 /// Parses the arguments, runs the command, and turns the outcome into an exit code: 0 done, 1 failed, 2 usage.
 pub fn main() -> ExitCode {
+    usage::set_grammar(Cli::command);
     let words: Vec<OsString> = std::env::args_os().collect();
     let refuse = |error: &CliError, output: Output| {
         output.error(error);

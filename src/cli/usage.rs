@@ -2,11 +2,11 @@
 //!
 //! No such flag exists, so this module can only report the mistake before anything else, without the value.
 
-use std::{ffi::OsString, path::Path};
+use std::{ffi::OsString, path::Path, sync::OnceLock};
 
-use clap::{Command, CommandFactory, error::ContextKind, error::ContextValue, error::ErrorKind};
+use clap::{Command, error::ContextKind, error::ContextValue, error::ErrorKind};
 
-use super::{Cli, error::CliError};
+use super::error::CliError;
 
 /// Words in the name of a flag whose value is a secret; a long one also matches with one wrong letter.
 const SECRETS: &[&str] = &[
@@ -153,9 +153,19 @@ fn instead(command: &Command, name: &str) -> String {
     }
 }
 
+/// The grammar of this process, for hints from commands that must not know it.
+static GRAMMAR: OnceLock<fn() -> Command> = OnceLock::new();
+
+/// Sets the grammar that [`see_help`] reads.
+pub(super) fn set_grammar(grammar: fn() -> Command) {
+    // Set again it would be the same.
+    drop(GRAMMAR.set(grammar));
+}
+
 /// Returns the hint that names the help of the command that the arguments name.
 pub(super) fn see_help() -> String {
-    let (mut command, mut name) = (Cli::command(), "sealroom".to_owned());
+    let Some(grammar) = GRAMMAR.get() else { return "see `sealroom --help`".to_owned() };
+    let (mut command, mut name) = (grammar(), "sealroom".to_owned());
     for word in std::env::args_os().skip(1) {
         if let Some(next) = command.find_subcommand(&word).cloned() {
             name = format!("{name} {}", next.get_name());
