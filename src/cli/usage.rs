@@ -158,8 +158,7 @@ static GRAMMAR: OnceLock<fn() -> Command> = OnceLock::new();
 
 /// Sets the grammar that [`see_help`] reads.
 pub(super) fn set_grammar(grammar: fn() -> Command) {
-    // Set again it would be the same.
-    drop(GRAMMAR.set(grammar));
+    GRAMMAR.get_or_init(|| grammar);
 }
 
 /// Returns the hint that names the help of the command that the arguments name.

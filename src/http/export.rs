@@ -15,7 +15,7 @@ use crate::{
     audit::record,
     clock::Clock,
     domain::Timestamp,
-    vault::{Admitted, Context, Error, InternalError, Vault},
+    vault::{Admitted, Context, Error, InternalError, StoredRecord, Vault},
 };
 
 /// The pieces buffered for a slow client.
@@ -129,14 +129,14 @@ impl Export {
     }
 
     /// Reads the next records; authenticates the caller each time, so that a revocation ends the stream.
-    async fn chunk(&self) -> Result<Vec<(u64, Vec<u8>)>, Error> {
+    async fn chunk(&self) -> Result<Vec<StoredRecord>, Error> {
         let (vault, caller, now) = (Arc::clone(&self.vault), self.caller.clone(), self.clock.now());
         let (next, end) = (self.next, self.end.unwrap_or(u64::MAX));
         let read = tokio::task::spawn_blocking(move || vault.export_chunk(&caller, now, next, end));
         read.await.map_err(|_| InternalError::TaskPanicked)?
     }
 
-    fn write(&self, records: &[(u64, Vec<u8>)]) -> Result<Vec<u8>, Error> {
+    fn write(&self, records: &[StoredRecord]) -> Result<Vec<u8>, Error> {
         let mut piece = Vec::with_capacity(records.iter().map(|(_, record)| record.len() + 1).sum());
         for (_, bytes) in records {
             if self.from.is_some() || self.to.is_some() {

@@ -26,8 +26,9 @@ pub use format::{
     last_access::LastAccess,
     tables,
 };
+pub(crate) use read::cache::Generation;
 pub use read::{
-    cache::Generation,
+    log::StoredRecord,
     snapshot::{Snapshot, SubtreeHash},
     view::View,
 };

@@ -29,6 +29,7 @@ use super::{
     },
     read::{
         integrity,
+        log::StoredRecord,
         snapshot::{Snapshot, SubtreeHash},
     },
     state::{Accesses, StateClock, Stats, VaultState},
@@ -189,7 +190,7 @@ impl Store {
     ///
     /// # Errors
     /// The records cannot be read, or a record does not match its check.
-    pub fn records(&self, first: u64, limit: usize) -> Result<Vec<(u64, Vec<u8>)>, StorageError> {
+    pub fn records(&self, first: u64, limit: usize) -> Result<Vec<StoredRecord>, StorageError> {
         self.engine.snapshot()?.records(first, limit)
     }
 

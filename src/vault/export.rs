@@ -14,7 +14,7 @@ use crate::{
     audit::{proof, tree::Hash},
     auth::policy::Verb,
     domain::Timestamp,
-    storage::{Decision, StorageError},
+    storage::{Decision, StorageError, StoredRecord},
 };
 
 /// The number of records in a chunk, read from one snapshot. A long-held snapshot makes the file grow, and a slow
@@ -104,7 +104,7 @@ impl Vault {
         now: Timestamp,
         first: u64,
         end: u64,
-    ) -> Result<Vec<(u64, Vec<u8>)>, Error> {
+    ) -> Result<Vec<StoredRecord>, Error> {
         let open = self.opened()?;
         let view = open.writer.fresh_view();
         self.admit_again(&view, caller, now, Verb::ExportAudit)?;
@@ -122,7 +122,7 @@ impl Vault {
     ///
     /// # Errors
     /// The records cannot be read, or a record does not match its check.
-    pub fn records(&self, first: u64) -> Result<Vec<(u64, Vec<u8>)>, StorageError> {
+    pub fn records(&self, first: u64) -> Result<Vec<StoredRecord>, StorageError> {
         self.store().records(first, CHUNK)
     }
 

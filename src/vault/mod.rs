@@ -26,7 +26,7 @@ mod unlock;
 mod users;
 mod work;
 
-pub use crate::storage::InFlightGuard as Disclosure;
+pub use crate::storage::{InFlightGuard as Disclosure, StoredRecord};
 pub use access::Admitted;
 pub use create::{Created, InitError, InitPlan};
 pub use credentials::{CredentialQuery, Disclosed};

@@ -13,7 +13,7 @@ const BYTES_MAX: usize = 2 << 20;
 
 /// The generation of an unlocked vault's state: two reads of the same generation see the same state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Generation {
+pub(crate) struct Generation {
     /// Identifies the vault within this process.
     pub(in crate::storage) vault: u64,
     /// Counts the commits that changed state.

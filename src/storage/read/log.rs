@@ -15,14 +15,15 @@ use crate::{
     },
 };
 
-type Row = (u64, Vec<u8>);
+/// A record of the log: its sequence and its bytes.
+pub type StoredRecord = (u64, Vec<u8>);
 
 impl Snapshot {
     /// Returns at most `limit` records from `first` on, oldest first.
     ///
     /// # Errors
     /// The engine refuses, or a record does not match its check.
-    pub fn records(&self, first: u64, limit: usize) -> Result<Vec<Row>, StorageError> {
+    pub fn records(&self, first: u64, limit: usize) -> Result<Vec<StoredRecord>, StorageError> {
         let mut records = Vec::new();
         self.each_row(first, limit, |sequence, row| {
             records.push((sequence, record(sequence, row)?));
@@ -51,7 +52,7 @@ impl Snapshot {
     ///
     /// # Errors
     /// The engine refuses, or a record does not match its check.
-    pub fn records_before(&self, end: u64, limit: usize) -> Result<Vec<Row>, StorageError> {
+    pub fn records_before(&self, end: u64, limit: usize) -> Result<Vec<StoredRecord>, StorageError> {
         let newest = self.tail()?.into_iter().rev().filter(|(sequence, _)| *sequence < end).take(limit);
         let mut records = newest
             .map(|(sequence, row)| Ok((sequence, record(sequence, &row)?)))
@@ -114,7 +115,7 @@ impl Snapshot {
     }
 
     /// Returns the records of the tail, all newer than those of the table.
-    fn tail(&self) -> Result<Vec<Row>, StorageError> {
+    fn tail(&self) -> Result<Vec<StoredRecord>, StorageError> {
         let Some(table) = existing_table(self.txn().open_table(META))? else { return Ok(Vec::new()) };
         let Some(held) = table.get(meta::TAIL).map_err(engine)? else { return Ok(Vec::new()) };
         let malformed = || StorageError::tampered("meta", meta::TAIL);

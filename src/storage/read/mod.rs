@@ -2,7 +2,7 @@
 
 pub(super) mod cache;
 pub(super) mod integrity;
-mod log;
+pub(super) mod log;
 mod proofs;
 pub(super) mod snapshot;
 pub(super) mod view;

@@ -70,7 +70,7 @@ impl<'a> View<'a> {
 
     /// Returns the generation that the view shows, for comparing a request's view with a decision's; `None` equals
     /// none.
-    pub fn generation(&self) -> Option<Generation> {
+    pub(crate) fn generation(&self) -> Option<Generation> {
         self.generation.get()
     }
 

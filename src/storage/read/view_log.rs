@@ -2,17 +2,17 @@
 
 use std::ops::Range;
 
-use super::view::View;
+use super::{log::StoredRecord, view::View};
 use crate::storage::error::StorageError;
 
 impl View<'_> {
     /// Returns at most `limit` committed records before sequence `end`, newest first.
-    pub fn records_before(&self, end: u64, limit: usize) -> Result<Vec<(u64, Vec<u8>)>, StorageError> {
+    pub fn records_before(&self, end: u64, limit: usize) -> Result<Vec<StoredRecord>, StorageError> {
         self.snapshot()?.records_before(end, limit)
     }
 
     /// Returns at most `limit` committed records from `first` on, oldest first.
-    pub fn records(&self, first: u64, limit: usize) -> Result<Vec<(u64, Vec<u8>)>, StorageError> {
+    pub fn records(&self, first: u64, limit: usize) -> Result<Vec<StoredRecord>, StorageError> {
         self.snapshot()?.records(first, limit)
     }
 

@@ -72,7 +72,7 @@ async fn accept(socket: &UnixListener, vault: &Arc<Vault>, file: &Arc<DataFile>,
         let own = rustix::process::getuid().as_raw();
         match stream.peer_cred().map(|peer| peer.uid()) {
             Ok(uid) if uid == own || uid == 0 => {
-                converse(stream, actor_of_uid(uid), vault, file, clock).await
+                converse(stream, actor_of_uid(uid), vault, file, clock).await;
             }
             Ok(_) | Err(_) => turn_away(stream, own).await,
         }
