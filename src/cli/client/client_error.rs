@@ -210,6 +210,8 @@ fn forbidden_hint(message: &str) -> &'static str {
          and makes a new token for another project"
     } else if message.contains("narrowed to other providers") {
         "ask an owner for a token for this provider: sealroom token create NAME --provider PROVIDER"
+    } else if message.contains("narrowed to other integrations") {
+        "ask an owner for a token for this credential: sealroom token create NAME --integration NAME|ID"
     } else if message.contains("have created") {
         "check its id; only an owner or the user who stored it may change it"
     } else if message.contains("Requires role") {

@@ -38,7 +38,7 @@ pub(super) const CODES: &[Code] = &[
     code(401, "unauthorized", "the token is missing or invalid"),
     code(401, "token_expired", "the token has expired"),
     code(401, "bad_login", "wrong e-mail or password"),
-    code(403, "forbidden", "the caller's role, projects or providers do not permit this"),
+    code(403, "forbidden", "the caller's role, projects, providers or integrations do not permit this"),
     code(403, "wrong_password", "`currentPassword` is wrong"),
     code(404, "route_not_found", "no such route"),
     code(404, "integration_not_found", "no such integration, or none matches"),

@@ -136,6 +136,7 @@ fn a_refusal_has_the_remedy_of_its_own_cause() {
         ("Forbidden - Requires role: owner or member", no_role),
         ("Forbidden - this caller is narrowed to other projects", "sealroom user projects"),
         ("Forbidden - this caller is narrowed to other providers", "--provider PROVIDER"),
+        ("Forbidden - this caller is narrowed to other integrations", "--integration NAME|ID"),
         ("Forbidden - Requires role: owner, or to have created this integration", "check its id"),
         ("Forbidden - the moon is wrong", "ask an owner"),
     ] {
