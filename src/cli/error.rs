@@ -82,7 +82,9 @@ impl CliError {
                 "pass a file created by `sealroom init`; this one was not changed".to_owned()
             }
             OpenError::Damaged(_) => "restore a backup; this file was not changed".to_owned(),
-            OpenError::Newer { .. } => "use the version of sealroom that wrote it, or a newer one".to_owned(),
+            OpenError::Newer { .. } | OpenError::NewerRows { .. } => {
+                "use the version of sealroom that wrote it, or a newer one".to_owned()
+            }
             OpenError::Io(cause) => format!("{cause}: check the path, its owner and its mode"),
         };
         Self::failed(format!("{}: {error}", data.display()), hint)

@@ -156,6 +156,9 @@ pub struct NewToken {
     /// The only providers that it may read.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub providers: Vec<String>,
+    /// The only integrations whose credentials it may read.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub integrations: Vec<String>,
 }
 
 /// The request to create a user.

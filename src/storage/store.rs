@@ -25,6 +25,7 @@ use super::{
         codec::Row,
         head::{Head, LogKeys, Slot, decode_slots, encode_slots},
         last_access::LastAccess,
+        needs::Needs,
         tables::{Table, meta, split_audit_row},
     },
     read::{
@@ -268,11 +269,13 @@ impl Store {
         let log_keys = integrity::check(&snapshot, &source, &head)?;
         let log_key = LogKey::unwrap(keys.log_wrap(), self.file, log_keys.newest(), &log_keys.private)
             .map_err(|_| StorageError::tampered("meta", meta::LOG_KEYS))?;
+        let needs = Needs::from_bytes(snapshot.meta(meta::NEEDS)?.as_deref());
+        let row_version = needs.and_then(|needs| u8::try_from(needs.rows).ok()).unwrap_or(1);
         let missed = missed_accesses(&snapshot, keys, self.file)?;
         drop(snapshot);
         self.engine.release().map_err(|error| StorageError::Engine(Box::new(redb::Error::Io(error))))?;
         source.stats.log_size.send_replace(head.frontier.size());
-        let committer = Committer::new(source, log_key, head, sealed);
+        let committer = Committer::new(source, log_key, head, sealed).with_row_version(row_version);
         committer.catch_up(missed);
         let (writer, ended) = Writer::start(committer, writing);
         Ok(Running { writer, ended })

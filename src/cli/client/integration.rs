@@ -328,7 +328,7 @@ async fn find(text: &str, remote: &Remote) -> Result<Integration, CliError> {
 }
 
 /// Like [`find`], without a look-up if an id is given.
-async fn id_of(text: &str, remote: &Remote) -> Result<IntegrationId, CliError> {
+pub(super) async fn id_of(text: &str, remote: &Remote) -> Result<IntegrationId, CliError> {
     match text.parse() {
         Ok(id) => Ok(id),
         Err(_) => find(text, remote).await.map(|one| one.id),
