@@ -2,11 +2,11 @@
 //!
 //! No such flag exists, so this module can only report the mistake before anything else, without the value.
 
-use std::{ffi::OsString, path::Path};
+use std::{ffi::OsString, path::Path, sync::OnceLock};
 
-use clap::{Command, CommandFactory, error::ContextKind, error::ContextValue, error::ErrorKind};
+use clap::{Command, error::ContextKind, error::ContextValue, error::ErrorKind};
 
-use super::{Cli, error::CliError};
+use super::error::CliError;
 
 /// Words in the name of a flag whose value is a secret; a long one also matches with one wrong letter.
 const SECRETS: &[&str] = &[
@@ -54,7 +54,7 @@ const BEGINNINGS: &[&str] = &[
 const UNBROKEN: usize = 16;
 
 /// Returns the error of a secret among the arguments, or of a surplus word, which may be one; else clap's own applies.
-pub(super) fn refused(
+pub(super) fn secret_argument(
     error: &clap::Error,
     mut root: Command,
     args: impl Iterator<Item = OsString>,
@@ -153,9 +153,19 @@ fn instead(command: &Command, name: &str) -> String {
     }
 }
 
+/// The grammar of this process, for hints from commands that must not know it.
+static GRAMMAR: OnceLock<fn() -> Command> = OnceLock::new();
+
+/// Sets the grammar that [`see_help`] reads.
+pub(super) fn set_grammar(grammar: fn() -> Command) {
+    // Set again it would be the same.
+    drop(GRAMMAR.set(grammar));
+}
+
 /// Returns the hint that names the help of the command that the arguments name.
 pub(super) fn see_help() -> String {
-    let (mut command, mut name) = (Cli::command(), "sealroom".to_owned());
+    let Some(grammar) = GRAMMAR.get() else { return "see `sealroom --help`".to_owned() };
+    let (mut command, mut name) = (grammar(), "sealroom".to_owned());
     for word in std::env::args_os().skip(1) {
         if let Some(next) = command.find_subcommand(&word).cloned() {
             name = format!("{name} {}", next.get_name());
@@ -172,7 +182,7 @@ fn is_surplus(error: &clap::Error) -> bool {
 }
 
 /// Returns clap's text without a value that may be a secret.
-pub(super) fn veiled(error: &clap::Error, said: String) -> String {
+pub(super) fn without_secrets(error: &clap::Error, said: String) -> String {
     let kinds = [ContextKind::InvalidValue, ContextKind::InvalidSubcommand];
     let values = kinds.into_iter().filter_map(|kind| text(error, kind));
     values.filter(|value| is_secret(value)).fold(said, |said, value| said.replace(value, "…"))

@@ -35,7 +35,7 @@ impl Client {
         Ok(self.session(pair))
     }
 
-    pub(super) async fn refreshed(&self, refresh_token: &Secret) -> Result<Pair, Error> {
+    pub(super) async fn refresh_pair(&self, refresh_token: &Secret) -> Result<Pair, Error> {
         is_text(refresh_token)?;
         let call = Call::new(Method::POST, "/sfp/api/auth/refresh")
             .with_body(to_secret_json(&RefreshBody { refresh_token }));
@@ -59,7 +59,7 @@ impl Client {
     /// Returns the health object, even of an unhealthy server.
     pub async fn health(&self) -> Result<Health, Error> {
         let call = Call::new(Method::GET, "/sfp/api/health");
-        self.unjudged(Call { speaker: As::Nobody, ..call }).await
+        self.once(Call { speaker: As::Nobody, ..call }).await
     }
 
     /// Returns all integrations, or those of that provider or label; newest first.
@@ -175,7 +175,7 @@ impl Client {
 
     /// Returns one project.
     pub async fn project(&self, identifier: &str) -> Result<Project, Error> {
-        self.json(Call::new(Method::GET, named("projects", identifier))).await
+        self.json(Call::new(Method::GET, path_of("projects", identifier))).await
     }
 
     /// Registers a project.
@@ -185,7 +185,7 @@ impl Client {
 
     /// Deletes a project that nothing is scoped to.
     pub async fn delete_project(&self, identifier: &str) -> Result<(), Error> {
-        self.delete(named("projects", identifier)).await
+        self.delete(path_of("projects", identifier)).await
     }
 
     /// Returns all application tokens.
@@ -210,7 +210,7 @@ impl Client {
 
     /// Returns one user.
     pub async fn user(&self, email: &str) -> Result<User, Error> {
-        self.json(Call::new(Method::GET, named("users", email))).await
+        self.json(Call::new(Method::GET, path_of("users", email))).await
     }
 
     /// Creates a user; only this answer shows a generated password.
@@ -228,13 +228,13 @@ impl Client {
         for secret in [&change.password, &change.current_password].into_iter().flatten() {
             is_text(secret)?;
         }
-        let call = Call::new(Method::PUT, named("users", email)).with_body(to_secret_json(change));
+        let call = Call::new(Method::PUT, path_of("users", email)).with_body(to_secret_json(change));
         self.json::<Changed>(call).await.map(|changed| changed.user)
     }
 
     /// Removes a user.
     pub async fn delete_user(&self, email: &str) -> Result<(), Error> {
-        self.delete(named("users", email)).await
+        self.delete(path_of("users", email)).await
     }
 
     /// Returns events, newest first, each as its record; and the cursor of the next page.
@@ -286,7 +286,7 @@ pub(super) fn get(path: &str, parameters: &[(&str, Option<&str>)]) -> Call {
     Call::new(Method::GET, if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") })
 }
 
-fn named(what: &str, name: &str) -> String {
+fn path_of(what: &str, name: &str) -> String {
     format!("/sfp/api/{what}/{}", utf8_percent_encode(name, SEGMENT))
 }
 

@@ -80,7 +80,7 @@ impl Vault {
         let admitted = match found {
             Ok(admitted) => admitted,
             Err(error @ (Error::Unauthenticated | Error::TokenExpired { .. })) => {
-                self.turned_away(context);
+                self.count_unauthenticated(context);
                 return Err(error);
             }
             // A row of the caller fails authentication: the caller is unknown.
@@ -120,7 +120,7 @@ impl Vault {
     /// Logs the cause of an error outside the corridor, and records it if a row fails authentication.
     pub(super) async fn note(&self, context: &Context, actor: Actor, action: Action, error: Error) -> Error {
         let error = error.into_logged(context.request);
-        if error.is_tampered() && self.tally.refused(&actor) {
+        if error.is_tampered() && self.tally.count_refusal(&actor) {
             let event = Event { outcome: Outcome::Failed, ..context.event(actor, action) };
             if let Err(error) = self.record(event).await {
                 tracing::error!(%error, "a row that failed authentication could not be recorded");

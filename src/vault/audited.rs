@@ -157,7 +157,7 @@ impl Admission {
         if let Error::ProjectNotFound(project) = &error {
             event.project = Some(project.clone());
         }
-        let outcome = outcome.filter(|_| self.tally.refused(&event.actor));
+        let outcome = outcome.filter(|_| self.tally.count_refusal(&event.actor));
         Refusal { error, events: outcome.map(|outcome| Event { outcome, ..event }).into_iter().collect() }
     }
 }

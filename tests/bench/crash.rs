@@ -38,9 +38,9 @@ use lab::{
     rng::Rng,
 };
 
-/// How many other remains each call is cut with.
+/// The number of further remains for each cut.
 const VARIANTS: usize = 8;
-/// How many damaged files one process meets.
+/// The number of damaged files for each process.
 const BATCH: u64 = 250;
 
 #[derive(Debug, Parser)]
@@ -57,7 +57,7 @@ struct Args {
     /// Kills of the real binary.
     #[arg(long)]
     kills: Option<u64>,
-    /// What all choices follow from.
+    /// The seed of all choices.
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// One point again, as a failure named it: RUN:OP:VARIANT.

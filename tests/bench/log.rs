@@ -56,7 +56,7 @@ async fn vault(data: &Path) -> Arc<Vault> {
     vault
 }
 
-/// As long as a read's event is: a machine, an integration, a project.
+/// The length of a read's event: a machine, an integration, a project.
 fn event() -> Event {
     let id = "0192f0c1-7b3c-7def-8000-0123456789ab";
     Event {

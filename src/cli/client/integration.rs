@@ -244,7 +244,7 @@ async fn show_all(args: ListArgs, remote: &Remote) -> Result<(), CliError> {
 
 async fn show(args: ShowArgs, remote: &Remote) -> Result<(), CliError> {
     let one = find(&args.integration, remote).await?;
-    remote.output.result(&described(&one), &one)
+    remote.output.result(&facts_of(&one), &one)
 }
 
 async fn rotate(args: RotateArgs, remote: &Remote) -> Result<(), CliError> {
@@ -303,7 +303,7 @@ async fn rescope(args: ScopeArgs, remote: &Remote) -> Result<(), CliError> {
 async fn delete(args: DeleteArgs, remote: &Remote) -> Result<(), CliError> {
     let one = find(&args.integration, remote).await?;
     let loss =
-        format!("{}\n\nThis permanently deletes the credential and all its revisions.", described(&one));
+        format!("{}\n\nThis permanently deletes the credential and all its revisions.", facts_of(&one));
     let named = one.name.as_ref().map_or_else(|| one.id.to_string(), |name| format!("'{name}'"));
     args.consent.obtain(&loss, &format!("Delete {} {named}?", kind(&one)), remote.output)?;
     remote.client.delete_integration(one.id).await?;
@@ -335,7 +335,7 @@ pub(super) async fn id_of(text: &str, remote: &Remote) -> Result<IntegrationId, 
     }
 }
 
-fn described(one: &Integration) -> String {
+fn facts_of(one: &Integration) -> String {
     let read = match (one.last_accessed_at, &one.last_accessed_by) {
         (Some(at), Some(by)) => format!("{} by {by}", local(at)),
         _ => "never".to_owned(),

@@ -110,18 +110,18 @@ async fn create(args: CreateArgs, remote: &Remote) -> Result<(), CliError> {
     };
     warn_of_namesakes(&made, remote).await;
     let text = made.token.as_ref().map(SecretText::expose).unwrap_or_default();
-    let (mut lines, mut value) = described(&made);
+    let (mut lines, mut value) = created_facts(&made);
     let Some(file) = file else {
         lines.insert(0, ("token", text.to_owned()));
         value["token"] = json!(text);
         let end = "\n\nThe token is shown only once. Keep it in a file of mode 0600; --write-to creates one.";
         return match remote.output.once("the token", &(facts(&lines) + end), &value) {
             Ok(()) => Ok(()),
-            Err(lost) => Err(taken_back(&made, &lost, remote).await),
+            Err(lost) => Err(revoke_unread(&made, &lost, remote).await),
         };
     };
     if let Err(error) = file.write(text.as_bytes()) {
-        return Err(taken_back(&made, &error.message, remote).await);
+        return Err(revoke_unread(&made, &error.message, remote).await);
     }
     let shown = write_to.unwrap_or_default().display().to_string();
     lines.insert(0, ("token", format!("in {shown}")));
@@ -141,7 +141,7 @@ async fn ids_of(named: &[String], remote: &Remote) -> Result<Vec<String>, CliErr
     Ok(ids)
 }
 
-fn described(made: &Token) -> (Vec<(&'static str, String)>, serde_json::Value) {
+fn created_facts(made: &Token) -> (Vec<(&'static str, String)>, serde_json::Value) {
     let lines = vec![
         ("name", made.name.clone()),
         ("role", made.role.clone()),
@@ -167,7 +167,7 @@ async fn warn_of_namesakes(made: &Token, remote: &Remote) {
 }
 
 /// Revokes a token whose text reached no reader: the list would show it as active forever.
-async fn taken_back(made: &Token, cause: &dyn std::fmt::Display, remote: &Remote) -> CliError {
+async fn revoke_unread(made: &Token, cause: &dyn std::fmt::Display, remote: &Remote) -> CliError {
     let outcome = remote.client.revoke_token(made.id).await;
     Made {
         what: format!("token {} ({})", made.name, made.id),
@@ -186,7 +186,7 @@ async fn show_all(remote: &Remote) -> Result<(), CliError> {
             one.name.clone(),
             one.role.clone(),
             one.status.clone().unwrap_or_default(),
-            narrowing(one),
+            scope_cell(one),
             local(one.expires_at),
             local_or_nothing(one.last_used_at),
         ]
@@ -201,7 +201,7 @@ async fn revoke(args: RevokeArgs, remote: &Remote) -> Result<(), CliError> {
         ("token", token.name.clone()),
         ("id", token.id.to_string()),
         ("role", token.role.clone()),
-        ("for", narrowing(&token)),
+        ("for", scope_cell(&token)),
         ("last used", local_or_nothing(token.last_used_at)),
     ]) + "\n\nIts holder loses access immediately and permanently.";
     args.consent.obtain(&loss, &format!("Revoke {}?", token.name), remote.output)?;
@@ -224,7 +224,7 @@ async fn find(text: &str, remote: &Remote) -> Result<Token, CliError> {
     })
 }
 
-fn narrowing(token: &Token) -> String {
+fn scope_cell(token: &Token) -> String {
     let parts = [&token.projects, &token.providers, &token.integrations];
     let parts: Vec<String> = parts
         .into_iter()

@@ -35,7 +35,7 @@ const DISK_EVERY: Duration = Duration::from_secs(1);
 
 pub(super) fn run(args: Args, output: &Output) -> Result<(), CliError> {
     let mut plan = settings::read(&args)?;
-    let passed = if args.dev { None } else { systemd::passed()? };
+    let passed = if args.dev { None } else { systemd::passed_socket()? };
     if let Some(passed) = &passed {
         plan.address = passed.address().map_err(|error| passed_wrong(&error))?;
     }

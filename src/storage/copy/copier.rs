@@ -132,17 +132,7 @@ impl Copying {
     ) -> Result<Self, CopyError> {
         let target = Target::new(medium.clone())?;
         let at = Step { done: 0, total: 0 };
-        Ok(Self {
-            source,
-            file,
-            medium,
-            target,
-            rekeying,
-            at,
-            next_record: 0,
-            first_record: 0,
-            _open: None,
-        })
+        Ok(Self { source, file, medium, target, rekeying, at, next_record: 0, first_record: 0, _open: None })
     }
 
     /// Copies everything but the newest changes.

@@ -70,7 +70,8 @@ pub(super) fn copy(
     }
     let head = keys.with(|keys| Head::open(&sealed, keys, file))?;
     integrity::check_meta(&snapshot, &head, file).map_err(CopyError::unverified)?;
-    let mut check = Check { snapshot, file, keys, digest: StateDigest::ZERO, counts: Counts::default(), steps };
+    let mut check =
+        Check { snapshot, file, keys, digest: StateDigest::ZERO, counts: Counts::default(), steps };
     for table in Table::STATE.into_iter().chain([Table::LastAccess]) {
         check.table(table)?;
     }
@@ -125,7 +126,8 @@ impl Check<'_, '_, '_> {
             after = Some(last.clone());
             if table.is_state() {
                 let tag = |keys: &Keys, (key, value): &Raw| keys.state().row(table.number(), key, value);
-                let tags = self.keys.with(|keys| Ok(rows.iter().map(|row| tag(keys, row)).collect::<Vec<_>>()))?;
+                let tags =
+                    self.keys.with(|keys| Ok(rows.iter().map(|row| tag(keys, row)).collect::<Vec<_>>()))?;
                 tags.into_iter().for_each(|tag| self.digest.add(tag));
             }
             self.open(table, &rows)?;

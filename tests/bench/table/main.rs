@@ -35,7 +35,7 @@ use std::{
 
 use clap::{Parser, ValueEnum};
 
-/// What can be measured by itself.
+/// The parts that can be measured separately.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Section {
     /// Reads at 1 to 1,024 connections beside bare hyper, a bare commit and PostgreSQL; memory; the plot.
@@ -61,7 +61,7 @@ struct Args {
     /// Milliseconds of load that make a sample.
     #[arg(long)]
     millis: Option<u64>,
-    /// Where the plot is written.
+    /// The file of the plot.
     #[arg(long, default_value_os_t = Path::new(env!("CARGO_TARGET_TMPDIR")).join("reads.svg"))]
     plot: PathBuf,
     /// Measure these parts alone.
@@ -80,7 +80,7 @@ struct Args {
     front: Option<PathBuf>,
 }
 
-/// How much of everything.
+/// The amounts of a run.
 #[derive(Debug, Clone)]
 pub struct Plan {
     pub quick: bool,

@@ -68,7 +68,7 @@ fn body(path: &str, method: &str) -> &'static str {
 #[test]
 fn every_route_has_its_row_and_every_row_its_route() {
     for route in ROUTES {
-        // What stands outside the base path is written with two slashes in the tables.
+        // The tables write a path outside the base path with two slashes.
         let outside = format!("/{}", route.path);
         let path =
             route.path.strip_prefix("/sfp/api").filter(|rest| rest.is_empty() || rest.starts_with('/'));
@@ -157,7 +157,7 @@ async fn a_narrowed_caller_reads_its_own_projects_and_providers_alone() {
     assert_eq!(t.send("POST", "/sfp/api/integrations", &member, wider).await.status, 403);
 }
 
-/// What is stored for the grid: provider, project (or global), value.
+/// The grid's stored credentials: provider, project (or global), value.
 const STORED: &[(&str, Option<&str>, &str)] = &[
     ("github", Some("acme/app"), "canary-github-app"),
     ("github", Some("acme/web"), "canary-github-web"),

@@ -26,7 +26,7 @@ fn judge<'a>(lines: impl IntoIterator<Item = &'a [u8]>, checkpoint: &Checkpoint)
     verifier.finish()
 }
 
-/// Whether a flaw names this record, or a range with it.
+/// Returns whether a flaw names this record, or a range with it.
 fn names(flaw: &Flaw, record: u64) -> bool {
     match *flaw {
         Flaw::Form { sequence }

@@ -1,4 +1,4 @@
-//! What a refusal, an empty list and a warning say: the cause and the remedy of that very case, and nothing untrue.
+//! Texts of refusals, empty lists and warnings: each has the cause and remedy of its own case, and nothing untrue.
 
 use std::{
     fs,
@@ -39,7 +39,7 @@ impl Stage {
         self.folder.path()
     }
 
-    /// As the holder of the token in that file.
+    /// Runs a command with the token in that file.
     fn run(&self, token: &str, args: &[&str]) -> Output {
         run(self.path(), &self.server.url, &[("SFP_SERVER_TOKEN_FILE", token)], args)
     }
@@ -282,7 +282,7 @@ fn a_refused_token_is_named_by_where_it_came_from() {
     }
 }
 
-/// What is stored looks wrong: a warning at `add` and at `rotate`, whoever runs it, and it is stored all the same.
+/// A credential that looks wrong draws a warning at `add` and at `rotate`, for every role, and is stored.
 #[test]
 fn what_looks_wrong_is_stored_with_a_warning_and_never_refused() {
     let stage = Stage::start();

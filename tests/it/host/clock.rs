@@ -39,7 +39,7 @@ async fn refresh(t: &TestServer, token: &str) -> u16 {
     t.send("POST", "/sfp/api/auth/refresh", "", &body).await.status
 }
 
-/// What had ended before any clock was wrong.
+/// Tokens and sessions that had ended before any clock was wrong.
 struct Ended {
     bearers: Vec<String>,
     refresh_tokens: Vec<String>,
@@ -99,7 +99,7 @@ async fn log_holds(t: &TestServer, ids: &BTreeSet<String>) {
         let shown = t.send("GET", &path, &owner, "").await.json();
         let shown: Vec<u64> =
             shown.as_array().unwrap().iter().rev().map(|one| one["sequence"].as_u64().unwrap()).collect();
-        // What was asked for since is newer than the list that was taken before.
+        // Records of later queries are newer than the list.
         let shown: Vec<u64> = shown.into_iter().filter(|sequence| *sequence < all.len() as u64).collect();
         assert_eq!(shown, expected, "from {from} to {to}");
     }

@@ -83,7 +83,7 @@ pub(super) fn update() -> Operation {
 }
 
 pub(super) fn delete() -> Operation {
-    named(Operation::new(
+    with_path(Operation::new(
         TAG,
         "Delete an integration",
         "Deletes all revisions of the credential. This cannot be undone.",
@@ -121,12 +121,12 @@ pub(super) fn rollback() -> Operation {
 
 /// One integration, answered with its metadata.
 fn metadata(operation: Operation) -> Operation {
-    named(operation)
+    with_path(operation)
         .answers(Reply::json(200, "The metadata.", reference("Integration"), examples::integration()))
         .codes(&["integration_not_found"])
 }
 
-fn named(operation: Operation) -> Operation {
+fn with_path(operation: Operation) -> Operation {
     operation.path("id", id(), "The integration's id.")
 }
 

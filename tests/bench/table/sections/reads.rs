@@ -45,7 +45,7 @@ pub fn measure(bench: &Bench<'_>, report: &mut Report) -> Vec<Curve> {
     let bare = Server::bare(answer.len());
     let postgres = Postgres::start(bench.folder);
     let mut builder = Database::builder();
-    // As the server has it.
+    // The server's own setting.
     let database = builder.set_cache_size(4 << 20).create(bench.folder.join("bare.redb")).unwrap();
     let mut points: Vec<Point> = (bench.plan.connections.iter())
         .map(|n| Point { connections: *n, ours: vec![], bare: vec![], postgres: [vec![], vec![]] })
