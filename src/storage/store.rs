@@ -178,6 +178,32 @@ impl Store {
         Ok(VerifierKey::new(&checkpoint::origin(self.file), keys.newest()))
     }
 
+    /// Returns every verifier key of the log, oldest first, with the first tree size that it signs.
+    ///
+    /// # Errors
+    /// The keys cannot be read.
+    pub fn verifier_keys(&self) -> Result<Vec<(VerifierKey, u64)>, StorageError> {
+        let keys = LogKeys::from_bytes(&self.engine.snapshot()?.required_meta(meta::LOG_KEYS)?)?;
+        let origin = checkpoint::origin(self.file);
+        Ok(keys.public.into_iter().map(|(key, first)| (VerifierKey::new(&origin, key), first)).collect())
+    }
+
+    /// Returns the checkpoints with which earlier log keys ended, oldest first.
+    ///
+    /// # Errors
+    /// The checkpoints cannot be read.
+    pub fn handovers(&self) -> Result<Vec<String>, StorageError> {
+        self.engine.snapshot()?.handovers()
+    }
+
+    /// Returns whether the file is a copy that a backup made, and that no start or restore has adopted yet.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn is_copy(&self) -> Result<bool, StorageError> {
+        Ok(self.engine.snapshot()?.meta(meta::ORIGIN_COPY)?.is_some_and(|mark| !mark.is_empty()))
+    }
+
     /// Returns the newest signed checkpoint.
     ///
     /// # Errors

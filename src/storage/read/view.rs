@@ -38,7 +38,7 @@ use crate::{
 /// A consistent state of the rows.
 pub struct View<'a> {
     source: &'a VaultState,
-    overlay: Option<&'a Overlay>,
+    pub(super) overlay: Option<&'a Overlay>,
     generation: Cell<Option<Generation>>,
     snapshot: OnceCell<Snapshot>,
     /// The batch's snapshot, which all its decisions share.
