@@ -76,6 +76,10 @@ enum Command {
 /// Parses the arguments, runs the command, and turns the outcome into an exit code: 0 done, 1 failed, 2 usage.
 pub fn main() -> ExitCode {
     let words: Vec<OsString> = std::env::args_os().collect();
+    #[cfg(all(feature = "client", unix))]
+    if words.get(1).is_some_and(|word| word == client::MONITOR) {
+        return ExitCode::from(client::monitor(&words[2..]));
+    }
     let refuse = |error: &CliError, output: Output| {
         output.error(error);
         ExitCode::from(error.exit as u8)
@@ -94,7 +98,7 @@ pub fn main() -> ExitCode {
     let is_evaluated = matches!(&cli.command, Command::Client(command) if command.feeds_a_shell());
     let checked = environment::check(&Cli::command(), cli.strict_env, config.as_deref(), &output);
     match checked.and_then(|()| run(cli.command, output)) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             let code = refuse(&error, output);
             #[cfg(feature = "client")]
@@ -106,14 +110,15 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(command: Command, output: Output) -> Result<(), CliError> {
-    match command {
+fn run(command: Command, output: Output) -> Result<ExitCode, CliError> {
+    let done = match command {
         #[cfg(feature = "server")]
         Command::Host(command) => host::run(command, &output),
         Command::Audit(args) => audit::run(args, output),
         #[cfg(feature = "client")]
-        Command::Client(command) => client::run(*command, Cli::command(), output),
-    }
+        Command::Client(command) => return client::run(*command, Cli::command(), output),
+    };
+    done.map(|()| ExitCode::SUCCESS)
 }
 
 /// Returns whether errors are printed as JSON, for arguments that do not parse.

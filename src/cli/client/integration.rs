@@ -8,9 +8,11 @@ use serde_json::json;
 use super::{
     credential_form,
     doubts::doubts,
+    env_names::EnvFlags,
     expiry,
+    integration_find::{find, id_of},
     integration_text::{kind, scope_text},
-    near,
+    integration_update, near,
     pair::Pair,
     remote::{Need, Remote, ServerArgs},
     shadows,
@@ -65,6 +67,11 @@ enum Command {
         after_help = "Examples:\n  sealroom integration scope 'deploy key' --project acme/app --project acme/web"
     )]
     Scope(ScopeArgs),
+    /// Change its name, its expiry, or how its fields are called in an environment.
+    #[command(
+        after_help = "Examples:\n  sealroom integration update db --env url=DATABASE_URL\n  sealroom integration update db --name 'main db' --no-expiry"
+    )]
+    Update(integration_update::Args),
     /// Delete an integration with all its revisions.
     #[command(after_help = "Examples:\n  sealroom integration delete 'deploy key' --yes")]
     Delete(DeleteArgs),
@@ -112,6 +119,8 @@ struct AddArgs {
     /// A name to refer to it by.
     #[arg(long)]
     name: Option<String>,
+    #[command(flatten)]
+    env: EnvFlags,
     #[command(flatten)]
     source: Source,
 }
@@ -176,6 +185,7 @@ pub(super) async fn run(args: Args, output: Output) -> Result<(), CliError> {
         Command::Rotate(args) => rotate(args, &remote).await,
         Command::Rollback(args) => rollback(args, &remote).await,
         Command::Scope(args) => rescope(args, &remote).await,
+        Command::Update(args) => integration_update::run(args, &remote).await,
         Command::Delete(args) => delete(args, &remote).await,
     }
 }
@@ -197,6 +207,7 @@ async fn add(args: AddArgs, remote: &Remote) -> Result<(), CliError> {
         scope,
         name,
         expires_at: args.source.expires_at,
+        config: args.env.over(None),
     };
     let made = match remote.client.create_integration(&new).await {
         Ok(made) => made,
@@ -315,37 +326,6 @@ async fn delete(args: DeleteArgs, remote: &Remote) -> Result<(), CliError> {
         &format!("deleted {} {}", kind(&one), one.id),
         &json!({ "success": true, "id": one.id.to_string() }),
     )
-}
-
-/// Returns the integration with that id, or the only one with that name.
-async fn find(text: &str, remote: &Remote) -> Result<Integration, CliError> {
-    if let Ok(id) = text.parse() {
-        return Ok(remote.client.integration(id).await?);
-    }
-    let mut named = remote.client.integrations(None, Some(text)).await?;
-    match (named.pop(), named.len()) {
-        (Some(one), 0) => Ok(one),
-        (None, _) => {
-            let all = remote.client.integrations(None, None).await?;
-            let meant = near::nearest(text, all.iter().filter_map(|one| one.name.as_deref()));
-            let meant = meant.map_or_else(String::new, |meant| format!("did you mean '{meant}'? "));
-            let hint = format!("{meant}see what is stored: sealroom integration list");
-            Err(CliError::failed(format!("no integration has the id or name '{text}'"), hint))
-        }
-        (Some(last), _) => {
-            let ids: Vec<String> = named.iter().chain([&last]).map(|one| one.id.to_string()).collect();
-            let hint = format!("pass the id of one: {}", ids.join(", "));
-            Err(CliError::failed(format!("{} integrations have the name '{text}'", ids.len()), hint))
-        }
-    }
-}
-
-/// Like [`find`], without a look-up if an id is given.
-async fn id_of(text: &str, remote: &Remote) -> Result<IntegrationId, CliError> {
-    match text.parse() {
-        Ok(id) => Ok(id),
-        Err(_) => find(text, remote).await.map(|one| one.id),
-    }
 }
 
 fn described(one: &Integration) -> String {
