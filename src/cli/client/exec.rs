@@ -13,6 +13,7 @@ mod forms;
 mod mask;
 mod monitor;
 mod pump;
+mod reading;
 mod signals;
 mod supervise;
 mod watch;
@@ -29,21 +30,22 @@ use std::{
 use rustix::fs::{Access, access};
 
 use super::{
-    credentials::{Assignment, Naming, Pages, Variable, meant, variables},
-    remote::{Need, ServerArgs, tokens_of_environment},
+    credentials::{Assignment, Variable},
+    remote::{ServerArgs, tokens_of_environment},
 };
 use crate::{
     cli::{error::CliError, terminal::output::Output},
     client::CredentialFilter,
 };
-use supervise::Supervised;
+use reading::{PREVENTED, Reading};
+use supervise::{OnChange, Supervised};
 
 pub(in crate::cli) use monitor::{WORD as MONITOR, run as monitor};
 
 /// Examples in the help.
 pub(super) const EXAMPLES: &str = "\
-Secret values become *** in the command's output, in raw, URL-encoded, base64 and JSON form, line by line; values
-of fewer than 4 bytes do not. The command's exit code is returned: 128+n for signal n, 127 if it is not found, 126 if
+Secret values become *** in the command's output, in raw, URL-encoded, base64 and JSON form, line by line; values \
+of fewer than 4 bytes do not. The command's exit code is returned: 128+n for signal n, 127 if it is not found, 126 if \
 it cannot be executed, and 1 if there is no credential: then it was not started.
 
 Examples:
@@ -52,8 +54,6 @@ Examples:
   sealroom exec --project acme/app --watch --on-change HUP -- ./server";
 /// Search path where PATH is not set, as the C library has it.
 const DEFAULT_PATH: &str = "/bin:/usr/bin";
-/// Says in hints what an error prevented.
-const PREVENTED: &str = "the command was not started";
 
 /// `exec`'s flags.
 #[derive(Debug, clap::Args)]
@@ -95,40 +95,6 @@ pub(in crate::cli) struct Args {
     /// The command and its arguments.
     #[arg(last = true, required = true, value_name = "CMD")]
     command: Vec<OsString>,
-}
-
-/// The reaction to a change.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum OnChange {
-    Restart,
-    Hup,
-}
-
-/// The read of one `exec`, which `--watch` repeats.
-struct Reading {
-    server: ServerArgs,
-    filter: CredentialFilter,
-    env: Vec<Assignment>,
-}
-
-impl Reading {
-    /// Reads on a runtime of its own, which ends before the program begins.
-    fn read_blocking(&self, output: Output) -> Result<Vec<Variable>, CliError> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime
-            .map_err(|error| CliError::failed(format!("no runtime: {error}"), "free memory or files"))?;
-        runtime.block_on(self.read(output))
-    }
-
-    async fn read(&self, output: Output) -> Result<Vec<Variable>, CliError> {
-        let remote = self.server.connect(Need::Token, output)?;
-        let pages = Pages::new(&remote, &self.filter);
-        let naming = Naming { asked_name: pages.asked_name(), given: &self.env, prevented: PREVENTED };
-        match pages.all().await {
-            Ok(credentials) => variables(&credentials, &naming),
-            Err(error) => Err(meant(error, &self.filter, &remote).await),
-        }
-    }
 }
 
 /// Runs the command, and returns its exit code.

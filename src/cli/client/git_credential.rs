@@ -25,7 +25,7 @@ use request::{REQUEST_BYTES_MAX, Request};
 /// Examples in the help.
 pub(super) const EXAMPLES: &str = "\
 Examples:
-  sealroom git-credential install --global       git asks sealroom for the hosts of all registered projects
+  sealroom git-credential install --global
   sealroom git-credential uninstall --global";
 /// Maximum number of projects of one host that are read to find out whether they lead to one credential.
 const PROJECTS_MAX: usize = 20;
@@ -45,14 +45,19 @@ pub(in crate::cli) struct Args {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Answer git's question on standard input; nothing where no project matches.
+    #[command(after_help = "Examples:\n  sealroom git-credential get < question.txt")]
     Get,
     /// Read and ignore what git would store.
+    #[command(after_help = "Examples:\n  sealroom git-credential store < question.txt")]
     Store,
     /// Read and ignore what git would erase.
+    #[command(after_help = "Examples:\n  sealroom git-credential erase < question.txt")]
     Erase,
     /// Print the git config commands that make git ask here, or run them.
+    #[command(after_help = "Examples:\n  sealroom git-credential install --global")]
     Install(install::Place),
     /// Print the git config commands that undo it, or run them.
+    #[command(after_help = "Examples:\n  sealroom git-credential uninstall --global")]
     Uninstall(install::Place),
 }
 

@@ -80,7 +80,13 @@ impl Forms {
         let (first, end) = ([0, 2, 3][alignment], padded.len() * 8 / 6);
         for engine in [&STANDARD_NO_PAD, &URL_SAFE_NO_PAD] {
             let text = Zeroizing::new(engine.encode(&*padded));
-            self.add(text.as_bytes().get(first..end).unwrap_or_default());
+            let own = text.as_bytes().get(first..end).unwrap_or_default();
+            self.add(own);
+            // Where the encoding ends with the value, its last bits and the padding are the value's own too.
+            let whole =
+                [text.as_bytes().get(first..).unwrap_or_default(), &b"=="[..(4 - text.len() % 4) % 4]];
+            self.add(whole[0]);
+            self.add(whole.concat());
         }
     }
 

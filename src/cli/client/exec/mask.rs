@@ -124,7 +124,7 @@ impl Masker {
     }
 
     fn step(&mut self, follows: Follows, out: &mut Vec<u8>) {
-        let (needles, text) = (Arc::clone(&self.needles), std::mem::take(&mut self.held));
+        let (needles, mut text) = (Arc::clone(&self.needles), std::mem::take(&mut self.held));
         let mut at = 0;
         let held = loop {
             let found = needles.finder.as_ref().and_then(|finder| finder.find(&text[at..]));
@@ -142,7 +142,9 @@ impl Masker {
             }
             at = extent.end;
         };
-        self.held.extend_from_slice(&text[held..]);
+        // The buffer is kept: wiping one for each piece would take longer than the search.
+        text.drain(..held);
+        self.held = text;
         self.shown = self.shown.saturating_sub(held);
     }
 

@@ -16,7 +16,6 @@ use signal_hook::consts::{SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SI
 use zeroize::Zeroizing;
 
 use super::{
-    OnChange,
     child::{Keys, Running, pass_keys},
     ending,
     mask::Needles,
@@ -33,6 +32,13 @@ const RESTART_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long a stop of this process's job may take to have an effect.
 const STOP_DELAY: Duration = Duration::from_millis(50);
+
+/// The reaction to a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum OnChange {
+    Restart,
+    Hup,
+}
 
 /// An event of the time that the program runs.
 pub(super) enum Happened {

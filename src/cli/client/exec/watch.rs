@@ -2,7 +2,7 @@
 
 use std::{sync::mpsc::Sender, thread, time::Duration};
 
-use super::{Reading, supervise::Happened};
+use super::{reading::Reading, supervise::Happened};
 use crate::cli::{client::credentials::Variable, error::CliError, terminal::output::Output};
 
 /// Reads every `interval` in a thread of its own, and sends the variables when one of them changed.

@@ -9,6 +9,9 @@ use crate::{
     client::Project,
 };
 
+/// The words by which a helper is recognized as this program's.
+const OURS: &[u8] = b" git-credential";
+
 /// The configuration to change.
 #[derive(Debug, Clone, Copy, clap::Args)]
 #[group(multiple = false)]
@@ -36,6 +39,12 @@ pub(super) async fn install(place: Place, provider: Option<&str>, remote: &Remot
             "register one: sealroom project register PROJECT URL",
         ));
     }
+    if let Some(host) = hosts.iter().find(|host| helpers(place, host) == Helpers::Others) {
+        return Err(CliError::failed(
+            format!("git asks another helper for {host} already"),
+            format!("nothing was changed; remove it first: git config --unset-all credential.{host}.helper"),
+        ));
+    }
     let helper = helper(provider)?;
     let mut commands = Vec::new();
     for host in &hosts {
@@ -51,10 +60,12 @@ pub(super) async fn install(place: Place, provider: Option<&str>, remote: &Remot
 /// Removes what [`install`] has set.
 pub(super) async fn uninstall(place: Place, remote: &Remote) -> Result<(), CliError> {
     let hosts = hosts(&remote.client.projects().await?);
-    let section = |host: &String| vec!["--remove-section".to_owned(), format!("credential.{host}")];
-    let set: Vec<String> =
-        hosts.into_iter().filter(|host| place.flag().is_none() || is_set(place, host)).collect();
-    let commands: Vec<Vec<String>> = set.iter().map(section).collect();
+    let is_set = |host: &&String| place.flag().is_none() || helpers(place, host) == Helpers::Ours;
+    let unset = |host: &String| {
+        ["helper", "useHttpPath"]
+            .map(|name| vec!["--unset-all".to_owned(), format!("credential.{host}.{name}")])
+    };
+    let commands: Vec<Vec<String>> = hosts.iter().filter(is_set).flat_map(unset).collect();
     finish(place, &commands, "git no longer asks sealroom", remote)
 }
 
@@ -81,11 +92,24 @@ fn finish(place: Place, commands: &[Vec<String>], done: &str, remote: &Remote) -
     remote.output.result(done, &serde_json::json!({ "changed": commands.len() }))
 }
 
-/// Returns whether the section exists in that configuration.
-fn is_set(place: Place, host: &str) -> bool {
+/// The helpers that are configured for a host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Helpers {
+    None,
+    Ours,
+    Others,
+}
+
+/// Returns the helpers of a host in that configuration; none where the commands are only printed.
+fn helpers(place: Place, host: &str) -> Helpers {
+    let Some(flag) = place.flag() else { return Helpers::None };
     let key = format!("credential.{host}.helper");
-    let outcome = Command::new("git").arg("config").args(place.flag()).args(["--get-all", &key]).output();
-    outcome.is_ok_and(|outcome| outcome.status.success())
+    let outcome = Command::new("git").args(["config", flag, "--get-all", &key]).output();
+    match outcome.ok().filter(|outcome| outcome.status.success()).map(|outcome| outcome.stdout) {
+        None => Helpers::None,
+        Some(set) if set.windows(OURS.len()).any(|at| at == OURS) => Helpers::Ours,
+        Some(_) => Helpers::Others,
+    }
 }
 
 /// Returns scheme, host and port of all projects.

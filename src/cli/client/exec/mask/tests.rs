@@ -37,7 +37,7 @@ fn a_value_is_never_shown_wherever_the_stream_is_cut() {
 
 #[test]
 fn a_long_value_is_masked_also_where_its_copy_was_cut_off() {
-    let letter = |n: u64| char::from(b'a' + u8::try_from((n * n * 2_654_435_761 >> 7) % 26).unwrap());
+    let letter = |n: u64| char::from(b'a' + u8::try_from(((n * n * 2_654_435_761) >> 7) % 26).unwrap());
     let value: String = (0..60_000).map(letter).collect();
     let pieces: Vec<&[u8]> = value.as_bytes().chunks(4_096).collect();
     assert_eq!(masked(&[&value], &pieces), "***");
