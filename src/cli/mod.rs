@@ -36,7 +36,8 @@ const EXAMPLES: &str = "Examples:
   sealroom serve --data team.redb                                   its server
   sealroom login --email ada@example.com                            from here on, as an owner:
   sealroom integration add github/pat --global                      store a credential
-  sealroom credentials --all --provider github --field token        read it in a script";
+  sealroom credentials --all --provider github --field token        read it in a script
+  sealroom exec --all -- ./deploy.sh                                run a program with it";
 /// Examples in the top-level help.
 #[cfg(all(feature = "server", not(feature = "client")))]
 const EXAMPLES: &str = "Examples:\n  sealroom serve --dev";

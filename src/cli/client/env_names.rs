@@ -78,6 +78,17 @@ impl EnvFlags {
     }
 }
 
+/// Returns the stored names of a config, for people; `None` if it has none.
+pub(super) fn shown(config: &Value) -> Option<String> {
+    match config.get("env")? {
+        Value::Object(names) => {
+            let pair = |(field, name): (&String, &Value)| format!("{field}={}", name.as_str().unwrap_or("?"));
+            Some(names.iter().map(pair).collect::<Vec<_>>().join(", "))
+        }
+        word => word.as_str().map(str::to_owned),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

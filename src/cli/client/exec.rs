@@ -11,6 +11,7 @@ mod child;
 mod ending;
 mod forms;
 mod mask;
+mod memory;
 mod monitor;
 mod pump;
 mod reading;
@@ -111,7 +112,7 @@ pub(super) fn run(args: Args, output: Output) -> Result<ExitCode, CliError> {
     let reading = Reading { server: args.server, filter, env: args.env };
     let variables = reading.read_blocking(output)?;
     check(&variables, output)?;
-    leave_no_core();
+    memory::leave_no_core();
     let (to, events) = Supervised::events()?;
     if args.watch {
         let known = variables.iter().map(Variable::copied).collect();
@@ -155,15 +156,4 @@ fn find(program: &OsStr) -> Result<(), CliError> {
         io::ErrorKind::NotFound
     };
     Err(ending::unstarted(&program.to_string_lossy(), &kind.into()))
-}
-
-/// Keeps the values out of core files, and other processes of this user from reading this one's memory. The program is
-/// not affected: the setting ends where another program begins.
-fn leave_no_core() {
-    #[cfg(target_os = "linux")]
-    {
-        use rustix::process::{DumpableBehavior, set_dumpable_behavior};
-        // A kernel that refuses leaves the values where they are in the program itself.
-        let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
-    }
 }

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::{
     credential_form,
     doubts::doubts,
-    env_names::EnvFlags,
+    env_names::{self, EnvFlags},
     expiry,
     integration_find::{find, id_of},
     integration_text::{kind, scope_text},
@@ -333,7 +333,7 @@ fn described(one: &Integration) -> String {
         (Some(at), Some(by)) => format!("{} by {by}", local(at)),
         _ => "never".to_owned(),
     };
-    facts(&[
+    let mut lines = vec![
         ("id", one.id.to_string()),
         ("type", kind(one)),
         ("name", one.name.clone().unwrap_or_else(|| NOTHING.to_owned())),
@@ -343,5 +343,7 @@ fn described(one: &Integration) -> String {
         ("stored", format!("{} by {}", local(one.created_at), one.created_by)),
         ("changed", local(one.updated_at)),
         ("last read", read),
-    ])
+    ];
+    lines.extend(env_names::shown(&one.config).map(|names| ("env", names)));
+    facts(&lines)
 }

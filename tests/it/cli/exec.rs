@@ -170,6 +170,8 @@ fn a_command_never_starts_without_its_credentials() {
     stage.store("github/pat", &json!({"token": "one_example"}), &[]);
     stage.store("github/pat", &json!({"token": "two_example"}), &[]);
     let gone = "http://127.0.0.1:1";
+    assert_eq!(stage.run(&["token", "create", "ci", "--write-to", "ci.token"]).code, 0);
+    assert_eq!(stage.run(&["token", "revoke", "ci", "--yes"]).code, 0);
     for (args, said) in [
         (&["--project", "acme/none"][..], "project 'acme/none' not found"),
         (&["--provider", "jira", "--all"], "no integration found"),
@@ -179,6 +181,7 @@ fn a_command_never_starts_without_its_credentials() {
         (&["--provider", "github", "--env", "X=gitlab.token"], "matches no disclosed field"),
         (&["--all", "--server", gone, "--connect-wait-secs", "0"], "127.0.0.1:1"),
         (&["--all", "--token-file", "none.token"], "none.token"),
+        (&["--all", "--token-file", "ci.token"], "ci.token"),
     ] {
         let end = stage.exec(args, "touch started");
         assert_eq!(end.code, 1, "{args:?}: {}", end.err);

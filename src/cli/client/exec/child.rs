@@ -12,8 +12,9 @@ use std::{
 
 use rustix::{
     fs::{Mode, OFlags, fstat},
-    process::{Pid, Signal, WaitOptions, WaitStatus, kill_process, waitpid},
+    process::{Pid, Signal, WaitOptions, WaitStatus, kill_process, kill_process_group, waitpid},
     pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
+    termios::tcgetpgrp,
 };
 
 use super::{
@@ -118,6 +119,16 @@ impl Running {
         // It may have ended a moment ago.
         if let Some(signal) = Signal::from_named_raw(signal) {
             let _ = kill_process(self.pid, signal);
+        }
+    }
+
+    /// Kills the program.
+    pub(super) fn kill(&self) {
+        // At a terminal of its own the program is that terminal's foreground, and this process's child its monitor.
+        if let Some(job) = self.terminal.as_ref().and_then(|terminal| tcgetpgrp(terminal).ok()) {
+            let _ = kill_process_group(job, Signal::KILL);
+        } else {
+            let _ = kill_process(self.pid, Signal::KILL);
         }
     }
 

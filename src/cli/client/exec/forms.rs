@@ -67,6 +67,8 @@ impl Forms {
             self.add(json(text, escape_slash, escape_html, escape_wide));
         }
         self.add(text.replace('\'', r"'\''"));
+        // A literal in single quotes, as Python's `repr` prints one.
+        self.add(json(text, false, false, false).replace("\\\"", "\"").replace('\'', "\\'"));
         for alignment in 0..3 {
             self.add_base64(text.as_bytes(), alignment);
         }
@@ -162,6 +164,7 @@ mod tests {
             "p&s\\/w\\\"\\u00f6 x'<",
             "p\\u0026s/w\\\"ö x'\\u003c",
             "p&s/w\"ö x'\\''<",
+            "p&s/w\"ö x\\'<",
         ] {
             assert!(has(value, form), "{form}");
         }

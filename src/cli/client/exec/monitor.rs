@@ -25,7 +25,7 @@ use rustix::{
 use signal_hook::consts::{SIGCHLD, SIGCONT, SIGTSTP, SIGWINCH};
 
 use super::{
-    ending,
+    ending, memory,
     signals::{Arrived, catch},
 };
 
@@ -34,6 +34,7 @@ pub(in crate::cli) const WORD: &str = "--exec-monitor";
 
 /// Runs the program, and returns its exit code.
 pub(in crate::cli) fn run(words: &[OsString]) -> u8 {
+    memory::leave_no_core();
     let Some((program, arguments)) = words.split_first() else { return 1 };
     match start(program, arguments) {
         Ok(code) => code,

@@ -113,11 +113,12 @@ impl Supervised {
                     }
                 }
                 Happened::Changed(_) if self.on_change == OnChange::Hup => {
-                    self.output.note("exec: a credential changed: sent SIGHUP");
+                    program.say("exec: a credential changed: sending SIGHUP", self.output);
+                    program.take_terminal();
                     program.running.signal(SIGHUP);
                 }
                 Happened::Changed(variables) => {
-                    self.output.note("exec: a credential changed: restarting");
+                    program.say("exec: a credential changed: restarting", self.output);
                     if let Some(code) = program.stop(events) {
                         program.running.drain();
                         return Ok(code);
@@ -144,6 +145,12 @@ impl Supervised {
 }
 
 impl Program {
+    /// Prints a line on a terminal that begins lines at their start.
+    fn say(&mut self, text: &str, output: Output) {
+        self.raw = None;
+        output.note(text);
+    }
+
     fn take_terminal(&mut self) {
         if self.running.has_terminal() && self.raw.is_none() {
             self.raw = Raw::enter();
@@ -209,7 +216,7 @@ impl Program {
                     }
                 }
                 Ok(Happened::Changed(_)) => {}
-                Err(RecvTimeoutError::Timeout) => self.running.signal(Signal::KILL.as_raw()),
+                Err(RecvTimeoutError::Timeout) => self.running.kill(),
                 Err(RecvTimeoutError::Disconnected) => return Some(1),
             }
         }
