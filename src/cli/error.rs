@@ -15,6 +15,10 @@ pub enum Exit {
     Failed = 1,
     /// The command line is wrong.
     Usage = 2,
+    /// The command of `exec` cannot be executed.
+    NotExecutable = 126,
+    /// The command of `exec` is not found.
+    NotFound = 127,
 }
 
 /// A failure, as the user sees it.

@@ -6,7 +6,7 @@ use clap::Subcommand;
 use serde_json::json;
 
 use super::{
-    client_error, integration, near,
+    client_error, integration_find, near,
     remote::{Need, Remote, ServerArgs},
 };
 use crate::{
@@ -133,7 +133,7 @@ async fn create(args: CreateArgs, remote: &Remote) -> Result<(), CliError> {
 async fn ids_of(named: &[String], remote: &Remote) -> Result<Vec<String>, CliError> {
     let mut ids = Vec::with_capacity(named.len());
     for one in named {
-        let id = integration::id_of(one, remote).await?.to_string();
+        let id = integration_find::id_of(one, remote).await?.to_string();
         if !ids.contains(&id) {
             ids.push(id);
         }
