@@ -54,6 +54,8 @@ pub struct FileConfig {
 pub struct FileClient {
     /// The server's URL.
     pub server: Option<String>,
+    /// The profile whose sessions are used.
+    pub profile: Option<String>,
     /// The file that holds the token.
     pub token_file: Option<PathBuf>,
     /// The CA certificates that the server's certificate is verified with.
@@ -219,6 +221,7 @@ mod tests {
             },
             client: FileClient {
                 server: Some(default::SERVER.to_owned()),
+                profile: Some("work".to_owned()),
                 token_file: Some("/run/secrets/sealroom-token".into()),
                 ca_file: Some("/etc/sealroom/ca.crt".into()),
                 insecure_http: Some(false),

@@ -37,6 +37,9 @@
 //! - One thread writes the file, through its commit
 //!   (`crash::faults::no_thread_that_serves_requests_ever_waits_for_the_disk`). Only `storage::Decision::changing` takes
 //!   changes, together with their event.
+//! - `exec` gives values to one program and shows no form of them in its output
+//!   (`cli::exec::no_form_of_a_value_is_ever_shown_whatever_prints_it`,
+//!   `cli::exec_jobs::no_value_is_ever_in_a_process_list_a_file_or_a_core_of_exec`).
 //! - No disclosure without a durable record: the answer is made of the commit's result
 //!   (`audit::export::over_any_mix_of_requests_disclosures_and_their_events_are_the_same`).
 //! - Opening a credential takes a proof that only [`auth::policy`] makes

@@ -103,6 +103,14 @@ pub enum BadNote {
     /// A known key's signature does not hold.
     #[error("the checkpoint's signature does not hold")]
     BadSignature,
+    /// A known key signed it, for a size beyond its handover to the next key.
+    #[error("the checkpoint of {size} records has the signature of a log key that ended at {end} records")]
+    Ended {
+        /// The checkpoint's size.
+        size: u64,
+        /// The last size for which the key speaks.
+        end: u64,
+    },
 }
 
 /// Writes and signs a checkpoint.
@@ -123,29 +131,36 @@ pub fn note(origin: &str, size: u64, root: &Hash, extensions: &[String], signers
 /// # Errors
 /// It has not the form, no known key signed it, or one's signature does not hold.
 pub fn open(note: &str, keys: &[VerifierKey]) -> Result<Checkpoint, BadNote> {
+    open_by(note, keys).map(|(checkpoint, _)| checkpoint)
+}
+
+/// Reads a checkpoint as [`open`] does, and returns which of the keys signed it.
+///
+/// # Errors
+/// As [`open`].
+pub(super) fn open_by(note: &str, keys: &[VerifierKey]) -> Result<(Checkpoint, Vec<usize>), BadNote> {
     let fits = note.len() <= NOTE_BYTES_MAX && !note.chars().any(|c| c.is_control() && c != '\n');
     let (head, signatures) = note.rsplit_once("\n\n").filter(|_| fits).ok_or(BadNote::Malformed)?;
     let signatures = signatures.strip_suffix('\n').ok_or(BadNote::Malformed)?;
     let signed = &note[..=head.len()];
-    let mut known = None;
+    let mut signers = Vec::new();
     for line in signatures.split('\n') {
         let (name, signature) =
             line.strip_prefix("— ").and_then(|rest| rest.split_once(' ')).ok_or(BadNote::Malformed)?;
         let bytes = STANDARD.decode(signature).map_err(|_| BadNote::Malformed)?;
         let (hash, signature) = bytes.split_first_chunk::<4>().ok_or(BadNote::Malformed)?;
-        let Some(key) = keys.iter().find(|key| key.name == name && key.hash() == *hash) else { continue };
+        let is_signer = |key: &VerifierKey| key.name == name && key.hash() == *hash;
+        let Some(at) = keys.iter().position(is_signer) else { continue };
         let signature: &[u8; 64] = signature.try_into().map_err(|_| BadNote::BadSignature)?;
-        if !verify(&key.public, signed.as_bytes(), signature) {
+        if !verify(&keys[at].public, signed.as_bytes(), signature) {
             return Err(BadNote::BadSignature);
         }
-        known = Some(key);
+        signers.push(at);
     }
     let checkpoint = text(head)?;
-    match known {
-        // A key speaks only for the log of its own name.
-        Some(key) if key.name == checkpoint.origin => Ok(checkpoint),
-        Some(_) | None => Err(BadNote::Unknown),
-    }
+    // A key speaks only for the log of its own name.
+    signers.retain(|at| keys[*at].name == checkpoint.origin);
+    if signers.is_empty() { Err(BadNote::Unknown) } else { Ok((checkpoint, signers)) }
 }
 
 /// Reads a checkpoint without judging its signatures, for want of a key.

@@ -4,6 +4,7 @@
 
 pub mod checkpoint;
 mod detail;
+pub mod key_ring;
 pub mod proof;
 pub mod receipt;
 pub mod record;

@@ -164,6 +164,18 @@ impl Verifier {
         Self { awaits_end: true, ..self }
     }
 
+    /// Adds checkpoints that the log must hold as well, such as its own handovers.
+    #[must_use]
+    pub fn with(mut self, checkpoints: Vec<Checkpoint>) -> Self {
+        for checkpoint in checkpoints {
+            self.vouched = self.vouched.max(checkpoint.size);
+            self.roots.insert(checkpoint.size, [0; 32]);
+            self.checkpoints.push(checkpoint);
+        }
+        self.checkpoints.sort_by_key(|checkpoint| checkpoint.size);
+        self
+    }
+
     /// The sequence that comes next.
     pub const fn next(&self) -> u64 {
         self.next

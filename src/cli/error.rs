@@ -15,6 +15,10 @@ pub enum Exit {
     Failed = 1,
     /// The command line is wrong.
     Usage = 2,
+    /// The command of `exec` cannot be executed.
+    NotExecutable = 126,
+    /// The command of `exec` is not found.
+    NotFound = 127,
 }
 
 /// A failure, as the user sees it.
@@ -82,7 +86,9 @@ impl CliError {
                 "pass a file created by `sealroom init`; this one was not changed".to_owned()
             }
             OpenError::Damaged(_) => "restore a backup; this file was not changed".to_owned(),
-            OpenError::Newer { .. } => "use the version of sealroom that wrote it, or a newer one".to_owned(),
+            OpenError::Newer { .. } | OpenError::NewerRows { .. } => {
+                "use the version of sealroom that wrote it, or a newer one".to_owned()
+            }
             OpenError::Io(cause) => format!("{cause}: check the path, its owner and its mode"),
         };
         Self::failed(format!("{}: {error}", data.display()), hint)

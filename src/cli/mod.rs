@@ -36,7 +36,8 @@ const EXAMPLES: &str = "Examples:
   sealroom serve --data team.redb                                   its server
   sealroom login --email ada@example.com                            from here on, as an owner:
   sealroom integration add github/pat --global                      store a credential
-  sealroom credentials --all --provider github --field token        read it in a script";
+  sealroom credentials --all --provider github --field token        read it in a script
+  sealroom exec --all -- ./deploy.sh                                run a program with it";
 /// Examples in the top-level help.
 #[cfg(all(feature = "server", not(feature = "client")))]
 const EXAMPLES: &str = "Examples:\n  sealroom serve --dev";
@@ -77,6 +78,10 @@ enum Command {
 pub fn main() -> ExitCode {
     usage::set_grammar(Cli::command);
     let words: Vec<OsString> = std::env::args_os().collect();
+    #[cfg(all(feature = "client", unix))]
+    if words.get(1).is_some_and(|word| word == client::MONITOR) {
+        return ExitCode::from(client::monitor(&words[2..]));
+    }
     let refuse = |error: &CliError, output: Output| {
         output.error(error);
         ExitCode::from(error.exit as u8)
@@ -95,7 +100,7 @@ pub fn main() -> ExitCode {
     let is_evaluated = matches!(&cli.command, Command::Client(command) if command.feeds_a_shell());
     let checked = environment::check(&Cli::command(), cli.strict_env, config.as_deref(), &output);
     match checked.and_then(|()| run(cli.command, output)) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             let code = refuse(&error, output);
             #[cfg(feature = "client")]
@@ -107,14 +112,15 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(command: Command, output: Output) -> Result<(), CliError> {
-    match command {
+fn run(command: Command, output: Output) -> Result<ExitCode, CliError> {
+    let done = match command {
         #[cfg(feature = "server")]
         Command::Host(command) => host::run(command, &output),
         Command::Audit(args) => audit::run(args, output),
         #[cfg(feature = "client")]
-        Command::Client(command) => client::run(*command, Cli::command(), output),
-    }
+        Command::Client(command) => return client::run(*command, Cli::command(), output),
+    };
+    done.map(|()| ExitCode::SUCCESS)
 }
 
 /// Returns whether errors are printed as JSON, for arguments that do not parse.

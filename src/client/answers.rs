@@ -111,6 +111,9 @@ pub struct Token {
     /// The only providers that it may read.
     #[serde(default)]
     pub providers: Option<Vec<String>>,
+    /// The only integrations whose credentials it may read.
+    #[serde(default)]
+    pub integrations: Option<Vec<String>>,
     /// The actor that created it.
     #[serde(default)]
     pub created_by: Option<String>,

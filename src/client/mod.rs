@@ -31,6 +31,7 @@ mod proxy_failure;
 mod requests;
 mod routes;
 mod session;
+mod sessions;
 mod state;
 mod stream;
 mod text;
@@ -48,9 +49,11 @@ pub use error::{Error, Refusal};
 pub use proxy::Proxies;
 pub use proxy_failure::ProxyFailure;
 pub use requests::{
-    CredentialFilter, EventFilter, NewIntegration, NewProject, NewToken, NewUser, Scope, UserChange,
+    CredentialFilter, EventFilter, IntegrationChange, NewIntegration, NewProject, NewToken, NewUser, Scope,
+    UserChange,
 };
 pub use session::{Place, Session, SessionError, SessionFile};
+pub use sessions::{NoProfile, Profile, Sessions};
 pub use state::{Client, Notice};
 pub use stream::{ExportFilter, Records};
 pub use tls::Roots;

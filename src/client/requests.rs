@@ -49,6 +49,34 @@ pub struct NewIntegration {
     pub name: Option<String>,
     /// The expiry of the credential at the provider.
     pub expires_at: Option<Timestamp>,
+    /// Provider options.
+    pub config: Option<serde_json::Value>,
+}
+
+/// A change of an integration; what is absent stays, an inner `None` clears.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct IntegrationChange {
+    /// The label.
+    pub name: Option<Option<String>>,
+    /// The expiry of the credential at the provider.
+    pub expires_at: Option<Option<Timestamp>>,
+    /// Provider options, all of them.
+    pub config: Option<Option<serde_json::Value>>,
+}
+
+impl IntegrationChange {
+    pub(super) fn body(&self) -> Secret {
+        let mut body = serde_json::Map::new();
+        let mut set = |name: &str, value: Option<serde_json::Value>| {
+            if let Some(value) = value {
+                body.insert(name.to_owned(), value);
+            }
+        };
+        set("name", self.name.as_ref().map(|name| serde_json::json!(name)));
+        set("expiresAt", self.expires_at.map(|end| serde_json::json!(end.map(|end| end.to_string()))));
+        set("config", self.config.as_ref().map(|config| serde_json::json!(config)));
+        to_secret_json(&body)
+    }
 }
 
 #[derive(Serialize)]
@@ -68,6 +96,8 @@ struct IntegrationBody<'a> {
     name: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none", with = "text::optional")]
     expires_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    config: Option<&'a serde_json::Value>,
 }
 
 impl IntegrationBody<'_> {
@@ -79,6 +109,7 @@ impl IntegrationBody<'_> {
         projects: None,
         name: None,
         expires_at: None,
+        config: None,
     };
 }
 
@@ -93,6 +124,7 @@ impl NewIntegration {
             projects,
             name: self.name.as_deref(),
             expires_at: self.expires_at,
+            config: self.config.as_ref(),
         }))
     }
 }
@@ -156,6 +188,9 @@ pub struct NewToken {
     /// The only providers that it may read.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub providers: Vec<String>,
+    /// The only integrations whose credentials it may read.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub integrations: Vec<String>,
 }
 
 /// The request to create a user.

@@ -7,8 +7,9 @@ use serde::Serialize;
 use serde_json::{json, value::RawValue};
 
 use super::{
-    Client, CredentialFilter, Credentials, Error, EventFilter, Health, Integration, NewIntegration,
-    NewProject, NewToken, NewUser, Pair, Project, Refusal, Scope, Session, Token, User, UserChange,
+    Client, CredentialFilter, Credentials, Error, EventFilter, Health, Integration, IntegrationChange,
+    NewIntegration, NewProject, NewToken, NewUser, Pair, Project, Refusal, Scope, Session, Token, User,
+    UserChange,
     call::{As, Call},
     requests::{LoginBody, NotJson, RefreshBody, new_scope, rotation},
 };
@@ -122,6 +123,19 @@ impl Client {
     pub async fn rescope(&self, id: IntegrationId, scope: &Scope) -> Result<Integration, Error> {
         let call = Call::new(Method::PATCH, format!("/sfp/api/integrations/{id}"));
         self.json(call.with_body(new_scope(scope))).await
+    }
+
+    /// Changes an integration's name, expiry or options.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn change_integration(
+        &self,
+        id: IntegrationId,
+        change: &IntegrationChange,
+    ) -> Result<Integration, Error> {
+        let call = Call::new(Method::PATCH, format!("/sfp/api/integrations/{id}"));
+        self.json(call.with_body(change.body())).await
     }
 
     /// Deletes an integration with all its revisions.
@@ -292,25 +306,20 @@ fn path_of(what: &str, name: &str) -> String {
 
 /// Returns the refusal that the server would give, without sending it an invalid body.
 fn no_json(_: NotJson) -> Error {
-    Error::Refused(Refusal {
-        status: 400,
-        code: "malformed_json".to_owned(),
-        message: "credentials are not valid JSON".to_owned(),
-        retry_after: None,
-        token_from: None,
-    })
+    malformed("credentials are not valid JSON")
 }
 
 /// Refuses bytes that are not text: JSON carries only text, and a repair would make another secret of them.
 fn is_text(secret: &Secret) -> Result<(), Error> {
-    if secret.expose_text().is_some() {
-        return Ok(());
-    }
-    Err(Error::Refused(Refusal {
+    if secret.expose_text().is_some() { Ok(()) } else { Err(malformed("The secret is not UTF-8 text")) }
+}
+
+fn malformed(message: &str) -> Error {
+    Error::Refused(Refusal {
         status: 400,
         code: "malformed_json".to_owned(),
-        message: "The secret is not UTF-8 text".to_owned(),
+        message: message.to_owned(),
         retry_after: None,
         token_from: None,
-    }))
+    })
 }

@@ -1,8 +1,8 @@
-//! The saved session: a file of the user, mode 0600, replaced atomically, under a lock next to it.
+//! A saved session: a file of the user, mode 0600, replaced atomically, under a lock next to it.
 //!
 //! ```text
-//! session.json       {"version":1,"server":…,"email":…,"role":…,"access_token":…,"refresh_token":…,"expires_at":…}
-//! session.json.lock  empty; held by the command that changes the session
+//! NAME.json       {"version":1,"server":…,"email":…,"role":…,"access_token":…,"refresh_token":…,"expires_at":…}
+//! NAME.json.lock  empty; held by the command that changes the session
 //! ```
 
 use std::{
@@ -117,15 +117,6 @@ impl SessionFile {
         Self { path }
     }
 
-    /// Returns `sealroom/session.json` in the user's config folder.
-    ///
-    /// # Errors
-    /// The user has no config folder.
-    pub fn of_user() -> Result<Self, SessionError> {
-        let folders = etcetera::choose_base_strategy().map_err(|_| SessionError::NoFolder)?;
-        Ok(Self::at(folders.config_dir().join("sealroom").join("session.json")))
-    }
-
     /// Returns the path.
     pub fn path(&self) -> &Path {
         &self.path
@@ -218,6 +209,12 @@ impl SessionFile {
     fn failed(&self, source: io::Error) -> SessionError {
         SessionError::Io { path: self.path.clone(), source }
     }
+}
+
+/// Returns `sealroom` in the user's config folder.
+pub(super) fn config_folder() -> Result<PathBuf, SessionError> {
+    let folders = etcetera::choose_base_strategy().map_err(|_| SessionError::NoFolder)?;
+    Ok(folders.config_dir().join("sealroom"))
 }
 
 impl<'a> Locked<'a> {

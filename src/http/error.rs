@@ -145,7 +145,8 @@ fn describe(error: &vault::Error) -> (StatusCode, &'static str, String) {
         }
         Error::Denied(denied) => {
             let code = match denied {
-                Denied::Role { .. } => "forbidden",
+                // A read passes over other integrations, so that only a defect gets here with one.
+                Denied::Role { .. } | Denied::Integration => "forbidden",
                 Denied::Project => "outside_projects",
                 Denied::Provider => "outside_providers",
                 Denied::NotCreator => "not_creator",

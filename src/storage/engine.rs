@@ -10,6 +10,8 @@ use redb::{Database, Durability, ReadableDatabase, ReadableTable};
 use super::{
     error::{CommitError, OpenError, StorageError},
     format::{
+        codec::ROW_VERSION,
+        needs::Needs,
         tables::{AUDIT, HASHES, META, Table, hash_key, meta},
         tail::{TailPlan, plan_tail},
     },
@@ -207,12 +209,24 @@ impl Engine {
 /// Checks that this program supports the file's format.
 fn check_format(database: &dyn ReadableDatabase) -> Result<(), OpenError> {
     let damaged = |error: StorageError| OpenError::Damaged(Some(Box::new(error)));
-    let bytes = Snapshot::of(database).and_then(|snapshot| snapshot.meta(meta::FORMAT)).map_err(damaged)?;
+    let snapshot = Snapshot::of(database).map_err(damaged)?;
+    let bytes = snapshot.meta(meta::FORMAT).map_err(damaged)?;
     let found = bytes.and_then(|bytes| bytes.try_into().ok()).map(u32::from_le_bytes);
     match found {
-        Some(FORMAT) => Ok(()),
+        Some(FORMAT) => check_needs(&snapshot.meta(meta::NEEDS).map_err(damaged)?),
         Some(found) if found > FORMAT => Err(OpenError::Newer { found, known: FORMAT }),
         Some(_) | None => Err(OpenError::Foreign),
+    }
+}
+
+/// Checks that this program reads every row of the file.
+fn check_needs(bytes: &Option<Vec<u8>>) -> Result<(), OpenError> {
+    match Needs::from_bytes(bytes.as_deref()) {
+        Some(needs) if needs.is_known() => Ok(()),
+        Some(Needs { rows, program }) => {
+            Err(OpenError::NewerRows { found: rows, known: ROW_VERSION.into(), program })
+        }
+        None => Err(OpenError::Damaged(Some(Box::new(StorageError::tampered("meta", meta::NEEDS))))),
     }
 }
 

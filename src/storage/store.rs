@@ -25,6 +25,7 @@ use super::{
         codec::Row,
         head::{Head, LogKeys, Slot, decode_slots, encode_slots},
         last_access::LastAccess,
+        needs::Needs,
         tables::{Table, meta, split_audit_row},
     },
     read::{
@@ -178,6 +179,32 @@ impl Store {
         Ok(VerifierKey::new(&checkpoint::origin(self.file), keys.newest()))
     }
 
+    /// Returns every verifier key of the log, oldest first, with the first tree size that it signs.
+    ///
+    /// # Errors
+    /// The keys cannot be read.
+    pub fn verifier_keys(&self) -> Result<Vec<(VerifierKey, u64)>, StorageError> {
+        let keys = LogKeys::from_bytes(&self.engine.snapshot()?.required_meta(meta::LOG_KEYS)?)?;
+        let origin = checkpoint::origin(self.file);
+        Ok(keys.public.into_iter().map(|(key, first)| (VerifierKey::new(&origin, key), first)).collect())
+    }
+
+    /// Returns the checkpoints with which earlier log keys ended, oldest first.
+    ///
+    /// # Errors
+    /// The checkpoints cannot be read.
+    pub fn handovers(&self) -> Result<Vec<String>, StorageError> {
+        self.engine.snapshot()?.handovers()
+    }
+
+    /// Returns whether the file is a copy that a backup made, and that no start or restore has adopted yet.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn is_copy(&self) -> Result<bool, StorageError> {
+        Ok(self.engine.snapshot()?.meta(meta::ORIGIN_COPY)?.is_some_and(|mark| !mark.is_empty()))
+    }
+
     /// Returns the newest signed checkpoint.
     ///
     /// # Errors
@@ -269,11 +296,13 @@ impl Store {
         let log_keys = integrity::check(&snapshot, &source, &head)?;
         let log_key = LogKey::unwrap(keys.log_wrap(), self.file, log_keys.newest(), &log_keys.private)
             .map_err(|_| StorageError::tampered("meta", meta::LOG_KEYS))?;
+        let needs = Needs::from_bytes(snapshot.meta(meta::NEEDS)?.as_deref());
+        let row_version = needs.and_then(|needs| u8::try_from(needs.rows).ok()).unwrap_or(1);
         let missed = missed_accesses(&snapshot, keys, self.file)?;
         drop(snapshot);
         self.engine.release().map_err(|error| StorageError::Engine(Box::new(redb::Error::Io(error))))?;
         source.stats.log_size.send_replace(head.frontier.size());
-        let committer = Committer::new(source, log_key, head, sealed);
+        let committer = Committer::new(source, log_key, head, sealed).with_row_version(row_version);
         committer.catch_up(missed);
         let (writer, ended) = Writer::start(committer, writing);
         Ok(Running { writer, ended })

@@ -180,6 +180,7 @@ impl From<StorageError> for Error {
         match error {
             StorageError::Engine(_) => Self::Unreadable(error),
             StorageError::Tampered { .. } => Self::Tampered(error),
+            StorageError::Newer { .. } => InternalError::Newer(error).into(),
             StorageError::Random => RandomError.into(),
         }
     }
@@ -208,6 +209,9 @@ pub enum InternalError {
     /// The operating system gives no random bytes.
     #[error(transparent)]
     Random(#[from] RandomError),
+    /// A newer program wrote a row.
+    #[error(transparent)]
+    Newer(StorageError),
     /// A background task panicked. Only the log gets the text of a panic, which may hold anything.
     #[error("a background task panicked")]
     TaskPanicked,
@@ -249,7 +253,9 @@ impl From<StorageError> for UnlockError {
     fn from(error: StorageError) -> Self {
         match error {
             StorageError::Random => InternalError::Random(RandomError).into(),
-            StorageError::Engine(_) | StorageError::Tampered { .. } => Self::Storage(error),
+            StorageError::Engine(_) | StorageError::Tampered { .. } | StorageError::Newer { .. } => {
+                Self::Storage(error)
+            }
         }
     }
 }

@@ -160,6 +160,22 @@ impl Vault {
         self.store.verifier_key()
     }
 
+    /// Returns every verifier key of the log, oldest first, with the first tree size that it signs.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn verifier_keys(&self) -> Result<Vec<(VerifierKey, u64)>, StorageError> {
+        self.store.verifier_keys()
+    }
+
+    /// Returns the checkpoints with which earlier log keys ended, oldest first.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn handovers(&self) -> Result<Vec<String>, StorageError> {
+        self.store.handovers()
+    }
+
     /// Returns whether the vault is locked.
     pub fn is_locked(&self) -> bool {
         self.open.load().is_none()

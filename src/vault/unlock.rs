@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     domain::{Action, Actor, Detail, DetailKey, Event, Secret, Timestamp},
-    storage::{Decision, View},
+    storage::{Changes, Decision, View},
 };
 
 impl Vault {
@@ -40,10 +40,15 @@ impl Vault {
         let running = self.store.unlock(&key, self.settings().writing())?;
         let tries = self.failed_tries.load(Ordering::Relaxed);
         let detail = Detail::NONE.number(DetailKey::FailedTries, tries);
+        let host = actor.clone();
         let event = Event { detail, ..Event::new(now, actor, Action::VaultUnlock) };
         let events = std::iter::once(event).chain(then).collect();
         let open = Open { writer: running.writer, locked: Arc::default(), ended: Mutex::default() };
-        if let Err(error) = open.record(events).await {
+        let adopted = self.adopt_copy(&open, host, now).await;
+        if let Err(error) = match adopted {
+            Ok(()) => open.record(events).await,
+            Err(error) => Err(error),
+        } {
             // The old writer must end before the next one begins: each would move the head under the other.
             drop(open);
             tokio::spawn(async move {
@@ -58,6 +63,23 @@ impl Vault {
         self.failed_tries.fetch_sub(tries, Ordering::Relaxed);
         self.open.store(Some(Arc::new(Open { ended: Mutex::new(Some(running.ended)), ..open })));
         Ok(())
+    }
+
+    /// Starts a new log key if the file is a copy that a backup made: the copies beside it hold the old one, and none
+    /// of them may sign a second history.
+    async fn adopt_copy(&self, open: &Open, actor: Actor, now: Timestamp) -> Result<(), Error> {
+        if !self.store.is_copy().map_err(Error::from)? {
+            return Ok(());
+        }
+        let decide = move |_: &View<'_>| {
+            let mut changes = Changes::none();
+            changes.new_log_key();
+            changes.adopt_copy();
+            let detail = Detail::NONE.text(DetailKey::Reason, "copy_served");
+            let event = Event { detail, ..Event::new(now, actor, Action::VaultRestore) };
+            Ok(Decision::changing((), changes, event))
+        };
+        open.decide(None, decide).await.map(drop)
     }
 
     /// Records `event` and locks. When this returns, no earlier disclosure is in flight, and the keys are wiped.

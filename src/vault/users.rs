@@ -95,7 +95,7 @@ impl Vault {
                 first_name,
                 last_name,
                 role,
-                narrowing: AccessScope { projects, providers: None },
+                narrowing: AccessScope { projects, ..AccessScope::default() },
                 disabled: false,
                 password,
                 epoch: 0,

@@ -33,14 +33,15 @@ use crate::{
             table::visible,
         },
     },
-    client::{CredentialFilter, Credentials},
+    client::{Credential, CredentialFilter, Credentials},
     domain::Provider,
 };
 use fields::{fields, shown};
 use file::Sink;
 pub(super) use names::{MASKED_BYTES_MIN, Naming, Variable, variables};
-pub(super) use pages::Pages;
-pub(super) use selector::Assignment;
+pub(super) use pages::{Pages, report};
+pub(super) use selector::{Assignment, is_variable};
+pub(super) use steering::steers;
 
 /// Examples in the help. If the read fails, `env` prints `false`: under `set -e`, an `eval` of it ends the script;
 /// without `set -e`, `&&` and `||` see the failure.
@@ -160,6 +161,11 @@ pub(super) async fn meant(error: CliError, filter: &CredentialFilter, remote: &R
         },
         _ => near::project(error, filter.project.as_slice(), &remote.client).await,
     }
+}
+
+/// Returns a credential's fields, each with its text.
+pub(super) fn text_fields(one: &Credential) -> Result<Vec<(String, Zeroizing<String>)>, CliError> {
+    Ok(fields(one)?.into_iter().map(|field| (field.name, field.value)).collect())
 }
 
 /// One command's read.

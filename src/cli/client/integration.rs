@@ -8,9 +8,11 @@ use serde_json::json;
 use super::{
     credential_form,
     doubts::doubts,
+    env_names::{self, EnvFlags},
     expiry,
+    integration_find::{find, id_of},
     integration_text::{kind, scope_text},
-    near,
+    integration_update, near,
     pair::Pair,
     remote::{Need, Remote, ServerArgs},
     shadows,
@@ -65,6 +67,11 @@ enum Command {
         after_help = "Examples:\n  sealroom integration scope 'deploy key' --project acme/app --project acme/web"
     )]
     Scope(ScopeArgs),
+    /// Change its name, its expiry, or how its fields are called in an environment.
+    #[command(
+        after_help = "Examples:\n  sealroom integration update db --env url=DATABASE_URL\n  sealroom integration update db --name 'main db' --no-expiry"
+    )]
+    Update(integration_update::Args),
     /// Delete an integration with all its revisions.
     #[command(after_help = "Examples:\n  sealroom integration delete 'deploy key' --yes")]
     Delete(DeleteArgs),
@@ -112,6 +119,8 @@ struct AddArgs {
     /// A name to refer to it by.
     #[arg(long)]
     name: Option<String>,
+    #[command(flatten)]
+    env: EnvFlags,
     #[command(flatten)]
     source: Source,
 }
@@ -176,6 +185,7 @@ pub(super) async fn run(args: Args, output: Output) -> Result<(), CliError> {
         Command::Rotate(args) => rotate(args, &remote).await,
         Command::Rollback(args) => rollback(args, &remote).await,
         Command::Scope(args) => rescope(args, &remote).await,
+        Command::Update(args) => integration_update::run(args, &remote).await,
         Command::Delete(args) => delete(args, &remote).await,
     }
 }
@@ -197,6 +207,7 @@ async fn add(args: AddArgs, remote: &Remote) -> Result<(), CliError> {
         scope,
         name,
         expires_at: args.source.expires_at,
+        config: args.env.over(None),
     };
     let made = match remote.client.create_integration(&new).await {
         Ok(made) => made,
@@ -313,34 +324,12 @@ async fn delete(args: DeleteArgs, remote: &Remote) -> Result<(), CliError> {
     )
 }
 
-/// Returns the integration with that id, or the only one with that name.
-async fn find(text: &str, remote: &Remote) -> Result<Integration, CliError> {
-    if let Ok(id) = text.parse() {
-        return Ok(remote.client.integration(id).await?);
-    }
-    let named = remote.client.integrations(None, Some(text)).await?;
-    if let Some(one) = near::only(named, "integration", text, |one| one.id.to_string())? {
-        return Ok(one);
-    }
-    let all = remote.client.integrations(None, None).await?;
-    let known = all.iter().filter_map(|one| one.name.as_deref());
-    Err(near::unknown("integration", text, known, "what is stored: sealroom integration list"))
-}
-
-/// Like [`find`], without a look-up if an id is given.
-async fn id_of(text: &str, remote: &Remote) -> Result<IntegrationId, CliError> {
-    match text.parse() {
-        Ok(id) => Ok(id),
-        Err(_) => find(text, remote).await.map(|one| one.id),
-    }
-}
-
 fn facts_of(one: &Integration) -> String {
     let read = match (one.last_accessed_at, &one.last_accessed_by) {
         (Some(at), Some(by)) => format!("{} by {by}", local(at)),
         _ => "never".to_owned(),
     };
-    facts(&[
+    let mut lines = vec![
         ("id", one.id.to_string()),
         ("type", kind(one)),
         ("name", one.name.clone().unwrap_or_else(|| NOTHING.to_owned())),
@@ -350,5 +339,7 @@ fn facts_of(one: &Integration) -> String {
         ("stored", format!("{} by {}", local(one.created_at), one.created_by)),
         ("changed", local(one.updated_at)),
         ("last read", read),
-    ])
+    ];
+    lines.extend(env_names::shown(&one.config).map(|names| ("env", names)));
+    facts(&lines)
 }

@@ -21,7 +21,7 @@ use crate::{
             table::{facts, local},
         },
     },
-    client::{Error, Notice, SessionFile},
+    client::{Error, Notice},
     clock::Clock,
     domain::Timestamp,
 };
@@ -55,7 +55,8 @@ pub(in crate::cli) struct WhoamiArgs {
 
 pub(super) async fn login(args: LoginArgs, output: Output) -> Result<(), CliError> {
     let (client, ca_file) = args.server.anonymous(output)?;
-    let file = SessionFile::of_user()?;
+    let sessions = args.server.own_sessions()?;
+    let file = sessions.file(&client.endpoint().to_string());
     let email = match args.email.filter(|email| !email.is_empty()) {
         Some(email) => email,
         None if prompt::is_possible() => prompt::text("E-mail")?,
@@ -74,6 +75,7 @@ pub(super) async fn login(args: LoginArgs, output: Output) -> Result<(), CliErro
     let mut session = client.login(&email, &password).await?;
     session.ca_file = ca_file;
     place.save(&session)?;
+    sessions.choose(&session.server)?;
     if has_token() {
         output.warning("a token in the environment takes precedence over this login");
     }
@@ -85,11 +87,8 @@ pub(super) async fn login(args: LoginArgs, output: Output) -> Result<(), CliErro
 }
 
 pub(super) async fn logout(args: LogoutArgs, output: Output) -> Result<(), CliError> {
-    let file = SessionFile::of_user()?;
-    let session =
-        file.load()?.ok_or_else(|| CliError::failed("not logged in", "`sealroom login` begins a session"))?;
-    let (server, email) = (session.server.clone(), session.email.clone());
-    let client = args.server.with_session(session, output)?;
+    let (client, file, email) = args.server.with_session(output)?;
+    let server = client.endpoint().to_string();
     match client.logout().await {
         Ok(()) | Err(Error::Session(_)) => {}
         // The server has already ended the session.

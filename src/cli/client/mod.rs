@@ -4,11 +4,17 @@ mod client_error;
 mod credential_form;
 mod credentials;
 mod doubts;
+mod env_names;
 pub(super) mod events;
+#[cfg(unix)]
+mod exec;
 mod expiry;
 mod export;
+mod git_credential;
 mod integration;
+mod integration_find;
 mod integration_text;
+mod integration_update;
 mod login;
 mod names;
 mod near;
@@ -22,11 +28,15 @@ mod time_range;
 mod token;
 mod user;
 
+use std::process::ExitCode;
+
 use clap::Subcommand;
 
 use super::{error::CliError, terminal::output::Output};
 
 pub(super) use credentials::may_feed_a_shell;
+#[cfg(unix)]
+pub(super) use exec::{MONITOR, monitor};
 
 /// The commands that call a server.
 #[derive(Debug, Subcommand)]
@@ -55,6 +65,13 @@ pub(super) enum Command {
         after_help = credentials::EXAMPLES
     )]
     Credentials(credentials::Args),
+    /// Run a command with credentials in its environment, masked in its output.
+    #[cfg(unix)]
+    #[command(after_help = exec::EXAMPLES)]
+    Exec(exec::Args),
+    /// Answer git, which runs this for the repositories of registered projects.
+    #[command(after_help = git_credential::EXAMPLES)]
+    GitCredential(git_credential::Args),
     /// Register, list and delete projects.
     #[command(after_help = "Examples:\n  sealroom project register acme/app https://github.com/acme/app")]
     Project(project::Args),
@@ -87,20 +104,24 @@ impl Command {
 }
 
 /// Runs a command; `grammar` describes the whole command line.
-pub(super) fn run(command: Command, grammar: clap::Command, output: Output) -> Result<(), CliError> {
-    match command {
+pub(super) fn run(command: Command, grammar: clap::Command, output: Output) -> Result<ExitCode, CliError> {
+    let done = match command {
+        #[cfg(unix)]
+        Command::Exec(args) => return exec::run(args, output),
         Command::Login(args) => block_on(login::login(args, output)),
         Command::Logout(args) => block_on(login::logout(args, output)),
         Command::Whoami(args) => block_on(login::whoami(args, output)),
         Command::Integration(args) => block_on(integration::run(args, output)),
         Command::Credentials(args) => block_on(credentials::run(args, output)),
+        Command::GitCredential(args) => block_on(git_credential::run(args, output)),
         Command::Project(args) => block_on(project::run(args, output)),
         Command::Token(args) => block_on(token::run(args, output)),
         Command::User(args) => block_on(user::run(args, output)),
         Command::Status(args) => block_on(status::run(args, output)),
         Command::Completions(args) => shell::completions(args, grammar, output),
         Command::Man(args) => shell::man(args, grammar, output),
-    }
+    };
+    done.map(|()| ExitCode::SUCCESS)
 }
 
 /// Runs the subcommands of `audit` that call a server.

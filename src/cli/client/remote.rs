@@ -8,6 +8,8 @@ use std::{
 };
 
 use serde::Serialize;
+#[cfg(unix)]
+use zeroize::Zeroizing;
 
 use super::{client_error::sentence, expiry};
 use crate::{
@@ -21,7 +23,10 @@ use crate::{
             table::{local, table},
         },
     },
-    client::{Client, Endpoint, EndpointError, Error, Notice, Proxies, Roots, Session, SessionFile},
+    client::{
+        Client, Endpoint, EndpointError, Error, Notice, Profile, Proxies, Roots, Session, SessionFile,
+        Sessions,
+    },
     clock::Clock,
     config::{FileClient, default},
     domain::{
@@ -67,6 +72,9 @@ pub(in crate::cli) struct PlaceArgs {
         value_name = "SECS"
     )]
     connect_wait_secs: Option<u16>,
+    /// Use the sessions of this profile, apart from all others.
+    #[arg(long, global = true, env = "SEALROOM_PROFILE", hide_env_values = true, value_name = "NAME")]
+    profile: Option<Profile>,
     /// Configuration file; flags and environment variables override it.
     #[arg(long, global = true, env = "SEALROOM_CONFIG", hide_env_values = true, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -121,7 +129,7 @@ impl ServerArgs {
         let place = &self.place;
         let file = place.file()?;
         let token = self.token(&file, output)?;
-        let session = match saved_session() {
+        let session = match place.saved_session(&file) {
             // A given token is used without the session: a damaged session must not stop a pipeline.
             Err(_) if token.is_some() => None,
             session => session?,
@@ -236,7 +244,7 @@ impl PlaceArgs {
     pub(super) fn anonymous(&self, output: Output) -> Result<(Client, Option<PathBuf>), CliError> {
         let file = self.file()?;
         // A login repairs a damaged session.
-        let saved = saved_session().unwrap_or_default();
+        let saved = self.saved_session(&file).unwrap_or_default();
         let endpoint = self.endpoint(&file, saved.as_ref().map(|(_, session)| session))?;
         let saved = saved.filter(|(_, session)| session.server == endpoint.to_string());
         let ca_file = self.ca_file(&file).or(saved.and_then(|(_, session)| session.ca_file));
@@ -244,18 +252,52 @@ impl PlaceArgs {
         Ok((self.client(endpoint, &file, ca_file.clone(), output)?, ca_file))
     }
 
-    /// Returns a client that uses only the saved session; a server that the settings name must be the session's.
-    pub(super) fn with_session(&self, session: Session, output: Output) -> Result<Client, CliError> {
+    /// Returns a client that uses only the saved session, of the server that the settings name, and its file.
+    pub(super) fn with_session(&self, output: Output) -> Result<(Client, SessionFile, String), CliError> {
         let file = self.file()?;
+        let sessions = self.sessions(&file)?;
+        let Some((place, session)) = self.saved_session(&file)? else {
+            return Err(match sessions.load(None)? {
+                Some((_, other)) => CliError::failed(
+                    format!("not logged in to {}", self.endpoint(&file, None)?),
+                    format!("the session belongs to {}: pass that to --server", other.server),
+                ),
+                None => CliError::failed("not logged in", "`sealroom login` begins a session"),
+            });
+        };
         let endpoint = self.endpoint(&file, Some(&session))?;
-        if endpoint.to_string() != session.server {
-            return Err(CliError::failed(
-                format!("not logged in to {endpoint}"),
-                format!("the session belongs to {}: pass that to --server", session.server),
-            ));
-        }
         let client = self.client(endpoint, &file, session.ca_file.clone(), output)?;
-        Ok(client.with_session(SessionFile::of_user()?, session))
+        let email = session.email.clone();
+        Ok((client.with_session(place.clone(), session), place, email))
+    }
+
+    /// Returns the sessions of the profile.
+    pub(super) fn own_sessions(&self) -> Result<Sessions, CliError> {
+        self.sessions(&self.file()?)
+    }
+
+    fn sessions(&self, file: &FileClient) -> Result<Sessions, CliError> {
+        let of_file = match (&self.profile, &file.profile) {
+            (None, Some(name)) => Some(name.parse::<Profile>().map_err(|rule| {
+                let source = self.source("profile", "client.profile");
+                source.refuse(rule.to_string(), "name another one".to_owned())
+            })?),
+            _ => None,
+        };
+        Ok(Sessions::of_user(self.profile.as_ref().or(of_file.as_ref()))?)
+    }
+
+    /// Returns the saved session of the server that the settings name, or, where they name none, of the last login's.
+    fn saved_session(&self, file: &FileClient) -> Result<Option<(SessionFile, Session)>, CliError> {
+        let sessions = match self.sessions(file) {
+            Ok(sessions) => sessions,
+            // Without a home directory there is no session; a command that needs one reports that.
+            Err(_) if self.profile.is_none() && file.profile.is_none() => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let is_named = self.server.is_some() || file.server.is_some();
+        let server = if is_named { Some(self.endpoint(file, None)?.to_string()) } else { None };
+        Ok(sessions.load(server.as_deref())?)
     }
 
     fn file(&self) -> Result<FileClient, CliError> {
@@ -319,16 +361,16 @@ impl PlaceArgs {
     }
 }
 
+/// Returns the tokens in the environment, for a mask.
+#[cfg(unix)]
+pub(super) fn tokens_of_environment() -> Vec<Zeroizing<String>> {
+    let names = TOKENS.iter().filter(|name| !name.ends_with("_FILE"));
+    names.filter_map(|name| env::var(name).ok()).map(Zeroizing::new).collect()
+}
+
 /// Returns whether the environment has a token, which takes precedence over a session.
 pub(super) fn has_token() -> bool {
     TOKENS.iter().any(|name| env::var_os(name).is_some_and(|value| !value.is_empty()))
-}
-
-fn saved_session() -> Result<Option<(SessionFile, Session)>, CliError> {
-    // Without a home directory there is no session; a command that needs one reports that.
-    let Ok(file) = SessionFile::of_user() else { return Ok(None) };
-    let session = file.load()?;
-    Ok(session.map(|session| (file, session)))
 }
 
 /// Environment variables of a token; the first non-empty one counts, since pipelines set empty ones.

@@ -6,7 +6,7 @@ use clap::Subcommand;
 use serde_json::json;
 
 use super::{
-    client_error, near,
+    client_error, integration_find, near,
     remote::{Need, Remote, ServerArgs},
 };
 use crate::{
@@ -36,7 +36,7 @@ pub(in crate::cli) struct Args {
 enum Command {
     /// Create a token for a machine; it is shown only once.
     #[command(
-        after_help = "Examples:\n  sealroom token create deploy --days 90 --project acme/app --write-to deploy.token\n  sealroom token create watcher --role auditor"
+        after_help = "Examples:\n  sealroom token create deploy --days 90 --project acme/app --write-to deploy.token\n  sealroom token create release --integration 'deploy key'\n  sealroom token create watcher --role auditor"
     )]
     Create(CreateArgs),
     /// List tokens, without their secrets.
@@ -63,6 +63,9 @@ struct CreateArgs {
     /// Restrict it to this provider; may be repeated.
     #[arg(long = "provider", value_name = "PROVIDER")]
     providers: Vec<String>,
+    /// Restrict it to this integration, by id or name; may be repeated.
+    #[arg(long = "integration", value_name = "NAME|ID")]
+    integrations: Vec<String>,
     /// Write the token to this new file (mode 0600) instead of stdout.
     #[arg(long, value_name = "FILE")]
     write_to: Option<PathBuf>,
@@ -89,11 +92,12 @@ pub(super) async fn run(args: Args, output: Output) -> Result<(), CliError> {
 }
 
 async fn create(args: CreateArgs, remote: &Remote) -> Result<(), CliError> {
-    let CreateArgs { name, days, role, projects, providers, write_to } = args;
+    let CreateArgs { name, days, role, projects, providers, integrations, write_to } = args;
+    let integrations = ids_of(&integrations, remote).await?;
     // Prepare the file before creating the token: a token that cannot be written would be lost.
     let file = write_to.as_deref().map(secrets::NewFile::begin).transpose()?;
     let in_doubt = format!("revoke it if it is there: sealroom token list, sealroom token revoke {name}");
-    let new = NewToken { name, expires_in: days, role, projects, providers };
+    let new = NewToken { name, expires_in: days, role, projects, providers, integrations };
     let made = match remote.client.create_token(&new).await {
         Ok(made) => made,
         Err(error) if client_error::is_in_doubt(&error) => {
@@ -123,6 +127,18 @@ async fn create(args: CreateArgs, remote: &Remote) -> Result<(), CliError> {
     lines.insert(0, ("token", format!("in {shown}")));
     (value["token"], value["tokenFile"]) = (json!(null), json!(shown));
     remote.output.result(&facts(&lines), &value)
+}
+
+/// Returns the ids of integrations that are named by id or name, each once.
+async fn ids_of(named: &[String], remote: &Remote) -> Result<Vec<String>, CliError> {
+    let mut ids = Vec::with_capacity(named.len());
+    for one in named {
+        let id = integration_find::id_of(one, remote).await?.to_string();
+        if !ids.contains(&id) {
+            ids.push(id);
+        }
+    }
+    Ok(ids)
 }
 
 fn created_facts(made: &Token) -> (Vec<(&'static str, String)>, serde_json::Value) {
@@ -209,7 +225,7 @@ async fn find(text: &str, remote: &Remote) -> Result<Token, CliError> {
 }
 
 fn scope_cell(token: &Token) -> String {
-    let parts = [&token.projects, &token.providers];
+    let parts = [&token.projects, &token.providers, &token.integrations];
     let parts: Vec<String> = parts
         .into_iter()
         .flatten()

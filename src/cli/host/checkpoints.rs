@@ -72,25 +72,34 @@ fn write(folder: &Path, vault: &Vault) -> Result<(), NotWritten> {
     let note = vault.checkpoint().map_err(|_| NotWritten::Own)?;
     let ours = checkpoint::read_unsigned(&note).map_err(|_| NotWritten::Own)?;
     let name = ours.origin.replace('/', "-");
-    let path = folder.join(format!("{name}.checkpoint"));
-    let failed = |source| NotWritten::Io { path: path.clone(), source };
     keep_line_ends(folder);
-    match read_checkpoint(&path).map_err(failed)? {
+    // With them, a verifier that has only an earlier key follows the log to its newest one.
+    for handover in vault.handovers().map_err(|_| NotWritten::Own)? {
+        let size = checkpoint::read_unsigned(&handover).map_err(|_| NotWritten::Own)?.size;
+        put(vault, folder, &folder.join(format!("{name}.handover-{size}.checkpoint")), &handover, ours.size)?;
+    }
+    put(vault, folder, &folder.join(format!("{name}.checkpoint")), &note, ours.size)
+}
+
+/// Writes a note in place of an earlier one that the log still holds.
+fn put(vault: &Vault, folder: &Path, path: &Path, note: &str, ours: u64) -> Result<(), NotWritten> {
+    let failed = |source| NotWritten::Io { path: path.to_owned(), source };
+    match read_checkpoint(path).map_err(failed)? {
         Some(there) if there == note => return Ok(()),
         Some(there) => match checkpoint::read_unsigned(&there) {
             // A log that lost its end never again holds what was signed there, however long it grows.
-            Ok(there) if there.size > ours.size || vault.root(there.size).ok() != Some(there.root) => {
-                return Err(NotWritten::Larger { path, there: there.size, ours: ours.size });
+            Ok(there) if there.size > ours || vault.root(there.size).ok() != Some(there.root) => {
+                return Err(NotWritten::Larger { path: path.to_owned(), there: there.size, ours });
             }
             Ok(_) => {}
-            Err(_) => return Err(NotWritten::Foreign { path }),
+            Err(_) => return Err(NotWritten::Foreign { path: path.to_owned() }),
         },
         None => {}
     }
     // Write under a temporary name first: a reader of the folder never sees a partial checkpoint.
     let mut file = tempfile::Builder::new().prefix(".checkpoint-").tempfile_in(folder).map_err(failed)?;
     file.write_all(note.as_bytes()).and_then(|()| file.as_file().sync_all()).map_err(failed)?;
-    file.persist(&path).map_err(|error| failed(error.error))?;
+    file.persist(path).map_err(|error| failed(error.error))?;
     fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)
 }
 

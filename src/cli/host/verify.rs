@@ -20,7 +20,7 @@ use self::{
     args::Given,
     check::check,
     failure::{damaged, failed, flawed},
-    given::{harmed, kept_checkpoints, not_ours, open_note, read_key, read_receipts},
+    given::{harmed, kept_checkpoints, not_ours, open_note, read_key, read_notes, read_receipts, ring},
     input::{Input, is_standard_input},
     report::{Basis, report},
     source::{Export, Log},
@@ -28,7 +28,8 @@ use self::{
 use super::control;
 use crate::{
     audit::{
-        checkpoint::VerifierKey,
+        checkpoint::{BadNote, Checkpoint, VerifierKey},
+        key_ring::KeyRing,
         salvage::first_damaged,
         transport,
         verify::{Flaw, Verifier},
@@ -57,13 +58,21 @@ pub(in crate::cli) fn run(args: &Args, output: &Output) -> Result<(), CliError> 
     let input = Input::open(&args.file)?;
     match kind(&input)? {
         Kind::Export => {
-            let kept = kept_checkpoints(args, given.key.as_ref())?;
+            let notes = read_notes(args)?;
+            let keys = given.key.clone().map(|key| ring(key, &[], &notes));
+            let kept = kept_checkpoints(args, &notes, keys.as_ref())?;
             let progress = progress(&input, output);
             let mut export = Export::of(input);
             let verifier = Verifier::new(kept.clone(), given.receipts.clone().unwrap_or_default());
             let verifier = check(&mut export, verifier, &progress)?;
             let good = verifier.finish().map_err(|flaw| flawed(&flaw))?;
-            report(args, &good, &Basis::new(args, given.key.as_ref(), None, &kept), &given, output)
+            report(
+                args,
+                &good,
+                &Basis::new(args, given.key.as_ref(), keys.as_ref(), None, &kept),
+                &given,
+                output,
+            )
         }
         Kind::Vault if input.bytes().is_none() => {
             verify_vault(args, &given, &Vault::Copy(input.into_copy()?), output)
@@ -135,15 +144,18 @@ fn failed_to_read(source: io::Error) -> FileError {
 /// Checks a vault file's pages, then its log, and changes no byte of it.
 fn verify_vault(args: &Args, given: &Given, vault: &Vault, output: &Output) -> Result<(), CliError> {
     let (log, own) = open_log(args, vault)?;
+    let notes = read_notes(args)?;
     let key = given.key.as_ref();
-    let kept = kept_checkpoints(args, key.or(Some(&own)))?;
+    let keys = ring(key.unwrap_or(&own.first).clone(), &own.handovers, &notes);
+    let kept = kept_checkpoints(args, &notes, Some(&keys))?;
     let verifier = Verifier::new(kept.clone(), given.receipts.clone().unwrap_or_default());
     let note = log.file.checkpoint().map_err(damaged)?;
-    let newest = open_note(&note, Some(key.unwrap_or(&own)))
-        .map_err(|error| not_ours("the file's own checkpoint", error))?;
-    let walked = walk(log, verifier, vault, output)?;
+    let newest =
+        open_note(&note, Some(&keys)).map_err(|error| not_ours("the file's own checkpoint", error))?;
+    let handovers = own.checkpoints(&keys)?;
+    let walked = walk(log, verifier.with(handovers), vault, output)?;
     let good = walked.finish_at(newest).map_err(|flaw| flawed(&flaw))?;
-    report(args, &good, &Basis::new(args, key, Some(&own), &kept), given, output)
+    report(args, &good, &Basis::new(args, key, Some(&keys), Some(&own.newest), &kept), given, output)
 }
 
 /// Checks every page of a copy and its log against its own checkpoint; returns the number of records.
@@ -151,18 +163,49 @@ pub(super) fn copy(path: &Path, output: &Output) -> Result<u64, CliError> {
     let args = Args { file: path.to_owned(), key: None, checkpoint: None, receipts: None, strict: false };
     let vault = Vault::Named(DataFile::open_read_only(path)?);
     let (log, own) = open_log(&args, &vault)?;
-    let newest = open_note(&log.file.checkpoint().map_err(damaged)?, Some(&own))
+    let keys = ring(own.first.clone(), &own.handovers, &[]);
+    let newest = open_note(&log.file.checkpoint().map_err(damaged)?, Some(&keys))
         .map_err(|error| not_ours("the copy's own checkpoint", error))?;
-    let walked = walk(log, Verifier::new(Vec::new(), Vec::new()), &vault, output)?;
+    let verifier = Verifier::new(own.checkpoints(&keys)?, Vec::new());
+    let walked = walk(log, verifier, &vault, output)?;
     Ok(walked.finish_at(newest).map_err(|flaw| flawed(&flaw))?.count)
 }
 
-/// Opens a vault file, which checks every page of it, and returns its log with the file's own key.
-fn open_log(args: &Args, vault: &Vault) -> Result<(Log, VerifierKey), CliError> {
+/// The keys that a file or its server states for itself.
+struct Own {
+    first: VerifierKey,
+    newest: VerifierKey,
+    handovers: Vec<String>,
+}
+
+impl Own {
+    /// Returns the handovers as checkpoints that the log must hold.
+    fn checkpoints(&self, keys: &KeyRing) -> Result<Vec<Checkpoint>, CliError> {
+        let mut found = Vec::new();
+        for note in &self.handovers {
+            match keys.open(note) {
+                Ok(handover) => found.push(handover),
+                // A handover between two keys before the one that was given.
+                Err(BadNote::Unknown) => {}
+                Err(error) => return Err(not_ours("a handover in the file", error)),
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// Opens a vault file, which checks every page of it, and returns its log with the file's own keys.
+fn open_log(args: &Args, vault: &Vault) -> Result<(Log, Own), CliError> {
     let failed = |error: &OpenError| not_opened(args, vault, error);
     let medium = ReadAhead::new(vault.medium()?).map_err(|error| failed(&OpenError::Io(error)))?;
     let file = Store::open(Arc::new(medium), CACHE_BYTES).map_err(|error| failed(&error))?;
-    let own = file.verifier_key().map_err(damaged)?;
+    let keys = file.verifier_keys().map_err(damaged)?;
+    let first = keys.first().map(|(key, _)| key.clone()).expect("a file without keys does not decode");
+    let own = Own {
+        first,
+        newest: file.verifier_key().map_err(damaged)?,
+        handovers: file.handovers().map_err(damaged)?,
+    };
     Ok((Log { file, next: 0 }, own))
 }
 
@@ -174,13 +217,17 @@ fn walk(mut log: Log, verifier: Verifier, vault: &Vault, output: &Output) -> Res
 /// Reads the log of a file that a server has open from that server, over its local socket.
 fn verify_served(args: &Args, in_use: &FileError, given: &Given, output: &Output) -> Result<(), CliError> {
     let served = control::log(&args.file, in_use)?;
-    let (own, key) = (&served.key, given.key.as_ref());
-    let kept = kept_checkpoints(args, key.or(Some(own)))?;
+    let own = Own { first: served.first, newest: served.key, handovers: served.handovers };
+    let key = given.key.as_ref();
+    let notes = read_notes(args)?;
+    let keys = ring(key.unwrap_or(&own.first).clone(), &own.handovers, &notes);
+    let kept = kept_checkpoints(args, &notes, Some(&keys))?;
     let verifier = Verifier::new(kept.clone(), given.receipts.clone().unwrap_or_default()).awaiting_end();
+    let verifier = verifier.with(own.checkpoints(&keys)?);
     let mut export = Export::served(&args.file, served.records);
     let length = fs::metadata(&args.file).map_or(0, |metadata| metadata.len());
     let walked = check(&mut export, verifier, &Progress::bytes("verifying", length, output))?;
-    let newest = open_note(&served.checkpoint, Some(key.unwrap_or(own)))
+    let newest = open_note(&served.checkpoint, Some(&keys))
         .map_err(|error| not_ours("the server's checkpoint", error))?;
     // The server reports a log that lacks its end. A stream that merely stops is a failed transfer, and says nothing
     // about the log.
@@ -192,7 +239,7 @@ fn verify_served(args: &Args, in_use: &FileError, given: &Given, output: &Output
         ));
     }
     let good = walked.finish_at(newest).map_err(|flaw| flawed(&flaw))?;
-    let mut basis = Basis::new(args, key, Some(own), &kept);
+    let mut basis = Basis::new(args, key, Some(&keys), Some(&own.newest), &kept);
     basis.rests("the server that has the file open: its pages are examined once it has stopped");
     report(args, &good, &basis, given, output)
 }

@@ -7,6 +7,8 @@ pub(super) mod output;
 #[cfg(feature = "server")]
 pub(super) mod progress;
 pub(super) mod prompt;
+#[cfg(all(unix, feature = "client"))]
+pub(super) mod raw;
 #[cfg(feature = "client")]
 pub(super) mod table;
 pub(super) mod visible;

@@ -12,13 +12,14 @@ use std::{
 
 use super::{
     changes::Changes,
+    handover::hand_over,
     in_flight::InFlight,
     job::{Decision, Effect, JobOutcome, Receipt},
-    rows::{accesses_of, deletes, last_access_watermark, seal_changes, signed},
+    rows::{accesses_of, deletes, last_access_watermark, seal_changes, signed, split_meta},
 };
 use crate::{
     audit::{record, tree},
-    crypto::sign::LogKey,
+    crypto::{digest::sha256, sign::LogKey},
     domain::{Event, Timestamp},
     storage::{
         engine::{Batch, RowWrite},
@@ -26,6 +27,7 @@ use crate::{
         format::{
             head::Head,
             last_access::LastAccess,
+            needs::Needs,
             tables::{Table, audit_row, meta},
         },
         read::{
@@ -47,16 +49,20 @@ pub(in crate::storage) struct Committer {
     sealed_head: Vec<u8>,
     /// The newest event's time when the last accesses were last written.
     accesses_written: Timestamp,
+    /// The row version that the file says it needs.
+    row_version: u8,
     /// `true` if the tail of the log may hold records.
     has_tail: bool,
     /// Set when a commit is in doubt and the file did not reopen; resolved before the next batch.
-    doubt: Option<Doubt>,
+    doubt: Option<Next>,
 }
 
-/// A commit that may or may not be on disk.
-struct Doubt {
+/// The writer's knowledge of the file once a commit is on disk.
+struct Next {
     head: Head,
     sealed_head: Vec<u8>,
+    /// The new log key, if the commit hands the log over.
+    log_key: Option<LogKey>,
 }
 
 impl Committer {
@@ -67,7 +73,21 @@ impl Committer {
         sealed_head: Vec<u8>,
     ) -> Self {
         let accesses_written = Timestamp::from_millis(0);
-        Self { source, log_key, head, sealed_head, accesses_written, has_tail: true, doubt: None }
+        Self {
+            source,
+            log_key,
+            head,
+            sealed_head,
+            accesses_written,
+            row_version: 1,
+            has_tail: true,
+            doubt: None,
+        }
+    }
+
+    /// Takes over the row version that the file says it needs.
+    pub(in crate::storage) fn with_row_version(self, row_version: u8) -> Self {
+        Self { row_version, ..self }
     }
 
     pub(in crate::storage) const fn source(&self) -> &Arc<VaultState> {
@@ -92,7 +112,9 @@ impl Committer {
             hashes: Vec::new(),
             accesses: Vec::new(),
             places: Vec::new(),
+            row_version: self.row_version,
             settles: false,
+            hands_over: false,
             committer: self,
         }
     }
@@ -112,7 +134,7 @@ impl Committer {
     }
 
     /// Resolves an earlier doubt, then commits. If the commit fails, reopens the file to see whether it was written.
-    fn commit(&mut self, head: Head, sealed_head: Vec<u8>, batch: &Batch) -> bool {
+    fn commit(&mut self, next: Next, batch: &Batch) -> bool {
         if !self.resolve() {
             return false;
         }
@@ -125,7 +147,7 @@ impl Committer {
         let broke = |_| Err(CommitError::Engine(Box::new(redb::Error::PreviousIo)));
         match catch_unwind(committing).unwrap_or_else(broke) {
             Ok(()) => {
-                (self.head, self.sealed_head) = (head, sealed_head);
+                self.advance(next);
                 self.source.tap.collect(batch);
                 true
             }
@@ -136,10 +158,17 @@ impl Committer {
             Err(CommitError::Engine(error)) => {
                 tracing::error!(%error, "commit failed; reopening the file to see whether it was written");
                 self.source.tap.lose();
-                let there = sealed_head.clone();
-                self.doubt = Some(Doubt { head, sealed_head });
+                let there = next.sealed_head.clone();
+                self.doubt = Some(next);
                 self.resolve() && self.sealed_head == there
             }
+        }
+    }
+
+    fn advance(&mut self, Next { head, sealed_head, log_key }: Next) {
+        (self.head, self.sealed_head) = (head, sealed_head);
+        if let Some(next) = log_key {
+            self.log_key = next;
         }
     }
 
@@ -155,7 +184,7 @@ impl Committer {
         match found.unwrap_or(Err(OpenError::Damaged(None))) {
             Ok(found) => {
                 if found == doubt.sealed_head {
-                    (self.head, self.sealed_head) = (doubt.head, doubt.sealed_head);
+                    self.advance(doubt);
                 }
                 true
             }
@@ -181,8 +210,12 @@ pub(in crate::storage) struct BatchBuilder<'a> {
     hashes: Vec<SubtreeHash>,
     accesses: Vec<LastAccess>,
     places: Vec<Gathered>,
+    /// The row version that the file needs after this batch.
+    row_version: u8,
     /// `true` if the tail of the log moves to its table.
     settles: bool,
+    /// `true` if the log continues with a new key after this batch.
+    hands_over: bool,
 }
 
 /// The outcome of a job in its batch.
@@ -203,12 +236,15 @@ impl BatchBuilder<'_> {
         let decided = catch_unwind(AssertUnwindSafe(|| {
             let view = View::deciding(&self.committer.source, &self.overlay, &self.snapshot);
             let (changes, events, effect) = decide(&view).into_parts();
+            let (version, hands_over) = (changes.row_version(), changes.starts_log_key());
             let rows = seal_changes(&self.committer.source, changes)?;
             let before = rows.iter().map(|row| self.current(&view, row)).collect::<Result<Vec<_>, _>>()?;
-            Ok((rows, before, events, effect))
+            Ok((rows, before, events, effect, version, hands_over))
         }));
         let result = match decided {
-            Ok(Ok((rows, before, events, effect))) => {
+            Ok(Ok((rows, before, events, effect, version, hands_over))) => {
+                self.row_version = self.row_version.max(version);
+                self.hands_over |= hands_over;
                 rows.into_iter().zip(before).for_each(|(row, before)| self.write(row, before));
                 Ok((events.iter().map(|event| self.record(event)).collect(), effect))
             }
@@ -222,6 +258,8 @@ impl BatchBuilder<'_> {
     fn current(&self, view: &View<'_>, row: &RowWrite) -> Result<Option<Vec<u8>>, StorageError> {
         match self.overlay.get(&(row.table, row.key.clone())) {
             Some(written) => Ok(written.clone()),
+            // Only the tables under the state digest need the value before.
+            None if !row.table.is_state() => Ok(None),
             None => view.snapshot()?.row(row.table, &row.key),
         }
     }
@@ -278,20 +316,18 @@ impl BatchBuilder<'_> {
 
     fn write_out(&mut self, changes_state: bool) -> bool {
         let due = self.newest_time.since(self.committer.accesses_written) >= LAST_ACCESS_EVERY;
-        let Ok((head, batch)) = self.build(changes_state || due) else { return false };
-        let sealed =
-            batch.meta.iter().find(|(name, _)| *name == meta::HEAD).map(|(_, sealed)| sealed.clone());
-        let sealed = sealed.expect("build always writes a head");
+        let Ok((next, batch)) = self.build(changes_state || due) else { return false };
         let written_accesses = batch.rows.iter().any(|row| row.table == Table::LastAccess);
         if changes_state {
             self.committer.source.state.begin_commit();
         }
-        let done = self.committer.commit(head, sealed, &batch);
+        let done = self.committer.commit(next, &batch);
         if changes_state {
             self.committer.source.state.end_commit();
         }
         if done {
             self.committer.has_tail = !self.settles;
+            self.committer.row_version = self.row_version;
             if written_accesses {
                 self.committer.source.accesses.clear();
                 self.committer.accesses_written = self.newest_time;
@@ -302,17 +338,14 @@ impl BatchBuilder<'_> {
         done
     }
 
-    fn build(&mut self, with_accesses: bool) -> Result<(Head, Batch), StorageError> {
+    fn build(&mut self, with_accesses: bool) -> Result<(Next, Batch), StorageError> {
         let source = Arc::clone(&self.committer.source);
         let idle = self.overlay.is_empty() && self.records.is_empty();
-        let mut rows: Vec<RowWrite> = std::mem::take(&mut self.overlay)
-            .into_iter()
-            .map(|((table, key), value)| RowWrite { table, key, value })
-            .collect();
+        let (mut rows, mut meta) = split_meta(std::mem::take(&mut self.overlay));
         if with_accesses || idle {
             rows.extend(self.access_rows(&source, &rows)?);
         }
-        let head = Head {
+        let mut head = Head {
             version: self.committer.head.version + 1,
             frontier: self.frontier.clone(),
             root: self.frontier.root(),
@@ -320,10 +353,22 @@ impl BatchBuilder<'_> {
             state: self.state,
             ..self.committer.head.clone()
         };
-        let mut meta = vec![(meta::HEAD, head.seal(&source.keys, source.file)?)];
-        if !self.records.is_empty() {
+        if let Some((_, slots)) = meta.iter().find(|(name, _)| *name == meta::SLOTS) {
+            head.slots_hash = sha256(slots);
+        }
+        let mut log_key = None;
+        if self.hands_over {
+            let (next, values) = hand_over(&source, &mut head, &self.committer.log_key)?;
+            meta.extend(values);
+            log_key = Some(next);
+        } else if !self.records.is_empty() {
             meta.push((meta::CHECKPOINT, signed(source.file, &head, &self.committer.log_key).into_bytes()));
         }
+        if self.row_version > self.committer.row_version {
+            meta.push((meta::NEEDS, Needs::of(self.row_version.into()).to_bytes()));
+        }
+        let sealed_head = head.seal(&source.keys, source.file)?;
+        meta.push((meta::HEAD, sealed_head.clone()));
         let batch = Batch {
             expected_head: Some(self.committer.sealed_head.clone()),
             rows,
@@ -332,7 +377,7 @@ impl BatchBuilder<'_> {
             settle: self.settles,
             meta,
         };
-        Ok((head, batch))
+        Ok((Next { head, sealed_head, log_key }, batch))
     }
 
     /// Seals the pending last accesses, except those of integrations that this batch deletes, and their new watermark.

@@ -9,9 +9,10 @@ use crate::{
         Revision, Scope, Secret, SessionKey, SessionRow, User,
     },
     storage::format::{
-        codec::{Row, session_key},
+        codec::{self, Row, session_key},
+        head::{Slot, encode_slots},
         last_access::LastAccess,
-        tables::{Table, credential_key, scope_group_prefix, scope_prefix},
+        tables::{Table, credential_key, meta, scope_group_prefix, scope_prefix},
     },
 };
 
@@ -33,6 +34,10 @@ pub(in crate::storage) enum Change {
     Scopes { before: Option<Scoping>, after: Option<Scoping> },
     /// A row to delete.
     Delete { table: Table, key: Vec<u8> },
+    /// A value of `meta` to replace.
+    Meta { name: &'static str, value: Vec<u8> },
+    /// The log continues with a new key after this commit.
+    NewLogKey,
 }
 
 /// The writes of a decision; nothing is written until the writer commits them beside the event.
@@ -48,6 +53,16 @@ impl Changes {
     /// Returns whether there is nothing to write.
     pub const fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// Returns the newest version of a row among them; 1 if there is none.
+    pub(in crate::storage) fn row_version(&self) -> u8 {
+        let version = |change: &Change| match change {
+            Change::Row { plain, .. } => codec::version(plain).map(|(version, _)| version),
+            Change::Credential { .. } | Change::Index { .. } | Change::Scopes { .. } => None,
+            Change::Delete { .. } | Change::Meta { .. } | Change::NewLogKey => None,
+        };
+        self.0.iter().filter_map(version).max().unwrap_or(1)
     }
 
     /// Writes a user.
@@ -120,6 +135,26 @@ impl Changes {
     /// Deletes one revision of a credential.
     pub fn remove_credential(&mut self, id: IntegrationId, revision: Revision) {
         self.delete(Table::Credentials, credential_key(id, revision));
+    }
+
+    /// Replaces the key slots.
+    pub fn slots(&mut self, slots: &[Slot]) {
+        self.0.push(Change::Meta { name: meta::SLOTS, value: encode_slots(slots) });
+    }
+
+    /// Ends the log's key with this commit's checkpoint, which hands the log over to a new one. No copy of the file
+    /// from before can then sign what this file's log says after.
+    pub fn new_log_key(&mut self) {
+        self.0.push(Change::NewLogKey);
+    }
+
+    /// Makes a copy that a backup made the vault's own file.
+    pub fn adopt_copy(&mut self) {
+        self.0.push(Change::Meta { name: meta::ORIGIN_COPY, value: Vec::new() });
+    }
+
+    pub(in crate::storage) fn starts_log_key(&self) -> bool {
+        self.0.iter().any(|change| matches!(change, Change::NewLogKey))
     }
 
     pub(in crate::storage) fn last_access(&mut self, row: &LastAccess) {

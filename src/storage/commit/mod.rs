@@ -2,6 +2,7 @@
 
 pub(super) mod batch;
 pub(super) mod changes;
+mod handover;
 pub(super) mod in_flight;
 pub(super) mod job;
 pub(super) mod rows;

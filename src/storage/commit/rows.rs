@@ -14,9 +14,9 @@ use crate::{
         format::{
             head::Head,
             last_access::LastAccess,
-            tables::{Table, credential_key},
+            tables::{Table, credential_key, meta},
         },
-        state::VaultState,
+        state::{Overlay, VaultState},
     },
 };
 
@@ -31,6 +31,20 @@ pub(in crate::storage) fn deletes(batch: &Batch, access: &LastAccess) -> bool {
 /// `sequence`.
 pub(in crate::storage) fn last_access_watermark(sequence: u64) -> LastAccess {
     LastAccess { id: [0; 16], sequence, time: Timestamp::from_millis(0), actor: Actor::host("sealroom") }
+}
+
+/// Splits a batch's writes into rows and values of `meta`.
+pub(in crate::storage) fn split_meta(written: Overlay) -> (Vec<RowWrite>, Vec<(&'static str, Vec<u8>)>) {
+    let (mut rows, mut values) = (Vec::new(), Vec::new());
+    for ((table, key), value) in written {
+        let name = [meta::SLOTS, meta::ORIGIN_COPY].into_iter().find(|name| name.as_bytes() == key);
+        match (table, name, value) {
+            (Table::Meta, Some(name), Some(value)) => values.push((name, value)),
+            (Table::Meta, _, _) => {}
+            (_, _, value) => rows.push(RowWrite { table, key, value }),
+        }
+    }
+    (rows, values)
 }
 
 /// Returns the signed checkpoint of a head.
@@ -104,6 +118,10 @@ pub(in crate::storage) fn seal_changes(
                 continue;
             }
             Change::Delete { table, key } => RowWrite { table, key, value: None },
+            Change::Meta { name, value } => {
+                RowWrite { table: Table::Meta, key: name.as_bytes().to_vec(), value: Some(value) }
+            }
+            Change::NewLogKey => continue,
         });
     }
     Ok(rows)

@@ -6,7 +6,7 @@ use super::{snapshot::Snapshot, view::View};
 use crate::{
     audit::{
         checkpoint::{self, VerifierKey},
-        tree,
+        key_ring, tree,
     },
     crypto::digest::{StateDigest, sha256},
     domain::FileId,
@@ -55,6 +55,7 @@ pub(in crate::storage) fn check_meta(
         return Err(StorageError::tampered("meta", meta::LOG_KEYS));
     }
     let log_keys = LogKeys::from_bytes(&bytes)?;
+    check_handovers(&snapshot.handovers()?, &log_keys, file)?;
     let text = snapshot.checkpoint()?;
     let key = VerifierKey::new(&checkpoint::origin(file), log_keys.newest());
     let signed =
@@ -63,6 +64,23 @@ pub(in crate::storage) fn check_meta(
         return Err(StorageError::tampered("meta", meta::CHECKPOINT));
     }
     Ok(log_keys)
+}
+
+/// Checks that each log key but the first was handed the log, by the key before and at the size that the file states.
+fn check_handovers(notes: &[String], keys: &LogKeys, file: FileId) -> Result<(), StorageError> {
+    let origin = checkpoint::origin(file);
+    let is_whole = notes.len() + 1 == keys.public.len();
+    let is_link = |(note, two): (&String, &[([u8; 32], u64)])| {
+        let [old, new] = [two[0].0, two[1].0].map(|public| VerifierKey::new(&origin, public));
+        let handover = checkpoint::open(note, &[old]);
+        let named = |handover: &checkpoint::Checkpoint| key_ring::successor(handover).as_ref() == Some(&new);
+        handover.is_ok_and(|handover| handover.size == two[1].1 && named(&handover))
+            && checkpoint::open(note, std::slice::from_ref(&new)).is_ok()
+    };
+    if is_whole && notes.iter().zip(keys.public.windows(2)).all(is_link) {
+        return Ok(());
+    }
+    Err(StorageError::tampered("meta", meta::HANDOVERS))
 }
 
 /// Checks that the file's rows are exactly those that the head was sealed with.

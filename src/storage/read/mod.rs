@@ -7,3 +7,4 @@ mod proofs;
 pub(super) mod snapshot;
 pub(super) mod view;
 mod view_log;
+mod view_meta;

@@ -4,9 +4,12 @@ use std::{cell::OnceCell, ops::Bound};
 
 use redb::{ReadOnlyTable, ReadTransaction, ReadableDatabase, TableDefinition, TableError};
 
-use crate::storage::{
-    error::{StorageError, engine},
-    format::tables::{META, Table},
+use crate::{
+    audit::key_ring,
+    storage::{
+        error::{StorageError, engine},
+        format::tables::{META, Table, meta},
+    },
 };
 
 /// A stored subtree of the log.
@@ -47,6 +50,13 @@ impl Snapshot {
     /// Returns a value of `meta` that every vault has.
     pub(in crate::storage) fn required_meta(&self, name: &str) -> Result<Vec<u8>, StorageError> {
         self.meta(name)?.ok_or_else(|| StorageError::tampered("meta", name))
+    }
+
+    /// Returns the checkpoints with which earlier log keys ended, oldest first.
+    pub(in crate::storage) fn handovers(&self) -> Result<Vec<String>, StorageError> {
+        let bytes = self.meta(meta::HANDOVERS)?.unwrap_or_default();
+        let text = String::from_utf8(bytes).map_err(|_| StorageError::tampered("meta", meta::HANDOVERS))?;
+        Ok(key_ring::notes(&text))
     }
 
     pub(in crate::storage) fn value(

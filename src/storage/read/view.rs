@@ -24,7 +24,7 @@ use crate::{
         commit::changes::Scoping,
         error::StorageError,
         format::{
-            codec::{Row, session_key},
+            codec::{NewerRow, Row, session_key},
             last_access::LastAccess,
             tables::{
                 Table, credential_key, scope_group_prefix, scope_key_id, scope_prefix, scope_service_prefix,
@@ -38,7 +38,7 @@ use crate::{
 /// A consistent state of the rows.
 pub struct View<'a> {
     source: &'a VaultState,
-    overlay: Option<&'a Overlay>,
+    pub(super) overlay: Option<&'a Overlay>,
     generation: Cell<Option<Generation>>,
     snapshot: OnceCell<Snapshot>,
     /// The batch's snapshot, which all its decisions share.
@@ -337,7 +337,9 @@ impl<'a> View<'a> {
     fn open_row<R: Row>(&self, key: &[u8], sealed: &[u8]) -> Result<R, StorageError> {
         let context = Context::row(R::TABLE.number(), self.source.file, key);
         let opened = seal::open(self.source.keys.row(), &context, sealed).ok();
-        opened.and_then(|plain| R::from_bytes(key, plain.expose())).ok_or_else(|| tampered(R::TABLE, key))
+        let plain = opened.ok_or_else(|| tampered(R::TABLE, key))?;
+        let newer = |NewerRow { found, known }| StorageError::newer_row(R::TABLE.name(), key, found, known);
+        R::read(key, plain.expose()).map_err(newer)?.ok_or_else(|| tampered(R::TABLE, key))
     }
 
     /// Returns the view's snapshot, opened on first use.

@@ -3,6 +3,7 @@
 mod canary;
 mod events;
 mod export;
+mod log_keys;
 mod log_tail;
 mod outsiders;
 mod tail;

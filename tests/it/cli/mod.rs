@@ -2,6 +2,10 @@
 
 mod arguments;
 mod commands;
+mod exec;
+mod exec_jobs;
+mod formats;
+mod git;
 mod hints;
 mod names;
 mod once;

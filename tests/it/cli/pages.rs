@@ -52,6 +52,7 @@ async fn store(owner: &Client, of: usize, count: usize) {
             scope: Scope::Global,
             name: Some(format!("{of} {number}")),
             expires_at: None,
+            config: None,
         };
         owner.create_integration(&new).await.unwrap();
     }

@@ -29,6 +29,7 @@ const VARIABLES: &[(&str, Option<&str>, &[&str])] = &[
     ("SEALROOM_MEMBERS_MAY_CREATE", Some("no"), SERVE),
     ("SEALROOM_PASSPHRASE_FILE", Some("~/pass"), SERVE),
     ("SEALROOM_PASSWORD_FILE", Some("~ada/pass"), LOGIN),
+    ("SEALROOM_PROFILE", Some("a/b"), STATUS),
     ("SEALROOM_QUEUE_MAX", Some("0"), SERVE),
     ("SEALROOM_REQUEST_TIMEOUT_SECS", Some("70000"), SERVE),
     ("SEALROOM_STALL_TIMEOUT_SECS", Some("0"), SERVE),

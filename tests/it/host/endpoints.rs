@@ -100,6 +100,7 @@ async fn another_program_uses_the_client_by_itself() {
         scope: Scope::Global,
         name: Some("library".to_owned()),
         expires_at: None,
+        config: None,
     };
     let made = owner.create_integration(&new).await.unwrap();
     let read = machine.credentials(&CredentialFilter::default()).await.unwrap();

@@ -76,6 +76,11 @@ impl Variable {
         !is_word && (has_password || !credential_form::is_plain(&self.origin.field))
     }
 
+    /// Returns a copy, to be compared with later.
+    pub(in crate::cli::client) fn copied(&self) -> Self {
+        Self { name: self.name.clone(), value: self.value.clone(), origin: self.origin.clone() }
+    }
+
     /// Returns why the value is not masked, if it is so short that its mask would hide other text too.
     pub(in crate::cli::client) fn unmaskable(&self) -> Option<String> {
         let length = self.value.len();

@@ -68,7 +68,7 @@ impl<'a> Pages<'a> {
 }
 
 /// Prints the receipt of the disclosure, and a warning for each credential that has expired or expires soon.
-pub(super) fn report(page: &Credentials, output: Output) {
+pub(in crate::cli::client) fn report(page: &Credentials, output: Output) {
     // In a pipeline's log, this is the line to check against the audit log.
     if let Some(receipt) = page.receipt.as_ref().filter(|_| !io::stderr().is_terminal()) {
         output.note(&format!("audit-receipt: {receipt}"));

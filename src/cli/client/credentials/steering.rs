@@ -7,7 +7,7 @@
 /// Returns whether a variable of this name steers a shell, loader, language runtime, package manager, git, ssh, a
 /// pipeline's runner, a proxy or this program. Some of them read lower-case spellings too, such as `http_proxy` and
 /// `npm_config_registry`.
-pub(super) fn steers(name: &str) -> bool {
+pub(in crate::cli::client) fn steers(name: &str) -> bool {
     let name = name.to_ascii_uppercase();
     let name = name.as_str();
     let begins = |prefixes: &[&str]| prefixes.iter().any(|prefix| name.starts_with(prefix));

@@ -57,6 +57,10 @@ pub(in crate::cli::host) fn rescue(mut server: UnixStream) -> Result<(RescueHead
 pub(in crate::cli::host) struct Served {
     pub(in crate::cli::host) checkpoint: String,
     pub(in crate::cli::host) key: VerifierKey,
+    /// The log's first key.
+    pub(in crate::cli::host) first: VerifierKey,
+    /// The checkpoints with which earlier keys ended.
+    pub(in crate::cli::host) handovers: Vec<String>,
     /// One record in each line, except a line that begins with [`ENDED_EARLY`].
     pub(in crate::cli::host) records: BufReader<UnixStream>,
 }
@@ -78,8 +82,11 @@ pub(in crate::cli::host) fn log(data: &Path, in_use: &FileError) -> Result<Serve
     if line.as_bytes().starts_with(ENDED_EARLY) {
         return Err(ended_early(line.as_bytes()));
     }
-    let LogHead { checkpoint, key } = serde_json::from_str(&line).map_err(|_| not_understood())?;
-    Ok(Served { checkpoint, key: key.parse().map_err(|_| not_understood())?, records })
+    let LogHead { checkpoint, key, first, handovers } =
+        serde_json::from_str(&line).map_err(|_| not_understood())?;
+    let first = first.unwrap_or_else(|| key.clone());
+    let [key, first] = [key, first].map(|text| text.parse().map_err(|_| not_understood()));
+    Ok(Served { checkpoint, key: key?, first: first?, handovers, records })
 }
 
 fn ask(mut server: UnixStream, request: &Request) -> Result<bool, CliError> {

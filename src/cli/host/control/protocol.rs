@@ -28,6 +28,12 @@ pub(super) enum Request {
 pub(super) struct LogHead {
     pub(super) checkpoint: String,
     pub(super) key: String,
+    /// The log's first key, if it is another one.
+    #[serde(default)]
+    pub(super) first: Option<String>,
+    /// The checkpoints with which earlier keys ended.
+    #[serde(default)]
+    pub(super) handovers: Vec<String>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]

@@ -135,7 +135,10 @@ async fn tell_records(
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let checkpoint = vault.checkpoint()?;
     let size = checkpoint::read_unsigned(&checkpoint)?.size;
-    let head = LogHead { checkpoint, key: vault.verifier_key()?.to_string() };
+    let keys = vault.verifier_keys()?;
+    let first = keys.first().map(|(key, _)| key.to_string());
+    let head =
+        LogHead { checkpoint, key: vault.verifier_key()?.to_string(), first, handovers: vault.handovers()? };
     writer.write_all(line_of(&head).as_bytes()).await?;
     let mut next = 0;
     while next < size {

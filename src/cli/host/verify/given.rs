@@ -12,6 +12,7 @@ use super::{args::Args, failure::failed, input::Input};
 use crate::{
     audit::{
         checkpoint::{self, BadNote, Checkpoint, NOTE_BYTES_MAX, VerifierKey},
+        key_ring::{self, KeyRing, successor},
         receipt::{self, LABEL, Receipt},
         transport::{self, Damage},
     },
@@ -89,26 +90,64 @@ fn whole_receipts(piece: &[u8]) -> usize {
     last.map_or_else(|| piece.len().saturating_sub(LABEL.len()), |at| near + at)
 }
 
-/// Reads the checkpoint, or those in a folder that belong to this log.
-pub(super) fn kept_checkpoints(args: &Args, key: Option<&VerifierKey>) -> Result<Vec<Checkpoint>, CliError> {
+/// A checkpoint from elsewhere, as it was read.
+pub(super) struct Note {
+    name: String,
+    text: Vec<u8>,
+}
+
+/// Reads the checkpoints of a file, or of all files in a folder. A file may hold several, one after the other, such as
+/// the handovers before its newest.
+pub(super) fn read_notes(args: &Args) -> Result<Vec<Note>, CliError> {
     let Some(path) = &args.checkpoint else { return Ok(Vec::new()) };
-    if !path.is_dir() {
-        let input = Input::open(path)?;
-        let name = input.name().to_owned();
-        let note = input.into_text(NOTE_BYTES_MAX, "checkpoint")?;
-        return open_kept(&name, &note, key).map(|kept| vec![kept]);
-    }
+    let paths = if path.is_dir() { in_folder(path)? } else { vec![path.clone()] };
     let mut found = Vec::new();
-    for path in in_folder(path)? {
+    for path in paths {
         let input = Input::open(&path)?;
         let name = input.name().to_owned();
-        let note = input.into_text(NOTE_BYTES_MAX, "checkpoint")?;
+        let text = input.into_text(NOTE_BYTES_MAX, "checkpoint")?;
+        match std::str::from_utf8(&text).map(key_ring::notes) {
+            Ok(notes) if notes.len() > 1 && notes.iter().all(|note| is_note(note)) => {
+                found.extend(notes.into_iter().map(|text| Note { name: name.clone(), text: text.into() }));
+            }
+            Ok(_) | Err(_) => found.push(Note { name, text }),
+        }
+    }
+    Ok(found)
+}
+
+fn is_note(text: &str) -> bool {
+    checkpoint::read_unsigned(text).is_ok()
+}
+
+/// Returns the ring of a key, with the successors to which handovers from here and there lead.
+pub(super) fn ring(key: VerifierKey, own: &[String], notes: &[Note]) -> KeyRing {
+    let kept = notes.iter().filter_map(|note| String::from_utf8(note.text.clone()).ok());
+    KeyRing::following(key, &own.iter().cloned().chain(kept).collect::<Vec<_>>())
+}
+
+/// Opens those of the checkpoints that belong to this log.
+pub(super) fn kept_checkpoints(
+    args: &Args,
+    notes: &[Note],
+    keys: Option<&KeyRing>,
+) -> Result<Vec<Checkpoint>, CliError> {
+    let Some(path) = &args.checkpoint else { return Ok(Vec::new()) };
+    let mut found = Vec::new();
+    for note in notes {
+        let unsigned = checkpoint::read_unsigned(&transport::mended_note(&note.text));
         // A folder may hold the checkpoints of several vaults: the others say nothing about this one.
-        let origin = checkpoint::read_unsigned(&transport::mended_note(&note)).map(|kept| kept.origin);
-        if key.is_some_and(|key| origin.is_ok_and(|origin| origin != key.name())) {
+        let is_foreign = |keys: &KeyRing| unsigned.as_ref().is_ok_and(|note| note.origin != keys.name());
+        if path.is_dir() && keys.is_some_and(is_foreign) {
             continue;
         }
-        found.push(open_kept(&name, &note, key)?);
+        match open_kept(&note.name, &note.text, keys) {
+            Ok(kept) => found.push(kept),
+            // A handover between two keys before the one that was given.
+            Err(Unopened { error: Some(BadNote::Unknown), .. })
+                if notes.len() > 1 && unsigned.is_ok_and(|note| successor(&note).is_some()) => {}
+            Err(unopened) => return Err(unopened.told),
+        }
     }
     if found.is_empty() {
         let hint = "pass the folder of this vault's checkpoints";
@@ -132,27 +171,34 @@ fn in_folder(folder: &Path) -> Result<Vec<PathBuf>, CliError> {
     Ok(paths)
 }
 
+/// A checkpoint from elsewhere that does not open.
+struct Unopened {
+    error: Option<BadNote>,
+    told: CliError,
+}
+
 /// Opens a checkpoint from elsewhere, and distinguishes transport damage from a signature that does not verify.
-fn open_kept(name: &str, note: &[u8], key: Option<&VerifierKey>) -> Result<Checkpoint, CliError> {
+fn open_kept(name: &str, note: &[u8], keys: Option<&KeyRing>) -> Result<Checkpoint, Unopened> {
+    let refused = |error| Unopened { error: Some(error), told: not_ours(name, error) };
     let Some(damage) = transport::of_note(note) else {
-        return open_note(&String::from_utf8_lossy(note), key).map_err(|error| not_ours(name, error));
+        return open_note(&String::from_utf8_lossy(note), keys).map_err(refused);
     };
-    match open_note(&transport::mended_note(note), key) {
+    match open_note(&transport::mended_note(note), keys) {
         Ok(_) => {
             let message = format!("{name}: {damage}; apart from that it is a checkpoint as it was signed");
-            let message = if key.is_some() { message } else { format!("{name}: {damage}") };
-            Err(CliError::failed(message, damage.remedy()))
+            let message = if keys.is_some() { message } else { format!("{name}: {damage}") };
+            Err(Unopened { error: None, told: CliError::failed(message, damage.remedy()) })
         }
         Err(_) if matches!(damage, Damage::Json | Damage::Encoding | Damage::Compressed { .. }) => {
-            Err(harmed(name, damage))
+            Err(Unopened { error: None, told: harmed(name, damage) })
         }
-        Err(error) => Err(not_ours(name, error)),
+        Err(error) => Err(refused(error)),
     }
 }
 
-pub(super) fn open_note(note: &str, key: Option<&VerifierKey>) -> Result<Checkpoint, BadNote> {
-    match key {
-        Some(key) => checkpoint::open(note, std::slice::from_ref(key)),
+pub(super) fn open_note(note: &str, keys: Option<&KeyRing>) -> Result<Checkpoint, BadNote> {
+    match keys {
+        Some(keys) => keys.open(note),
         None => checkpoint::read_unsigned(note),
     }
 }
@@ -168,6 +214,9 @@ pub(super) fn not_ours(what: &str, error: BadNote) -> CliError {
         BadNote::Unknown => "check --key and --checkpoint: they belong to one vault",
         BadNote::BadSignature => {
             "its text is not what this key signed: keep it as evidence, and compare it with another copy"
+        }
+        BadNote::Ended { .. } => {
+            "a copy of the file from before a restore or rekey has gone on alone, or this file is that copy"
         }
     };
     CliError::failed(format!("{what}: {error}"), hint)

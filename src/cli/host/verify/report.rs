@@ -7,6 +7,7 @@ use super::args::{Args, Given};
 use crate::{
     audit::{
         checkpoint::{Checkpoint, VerifierKey},
+        key_ring::KeyRing,
         verify::Good,
     },
     cli::{
@@ -30,12 +31,17 @@ impl Basis {
     pub(super) fn new(
         args: &Args,
         given: Option<&VerifierKey>,
+        keys: Option<&KeyRing>,
         own: Option<&VerifierKey>,
         kept: &[Checkpoint],
     ) -> Self {
         let (mut rests_on, mut trusted) = (Vec::new(), Vec::new());
         match (given, own) {
-            (Some(key), _) => rests_on.push(format!("the key {key}")),
+            (Some(key), _) => {
+                rests_on.push(format!("the key {key}"));
+                let next = keys.filter(|keys| keys.has_successors()).map(KeyRing::newest);
+                rests_on.extend(next.map(|next| format!("its handover to the log's newest key {next}")));
+            }
             (None, Some(_)) => trusted
                 .push("the key inside this file; pass --key with the one that `init` printed".to_owned()),
             (None, None) => trusted

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::values::{REVISION_MAX, any_object, object, or_null, reference, text, truth};
 use crate::{
-    api::requests::PROJECTS_MAX,
+    api::requests::{INTEGRATIONS_MAX, PROJECTS_MAX},
     domain::{AuthType, FieldRule, Provider, field_rule},
 };
 
@@ -267,6 +267,13 @@ fn create_token() -> Value {
                 with_description(
                     or_null(list(&reference("Provider"), Provider::ALL.len())),
                     "The only providers it may read.",
+                ),
+            ),
+            (
+                "integrations",
+                with_description(
+                    or_null(list(&reference("Id"), INTEGRATIONS_MAX)),
+                    "The only integrations it may read, by id; each must exist.",
                 ),
             ),
         ],

@@ -162,6 +162,7 @@ fn token() -> Value {
             ("role", reference("TokenRole")),
             ("projects", narrowed("ProjectIdentifier")),
             ("providers", narrowed("Provider")),
+            ("integrations", narrowed("Id")),
             ("createdBy", actor()),
             ("createdAt", reference("Time")),
             ("expiresAt", reference("Time")),

@@ -1,0 +1,117 @@
+//! The way of a program's output through the mask: one thread for each stream.
+
+use std::{
+    fs::File,
+    io::{self, PipeReader, Read, Write},
+    sync::Arc,
+    thread::{self, JoinHandle},
+};
+
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    io::Errno,
+};
+use zeroize::Zeroizing;
+
+use super::mask::{Masker, Needles};
+
+/// Size of one read: what a pipe holds on Linux.
+const PIECE_BYTES: usize = 64 * 1024;
+/// How long a terminal is quiet before the first letters of what may become a value are shown.
+const IDLE: Timespec = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
+/// How long a stream is quiet, after its program has ended, before what another process may still write is given up.
+const LINGER: Timespec = Timespec { tv_sec: 0, tv_nsec: 250_000_000 };
+
+/// Where a stream goes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum To {
+    Stdout,
+    Stderr,
+}
+
+pub(super) struct Pump {
+    from: File,
+    to: To,
+    masker: Masker,
+    /// Whether a person may wait for a prompt.
+    is_terminal: bool,
+    /// Readable once the program has ended.
+    ended: PipeReader,
+}
+
+impl Pump {
+    /// Begins to pump; the thread ends with the stream.
+    pub(super) fn begin(
+        from: File,
+        to: To,
+        needles: Arc<Needles>,
+        is_terminal: bool,
+        ended: PipeReader,
+    ) -> JoinHandle<()> {
+        let mut pump = Self { from, to, masker: Masker::new(needles), is_terminal, ended };
+        // A stream that breaks has no reader to tell; the program sees it as a closed pipe.
+        thread::spawn(move || drop(pump.run()))
+    }
+
+    fn run(&mut self) -> io::Result<()> {
+        let mut piece = Zeroizing::new(vec![0; PIECE_BYTES]);
+        let mut out = Zeroizing::new(Vec::new());
+        let mut has_ended = false;
+        loop {
+            match self.wait(has_ended)? {
+                Ready::Idle => self.masker.idle(&mut out),
+                Ready::Ended if has_ended => break,
+                Ready::Ended => has_ended = true,
+                Ready::Output => match self.from.read(&mut piece) {
+                    Ok(0) => break,
+                    Ok(length) => self.masker.push(&piece[..length], &mut out),
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    // A terminal whose last user has gone.
+                    Err(_) => break,
+                },
+            }
+            self.show(&mut out)?;
+        }
+        self.masker.finish(&mut out);
+        self.show(&mut out)
+    }
+
+    fn wait(&self, has_ended: bool) -> io::Result<Ready> {
+        let is_idle = self.is_terminal && self.masker.is_waiting();
+        let time = if is_idle { Some(&IDLE) } else { has_ended.then_some(&LINGER) };
+        let mut waiting = [PollFd::new(&self.from, PollFlags::IN), PollFd::new(&self.ended, PollFlags::IN)];
+        let count = if has_ended { 1 } else { 2 };
+        match poll(&mut waiting[..count], time) {
+            Ok(0) if is_idle => Ok(Ready::Idle),
+            Ok(0) => Ok(Ready::Ended),
+            Ok(_) if !waiting[0].revents().is_empty() => Ok(Ready::Output),
+            Ok(_) => Ok(Ready::Ended),
+            Err(Errno::INTR) => self.wait(has_ended),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn show(&self, out: &mut Vec<u8>) -> io::Result<()> {
+        if out.is_empty() {
+            return Ok(());
+        }
+        match self.to {
+            To::Stdout => {
+                let mut stdout = io::stdout().lock();
+                stdout.write_all(out)?;
+                stdout.flush()?;
+            }
+            To::Stderr => io::stderr().lock().write_all(out)?,
+        }
+        out.clear();
+        Ok(())
+    }
+}
+
+/// What a stream waits for has come.
+enum Ready {
+    Output,
+    Idle,
+    /// The program has ended, or, the second time, its stream is quiet.
+    Ended,
+}

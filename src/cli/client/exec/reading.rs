@@ -1,0 +1,43 @@
+//! The read of `exec`: everything or nothing, named.
+
+use crate::{
+    cli::{
+        client::{
+            credentials::{Assignment, Naming, Pages, Variable, meant, variables},
+            remote::{Need, ServerArgs},
+        },
+        error::CliError,
+        terminal::output::Output,
+    },
+    client::CredentialFilter,
+};
+
+/// Says in hints what an error prevented.
+pub(super) const PREVENTED: &str = "the command was not started";
+
+/// The read of one `exec`, which `--watch` repeats.
+pub(super) struct Reading {
+    pub(super) server: ServerArgs,
+    pub(super) filter: CredentialFilter,
+    pub(super) env: Vec<Assignment>,
+}
+
+impl Reading {
+    /// Reads on a runtime of its own, which ends before the program begins.
+    pub(super) fn read_blocking(&self, output: Output) -> Result<Vec<Variable>, CliError> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime
+            .map_err(|error| CliError::failed(format!("no runtime: {error}"), "free memory or files"))?;
+        runtime.block_on(self.read(output))
+    }
+
+    async fn read(&self, output: Output) -> Result<Vec<Variable>, CliError> {
+        let remote = self.server.connect(Need::Token, output)?;
+        let pages = Pages::new(&remote, &self.filter);
+        let naming = Naming { asked_name: pages.asked_name(), given: &self.env, prevented: PREVENTED };
+        match pages.all().await {
+            Ok(credentials) => variables(&credentials, &naming),
+            Err(error) => Err(meant(error, &self.filter, &remote).await),
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! The integration that a command line names, by its id or its name.
+
+use super::{near, remote::Remote};
+use crate::{cli::error::CliError, client::Integration, domain::IntegrationId};
+
+/// Returns the integration with that id, or the only one with that name.
+pub(super) async fn find(text: &str, remote: &Remote) -> Result<Integration, CliError> {
+    if let Ok(id) = text.parse() {
+        return Ok(remote.client.integration(id).await?);
+    }
+    let named = remote.client.integrations(None, Some(text)).await?;
+    if let Some(one) = near::only(named, "integration", text, |one| one.id.to_string())? {
+        return Ok(one);
+    }
+    let all = remote.client.integrations(None, None).await?;
+    let known = all.iter().filter_map(|one| one.name.as_deref());
+    Err(near::unknown("integration", text, known, "what is stored: sealroom integration list"))
+}
+
+/// Like [`find`], without a look-up if an id is given.
+pub(super) async fn id_of(text: &str, remote: &Remote) -> Result<IntegrationId, CliError> {
+    match text.parse() {
+        Ok(id) => Ok(id),
+        Err(_) => find(text, remote).await.map(|one| one.id),
+    }
+}
