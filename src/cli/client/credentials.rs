@@ -74,7 +74,7 @@ pub(in crate::cli) struct Args {
     /// Print all fields in this format.
     #[arg(long, value_enum)]
     format: Option<Format>,
-    /// Name a field yourself, such as GH_TOKEN=github.token; NAME.FIELD and ID.FIELD select too.
+    /// Name a field yourself, such as `GH_TOKEN=github.token`; NAME.FIELD and ID.FIELD select too.
     #[arg(long, value_name = "NAME=SELECTOR", requires = "format")]
     env: Vec<Assignment>,
     /// Write to this file (mode 0600) instead of stdout; it appears once it is complete.
@@ -92,7 +92,7 @@ enum Format {
     Env,
     /// Lines that sh, python-dotenv, Node.js, npm's dotenv and docker compose parse alike; docker run does not.
     Dotenv,
-    /// Masks for the log and variables for the later steps of a GitHub Actions job, in $GITHUB_ENV.
+    /// Masks for the log and variables for the later steps of a GitHub Actions job, in `$GITHUB_ENV`.
     Github,
     /// Lines for docker run --env-file.
     Docker,

@@ -9,7 +9,7 @@ use super::credentials::{is_variable, steers};
 /// The flag of `integration add` and `update`.
 #[derive(Debug, clap::Args)]
 pub(super) struct EnvFlags {
-    /// Call a field so in an environment, such as url=DATABASE_URL; `verbatim` calls each by its own name.
+    /// Call a field so in an environment, such as `url=DATABASE_URL`; `verbatim` calls each by its own name.
     #[arg(long = "env", value_name = "FIELD=NAME|verbatim")]
     names: Vec<EnvName>,
 }

@@ -71,7 +71,7 @@ pub(in crate::cli) struct Args {
     /// Every credential that you may read.
     #[arg(long)]
     all: bool,
-    /// Name a field yourself, such as GH_TOKEN=github.token; NAME.FIELD and ID.FIELD select too.
+    /// Name a field yourself, such as `GH_TOKEN=github.token`; NAME.FIELD and ID.FIELD select too.
     #[arg(long, value_name = "NAME=SELECTOR")]
     env: Vec<Assignment>,
     /// Read the credentials again from time to time, and act when one has changed.

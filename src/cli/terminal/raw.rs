@@ -25,14 +25,15 @@ impl Raw {
         let before = tcgetattr(&stdin).ok()?;
         let mut raw = before.clone();
         raw.make_raw();
-        tcsetattr(&stdin, OptionalActions::Drain, &raw).ok()?;
+        // Not `Drain`: a signal interrupts its wait.
+        tcsetattr(&stdin, OptionalActions::Now, &raw).ok()?;
         Some(Self { before })
     }
 }
 
 impl Drop for Raw {
     fn drop(&mut self) {
-        let _ = tcsetattr(io::stdin(), OptionalActions::Drain, &self.before);
+        let _ = tcsetattr(io::stdin(), OptionalActions::Now, &self.before);
     }
 }
 

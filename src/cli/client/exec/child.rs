@@ -36,7 +36,7 @@ pub(super) struct Running {
     terminal: Option<File>,
     pumps: Vec<JoinHandle<()>>,
     /// Closed when the program has ended.
-    _running: PipeWriter,
+    _alive: PipeWriter,
 }
 
 impl Running {
@@ -51,18 +51,15 @@ impl Running {
         keys: &Keys,
     ) -> io::Result<Self> {
         let terminal = if io::stdout().is_terminal() { Some(terminal()?) } else { None };
-        let mut command = match &terminal {
+        let mut command = if terminal.is_some() {
             // The binary itself, even if its file was replaced meanwhile.
-            Some(_) => {
-                let mut command = Command::new(own_binary()?);
-                command.arg(monitor::WORD).args(words);
-                command
-            }
-            None => {
-                let mut command = Command::new(&words[0]);
-                command.args(&words[1..]);
-                command
-            }
+            let mut command = Command::new(own_binary()?);
+            command.arg(monitor::WORD).args(words);
+            command
+        } else {
+            let mut command = Command::new(&words[0]);
+            command.args(&words[1..]);
+            command
         };
         command.envs(variables.iter().map(|one| (one.name.as_str(), one.value.as_str())));
         let (ended, running) = pipe()?;
@@ -106,7 +103,7 @@ impl Running {
             let is_terminal = to == To::Stdout && terminal.is_some();
             pumps.push(Pump::begin(from, to, Arc::clone(needles), is_terminal, ended.try_clone()?));
         }
-        Ok(Self { pid: Pid::from_child(&child), terminal, pumps, _running: running })
+        Ok(Self { pid: Pid::from_child(&child), terminal, pumps, _alive: running })
     }
 
     /// Returns whether the program has a terminal of its own.
@@ -147,7 +144,7 @@ impl Running {
 
     /// Shows the rest of the output of a program that has ended.
     pub(super) fn drain(self) {
-        let Self { pumps, _running: running, .. } = self;
+        let Self { pumps, _alive: running, .. } = self;
         drop(running);
         pumps.into_iter().for_each(|pump| drop(pump.join()));
     }

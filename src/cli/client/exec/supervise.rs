@@ -198,6 +198,8 @@ impl Program {
     }
 
     fn resume(&mut self) {
+        // The shell has set the terminal's modes meanwhile.
+        self.raw = None;
         self.take_terminal();
         self.running.resize();
         self.running.signal(SIGCONT);
