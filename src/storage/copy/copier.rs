@@ -5,13 +5,14 @@ use std::sync::{Arc, Weak};
 use super::{
     CopyError, Step, Steps, Supervisor,
     chunk::{Row, Source},
+    ending,
     reseal::Rekeying,
     target::Target,
     verify::{self, KeysOf},
 };
 use crate::{
     disk::Medium,
-    domain::FileId,
+    domain::{Event, FileId},
     storage::{
         commit::writer::Writer,
         engine::RowWrite,
@@ -22,10 +23,8 @@ use crate::{
     },
 };
 
-/// The number of records after which the end of a growing log is near enough: a few milliseconds under a snapshot.
-const NEAR: u64 = 1024;
-/// Rounds towards the end of a growing log. A log that outruns them is copied under the moment's snapshot.
-const ROUNDS_MAX: usize = 16;
+/// The mark of a copy that stands beside its source.
+const IS_COPY: &[u8] = b"backup";
 
 /// A file with its keys in memory, verified, that no writer has.
 pub struct Unsealed(Arc<VaultState>);
@@ -35,7 +34,8 @@ impl Unsealed {
         Self(Arc::new(state))
     }
 
-    /// Copies the file to an empty medium, under another vault key if `rekeying` says so, and verifies the copy.
+    /// Copies the file to an empty medium, under another vault key if `rekeying` says so, appends `event` to the copy's
+    /// log, and verifies the copy.
     ///
     /// # Errors
     /// Either file refuses, a row fails authentication, or the supervisor stops it.
@@ -43,9 +43,12 @@ impl Unsealed {
         &self,
         medium: Medium,
         rekeying: Option<Rekeying>,
+        event: Event,
         supervisor: &mut Supervisor<'_>,
     ) -> Result<Copied, CopyError> {
-        let mut copying = Copying::new(Source::Still(Arc::clone(&self.0)), self.0.file, medium, rekeying)?;
+        let mut copying = Copying::new(Source::Still(Arc::clone(&self.0)), self.0.file, medium)?;
+        copying.rekeying = rekeying;
+        copying.event = Some(event);
         copying.run(supervisor)?;
         let snapshot = self.0.engine.snapshot().map_err(CopyError::Source)?;
         copying.finish(Moment { snapshot, rows: Vec::new() }, supervisor)
@@ -54,7 +57,7 @@ impl Unsealed {
 
 /// The moment that a copy shows.
 pub struct Moment {
-    snapshot: Snapshot,
+    pub(super) snapshot: Snapshot,
     /// The newest changes, not yet in the copy.
     rows: Vec<RowWrite>,
 }
@@ -66,7 +69,7 @@ impl Moment {
     /// # Errors
     /// A change is missing, or the file cannot be read.
     pub fn of(view: &View<'_>) -> Result<Self, CopyError> {
-        let state = view.state();
+        let state = view.source;
         let rows = state.tap.take().ok_or(CopyError::Outrun)?;
         state.tap.close();
         let snapshot = state.engine.snapshot().map_err(CopyError::Source)?;
@@ -88,8 +91,10 @@ pub struct Copying {
     source: Source,
     file: FileId,
     medium: Medium,
-    target: Target,
+    pub(super) target: Target,
     rekeying: Option<Rekeying>,
+    /// The copy's last record, if the copy takes its source's place; without it, the copy is marked as one.
+    event: Option<Event>,
     at: Step,
     next_record: u64,
     first_record: u64,
@@ -118,18 +123,13 @@ impl Writer {
             return Err(CopyError::Busy);
         }
         let open = OpenTap(Weak::clone(&state));
-        let copying = Copying::new(Source::Running(state), self.state().file, medium, None)?;
+        let copying = Copying::new(Source::Running(state), self.state().file, medium)?;
         Ok(Copying { _open: Some(open), ..copying })
     }
 }
 
 impl Copying {
-    fn new(
-        source: Source,
-        file: FileId,
-        medium: Medium,
-        rekeying: Option<Rekeying>,
-    ) -> Result<Self, CopyError> {
+    fn new(source: Source, file: FileId, medium: Medium) -> Result<Self, CopyError> {
         let target = Target::new(medium.clone())?;
         let at = Step { done: 0, total: 0 };
         Ok(Self {
@@ -137,7 +137,8 @@ impl Copying {
             file,
             medium,
             target,
-            rekeying,
+            rekeying: None,
+            event: None,
             at,
             next_record: 0,
             first_record: 0,
@@ -155,26 +156,23 @@ impl Copying {
         for table in Table::STATE.into_iter().chain([Table::LastAccess]) {
             self.table(table, supervisor)?;
         }
-        for _ in 0..ROUNDS_MAX {
-            let before = self.next_record;
-            self.log(supervisor)?;
-            if self.next_record - before <= NEAR {
-                break;
-            }
-        }
+        self.log(supervisor)?;
         Ok(())
     }
 
     fn table(&mut self, table: Table, supervisor: &mut Supervisor<'_>) -> Result<(), CopyError> {
         let mut after: Option<Vec<u8>> = None;
         loop {
-            let rows = self.snapshot()?.chunk(table, after.as_deref())?;
-            let Some((last, _)) = rows.last() else { return Ok(()) };
-            after = Some(last.clone());
+            let (rows, has_more) = self.snapshot()?.chunk(table, after.as_deref())?;
+            after = rows.last().map(|(key, _)| key.clone());
             let count = rows.len();
             self.write(table, rows)?;
             self.drain()?;
             Steps { at: &mut self.at, supervisor }.advance(count)?;
+            // Rows that are appended from here on are in the tap.
+            if !has_more {
+                return Ok(());
+            }
         }
     }
 
@@ -194,16 +192,16 @@ impl Copying {
         self.target.changes(&rows)
     }
 
-    /// Copies the log up to its end as each chunk sees it.
+    /// Copies the log up to the first chunk that is not full: a busy log always has a few more.
     fn log(&mut self, supervisor: &mut Supervisor<'_>) -> Result<(), CopyError> {
         loop {
-            let rows = self.snapshot()?.log_chunk(self.next_record)?;
-            if rows.is_empty() {
-                return Ok(());
-            }
+            let (rows, has_more) = self.snapshot()?.log_chunk(self.next_record)?;
             self.records(&rows)?;
             self.drain()?;
             Steps { at: &mut self.at, supervisor }.advance(rows.len())?;
+            if !has_more {
+                return Ok(());
+            }
         }
     }
 
@@ -228,24 +226,30 @@ impl Copying {
         let Moment { snapshot, rows } = moment;
         self.target.changes(&rows)?;
         loop {
-            let rows = snapshot.log_chunk(self.next_record)?;
-            if rows.is_empty() {
+            let (rows, has_more) = snapshot.log_chunk(self.next_record)?;
+            self.records(&rows)?;
+            if !has_more {
                 break;
             }
-            self.records(&rows)?;
         }
         let first = snapshot.records(0, 1).map_err(CopyError::Source)?.first().map(|(first, _)| *first);
         let first = first.unwrap_or(self.next_record);
         if first > self.first_record {
             self.target.remove_records_before(first)?;
         }
-        self.target.subtrees(&snapshot.subtree_hashes().map_err(CopyError::Source)?)?;
+        let mut subtrees = snapshot.subtree_hashes()?;
         let mut values = snapshot.meta_values()?;
         drop(snapshot);
-        if let Some(rekeying) = &self.rekeying {
-            let state = self.source.state()?;
-            values = rekeying.meta(&state, values)?;
+        if let Some(event) = &self.event {
+            let ending = ending::append(&*self.source.state()?, self.rekeying.as_ref(), values, event)?;
+            self.target.records(&[ending.record])?;
+            subtrees.extend(ending.subtrees);
+            values = ending.values;
+        } else {
+            values.retain(|(name, _)| name != meta::ORIGIN_COPY);
+            values.push((meta::ORIGIN_COPY.to_owned(), IS_COPY.to_vec()));
         }
+        self.target.subtrees(&subtrees)?;
         self.target.meta(&values)?;
         self.target.finish()?;
         let head = values.into_iter().find(|(name, _)| name == meta::HEAD).map(|(_, sealed)| sealed);

@@ -17,9 +17,12 @@
 
 mod chunk;
 mod copier;
+mod ending;
 mod reseal;
 mod tap;
 mod target;
+#[cfg(test)]
+mod tests;
 mod verify;
 
 use std::ops::ControlFlow;
@@ -48,7 +51,7 @@ pub enum CopyError {
     Outrun,
     /// The file cannot be read, or a row of it fails authentication.
     #[error(transparent)]
-    Source(StorageError),
+    Source(#[from] StorageError),
     /// The new file cannot be written.
     #[error("the new file cannot be written: {}", innermost(.0))]
     Target(#[source] Box<redb::Error>),

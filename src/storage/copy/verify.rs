@@ -70,7 +70,8 @@ pub(super) fn copy(
     }
     let head = keys.with(|keys| Head::open(&sealed, keys, file))?;
     integrity::check_meta(&snapshot, &head, file).map_err(CopyError::unverified)?;
-    let mut check = Check { snapshot, file, keys, digest: StateDigest::ZERO, counts: Counts::default(), steps };
+    let mut check =
+        Check { snapshot, file, keys, digest: StateDigest::ZERO, counts: Counts::default(), steps };
     for table in Table::STATE.into_iter().chain([Table::LastAccess]) {
         check.table(table)?;
     }
@@ -120,16 +121,19 @@ impl Check<'_, '_, '_> {
     fn table(&mut self, table: Table) -> Result<(), CopyError> {
         let mut after: Option<Vec<u8>> = None;
         loop {
-            let rows = self.snapshot.chunk(table, after.as_deref())?;
-            let Some((last, _)) = rows.last() else { return Ok(()) };
-            after = Some(last.clone());
+            let (rows, has_more) = self.snapshot.chunk(table, after.as_deref())?;
+            after = rows.last().map(|(key, _)| key.clone());
             if table.is_state() {
                 let tag = |keys: &Keys, (key, value): &Raw| keys.state().row(table.number(), key, value);
-                let tags = self.keys.with(|keys| Ok(rows.iter().map(|row| tag(keys, row)).collect::<Vec<_>>()))?;
+                let tags =
+                    self.keys.with(|keys| Ok(rows.iter().map(|row| tag(keys, row)).collect::<Vec<_>>()))?;
                 tags.into_iter().for_each(|tag| self.digest.add(tag));
             }
             self.open(table, &rows)?;
             self.steps.advance(rows.len())?;
+            if !has_more {
+                return Ok(());
+            }
         }
     }
 

@@ -2,7 +2,8 @@
 //! a file written in it.
 //!
 //! ```text
-//! meta          name                                  format, file_id, slots, log_keys, checkpoint, head, tail
+//! meta          name                                  format, file_id, slots, log_keys, checkpoint, head, tail,
+//!                                                     handovers, origin_copy
 //! users         e-mail                                sealed row
 //! sessions      session id ‖ token digest             sealed row
 //! projects      identifier                            sealed row
@@ -65,6 +66,10 @@ pub mod meta {
     pub const HEAD: &str = "head";
     /// The newest records, not yet in `audit`.
     pub const TAIL: &str = "tail";
+    /// The checkpoints with which earlier log keys ended, one after the other; absent before the first.
+    pub const HANDOVERS: &str = "handovers";
+    /// Not empty in a copy that a backup made, until a start or a restore makes it the vault's file.
+    pub const ORIGIN_COPY: &str = "origin_copy";
 }
 
 /// A table of rows. Each row's associated data and the state digest contain the number: it never changes.
