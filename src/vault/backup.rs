@@ -105,7 +105,9 @@ impl Vault {
         });
         let (copying, mut pace) = run.await.map_err(|_| InternalError::TaskPanicked)??;
         let open = self.opened()?;
-        let fixed = open.decide(|view| Ok(Decision::recording(Moment::of(view), Vec::new()))).await?;
+        let ticket = copying.ticket().ok_or(Error::Locked)?;
+        let fixed = open.decide(move |view| Ok(Decision::recording(Moment::of(view, ticket), Vec::new())));
+        let fixed = fixed.await?;
         drop(open);
         let moment = fixed.value?;
         let finish = spawn_blocking(move || copying.finish(moment, &mut |step| pace.step(step)));

@@ -71,7 +71,9 @@ const fn sync(_: &Path) -> io::Result<()> {
 }
 
 async fn receive(remote: &Remote, copy: &mut File, to: &Path) -> Result<u64, CliError> {
-    remote.output.note("the server makes the copy and verifies it first");
+    if !remote.output.is_json() {
+        remote.output.note("the server makes the copy and verifies it first");
+    }
     let mut pieces: Records = remote.client.backup().await?;
     let length = pieces.length().unwrap_or(0);
     let progress = Progress::bytes("saving", length, &remote.output);

@@ -168,7 +168,7 @@ pub(super) fn compact(args: CompactArgs, output: &Output) -> Result<(), CliError
             "compacted {data}: {before} bytes before, {after} now, {} records, verified",
             copied.records
         ),
-        &json!({ "data": data, "bytes_before": before, "bytes": after, "records": copied.records }),
+        &json!({ "data": data, "bytesBefore": before, "bytes": after, "records": copied.records }),
     )
 }
 
@@ -247,7 +247,7 @@ fn report(
     ));
     lines.push(format!("records       {}, verified", copied.records));
     let mut value =
-        json!({ "data": data, "bytes_before": before, "records": copied.records, "dropped": dropped });
+        json!({ "data": data, "bytesBefore": before, "records": copied.records, "dropped": dropped });
     if recovery.is_none() {
         value["recovery_key"] = json!(text);
     }

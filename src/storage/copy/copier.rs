@@ -7,6 +7,7 @@ use super::{
     chunk::{Row, Source},
     ending,
     reseal::Rekeying,
+    tap::Ticket,
     target::Target,
     verify::{self, KeysOf},
 };
@@ -68,10 +69,10 @@ impl Moment {
     ///
     /// # Errors
     /// A change is missing, or the file cannot be read.
-    pub fn of(view: &View<'_>) -> Result<Self, CopyError> {
+    pub fn of(view: &View<'_>, ticket: Ticket) -> Result<Self, CopyError> {
         let state = view.source;
-        let rows = state.tap.take().ok_or(CopyError::Outrun)?;
-        state.tap.close();
+        let rows = state.tap.take(ticket).ok_or(CopyError::Outrun)?;
+        state.tap.close(ticket);
         let snapshot = state.engine.snapshot().map_err(CopyError::Source)?;
         Ok(Self { snapshot, rows })
     }
@@ -98,16 +99,16 @@ pub struct Copying {
     at: Step,
     next_record: u64,
     first_record: u64,
-    _open: Option<OpenTap>,
+    open: Option<OpenTap>,
 }
 
 /// Closes the tap of a copy that ended early.
-struct OpenTap(Weak<VaultState>);
+struct OpenTap(Weak<VaultState>, Ticket);
 
 impl Drop for OpenTap {
     fn drop(&mut self) {
         if let Some(state) = self.0.upgrade() {
-            state.tap.close();
+            state.tap.close(self.1);
         }
     }
 }
@@ -119,12 +120,10 @@ impl Writer {
     /// Another copy is being made, or either file refuses.
     pub fn begin_copy(&self, medium: Medium) -> Result<Copying, CopyError> {
         let state = Arc::downgrade(self.state());
-        if !self.state().tap.open() {
-            return Err(CopyError::Busy);
-        }
-        let open = OpenTap(Weak::clone(&state));
+        let ticket = self.state().tap.open().ok_or(CopyError::Busy)?;
+        let open = OpenTap(Weak::clone(&state), ticket);
         let copying = Copying::new(Source::Running(state), self.state().file, medium)?;
-        Ok(Copying { _open: Some(open), ..copying })
+        Ok(Copying { open: Some(open), ..copying })
     }
 }
 
@@ -142,7 +141,7 @@ impl Copying {
             at,
             next_record: 0,
             first_record: 0,
-            _open: None,
+            open: None,
         })
     }
 
@@ -158,6 +157,11 @@ impl Copying {
         }
         self.log(supervisor)?;
         Ok(())
+    }
+
+    /// Returns what [`Moment::of`] needs; `None` for a file that no writer has.
+    pub fn ticket(&self) -> Option<Ticket> {
+        self.open.as_ref().map(|open| open.1)
     }
 
     fn table(&mut self, table: Table, supervisor: &mut Supervisor<'_>) -> Result<(), CopyError> {
@@ -187,8 +191,8 @@ impl Copying {
 
     /// Writes the changes that were collected since the last chunk over it.
     fn drain(&mut self) -> Result<(), CopyError> {
-        let Source::Running(state) = &self.source else { return Ok(()) };
-        let rows = state.upgrade().ok_or(CopyError::Locked)?.tap.take().ok_or(CopyError::Outrun)?;
+        let Some(OpenTap(state, ticket)) = &self.open else { return Ok(()) };
+        let rows = state.upgrade().ok_or(CopyError::Locked)?.tap.take(*ticket).ok_or(CopyError::Outrun)?;
         self.target.changes(&rows)
     }
 

@@ -28,6 +28,7 @@ mod verify;
 use std::ops::ControlFlow;
 
 pub(super) use self::tap::Tap;
+pub use self::tap::Ticket;
 pub use self::{
     copier::{Copied, Copying, Moment, Unsealed},
     reseal::Rekeying,

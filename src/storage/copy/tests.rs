@@ -172,8 +172,10 @@ async fn no_change_of_any_kind_at_any_step_of_a_copy_is_lost_or_half_in_it() {
     });
     let (copying, steps) = run.await.unwrap().unwrap();
     assert!(steps > 10, "{steps}");
-    let fixed: Result<_, JobError<()>> =
-        writer.submit(|view: &View<'_>| Ok(Decision::recording(Moment::of(view), Vec::new()))).await;
+    let ticket = copying.ticket().unwrap();
+    let fixed: Result<_, JobError<()>> = writer
+        .submit(move |view: &View<'_>| Ok(Decision::recording(Moment::of(view, ticket), Vec::new())))
+        .await;
     let moment = fixed.map_err(drop).unwrap().value.unwrap();
     let wanted = content(&moment.snapshot);
     // Later changes are not in the copy.
@@ -270,8 +272,10 @@ async fn a_copy_of_a_file_with_a_row_that_does_not_open_is_never_done() {
     copying.run(&mut |_| ControlFlow::Continue(())).unwrap();
     // As a disk does that returns other bytes than it was given.
     copying.target.rows(Table::Projects, &[(b"acme/app".to_vec(), vec![1; 80])]).unwrap();
-    let fixed: Result<_, JobError<()>> =
-        writer.submit(|view: &View<'_>| Ok(Decision::recording(Moment::of(view), Vec::new()))).await;
+    let ticket = copying.ticket().unwrap();
+    let fixed: Result<_, JobError<()>> = writer
+        .submit(move |view: &View<'_>| Ok(Decision::recording(Moment::of(view, ticket), Vec::new())))
+        .await;
     let moment = fixed.map_err(drop).unwrap().value.unwrap();
     let finished = copying.finish(moment, &mut |_| ControlFlow::Continue(()));
     assert!(matches!(finished, Err(CopyError::Unverified(_))), "{finished:?}");

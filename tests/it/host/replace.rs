@@ -142,7 +142,7 @@ fn a_compacted_file_has_the_size_of_its_data_and_shows_what_it_showed_before() {
     let old = fs::metadata(folder.join("v.redb")).unwrap();
     let compacted = done(&sealroom(folder, COMPACT));
     let new = fs::metadata(folder.join("v.redb")).unwrap();
-    assert_eq!(compacted["bytes_before"], old.len());
+    assert_eq!(compacted["bytesBefore"], old.len());
     assert_eq!(compacted["bytes"], new.len());
     assert_ne!(old.ino(), new.ino());
     assert_eq!((new.mode() & 0o777, new.uid()), (0o640, old.uid()), "mode and owner stay");
