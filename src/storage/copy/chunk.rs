@@ -7,7 +7,7 @@ use std::{
 
 use redb::{ReadableTable, ReadableTableMetadata};
 
-use super::CopyError;
+use super::error::CopyError;
 use crate::storage::{
     error::engine,
     format::tables::{AUDIT, META, Table, meta},

@@ -3,10 +3,11 @@
 use std::sync::{Arc, Weak};
 
 use super::{
-    CopyError, Step, Steps, Supervisor,
     chunk::{Row, Source},
     ending,
+    error::CopyError,
     reseal::Rekeying,
+    steps::{Step, Steps, Supervisor},
     tap::Ticket,
     target::Target,
     verify::{self, KeysOf},

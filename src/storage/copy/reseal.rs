@@ -1,6 +1,6 @@
 //! A new vault key: every row is opened with the old keys and sealed with the new ones.
 
-use super::{CopyError, chunk::Row as Raw};
+use super::{chunk::Row as Raw, error::CopyError};
 use crate::{
     crypto::{
         digest::StateDigest,

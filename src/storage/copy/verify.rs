@@ -4,8 +4,9 @@
 //! Rows are read without a key in hand, and opened a chunk at a time.
 
 use super::{
-    CopyError, Steps,
     chunk::{Row as Raw, Source},
+    error::CopyError,
+    steps::Steps,
 };
 use crate::{
     audit::tree::{Frontier, leaf_hash},

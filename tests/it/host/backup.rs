@@ -129,8 +129,8 @@ fn a_backup_never_replaces_anything_and_nobody_gets_one_who_may_not() {
     }
     refused(&operator, "copy.redb.lock", "cannot name a vault file");
     refused(&operator, "none/copy.redb", "No such file");
-    refused(&application, "copy.redb", "Forbidden");
-    refused(&auditor, "copy.redb", "Forbidden");
+    refused(&application, "copy.redb", "requires role: owner");
+    refused(&auditor, "copy.redb", "requires role: owner");
     assert_eq!(fs::read(folder.join("mine")).unwrap(), b"mine");
     assert!(back_up(folder, &server, &operator, "copy.redb").status.success());
     assert!(sealroom(folder, &["lock", "--data", "v.redb"]).status.success());
