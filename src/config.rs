@@ -46,6 +46,9 @@ pub struct FileConfig {
     /// The export of checkpoints.
     #[serde(default)]
     pub checkpoint: FileCheckpoint,
+    /// The server's own backups.
+    #[serde(default)]
+    pub backup: FileBackup,
 }
 
 /// `[client]`.
@@ -76,6 +79,18 @@ pub struct FileCheckpoint {
     pub folder: Option<PathBuf>,
     /// The interval, in seconds.
     pub every_secs: Option<u32>,
+}
+
+/// `[backup]`.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FileBackup {
+    /// The folder for backups.
+    pub folder: Option<PathBuf>,
+    /// The interval, in seconds.
+    pub every_secs: Option<u32>,
+    /// The number of backups to keep.
+    pub keep: Option<u16>,
 }
 
 /// `[limits]`.
@@ -126,6 +141,10 @@ pub mod default {
     pub const CONNECTIONS_MAX: u32 = 1024;
     /// The interval at which the newest checkpoint is written to its folder.
     pub const CHECKPOINT_EVERY_SECS: u32 = 60;
+    /// The interval of the server's own backups: a day.
+    pub const BACKUP_EVERY_SECS: u32 = 86_400;
+    /// The number of backups that are kept: a week of them.
+    pub const BACKUP_KEEP: u16 = 7;
     /// The most requests that may wait for the writer.
     pub const QUEUE_MAX: u32 = 4096;
     /// The time to wait for a server that is starting, which derives its key first.
@@ -231,6 +250,11 @@ mod tests {
             checkpoint: FileCheckpoint {
                 folder: Some("/mnt/elsewhere/sealroom".into()),
                 every_secs: Some(default::CHECKPOINT_EVERY_SECS),
+            },
+            backup: FileBackup {
+                folder: Some("/mnt/elsewhere/backups".into()),
+                every_secs: Some(default::BACKUP_EVERY_SECS),
+                keep: Some(default::BACKUP_KEEP),
             },
         };
         assert_eq!(FileConfig::parse(&uncommented).unwrap(), expected);

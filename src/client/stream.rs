@@ -1,10 +1,13 @@
-//! Streamed answers: exports of the log.
+//! Streamed answers: exports of the log, and backups.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Limited};
-use hyper::{StatusCode, body::Incoming};
+use hyper::{
+    Method, StatusCode,
+    body::{Body, Incoming},
+};
 use tokio::time::timeout;
 
 use super::{
@@ -20,6 +23,9 @@ const REFUSAL_BYTES_MAX: usize = 64 * 1024;
 /// Maximum silence of a stream that ends; a stream that follows the log may be silent forever.
 const SILENCE_MAX: Duration = ANSWER_TIMEOUT;
 
+/// Time limit for a server to make a backup and verify it, before its first byte.
+const BACKUP_TIMEOUT: Duration = Duration::from_hours(4);
+
 /// The range and format of an export.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ExportFilter {
@@ -29,13 +35,14 @@ pub struct ExportFilter {
     pub follow: bool,
 }
 
-/// The records of an export, as a stream.
+/// The records of an export or the bytes of a backup, as a stream.
 pub struct Records {
     body: Incoming,
     /// Keeps the connection open, which lasts as long as its sender.
     _sender: Sender,
     server: String,
     follows: bool,
+    length: Option<u64>,
 }
 
 impl Client {
@@ -44,12 +51,23 @@ impl Client {
         let mut parameters: Vec<(&str, Option<&str>)> =
             filter.parameters.iter().map(|(name, value)| (*name, Some(value.as_str()))).collect();
         parameters.extend(filter.follow.then_some(("follow", Some("true"))));
-        let call = get("/sfp/api/audit/export", &parameters);
+        self.stream(&get("/sfp/api/audit/export", &parameters), filter.follow, ANSWER_TIMEOUT).await
+    }
+
+    /// Asks for a copy of the vault, which begins once the server has made and verified it.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn backup(&self) -> Result<Records, Error> {
+        self.stream(&Call::new(Method::POST, "/sfp/api/backup"), false, BACKUP_TIMEOUT).await
+    }
+
+    async fn stream(&self, call: &Call, follows: bool, limit: Duration) -> Result<Records, Error> {
         let bearer = self.bearer().await?;
-        let (status, records) = self.begin(&call, bearer.as_ref(), filter.follow).await?;
+        let (status, records) = self.begin(call, bearer.as_ref(), follows, limit).await?;
         if status == StatusCode::UNAUTHORIZED && self.renew(bearer.as_ref()).await? {
             let renewed = self.bearer().await?;
-            let (status, records) = self.begin(&call, renewed.as_ref(), filter.follow).await?;
+            let (status, records) = self.begin(call, renewed.as_ref(), follows, limit).await?;
             return self.check_status(status, records).await;
         }
         self.check_status(status, records).await
@@ -60,16 +78,18 @@ impl Client {
         call: &Call,
         bearer: Option<&Secret>,
         follows: bool,
+        limit: Duration,
     ) -> Result<(StatusCode, Records), Error> {
         // A separate connection: the stream occupies it, perhaps for days.
         let mut sender = self.open().await?;
         let request = self.request(call, bearer)?;
         let server = self.endpoint().to_string();
-        let answer = timeout(ANSWER_TIMEOUT, sender.send_request(request)).await;
-        let late = || Error::Timeout { server: server.clone(), limit: ANSWER_TIMEOUT };
+        let answer = timeout(limit, sender.send_request(request)).await;
+        let late = || Error::Timeout { server: server.clone(), limit };
         let answer = answer.map_err(|_| late())?.map_err(|error| self.unanswered(&error))?;
         let (parts, body) = answer.into_parts();
-        Ok((parts.status, Records { body, _sender: sender, server, follows }))
+        let length = body.size_hint().exact();
+        Ok((parts.status, Records { body, _sender: sender, server, follows, length }))
     }
 
     async fn check_status(&self, status: StatusCode, records: Records) -> Result<Records, Error> {
@@ -84,6 +104,11 @@ impl Client {
 }
 
 impl Records {
+    /// Returns the length in bytes, if the server stated it.
+    pub const fn length(&self) -> Option<u64> {
+        self.length
+    }
+
     /// Returns the next piece, which may end in the middle of a record; `None` at the regular end.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File, OpenOptions},
     io,
-    os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt},
+    os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -88,6 +88,15 @@ impl DataFile {
         self.held.check()
     }
 
+    /// Returns the free space on the file's disk, in bytes.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub fn free_bytes(&self) -> io::Result<u64> {
+        let stat = rustix::fs::fstatvfs(self.held.file())?;
+        Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+    }
+
     /// Returns the open file's length in bytes, whatever its path leads to.
     ///
     /// # Errors
@@ -116,10 +125,19 @@ pub struct NewFile {
 #[derive(Debug)]
 struct Temporary(PathBuf);
 
+impl Temporary {
+    /// Keeps what the name led to: it has another name now.
+    fn forget(mut self) {
+        self.0 = PathBuf::new();
+    }
+}
+
 impl Drop for Temporary {
     fn drop(&mut self) {
         // Best effort: the next run removes the file as well.
-        drop(fs::remove_file(&self.0));
+        if !self.0.as_os_str().is_empty() {
+            drop(fs::remove_file(&self.0));
+        }
     }
 }
 
@@ -140,20 +158,7 @@ impl NewFile {
         let path = canonical_new(data)?;
         let side = SideLock::take(&path)?;
         remove_abandoned(&path);
-        let name = temporary_name(&path);
-        let mut options = OpenOptions::new();
-        let file = options.read(true).write(true).create_new(true).mode(0o600).open(&name);
-        let file = file.map_err(|error| match error.kind() {
-            io::ErrorKind::AlreadyExists => in_the_making(data),
-            _ => FileError::Io { path: data.to_owned(), source: error },
-        })?;
-        // Only the holder of its lock removes a temporary file: no other process takes this one for an abandoned one.
-        let locked = lock(&file, &path, Mode::Exclusive, locking);
-        if !leads_to(&name, &file) {
-            return Err(in_the_making(data));
-        }
-        let temporary = Temporary(name);
-        locked?;
+        let (file, temporary) = create_temporary(&path, data, locking)?;
         let file = DataFile::over(path, file, Some(side))?;
         file.held.set_path(&temporary.0);
         Ok(Self { file, temporary })
@@ -183,6 +188,73 @@ impl NewFile {
     }
 }
 
+/// A data file that is to take the place of another one, which stays open and locked until then.
+#[derive(Debug)]
+pub struct Replacement(NewFile);
+
+impl Replacement {
+    /// Begins the replacement of an open data file, beside it, with its mode and owner.
+    ///
+    /// # Errors
+    /// The folder refuses.
+    pub fn begin(old: &DataFile, locking: Locking) -> Result<Self, FileError> {
+        let failed = |source| FileError::Io { path: old.path.clone(), source };
+        let (file, temporary) = create_temporary(&old.path, &old.path, locking)?;
+        let (like, own) = (old.held.file().metadata(), file.metadata());
+        let (like, own) = (like.map_err(failed)?, own.map_err(failed)?);
+        if (like.uid(), like.gid()) != (own.uid(), own.gid()) {
+            fchown(&file, Some(like.uid()), Some(like.gid())).map_err(failed)?;
+        }
+        file.set_permissions(fs::Permissions::from_mode(like.mode() & 0o777)).map_err(failed)?;
+        let file = DataFile::over(old.path.clone(), file, None)?;
+        file.held.set_path(&temporary.0);
+        Ok(Self(NewFile { file, temporary }))
+    }
+
+    /// Returns the new file's medium.
+    pub fn medium(&self) -> Medium {
+        self.0.medium()
+    }
+
+    /// Puts the finished file in the old one's place in one step. Both are locked, so that whoever opens the path finds
+    /// it in use, whichever of them it leads to. The new file stays locked.
+    ///
+    /// # Errors
+    /// The path no longer leads to the old file, or the folder refuses. The old file is then in its place still, unless
+    /// only the folder's sync failed.
+    pub fn publish(self, old: DataFile) -> Result<DataFile, FileError> {
+        let NewFile { mut file, temporary } = self.0;
+        let failed = |source| FileError::Io { path: old.path.clone(), source };
+        file.medium.sync_data().map_err(failed)?;
+        old.check().map_err(|displaced| failed(io::Error::other(displaced)))?;
+        fs::rename(&temporary.0, &old.path).map_err(failed)?;
+        temporary.forget();
+        file.held.set_path(&old.path);
+        sync_folder(&old.path).map_err(failed)?;
+        file._side = old._side;
+        Ok(file)
+    }
+}
+
+/// Creates and locks the temporary file of a data file under construction.
+fn create_temporary(path: &Path, data: &Path, locking: Locking) -> Result<(File, Temporary), FileError> {
+    let name = temporary_name(path);
+    let mut options = OpenOptions::new();
+    let file = options.read(true).write(true).create_new(true).mode(0o600).open(&name);
+    let file = file.map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => in_the_making(data),
+        _ => FileError::Io { path: data.to_owned(), source: error },
+    })?;
+    // Only the holder of its lock removes a temporary file: no other process takes this one for an abandoned one.
+    let locked = lock(&file, path, Mode::Exclusive, locking);
+    if !leads_to(&name, &file) {
+        return Err(in_the_making(data));
+    }
+    let temporary = Temporary(name);
+    locked?;
+    Ok((file, temporary))
+}
+
 fn in_the_making(data: &Path) -> FileError {
     FileError::InUse { path: data.to_owned(), holder: "?".to_owned() }
 }
@@ -206,6 +278,26 @@ fn open_locked(path: &Path, mode: Mode, locking: Locking) -> Result<File, FileEr
 /// Wraps a file that has no name of its own, such as a private copy.
 pub fn unnamed(file: File) -> io::Result<Medium> {
     Ok(Arc::new(FileBackend::new(file).map_err(io::Error::other)?))
+}
+
+/// Creates a file without a name, which is gone with this process, and its medium.
+///
+/// # Errors
+/// The folder refuses; without one it is the system's for temporary files.
+pub fn scratch(folder: Option<&Path>) -> io::Result<(File, Medium)> {
+    let file = folder.map_or_else(tempfile::tempfile, tempfile::tempfile_in)?;
+    let medium = unnamed(file.try_clone()?)?;
+    Ok((file, medium))
+}
+
+/// Removes what a killed process left beside a data file that it had begun; a running process's own stays.
+pub fn sweep(data: &Path) {
+    if let Ok(path) = canonical_new(data)
+        && let Ok(side) = SideLock::take(&path)
+    {
+        remove_abandoned(&path);
+        drop(side);
+    }
 }
 
 /// Removes the temporary file of a killed process, which was never linked into place or is a second name of the data

@@ -18,10 +18,10 @@ use redb::StorageBackend;
 
 pub use deferred_writes::DeferredWrites;
 pub use error::FileError;
-pub use file::{DataFile, NewFile, unnamed};
+pub use file::{DataFile, NewFile, Replacement, scratch, sweep, unnamed};
 pub use held_file::{Displaced, HeldFile};
 pub use lock::Locking;
-pub use path::{beside, resolved};
+pub use path::{UNFINISHED, beside, resolved};
 pub use preallocated::Preallocated;
 pub use read_ahead::ReadAhead;
 pub use rollback::Rollback;

@@ -54,11 +54,14 @@ pub(super) fn canonical_new(data: &Path) -> Result<PathBuf, FileError> {
     Ok(folder.join(name))
 }
 
+/// The end of the name of a file under construction.
+pub const UNFINISHED: &str = ".sealroom-new";
+
 /// Returns the name of a file under construction: hidden, and unlikely for any other file.
 pub(super) fn temporary_name(data: &Path) -> PathBuf {
     let mut name = OsString::from(".");
     name.push(data.file_name().unwrap_or_default());
-    name.push(".sealroom-new");
+    name.push(UNFINISHED);
     data.with_file_name(name)
 }
 

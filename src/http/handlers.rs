@@ -3,7 +3,7 @@
 use hyper::StatusCode;
 
 use super::{
-    audit,
+    audit, backup,
     error::{HandlerResult, HttpError},
     export,
     request::{Call, PAGE_MAX, bad, digits},
@@ -72,6 +72,7 @@ async fn answer_another(endpoint: Endpoint, call: Box<Call>) -> HandlerResult {
         Endpoint::ExportAudit => export::export(call).await,
         Endpoint::ReadCheckpoint => audit::read_checkpoint(call).await,
         Endpoint::ReadVerifierKey => audit::read_verifier_key(call).await,
+        Endpoint::CreateBackup => backup::create(call).await,
     }
 }
 

@@ -158,6 +158,8 @@ impl Page {
             "1 while the newest checkpoint could not be written to its folder",
             lost,
         )?;
+        let failed = u64::from(self.gauges.backup_failed);
+        gauge(encoder, "backup_failed", "1 while the last scheduled backup has failed", failed)?;
         if let Some(bytes) = self.gauges.free_bytes {
             gauge(encoder, "disk_free_bytes", "Free bytes on the file system of the vault file", bytes)?;
         }
@@ -167,7 +169,7 @@ impl Page {
         let help = "Seconds since the last verified backup; +Inf if none is recorded";
         encoder
             .encode_descriptor("verified_backup_age_seconds", help, None, MetricType::Gauge)?
-            .encode_gauge(&f64::INFINITY)
+            .encode_gauge(&self.gauges.backup_age.map_or(f64::INFINITY, |age| age.as_secs_f64()))
     }
 }
 

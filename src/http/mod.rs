@@ -4,6 +4,7 @@
 //! route (404, 405), locked (503), authenticate (401), role (403), body (413, 415, 400), domain.
 
 mod audit;
+mod backup;
 mod connection;
 mod connection_limit;
 mod error;

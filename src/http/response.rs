@@ -32,6 +32,8 @@ pub(super) struct Answer {
     /// The user whom a login or a refresh authenticated, for the log.
     pub(super) authenticated: Option<Actor>,
     pub(super) stream: Option<Pieces>,
+    /// The length of the stream, if it is known.
+    pub(super) length: Option<u64>,
 }
 
 /// The pieces of a streamed body.
@@ -68,6 +70,11 @@ impl Answer {
         Self { stream: Some(pieces), ..Self::new(StatusCode::OK, content_type, Bytes::new()) }
     }
 
+    /// Creates an answer of a file's pieces.
+    pub(super) fn file(pieces: Pieces, length: u64) -> Self {
+        Self { length: Some(length), ..Self::stream("application/octet-stream", pieces) }
+    }
+
     pub(super) fn empty(status: StatusCode) -> Self {
         Self::new(status, JSON, Bytes::new())
     }
@@ -91,6 +98,7 @@ impl Answer {
             disclosure: None,
             authenticated: None,
             stream: None,
+            length: None,
         }
     }
 
@@ -99,7 +107,10 @@ impl Answer {
         if let Some(disclosure) = self.disclosure {
             connection.hold(disclosure);
         }
-        let content = self.stream.map_or(Content::Whole(Some(self.body)), Content::Pieces);
+        let content = match self.stream {
+            Some(pieces) => Content::Pieces(pieces, self.length),
+            None => Content::Whole(Some(self.body)),
+        };
         let payload = Payload { content, connection: Arc::clone(connection) };
         let mut response = Response::new(payload);
         *response.status_mut() = self.status;
@@ -127,7 +138,8 @@ pub(super) struct Payload {
 
 enum Content {
     Whole(Option<Bytes>),
-    Pieces(Pieces),
+    /// The pieces, and the bytes that are left if their number is known.
+    Pieces(Pieces, Option<u64>),
 }
 
 impl Body for Payload {
@@ -143,8 +155,12 @@ impl Body for Payload {
                 let bytes = bytes.take().filter(|bytes| !bytes.is_empty());
                 Poll::Ready(bytes.map(|bytes| Ok(Frame::data(bytes))))
             }
-            Content::Pieces(pieces) => {
-                pieces.poll_recv(cx).map(|piece| piece.map(|piece| piece.map(Frame::data)))
+            Content::Pieces(pieces, left) => {
+                let piece = pieces.poll_recv(cx);
+                if let (Poll::Ready(Some(Ok(bytes))), Some(left)) = (&piece, left) {
+                    *left = left.saturating_sub(bytes.len() as u64);
+                }
+                piece.map(|piece| piece.map(|piece| piece.map(Frame::data)))
             }
         }
     }
@@ -152,7 +168,7 @@ impl Body for Payload {
     fn is_end_stream(&self) -> bool {
         match &self.content {
             Content::Whole(bytes) => bytes.as_ref().is_none_or(Bytes::is_empty),
-            Content::Pieces(_) => false,
+            Content::Pieces(_, left) => *left == Some(0),
         }
     }
 
@@ -161,7 +177,7 @@ impl Body for Payload {
             Content::Whole(bytes) => {
                 SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
             }
-            Content::Pieces(_) => SizeHint::default(),
+            Content::Pieces(_, left) => left.map_or_else(SizeHint::default, SizeHint::with_exact),
         }
     }
 }

@@ -85,6 +85,8 @@ pub enum Endpoint {
     ReadCheckpoint,
     /// Shows the newest verifier key.
     ReadVerifierKey,
+    /// Copies the whole vault, sealed as it is.
+    CreateBackup,
 }
 
 /// The access rule of a route.
@@ -180,6 +182,7 @@ pub static ROUTES: &[Route] = &[
     route("GET",    "/sfp/api/audit/proof",                       Needs(V::ReadAudit),                None,                                 E::ReadProof),
     route("GET",    "/sfp/api/audit/export",                      Needs(V::ExportAudit),              None,                                 E::ExportAudit),
     route("GET",    "/sfp/api/audit/key",                         Needs(V::ReadAudit),                None,                                 E::ReadVerifierKey),
+    route("POST",   "/sfp/api/backup",                            Needs(V::CreateBackup),             None,                                 E::CreateBackup),
 ];
 
 impl Endpoint {

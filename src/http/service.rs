@@ -189,6 +189,9 @@ impl Server {
         if self.vault.is_checkpoint_lost() {
             health = health.with_detail("checkpoint_lost");
         }
+        if self.vault.is_backup_failed() {
+            health = health.with_detail("backup_failed");
+        }
         if gone {
             health = health.with_detail("file_gone");
         }

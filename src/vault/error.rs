@@ -10,7 +10,7 @@ use crate::{
     auth::{password::PasswordError, policy::Denied},
     crypto::random::RandomError,
     domain::{Email, ProjectId, Provider, RequestId, Revision, Timestamp},
-    storage::{JobError, OpenError, StorageError},
+    storage::{CopyError, JobError, OpenError, StorageError},
 };
 
 /// An error of a use case, with a variant for each case that a caller can act on.
@@ -218,6 +218,12 @@ pub enum InternalError {
     /// A decision panicked on the commit thread; nothing of it was written.
     #[error("a decision panicked on the commit thread")]
     DecisionPanicked,
+    /// A copy of the vault could not be written, or did not read back.
+    #[error(transparent)]
+    Copy(CopyError),
+    /// There is no file for a copy of the vault.
+    #[error("no temporary file for the copy: {0}")]
+    Scratch(std::io::Error),
     /// A record that matches its hash does not decode.
     #[error("an audit record does not decode")]
     Record(#[from] BadRecord),

@@ -20,6 +20,10 @@ pub struct Gauges {
     pub free_bytes: Option<u64>,
     /// True while the newest checkpoint has not reached its folder.
     pub checkpoint_lost: bool,
+    /// Time since the last verified backup, if one is known.
+    pub backup_age: Option<Duration>,
+    /// True while the last scheduled backup has failed.
+    pub backup_failed: bool,
     /// Password verifications, in argon2 runs.
     pub password_runs: u64,
     /// The metrics of an unlocked vault.
@@ -50,6 +54,8 @@ impl Vault {
             file_bytes: self.file_bytes(),
             free_bytes: self.free_bytes(),
             checkpoint_lost: self.is_checkpoint_lost(),
+            backup_age: self.backed_up().map(|at| now.since(at)),
+            backup_failed: self.is_backup_failed(),
             password_runs: self.password_runs(),
             open: self.opened().ok().map(|open| {
                 let stats = open.writer.stats();

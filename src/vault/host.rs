@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use super::state::Vault;
+use crate::domain::Timestamp;
 
 impl Vault {
     /// Sets whether the newest checkpoint reached its folder.
@@ -38,5 +39,25 @@ impl Vault {
     /// Returns whether the path leads to another file than the open one.
     pub fn is_file_gone(&self) -> bool {
         self.file_gone.load(Ordering::Relaxed)
+    }
+
+    /// Sets the time of the newest verified backup, unless a newer one is known.
+    pub fn set_backed_up(&self, at: Timestamp) {
+        self.backed_up.fetch_max(at.millis(), Ordering::Relaxed);
+    }
+
+    /// Returns the time of the newest verified backup.
+    pub fn backed_up(&self) -> Option<Timestamp> {
+        Some(self.backed_up.load(Ordering::Relaxed)).filter(|at| *at > 0).map(Timestamp::from_millis)
+    }
+
+    /// Sets whether the last scheduled backup failed.
+    pub fn set_backup_failed(&self, failed: bool) {
+        self.backup_failed.store(failed, Ordering::Relaxed);
+    }
+
+    /// Returns whether the last scheduled backup failed.
+    pub fn is_backup_failed(&self) -> bool {
+        self.backup_failed.load(Ordering::Relaxed)
     }
 }

@@ -6,6 +6,7 @@
 
 mod access;
 mod audited;
+mod backup;
 mod create;
 mod credentials;
 mod error;
@@ -14,6 +15,7 @@ mod gauges;
 mod host;
 mod integrations;
 mod log;
+mod offline;
 mod projects;
 mod recover;
 mod refusal_counts;
@@ -26,7 +28,7 @@ mod unlock;
 mod users;
 mod work;
 
-pub use crate::storage::{InFlightGuard as Disclosure, StoredRecord};
+pub use crate::storage::{Copied, CopyError, InFlightGuard as Disclosure, Step, StoredRecord, Supervisor};
 pub use access::Admitted;
 pub use create::{Created, InitError, InitPlan};
 pub use credentials::{CredentialQuery, Disclosed};
@@ -35,6 +37,7 @@ pub use export::Proof;
 pub use gauges::{Gauges, OpenGauges};
 pub use integrations::Listed;
 pub use log::EventQuery;
+pub use offline::{Closed, Offline, OfflineError, Rekeyed};
 pub use refusal_counts::Rejected;
 pub use sessions::LoggedIn;
 pub use state::{SessionLife, Settings, Vault};

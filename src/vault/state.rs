@@ -1,6 +1,7 @@
 //! A vault's state: its settings, and the parts that it holds while locked and while unlocked.
 
 use std::{
+    path::{Path, PathBuf},
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicU64},
@@ -64,6 +65,8 @@ pub struct Settings {
     pub host: Actor,
     /// The free space in bytes below which nothing is added or disclosed.
     pub disk_low_bytes: u64,
+    /// The folder of files without a name; without one it is the system's for temporary files.
+    pub scratch: Option<PathBuf>,
 }
 
 impl Settings {
@@ -85,6 +88,7 @@ impl Settings {
             flush_interval: Self::FLUSH_INTERVAL,
             host,
             disk_low_bytes: default::DISK_LOW_BYTES,
+            scratch: None,
         }
     }
 
@@ -110,6 +114,9 @@ pub struct Vault {
     pub(super) free_bytes: Arc<AtomicU64>,
     pub(super) checkpoint_lost: AtomicBool,
     pub(super) file_gone: AtomicBool,
+    /// The time of the last verified backup, in milliseconds; 0 if none is known.
+    pub(super) backed_up: AtomicU64,
+    pub(super) backup_failed: AtomicBool,
     /// Limits concurrent password verifications to the number of cores.
     pub(super) passwords: Semaphore,
     /// Limits concurrent exports.
@@ -145,6 +152,8 @@ impl Vault {
             free_bytes: Arc::new(AtomicU64::new(u64::MAX)),
             checkpoint_lost: AtomicBool::new(false),
             file_gone: AtomicBool::new(false),
+            backed_up: AtomicU64::new(0),
+            backup_failed: AtomicBool::new(false),
             passwords: Semaphore::new(cores),
             exports: Arc::new(Semaphore::new(EXPORTS_MAX)),
         })
@@ -193,6 +202,11 @@ impl Vault {
     /// Returns the newest signed checkpoint, for the owner of the file itself; records no event.
     pub fn checkpoint(&self) -> Result<String, StorageError> {
         self.store.checkpoint()
+    }
+
+    /// Returns the folder of files without a name.
+    pub fn scratch(&self) -> Option<&Path> {
+        self.settings.scratch.as_deref()
     }
 
     pub(super) fn file_bytes(&self) -> Option<u64> {

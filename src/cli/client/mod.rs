@@ -1,5 +1,6 @@
 //! The commands that call a server, and the completions and manual pages for their users.
 
+mod backup;
 mod client_error;
 mod credential_form;
 mod credentials;
@@ -83,6 +84,11 @@ pub(super) enum Command {
     /// Add, list, change and remove users.
     #[command(after_help = "Examples:\n  sealroom user add bob@example.com")]
     User(user::Args),
+    /// Save a verified copy of the running vault to a new file, sealed as the original is.
+    #[command(
+        after_help = "Needs an owner's session, or a token of the role operator.\n\nExamples:\n  sealroom backup team-2026-11-24.redb"
+    )]
+    Backup(backup::Args),
     /// Show the server's health; owners also see counts and what expires soon.
     #[command(after_help = "Examples:\n  sealroom status")]
     Status(status::Args),
@@ -117,6 +123,7 @@ pub(super) fn run(command: Command, grammar: clap::Command, output: Output) -> R
         Command::Project(args) => block_on(project::run(args, output)),
         Command::Token(args) => block_on(token::run(args, output)),
         Command::User(args) => block_on(user::run(args, output)),
+        Command::Backup(args) => block_on(backup::run(args, output)),
         Command::Status(args) => block_on(status::run(args, output)),
         Command::Completions(args) => shell::completions(args, grammar, output),
         Command::Man(args) => shell::man(args, grammar, output),

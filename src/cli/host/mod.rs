@@ -1,5 +1,6 @@
 //! The commands of the host: they open the vault file, or call its server over the local socket.
 
+mod backups;
 mod bind;
 mod certificate;
 mod checkpoints;
@@ -14,6 +15,7 @@ mod offline;
 mod passphrase;
 mod recover;
 mod repeats;
+mod replace;
 mod rescue;
 mod serve;
 mod settings;
@@ -49,6 +51,19 @@ pub(super) enum Command {
     /// Reset the lost password of an owner, with the passphrase or the recovery key.
     #[command(after_help = "Examples:\n  sealroom recover owner --data team.redb")]
     Recover(recover::Args),
+    /// Rewrite the vault file without free pages and deleted data; recorded as vault.compact.
+    #[command(
+        after_help = "The server must be stopped: a fresh file takes the place of the old one. Killed at any moment, \
+                      the command leaves one of the two, whole.\n\nExamples:\n  sealroom compact --data team.redb"
+    )]
+    Compact(replace::CompactArgs),
+    /// Replace the vault key and seal every row again; recorded as vault.rekey.
+    #[command(
+        after_help = "The server must be stopped. The slot of the secret in hand stays, every other one goes, and a new \
+                      recovery key is made and shown once. Do it after a copy of the file and its passphrase may have \
+                      leaked: older copies keep the old key.\n\nExamples:\n  sealroom rekey --data team.redb"
+    )]
+    Rekey(replace::RekeyArgs),
 }
 
 /// Runs a command.
@@ -60,5 +75,7 @@ pub(super) fn run(command: Command, output: &Output) -> Result<(), CliError> {
         Command::Lock(args) => lock::lock(args, output),
         Command::Rescue(args) => rescue::run(&args, output),
         Command::Recover(args) => recover::run(args, output),
+        Command::Compact(args) => replace::compact(args, output),
+        Command::Rekey(args) => replace::rekey(args, output),
     }
 }

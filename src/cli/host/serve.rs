@@ -6,6 +6,7 @@ use serde_json::json;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{
+    backups,
     bind::{listen, url},
     certificate, checkpoints, control, descriptors, dev,
     host_actor::host_actor,
@@ -27,7 +28,7 @@ use crate::{
     disk::DataFile,
     domain::{Action, DetailKey, Event},
     http::{Server, Tls},
-    vault::{UnlockError, Vault},
+    vault::{Settings, UnlockError, Vault},
 };
 
 /// Interval between checks of the free disk space.
@@ -72,7 +73,10 @@ async fn serve(
         None => listen(&plan.address, tls.clone()).await?,
     };
     let socket = control::bind(file.path())?;
-    let vault = Vault::open(file.medium(), plan.settings).map_err(|error| CliError::open(&data, &error))?;
+    // A copy for a client lies on the vault's own disk, which is as private as the vault.
+    let scratch = file.path().parent().map(Path::to_owned);
+    let vault = Vault::open(file.medium(), Settings { scratch, ..plan.settings })
+        .map_err(|error| CliError::open(&data, &error))?;
     let checked = RunClock::check(&vault, args.accept_clock)?;
     let start = checked.event(Action::ServerStart);
     let version = start.detail.clone().text(DetailKey::Version, env!("CARGO_PKG_VERSION"));
@@ -102,6 +106,7 @@ async fn serve(
         () = serving => {}
         () = watch(&file, &vault) => {}
         () = checkpoints::keep(plan.checkpoints.as_ref(), &vault) => {}
+        () = backups::keep(plan.backups.as_ref(), &vault, &clock) => {}
         () = reload(hang_up, args, &server, tls.as_deref(), log, output) => {}
         () = systemd::keep_alive() => {}
     }

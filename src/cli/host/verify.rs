@@ -159,7 +159,7 @@ fn verify_vault(args: &Args, given: &Given, vault: &Vault, output: &Output) -> R
 }
 
 /// Checks every page of a copy and its log against its own checkpoint; returns the number of records.
-pub(super) fn copy(path: &Path, output: &Output) -> Result<u64, CliError> {
+pub(in crate::cli) fn copy(path: &Path, output: &Output) -> Result<u64, CliError> {
     let args = Args { file: path.to_owned(), key: None, checkpoint: None, receipts: None, strict: false };
     let vault = Vault::Named(DataFile::open_read_only(path)?);
     let (log, own) = open_log(&args, &vault)?;

@@ -1,15 +1,14 @@
 //! Confirmation before a loss, and passwords.
 
+#[cfg(feature = "client")]
 use std::path::PathBuf;
 
-use super::{
-    output::Output,
-    prompt::{self, Asking},
-};
-use crate::{
-    cli::{error::CliError, secrets},
-    domain::Secret,
-};
+#[cfg(feature = "client")]
+use super::prompt::Asking;
+use super::{output::Output, prompt};
+use crate::cli::error::CliError;
+#[cfg(feature = "client")]
+use crate::{cli::secrets, domain::Secret};
 
 /// `--yes`.
 #[derive(Debug, Clone, Copy, clap::Args)]
@@ -46,6 +45,7 @@ impl Consent {
 }
 
 /// Reads a password from a file, standard input or a prompt; `flag` names the file's flag.
+#[cfg(feature = "client")]
 pub(in crate::cli) fn password(
     what: &str,
     file: Option<&PathBuf>,

@@ -1,10 +1,8 @@
 //! Standard output, standard error and the prompts at a terminal.
 
-#[cfg(feature = "client")]
 pub(super) mod confirm;
 pub(super) mod once;
 pub(super) mod output;
-#[cfg(feature = "server")]
 pub(super) mod progress;
 pub(super) mod prompt;
 #[cfg(all(unix, feature = "client"))]

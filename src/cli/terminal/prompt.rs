@@ -46,14 +46,12 @@ pub(in crate::cli) fn secret(what: &str, asking: Asking) -> Result<Secret, CliEr
 }
 
 /// Asks for an answer that is echoed.
-#[cfg(feature = "client")]
 pub(in crate::cli) fn text(what: &str) -> Result<String, CliError> {
     let typed = ask(&format!("{what}: "), Echo::Shown)?;
     Ok(typed.expose_text().unwrap_or_default().trim().to_owned())
 }
 
 /// Asks for confirmation before a loss; any answer except a yes is a no.
-#[cfg(feature = "client")]
 pub(in crate::cli) fn confirm(question: &str) -> Result<bool, CliError> {
     let typed = text(&format!("{question} [y/N]"))?;
     Ok(matches!(typed.to_ascii_lowercase().as_str(), "y" | "yes"))

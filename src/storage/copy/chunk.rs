@@ -7,7 +7,7 @@ use std::{
 
 use redb::{ReadableTable, ReadableTableMetadata};
 
-use super::CopyError;
+use super::error::CopyError;
 use crate::storage::{
     error::engine,
     format::tables::{AUDIT, META, Table, meta},
@@ -40,14 +40,14 @@ impl Source {
 }
 
 impl Snapshot {
-    /// Returns the next rows of a table after a key, in key order; empty at the table's end.
+    /// Returns the next rows of a table after a key, in key order, and whether the table may have more.
     pub(in crate::storage) fn chunk(
         &self,
         table: Table,
         after: Option<&[u8]>,
-    ) -> Result<Vec<Row>, CopyError> {
+    ) -> Result<(Vec<Row>, bool), CopyError> {
         let opened = existing_table(self.txn().open_table(table.definition())).map_err(CopyError::Source)?;
-        let Some(opened) = opened else { return Ok(Vec::new()) };
+        let Some(opened) = opened else { return Ok((Vec::new(), false)) };
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let (mut rows, mut bytes) = (Vec::new(), 0);
         let entries = opened.range::<&[u8]>((from, Bound::Unbounded));
@@ -56,18 +56,19 @@ impl Snapshot {
             bytes += key.value().len() + value.value().len();
             rows.push((key.value().to_vec(), value.value().to_vec()));
             if rows.len() >= ROWS_MAX || bytes >= BYTES_MAX {
-                break;
+                return Ok((rows, true));
             }
         }
-        Ok(rows)
+        Ok((rows, false))
     }
 
-    /// Returns the next rows of the log from `first` on, as they are stored.
-    pub(in crate::storage) fn log_chunk(&self, first: u64) -> Result<Vec<Record>, CopyError> {
+    /// Returns the next rows of the log from `first` on, as they are stored, and whether there may be more.
+    pub(in crate::storage) fn log_chunk(&self, first: u64) -> Result<(Vec<Record>, bool), CopyError> {
         let mut rows = Vec::new();
         let visit = |sequence, row: &[u8]| rows.push((sequence, row.to_vec()));
         self.audit_rows(first, ROWS_MAX, visit).map_err(CopyError::Source)?;
-        Ok(rows)
+        let is_full = rows.len() == ROWS_MAX;
+        Ok((rows, is_full))
     }
 
     /// Returns every value of `meta` but the log's tail, whose records a copy has in their table.

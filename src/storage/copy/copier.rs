@@ -3,15 +3,18 @@
 use std::sync::{Arc, Weak};
 
 use super::{
-    CopyError, Step, Steps, Supervisor,
     chunk::{Row, Source},
+    ending,
+    error::CopyError,
     reseal::Rekeying,
+    steps::{Step, Steps, Supervisor},
+    tap::Ticket,
     target::Target,
     verify::{self, KeysOf},
 };
 use crate::{
     disk::Medium,
-    domain::FileId,
+    domain::{Event, FileId},
     storage::{
         commit::writer::Writer,
         engine::RowWrite,
@@ -22,10 +25,8 @@ use crate::{
     },
 };
 
-/// The number of records after which the end of a growing log is near enough: a few milliseconds under a snapshot.
-const NEAR: u64 = 1024;
-/// Rounds towards the end of a growing log. A log that outruns them is copied under the moment's snapshot.
-const ROUNDS_MAX: usize = 16;
+/// The mark of a copy that stands beside its source.
+const IS_COPY: &[u8] = b"backup";
 
 /// A file with its keys in memory, verified, that no writer has.
 pub struct Unsealed(Arc<VaultState>);
@@ -35,7 +36,8 @@ impl Unsealed {
         Self(Arc::new(state))
     }
 
-    /// Copies the file to an empty medium, under another vault key if `rekeying` says so, and verifies the copy.
+    /// Copies the file to an empty medium, under another vault key if `rekeying` says so, appends `event` to the copy's
+    /// log, and verifies the copy.
     ///
     /// # Errors
     /// Either file refuses, a row fails authentication, or the supervisor stops it.
@@ -43,9 +45,12 @@ impl Unsealed {
         &self,
         medium: Medium,
         rekeying: Option<Rekeying>,
+        event: Event,
         supervisor: &mut Supervisor<'_>,
     ) -> Result<Copied, CopyError> {
-        let mut copying = Copying::new(Source::Still(Arc::clone(&self.0)), self.0.file, medium, rekeying)?;
+        let mut copying = Copying::new(Source::Still(Arc::clone(&self.0)), self.0.file, medium)?;
+        copying.rekeying = rekeying;
+        copying.event = Some(event);
         copying.run(supervisor)?;
         let snapshot = self.0.engine.snapshot().map_err(CopyError::Source)?;
         copying.finish(Moment { snapshot, rows: Vec::new() }, supervisor)
@@ -54,7 +59,7 @@ impl Unsealed {
 
 /// The moment that a copy shows.
 pub struct Moment {
-    snapshot: Snapshot,
+    pub(super) snapshot: Snapshot,
     /// The newest changes, not yet in the copy.
     rows: Vec<RowWrite>,
 }
@@ -65,10 +70,10 @@ impl Moment {
     ///
     /// # Errors
     /// A change is missing, or the file cannot be read.
-    pub fn of(view: &View<'_>) -> Result<Self, CopyError> {
-        let state = view.state();
-        let rows = state.tap.take().ok_or(CopyError::Outrun)?;
-        state.tap.close();
+    pub fn of(view: &View<'_>, ticket: Ticket) -> Result<Self, CopyError> {
+        let state = view.source;
+        let rows = state.tap.take(ticket).ok_or(CopyError::Outrun)?;
+        state.tap.close(ticket);
         let snapshot = state.engine.snapshot().map_err(CopyError::Source)?;
         Ok(Self { snapshot, rows })
     }
@@ -88,21 +93,23 @@ pub struct Copying {
     source: Source,
     file: FileId,
     medium: Medium,
-    target: Target,
+    pub(super) target: Target,
     rekeying: Option<Rekeying>,
+    /// The copy's last record, if the copy takes its source's place; without it, the copy is marked as one.
+    event: Option<Event>,
     at: Step,
     next_record: u64,
     first_record: u64,
-    _open: Option<OpenTap>,
+    open: Option<OpenTap>,
 }
 
 /// Closes the tap of a copy that ended early.
-struct OpenTap(Weak<VaultState>);
+struct OpenTap(Weak<VaultState>, Ticket);
 
 impl Drop for OpenTap {
     fn drop(&mut self) {
         if let Some(state) = self.0.upgrade() {
-            state.tap.close();
+            state.tap.close(self.1);
         }
     }
 }
@@ -114,25 +121,29 @@ impl Writer {
     /// Another copy is being made, or either file refuses.
     pub fn begin_copy(&self, medium: Medium) -> Result<Copying, CopyError> {
         let state = Arc::downgrade(self.state());
-        if !self.state().tap.open() {
-            return Err(CopyError::Busy);
-        }
-        let open = OpenTap(Weak::clone(&state));
-        let copying = Copying::new(Source::Running(state), self.state().file, medium, None)?;
-        Ok(Copying { _open: Some(open), ..copying })
+        let ticket = self.state().tap.open().ok_or(CopyError::Busy)?;
+        let open = OpenTap(Weak::clone(&state), ticket);
+        let copying = Copying::new(Source::Running(state), self.state().file, medium)?;
+        Ok(Copying { open: Some(open), ..copying })
     }
 }
 
 impl Copying {
-    fn new(
-        source: Source,
-        file: FileId,
-        medium: Medium,
-        rekeying: Option<Rekeying>,
-    ) -> Result<Self, CopyError> {
+    fn new(source: Source, file: FileId, medium: Medium) -> Result<Self, CopyError> {
         let target = Target::new(medium.clone())?;
         let at = Step { done: 0, total: 0 };
-        Ok(Self { source, file, medium, target, rekeying, at, next_record: 0, first_record: 0, _open: None })
+        Ok(Self {
+            source,
+            file,
+            medium,
+            target,
+            rekeying: None,
+            event: None,
+            at,
+            next_record: 0,
+            first_record: 0,
+            open: None,
+        })
     }
 
     /// Copies everything but the newest changes.
@@ -145,26 +156,28 @@ impl Copying {
         for table in Table::STATE.into_iter().chain([Table::LastAccess]) {
             self.table(table, supervisor)?;
         }
-        for _ in 0..ROUNDS_MAX {
-            let before = self.next_record;
-            self.log(supervisor)?;
-            if self.next_record - before <= NEAR {
-                break;
-            }
-        }
+        self.log(supervisor)?;
         Ok(())
+    }
+
+    /// Returns what [`Moment::of`] needs; `None` for a file that no writer has.
+    pub fn ticket(&self) -> Option<Ticket> {
+        self.open.as_ref().map(|open| open.1)
     }
 
     fn table(&mut self, table: Table, supervisor: &mut Supervisor<'_>) -> Result<(), CopyError> {
         let mut after: Option<Vec<u8>> = None;
         loop {
-            let rows = self.snapshot()?.chunk(table, after.as_deref())?;
-            let Some((last, _)) = rows.last() else { return Ok(()) };
-            after = Some(last.clone());
+            let (rows, has_more) = self.snapshot()?.chunk(table, after.as_deref())?;
+            after = rows.last().map(|(key, _)| key.clone());
             let count = rows.len();
             self.write(table, rows)?;
             self.drain()?;
             Steps { at: &mut self.at, supervisor }.advance(count)?;
+            // Rows that are appended from here on are in the tap.
+            if !has_more {
+                return Ok(());
+            }
         }
     }
 
@@ -179,21 +192,21 @@ impl Copying {
 
     /// Writes the changes that were collected since the last chunk over it.
     fn drain(&mut self) -> Result<(), CopyError> {
-        let Source::Running(state) = &self.source else { return Ok(()) };
-        let rows = state.upgrade().ok_or(CopyError::Locked)?.tap.take().ok_or(CopyError::Outrun)?;
+        let Some(OpenTap(state, ticket)) = &self.open else { return Ok(()) };
+        let rows = state.upgrade().ok_or(CopyError::Locked)?.tap.take(*ticket).ok_or(CopyError::Outrun)?;
         self.target.changes(&rows)
     }
 
-    /// Copies the log up to its end as each chunk sees it.
+    /// Copies the log up to the first chunk that is not full: a busy log always has a few more.
     fn log(&mut self, supervisor: &mut Supervisor<'_>) -> Result<(), CopyError> {
         loop {
-            let rows = self.snapshot()?.log_chunk(self.next_record)?;
-            if rows.is_empty() {
-                return Ok(());
-            }
+            let (rows, has_more) = self.snapshot()?.log_chunk(self.next_record)?;
             self.records(&rows)?;
             self.drain()?;
             Steps { at: &mut self.at, supervisor }.advance(rows.len())?;
+            if !has_more {
+                return Ok(());
+            }
         }
     }
 
@@ -218,24 +231,30 @@ impl Copying {
         let Moment { snapshot, rows } = moment;
         self.target.changes(&rows)?;
         loop {
-            let rows = snapshot.log_chunk(self.next_record)?;
-            if rows.is_empty() {
+            let (rows, has_more) = snapshot.log_chunk(self.next_record)?;
+            self.records(&rows)?;
+            if !has_more {
                 break;
             }
-            self.records(&rows)?;
         }
         let first = snapshot.records(0, 1).map_err(CopyError::Source)?.first().map(|(first, _)| *first);
         let first = first.unwrap_or(self.next_record);
         if first > self.first_record {
             self.target.remove_records_before(first)?;
         }
-        self.target.subtrees(&snapshot.subtree_hashes().map_err(CopyError::Source)?)?;
+        let mut subtrees = snapshot.subtree_hashes()?;
         let mut values = snapshot.meta_values()?;
         drop(snapshot);
-        if let Some(rekeying) = &self.rekeying {
-            let state = self.source.state()?;
-            values = rekeying.meta(&state, values)?;
+        if let Some(event) = &self.event {
+            let ending = ending::append(&*self.source.state()?, self.rekeying.as_ref(), values, event)?;
+            self.target.records(&[ending.record])?;
+            subtrees.extend(ending.subtrees);
+            values = ending.values;
+        } else {
+            values.retain(|(name, _)| name != meta::ORIGIN_COPY);
+            values.push((meta::ORIGIN_COPY.to_owned(), IS_COPY.to_vec()));
         }
+        self.target.subtrees(&subtrees)?;
         self.target.meta(&values)?;
         self.target.finish()?;
         let head = values.into_iter().find(|(name, _)| name == meta::HEAD).map(|(_, sealed)| sealed);

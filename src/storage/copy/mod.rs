@@ -17,89 +17,21 @@
 
 mod chunk;
 mod copier;
+mod ending;
+mod error;
 mod reseal;
+mod steps;
 mod tap;
 mod target;
+#[cfg(test)]
+mod tests;
 mod verify;
-
-use std::ops::ControlFlow;
 
 pub(super) use self::tap::Tap;
 pub use self::{
     copier::{Copied, Copying, Moment, Unsealed},
+    error::CopyError,
     reseal::Rekeying,
+    steps::{Step, Supervisor},
+    tap::Ticket,
 };
-use super::error::StorageError;
-
-/// An error while a file is copied.
-#[derive(Debug, thiserror::Error)]
-pub enum CopyError {
-    /// The vault was locked meanwhile.
-    #[error("the vault was locked meanwhile")]
-    Locked,
-    /// Its supervisor stopped it.
-    #[error("it was stopped")]
-    Stopped,
-    /// Another copy is being made.
-    #[error("another copy is being made")]
-    Busy,
-    /// A commit failed meanwhile, or changes came faster than they could be copied.
-    #[error("the vault changed faster than it could be copied, or a commit failed meanwhile")]
-    Outrun,
-    /// The file cannot be read, or a row of it fails authentication.
-    #[error(transparent)]
-    Source(StorageError),
-    /// The new file cannot be written.
-    #[error("the new file cannot be written: {}", innermost(.0))]
-    Target(#[source] Box<redb::Error>),
-    /// The new file does not read back as it was written.
-    #[error("the new file does not read back as it was written")]
-    Unverified(#[source] Box<dyn std::error::Error + Send + Sync>),
-}
-
-impl CopyError {
-    fn target(error: impl Into<redb::Error>) -> Self {
-        Self::Target(Box::new(error.into()))
-    }
-
-    fn unverified(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        Self::Unverified(error.into())
-    }
-}
-
-/// Returns the system's own message, if the system refused.
-fn innermost(error: &redb::Error) -> String {
-    match error {
-        redb::Error::Io(error) => error.to_string(),
-        other => other.to_string(),
-    }
-}
-
-/// How far a copy is: rows and records copied and verified, and their number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Step {
-    /// Done so far.
-    pub done: u64,
-    /// The number at the end; approximate while the vault changes.
-    pub total: u64,
-}
-
-/// Sees each step of a copy, paces it by the time that it takes, and stops it with `Break`.
-pub type Supervisor<'a> = dyn FnMut(Step) -> ControlFlow<()> + Send + 'a;
-
-/// Counts the steps.
-struct Steps<'a, 'b> {
-    at: &'a mut Step,
-    supervisor: &'a mut Supervisor<'b>,
-}
-
-impl Steps<'_, '_> {
-    fn advance(&mut self, by: usize) -> Result<(), CopyError> {
-        self.at.done += by as u64;
-        self.at.total = self.at.total.max(self.at.done);
-        match (self.supervisor)(*self.at) {
-            ControlFlow::Continue(()) => Ok(()),
-            ControlFlow::Break(()) => Err(CopyError::Stopped),
-        }
-    }
-}

@@ -1,12 +1,11 @@
 //! A new vault key: every row is opened with the old keys and sealed with the new ones.
 
-use super::{CopyError, chunk::Row as Raw};
+use super::{chunk::Row as Raw, error::CopyError};
 use crate::{
     crypto::{
-        digest::{StateDigest, sha256},
+        digest::StateDigest,
         keys::{Keys, VaultKey},
         seal::{self, Context},
-        sign::LogKey,
     },
     domain::{Integration, IntegrationId, Revision},
     storage::{
@@ -14,8 +13,8 @@ use crate::{
         error::StorageError,
         format::{
             codec::Row,
-            head::{Head, LogKeys, Slot, encode_slots},
-            tables::{Table, meta},
+            head::{Slot, encode_slots},
+            tables::Table,
         },
         read::view::View,
         state::VaultState,
@@ -37,6 +36,15 @@ impl Rekeying {
 
     pub(super) const fn keys(&self) -> &Keys {
         &self.keys
+    }
+
+    pub(super) fn slots(&self) -> &[u8] {
+        &self.slots
+    }
+
+    /// Returns the digest of the rows sealed so far.
+    pub(super) const fn digest(&self) -> StateDigest {
+        self.digest
     }
 
     /// Seals rows anew. The index of scopes follows from the integrations, since its keys depend on the vault key.
@@ -92,47 +100,6 @@ impl Rekeying {
         let integration = integration(view, key)?;
         let keys = Scoping::of(&integration).keys(self.keys.state());
         Ok(keys.into_iter().map(|key| (key, Vec::new())).collect())
-    }
-
-    /// Returns the values of `meta` under the new key: slots, wrapped log key and head are new.
-    pub(super) fn meta(
-        &self,
-        old: &VaultState,
-        values: Vec<(String, Vec<u8>)>,
-    ) -> Result<Vec<(String, Vec<u8>)>, CopyError> {
-        let of = |name: &str| {
-            let found = values.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_slice());
-            found.ok_or_else(|| CopyError::Source(StorageError::tampered("meta", name)))
-        };
-        let head = Head::open(of(meta::HEAD)?, &old.keys, old.file).map_err(CopyError::Source)?;
-        let log_keys = self.log_keys(old, of(meta::LOG_KEYS)?).map_err(CopyError::Source)?;
-        let head = Head {
-            version: head.version + 1,
-            slots_hash: sha256(&self.slots),
-            log_keys_hash: sha256(&log_keys),
-            state: self.digest,
-            ..head
-        };
-        let sealed = head.seal(&self.keys, old.file).map_err(CopyError::Source)?;
-        let anew = |(name, value): (String, Vec<u8>)| {
-            let value = match name.as_str() {
-                meta::SLOTS => self.slots.clone(),
-                meta::LOG_KEYS => log_keys.clone(),
-                meta::HEAD => sealed.clone(),
-                _ => value,
-            };
-            (name, value)
-        };
-        Ok(values.into_iter().map(anew).collect())
-    }
-
-    /// Wraps the newest log key under the new vault key.
-    fn log_keys(&self, old: &VaultState, bytes: &[u8]) -> Result<Vec<u8>, StorageError> {
-        let log_keys = LogKeys::from_bytes(bytes)?;
-        let key = LogKey::unwrap(old.keys.log_wrap(), old.file, log_keys.newest(), &log_keys.private);
-        let key = key.map_err(|_| StorageError::tampered("meta", meta::LOG_KEYS))?;
-        let private = key.wrap(self.keys.log_wrap(), old.file).map_err(|_| StorageError::Random)?;
-        Ok(LogKeys { private, ..log_keys }.to_bytes())
     }
 }
 

@@ -2,7 +2,7 @@
 
 use redb::{Database, Durability, WriteTransaction};
 
-use super::CopyError;
+use super::error::CopyError;
 use crate::{
     disk::{DeferredWrites, Medium},
     storage::{

@@ -4,8 +4,9 @@
 //! Rows are read without a key in hand, and opened a chunk at a time.
 
 use super::{
-    CopyError, Steps,
     chunk::{Row as Raw, Source},
+    error::CopyError,
+    steps::Steps,
 };
 use crate::{
     audit::tree::{Frontier, leaf_hash},
@@ -121,9 +122,8 @@ impl Check<'_, '_, '_> {
     fn table(&mut self, table: Table) -> Result<(), CopyError> {
         let mut after: Option<Vec<u8>> = None;
         loop {
-            let rows = self.snapshot.chunk(table, after.as_deref())?;
-            let Some((last, _)) = rows.last() else { return Ok(()) };
-            after = Some(last.clone());
+            let (rows, has_more) = self.snapshot.chunk(table, after.as_deref())?;
+            after = rows.last().map(|(key, _)| key.clone());
             if table.is_state() {
                 let tag = |keys: &Keys, (key, value): &Raw| keys.state().row(table.number(), key, value);
                 let tags =
@@ -132,6 +132,9 @@ impl Check<'_, '_, '_> {
             }
             self.open(table, &rows)?;
             self.steps.advance(rows.len())?;
+            if !has_more {
+                return Ok(());
+            }
         }
     }
 

@@ -37,7 +37,7 @@ use crate::{
 
 /// A consistent state of the rows.
 pub struct View<'a> {
-    source: &'a VaultState,
+    pub(in crate::storage) source: &'a VaultState,
     pub(super) overlay: Option<&'a Overlay>,
     generation: Cell<Option<Generation>>,
     snapshot: OnceCell<Snapshot>,
@@ -72,10 +72,6 @@ impl<'a> View<'a> {
     /// none.
     pub(crate) fn generation(&self) -> Option<Generation> {
         self.generation.get()
-    }
-
-    pub(in crate::storage) const fn state(&self) -> &VaultState {
-        self.source
     }
 
     /// Returns the vault's id.

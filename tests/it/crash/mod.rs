@@ -1,5 +1,6 @@
 //! Power cuts, failing disks, damaged files and kills: samples of `cargo bench --bench crash`.
 
+mod copies;
 mod damage;
 mod faults;
 mod internal;

@@ -1,5 +1,6 @@
 //! The real binary on its host: files, clocks, sockets, TLS and limits.
 
+mod backup;
 mod clock;
 mod disks;
 mod displaced;
@@ -12,6 +13,7 @@ mod init_and_serve;
 mod knocking;
 mod overload;
 mod recover;
+mod replace;
 mod request_log;
 mod storms;
 mod systemd;

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use redb::{Database, ReadableDatabase, StorageBackend, TableDefinition, backends::InMemoryBackend};
+use redb::{
+    Database, ReadableDatabase, ReadableTable, StorageBackend, TableDefinition, backends::InMemoryBackend,
+};
 use sealroom::{
     api::{self, requests::CreateIntegration},
     auth::token,
@@ -103,6 +105,35 @@ pub fn meta(image: &[u8], name: &str) -> Vec<u8> {
     let database = Database::builder().create_with_backend(backend(image)).unwrap();
     let txn = database.begin_read().unwrap();
     txn.open_table(META).unwrap().get(name).unwrap().unwrap().value().to_vec()
+}
+
+/// Every row of a table, in key order; empty if there is no such table.
+pub fn rows(image: &[u8], table: &str) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let database = Database::builder().create_with_backend(backend(image)).unwrap();
+    let txn = database.begin_read().unwrap();
+    let Ok(table) = txn.open_table(Bytes::new(table)) else { return Vec::new() };
+    let row = |row: Result<(redb::AccessGuard<'_, &[u8]>, redb::AccessGuard<'_, &[u8]>), _>| {
+        let (key, value) = row.unwrap();
+        (key.value().to_vec(), value.value().to_vec())
+    };
+    table.iter().unwrap().map(row).collect()
+}
+
+/// Every record of the log, as it is stored.
+pub fn log(image: &[u8]) -> Vec<(u64, Vec<u8>)> {
+    let database = Database::builder().create_with_backend(backend(image)).unwrap();
+    let txn = database.begin_read().unwrap();
+    let table = txn.open_table(AUDIT).unwrap();
+    let rows = table.iter().unwrap().map(|row| row.unwrap());
+    rows.map(|(sequence, row)| (sequence.value(), row.value().to_vec())).collect()
+}
+
+/// The bytes of all rows and records.
+pub fn bytes_of_rows(image: &[u8]) -> usize {
+    let tables = sealroom::storage::tables::Table::STATE.iter().map(|table| table.name());
+    let rows = tables.chain(["last_access", "hashes"]).flat_map(|table| rows(image, table));
+    let rows: usize = rows.map(|(key, value)| key.len() + value.len()).sum();
+    rows + log(image).iter().map(|(_, row)| row.len() + 8).sum::<usize>()
 }
 
 /// Asserts that the file is refused; returns the table that the refusal names, if any.

@@ -39,6 +39,15 @@ pub(in crate::cli) struct Args {
     /// Interval between checkpoints, in seconds.
     #[arg(long, env = "SEALROOM_CHECKPOINT_EVERY_SECS", value_name = "SECS")]
     pub(super) checkpoint_every_secs: Option<u32>,
+    /// Folder for the server's own backups: another disk or a share.
+    #[arg(long, env = "SEALROOM_BACKUP_FOLDER", value_name = "FOLDER")]
+    pub(super) backup_folder: Option<PathBuf>,
+    /// Interval between backups, in seconds.
+    #[arg(long, env = "SEALROOM_BACKUP_EVERY_SECS", value_name = "SECS")]
+    pub(super) backup_every_secs: Option<u32>,
+    /// Number of backups to keep.
+    #[arg(long, env = "SEALROOM_BACKUP_KEEP", value_name = "N")]
+    pub(super) backup_keep: Option<u16>,
     #[command(flatten)]
     pub(in crate::cli::host) passphrase: PassphraseArgs,
     #[command(flatten)]

@@ -69,6 +69,13 @@ pub(in crate::cli::host) fn check_files(plan: &Plan, output: &Output) -> Result<
             checkpoints.folder.display()
         ));
     }
+    if let Some(backups) = &plan.backups
+        && !backups.folder.is_dir()
+    {
+        let source = plan.sources.of("backup_folder", "backup.folder");
+        let folder = backups.folder.display();
+        output.warning(&format!("{source}: {folder} is not a folder: no backup is made until it is one"));
+    }
     Ok(())
 }
 

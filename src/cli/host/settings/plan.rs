@@ -15,12 +15,15 @@ use crate::{
     cli::{
         config,
         error::CliError,
-        host::{checkpoints::CheckpointPlan, host_actor::host_actor, passphrase::PassphraseArgs},
+        host::{
+            backups::BackupPlan, checkpoints::CheckpointPlan, host_actor::host_actor,
+            passphrase::PassphraseArgs,
+        },
         paths,
         source::{Given, Source},
     },
     clock,
-    config::{FileCheckpoint, FileLimits, default},
+    config::{FileBackup, FileCheckpoint, FileLimits, default},
     disk::Locking,
     http::Limits,
     vault::Settings,
@@ -34,6 +37,7 @@ pub(in crate::cli::host) struct Plan {
     pub(in crate::cli::host) tls: Option<TlsFiles>,
     pub(in crate::cli::host) passphrase: PassphraseArgs,
     pub(in crate::cli::host) checkpoints: Option<CheckpointPlan>,
+    pub(in crate::cli::host) backups: Option<BackupPlan>,
     pub(in crate::cli::host) workers: usize,
     pub(in crate::cli::host) limits: Limits,
     pub(in crate::cli::host) locking: Locking,
@@ -94,19 +98,21 @@ pub(in crate::cli::host) fn read(args: &Args) -> Result<Plan, CliError> {
     let limits = &file.limits;
     let queue_max = tuning.queue_max.or(limits.queue_max).unwrap_or(default::QUEUE_MAX);
     let cache_bytes = tuning.cache_bytes.or(file.cache_bytes).unwrap_or(default::CACHE_BYTES);
+    let locking = match tuning.without_file_lock.or(file.without_file_lock) {
+        Some(true) => Locking::Waived,
+        Some(false) | None => Locking::Required,
+    };
     Ok(Plan {
         tls: tls_files(tls, &sources)?,
         passphrase,
         checkpoints: checkpoint_plan(args, &file.checkpoint, &sources)?,
+        backups: backup_plan(args, &file.backup, locking, &sources)?,
         data,
         address: address::parse(&listen, &sources.of_top("listen"))?,
         behind_tls_proxy: args.behind_tls_proxy.or(file.behind_tls_proxy).unwrap_or(false),
         workers,
         limits: client_limits(&tuning, limits, &sources)?,
-        locking: match tuning.without_file_lock.or(file.without_file_lock) {
-            Some(true) => Locking::Waived,
-            Some(false) | None => Locking::Required,
-        },
+        locking,
         settings: Settings {
             members_may_create: tuning.members_may_create.or(file.members_may_create).unwrap_or(true),
             queue_max: size(&sources.of("queue_max", "limits.queue_max"), queue_max, 1..=u32::MAX)?,
@@ -138,6 +144,21 @@ fn checkpoint_plan(
     };
     check_path(Some(&folder), &sources.of("checkpoint_folder", "checkpoint.folder"))?;
     Ok(Some(CheckpointPlan { folder, every }))
+}
+
+fn backup_plan(
+    args: &Args,
+    file: &FileBackup,
+    locking: Locking,
+    sources: &Sources,
+) -> Result<Option<BackupPlan>, CliError> {
+    let every = args.backup_every_secs.or(file.every_secs).unwrap_or(default::BACKUP_EVERY_SECS);
+    let every = bounded(&sources.of("backup_every_secs", "backup.every_secs"), every, 1..=u32::MAX)?;
+    let keep = args.backup_keep.or(file.keep).unwrap_or(default::BACKUP_KEEP);
+    let keep = bounded(&sources.of("backup_keep", "backup.keep"), keep, 1..=u16::MAX)?;
+    let Some(folder) = args.backup_folder.clone().or_else(|| file.folder.clone()) else { return Ok(None) };
+    check_path(Some(&folder), &sources.of("backup_folder", "backup.folder"))?;
+    Ok(Some(BackupPlan { folder, every: Duration::from_secs(every.into()), keep: keep.into(), locking }))
 }
 
 fn tls_files(

@@ -88,3 +88,15 @@ pub(super) fn verifier_key() -> Operation {
         .answers(Reply::text("The key.", key, &examples::verifier_key()))
         .codes(&["disk_low"])
 }
+
+pub(super) fn backup() -> Operation {
+    let bytes = json!({ "type": "string", "format": "binary" });
+    Operation::new(
+        "Backup",
+        "Copy the vault",
+        "A complete vault file of one moment, compacted, sealed as the original is, and verified before its first byte \
+         leaves, which may take long. One at a time.",
+    )
+    .answers(Reply::empty(200, "The file.").or("application/octet-stream", bytes, "redb\n"))
+    .codes(&["disk_low"])
+}

@@ -59,5 +59,6 @@ pub(super) fn describe(endpoint: E) -> Operation {
         E::ExportAudit => audit::export(),
         E::ReadCheckpoint => audit::checkpoint(),
         E::ReadVerifierKey => audit::verifier_key(),
+        E::CreateBackup => audit::backup(),
     }
 }

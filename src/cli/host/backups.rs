@@ -1,0 +1,222 @@
+//! The server's own backups: a verified copy in a folder at each interval, the newest few kept.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::{task::spawn_blocking, time::sleep};
+
+use crate::{
+    clock::Clock,
+    disk::{self, FileError, Locking, NewFile},
+    domain::Timestamp,
+    vault::{self, Vault},
+};
+
+/// The longest wait between two looks at the clock, which may be set.
+const LOOK_EVERY: Duration = Duration::from_secs(30);
+/// The pause before a failed or locked-out backup is tried again, if the interval is not shorter.
+const AGAIN_AFTER: Duration = Duration::from_mins(5);
+/// The length of a time in a file's name: `20261124T100000Z`.
+const TIME_CHARS: usize = 16;
+
+/// The folder, the interval and the number to keep.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct BackupPlan {
+    pub(super) folder: PathBuf,
+    pub(super) every: Duration,
+    pub(super) keep: usize,
+    pub(super) locking: Locking,
+}
+
+/// The reason why there is no new backup.
+#[derive(Debug, thiserror::Error)]
+enum NotMade {
+    #[error(transparent)]
+    File(#[from] FileError),
+    #[error("{}", with_cause(.0))]
+    Vault(#[from] vault::Error),
+    #[error("{path}: {source}", path = .path.display())]
+    Folder { path: PathBuf, source: io::Error },
+    #[error("a task panicked")]
+    Panicked,
+}
+
+fn with_cause(error: &vault::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    if cause.to_string() == error.to_string() { error.to_string() } else { format!("{error}: {cause}") }
+}
+
+/// Makes a backup at each interval, for as long as it is polled. Reports failures, which stop nothing.
+pub(super) async fn keep(plan: Option<&BackupPlan>, vault: &Arc<Vault>, clock: &Clock) {
+    let Some(plan) = plan else { return std::future::pending().await };
+    let mut due = first_due(plan, vault).await.unwrap_or_else(|| clock.now());
+    loop {
+        while clock.now() < due {
+            sleep(due.since(clock.now()).min(LOOK_EVERY)).await;
+        }
+        let now = clock.now();
+        // A locked vault has no key to verify a copy with: wait until somebody unlocks it.
+        let made =
+            if vault.is_locked() { Err(vault::Error::Locked.into()) } else { make(plan, vault, now).await };
+        due = match made {
+            Ok(path) => {
+                vault.set_backup_failed(false);
+                tracing::info!(path = %path.display(), "backup written and verified");
+                now.plus(plan.every)
+            }
+            Err(NotMade::Vault(vault::Error::Locked)) => now.plus(plan.every.min(LOOK_EVERY)),
+            Err(error) => {
+                vault.set_backup_failed(true);
+                tracing::error!(%error, folder = %plan.folder.display(), "the backup failed");
+                now.plus(plan.every.min(AGAIN_AFTER))
+            }
+        };
+    }
+}
+
+/// Returns when the next backup is due, by the newest one in the folder.
+async fn first_due(plan: &BackupPlan, vault: &Arc<Vault>) -> Option<Timestamp> {
+    let (folder, stem) = (plan.folder.clone(), stem(vault)?);
+    let names = spawn_blocking(move || backups(&folder, &stem)).await.ok()?.ok()?;
+    let newest = time_of(names.last()?)?;
+    vault.set_backed_up(newest);
+    Some(newest.plus(plan.every))
+}
+
+async fn make(plan: &BackupPlan, vault: &Arc<Vault>, now: Timestamp) -> Result<PathBuf, NotMade> {
+    let stem = stem(vault).ok_or(vault::Error::Locked)?;
+    let path = plan.folder.join(format!("{stem}-{}.redb", compact(now)));
+    let (begun, locking) = (path.clone(), plan.locking);
+    // A share that hangs must not hang the server too.
+    let new = spawn_blocking(move || NewFile::begin_with(&begun, locking)).await;
+    let new = new.map_err(|_| NotMade::Panicked)??;
+    vault.back_up(new.medium(), now).await?;
+    let (folder, keep) = (plan.folder.clone(), plan.keep);
+    let done = spawn_blocking(move || {
+        drop(new.publish()?);
+        prune(&folder, &stem, keep).map_err(|source| NotMade::Folder { path: folder, source })
+    });
+    done.await.map_err(|_| NotMade::Panicked)??;
+    Ok(path)
+}
+
+/// Returns the beginning of the names of this vault's backups.
+fn stem(vault: &Vault) -> Option<String> {
+    Some(vault.verifier_key().ok()?.name().replace('/', "-"))
+}
+
+/// Removes all but the newest backups of this vault, and what a killed run left. A new one is verified by now.
+fn prune(folder: &Path, stem: &str, keep: usize) -> io::Result<()> {
+    let names = backups(folder, stem)?;
+    for name in names.iter().rev().skip(keep) {
+        fs::remove_file(folder.join(name))?;
+    }
+    for entry in fs::read_dir(folder)? {
+        let Ok(name) = entry?.file_name().into_string() else { continue };
+        let unfinished = name.strip_prefix('.').and_then(|name| name.strip_suffix(disk::UNFINISHED));
+        let left = unfinished.or_else(|| name.strip_suffix(".lock"));
+        if let Some(of) = left.filter(|of| is_backup(of, stem)) {
+            disk::sweep(&folder.join(of));
+        }
+    }
+    Ok(())
+}
+
+/// Returns the names of this vault's backups, oldest first.
+fn backups(folder: &Path, stem: &str) -> io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let Ok(name) = entry.file_name().into_string() else { continue };
+        if is_backup(&name, stem) && entry.file_type()?.is_file() {
+            names.push(name);
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+fn is_backup(name: &str, stem: &str) -> bool {
+    name.strip_prefix(stem).is_some_and(|rest| rest.starts_with('-')) && time_of(name).is_some()
+}
+
+/// Returns a time as a file's name has it: without the colons, which some file systems forbid.
+fn compact(time: Timestamp) -> String {
+    let text: String = time.to_string().chars().filter(char::is_ascii_alphanumeric).collect();
+    // Without the milliseconds.
+    format!("{}Z", text.get(..TIME_CHARS - 1).unwrap_or(&text))
+}
+
+/// Returns the time in a backup's name.
+fn time_of(name: &str) -> Option<Timestamp> {
+    let stem = name.strip_suffix(".redb")?;
+    let time = stem.get(stem.len().checked_sub(TIME_CHARS)?..)?;
+    let part = |from: usize, to: usize| time.get(from..to);
+    let (date, clock) = time.strip_suffix('Z')?.split_once('T')?;
+    if date.len() != 8 || clock.len() != 6 {
+        return None;
+    }
+    let text = format!(
+        "{}-{}-{}T{}:{}:{}.000Z",
+        part(0, 4)?,
+        part(4, 6)?,
+        part(6, 8)?,
+        part(9, 11)?,
+        part(11, 13)?,
+        part(13, 15)?
+    );
+    text.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_backups_name_says_its_time_and_no_other_file_is_taken_for_one() {
+        let time: Timestamp = "2026-11-24T10:20:30.000Z".parse().unwrap();
+        let name = format!("sealroom-x-{}.redb", compact(time));
+        assert_eq!(name, "sealroom-x-20261124T102030Z.redb");
+        assert!(is_backup(&name, "sealroom-x") && time_of(&name) == Some(time));
+        for other in [
+            "sealroom-y-20261124T102030Z.redb",
+            "sealroom-xx-20261124T102030Z.redb",
+            "sealroom-x-mine.redb",
+            "sealroom-x.redb",
+            "sealroom-x-20261124T102030Z.redb.old",
+            "20261124T102030Z.redb",
+        ] {
+            assert!(!is_backup(other, "sealroom-x"), "{other}");
+        }
+    }
+
+    #[test]
+    fn pruning_removes_no_file_that_is_not_an_older_backup_of_this_vault() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        let (kept, gone) = (
+            ["sealroom-x-20261126T000000Z.redb", "sealroom-x-20261125T000000Z.redb"],
+            "sealroom-x-20261124T000000Z.redb",
+        );
+        let others = ["sealroom-y-20260101T000000Z.redb", "notes.txt", "sealroom-x-mine.redb", "team.redb"];
+        let left =
+            [".sealroom-x-20261123T000000Z.redb.sealroom-new", "sealroom-x-20261123T000000Z.redb.lock"];
+        for name in kept.iter().chain([&gone]).chain(&others).chain(&left) {
+            fs::write(folder.join(name), if name.ends_with(".lock") { "4000000\n" } else { "x" }).unwrap();
+        }
+        prune(folder, "sealroom-x", 2).unwrap();
+        for name in kept.iter().chain(&others) {
+            assert!(folder.join(name).exists(), "{name}");
+        }
+        for name in left.iter().chain([&gone]) {
+            assert!(!folder.join(name).exists(), "{name}");
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! `sealroom compact` and `sealroom rekey`: a fresh file takes the place of the old one.
+//!
+//! Until the very last step the old file is in its place, unchanged; a killed command leaves only a file that the next
+//! one removes. Both files are locked throughout, so no server opens either.
+
+use std::{
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+};
+
+use serde_json::json;
+
+use super::{host_actor::host_actor, passphrase::PassphraseArgs};
+use crate::{
+    cli::{
+        error::CliError,
+        secrets::{self, shown},
+        terminal::{confirm::Consent, output::Output, progress::Progress, prompt::Asking},
+    },
+    clock::Clock,
+    config::default,
+    crypto::keys::SlotKind,
+    disk::{DataFile, Locking, Replacement},
+    vault::{Closed, Copied, Offline, OfflineError, Step},
+};
+
+/// The new file's bytes beyond the old one's data: pages that a small file has and no data needs.
+const MARGIN_BYTES: u64 = 1 << 20;
+
+/// `compact`'s flags.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct CompactArgs {
+    #[command(flatten)]
+    file: FileArgs,
+}
+
+/// `rekey`'s flags.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct RekeyArgs {
+    #[command(flatten)]
+    file: FileArgs,
+    /// Write the new recovery key to this new file (mode 0600) instead of stdout.
+    #[arg(long, value_name = "FILE")]
+    recovery_key_file: Option<PathBuf>,
+    #[command(flatten)]
+    consent: Consent,
+}
+
+/// The file, and what opens it.
+#[derive(Debug, clap::Args)]
+struct FileArgs {
+    /// The vault file.
+    #[arg(long, env = "SEALROOM_DATA", default_value = default::DATA, value_name = "FILE")]
+    data: PathBuf,
+    /// Open the vault on a file system that has no locks; no other process may open the file.
+    #[arg(long, env = "SEALROOM_WITHOUT_FILE_LOCK", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    without_file_lock: Option<bool>,
+    #[command(flatten)]
+    passphrase: PassphraseArgs,
+}
+
+/// The old file, locked, and its key.
+struct Old {
+    file: DataFile,
+    vault: Offline,
+    clock: Clock,
+    locking: Locking,
+    bytes: u64,
+}
+
+impl FileArgs {
+    /// Locks the file, checks the space, and opens it with the passphrase.
+    fn open(self, output: &Output) -> Result<Old, CliError> {
+        let locking = if self.without_file_lock == Some(true) { Locking::Waived } else { Locking::Required };
+        // Lock before any prompt: a user must not type a passphrase for a file in use.
+        let file = DataFile::open(&self.data, locking)?;
+        let bytes = check_room(&file)?;
+        let closed = Closed::open(file.medium(), default::CACHE_BYTES as usize)
+            .map_err(|error| CliError::open(&self.data, &error))?;
+        let newest =
+            closed.newest_time().map_err(|error| CliError::failed(error.to_string(), "restore a backup"))?;
+        let clock = newest.map_or_else(Clock::system, Clock::system_after);
+        let passphrase = self.passphrase.read(Asking::Once, output)?;
+        let vault = closed.unseal(passphrase).map_err(|error| CliError::unlock(&error))?;
+        Ok(Old { file, vault, clock, locking, bytes })
+    }
+}
+
+/// Checks that a second file of this size fits beside the first; returns the size.
+fn check_room(file: &DataFile) -> Result<u64, CliError> {
+    let looked = file.bytes().and_then(|bytes| Ok((bytes, file.free_bytes()?)));
+    let (bytes, free) = looked.map_err(|error| {
+        CliError::failed(format!("{}: {error}", file.path().display()), "check the path and its mode")
+    })?;
+    let needed = bytes.saturating_add(MARGIN_BYTES);
+    if free >= needed {
+        return Ok(bytes);
+    }
+    Err(CliError::failed(
+        format!(
+            "the new file needs up to {needed} bytes beside {}, and {free} are free",
+            file.path().display()
+        ),
+        "free space on that disk, or move the vault file to a larger one; nothing was changed",
+    ))
+}
+
+impl Old {
+    /// Returns the file under construction, and how to tell of its progress.
+    fn replacement(&self) -> Result<Replacement, CliError> {
+        Replacement::begin(&self.file, self.locking).map_err(unchanged)
+    }
+
+    /// Puts the new file in the old one's place; returns its length.
+    fn exchange(self, new: Replacement) -> Result<u64, CliError> {
+        let Self { file, vault, .. } = self;
+        // The engine closes the old file before it is replaced.
+        drop(vault);
+        let file = new.publish(file)?;
+        file.bytes().map_err(|error| CliError::failed(error.to_string(), "check the file"))
+    }
+}
+
+fn watched(progress: Progress) -> impl FnMut(Step) -> ControlFlow<()> + Send {
+    move |step: Step| {
+        progress.reach(step.done, step.total);
+        ControlFlow::Continue(())
+    }
+}
+
+fn unchanged(error: impl Into<CliError>) -> CliError {
+    let error = error.into();
+    CliError { hint: format!("{}; the vault file was not changed", error.hint), ..error }
+}
+
+fn failed(error: &OfflineError) -> CliError {
+    let hint = match error {
+        OfflineError::Copy(_) => "check the disk's space; the vault file was not changed",
+        OfflineError::Storage(_) => "restore a backup; the vault file was not changed",
+        OfflineError::Memory(_) => "free memory, or run on a larger host; the vault file was not changed",
+        OfflineError::Random(_) => {
+            "let this process use getrandom(2) or /dev/urandom; the vault file was not changed"
+        }
+    };
+    let mut message = error.to_string();
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    if !message.contains(&cause.to_string()) {
+        message = format!("{message}: {cause}");
+    }
+    CliError::failed(message, hint)
+}
+
+pub(super) fn compact(args: CompactArgs, output: &Output) -> Result<(), CliError> {
+    let old = args.file.open(output)?;
+    let (before, new) = (old.bytes, old.replacement()?);
+    let copied = {
+        let mut watched = watched(Progress::entries("compacting", output));
+        let copied = old.vault.compact(new.medium(), host_actor(), old.clock.now(), &mut watched);
+        copied.map_err(|error| failed(&error))?
+    };
+    let data = old.file.path().display().to_string();
+    let after = old.exchange(new)?;
+    output.result(
+        &format!(
+            "compacted {data}: {before} bytes before, {after} now, {} records, verified",
+            copied.records
+        ),
+        &json!({ "data": data, "bytesBefore": before, "bytes": after, "records": copied.records }),
+    )
+}
+
+pub(super) fn rekey(args: RekeyArgs, output: &Output) -> Result<(), CliError> {
+    // Before any prompt: a user must not type a passphrase in vain.
+    args.consent.check()?;
+    let recovery = args.recovery_key_file.as_deref();
+    recovery.map(secrets::NewFile::begin).transpose().map(drop)?;
+    let old = args.file.open(output)?;
+    let dropped = dropped(&old.vault);
+    let loss = format!(
+        "a new vault key seals every row again. {}; every copy of the file made before still opens with its own.",
+        if dropped.is_empty() {
+            "The slot of this secret stays".to_owned()
+        } else {
+            format!("The slot of this secret stays; these go: {}", dropped.join(", "))
+        }
+    );
+    args.consent.obtain(&loss, "Replace the vault key?", *output)?;
+    let (before, new) = (old.bytes, old.replacement()?);
+    let rekeyed = {
+        let mut watched = watched(Progress::entries("sealing anew", output));
+        let rekeyed = old.vault.rekey(new.medium(), host_actor(), old.clock.now(), &mut watched);
+        rekeyed.map_err(|error| failed(&error))?
+    };
+    // Show the key before it is the file's: a vault whose recovery key nobody has is one slip from lost.
+    if let Some(path) = recovery {
+        secrets::NewFile::begin(path)?.write(rekeyed.recovery_key.expose())?;
+    }
+    let data = old.file.path().display().to_string();
+    let text = shown(&rekeyed.recovery_key);
+    let shown = report(&data, &rekeyed.copied, before, &dropped, recovery, &text, output);
+    let done = shown.and_then(|()| {
+        old.exchange(new).map_err(|error| CliError {
+            hint: format!(
+                "{}; run `sealroom doctor` to see whether the new recovery key is the file's",
+                error.hint
+            ),
+            ..error
+        })
+    });
+    if let (Err(_), Some(path)) = (&done, recovery) {
+        // Best effort: the key opens nothing.
+        drop(std::fs::remove_file(path));
+    }
+    done?;
+    output.note(&format!("{data} has its new key; destroy the old recovery key, and make a backup now"));
+    Ok(())
+}
+
+/// Names the slots that go.
+fn dropped(vault: &Offline) -> Vec<String> {
+    let kind = |kind| match kind {
+        SlotKind::Passphrase => "passphrase",
+        SlotKind::Recovery => "recovery key",
+    };
+    vault.dropped().map(|slot| format!("slot {} ({})", slot.id, kind(slot.kind))).collect()
+}
+
+fn report(
+    data: &str,
+    copied: &Copied,
+    before: u64,
+    dropped: &[String],
+    recovery: Option<&Path>,
+    text: &str,
+    output: &Output,
+) -> Result<(), CliError> {
+    let mut lines = vec![match recovery {
+        Some(path) => format!("recovery key  in {}", path.display()),
+        None => format!("recovery key  {text}"),
+    }];
+    lines.push(format!(
+        "dropped       {}",
+        if dropped.is_empty() { "nothing".to_owned() } else { dropped.join(", ") }
+    ));
+    lines.push(format!("records       {}, verified", copied.records));
+    let mut value =
+        json!({ "data": data, "bytesBefore": before, "records": copied.records, "dropped": dropped });
+    if recovery.is_none() {
+        value["recovery_key"] = json!(text);
+    }
+    output.once("the new recovery key", &lines.join("\n"), &value).map_err(|lost| {
+        CliError::failed(
+            lost.to_string(),
+            "the vault file was not changed; run it again where standard output can be written and is read",
+        )
+    })
+}

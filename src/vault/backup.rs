@@ -1,0 +1,173 @@
+//! Backups of the running vault: for a caller, and for the server's own schedule.
+
+use std::{
+    ops::ControlFlow,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use tokio::{sync::watch, task::spawn_blocking};
+
+use super::{
+    access::Admitted,
+    error::{Error, InternalError},
+    state::{Open, Vault},
+    work::{Context, Request},
+};
+use crate::{
+    auth::policy::Verb,
+    disk::Medium,
+    domain::{Action, Event, Outcome, Timestamp},
+    storage::{Copied, CopyError, Decision, Moment, Step},
+};
+
+/// How long a copy rests after a chunk, in multiples of the chunk's own time, while the log grows: requests come first.
+const REST: u32 = 3;
+/// The longest rest.
+const REST_MAX: Duration = Duration::from_millis(100);
+
+impl Vault {
+    /// Copies the vault to an empty medium for a caller, and verifies the copy. Records `backup.create` first: the copy
+    /// has that record.
+    ///
+    /// # Errors
+    /// The policy forbids it, the vault is locked meanwhile, another copy is being made, or either file refuses.
+    pub async fn create_backup(
+        &self,
+        context: &Context,
+        caller: &Admitted,
+        to: Medium,
+    ) -> Result<Copied, Error> {
+        self.check_room()?;
+        let record = move |work: Request<'_>| Ok(Decision::recording((), vec![work.event]));
+        self.act(context, caller, Verb::CreateBackup, record).await?;
+        let copied = self.copied(to, context.event(caller.caller().actor(), Action::BackupCreate)).await?;
+        // The caller may have lost its rights meanwhile.
+        let open = self.opened()?;
+        self.admit_again(&open.writer.fresh_view(), caller, context.now, Verb::CreateBackup)?;
+        Ok(copied)
+    }
+
+    /// Copies the vault to an empty medium for its host, as [`Vault::create_backup`] does for a caller.
+    ///
+    /// # Errors
+    /// As [`Vault::create_backup`].
+    pub async fn back_up(&self, to: Medium, now: Timestamp) -> Result<Copied, Error> {
+        let event = Event::new(now, self.settings().host.clone(), Action::BackupCreate);
+        self.opened()?.record(vec![event.clone()]).await?;
+        self.copied(to, event).await
+    }
+
+    /// Checks that a copy fits on the vault's own disk.
+    fn check_room(&self) -> Result<(), Error> {
+        let needed = self.file_bytes().unwrap_or(0).saturating_add(self.settings().disk_low_bytes);
+        match self.free_bytes() {
+            Some(free) if free < needed => Err(Error::DiskLow),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Makes a copy; records a failure, unless its client went away or the vault was locked.
+    async fn copied(&self, to: Medium, event: Event) -> Result<Copied, Error> {
+        let now = event.time;
+        match self.copy(to).await {
+            Ok(copied) => {
+                self.set_backed_up(now);
+                Ok(copied)
+            }
+            Err(error) => {
+                if !matches!(error, Error::Locked | Error::Overloaded) {
+                    let failed = Event { outcome: Outcome::Failed, ..event };
+                    if let Err(error) = self.record(failed).await {
+                        tracing::error!(%error, "a backup that failed could not be recorded");
+                    }
+                }
+                Err(error)
+            }
+        }
+    }
+
+    async fn copy(&self, to: Medium) -> Result<Copied, Error> {
+        // Set when the future is dropped, as when the client goes away.
+        let stop = Stop(Arc::default());
+        let (mut copying, mut pace) = {
+            let open = self.opened()?;
+            (open.writer.begin_copy(to)?, Pace::new(&open, &stop, self.settings().monotonic))
+        };
+        // From here on only the copy's own chunks hold the keys, each for its own length.
+        let run = spawn_blocking(move || {
+            let run = copying.run(&mut |step| pace.step(step));
+            run.map(|()| (copying, pace))
+        });
+        let (copying, mut pace) = run.await.map_err(|_| InternalError::TaskPanicked)??;
+        let open = self.opened()?;
+        let ticket = copying.ticket().ok_or(Error::Locked)?;
+        let fixed =
+            open.decide(None, move |view| Ok(Decision::recording(Moment::of(view, ticket), Vec::new())));
+        let fixed = fixed.await?;
+        drop(open);
+        let moment = fixed.value?;
+        let finish = spawn_blocking(move || copying.finish(moment, &mut |step| pace.step(step)));
+        Ok(finish.await.map_err(|_| InternalError::TaskPanicked)??)
+    }
+}
+
+/// Tells the copy's thread that nobody waits for it any more.
+struct Stop(Arc<AtomicBool>);
+
+impl Drop for Stop {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
+/// Lets requests go first: the copy rests while the log grows.
+struct Pace {
+    stop: Arc<AtomicBool>,
+    locked: Arc<AtomicBool>,
+    log_size: watch::Receiver<u64>,
+    monotonic: fn() -> Duration,
+    last: Duration,
+}
+
+impl Pace {
+    fn new(open: &Open, stop: &Stop, monotonic: fn() -> Duration) -> Self {
+        Self {
+            stop: Arc::clone(&stop.0),
+            locked: Arc::clone(&open.locked),
+            log_size: open.writer.stats().log_size.subscribe(),
+            monotonic,
+            last: monotonic(),
+        }
+    }
+
+    fn step(&mut self, _: Step) -> ControlFlow<()> {
+        if self.stop.load(Ordering::Acquire) || self.locked.load(Ordering::Acquire) {
+            return ControlFlow::Break(());
+        }
+        // An error means that the writer has ended; the next chunk finds that out.
+        if self.log_size.has_changed().unwrap_or(false) {
+            self.log_size.mark_unchanged();
+            let worked = (self.monotonic)().saturating_sub(self.last);
+            thread::sleep((worked * REST).min(REST_MAX));
+        }
+        self.last = (self.monotonic)();
+        ControlFlow::Continue(())
+    }
+}
+
+impl From<CopyError> for Error {
+    fn from(error: CopyError) -> Self {
+        match error {
+            CopyError::Locked => Self::Locked,
+            // Nobody waits for the answer, or a later try may succeed.
+            CopyError::Stopped | CopyError::Busy | CopyError::Outrun => Self::Overloaded,
+            CopyError::Source(error) => error.into(),
+            CopyError::Target(_) | CopyError::Unverified(_) => InternalError::Copy(error).into(),
+        }
+    }
+}
