@@ -1,5 +1,6 @@
 //! The commands of the host: they open the vault file, or call its server over the local socket.
 
+pub(super) mod archive;
 mod bind;
 mod certificate;
 mod checkpoints;

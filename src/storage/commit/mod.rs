@@ -4,5 +4,6 @@ pub(super) mod batch;
 pub(super) mod changes;
 pub(super) mod in_flight;
 pub(super) mod job;
+pub(super) mod outcomes;
 pub(super) mod rows;
 pub(super) mod writer;

@@ -103,6 +103,7 @@ pub(in crate::storage) fn seal_changes(
                 );
                 continue;
             }
+            Change::FirstRecord { .. } => continue,
             Change::Delete { table, key } => RowWrite { table, key, value: None },
         });
     }

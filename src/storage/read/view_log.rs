@@ -35,7 +35,7 @@ impl View<'_> {
     /// # Errors
     /// As [`View::user`].
     pub fn first_sequence(&self) -> Result<u64, StorageError> {
-        Ok(self.snapshot()?.records(0, 1)?.first().map_or(0, |(oldest, _)| *oldest))
+        self.snapshot()?.first_sequence()
     }
 
     /// Returns the root over a range of leaves.
