@@ -50,6 +50,7 @@ async fn archived_events_are_a_410_and_what_the_file_keeps_is_still_proven() {
     assert_eq!(archive(&t).await.unwrap(), 0..512);
     for path in ["/audit/export", "/audit/export?fromSequence=511", "/audit/export?format=csv"] {
         let gone = get(&t, path).await;
+        assert_eq!(gone.json()["code"], "archived");
         assert_eq!(
             (gone.status, &*gone.json()["message"].to_string()),
             (410, "\"archived: sequences 0 to 511\"")

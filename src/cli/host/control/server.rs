@@ -19,7 +19,7 @@ use crate::{
     audit::checkpoint,
     cli::{
         error::CliError,
-        host::{archive, host_actor::named},
+        host::{archiving, host_actor::named},
     },
     clock::Clock,
     disk::{DataFile, beside},
@@ -181,7 +181,7 @@ async fn archived(vault: &Arc<Vault>, clock: &Clock, actor: Actor, before: &str,
         )
     });
     let done = match before {
-        Ok(before) => archive::archive(vault, clock, actor, before, to).await,
+        Ok(before) => archiving::archive(vault, clock, actor, before, to).await,
         Err(error) => Err(error),
     };
     match done {
