@@ -2,6 +2,7 @@
 //!
 //! Follows RFC 6962 §2.1 (tree) and C2SP `signed-note` and `tlog-checkpoint`. Knows no storage.
 
+pub mod archive;
 pub mod checkpoint;
 mod detail;
 pub mod key_ring;

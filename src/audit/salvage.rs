@@ -5,7 +5,11 @@ use std::{
     io::{self, Read},
 };
 
-use super::{record::RECORD_BYTES_MAX, tree::leaf_hash, verify::START};
+use super::{
+    record::RECORD_BYTES_MAX,
+    tree::leaf_hash,
+    verify::{START, archived_end},
+};
 
 /// The bytes searched in one piece.
 const PIECE: usize = 1 << 20;
@@ -35,7 +39,9 @@ pub fn first_damaged(mut file: impl Read) -> io::Result<Option<u64>> {
 struct Found {
     /// A bit for each sequence, by its 64th part.
     good: BTreeMap<u64, u64>,
-    damaged: Option<u64>,
+    damaged: Vec<u64>,
+    /// The end of the archived records, by the newest intact event of an archive.
+    archived: u64,
 }
 
 impl Found {
@@ -47,7 +53,10 @@ impl Found {
             let digits = row[START.len()..].iter().take_while(|byte| byte.is_ascii_digit()).count();
             let number = std::str::from_utf8(&row[START.len()..START.len() + digits]).ok();
             if let Some(sequence) = number.and_then(|number| number.parse::<u64>().ok()) {
-                self.record(sequence, is_intact(row));
+                let intact = intact(row);
+                let archived = intact.and_then(archived_end).unwrap_or(0);
+                self.archived = self.archived.max(archived);
+                self.record(sequence, intact.is_some());
             }
             at = start + START.len();
         }
@@ -57,7 +66,7 @@ impl Found {
         if is_intact {
             *self.good.entry(sequence / 64).or_default() |= 1 << (sequence % 64);
         } else {
-            self.damaged = Some(self.damaged.map_or(sequence, |first| first.min(sequence)));
+            self.damaged.push(sequence);
         }
     }
 
@@ -66,16 +75,19 @@ impl Found {
             self.good.get(&(sequence / 64)).is_none_or(|bits| bits & (1 << (sequence % 64)) == 0)
         };
         let last = self.good.last_key_value().map(|(word, bits)| word * 64 + u64::from(bits.ilog2()));
-        let missing = (0..last.unwrap_or(0)).find(is_missing);
-        self.damaged.into_iter().chain(missing).min()
+        // Of archived records, free pages hold what chance left of them.
+        let missing = (self.archived..last.unwrap_or(0)).find(is_missing);
+        let damaged = self.damaged.iter().copied().filter(|sequence| *sequence >= self.archived);
+        damaged.chain(missing).min()
     }
 }
 
-/// Returns whether a record with its hash begins here.
-fn is_intact(row: &[u8]) -> bool {
+/// Returns the record that begins here with its hash.
+fn intact(row: &[u8]) -> Option<&[u8]> {
     let ends = row.iter().enumerate().filter(|(_, byte)| **byte == b'}').map(|(at, _)| at + 1);
-    ends.into_iter()
-        .any(|end| row.get(end..end + 8).is_some_and(|check| leaf_hash(&row[..end])[..8] == *check))
+    let fits =
+        |end: &usize| row.get(*end..end + 8).is_some_and(|check| leaf_hash(&row[..*end])[..8] == *check);
+    ends.into_iter().find(fits).map(|end| &row[..end])
 }
 
 /// Finds the beginning of a record, even with one wrong byte: an unused page may hold the same record whole.

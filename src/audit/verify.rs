@@ -2,6 +2,9 @@
 //!
 //! Owns what makes a log good and how its first flaw is named. Records come one by one, in constant memory.
 
+mod account;
+mod flaw;
+
 use std::collections::BTreeMap;
 
 use super::{
@@ -11,100 +14,24 @@ use super::{
     tree::{Frontier, Hash},
 };
 
+pub(super) use account::archived_end;
+use account::{Account, archives_before};
+pub use flaw::Flaw;
+
 /// The bytes that begin every record of this format, up to its sequence.
 pub(super) const START: &[u8] = br#"{"v":1,"sequence":"#;
 
 /// The leaves of a subtree that is hashed on its own.
 pub const BLOCK: u64 = 256;
 
-/// The first flaw of a log.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Flaw {
-    /// A record that does not have the form of one.
-    #[error("record {sequence} is damaged: it does not have the form of a record")]
-    Form {
-        /// Its place in the log.
-        sequence: u64,
-    },
-    /// Another record than the next one.
-    #[error("record {expected} is missing: {found} stands in its place")]
-    Order {
-        /// The next sequence.
-        expected: u64,
-        /// The sequence found in its place.
-        found: u64,
-    },
-    /// A record that is not the one that was written.
-    #[error("record {sequence} was changed: it does not fit the hash beside it")]
-    Changed {
-        /// Its sequence.
-        sequence: u64,
-    },
-    /// Records that do not make the subtree that was stored over them.
-    #[error("one of the records {first} to {last} was changed: together they do not make their stored hash")]
-    Subtree {
-        /// The first of them.
-        first: u64,
-        /// The last of them.
-        last: u64,
-    },
-    /// Records that do not make the root that was signed.
-    #[error("one of the records {first} to {last} was changed: together they do not make the signed root")]
-    Root {
-        /// The first of them.
-        first: u64,
-        /// The last of them.
-        last: u64,
-    },
-    /// Records that a checkpoint vouches for and that are not there.
-    #[error(
-        "{missing} {} missing at the end: the log has {size}, the checkpoint {signed}",
-        if *missing == 1 { "record is" } else { "records are" }
-    )]
-    Cut {
-        /// The number of missing records.
-        missing: u64,
-        /// The number of records in the log.
-        size: u64,
-        /// The number of records that the checkpoint signs.
-        signed: u64,
-    },
-    /// Records after the end that the file's own checkpoint signs.
-    #[error("the records {first} to {last} were added: the file's own checkpoint ends before them")]
-    Added {
-        /// The first of them.
-        first: u64,
-        /// The last of them.
-        last: u64,
-    },
-    /// A receipt for a record that is another one in the log.
-    #[error("the receipt for record {sequence} does not fit the log")]
-    Receipt {
-        /// The first record's sequence.
-        sequence: u64,
-    },
-    /// A receipt for a record beyond the end of the log, which may be a copy from before the read.
-    #[error("the receipt for record {sequence} is beyond the end of this log: its last record is {last}")]
-    ReceiptBeyond {
-        /// The receipt's last sequence.
-        sequence: u64,
-        /// The log's last sequence.
-        last: u64,
-    },
-    /// A receipt for a record before the first one of an export or a truncated log.
-    #[error("the receipt for record {sequence} is before the first record of this log, {first}")]
-    ReceiptBefore {
-        /// The receipt's first sequence.
-        sequence: u64,
-        /// The log's first sequence.
-        first: u64,
-    },
-}
-
 /// The check of one log, record after record.
 pub struct Verifier {
     frontier: Frontier,
-    /// The first record's sequence: where it is not 0, no root can be made.
+    /// The number of records before the first, whose subtrees are known.
+    base: u64,
+    /// The event that has to account for the records before the first.
+    accounts: Account,
+    /// The first record's sequence: unless it is `base`, no root can be made.
     first: Option<u64>,
     next: u64,
     checkpoints: Vec<Checkpoint>,
@@ -145,6 +72,8 @@ impl Verifier {
         let first = None;
         Self {
             frontier: Frontier::EMPTY,
+            base: 0,
+            accounts: Account::NotNeeded,
             first,
             next: 0,
             checkpoints,
@@ -155,6 +84,25 @@ impl Verifier {
             end: None,
             awaits_end: false,
         }
+    }
+
+    /// Begins after the records of this tree: they are elsewhere, and a later root binds the tree.
+    #[must_use]
+    pub fn starting_at(mut self, frontier: Frontier) -> Self {
+        let size = frontier.size();
+        if size > 0 {
+            (self.base, self.first, self.next) = (size, Some(size), size);
+            self.frontier = frontier;
+            self.keep_root();
+        }
+        self
+    }
+
+    /// Asks for the `audit.archive` event that took the earlier records away.
+    #[must_use]
+    pub fn accounted(self) -> Self {
+        let accounts = if self.base > 0 { Account::Missing } else { Account::NotNeeded };
+        Self { accounts, ..self }
     }
 
     /// The log comes with a checkpoint over all of it, for [`Verifier::finish_at`]: so no record has to be judged by
@@ -208,6 +156,9 @@ impl Verifier {
         if sequence >= self.vouched && !self.awaits_end {
             Self::check_form(sequence, bytes)?;
         }
+        if self.accounts == Account::Missing && archives_before(bytes, self.base) {
+            self.accounts = Account::Found;
+        }
         if let Some(kept) = self.leaves.get_mut(&sequence) {
             *kept = leaf;
         }
@@ -218,7 +169,7 @@ impl Verifier {
     /// Makes the tree grow by the leaves of the records that were placed last, all of them since the last time; the
     /// hash over them, where there are 256 after as many or none, spares hashing them again.
     pub fn grow(&mut self, leaves: &[Hash], subtree: Option<Hash>) {
-        if self.first != Some(0) {
+        if self.first != Some(self.base) {
             return;
         }
         let size = self.frontier.size();
@@ -267,15 +218,47 @@ impl Verifier {
         self.finish()
     }
 
+    /// Judges the records of an archive: with the subtrees after them, they make the root that `own` signs.
+    ///
+    /// # Errors
+    /// As [`Verifier::finish`].
+    pub fn finish_within(mut self, own: &Checkpoint, rest: &[(u32, Hash)]) -> Result<Good, Flaw> {
+        let (first, last) = (self.base, self.next.saturating_sub(1));
+        // A kept checkpoint over the same records as the archive's own is judged by that one.
+        self.checkpoints.retain(|kept| kept != own);
+        if let Some(outside) = self.checkpoints.iter().find(|kept| kept.size > self.next || kept.size < first)
+        {
+            return Err(Flaw::Outside { size: outside.size, first, last });
+        }
+        let mut frontier = self.frontier.clone();
+        let mut good = self.finish()?;
+        for (level, hash) in rest {
+            frontier.push_subtree(*level, *hash);
+        }
+        if frontier.size() != own.size || frontier.root() != own.root {
+            return Err(Flaw::Root { first, last });
+        }
+        good.vouched = last + 1;
+        Ok(good)
+    }
+
     /// Judges the whole.
     ///
     /// # Errors
     /// The first checkpoint or receipt that the records contradict.
     pub fn finish(self) -> Result<Good, Flaw> {
         let first = self.first.unwrap_or(0);
-        let size = if self.first == Some(0) || self.first.is_none() { self.next } else { 0 };
-        let mut vouched = 0;
-        for checkpoint in self.checkpoints.iter().filter(|_| first == 0) {
+        let is_rooted = self.first.is_none_or(|first| first == self.base);
+        let size = if is_rooted { self.next } else { 0 };
+        if self.accounts == Account::Missing {
+            return Err(Flaw::Unaccounted { last: self.base - 1 });
+        }
+        let mut vouched = self.base;
+        for checkpoint in self.checkpoints.iter().filter(|_| is_rooted) {
+            if checkpoint.size < self.base {
+                let last = self.next.saturating_sub(1);
+                return Err(Flaw::Outside { size: checkpoint.size, first, last });
+            }
             if checkpoint.size > size {
                 let missing = checkpoint.size - size;
                 return Err(Flaw::Cut { missing, size, signed: checkpoint.size });
@@ -290,8 +273,13 @@ impl Verifier {
         if let Some(end) = self.end.filter(|end| *end < self.next) {
             return Err(Flaw::Added { first: end, last: self.next - 1 });
         }
-        self.receipts.iter().try_for_each(|receipt| self.check_receipt(receipt))?;
-        let root = (first == 0).then(|| self.frontier.root());
+        for receipt in &self.receipts {
+            if receipt.first < self.base {
+                return Err(Flaw::ArchivedReceipt { sequence: receipt.first });
+            }
+            self.check_receipt(receipt)?;
+        }
+        let root = is_rooted.then(|| self.frontier.root());
         Ok(Good { first, count: self.next - first, root, vouched: self.vouched.clamp(first, self.next) })
     }
 

@@ -121,6 +121,8 @@ text_enum! {
         Fields = "fields",
         /// The number of failed tries before.
         FailedTries = "failedTries",
+        /// The first sequence of a range.
+        FirstSequence = "firstSequence",
         /// The revision that was made current again.
         FromRevision = "fromRevision",
         /// An id.
@@ -129,6 +131,8 @@ text_enum! {
         Integrations = "integrations",
         /// True if it is for every project.
         IsGlobal = "isGlobal",
+        /// The last sequence of a range.
+        LastSequence = "lastSequence",
         /// The number of refused logins.
         Logins = "logins",
         /// A label.

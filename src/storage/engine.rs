@@ -44,6 +44,8 @@ pub struct Batch {
     pub records: Vec<(u64, Vec<u8>)>,
     /// Moves the tail of the log to its table.
     pub settle: bool,
+    /// The first record that the file still holds, if the batch deletes those before it; needs `settle`.
+    pub first_record: Option<u64>,
     /// Subtrees that the records complete.
     pub hashes: Vec<SubtreeHash>,
     /// Values of `meta`, the new head among them.
@@ -279,6 +281,9 @@ fn write_all(txn: &redb::WriteTransaction, batch: &Batch) -> Result<bool, redb::
             drop(meta.remove(meta::TAIL)?);
         }
         TailPlan::Nowhere => {}
+    }
+    if let Some(first) = batch.first_record {
+        txn.open_table(AUDIT)?.retain_in(..first, |_, _| false)?;
     }
     if !batch.hashes.is_empty() {
         let mut hashes = txn.open_table(HASHES)?;

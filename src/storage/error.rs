@@ -54,6 +54,12 @@ pub enum StorageError {
         /// Its key, readable.
         key: String,
     },
+    /// The record was moved to an archive, and no stored hash stands for it.
+    #[error("the records 0 to {last} are archived")]
+    Archived {
+        /// The last of the archived records.
+        last: u64,
+    },
     /// A newer program wrote the row.
     #[error("{table} {key} has row version {found}; this program reads versions up to {known}")]
     Newer {

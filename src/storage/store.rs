@@ -257,6 +257,39 @@ impl Store {
         self.engine.snapshot()?.tree_hash(&(0..size))
     }
 
+    /// Returns the first record that the file holds, not yet authenticated.
+    ///
+    /// # Errors
+    /// The records cannot be read.
+    pub fn first_sequence(&self) -> Result<u64, StorageError> {
+        self.engine.snapshot()?.first_sequence()
+    }
+
+    /// Returns the frontier of the first `size` records, a multiple of 256, from the stored subtrees.
+    ///
+    /// # Errors
+    /// A subtree is missing or cannot be read.
+    pub fn frontier(&self, size: u64) -> Result<tree::Frontier, StorageError> {
+        self.engine.snapshot()?.frontier(size)
+    }
+
+    /// Returns the hashes over these ranges of records and the signed checkpoint, all of one moment.
+    ///
+    /// # Errors
+    /// A record or the checkpoint cannot be read.
+    pub fn hashes(
+        &self,
+        ranges: impl FnOnce(u64) -> Vec<std::ops::Range<u64>>,
+    ) -> Result<(String, Vec<tree::Hash>), StorageError> {
+        let snapshot = self.engine.snapshot()?;
+        let note = snapshot.checkpoint()?;
+        let size = checkpoint::read_unsigned(&note)
+            .map_err(|_| StorageError::tampered("meta", meta::CHECKPOINT))?
+            .size;
+        let hashes = ranges(size).iter().map(|range| snapshot.tree_hash(range)).collect::<Result<_, _>>()?;
+        Ok((note, hashes))
+    }
+
     /// Returns the time of the newest event from its record, not yet authenticated.
     pub fn newest_time(&self) -> Result<Option<crate::domain::Timestamp>, StorageError> {
         let newest = self.engine.snapshot()?.records_before(u64::MAX, 1)?;

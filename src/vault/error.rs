@@ -180,6 +180,7 @@ impl From<StorageError> for Error {
         match error {
             StorageError::Engine(_) => Self::Unreadable(error),
             StorageError::Tampered { .. } => Self::Tampered(error),
+            StorageError::Archived { last } => Self::Archived { last },
             StorageError::Newer { .. } => InternalError::Newer(error).into(),
             StorageError::Random => RandomError.into(),
         }
@@ -259,9 +260,10 @@ impl From<StorageError> for UnlockError {
     fn from(error: StorageError) -> Self {
         match error {
             StorageError::Random => InternalError::Random(RandomError).into(),
-            StorageError::Engine(_) | StorageError::Tampered { .. } | StorageError::Newer { .. } => {
-                Self::Storage(error)
-            }
+            StorageError::Engine(_)
+            | StorageError::Tampered { .. }
+            | StorageError::Archived { .. }
+            | StorageError::Newer { .. } => Self::Storage(error),
         }
     }
 }

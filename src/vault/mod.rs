@@ -5,6 +5,7 @@
 //! that a revocation also applies to requests in flight.
 
 mod access;
+mod archive;
 mod audited;
 mod backup;
 mod create;

@@ -10,7 +10,11 @@ use std::{
 
 use tokio::time::timeout;
 
-use crate::{audit::checkpoint, vault::Vault};
+use crate::{
+    audit::checkpoint::{self, Checkpoint},
+    storage::StorageError,
+    vault::Vault,
+};
 
 /// Time limit for a write, after which the folder counts as hanging.
 const WRITE_MAX: Duration = Duration::from_secs(10);
@@ -88,7 +92,7 @@ fn put(vault: &Vault, folder: &Path, path: &Path, note: &str, ours: u64) -> Resu
         Some(there) if there == note => return Ok(()),
         Some(there) => match checkpoint::read_unsigned(&there) {
             // A log that lost its end never again holds what was signed there, however long it grows.
-            Ok(there) if there.size > ours || vault.root(there.size).ok() != Some(there.root) => {
+            Ok(there) if there.size > ours || !holds(vault, &there) => {
                 return Err(NotWritten::Larger { path: path.to_owned(), there: there.size, ours });
             }
             Ok(_) => {}
@@ -101,6 +105,16 @@ fn put(vault: &Vault, folder: &Path, path: &Path, note: &str, ours: u64) -> Resu
     file.write_all(note.as_bytes()).and_then(|()| file.as_file().sync_all()).map_err(failed)?;
     file.persist(path).map_err(|error| failed(error.error))?;
     fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)
+}
+
+/// Returns whether the log still has that checkpoint's root. Of a size within archived records, no root can be made: an
+/// archive proves it.
+fn holds(vault: &Vault, there: &Checkpoint) -> bool {
+    match vault.root(there.size) {
+        Ok(root) => root == there.root,
+        Err(StorageError::Archived { .. }) => true,
+        Err(_) => false,
+    }
 }
 
 /// Tells git not to convert checkpoints, if the folder is or becomes a work tree; existing rules stay.

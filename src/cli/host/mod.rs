@@ -1,5 +1,7 @@
 //! The commands of the host: they open the vault file, or call its server over the local socket.
 
+pub(super) mod archive;
+mod archiving;
 mod backups;
 mod bind;
 mod certificate;

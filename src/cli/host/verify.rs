@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    io::{self, Seek},
+    io::{self, BufRead, Read, Seek},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -28,11 +28,12 @@ use self::{
 use super::control;
 use crate::{
     audit::{
+        archive,
         checkpoint::{BadNote, Checkpoint, VerifierKey},
         key_ring::KeyRing,
         salvage::first_damaged,
         transport,
-        verify::{Flaw, Verifier},
+        verify::{BLOCK, Flaw, Verifier},
     },
     cli::{
         error::CliError,
@@ -74,6 +75,7 @@ pub(in crate::cli) fn run(args: &Args, output: &Output) -> Result<(), CliError> 
                 output,
             )
         }
+        Kind::Archive => verify_archive(args, &given, input, output),
         Kind::Vault if input.bytes().is_none() => {
             verify_vault(args, &given, &Vault::Copy(input.into_copy()?), output)
         }
@@ -152,7 +154,7 @@ fn verify_vault(args: &Args, given: &Given, vault: &Vault, output: &Output) -> R
     let note = log.file.checkpoint().map_err(damaged)?;
     let newest =
         open_note(&note, Some(&keys)).map_err(|error| not_ours("the file's own checkpoint", error))?;
-    let handovers = own.checkpoints(&keys)?;
+    let handovers = own.checkpoints(&keys, log.first)?;
     let walked = walk(log, verifier.with(handovers), vault, output)?;
     let good = walked.finish_at(newest).map_err(|flaw| flawed(&flaw))?;
     report(args, &good, &Basis::new(args, key, Some(&keys), Some(&own.newest), &kept), given, output)
@@ -166,7 +168,7 @@ pub(in crate::cli) fn copy(path: &Path, output: &Output) -> Result<u64, CliError
     let keys = ring(own.first.clone(), &own.handovers, &[]);
     let newest = open_note(&log.file.checkpoint().map_err(damaged)?, Some(&keys))
         .map_err(|error| not_ours("the copy's own checkpoint", error))?;
-    let verifier = Verifier::new(own.checkpoints(&keys)?, Vec::new());
+    let verifier = Verifier::new(own.checkpoints(&keys, log.first)?, Vec::new());
     let walked = walk(log, verifier, &vault, output)?;
     Ok(walked.finish_at(newest).map_err(|flaw| flawed(&flaw))?.count)
 }
@@ -179,11 +181,12 @@ struct Own {
 }
 
 impl Own {
-    /// Returns the handovers as checkpoints that the log must hold.
-    fn checkpoints(&self, keys: &KeyRing) -> Result<Vec<Checkpoint>, CliError> {
+    /// Returns the handovers as checkpoints that the log must hold; those among archived records prove nothing here.
+    fn checkpoints(&self, keys: &KeyRing, first: u64) -> Result<Vec<Checkpoint>, CliError> {
         let mut found = Vec::new();
         for note in &self.handovers {
             match keys.open(note) {
+                Ok(handover) if handover.size < first => {}
                 Ok(handover) => found.push(handover),
                 // A handover between two keys before the one that was given.
                 Err(BadNote::Unknown) => {}
@@ -206,24 +209,64 @@ fn open_log(args: &Args, vault: &Vault) -> Result<(Log, Own), CliError> {
         newest: file.verifier_key().map_err(damaged)?,
         handovers: file.handovers().map_err(damaged)?,
     };
-    Ok((Log { file, next: 0 }, own))
+    let first = file.first_sequence().map_err(damaged)?;
+    Ok((Log { file, first, next: first }, own))
 }
 
 fn walk(mut log: Log, verifier: Verifier, vault: &Vault, output: &Output) -> Result<Verifier, CliError> {
     let length = vault.open()?.metadata().map_or(0, |metadata| metadata.len());
+    // A log that does not begin at the bound of a subtree lost records: the walk names the first.
+    let verifier = match log.first {
+        first if first.is_multiple_of(BLOCK) => {
+            verifier.starting_at(log.file.frontier(first).map_err(damaged)?).accounted()
+        }
+        _ => verifier,
+    };
     check(&mut log, verifier.awaiting_end(), &Progress::bytes("verifying", length, output))
+}
+
+/// Checks an archive: its records, with the hashes of its header, make the root of a signed checkpoint.
+fn verify_archive(args: &Args, given: &Given, input: Input, output: &Output) -> Result<(), CliError> {
+    let progress = progress(&input, output);
+    let name = input.name().to_owned();
+    let mut reader = input.into_reader();
+    let mut line = Vec::new();
+    let bad = || {
+        let hint = "take it again as `audit archive` wrote it";
+        CliError::failed(format!("{name}: this is not the header of an archive"), hint)
+    };
+    (&mut reader).take(archive::HEADER_BYTES_MAX).read_until(b'\n', &mut line).map_err(|_| bad())?;
+    let header = archive::Header::read(&line).map_err(|_| bad())?;
+    let key = given.key.as_ref();
+    let notes = read_notes(args)?;
+    let keys = ring(key.unwrap_or(&header.key).clone(), &[], &notes);
+    let kept = kept_checkpoints(args, &notes, Some(&keys))?;
+    let own = open_note(&header.checkpoint, Some(&keys))
+        .map_err(|error| not_ours("the archive's own checkpoint", error))?;
+    let verifier = Verifier::new(kept.clone(), given.receipts.clone().unwrap_or_default());
+    let verifier = verifier.starting_at(header.frontier.clone()).awaiting_end();
+    let mut records = Export::after_header(&name, reader);
+    let verifier = check(&mut records, verifier, &progress)?;
+    if verifier.next() != header.end {
+        let (last, next) = (header.end - 1, verifier.next());
+        let message = format!("the archive has the records up to {last}, but its last one is before {next}");
+        return Err(failed(&args.file, &message, "export it again: the copy was interrupted"));
+    }
+    let good = verifier.finish_within(&own, &header.rest).map_err(|flaw| flawed(&flaw))?;
+    report(args, &good, &Basis::new(args, key, Some(&keys), Some(&header.key), &kept), given, output)
 }
 
 /// Reads the log of a file that a server has open from that server, over its local socket.
 fn verify_served(args: &Args, in_use: &FileError, given: &Given, output: &Output) -> Result<(), CliError> {
     let served = control::log(&args.file, in_use)?;
-    let own = Own { first: served.first, newest: served.key, handovers: served.handovers };
+    let own = Own { first: served.first_key, newest: served.key, handovers: served.handovers };
     let key = given.key.as_ref();
     let notes = read_notes(args)?;
     let keys = ring(key.unwrap_or(&own.first).clone(), &own.handovers, &notes);
     let kept = kept_checkpoints(args, &notes, Some(&keys))?;
-    let verifier = Verifier::new(kept.clone(), given.receipts.clone().unwrap_or_default()).awaiting_end();
-    let verifier = verifier.with(own.checkpoints(&keys)?);
+    let verifier = Verifier::new(kept.clone(), given.receipts.clone().unwrap_or_default());
+    let verifier = verifier.with(own.checkpoints(&keys, served.frontier.size())?);
+    let verifier = verifier.starting_at(served.frontier.clone()).accounted().awaiting_end();
     let mut export = Export::served(&args.file, served.records);
     let length = fs::metadata(&args.file).map_or(0, |metadata| metadata.len());
     let walked = check(&mut export, verifier, &Progress::bytes("verifying", length, output))?;
@@ -250,6 +293,7 @@ fn progress(input: &Input, output: &Output) -> Progress {
 
 enum Kind {
     Vault,
+    Archive,
     Export,
 }
 
@@ -258,6 +302,8 @@ fn kind(input: &Input) -> Result<Kind, CliError> {
     let failed = |message: &str, hint: &str| Err(CliError::failed(format!("{name}: {message}"), hint));
     if start.starts_with(REDB) {
         Ok(Kind::Vault)
+    } else if start.starts_with(archive::START) {
+        Ok(Kind::Archive)
     } else if start.is_empty() && input.bytes().is_none() {
         failed("the stream is empty", "check the command that writes into it; a stream is read once")
     } else if start.is_empty() {

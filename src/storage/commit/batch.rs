@@ -13,8 +13,8 @@ use std::{
 use super::{
     changes::Changes,
     handover::hand_over,
-    in_flight::InFlight,
-    job::{Decision, Effect, JobOutcome, Receipt},
+    job::{Decision, Receipt},
+    outcomes::{Failure, Gathered, JobIndex, Outcomes},
     rows::{accesses_of, deletes, last_access_watermark, seal_changes, signed, split_meta},
 };
 use crate::{
@@ -113,6 +113,7 @@ impl Committer {
             accesses: Vec::new(),
             places: Vec::new(),
             row_version: self.row_version,
+            first_sequence: self.head.first_sequence,
             settles: false,
             hands_over: false,
             committer: self,
@@ -212,22 +213,13 @@ pub(in crate::storage) struct BatchBuilder<'a> {
     places: Vec<Gathered>,
     /// The row version that the file needs after this batch.
     row_version: u8,
+    /// The first record that the file holds after this batch.
+    first_sequence: u64,
     /// `true` if the tail of the log moves to its table.
     settles: bool,
     /// `true` if the log continues with a new key after this batch.
     hands_over: bool,
 }
-
-/// The outcome of a job in its batch.
-type Gathered = Result<(Vec<Receipt>, Effect), Failure>;
-
-enum Failure {
-    Panicked,
-    Storage(StorageError),
-}
-
-/// The position of a job in its batch.
-pub(in crate::storage) struct JobIndex(usize);
 
 impl BatchBuilder<'_> {
     /// Runs a job's decision on the state that the earlier jobs left, and adds its writes to the batch. A job adds
@@ -237,14 +229,16 @@ impl BatchBuilder<'_> {
             let view = View::deciding(&self.committer.source, &self.overlay, &self.snapshot);
             let (changes, events, effect) = decide(&view).into_parts();
             let (version, hands_over) = (changes.row_version(), changes.starts_log_key());
+            let first_record = changes.first_record();
             let rows = seal_changes(&self.committer.source, changes)?;
             let before = rows.iter().map(|row| self.current(&view, row)).collect::<Result<Vec<_>, _>>()?;
-            Ok((rows, before, events, effect, version, hands_over))
+            Ok((rows, before, events, effect, (version, hands_over, first_record)))
         }));
         let result = match decided {
-            Ok(Ok((rows, before, events, effect, version, hands_over))) => {
+            Ok(Ok((rows, before, events, effect, (version, hands_over, first_record)))) => {
                 self.row_version = self.row_version.max(version);
                 self.hands_over |= hands_over;
+                self.first_sequence = self.first_sequence.max(first_record.unwrap_or(0));
                 rows.into_iter().zip(before).for_each(|(row, before)| self.write(row, before));
                 Ok((events.iter().map(|event| self.record(event)).collect(), effect))
             }
@@ -316,7 +310,10 @@ impl BatchBuilder<'_> {
 
     fn write_out(&mut self, changes_state: bool) -> bool {
         let due = self.newest_time.since(self.committer.accesses_written) >= LAST_ACCESS_EVERY;
-        let Ok((next, batch)) = self.build(changes_state || due) else { return false };
+        // The log can no longer rebuild the last accesses of the records that leave it.
+        let archives = self.first_sequence > self.committer.head.first_sequence;
+        self.settles |= archives;
+        let Ok((next, batch)) = self.build(changes_state || due || archives) else { return false };
         let written_accesses = batch.rows.iter().any(|row| row.table == Table::LastAccess);
         if changes_state {
             self.committer.source.state.begin_commit();
@@ -349,6 +346,7 @@ impl BatchBuilder<'_> {
             version: self.committer.head.version + 1,
             frontier: self.frontier.clone(),
             root: self.frontier.root(),
+            first_sequence: self.first_sequence,
             newest_time: self.newest_time,
             state: self.state,
             ..self.committer.head.clone()
@@ -375,6 +373,8 @@ impl BatchBuilder<'_> {
             records: std::mem::take(&mut self.records),
             hashes: std::mem::take(&mut self.hashes),
             settle: self.settles,
+            first_record: (self.first_sequence > self.committer.head.first_sequence)
+                .then_some(self.first_sequence),
             meta,
         };
         Ok((Next { head, sealed_head, log_key }, batch))
@@ -389,31 +389,5 @@ impl BatchBuilder<'_> {
         let size = self.committer.head.frontier.size();
         changes.last_access(&last_access_watermark(size));
         seal_changes(source, changes)
-    }
-}
-
-/// The outcomes of a batch, job by job.
-pub(in crate::storage) struct Outcomes {
-    done: bool,
-    places: Vec<Option<Gathered>>,
-}
-
-impl Outcomes {
-    /// Returns whether the batch is durable.
-    pub(in crate::storage) const fn is_done(&self) -> bool {
-        self.done
-    }
-
-    pub(in crate::storage) fn of(&mut self, index: JobIndex, in_flight: &mut InFlight) -> JobOutcome {
-        match self.places[index.0].take() {
-            Some(Ok(_)) if !self.done => JobOutcome::Unavailable,
-            Some(Ok((receipts, effect))) => JobOutcome::Committed {
-                receipts,
-                disclosed: (effect == Effect::Discloses).then(|| in_flight.disclosed()),
-                drain: (effect == Effect::Revokes).then(|| in_flight.drain()),
-            },
-            Some(Err(Failure::Storage(error))) => JobOutcome::Failed(error),
-            Some(Err(Failure::Panicked)) | None => JobOutcome::Panicked,
-        }
     }
 }

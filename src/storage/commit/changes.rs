@@ -32,6 +32,8 @@ pub(in crate::storage) enum Change {
     Index { table: Table, key: Vec<u8>, value: Vec<u8> },
     /// The index entries of an integration, before and after the change.
     Scopes { before: Option<Scoping>, after: Option<Scoping> },
+    /// The first record that the file holds afterwards: those before it are deleted.
+    FirstRecord { sequence: u64 },
     /// A row to delete.
     Delete { table: Table, key: Vec<u8> },
     /// A value of `meta` to replace.
@@ -59,10 +61,25 @@ impl Changes {
     pub(in crate::storage) fn row_version(&self) -> u8 {
         let version = |change: &Change| match change {
             Change::Row { plain, .. } => codec::version(plain).map(|(version, _)| version),
-            Change::Credential { .. } | Change::Index { .. } | Change::Scopes { .. } => None,
-            Change::Delete { .. } | Change::Meta { .. } | Change::NewLogKey => None,
+            _ => None,
         };
         self.0.iter().filter_map(version).max().unwrap_or(1)
+    }
+
+    /// Returns the first record that the file holds after these changes, if they delete any.
+    pub(in crate::storage) fn first_record(&self) -> Option<u64> {
+        let sequence = |change: &Change| match change {
+            Change::FirstRecord { sequence } => Some(*sequence),
+            _ => None,
+        };
+        self.0.iter().filter_map(sequence).max()
+    }
+
+    /// Deletes the records before `sequence`, which an archive holds; a multiple of 256, so that the stored subtrees
+    /// stand for them.
+    pub fn archive_before(&mut self, sequence: u64) {
+        debug_assert!(sequence.is_multiple_of(256), "stored subtrees have 256 leaves");
+        self.0.push(Change::FirstRecord { sequence });
     }
 
     /// Writes a user.

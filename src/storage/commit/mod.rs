@@ -5,5 +5,6 @@ pub(super) mod changes;
 mod handover;
 pub(super) mod in_flight;
 pub(super) mod job;
+pub(super) mod outcomes;
 pub(super) mod rows;
 pub(super) mod writer;

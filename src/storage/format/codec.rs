@@ -20,12 +20,8 @@
 //! ```
 //!
 //! No row of version 1 begins with 255: no integer or length does, and an id begins with its time, whose first byte is
-//! below 255 until the year 10,855. A row is written in the oldest version that holds
-//! all of it, so that an older program reads a file whose newer fields are not in use. Every version opens for ever:
-//!
-//! | version | row | adds |
-//! |---|---|---|
-//! | 2 | `tokens` | `integrations` |
+//! below 255 until the year 10,855. A row is written in the oldest version that holds all of it, so that an older
+//! program reads a file whose newer fields are not in use. Every version opens for ever.
 //!
 //! Closed sets (roles, providers, …) are stored as text, so that a reordered enum cannot change a meaning. Times are
 //! milliseconds since 1970; ids are 16 bytes. Golden bytes in the tests pin all of it.
@@ -51,7 +47,6 @@ const MARK: u8 = 255;
 /// A row of a newer version than this program knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::storage) struct NewerRow {
-    /// Its version.
     pub(in crate::storage) found: u8,
     /// The newest version that this program knows for its table.
     pub(in crate::storage) known: u8,

@@ -113,10 +113,11 @@ fn check_log(snapshot: &Snapshot, head: &Head) -> Result<(), StorageError> {
         return Err(bad(first.min(head.first_sequence)));
     }
     let tail = size - tail_leaves(size);
-    if tail < head.first_sequence {
-        return Ok(());
-    }
-    let mut frontier = tree::Frontier::EMPTY;
+    // Where archived records would be among those to hash, their stored subtrees stand for them.
+    let (mut frontier, tail) = match head.first_sequence {
+        archived if tail < archived => (snapshot.frontier(archived)?, archived),
+        _ => (tree::Frontier::EMPTY, tail),
+    };
     let mut next = tail;
     while next < size {
         let records = snapshot.records(next, RECORDS_CHUNK)?;

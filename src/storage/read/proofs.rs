@@ -6,13 +6,16 @@ use super::snapshot::Snapshot;
 use crate::{
     audit::{
         proof::{self, OutOfRange},
-        tree::{Hash, leaf_hash},
+        tree::{Frontier, Hash, leaf_hash},
     },
     storage::{
         error::StorageError,
         format::tables::{HASHES, hash_key},
     },
 };
+
+/// The level of the smallest stored subtrees.
+const BLOCK_LEVEL: u8 = 8;
 
 impl From<OutOfRange> for StorageError {
     /// Reports a leaf that the head covers and the log does not have.
@@ -35,10 +38,41 @@ impl Snapshot {
     }
 
     fn leaf(&self, sequence: u64) -> Result<Hash, StorageError> {
-        let found = self.records(sequence, 1)?.pop().filter(|(found, _)| *found == sequence);
-        found
-            .map(|(_, record)| leaf_hash(&record))
-            .ok_or_else(|| StorageError::tampered("audit", sequence.to_string()))
+        let found = self.records(sequence, 1)?.pop();
+        match found {
+            Some((found, record)) if found == sequence => Ok(leaf_hash(&record)),
+            _ => match self.first_sequence()? {
+                first if sequence < first => Err(StorageError::Archived { last: first - 1 }),
+                _ => Err(StorageError::tampered("audit", sequence.to_string())),
+            },
+        }
+    }
+
+    /// Returns the first record that the file holds; 0 if it holds none.
+    ///
+    /// # Errors
+    /// As [`Snapshot::records`].
+    pub fn first_sequence(&self) -> Result<u64, StorageError> {
+        let mut first = 0;
+        // Unchecked: a check of the log names a damaged first record itself.
+        self.audit_rows(0, 1, |sequence, _| first = sequence)?;
+        Ok(first)
+    }
+
+    /// Returns the frontier of the tree's first `size` leaves, a multiple of 256, from stored subtrees alone: they stand
+    /// for records that may be archived.
+    ///
+    /// # Errors
+    /// The engine refuses, or a subtree is missing.
+    pub fn frontier(&self, size: u64) -> Result<Frontier, StorageError> {
+        let mut frontier = Frontier::EMPTY;
+        while frontier.size() < size {
+            let index = frontier.size() >> BLOCK_LEVEL;
+            let stored = self.stored(BLOCK_LEVEL, index)?.filter(|_| size.is_multiple_of(1 << BLOCK_LEVEL));
+            let missing = || StorageError::tampered_row("hashes", &hash_key(BLOCK_LEVEL, index));
+            frontier.push_subtree(BLOCK_LEVEL.into(), stored.ok_or_else(missing)?);
+        }
+        Ok(frontier)
     }
 
     pub(in crate::storage) fn stored(&self, level: u8, index: u64) -> Result<Option<Hash>, StorageError> {

@@ -23,7 +23,7 @@ impl View<'_> {
 
     /// Returns the first record that the file still holds.
     pub fn first_sequence(&self) -> Result<u64, StorageError> {
-        Ok(self.snapshot()?.records(0, 1)?.first().map_or(0, |(oldest, _)| *oldest))
+        self.snapshot()?.first_sequence()
     }
 
     /// Returns the root over a range of leaves.

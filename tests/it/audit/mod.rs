@@ -1,5 +1,6 @@
 //! The audit log: its tree, its exports, and what a changed file gives away.
 
+mod archive;
 mod canary;
 mod events;
 mod export;

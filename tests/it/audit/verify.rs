@@ -37,7 +37,8 @@ fn names(flaw: &Flaw, record: u64) -> bool {
         Flaw::Order { expected, found } => expected == record || found == record,
         Flaw::Subtree { first, last } | Flaw::Root { first, last } => (first..=last).contains(&record),
         Flaw::Added { first, last } => (first..=last).contains(&record),
-        Flaw::Cut { .. } => false,
+        Flaw::Unaccounted { last } => record <= last,
+        Flaw::Cut { .. } | Flaw::Outside { .. } | Flaw::ArchivedReceipt { .. } => false,
     }
 }
 

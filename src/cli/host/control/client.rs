@@ -6,6 +6,7 @@ use std::{
     path::Path,
 };
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use zeroize::Zeroizing;
 
 use super::protocol::{
@@ -13,10 +14,10 @@ use super::protocol::{
     not_understood,
 };
 use crate::{
-    audit::checkpoint::VerifierKey,
+    audit::{checkpoint::VerifierKey, tree::Frontier},
     cli::error::CliError,
     disk::{FileError, beside, resolved},
-    domain::Secret,
+    domain::{Secret, Timestamp},
 };
 
 /// Asks the server at the other end to unlock; returns whether it was already unlocked.
@@ -58,9 +59,11 @@ pub(in crate::cli::host) struct Served {
     pub(in crate::cli::host) checkpoint: String,
     pub(in crate::cli::host) key: VerifierKey,
     /// The log's first key.
-    pub(in crate::cli::host) first: VerifierKey,
+    pub(in crate::cli::host) first_key: VerifierKey,
     /// The checkpoints with which earlier keys ended.
     pub(in crate::cli::host) handovers: Vec<String>,
+    /// The tree of the archived records.
+    pub(in crate::cli::host) frontier: Frontier,
     /// One record in each line, except a line that begins with [`ENDED_EARLY`].
     pub(in crate::cli::host) records: BufReader<UnixStream>,
 }
@@ -82,21 +85,49 @@ pub(in crate::cli::host) fn log(data: &Path, in_use: &FileError) -> Result<Serve
     if line.as_bytes().starts_with(ENDED_EARLY) {
         return Err(ended_early(line.as_bytes()));
     }
-    let LogHead { checkpoint, key, first, handovers } =
+    let LogHead { checkpoint, key, first_key, handovers, first, frontier } =
         serde_json::from_str(&line).map_err(|_| not_understood())?;
-    let first = first.unwrap_or_else(|| key.clone());
-    let [key, first] = [key, first].map(|text| text.parse().map_err(|_| not_understood()));
-    Ok(Served { checkpoint, key: key?, first: first?, handovers, records })
+    let first_key = first_key.unwrap_or_else(|| key.clone());
+    let [key, first_key] = [key, first_key].map(|text| text.parse().map_err(|_| not_understood()));
+    let (key, first_key) = (key?, first_key?);
+    let hash = |text: &String| STANDARD.decode(text).ok()?.try_into().ok();
+    let nodes = frontier.iter().map(hash).collect::<Option<Vec<_>>>().ok_or_else(not_understood)?;
+    let frontier = Frontier::from_parts(first, nodes).map_err(|_| not_understood())?;
+    Ok(Served { checkpoint, key, first_key, handovers, frontier, records })
 }
 
-fn ask(mut server: UnixStream, request: &Request) -> Result<bool, CliError> {
+/// Asks the server at the other end to archive the events before a time; returns the archived range, if any.
+pub(in crate::cli::host) fn archive(
+    server: UnixStream,
+    before: Timestamp,
+    to: &Path,
+) -> Result<Option<(u64, u64)>, CliError> {
+    let request = Request::Archive { before: before.to_string(), to: to.to_owned() };
+    match answer(server, &request, None)? {
+        Answer::Done { archived, .. } => Ok(archived),
+        Answer::Failed { error, hint } => Err(CliError::failed(error, hint)),
+    }
+}
+
+fn ask(server: UnixStream, request: &Request) -> Result<bool, CliError> {
+    match answer(server, request, Some(ANSWER_TIMEOUT))? {
+        Answer::Done { already, .. } => Ok(already),
+        Answer::Failed { error, hint } => Err(CliError::failed(error, hint)),
+    }
+}
+
+fn answer(
+    mut server: UnixStream,
+    request: &Request,
+    within: Option<std::time::Duration>,
+) -> Result<Answer, CliError> {
     let failed = |error: io::Error| {
         CliError::failed(
             format!("the server did not answer: {error}"),
             "check its log; the request may have been carried out",
         )
     };
-    server.set_read_timeout(Some(ANSWER_TIMEOUT)).map_err(failed)?;
+    server.set_read_timeout(within).map_err(failed)?;
     let mut line = Zeroizing::new(serde_json::to_vec(request).unwrap_or_default());
     line.push(b'\n');
     // A server that rejects the caller answers without reading first.
@@ -107,9 +138,5 @@ fn ask(mut server: UnixStream, request: &Request) -> Result<bool, CliError> {
         written.and(read).map_err(failed)?;
         return Err(failed(io::ErrorKind::UnexpectedEof.into()));
     }
-    match serde_json::from_str(&answer) {
-        Ok(Answer::Done { already, .. }) => Ok(already),
-        Ok(Answer::Failed { error, hint }) => Err(CliError::failed(error, hint)),
-        Err(_) => Err(not_understood()),
-    }
+    serde_json::from_str(&answer).map_err(|_| not_understood())
 }

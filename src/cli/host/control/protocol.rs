@@ -1,6 +1,6 @@
 //! The protocol's lines on the local socket.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
@@ -20,6 +20,7 @@ pub(super) enum Request {
     Unlock { secret: Zeroizing<String> },
     Lock,
     Log,
+    Archive { before: String, to: PathBuf },
     Rescue,
 }
 
@@ -30,10 +31,16 @@ pub(super) struct LogHead {
     pub(super) key: String,
     /// The log's first key, if it is another one.
     #[serde(default)]
-    pub(super) first: Option<String>,
+    pub(super) first_key: Option<String>,
     /// The checkpoints with which earlier keys ended.
     #[serde(default)]
     pub(super) handovers: Vec<String>,
+    /// The number of archived records.
+    #[serde(default)]
+    pub(super) first: u64,
+    /// The hashes of the complete subtrees of the archived records, largest first, in base64.
+    #[serde(default)]
+    pub(super) frontier: Vec<String>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -44,6 +51,9 @@ pub(super) enum Answer {
         /// The request required no change.
         #[serde(default)]
         already: bool,
+        /// The archived range, first and last sequence.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        archived: Option<(u64, u64)>,
     },
     Failed {
         error: String,

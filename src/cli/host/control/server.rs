@@ -2,6 +2,7 @@
 
 use std::{io, path::Path, sync::Arc};
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt},
     net::{UnixListener, unix::OwnedWriteHalf},
@@ -16,7 +17,10 @@ use super::{
 };
 use crate::{
     audit::checkpoint,
-    cli::{error::CliError, host::host_actor::actor_of_uid},
+    cli::{
+        error::CliError,
+        host::{archiving, host_actor::actor_of_uid},
+    },
     clock::Clock,
     disk::{DataFile, beside},
     domain::{Action, Actor, Event, Secret},
@@ -108,6 +112,15 @@ async fn converse(
             drop(tokio::spawn(async move { drop(tell_log(&mut writer, &vault).await) }));
             return;
         }
+        Some(Ok(Request::Archive { before, to })) => {
+            let (vault, clock) = (Arc::clone(vault), clock.clone());
+            // As with the log, `lock` must not wait for it.
+            drop(tokio::spawn(async move {
+                let answer = archived(&vault, &clock, actor, &before, &to).await;
+                drop(writer.write_all(line_of(&answer).as_bytes()).await);
+            }));
+            return;
+        }
         Some(Ok(Request::Rescue)) => {
             let file = Arc::clone(file);
             drop(tokio::spawn(async move { drop(send_file(&mut writer, file).await) }));
@@ -135,18 +148,24 @@ async fn tell_records(
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let checkpoint = vault.checkpoint()?;
     let size = checkpoint::read_unsigned(&checkpoint)?.size;
-    let keys = vault.verifier_keys()?;
-    let first = keys.first().map(|(key, _)| key.to_string());
-    let head =
-        LogHead { checkpoint, key: vault.verifier_key()?.to_string(), first, handovers: vault.handovers()? };
+    let first_key = vault.verifier_keys()?.first().map(|(key, _)| key.to_string());
+    let frontier = vault.archived_frontier()?;
+    let (first, nodes) = frontier.to_parts();
+    let frontier = nodes.iter().map(|hash| STANDARD.encode(hash)).collect();
+    let (key, handovers) = (vault.verifier_key()?.to_string(), vault.handovers()?);
+    let head = LogHead { checkpoint, key, first_key, handovers, first, frontier };
     writer.write_all(line_of(&head).as_bytes()).await?;
-    let mut next = 0;
+    let mut next = first;
     while next < size {
-        let vault = Arc::clone(vault);
-        let records = tokio::task::spawn_blocking(move || vault.records(next)).await??;
+        let reader = Arc::clone(vault);
+        let records = tokio::task::spawn_blocking(move || reader.records(next)).await??;
         let Some((last, _)) = records.last() else {
             return Err(format!("the records from {next} on are missing").into());
         };
+        if records.first().is_some_and(|(found, _)| *found > next) && vault.archived_frontier()?.size() > next
+        {
+            return Err("records were archived meanwhile: try again".into());
+        }
         next = last + 1;
         let mut piece = Vec::new();
         for (_, record) in records.iter().filter(|(sequence, _)| *sequence < size) {
@@ -158,10 +177,31 @@ async fn tell_records(
     Ok(())
 }
 
+async fn archived(vault: &Arc<Vault>, clock: &Clock, actor: Actor, before: &str, to: &Path) -> Answer {
+    let before = before.parse().map_err(|_| {
+        CliError::failed(
+            "the server does not know this time",
+            "use the same version of sealroom as the server",
+        )
+    });
+    let done = match before {
+        Ok(before) => archiving::archive(vault, clock, actor, before, to).await,
+        Err(error) => Err(error),
+    };
+    match done {
+        Ok(range) => Answer::Done { ok: true, already: range.is_none(), archived: range },
+        Err(CliError { message, hint, .. }) => Answer::Failed { error: message, hint },
+    }
+}
+
+const fn done(already: bool) -> Answer {
+    Answer::Done { ok: true, already, archived: None }
+}
+
 async fn unlocked(secret: &str, actor: Actor, vault: &Vault, clock: &Clock) -> Answer {
     let (secret, already) = (Secret::new(secret.as_bytes().to_vec()), !vault.is_locked());
     match vault.unlock(secret, actor, clock.now(), None).await {
-        Ok(()) => Answer::Done { ok: true, already },
+        Ok(()) => done(already),
         Err(error) => {
             let CliError { message, hint, .. } = CliError::unlock(&error);
             Answer::Failed { error: message, hint }
@@ -172,8 +212,8 @@ async fn unlocked(secret: &str, actor: Actor, vault: &Vault, clock: &Clock) -> A
 async fn locked(actor: Actor, vault: &Vault, clock: &Clock) -> Answer {
     match vault.lock(Event::new(clock.now(), actor, Action::VaultLock)).await {
         // Locked already is the requested state.
-        Ok(()) => Answer::Done { ok: true, already: false },
-        Err(vault::Error::Locked) => Answer::Done { ok: true, already: true },
+        Ok(()) => done(false),
+        Err(vault::Error::Locked) => done(true),
         Err(error) => {
             let hint = "no request is served until `sealroom unlock`";
             Answer::Failed { error: error.to_string(), hint: hint.to_owned() }

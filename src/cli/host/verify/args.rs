@@ -7,7 +7,7 @@ use crate::audit::{checkpoint::VerifierKey, receipt::Receipt};
 /// `audit verify`'s flags.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
-    /// A vault file, a backup, or an export in NDJSON; `-` reads standard input.
+    /// A vault file, a backup, an archive, or an export in NDJSON; `-` reads standard input.
     #[arg(env = "SEALROOM_DATA", default_value = "sealroom.redb", value_name = "FILE")]
     pub(super) file: PathBuf,
     /// The log's verifier key, as `init` printed it, or a file that holds it.

@@ -46,6 +46,10 @@ pub(super) trait Source: Send {
     fn next(&mut self, batch: &mut Batch) -> Result<(), CliError>;
     /// Returns the subtree hashes that it has stored.
     fn stored(&self) -> Result<Vec<SubtreeHash>, CliError>;
+    /// Returns the number of records before the first one, for which stored hashes stand.
+    fn archived(&self) -> u64 {
+        0
+    }
 }
 
 pub(super) fn records(batch: &Batch) -> impl Iterator<Item = &[u8]> {
@@ -56,6 +60,8 @@ pub(super) fn records(batch: &Batch) -> impl Iterator<Item = &[u8]> {
 /// A vault file's log.
 pub(super) struct Log {
     pub(super) file: Store,
+    /// The first record that it holds.
+    pub(super) first: u64,
     pub(super) next: u64,
 }
 
@@ -73,6 +79,10 @@ impl Source for Log {
 
     fn stored(&self) -> Result<Vec<SubtreeHash>, CliError> {
         self.file.subtree_hashes().map_err(damaged)
+    }
+
+    fn archived(&self) -> u64 {
+        self.first
     }
 }
 
@@ -93,6 +103,11 @@ impl Export {
             line: 0,
             is_served: false,
         }
+    }
+
+    /// Reads the records of an archive, after its header.
+    pub(super) fn after_header(name: &str, reader: impl BufRead + Send + 'static) -> Self {
+        Self { name: name.to_owned(), reader: Box::new(reader), line: 1, is_served: false }
     }
 
     /// Returns the log as the server that has the file open sends it.

@@ -49,7 +49,7 @@ pub(super) fn proof() -> Operation {
         json!({ "type": "array", "items": hash }),
         json!(["47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="]),
     ))
-    .codes(&["invalid_parameter", "out_of_range", "disk_low"])
+    .codes(&["invalid_parameter", "out_of_range", "archived", "disk_low"])
 }
 
 pub(super) fn export() -> Operation {

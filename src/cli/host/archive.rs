@@ -1,0 +1,98 @@
+//! `sealroom audit archive`: moves old events from the vault file to an archive, or lets the running server do so.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use serde_json::json;
+
+use super::{
+    archiving::{archive, check_new, failed},
+    control,
+    host_actor::host_actor,
+    passphrase::PassphraseArgs,
+};
+use crate::{
+    cli::{
+        error::CliError,
+        terminal::{output::Output, prompt::Asking},
+    },
+    clock::{self, Clock},
+    config::default,
+    disk::{DataFile, FileError, Locking, beside, resolved},
+    domain::{Action, Event, Timestamp},
+    vault::{Settings, Vault},
+};
+
+/// `audit archive`'s flags.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Args {
+    /// Archive events from before this day or time, such as 2026-01-01 or 2026-01-01T00:00:00Z.
+    #[arg(long, value_name = "DATE", value_parser = moment)]
+    before: Timestamp,
+    /// The archive, a new file.
+    #[arg(long, value_name = "FILE")]
+    to: PathBuf,
+    /// The vault file.
+    #[arg(long, env = "SEALROOM_DATA", default_value = default::DATA, value_name = "FILE")]
+    data: PathBuf,
+    /// Open the vault on a file system that has no locks; no other process may open the file.
+    #[arg(long, env = "SEALROOM_WITHOUT_FILE_LOCK", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    without_file_lock: Option<bool>,
+    #[command(flatten)]
+    passphrase: PassphraseArgs,
+}
+
+/// Reads a time, or a day as its beginning in UTC.
+fn moment(text: &str) -> Result<Timestamp, String> {
+    let is_day = text.len() == 10;
+    let time = if is_day { format!("{text}T00:00:00Z").parse() } else { text.parse::<Timestamp>() };
+    time.map_err(|_| "pass a day like 2026-01-01, or a time like 2026-01-01T00:00:00Z".to_owned())
+}
+
+pub(in crate::cli) fn run(args: Args, output: &Output) -> Result<(), CliError> {
+    // A server writes the file itself, from its own folder.
+    let to = std::path::absolute(&args.to).unwrap_or_else(|_| args.to.clone());
+    check_new(&to)?;
+    let locking = if args.without_file_lock == Some(true) { Locking::Waived } else { Locking::Required };
+    let range = match DataFile::open(&args.data, locking) {
+        Err(in_use @ FileError::InUse { .. }) => {
+            let socket = std::os::unix::net::UnixStream::connect(beside(&resolved(&args.data), ".sock"));
+            let server = socket.map_err(|_| CliError::from(in_use))?;
+            control::archive(server, args.before, &to)?
+        }
+        file => offline(&args, &file?, &to, output)?,
+    };
+    let Some((first, last)) = range else {
+        let text = format!("nothing to archive: fewer than 256 events from before {}", args.before);
+        return output.result(&text, &json!({ "archived": null }));
+    };
+    let shown = args.to.display();
+    output.result(
+        &format!("archived: sequences {first} to {last}, in {shown}\nthe file reuses their space"),
+        &json!({ "archived": { "first": first, "last": last, "file": shown.to_string() } }),
+    )
+}
+
+fn offline(args: &Args, file: &DataFile, to: &Path, output: &Output) -> Result<Option<(u64, u64)>, CliError> {
+    let vault = Vault::open(file.medium(), Settings::new(host_actor(), clock::monotonic))
+        .map_err(|error| CliError::open(&args.data, &error))?;
+    let newest =
+        vault.newest_time().map_err(|error| CliError::failed(error.to_string(), "restore a backup"))?;
+    let clock = newest.map_or_else(Clock::system, Clock::system_after);
+    let passphrase = args.passphrase.read(Asking::Once, output)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime
+        .map_err(|error| CliError::failed(format!("no runtime: {error}"), "free memory or threads"))?;
+    let vault = Arc::new(vault);
+    runtime.block_on(async {
+        let unlocked = vault.unlock(passphrase, host_actor(), clock.now(), None).await;
+        unlocked.map_err(|error| CliError::unlock(&error))?;
+        let done = archive(&vault, &clock, host_actor(), args.before, to).await;
+        let locked = vault.lock(Event::new(clock.now(), host_actor(), Action::VaultLock)).await;
+        let range = done?;
+        locked.map_err(|error| failed(&format!("the lock could not be recorded: {error}")))?;
+        Ok(range)
+    })
+}

@@ -1,0 +1,142 @@
+//! The move of old events to an archive, for the command and the server.
+//!
+//! The archive is written under a temporary name, synced, read back and verified before the vault lets a record go.
+
+use std::{
+    fs::{self, File},
+    io::{self, BufRead, BufReader, BufWriter, Write},
+    ops::Range,
+    path::Path,
+    sync::Arc,
+};
+
+use tokio::sync::Mutex;
+
+use crate::{
+    audit::{
+        archive::Header,
+        checkpoint::{self, Checkpoint},
+        tree::leaf_hash,
+        verify::Verifier,
+    },
+    cli::error::CliError,
+    clock::Clock,
+    domain::{Actor, Timestamp},
+    vault::Vault,
+};
+
+/// One archive of this process at a time: two would write the same records.
+static TURN: Mutex<()> = Mutex::const_new(());
+
+/// Moves the events from before a time to a new file; returns the first and last sequence, or [`None`] if there is
+/// nothing to move.
+pub(super) async fn archive(
+    vault: &Arc<Vault>,
+    clock: &Clock,
+    actor: Actor,
+    before: Timestamp,
+    to: &Path,
+) -> Result<Option<(u64, u64)>, CliError> {
+    let _turn = TURN.lock().await;
+    let (from, path) = (Arc::clone(vault), to.to_owned());
+    let written = tokio::task::spawn_blocking(move || write(&from, before, &path)).await;
+    let written = written.map_err(|_| failed("the archive was not written: its task panicked"))?;
+    let Some(range) = written? else { return Ok(None) };
+    let (first, last) = (range.start, range.end - 1);
+    vault.archive(range, actor, clock.now()).await.map_err(|error| {
+        let shown = to.display();
+        CliError::failed(
+            format!("{shown} was written, but not all its events could be taken from the vault: {error}"),
+            "keep it, and archive again to another file once the cause is gone; no event is lost",
+        )
+    })?;
+    Ok(Some((first, last)))
+}
+
+fn write(vault: &Vault, before: Timestamp, to: &Path) -> Result<Option<Range<u64>>, CliError> {
+    let Some(range) = vault.plan_archive(before).map_err(|error| unread(&error))? else { return Ok(None) };
+    let header = vault.archive_header(&range).map_err(|error| unread(&error))?;
+    check_new(to)?;
+    let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let unwritable = |error: io::Error| {
+        let cause = crate::cli::secrets::cause(&error);
+        CliError::failed(
+            format!("{}: {cause}; nothing was archived", to.display()),
+            "name a new file in a folder that the vault's user can write to, with enough space",
+        )
+    };
+    // Mode 0600: the log names people and projects.
+    let file = tempfile::Builder::new().prefix(".archive-").tempfile_in(folder).map_err(unwritable)?;
+    let mut writer = BufWriter::with_capacity(1 << 20, file.as_file());
+    writer.write_all(header.to_line().as_bytes()).map_err(unwritable)?;
+    let mut next = range.start;
+    while next < range.end {
+        let records = vault.records(next).map_err(|error| unread(&error))?;
+        let expected = (next..range.end).zip(&records);
+        for (sequence, (found, bytes)) in expected {
+            if sequence != *found {
+                return Err(failed(&format!("record {sequence} is missing; nothing was archived")));
+            }
+            writer.write_all(bytes).and_then(|()| writer.write_all(b"\n")).map_err(unwritable)?;
+            next = sequence + 1;
+        }
+        if records.is_empty() {
+            return Err(failed(&format!("record {next} is missing; nothing was archived")));
+        }
+    }
+    writer.flush().map_err(unwritable)?;
+    drop(writer);
+    file.as_file().sync_all().map_err(unwritable)?;
+    verify(file.path(), &header).map_err(|cause| {
+        let message = format!("{}: {cause}; nothing was archived", to.display());
+        CliError::failed(message, "check the disk and the vault: sealroom audit verify")
+    })?;
+    file.persist_noclobber(to).map_err(|error| unwritable(error.error))?;
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(unwritable)?;
+    Ok(Some(range))
+}
+
+/// Reads a written archive back, and checks it against its checkpoint.
+fn verify(path: &Path, expected: &Header) -> Result<(), String> {
+    let text = |error: io::Error| error.to_string();
+    let mut reader = BufReader::with_capacity(1 << 20, File::open(path).map_err(text)?);
+    let mut line = Vec::new();
+    reader.read_until(b'\n', &mut line).map_err(text)?;
+    let header = Header::read(&line).map_err(|error| error.to_string())?;
+    let own: Checkpoint =
+        checkpoint::open(&header.checkpoint, &[header.key.clone()]).map_err(|error| error.to_string())?;
+    let mut verifier =
+        Verifier::new(Vec::new(), Vec::new()).starting_at(header.frontier.clone()).awaiting_end();
+    loop {
+        line.clear();
+        if reader.read_until(b'\n', &mut line).map_err(text)? == 0 {
+            break;
+        }
+        let record = line.strip_suffix(b"\n").ok_or("its last line is cut off")?;
+        verifier.push(record, leaf_hash(record)).map_err(|flaw| flaw.to_string())?;
+    }
+    if header != *expected || verifier.next() != header.end {
+        return Err("what was read back is not what was written".to_owned());
+    }
+    verifier.finish_within(&own, &header.rest).map(drop).map_err(|flaw| flaw.to_string())
+}
+
+pub(super) fn check_new(to: &Path) -> Result<(), CliError> {
+    match fs::symlink_metadata(to) {
+        Ok(_) => {
+            Err(CliError::failed(format!("{} already exists", to.display()), "name a new file with --to"))
+        }
+        Err(_) => Ok(()),
+    }
+}
+
+fn unread(error: &dyn std::fmt::Display) -> CliError {
+    CliError::failed(
+        format!("the log cannot be read: {error}; nothing was archived"),
+        "unlock the vault, or examine it: sealroom audit verify",
+    )
+}
+
+pub(super) fn failed(message: &str) -> CliError {
+    CliError::failed(message, "check the disk's space and the file's mode")
+}
