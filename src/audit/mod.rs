@@ -7,6 +7,7 @@ mod detail;
 pub mod proof;
 pub mod receipt;
 pub mod record;
+pub mod replay;
 pub mod salvage;
 pub mod transport;
 pub mod tree;
