@@ -6,6 +6,7 @@
 mod commit;
 mod engine;
 mod error;
+mod examine;
 mod format;
 mod read;
 mod state;
@@ -19,6 +20,7 @@ pub use commit::{
 };
 pub use engine::{Batch, Engine, FORMAT, RowWrite};
 pub use error::{CommitError, OpenError, StorageError};
+pub use examine::{Check, Findings, Read, Status, Surroundings};
 pub use format::{
     head::{Head, LogKeys, Slot, decode_slots, encode_slots},
     last_access::LastAccess,

@@ -8,6 +8,7 @@ mod access;
 mod audited;
 mod create;
 mod credentials;
+mod doctor;
 mod error;
 mod export;
 mod gauges;

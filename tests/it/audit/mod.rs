@@ -5,6 +5,8 @@ mod events;
 mod export;
 mod log_tail;
 mod outsiders;
+mod replay;
+mod replay_served;
 mod tail;
 mod tamper;
 mod tree;
