@@ -3,6 +3,7 @@
 mod clock;
 mod disks;
 mod displaced;
+mod doctor;
 mod endpoints;
 mod exclusion;
 mod exhaustion;

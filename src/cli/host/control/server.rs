@@ -11,6 +11,7 @@ use tokio::{
 use zeroize::Zeroizing;
 
 use super::{
+    examination::tell_checks,
     protocol::{Answer, LINE_BYTES_MAX, LogHead, READ_TIMEOUT, Request, line_of},
     transfer::send_file,
 };
@@ -98,12 +99,17 @@ async fn converse(
     let read = timeout(READ_TIMEOUT, reader.read_until(b'\n', &mut line)).await;
     let request = read.is_ok_and(|read| read.is_ok()).then(|| serde_json::from_slice(&line));
     let answer = match request {
-        Some(Ok(Request::Unlock { secret })) => unlocked(&secret, actor, vault, clock).await,
-        Some(Ok(Request::Lock)) => locked(actor, vault, clock).await,
+        Some(Ok(Request::Unlock { secret })) => displaced(unlocked(&secret, actor, vault, clock).await, file),
+        Some(Ok(Request::Lock)) => displaced(locked(actor, vault, clock).await, file),
         Some(Ok(Request::Log)) => {
             let vault = Arc::clone(vault);
             // The transfer may take a while, and must not delay `lock`.
             drop(tokio::spawn(async move { drop(tell_log(&mut writer, &vault).await) }));
+            return;
+        }
+        Some(Ok(Request::Examine)) => {
+            let vault = Arc::clone(vault);
+            drop(tokio::spawn(async move { drop(tell_checks(&mut writer, vault).await) }));
             return;
         }
         Some(Ok(Request::Rescue)) => {
@@ -151,6 +157,18 @@ async fn tell_records(
         timeout(READ_TIMEOUT, writer.write_all(&piece)).await??;
     }
     Ok(())
+}
+
+/// Returns the answer; where it failed and the path no longer leads to the open file, that is the cause.
+fn displaced(answer: Answer, file: &DataFile) -> Answer {
+    match (answer, file.check()) {
+        (Answer::Failed { error, .. }, Err(displaced)) => Answer::Failed {
+            error: format!("{error}: {displaced}"),
+            hint: "put the file back; or `sealroom rescue` saves what the server holds open, also while it is locked"
+                .to_owned(),
+        },
+        (answer, _) => answer,
+    }
 }
 
 async fn unlocked(secret: &str, actor: Actor, vault: &Vault, clock: &Clock) -> Answer {
