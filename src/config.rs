@@ -151,13 +151,10 @@ impl FileConfig {
     }
 
     /// Reads the text of a config file.
-    ///
-    /// # Errors
-    /// As [`FileConfig::read`].
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
         toml::from_str(text).map_err(|error| {
             let place = error.span().map_or(String::new(), |span| place(&text[..span.start]));
-            ConfigError::Invalid(format!("{place}{}", readable(error.message())))
+            ConfigError::Invalid(format!("{place}{}", suggest_setting(error.message())))
         })
     }
 }
@@ -170,7 +167,7 @@ fn place(before: &str) -> String {
 }
 
 /// Rewrites serde's message about an unknown key, which lists all known ones, to suggest the nearest.
-fn readable(message: &str) -> String {
+fn suggest_setting(message: &str) -> String {
     let mut words = message.split('`').skip(1).step_by(2);
     let (true, Some(unknown)) = (message.starts_with("unknown field"), words.next()) else {
         return message.to_owned();

@@ -54,7 +54,8 @@
 //!   circle (`tidy::every_import_points_down_and_every_tool_is_in_its_home`,
 //!   `tidy::no_files_of_one_room_use_each_other_in_a_circle`).
 //! - A secret type has no `Clone`, `Debug`, `Serialize` or `Deref`, and `expose()` is grep-able. Its bytes become
-//!   text through `expose_text` alone, which repairs nothing.
+//!   text only through `expose_text`, which repairs nothing
+//!   (`secret_types::a_secret_type_cannot_be_cloned_printed_serialized_compared_or_dereferenced`).
 //! - The argon2 work of a login or unlock follows from the submitted text, never from what is stored or the outcome
 //!   (`vault::slots::tests::which_slot_opens_does_not_show_in_the_work`,
 //!   `api::users::a_wrong_password_an_unknown_and_a_disabled_user_cannot_be_told_apart`).
@@ -69,17 +70,26 @@
 //! | Where is a new route added? | `ROUTES` in `http/routes.rs`; the compiler names the rest |
 //! | Which test fails if a disclosure goes unrecorded? | `audit::export::over_any_mix_of_requests_…` |
 //!
-//! # Two syncs a commit
+//! # One sync a commit
 //!
-//! redb recommends two-phase commits where an attacker may choose the data, since its page checksum has no key. That
-//! reason alone would not hold here: every start compares all rows except `last_access` with a keyed digest, and the
-//! newest records with the signed head, and refuses a mixture of two commits
-//! (`crash::stale::a_page_of_the_commit_before_is_never_served_though_the_engine_takes_it`).
+//! redb commits in one phase: data and header go out with one sync, and after a power cut the engine's page checksums
+//! decide which commit is whole. redb recommends two phases where an attacker may choose the data, since its checksum
+//! has no key: a torn write could leave an older page that collides with the new one. Here that is refused. Every start
+//! compares all rows except `last_access` with a keyed digest, and the newest records with the signed head, so no
+//! mixture of two commits is served
+//! (`crash::stale::a_page_of_the_commit_before_is_never_served_though_the_engine_takes_it`). Nor could an attacker
+//! choose colliding pages: sealed bytes are unpredictable, and the plain fields of a record are visible ASCII between
+//! random ids and times.
 //!
-//! A failed sync is the other reason. Linux then takes the pages for clean: a reader finds the commit whole in the page
-//! cache, though the disk lacks parts of it. In one phase, reopening would take such a commit for durable and
-//! acknowledge it; two phases flush its pages before the slot that names them, so what reopening finds is durable.
-//! `crash::power_cuts::a_disk_that_fails_for_a_while_costs_nothing_that_was_answered` fails in one phase.
+//! A failed sync needs more. Linux then takes the pages for clean: a reader finds the commit whole in the page cache,
+//! though the disk lacks parts of it. So [`disk::Rollback`] returns the header to the last synced commit before anything
+//! else is read or written, and a commit in doubt is decided only after a sync that succeeded
+//! (`crash::power_cuts::a_disk_that_fails_for_a_while_costs_nothing_that_was_answered`).
+//!
+//! The argument would break if a state table left the digest, if the engine changed a page of the last commit in place,
+//! or if it wrote its header elsewhere than into the first 320 bytes. It does not cover `last_access`, whose rows the
+//! log replaces, nor older pages of the log, which `audit verify` examines. If the process is killed between a failed
+//! sync and the write of the old header, microseconds later, the next process cannot know of the failure.
 //!
 //! # Where this differs from the first design
 //!

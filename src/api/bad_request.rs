@@ -54,6 +54,11 @@ impl BadRequest {
         Self::new(INVALID_FIELD, "projects narrows a member: an owner has them all")
     }
 
+    /// Refuses the id of an integration that does not exist, by its place in the list.
+    pub fn integration_missing(index: usize) -> Self {
+        Self::invalid(&format!("integrations[{index}]"), "the id of a stored integration")
+    }
+
     /// Creates the refusal of a field's value; `rule` follows "must be".
     pub(super) fn invalid(field: &str, rule: &str) -> Self {
         Self::new(INVALID_FIELD, format!("{field} must be {rule}"))

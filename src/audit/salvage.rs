@@ -16,9 +16,6 @@ const ROW_BYTES_MAX: usize = RECORD_BYTES_MAX + 8;
 ///
 /// Pages that do not hold together are nothing to walk; records can be told by how they begin, in a file's raw bytes,
 /// each judged by the hash beside it.
-///
-/// # Errors
-/// The file cannot be read.
 pub fn first_damaged(mut file: impl Read) -> io::Result<Option<u64>> {
     let (mut found, mut piece) = (Found::default(), Vec::new());
     loop {

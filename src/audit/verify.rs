@@ -77,11 +77,27 @@ pub enum Flaw {
         /// The last of them.
         last: u64,
     },
-    /// A receipt for a record that is not in the log, or is another one there.
+    /// A receipt for a record that is another one in the log.
     #[error("the receipt for record {sequence} does not fit the log")]
     Receipt {
         /// The first record's sequence.
         sequence: u64,
+    },
+    /// A receipt for a record beyond the end of the log, which may be a copy from before the read.
+    #[error("the receipt for record {sequence} is beyond the end of this log: its last record is {last}")]
+    ReceiptBeyond {
+        /// The receipt's last sequence.
+        sequence: u64,
+        /// The log's last sequence.
+        last: u64,
+    },
+    /// A receipt for a record before the first one of an export or a truncated log.
+    #[error("the receipt for record {sequence} is before the first record of this log, {first}")]
+    ReceiptBefore {
+        /// The receipt's first sequence.
+        sequence: u64,
+        /// The log's first sequence.
+        first: u64,
     },
 }
 
@@ -164,9 +180,6 @@ impl Verifier {
     }
 
     /// Takes a record in, but for the tree: [`Verifier::grow`] has to follow.
-    ///
-    /// # Errors
-    /// As [`Verifier::push`].
     pub fn place(&mut self, bytes: &[u8], leaf: Hash) -> Result<(), Flaw> {
         let sequence = sequence(bytes).ok_or(Flaw::Form { sequence: self.next })?;
         if self.first.is_none() && sequence > 0 && (self.awaits_end || !self.checkpoints.is_empty()) {
@@ -230,9 +243,6 @@ impl Verifier {
     }
 
     /// Judges the whole by its own checkpoint too: any record after that one's end was added from outside.
-    ///
-    /// # Errors
-    /// As [`Verifier::finish`].
     pub fn finish_at(mut self, own: Checkpoint) -> Result<Good, Flaw> {
         self.end = Some(own.size);
         self.vouched = self.vouched.max(own.size);
@@ -268,21 +278,21 @@ impl Verifier {
         if let Some(end) = self.end.filter(|end| *end < self.next) {
             return Err(Flaw::Added { first: end, last: self.next - 1 });
         }
-        for receipt in &self.receipts {
-            if !self.holds(receipt) {
-                return Err(Flaw::Receipt { sequence: receipt.first });
-            }
-        }
+        self.receipts.iter().try_for_each(|receipt| self.check_receipt(receipt))?;
         let root = (first == 0).then(|| self.frontier.root());
         Ok(Good { first, count: self.next - first, root, vouched: self.vouched.clamp(first, self.next) })
     }
 
-    fn holds(&self, receipt: &Receipt) -> bool {
-        let (first, end) = (self.first.unwrap_or(0), self.next);
-        if receipt.first < first || receipt.last >= end {
-            return false;
+    fn check_receipt(&self, receipt: &Receipt) -> Result<(), Flaw> {
+        let (sequence, first) = (receipt.first, self.first.unwrap_or(0));
+        if sequence < first {
+            return Err(Flaw::ReceiptBefore { sequence, first });
         }
-        receipt.fits(self.leaves.range(receipt.records()).map(|(_, hash)| *hash))
+        if receipt.last >= self.next {
+            return Err(Flaw::ReceiptBeyond { sequence: receipt.last, last: self.next.saturating_sub(1) });
+        }
+        let leaves = self.leaves.range(receipt.records()).map(|(_, hash)| *hash);
+        if receipt.fits(leaves) { Ok(()) } else { Err(Flaw::Receipt { sequence }) }
     }
 }
 

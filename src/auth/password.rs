@@ -91,9 +91,6 @@ pub fn verify(stored: &PasswordHash, password: &Secret) -> Result<Trial, Passwor
 }
 
 /// Does for a user that is not there what [`verify`] does for one that is, so that time does not tell them apart.
-///
-/// # Errors
-/// As [`verify`].
 pub fn verify_absent(params: KdfParams, password: &Secret) -> Result<Trial, PasswordError> {
     let nobody = PasswordHash {
         memory_kib: params.memory_kib(),
@@ -106,9 +103,6 @@ pub fn verify_absent(params: KdfParams, password: &Secret) -> Result<Trial, Pass
 }
 
 /// A password to begin with: five groups of five letters, 125 random bits.
-///
-/// # Errors
-/// The system gives no random bytes.
 pub fn generate() -> Result<Secret, RandomError> {
     let random = zeroize::Zeroizing::new(random::bytes::<LETTERS_COUNT>()?);
     let mut text = Vec::with_capacity(LETTERS_COUNT + LETTERS_COUNT / GROUP);

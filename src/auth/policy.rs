@@ -134,6 +134,9 @@ pub enum Denied {
     /// The provider is outside the caller's narrowing.
     #[error("Forbidden - this caller is narrowed to other providers")]
     Provider,
+    /// The integration is outside the caller's narrowing.
+    #[error("Forbidden - this caller is narrowed to other integrations")]
+    Integration,
     /// A member may change only its own creations.
     #[error("Forbidden - Requires role: owner, or to have created this integration")]
     NotCreator,
@@ -185,7 +188,7 @@ impl Permit {
         self.caller.role
     }
 
-    /// The projects and providers that the caller may reach.
+    /// The projects, providers and integrations that the caller may reach.
     pub fn access_scope(&self) -> &AccessScope {
         &self.caller.narrowing
     }
@@ -250,6 +253,9 @@ impl Permit {
         self.provider(integration.provider)?;
         if !self.reaches(&integration.scope) {
             return Err(Denied::Project);
+        }
+        if !self.access_scope().admits_integration(integration.id) {
+            return Err(Denied::Integration);
         }
         Ok(Disclosure { integration })
     }

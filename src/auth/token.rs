@@ -27,20 +27,14 @@ pub struct NewToken {
 }
 
 /// Makes an application token.
-///
-/// # Errors
-/// The system gives no random bytes.
 pub fn application() -> Result<NewToken, RandomError> {
     let random = Zeroizing::new(random::bytes::<RANDOM_BYTES>()?);
     let mut payload = Zeroizing::new([0; APPLICATION_BYTES]);
     payload[..RANDOM_BYTES].copy_from_slice(&*random);
-    Ok(written(TokenKind::Application, payload))
+    Ok(new_token(TokenKind::Application, payload))
 }
 
 /// Makes one of a session's two tokens, and the key of its row.
-///
-/// # Errors
-/// The system gives no random bytes.
 pub fn session(kind: SessionKind, session: SessionId) -> Result<(NewToken, SessionKey), RandomError> {
     let text_kind = match kind {
         SessionKind::Access => TokenKind::Access,
@@ -50,7 +44,7 @@ pub fn session(kind: SessionKind, session: SessionId) -> Result<(NewToken, Sessi
     let mut payload = Zeroizing::new([0; SESSION_TOKEN_BYTES]);
     payload[..SESSION_BYTES].copy_from_slice(session.as_bytes());
     payload[SESSION_BYTES..SESSION_BYTES + RANDOM_BYTES].copy_from_slice(&*random);
-    let token = written(text_kind, payload);
+    let token = new_token(text_kind, payload);
     let key = SessionKey { session, digest: token.digest };
     Ok((token, key))
 }
@@ -83,7 +77,7 @@ fn digest(text: &str) -> Digest {
     Digest(sha256(text.as_bytes()))
 }
 
-fn written<const N: usize>(kind: TokenKind, payload: Zeroizing<[u8; N]>) -> NewToken {
+fn new_token<const N: usize>(kind: TokenKind, payload: Zeroizing<[u8; N]>) -> NewToken {
     let text = token_text::write(kind, payload);
     NewToken { digest: Digest(sha256(text.expose())), text }
 }
@@ -121,8 +115,8 @@ mod tests {
 
     #[test]
     fn the_layout_is_pinned() {
-        let application = written(TokenKind::Application, Zeroizing::new([0; APPLICATION_BYTES]));
-        let session = written(TokenKind::Access, Zeroizing::new([0xff; SESSION_TOKEN_BYTES]));
+        let application = new_token(TokenKind::Application, Zeroizing::new([0; APPLICATION_BYTES]));
+        let session = new_token(TokenKind::Access, Zeroizing::new([0xff; SESSION_TOKEN_BYTES]));
         assert_eq!(text(&application), PINNED_APPLICATION);
         assert_eq!(text(&session), PINNED_ACCESS);
     }

@@ -22,7 +22,7 @@ pub enum Exit {
 pub struct CliError {
     /// The cause, lower case, one line.
     pub message: String,
-    /// The remedy.
+    /// The remedy; empty if the user declined.
     pub hint: String,
     /// The server's code, if a server refused.
     pub code: Option<String>,
@@ -34,6 +34,11 @@ impl CliError {
     /// Returns the error of an operation that failed.
     pub fn failed(message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self { message: message.into(), hint: hint.into(), code: None, exit: Exit::Failed }
+    }
+
+    /// Returns the outcome of a command whose question was answered with no; the user needs no hint.
+    pub fn declined() -> Self {
+        Self::failed("nothing was changed", "")
     }
 
     /// Returns the error of a command that was used wrongly.
@@ -77,7 +82,9 @@ impl CliError {
                 "pass a file created by `sealroom init`; this one was not changed".to_owned()
             }
             OpenError::Damaged(_) => "restore a backup; this file was not changed".to_owned(),
-            OpenError::Newer { .. } => "use the version of sealroom that wrote it, or a newer one".to_owned(),
+            OpenError::Newer { .. } | OpenError::NewerRows { .. } => {
+                "use the version of sealroom that wrote it, or a newer one".to_owned()
+            }
             OpenError::Io(cause) => format!("{cause}: check the path, its owner and its mode"),
         };
         Self::failed(format!("{}: {error}", data.display()), hint)

@@ -75,6 +75,7 @@ enum Command {
 
 /// Parses the arguments, runs the command, and turns the outcome into an exit code: 0 done, 1 failed, 2 usage.
 pub fn main() -> ExitCode {
+    usage::set_grammar(Cli::command);
     let words: Vec<OsString> = std::env::args_os().collect();
     let refuse = |error: &CliError, output: Output| {
         output.error(error);
@@ -121,18 +122,6 @@ fn is_json(words: &[OsString]) -> bool {
     words.iter().any(|word| word == "--json")
 }
 
-/// Returns the command that the arguments name, as it is typed.
-fn command_named() -> String {
-    let (mut command, mut name) = (Cli::command(), "sealroom".to_owned());
-    for word in std::env::args_os().skip(1) {
-        if let Some(next) = command.find_subcommand(&word).cloned() {
-            name = format!("{name} {}", next.get_name());
-            command = next;
-        }
-    }
-    name
-}
-
 /// Prints a usage error like any other: a line of cause and one of remedy, or one JSON object.
 fn usage(error: &clap::Error) -> ExitCode {
     use clap::error::ErrorKind;
@@ -140,14 +129,14 @@ fn usage(error: &clap::Error) -> ExitCode {
         drop(error.print());
         return ExitCode::from(Exit::Usage as u8);
     }
-    let text = usage::veiled(error, error.render().to_string());
+    let text = usage::without_secrets(error, error.render().to_string());
     let mut paragraphs =
         text.split("\n\n").map(|lines| lines.split_whitespace().collect::<Vec<_>>().join(" "));
     let message = paragraphs.next().unwrap_or_default();
     let message = message.trim_start_matches("error: ").to_owned();
     let tip = paragraphs.find_map(|lines| lines.strip_prefix("tip: ").map(str::to_owned));
-    let hint = tip.unwrap_or_else(|| format!("see `{} --help`", command_named()));
-    let secret = usage::refused(error, Cli::command(), std::env::args_os().skip(1));
+    let hint = tip.unwrap_or_else(usage::see_help);
+    let secret = usage::secret_argument(error, Cli::command(), std::env::args_os().skip(1));
     let told = secret.unwrap_or_else(|| CliError::usage(message, hint));
     let output = Output::new(is_json(&std::env::args_os().collect::<Vec<_>>()));
     output.error(&told);

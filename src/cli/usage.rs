@@ -2,7 +2,7 @@
 //!
 //! No such flag exists, so this module can only report the mistake before anything else, without the value.
 
-use std::{ffi::OsString, path::Path};
+use std::{ffi::OsString, path::Path, sync::OnceLock};
 
 use clap::{Command, error::ContextKind, error::ContextValue, error::ErrorKind};
 
@@ -54,7 +54,7 @@ const BEGINNINGS: &[&str] = &[
 const UNBROKEN: usize = 16;
 
 /// Returns the error of a secret among the arguments, or of a surplus word, which may be one; else clap's own applies.
-pub(super) fn refused(
+pub(super) fn secret_argument(
     error: &clap::Error,
     mut root: Command,
     args: impl Iterator<Item = OsString>,
@@ -87,7 +87,10 @@ pub(super) fn refused(
         })
     };
     let surplus = || {
-        let hint = "see --help of the command; secrets come from a prompt or a file, and this one is now in your shell's history";
+        let hint = format!(
+            "{}; secrets come from a prompt or a file, and this one is now in your shell's history",
+            see_help()
+        );
         is_surplus(error).then(|| CliError::usage("unexpected extra argument", hint))
     };
     args.iter().enumerate().find_map(told).or_else(surplus)
@@ -146,8 +149,30 @@ fn instead(command: &Command, name: &str) -> String {
     match longs(command).find(|long| *long == own).or_else(|| longs(command).find(of_people)) {
         Some(flag) => format!("use the prompt or --{flag} FILE"),
         None if has("token-file") => "use --token-file FILE, or `sealroom login`".to_owned(),
-        None => "secrets come from a prompt or a file: see --help of the command".to_owned(),
+        None => format!("secrets come from a prompt or a file: {}", see_help()),
     }
+}
+
+/// The grammar of this process, for hints from commands that must not know it.
+static GRAMMAR: OnceLock<fn() -> Command> = OnceLock::new();
+
+/// Sets the grammar that [`see_help`] reads.
+pub(super) fn set_grammar(grammar: fn() -> Command) {
+    // Set again it would be the same.
+    drop(GRAMMAR.set(grammar));
+}
+
+/// Returns the hint that names the help of the command that the arguments name.
+pub(super) fn see_help() -> String {
+    let Some(grammar) = GRAMMAR.get() else { return "see `sealroom --help`".to_owned() };
+    let (mut command, mut name) = (grammar(), "sealroom".to_owned());
+    for word in std::env::args_os().skip(1) {
+        if let Some(next) = command.find_subcommand(&word).cloned() {
+            name = format!("{name} {}", next.get_name());
+            command = next;
+        }
+    }
+    format!("see `{name} --help`")
 }
 
 /// Returns whether clap failed on a surplus word: it may be anything, and is not repeated.
@@ -157,7 +182,7 @@ fn is_surplus(error: &clap::Error) -> bool {
 }
 
 /// Returns clap's text without a value that may be a secret.
-pub(super) fn veiled(error: &clap::Error, said: String) -> String {
+pub(super) fn without_secrets(error: &clap::Error, said: String) -> String {
     let kinds = [ContextKind::InvalidValue, ContextKind::InvalidSubcommand];
     let values = kinds.into_iter().filter_map(|kind| text(error, kind));
     values.filter(|value| is_secret(value)).fold(said, |said, value| said.replace(value, "…"))

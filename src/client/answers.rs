@@ -111,6 +111,9 @@ pub struct Token {
     /// The only providers that it may read.
     #[serde(default)]
     pub providers: Option<Vec<String>>,
+    /// The only integrations whose credentials it may read.
+    #[serde(default)]
+    pub integrations: Option<Vec<String>>,
     /// The actor that created it.
     #[serde(default)]
     pub created_by: Option<String>,
@@ -284,6 +287,9 @@ pub struct Credential {
     /// The label of a `custom` one, which distinguishes it from others.
     #[serde(default)]
     pub name: Option<String>,
+    /// Provider options, if any are set.
+    #[serde(default)]
+    pub config: Option<serde_json::Value>,
 }
 
 /// The result of a disclosing read.

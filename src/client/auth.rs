@@ -48,7 +48,7 @@ impl Client {
             return Ok(());
         }
         let place = locked.reserve()?;
-        let pair = match Box::pin(self.refreshed(&saved.refresh)).await {
+        let pair = match Box::pin(self.refresh_pair(&saved.refresh)).await {
             Ok(pair) => pair,
             Err(Error::Refused(refusal)) if refusal.status == 401 => return Err(SessionError::Ended.into()),
             Err(error) => return Err(error),

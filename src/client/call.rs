@@ -100,7 +100,7 @@ impl Client {
     }
 
     /// Makes a call once and reads its answer's JSON, whatever its status.
-    pub(super) async fn unjudged<T: DeserializeOwned>(&self, call: Call) -> Result<T, Error> {
+    pub(super) async fn once<T: DeserializeOwned>(&self, call: Call) -> Result<T, Error> {
         let answer = self.send(&call, None).await?;
         serde_json::from_slice(answer.body.expose()).map_err(|_| self.foreign(answer.status))
     }

@@ -30,7 +30,7 @@ pub enum Error {
         failure: TlsFailure,
     },
     /// The proxy on the way provides no connection; nothing was sent to the server.
-    #[error("{}", proxied(.proxy, .variable, .failure))]
+    #[error("{}", proxy_message(.proxy, .variable, .failure))]
     Proxy {
         /// The proxy, without user name and password; empty if the variable names no usable one.
         proxy: String,
@@ -116,7 +116,7 @@ impl Error {
     }
 }
 
-fn proxied(proxy: &str, variable: &str, failure: &ProxyFailure) -> String {
+fn proxy_message(proxy: &str, variable: &str, failure: &ProxyFailure) -> String {
     if proxy.is_empty() {
         format!("{variable} names a proxy that {failure}")
     } else {

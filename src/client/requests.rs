@@ -156,6 +156,9 @@ pub struct NewToken {
     /// The only providers that it may read.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub providers: Vec<String>,
+    /// The only integrations whose credentials it may read.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub integrations: Vec<String>,
 }
 
 /// The request to create a user.
@@ -204,7 +207,7 @@ pub struct UserChange {
 #[allow(clippy::ref_option, reason = "serde's signature")]
 fn exposed<S: serde::Serializer>(secret: &Option<Secret>, serializer: S) -> Result<S::Ok, S::Error> {
     match secret {
-        Some(secret) => shown(&secret, serializer),
+        Some(secret) => expose_as_text(&secret, serializer),
         None => serializer.serialize_none(),
     }
 }
@@ -213,18 +216,18 @@ fn exposed<S: serde::Serializer>(secret: &Option<Secret>, serializer: S) -> Resu
 #[derive(Serialize)]
 pub(super) struct LoginBody<'a> {
     pub(super) email: &'a str,
-    #[serde(serialize_with = "shown")]
+    #[serde(serialize_with = "expose_as_text")]
     pub(super) password: &'a Secret,
 }
 
 /// The body of `POST /auth/refresh`.
 #[derive(Serialize)]
 pub(super) struct RefreshBody<'a> {
-    #[serde(serialize_with = "shown")]
+    #[serde(serialize_with = "expose_as_text")]
     pub(super) refresh_token: &'a Secret,
 }
 
-fn shown<S: serde::Serializer>(secret: &&Secret, serializer: S) -> Result<S::Ok, S::Error> {
+fn expose_as_text<S: serde::Serializer>(secret: &&Secret, serializer: S) -> Result<S::Ok, S::Error> {
     let text = secret.expose_text().ok_or_else(|| serde::ser::Error::custom("a secret is not UTF-8"))?;
     serializer.serialize_str(text)
 }

@@ -35,7 +35,7 @@ impl Client {
         Ok(self.session(pair))
     }
 
-    pub(super) async fn refreshed(&self, refresh_token: &Secret) -> Result<Pair, Error> {
+    pub(super) async fn refresh_pair(&self, refresh_token: &Secret) -> Result<Pair, Error> {
         is_text(refresh_token)?;
         let call = Call::new(Method::POST, "/sfp/api/auth/refresh")
             .with_body(to_secret_json(&RefreshBody { refresh_token }));
@@ -44,9 +44,6 @@ impl Client {
     }
 
     /// Ends the session at the server.
-    ///
-    /// # Errors
-    /// [`Error`].
     pub async fn logout(&self) -> Result<(), Error> {
         self.answer(Call::new(Method::POST, "/sfp/api/auth/logout")).await.map(drop)
     }
@@ -60,18 +57,12 @@ impl Client {
     }
 
     /// Returns the health object, even of an unhealthy server.
-    ///
-    /// # Errors
-    /// [`Error`].
     pub async fn health(&self) -> Result<Health, Error> {
         let call = Call::new(Method::GET, "/sfp/api/health");
-        self.unjudged(Call { speaker: As::Nobody, ..call }).await
+        self.once(Call { speaker: As::Nobody, ..call }).await
     }
 
     /// Returns all integrations, or those of that provider or label; newest first.
-    ///
-    /// # Errors
-    /// [`Error`].
     pub async fn integrations(
         &self,
         provider: Option<&str>,
@@ -98,26 +89,17 @@ impl Client {
     }
 
     /// Returns one integration's metadata.
-    ///
-    /// # Errors
-    /// [`Error`].
     pub async fn integration(&self, id: IntegrationId) -> Result<Integration, Error> {
         self.json(Call::new(Method::GET, format!("/sfp/api/integrations/{id}"))).await
     }
 
     /// Stores a credential.
-    ///
-    /// # Errors
-    /// [`Error`].
     pub async fn create_integration(&self, new: &NewIntegration) -> Result<Integration, Error> {
         let body = new.body().map_err(no_json)?;
         self.json(Call::new(Method::POST, "/sfp/api/integrations").with_body(body)).await
     }
 
     /// Replaces a credential; with `revision`, only if that one is still current.
-    ///
-    /// # Errors
-    /// [`Error`].
     pub async fn rotate(
         &self,
         id: IntegrationId,
@@ -131,27 +113,18 @@ impl Client {
     }
 
     /// Makes an older revision current again.
-    ///
-    /// # Errors
-    /// [`Error`].
     pub async fn rollback(&self, id: IntegrationId, revision: u64) -> Result<Integration, Error> {
         let call = Call::new(Method::POST, format!("/sfp/api/integrations/{id}/rollback"));
         self.json(call.with_body(to_secret_json(&json!({ "revision": revision })))).await
     }
 
     /// Changes the scope of a credential.
-    ///
-    /// # Errors
-    /// [`Error`].
     pub async fn rescope(&self, id: IntegrationId, scope: &Scope) -> Result<Integration, Error> {
         let call = Call::new(Method::PATCH, format!("/sfp/api/integrations/{id}"));
         self.json(call.with_body(new_scope(scope))).await
     }
 
     /// Deletes an integration with all its revisions.
-    ///
-    /// # Errors
-    /// [`Error`].
     pub async fn delete_integration(&self, id: IntegrationId) -> Result<(), Error> {
         self.delete(format!("/sfp/api/integrations/{id}")).await
     }
@@ -166,9 +139,6 @@ impl Client {
     }
 
     /// Reads at most `limit` (1 to 1,000) credentials, those after `cursor`; [`Credentials::next`] is the next cursor.
-    ///
-    /// # Errors
-    /// [`Error`].
     pub async fn credentials_page(
         &self,
         filter: &CredentialFilter,
@@ -199,90 +169,57 @@ impl Client {
     }
 
     /// Returns all projects that the caller may see.
-    ///
-    /// # Errors
-    /// [`Error`].
     pub async fn projects(&self) -> Result<Vec<Project>, Error> {
         self.json(Call::new(Method::GET, "/sfp/api/projects")).await
     }
 
     /// Returns one project.
-    ///
-    /// # Errors
-    /// [`Error`].
     pub async fn project(&self, identifier: &str) -> Result<Project, Error> {
-        self.json(Call::new(Method::GET, named("projects", identifier))).await
+        self.json(Call::new(Method::GET, path_of("projects", identifier))).await
     }
 
     /// Registers a project.
-    ///
-    /// # Errors
-    /// [`Error`].
     pub async fn create_project(&self, new: &NewProject) -> Result<Project, Error> {
         self.post("/sfp/api/projects", new).await
     }
 
     /// Deletes a project that nothing is scoped to.
-    ///
-    /// # Errors
-    /// [`Error`].
     pub async fn delete_project(&self, identifier: &str) -> Result<(), Error> {
-        self.delete(named("projects", identifier)).await
+        self.delete(path_of("projects", identifier)).await
     }
 
     /// Returns all application tokens.
-    ///
-    /// # Errors
-    /// [`Error`].
     pub async fn tokens(&self) -> Result<Vec<Token>, Error> {
         self.json(Call::new(Method::GET, "/sfp/api/application-tokens")).await
     }
 
     /// Creates an application token; only this answer shows it.
-    ///
-    /// # Errors
-    /// [`Error`].
     pub async fn create_token(&self, new: &NewToken) -> Result<Token, Error> {
         self.post("/sfp/api/application-tokens", new).await
     }
 
     /// Revokes an application token, immediately and permanently.
-    ///
-    /// # Errors
-    /// [`Error`].
     pub async fn revoke_token(&self, id: TokenId) -> Result<(), Error> {
         self.delete(format!("/sfp/api/application-tokens/{id}")).await
     }
 
     /// Returns all users.
-    ///
-    /// # Errors
-    /// [`Error`].
     pub async fn users(&self) -> Result<Vec<User>, Error> {
         self.json(Call::new(Method::GET, "/sfp/api/users")).await
     }
 
     /// Returns one user.
-    ///
-    /// # Errors
-    /// [`Error`].
     pub async fn user(&self, email: &str) -> Result<User, Error> {
-        self.json(Call::new(Method::GET, named("users", email))).await
+        self.json(Call::new(Method::GET, path_of("users", email))).await
     }
 
     /// Creates a user; only this answer shows a generated password.
-    ///
-    /// # Errors
-    /// [`Error`].
     pub async fn create_user(&self, new: &NewUser) -> Result<User, Error> {
         new.password.as_ref().map_or(Ok(()), is_text)?;
         self.post("/sfp/api/users", new).await
     }
 
     /// Changes a user.
-    ///
-    /// # Errors
-    /// [`Error`].
     pub async fn change_user(&self, email: &str, change: &UserChange) -> Result<User, Error> {
         #[derive(serde::Deserialize)]
         struct Changed {
@@ -291,22 +228,16 @@ impl Client {
         for secret in [&change.password, &change.current_password].into_iter().flatten() {
             is_text(secret)?;
         }
-        let call = Call::new(Method::PUT, named("users", email)).with_body(to_secret_json(change));
+        let call = Call::new(Method::PUT, path_of("users", email)).with_body(to_secret_json(change));
         self.json::<Changed>(call).await.map(|changed| changed.user)
     }
 
     /// Removes a user.
-    ///
-    /// # Errors
-    /// [`Error`].
     pub async fn delete_user(&self, email: &str) -> Result<(), Error> {
-        self.delete(named("users", email)).await
+        self.delete(path_of("users", email)).await
     }
 
     /// Returns events, newest first, each as its record; and the cursor of the next page.
-    ///
-    /// # Errors
-    /// [`Error`].
     pub async fn events(&self, filter: &EventFilter) -> Result<(Vec<Box<RawValue>>, Option<String>), Error> {
         let parameters: Vec<_> =
             filter.parameters.iter().map(|(name, value)| (*name, Some(value.as_str()))).collect();
@@ -316,17 +247,11 @@ impl Client {
     }
 
     /// Returns the latest signed checkpoint, as its text.
-    ///
-    /// # Errors
-    /// [`Error`].
     pub async fn checkpoint(&self) -> Result<String, Error> {
         self.text("/sfp/api/audit/checkpoint").await
     }
 
     /// Returns the newest verifier key, as its text.
-    ///
-    /// # Errors
-    /// [`Error`].
     pub async fn verifier_key(&self) -> Result<String, Error> {
         self.text("/sfp/api/audit/key").await
     }
@@ -361,7 +286,7 @@ pub(super) fn get(path: &str, parameters: &[(&str, Option<&str>)]) -> Call {
     Call::new(Method::GET, if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") })
 }
 
-fn named(what: &str, name: &str) -> String {
+fn path_of(what: &str, name: &str) -> String {
     format!("/sfp/api/{what}/{}", utf8_percent_encode(name, SEGMENT))
 }
 

@@ -168,17 +168,11 @@ impl SessionFile {
     }
 
     /// Replaces the session, or stores the first.
-    ///
-    /// # Errors
-    /// The operating system refuses.
     pub async fn save(&self, session: &Session) -> Result<(), SessionError> {
         self.reserve().await?.save(session)
     }
 
     /// Removes the session.
-    ///
-    /// # Errors
-    /// The operating system refuses.
     pub async fn remove(&self) -> Result<(), SessionError> {
         let _locked = self.lock().await?;
         match fs::remove_file(&self.path) {

@@ -40,9 +40,6 @@ pub struct Records {
 
 impl Client {
     /// Begins an export.
-    ///
-    /// # Errors
-    /// [`Error`].
     pub async fn export(&self, filter: &ExportFilter) -> Result<Records, Error> {
         let mut parameters: Vec<(&str, Option<&str>)> =
             filter.parameters.iter().map(|(name, value)| (*name, Some(value.as_str()))).collect();
@@ -53,9 +50,9 @@ impl Client {
         if status == StatusCode::UNAUTHORIZED && self.renew(bearer.as_ref()).await? {
             let renewed = self.bearer().await?;
             let (status, records) = self.begin(&call, renewed.as_ref(), filter.follow).await?;
-            return self.judged(status, records).await;
+            return self.check_status(status, records).await;
         }
-        self.judged(status, records).await
+        self.check_status(status, records).await
     }
 
     async fn begin(
@@ -75,7 +72,7 @@ impl Client {
         Ok((parts.status, Records { body, _sender: sender, server, follows }))
     }
 
-    async fn judged(&self, status: StatusCode, records: Records) -> Result<Records, Error> {
+    async fn check_status(&self, status: StatusCode, records: Records) -> Result<Records, Error> {
         if status.is_success() {
             return Ok(records);
         }

@@ -64,9 +64,6 @@ impl KdfParams {
 }
 
 /// Hashes a password.
-///
-/// # Errors
-/// There is no memory for the derivation.
 pub fn password_hash(password: &Secret, salt: &[u8; 16], params: KdfParams) -> Result<[u8; 32], KdfFailed> {
     let mut hash = [0; 32];
     derive(password, salt, params, &mut hash)?;

@@ -33,9 +33,6 @@ pub struct VaultKey(Zeroizing<[u8; 32]>);
 
 impl VaultKey {
     /// Generates a vault key.
-    ///
-    /// # Errors
-    /// The operating system gives no random bytes.
     pub fn generate() -> Result<Self, RandomError> {
         random::secret().map(Self)
     }
@@ -109,9 +106,6 @@ pub struct MasterKey(Zeroizing<[u8; 32]>);
 
 impl MasterKey {
     /// Derives the key of a slot's secret.
-    ///
-    /// # Errors
-    /// There is no memory for the derivation.
     pub fn derive(secret: &Secret, salt: &[u8; 16], params: KdfParams) -> Result<Self, KdfFailed> {
         let mut key = Zeroizing::new([0; 32]);
         kdf::derive(secret, salt, params, &mut key)?;
@@ -119,9 +113,6 @@ impl MasterKey {
     }
 
     /// Wraps a vault key for a slot.
-    ///
-    /// # Errors
-    /// The operating system gives no random bytes.
     pub fn wrap(&self, header: &SlotHeader, key: &VaultKey) -> Result<Wrapped, RandomError> {
         Ok(self.wrap_with(random::bytes()?, header, key))
     }

@@ -8,9 +8,6 @@ use zeroize::Zeroizing;
 pub struct RandomError;
 
 /// Returns `N` random bytes.
-///
-/// # Errors
-/// The source fails.
 pub fn bytes<const N: usize>() -> Result<[u8; N], RandomError> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).map_err(|_| RandomError)?;
@@ -18,9 +15,6 @@ pub fn bytes<const N: usize>() -> Result<[u8; N], RandomError> {
 }
 
 /// Returns `N` random bytes that are wiped on drop.
-///
-/// # Errors
-/// The source fails.
 pub fn secret<const N: usize>() -> Result<Zeroizing<[u8; N]>, RandomError> {
     let mut bytes = Zeroizing::new([0; N]);
     getrandom::fill(bytes.as_mut()).map_err(|_| RandomError)?;
@@ -35,9 +29,6 @@ thread_local! {
 }
 
 /// Returns `N` random bytes for a frequent id that is no secret: one system call serves about a hundred ids.
-///
-/// # Errors
-/// The source fails.
 pub fn for_id<const N: usize>() -> Result<[u8; N], RandomError> {
     LEFT.with_borrow_mut(|left| {
         if left.len() < N {

@@ -23,9 +23,6 @@ pub struct RecoveryKey(Zeroizing<[u8; 20]>);
 
 impl RecoveryKey {
     /// Generates a recovery key.
-    ///
-    /// # Errors
-    /// The operating system gives no random bytes.
     pub fn generate() -> Result<Self, RandomError> {
         random::secret().map(Self)
     }

@@ -85,9 +85,6 @@ impl Context {
 pub struct OpenFailed;
 
 /// Seals bytes.
-///
-/// # Errors
-/// The operating system gives no random bytes.
 pub fn seal(key: &RowKey, context: &Context, plain: &[u8]) -> Result<Vec<u8>, RandomError> {
     Ok(seal_with(random::bytes()?, key, context, plain))
 }

@@ -35,9 +35,6 @@ pub struct LogKey(SigningKey);
 
 impl LogKey {
     /// Generates a log key.
-    ///
-    /// # Errors
-    /// The operating system gives no random bytes.
     pub fn generate() -> Result<Self, RandomError> {
         Ok(Self(SigningKey::from_bytes(&*random::secret::<32>()?)))
     }
@@ -53,9 +50,6 @@ impl LogKey {
     }
 
     /// Wraps the private key.
-    ///
-    /// # Errors
-    /// The operating system gives no random bytes.
     pub fn wrap(&self, key: &LogWrapKey, file: FileId) -> Result<Vec<u8>, RandomError> {
         let nonce: [u8; 24] = random::bytes()?;
         let mut private = Zeroizing::new(self.0.to_bytes());

@@ -49,9 +49,6 @@ impl DeferredWrites {
     }
 
     /// Defers every write until [`DeferredWrites::release`].
-    ///
-    /// # Errors
-    /// The medium's length cannot be read.
     pub fn held(medium: Medium) -> io::Result<Self> {
         let len = medium.len()?;
         let held = Held { len, medium_len: len, ..Held::default() };

@@ -32,8 +32,8 @@ pub enum FileError {
     /// The file does not exist.
     #[error("{path} does not exist", path = .0.display())]
     Missing(PathBuf),
-    /// The file exists already.
-    #[error("{path} exists already", path = .0.display())]
+    /// The file already exists.
+    #[error("{path} already exists", path = .0.display())]
     Exists(PathBuf),
     /// The folder of the file does not exist.
     #[error("the folder of {path} does not exist", path = .0.display())]

@@ -127,15 +127,12 @@ impl NewFile {
     /// Begins a new data file.
     ///
     /// # Errors
-    /// A file of that name exists already, another process is creating it, or the folder refuses.
+    /// A file of that name already exists, another process is creating it, or the folder refuses.
     pub fn begin(data: &Path) -> Result<Self, FileError> {
         Self::begin_with(data, Locking::Required)
     }
 
     /// Begins a new data file as [`NewFile::begin`] does, on a file system that may have no locks.
-    ///
-    /// # Errors
-    /// As [`NewFile::begin`].
     pub fn begin_with(data: &Path, locking: Locking) -> Result<Self, FileError> {
         if fs::symlink_metadata(data).is_ok() {
             return Err(FileError::Exists(data.to_owned()));
@@ -207,9 +204,6 @@ fn open_locked(path: &Path, mode: Mode, locking: Locking) -> Result<File, FileEr
 }
 
 /// Wraps a file that has no name of its own, such as a private copy.
-///
-/// # Errors
-/// The operating system refuses.
 pub fn unnamed(file: File) -> io::Result<Medium> {
     Ok(Arc::new(FileBackend::new(file).map_err(io::Error::other)?))
 }

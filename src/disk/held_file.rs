@@ -17,9 +17,7 @@ use std::{
 
 use redb::{BackendError, StorageBackend, backends::FileBackend};
 
-/// The length of redb's header, to which every commit writes: magic number and two commit slots of 128 bytes each
-/// (redb, `docs/design.md`, "Database header").
-const HEADER_BYTES: usize = 320;
+use super::HEADER_BYTES;
 
 /// A data file that is no longer safe to write: acknowledged writes could be lost.
 #[derive(Debug, thiserror::Error)]

@@ -10,6 +10,7 @@ mod lock;
 mod path;
 mod preallocated;
 mod read_ahead;
+mod rollback;
 
 use std::sync::Arc;
 
@@ -23,9 +24,14 @@ pub use lock::Locking;
 pub use path::{beside, resolved};
 pub use preallocated::Preallocated;
 pub use read_ahead::ReadAhead;
+pub use rollback::Rollback;
 
 /// The medium of an engine: a file, or in tests a disk that loses power.
 pub type Medium = Arc<dyn StorageBackend>;
+
+/// The length of redb's header, to which every commit writes: magic number and two commit slots of 128 bytes each
+/// (redb, `docs/design.md`, "Database header").
+const HEADER_BYTES: usize = 320;
 
 /// Forwards the engine's lock requests to the medium below, within `impl StorageBackend`.
 macro_rules! forward_locks {

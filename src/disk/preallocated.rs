@@ -42,9 +42,6 @@ impl Preallocated {
     pub const PIECE_BYTES: u64 = 256 * 1024;
 
     /// Wraps a medium in pieces of `piece_bytes`; its existing pieces are never filled.
-    ///
-    /// # Errors
-    /// The medium's length cannot be read.
     pub fn new(
         medium: Medium,
         piece_bytes: u64,

@@ -39,9 +39,6 @@ impl std::fmt::Debug for Window {
 
 impl ReadAhead {
     /// Wraps a medium.
-    ///
-    /// # Errors
-    /// The medium's length cannot be read.
     pub fn new(medium: Medium) -> io::Result<Self> {
         let len = medium.len()?;
         Ok(Self { medium, len, window: Mutex::default() })

@@ -1,14 +1,16 @@
 //! The access scope of tokens and members.
 
-use super::{ProjectId, Provider};
+use super::{IntegrationId, ProjectId, Provider};
 
-/// The projects and providers that a caller may reach; `None` allows all, an empty list none.
+/// The projects, providers and integrations that a caller may reach; `None` allows all, an empty list none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AccessScope {
     /// The only projects it may name.
     pub projects: Option<Vec<ProjectId>>,
     /// The only providers it may read.
     pub providers: Option<Vec<Provider>>,
+    /// The only integrations whose credentials it may read.
+    pub integrations: Option<Vec<IntegrationId>>,
 }
 
 impl AccessScope {
@@ -22,5 +24,10 @@ impl AccessScope {
         self.providers
             .as_ref()
             .is_none_or(|providers| providers.iter().any(|one| one.service() == provider.service()))
+    }
+
+    /// Returns whether the caller may read this integration's credential, as far as its id decides.
+    pub fn admits_integration(&self, id: IntegrationId) -> bool {
+        self.integrations.as_ref().is_none_or(|integrations| integrations.contains(&id))
     }
 }

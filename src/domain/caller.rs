@@ -110,7 +110,7 @@ pub struct Caller {
     pub identity: Identity,
     /// Its role.
     pub role: Role,
-    /// The projects and providers that it may reach.
+    /// The projects, providers and integrations that it may reach.
     pub narrowing: AccessScope,
     /// The token it came with.
     pub bearer: Bearer,

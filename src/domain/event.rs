@@ -125,6 +125,8 @@ text_enum! {
         FromRevision = "fromRevision",
         /// An id.
         Id = "id",
+        /// Ids of integrations.
+        Integrations = "integrations",
         /// True if it is for every project.
         IsGlobal = "isGlobal",
         /// The number of refused logins.

@@ -34,7 +34,7 @@ pub struct ApplicationToken {
     pub name: Name,
     /// The role of its holder.
     pub role: Role,
-    /// The projects and providers that its holder may reach.
+    /// The projects, providers and integrations that its holder may reach.
     pub narrowing: AccessScope,
     /// The actor who made it.
     pub created_by: Actor,

@@ -1,12 +1,11 @@
 //! Maps every error to its status, code, message and headers.
 
-use std::error::Error as _;
-
 use hyper::StatusCode;
 
 use super::response::Answer;
 use crate::{
     api::{BadRequest, responses::ErrorBody},
+    auth::policy::Denied,
     domain::RequestId,
     vault,
 };
@@ -53,10 +52,10 @@ impl From<crate::domain::Invalid> for HttpError {
 }
 
 impl HttpError {
-    /// Logs the cause, and makes the answer, which holds none of it.
-    pub(super) fn answer(self, id: RequestId) -> Answer {
-        if let Self::Vault(error) = &self {
-            log_cause(error, Some(id));
+    /// Logs the cause if the log has not got it, and makes the answer, which holds none of it.
+    pub(super) fn answer(mut self, id: RequestId) -> Answer {
+        if let Self::Vault(error) = self {
+            self = Self::Vault(error.into_logged(Some(id)));
         }
         let (status, code, message) = self.describe();
         let reason = status.canonical_reason().unwrap_or("Error");
@@ -108,25 +107,12 @@ impl HttpError {
     }
 }
 
-/// Logs the causes of a failure of this process or of its file, under the request's id.
-pub(super) fn log_cause(error: &vault::Error, request: Option<RequestId>) {
-    let mut causes = Vec::new();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        causes.push(cause.to_string());
-        next = cause.source();
-    }
-    if !causes.is_empty() {
-        let (request, cause) = (request.map(tracing::field::display), causes.join(": "));
-        tracing::error!(request, cause, %error, "request failed");
-    }
-}
-
 #[allow(clippy::too_many_lines, reason = "one table, an arm a variant; two halves would hide a gap")]
 fn describe(error: &vault::Error) -> (StatusCode, &'static str, String) {
     use vault::Error;
     let unavailable = StatusCode::SERVICE_UNAVAILABLE;
     let (status, code, message) = match error {
+        Error::Logged(error) => return describe(error),
         Error::Locked => (unavailable, "locked", "The vault is locked: run `sealroom unlock` on its host"),
         Error::Overloaded => (unavailable, "overloaded", "Too many requests are waiting; try again"),
         Error::AuditUnavailable | Error::Unreadable(_) => (
@@ -157,7 +143,16 @@ fn describe(error: &vault::Error) -> (StatusCode, &'static str, String) {
         Error::TokenExpired { since } => {
             return (StatusCode::UNAUTHORIZED, "token_expired", format!("The token expired at {since}"));
         }
-        Error::Denied(denied) => return (StatusCode::FORBIDDEN, "forbidden", denied.to_string()),
+        Error::Denied(denied) => {
+            let code = match denied {
+                // A read passes over other integrations, so that only a defect gets here with one.
+                Denied::Role { .. } | Denied::Integration => "forbidden",
+                Denied::Project => "outside_projects",
+                Denied::Provider => "outside_providers",
+                Denied::NotCreator => "not_creator",
+            };
+            return (StatusCode::FORBIDDEN, code, denied.to_string());
+        }
         Error::BadLogin => (StatusCode::UNAUTHORIZED, "bad_login", "Wrong e-mail or password"),
         Error::WrongPassword => (StatusCode::FORBIDDEN, "wrong_password", "currentPassword is wrong"),
         Error::TooManyTries { retry_after_secs } => {

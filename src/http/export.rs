@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 
 use super::{
     audit::whole_number,
-    error::{HandlerResult, HttpError, log_cause},
+    error::{HandlerResult, HttpError},
     request::{Call, bad},
     response::Answer,
 };
@@ -158,8 +158,7 @@ impl Export {
 
     /// Closes the connection without the stream's proper end, so that a client sees that records are missing.
     async fn break_off(&self, error: Error) {
-        self.vault.export_broke_off(&self.context, &self.caller, &error).await;
-        log_cause(&error, self.context.request);
+        let error = self.vault.export_broke_off(&self.context, &self.caller, error).await;
         tracing::warn!(%error, "export aborted");
         drop(self.pieces.send(Err(io::Error::other("broken off"))).await);
     }

@@ -23,7 +23,7 @@ use crate::{
     },
     audit::receipt,
     auth::token,
-    domain::{Email, IntegrationId, ProjectId, Revision, TokenRef},
+    domain::{Actor, Email, IntegrationId, ProjectId, Revision, TokenRef},
     vault::{CredentialQuery, Listed, LoggedIn},
 };
 
@@ -88,7 +88,9 @@ async fn refresh(call: Box<Call>) -> HandlerResult {
 }
 
 fn pair(LoggedIn { access, refresh, lives_for, user }: &LoggedIn) -> Answer {
-    Answer::secret(StatusCode::OK, to_secret_json(&LoginBody::new(access, refresh, *lives_for, user)))
+    let body = to_secret_json(&LoginBody::new(access, refresh, *lives_for, user));
+    let authenticated = Some(Actor::User(user.email.clone()));
+    Answer { authenticated, ..Answer::secret(StatusCode::OK, body) }
 }
 
 async fn logout(call: Box<Call>) -> HandlerResult {

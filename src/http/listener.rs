@@ -100,9 +100,6 @@ impl Listener {
     }
 
     /// Adopts a listening socket that this process inherited.
-    ///
-    /// # Errors
-    /// The runtime cannot register it.
     pub fn passed_tcp(listener: std::net::TcpListener, tls: Option<Arc<Tls>>) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
         let listener = TcpListener::from_std(listener)?;
@@ -113,9 +110,6 @@ impl Listener {
     }
 
     /// Adopts a listening Unix socket that this process inherited; its file is never removed.
-    ///
-    /// # Errors
-    /// The runtime cannot register it.
     pub fn passed_unix(listener: std::os::unix::net::UnixListener) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
         let path = listener.local_addr()?.as_pathname().map(Path::to_owned).unwrap_or_default();

@@ -99,7 +99,7 @@ impl Collector for Page {
         self.http(&mut encoder)?;
         self.host(&mut encoder)?;
         match &self.gauges.open {
-            Some(open) => opened(&mut encoder, open),
+            Some(open) => encode_open(&mut encoder, open),
             None => Ok(()),
         }
     }
@@ -171,7 +171,7 @@ impl Page {
     }
 }
 
-fn opened(encoder: &mut DescriptorEncoder<'_>, open: &OpenGauges) -> fmt::Result {
+fn encode_open(encoder: &mut DescriptorEncoder<'_>, open: &OpenGauges) -> fmt::Result {
     gauge(encoder, "audit_sequence", "Number of records in the audit log", open.log_size)?;
     gauge(encoder, "queue_depth", "Requests waiting for a commit", open.waiting as u64)?;
     let help = "Duration of commits in seconds, including the sync to disk";

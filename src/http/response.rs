@@ -18,7 +18,7 @@ use tokio::sync::mpsc;
 use super::connection::Connection;
 use crate::{
     api::responses,
-    domain::{RequestId, Secret},
+    domain::{Actor, RequestId, Secret},
     vault::Disclosure,
 };
 
@@ -29,6 +29,8 @@ pub(super) struct Answer {
     pub(super) headers: Vec<(HeaderName, String)>,
     pub(super) body: Bytes,
     pub(super) disclosure: Option<Disclosure>,
+    /// The user whom a login or a refresh authenticated, for the log.
+    pub(super) authenticated: Option<Actor>,
     pub(super) stream: Option<Pieces>,
 }
 
@@ -81,7 +83,15 @@ impl Answer {
     }
 
     const fn new(status: StatusCode, content_type: &'static str, body: Bytes) -> Self {
-        Self { status, content_type, headers: Vec::new(), body, disclosure: None, stream: None }
+        Self {
+            status,
+            content_type,
+            headers: Vec::new(),
+            body,
+            disclosure: None,
+            authenticated: None,
+            stream: None,
+        }
     }
 
     /// Adds the common headers and turns the answer into a response.

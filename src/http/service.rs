@@ -63,7 +63,7 @@ impl Server {
         self.metrics.observe(seen.route, answer.status.as_u16(), took);
         let line = Line {
             route: seen.route,
-            caller: seen.caller.get(),
+            caller: seen.caller.get().or(answer.authenticated.as_ref()),
             request: id,
             peer,
             status: answer.status.as_u16(),

@@ -10,12 +10,14 @@ use redb::{Database, Durability, ReadableDatabase, ReadableTable};
 use super::{
     error::{CommitError, OpenError, StorageError},
     format::{
+        codec::ROW_VERSION,
+        needs::Needs,
         tables::{AUDIT, HASHES, META, Table, hash_key, meta},
         tail::{TailPlan, plan_tail},
     },
     read::snapshot::{Snapshot, SubtreeHash},
 };
-use crate::disk::{DeferredWrites, Medium};
+use crate::disk::{DeferredWrites, Medium, Rollback};
 
 /// The file format that this program writes.
 pub const FORMAT: u32 = 1;
@@ -70,6 +72,7 @@ impl Engine {
         if medium.len().map_err(OpenError::Io)? == 0 {
             return Err(OpenError::Foreign);
         }
+        let medium: Medium = Arc::new(Rollback::new(medium).map_err(OpenError::Io)?);
         let backend = DeferredWrites::held(medium.clone()).map_err(OpenError::Io)?;
         let database = open_database(backend.clone(), &builder(cache_bytes))?;
         check_format(&database)?;
@@ -78,10 +81,8 @@ impl Engine {
     }
 
     /// Makes a new vault on an empty medium, with its first batch.
-    ///
-    /// # Errors
-    /// The medium refuses.
     pub fn create(medium: Medium, cache_bytes: usize, first: &Batch) -> Result<Self, CommitError> {
+        let medium: Medium = Arc::new(Rollback::new(medium).map_err(redb::Error::Io)?);
         let backend = DeferredWrites::open(medium.clone());
         let database =
             builder(cache_bytes).create_with_backend(backend.clone()).map_err(redb::Error::from)?;
@@ -105,9 +106,6 @@ impl Engine {
 
     /// Returns the last committed state, consistent for as long as the snapshot lives. Keep it short: redb cannot reuse
     /// the pages of a live snapshot, so the file grows.
-    ///
-    /// # Errors
-    /// The engine refuses.
     pub fn snapshot(&self) -> Result<Snapshot, StorageError> {
         let database = self.database().map_err(|error| StorageError::Engine(Box::new(error)))?;
         Snapshot::of(&*database)
@@ -121,8 +119,8 @@ impl Engine {
         let database = self.database()?;
         let mut txn = database.begin_write().map_err(redb::Error::from)?;
         txn.set_durability(Durability::Immediate).map_err(redb::Error::from)?;
-        // After a failed sync, only a two-phase commit tells a durable commit from one that is only in the page cache.
-        txn.set_two_phase_commit(true);
+        // One sync a commit; see the crate's documentation.
+        txn.set_two_phase_commit(false);
         txn.set_quick_repair(false);
         if !write_all(&txn, batch)? {
             txn.abort().map_err(redb::Error::from)?;
@@ -138,14 +136,21 @@ impl Engine {
     /// The file does not open, or takes no writes. A later call may succeed. Until then the file stays open for reads
     /// if possible, and must not be committed to.
     pub fn reopen(&self, is_ours: impl Fn(&[u8]) -> bool) -> Result<Vec<u8>, OpenError> {
-        // Sets the length to its current value: the file stays the same, and a read-only medium returns an error.
-        let takes_writes = self.medium.len().and_then(|len| self.medium.set_len(len)).map_err(OpenError::Io);
-        let through =
-            takes_writes.and_then(|()| self.open_anew(DeferredWrites::open(self.medium.clone()), &is_ours));
+        let through = self
+            .make_durable()
+            .map_err(OpenError::Io)
+            .and_then(|()| self.open_anew(DeferredWrites::open(self.medium.clone()), &is_ours));
         if through.is_err() && !self.is_open_held() {
             drop(self.open_held(&is_ours));
         }
         through
+    }
+
+    /// Undoes a failed commit, and syncs all other writes: the head that is read afterwards is durable.
+    fn make_durable(&self) -> std::io::Result<()> {
+        // To its current value: the file stays the same, and a read-only medium returns an error.
+        self.medium.set_len(self.medium.len()?)?;
+        self.medium.sync_data()
     }
 
     fn is_open_held(&self) -> bool {
@@ -181,18 +186,12 @@ impl Engine {
     }
 
     /// Returns the file's length in bytes.
-    ///
-    /// # Errors
-    /// The length cannot be read.
     pub fn bytes(&self) -> std::io::Result<u64> {
         self.medium.len()
     }
 
     /// Opens the file again if [`Engine::reopen`] or [`Engine::release`] closed it. As after [`Engine::open`], no byte
     /// of it changes before [`Engine::release`].
-    ///
-    /// # Errors
-    /// As [`Engine::reopen`].
     pub fn wake(&self) -> Result<(), OpenError> {
         if self.open.read().unwrap_or_else(PoisonError::into_inner).database.is_some() {
             return Ok(());
@@ -210,12 +209,24 @@ impl Engine {
 /// Checks that this program supports the file's format.
 fn check_format(database: &dyn ReadableDatabase) -> Result<(), OpenError> {
     let damaged = |error: StorageError| OpenError::Damaged(Some(Box::new(error)));
-    let bytes = Snapshot::of(database).and_then(|snapshot| snapshot.meta(meta::FORMAT)).map_err(damaged)?;
+    let snapshot = Snapshot::of(database).map_err(damaged)?;
+    let bytes = snapshot.meta(meta::FORMAT).map_err(damaged)?;
     let found = bytes.and_then(|bytes| bytes.try_into().ok()).map(u32::from_le_bytes);
     match found {
-        Some(FORMAT) => Ok(()),
+        Some(FORMAT) => check_needs(&snapshot.meta(meta::NEEDS).map_err(damaged)?),
         Some(found) if found > FORMAT => Err(OpenError::Newer { found, known: FORMAT }),
         Some(_) | None => Err(OpenError::Foreign),
+    }
+}
+
+/// Checks that this program reads every row of the file.
+fn check_needs(bytes: &Option<Vec<u8>>) -> Result<(), OpenError> {
+    match Needs::from_bytes(bytes.as_deref()) {
+        Some(needs) if needs.is_known() => Ok(()),
+        Some(Needs { rows, program }) => {
+            Err(OpenError::NewerRows { found: rows, known: ROW_VERSION.into(), program })
+        }
+        None => Err(OpenError::Damaged(Some(Box::new(StorageError::tampered("meta", meta::NEEDS))))),
     }
 }
 

@@ -22,6 +22,19 @@ pub enum OpenError {
         /// The newest format that this program supports.
         known: u32,
     },
+    /// The file holds rows of a newer version.
+    #[error(
+        "the file holds rows of version {found}, first written by sealroom {program}; \
+         this program reads versions up to {known}"
+    )]
+    NewerRows {
+        /// The newest row version in the file.
+        found: u32,
+        /// The newest row version that this program reads.
+        known: u32,
+        /// The version of the program that first wrote such a row.
+        program: String,
+    },
     /// The file or its directory refuses access.
     #[error("the file cannot be used")]
     Io(#[source] io::Error),
@@ -40,6 +53,18 @@ pub enum StorageError {
         table: &'static str,
         /// Its key, readable.
         key: String,
+    },
+    /// A newer program wrote the row.
+    #[error("{table} {key} has row version {found}; this program reads versions up to {known}")]
+    Newer {
+        /// Its table.
+        table: &'static str,
+        /// Its key, readable.
+        key: String,
+        /// Its version.
+        found: u8,
+        /// The newest version that this program reads in that table.
+        known: u8,
     },
     /// The operating system gives no random bytes.
     #[error("the operating system gives no random bytes")]
@@ -61,6 +86,11 @@ impl StorageError {
     /// Names a value that was damaged or tampered with.
     pub(super) fn tampered(table: &'static str, key: impl Into<String>) -> Self {
         Self::Tampered { table, key: key.into() }
+    }
+
+    /// Names a row of a newer version.
+    pub(super) fn newer_row(table: &'static str, key: &[u8], found: u8, known: u8) -> Self {
+        Self::Newer { table, key: key_for_display(key), found, known }
     }
 
     /// Names a row that was damaged or tampered with.

@@ -4,6 +4,7 @@
 //! demands, and no clock.
 
 mod commit;
+mod copy;
 mod engine;
 mod error;
 mod examine;
@@ -18,6 +19,7 @@ pub use commit::{
     job::{Committed, Decision, JobError, Receipt, Refusal, Verdict},
     writer::{Writer, Writing},
 };
+pub use copy::{Copied, CopyError, Copying, Moment, Rekeying, Step, Supervisor, Unsealed};
 pub use engine::{Batch, Engine, FORMAT, RowWrite};
 pub use error::{CommitError, OpenError, StorageError};
 pub use examine::{Check, Findings, Read, Status, Surroundings};

@@ -12,6 +12,7 @@ use std::{
 use tokio::sync::watch;
 
 use super::{
+    copy::Tap,
     engine::Engine,
     format::{last_access::LastAccess, tables::Table},
     read::cache::Generation,
@@ -116,6 +117,8 @@ pub(super) struct VaultState {
     pub(super) state: StateClock,
     pub(super) accesses: Accesses,
     pub(super) stats: Stats,
+    /// What a copy in progress still has to write.
+    pub(super) tap: Tap,
 }
 
 impl VaultState {

@@ -18,6 +18,7 @@ use super::{
         rows::{accesses_of_record, last_access_watermark, signed},
         writer::{Writer, Writing},
     },
+    copy::{Tap, Unsealed},
     engine::{Batch, Engine, FORMAT},
     error::{CommitError, OpenError, StorageError},
     examine::{Check, Examination, Read, Surroundings},
@@ -25,6 +26,7 @@ use super::{
         codec::Row,
         head::{Head, LogKeys, Slot, decode_slots, encode_slots},
         last_access::LastAccess,
+        needs::Needs,
         tables::{Table, meta, split_audit_row},
     },
     read::{
@@ -97,9 +99,6 @@ pub struct Running {
 
 impl Store {
     /// Creates a vault on an empty medium: an empty log with its checkpoint first, then the owner and the first record.
-    ///
-    /// # Errors
-    /// The medium refuses.
     pub fn create(medium: Medium, cache_bytes: usize, new: NewVault<'_>) -> Result<Self, CreateError> {
         let keys = Keys::derive(new.vault_key);
         let log_key = LogKey::generate().map_err(|_| StorageError::Random)?;
@@ -159,9 +158,6 @@ impl Store {
     }
 
     /// Returns the file's length in bytes.
-    ///
-    /// # Errors
-    /// The length cannot be read.
     pub fn bytes(&self) -> std::io::Result<u64> {
         self.engine.bytes()
     }
@@ -236,9 +232,6 @@ impl Store {
     }
 
     /// Returns the time of the newest event from its record, not yet authenticated.
-    ///
-    /// # Errors
-    /// The record cannot be read.
     pub fn newest_time(&self) -> Result<Option<crate::domain::Timestamp>, StorageError> {
         let newest = self.engine.snapshot()?.records_before(u64::MAX, 1)?;
         let record = newest.first().and_then(|(_, bytes)| crate::audit::record::decode(bytes).ok());
@@ -255,6 +248,20 @@ impl Store {
         let keys = vault_key.map(Keys::derive);
         let (engine, keys, file) = (&*self.engine, keys.as_ref(), self.file);
         Examination { engine, keys, file, surroundings, is_live: false, read }.run()
+    }
+
+    /// Checks the file against its head with the vault key, and keeps the keys in memory; writes nothing.
+    ///
+    /// # Errors
+    /// As [`Store::unlock`].
+    pub fn unseal(&self, vault_key: &VaultKey) -> Result<Unsealed, StorageError> {
+        let stats = Stats::new(|| Duration::ZERO, Duration::MAX);
+        let state = source(&self.engine, Keys::derive(vault_key), self.file, stats);
+        let snapshot = self.engine.snapshot()?;
+        let head = Head::open(&snapshot.required_meta(meta::HEAD)?, &state.keys, self.file)?;
+        integrity::check(&snapshot, &state, &head)?;
+        drop(snapshot);
+        Ok(Unsealed::new(state))
     }
 
     /// Checks the file against its head, lets writes through and starts the writer. Needs a tokio runtime.
@@ -275,11 +282,13 @@ impl Store {
         let log_keys = integrity::check(&snapshot, &source, &head)?;
         let log_key = LogKey::unwrap(keys.log_wrap(), self.file, log_keys.newest(), &log_keys.private)
             .map_err(|_| StorageError::tampered("meta", meta::LOG_KEYS))?;
+        let needs = Needs::from_bytes(snapshot.meta(meta::NEEDS)?.as_deref());
+        let row_version = needs.and_then(|needs| u8::try_from(needs.rows).ok()).unwrap_or(1);
         let missed = missed_accesses(&snapshot, keys, self.file)?;
         drop(snapshot);
         self.engine.release().map_err(|error| StorageError::Engine(Box::new(redb::Error::Io(error))))?;
         source.stats.log_size.send_replace(head.frontier.size());
-        let committer = Committer::new(source, log_key, head, sealed);
+        let committer = Committer::new(source, log_key, head, sealed).with_row_version(row_version);
         committer.catch_up(missed);
         let (writer, ended) = Writer::start(committer, writing);
         Ok(Running { writer, ended })
@@ -295,6 +304,7 @@ fn source(engine: &Arc<Engine>, keys: Keys, file: FileId, stats: Stats) -> Vault
         state: StateClock::default(),
         accesses: Accesses::default(),
         stats,
+        tap: Tap::default(),
     }
 }
 

@@ -80,13 +80,13 @@ impl Vault {
         let admitted = match found {
             Ok(admitted) => admitted,
             Err(error @ (Error::Unauthenticated | Error::TokenExpired { .. })) => {
-                self.turned_away(context);
+                self.count_unauthenticated(context);
                 return Err(error);
             }
             // A row of the caller fails authentication: the caller is unknown.
             Err(error) => {
-                self.note(context, self.settings().host.clone(), Action::RequestDenied, &error).await;
-                return Err(error);
+                let host = self.settings().host.clone();
+                return Err(self.note(context, host, Action::RequestDenied, error).await);
             }
         };
         let permit = self.permit(context, &admitted, verb(&admitted.caller)).await?;
@@ -117,17 +117,19 @@ impl Vault {
         Ok(authenticate(view, admitted.bearer(), now)?.permit(verb, &self.rules())?)
     }
 
-    /// Records an error of a row that fails authentication, outside the corridor.
-    pub(super) async fn note(&self, context: &Context, actor: Actor, action: Action, error: &Error) {
-        if matches!(error, Error::Tampered(_)) && self.tally.refused(&actor) {
+    /// Logs the cause of an error outside the corridor, and records it if a row fails authentication.
+    pub(super) async fn note(&self, context: &Context, actor: Actor, action: Action, error: Error) -> Error {
+        let error = error.into_logged(context.request);
+        if error.is_tampered() && self.tally.count_refusal(&actor) {
             let event = Event { outcome: Outcome::Failed, ..context.event(actor, action) };
             if let Err(error) = self.record(event).await {
                 tracing::error!(%error, "a row that failed authentication could not be recorded");
             }
         }
+        error
     }
 
-    /// Passes a result on; records an error with [`Vault::note`].
+    /// Passes a result on; an error goes through [`Vault::note`].
     pub(super) async fn noted<T>(
         &self,
         context: &Context,
@@ -135,10 +137,10 @@ impl Vault {
         action: Action,
         result: Result<T, Error>,
     ) -> Result<T, Error> {
-        if let Err(error) = &result {
-            self.note(context, actor, action, error).await;
+        match result {
+            Ok(value) => Ok(value),
+            Err(error) => Err(self.note(context, actor, action, error).await),
         }
-        result
     }
 }
 

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     auth::policy::{Rules, Verb},
-    domain::{Bearer, Event, Outcome},
+    domain::{Bearer, Event, Outcome, RequestId},
     storage::{Committed, Decision, Refusal, Verdict, View},
 };
 
@@ -63,7 +63,8 @@ impl Vault {
             tally: Arc::clone(&self.tally),
             disk_low: self.is_disk_low(),
         };
-        let committed = self.opened()?.decide(move |view| admission.decide(view, work)).await?;
+        let committed =
+            self.opened()?.decide(context.request, move |view| admission.decide(view, work)).await?;
         self.settle(committed).await
     }
 
@@ -77,8 +78,12 @@ impl Vault {
 }
 
 impl Open {
-    /// Decides in the commit thread, unless the vault was locked first.
-    pub(super) async fn decide<T, F>(&self, decide: F) -> Result<Committed<T>, Error>
+    /// Decides in the commit thread, unless the vault was locked first; logs there why a decision fails.
+    pub(super) async fn decide<T, F>(
+        &self,
+        request: Option<RequestId>,
+        decide: F,
+    ) -> Result<Committed<T>, Error>
     where
         T: Send + 'static,
         F: FnOnce(&View<'_>) -> Verdict<T, Error> + Send + 'static,
@@ -88,14 +93,14 @@ impl Open {
             if locked.load(Ordering::Acquire) {
                 return Err(silent(Error::Locked));
             }
-            decide(view)
+            decide(view).map_err(|refusal| Refusal { error: refusal.error.into_logged(request), ..refusal })
         };
         self.writer.submit(decide).await.map_err(Error::from)
     }
 
     /// Records events that change nothing and that no caller requested.
     pub(super) async fn record(&self, events: Vec<Event>) -> Result<(), Error> {
-        self.decide(|_| Ok(Decision::recording((), events))).await.map(drop)
+        self.decide(None, |_| Ok(Decision::recording((), events))).await.map(drop)
     }
 }
 
@@ -152,7 +157,7 @@ impl Admission {
         if let Error::ProjectNotFound(project) = &error {
             event.project = Some(project.clone());
         }
-        let outcome = outcome.filter(|_| self.tally.refused(&event.actor));
+        let outcome = outcome.filter(|_| self.tally.count_refusal(&event.actor));
         Refusal { error, events: outcome.map(|outcome| Event { outcome, ..event }).into_iter().collect() }
     }
 }

@@ -126,7 +126,9 @@ fn select(view: &View<'_>, permit: &Permit, query: &CredentialQuery) -> Result<S
         (None, None) => everything(view)?,
     };
     found.retain(|integration| {
-        matches(integration, query) && permit.access_scope().admits_provider(integration.provider)
+        matches(integration, query)
+            && permit.access_scope().admits_provider(integration.provider)
+            && permit.access_scope().admits_integration(integration.id)
     });
     found.sort_by_key(|integration| std::cmp::Reverse(integration.id));
     found.dedup_by_key(|integration| integration.id);

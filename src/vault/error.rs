@@ -2,12 +2,14 @@
 //!
 //! A variant with a source is a failure of this process or of its file: the log gets the cause, the client never does.
 
+use std::error::Error as _;
+
 use crate::{
     api::BadRequest,
     audit::record::BadRecord,
     auth::{password::PasswordError, policy::Denied},
     crypto::random::RandomError,
-    domain::{Email, ProjectId, Provider, Revision, Timestamp},
+    domain::{Email, ProjectId, Provider, RequestId, Revision, Timestamp},
     storage::{JobError, OpenError, StorageError},
 };
 
@@ -35,6 +37,9 @@ pub enum Error {
     /// A failure of this process.
     #[error("an internal error")]
     Internal(#[from] InternalError),
+    /// One of the three above, after the log has its cause.
+    #[error(transparent)]
+    Logged(Box<Self>),
     /// The request has no valid token.
     #[error("no valid token")]
     Unauthenticated,
@@ -97,8 +102,8 @@ pub enum Error {
     /// The project does not exist.
     #[error("no such project")]
     ProjectNotFound(ProjectId),
-    /// The project exists already.
-    #[error("the project exists already")]
+    /// The project already exists.
+    #[error("the project already exists")]
     ProjectExists,
     /// Integrations are scoped to the project.
     #[error("the project is in use")]
@@ -119,7 +124,7 @@ pub enum Error {
         last: u64,
     },
     /// The e-mail is taken.
-    #[error("the user exists already")]
+    #[error("the user already exists")]
     UserExists,
     /// The user does not exist.
     #[error("no such user")]
@@ -127,6 +132,34 @@ pub enum Error {
     /// The change would remove the last enabled owner.
     #[error("the last owner stays")]
     LastOwner,
+}
+
+impl Error {
+    /// Logs the causes of a failure of this process or of its file under the request's id, unless the log has them.
+    ///
+    /// To be called as soon as a decision fails: the request's own task ends without an answer if its client hangs up.
+    #[must_use]
+    pub fn into_logged(self, request: Option<RequestId>) -> Self {
+        let mut causes = Vec::new();
+        let mut next = self.source();
+        while let Some(cause) = next {
+            causes.push(cause.to_string());
+            next = cause.source();
+        }
+        if causes.is_empty() || matches!(self, Self::Logged(_)) {
+            return self;
+        }
+        let (request, cause) = (request.map(tracing::field::display), causes.join(": "));
+        tracing::error!(request, cause, error = %self, "request failed");
+        Self::Logged(Box::new(self))
+    }
+
+    pub(super) fn is_tampered(&self) -> bool {
+        match self {
+            Self::Logged(error) => error.is_tampered(),
+            error => matches!(error, Self::Tampered(_)),
+        }
+    }
 }
 
 impl From<JobError<Self>> for Error {
@@ -147,6 +180,7 @@ impl From<StorageError> for Error {
         match error {
             StorageError::Engine(_) => Self::Unreadable(error),
             StorageError::Tampered { .. } => Self::Tampered(error),
+            StorageError::Newer { .. } => InternalError::Newer(error).into(),
             StorageError::Random => RandomError.into(),
         }
     }
@@ -175,6 +209,9 @@ pub enum InternalError {
     /// The operating system gives no random bytes.
     #[error(transparent)]
     Random(#[from] RandomError),
+    /// A newer program wrote a row.
+    #[error(transparent)]
+    Newer(StorageError),
     /// A background task panicked. Only the log gets the text of a panic, which may hold anything.
     #[error("a background task panicked")]
     TaskPanicked,
@@ -216,7 +253,9 @@ impl From<StorageError> for UnlockError {
     fn from(error: StorageError) -> Self {
         match error {
             StorageError::Random => InternalError::Random(RandomError).into(),
-            StorageError::Engine(_) | StorageError::Tampered { .. } => Self::Storage(error),
+            StorageError::Engine(_) | StorageError::Tampered { .. } | StorageError::Newer { .. } => {
+                Self::Storage(error)
+            }
         }
     }
 }

@@ -113,9 +113,9 @@ impl Vault {
         Ok(records)
     }
 
-    /// Records that an export stopped at a record that does not match its hash.
-    pub async fn export_broke_off(&self, context: &Context, caller: &Admitted, error: &Error) {
-        self.note(context, caller.caller().actor(), Verb::ExportAudit.action(), error).await;
+    /// Logs why an export stopped; records it if a record does not match its hash.
+    pub async fn export_broke_off(&self, context: &Context, caller: &Admitted, error: Error) -> Error {
+        self.note(context, caller.caller().actor(), Verb::ExportAudit.action(), error).await
     }
 
     /// Returns the next records from `first` on, for the owner of the file itself; records no event.

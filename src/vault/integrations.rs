@@ -78,9 +78,6 @@ impl Vault {
     }
 
     /// Lists metadata, newest first; if there is more than `limit`, also returns a cursor.
-    ///
-    /// # Errors
-    /// The policy forbids it.
     pub async fn list_integrations(
         &self,
         context: &Context,

@@ -62,9 +62,6 @@ impl EventQuery {
 
 impl Vault {
     /// Returns matching events as JSON, newest first, and the cursor for more.
-    ///
-    /// # Errors
-    /// The policy forbids it.
     pub async fn read_events(
         &self,
         context: &Context,
@@ -111,9 +108,6 @@ impl Vault {
     }
 
     /// Returns the newest signed checkpoint.
-    ///
-    /// # Errors
-    /// The policy forbids it.
     pub async fn read_checkpoint(&self, context: &Context, caller: &Admitted) -> Result<String, Error> {
         self.record_read(context, caller).await?;
         let read = self.opened()?.writer.fresh_view().checkpoint().map_err(Error::from);
@@ -121,9 +115,6 @@ impl Vault {
     }
 
     /// Returns the newest verifier key.
-    ///
-    /// # Errors
-    /// The policy forbids it.
     pub async fn read_verifier_key(
         &self,
         context: &Context,

@@ -22,7 +22,7 @@ impl Vault {
     /// Registers a project.
     ///
     /// # Errors
-    /// The policy forbids it, or the project exists already.
+    /// The policy forbids it, or the project already exists.
     pub async fn create_project(
         &self,
         context: &Context,
@@ -54,9 +54,6 @@ impl Vault {
     }
 
     /// Returns the projects that the caller may name; not audited.
-    ///
-    /// # Errors
-    /// The policy forbids it.
     pub async fn list_projects(&self, context: &Context, caller: &Admitted) -> Result<Vec<Shown>, Error> {
         let permit = self.permit(context, caller, Verb::ListProjects).await?;
         let open = self.opened()?;

@@ -9,7 +9,7 @@ use super::{
     state::Vault,
 };
 use crate::{
-    domain::{Action, Actor, Detail, DetailKey, Email, Event, Role, Secret, Timestamp, User},
+    domain::{DetailKey, Email, Event, Role, Secret, User},
     storage::{Changes, Decision, View},
 };
 
@@ -29,29 +29,23 @@ impl Vault {
         Err(RecoverError::NoSingleOwner { owners: owners().map(|user| user.email.clone()).collect() })
     }
 
-    /// Sets an owner's password, ends the owner's sessions, and records `vault.recover`.
+    /// Sets an owner's password, ends the owner's sessions, and records `event`.
     ///
     /// # Errors
     /// The password breaks the rule, the owner no longer exists or is disabled, or the commit fails.
-    pub async fn recover_owner(
-        &self,
-        email: Email,
-        password: Secret,
-        actor: Actor,
-        now: Timestamp,
-    ) -> Result<(), Error> {
+    pub async fn recover_owner(&self, email: Email, password: Secret, event: Event) -> Result<(), Error> {
         let password = self.new_password(password).await?;
         let decide = move |view: &View<'_>| {
             let found = view.user(&email).map_err(|error| silent(error.into()))?;
             let found = found.filter(|user| user.role == Role::Owner && !user.disabled);
             let owner = found.ok_or_else(|| silent(Error::UserNotFound))?;
-            let detail = Detail::NONE.text(DetailKey::Email, &owner.email);
-            let event = Event { detail, ..Event::new(now, actor, Action::VaultRecover) };
+            let detail = event.detail.clone().text(DetailKey::Email, &owner.email);
+            let event = Event { detail, ..event };
             let mut changes = Changes::none();
             changes.user(User { password, epoch: owner.epoch + 1, ..(*owner).clone() });
             Ok(Decision::changing((), changes, event).revoking())
         };
-        let committed = self.opened()?.decide(decide).await?;
+        let committed = self.opened()?.decide(None, decide).await?;
         self.settle(committed).await.map(drop)
     }
 }

@@ -43,7 +43,7 @@ pub struct Rejected {
 
 impl Tally {
     /// Counts a refusal of a caller; returns whether it is to be recorded on its own.
-    pub(super) fn refused(&self, actor: &Actor) -> bool {
+    pub(super) fn count_refusal(&self, actor: &Actor) -> bool {
         let mut counts = self.lock();
         let refusals = match counts.minute.refusals.get_mut(actor) {
             Some(refusals) => refusals,
@@ -131,13 +131,13 @@ mod tests {
     fn sixty_refusals_a_minute_are_events_and_the_rest_is_one() {
         let (tally, now, host) = (Tally::default(), Timestamp::from_millis(0), Actor::host("test"));
         let (one, other) = (Actor::host("one"), Actor::host("other"));
-        assert_eq!((0..100).filter(|_| tally.refused(&one)).count(), 60);
-        assert!(tally.refused(&other));
+        assert_eq!((0..100).filter(|_| tally.count_refusal(&one)).count(), 60);
+        assert!(tally.count_refusal(&other));
         let events = tally.take().events(now, &host);
         assert_eq!(events.len(), 1);
         assert_eq!((&events[0].actor, events[0].action), (&one, Action::RequestRefused));
         assert_eq!(events[0].detail, Detail::NONE.number(DetailKey::Count, 40));
-        assert!(tally.refused(&one), "the next minute begins");
+        assert!(tally.count_refusal(&one), "the next minute begins");
         assert!(tally.take().events(now, &host).is_empty());
     }
 

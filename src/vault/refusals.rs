@@ -25,7 +25,7 @@ impl Vault {
     }
 
     /// Counts a request without a valid token.
-    pub fn turned_away(&self, context: &Context) {
+    pub fn count_unauthenticated(&self, context: &Context) {
         self.tally.token(context.peer);
     }
 }

@@ -137,7 +137,7 @@ impl Vault {
             let event = context.event(Actor::User(user.email.clone()), Action::SessionLogin);
             Ok(Decision::changing(user, changes, event))
         };
-        let user = open.decide(decide).await?.value;
+        let user = open.decide(context.request, decide).await?.value;
         Ok(pair.into_answer(user, life))
     }
 
@@ -172,15 +172,12 @@ impl Vault {
         let (life, context) = (self.settings().sessions, *context);
         let keys = (pair.access.1, pair.refresh.1);
         let decide = move |view: &View<'_>| refresh_session(view, &context, &key, keys, life);
-        let committed = open.decide(decide).await?;
+        let committed = open.decide(context.request, decide).await?;
         let user = self.settle(committed).await?.value.ok_or(Error::Unauthenticated)?;
         Ok(pair.into_answer(user, life))
     }
 
     /// Ends the caller's session.
-    ///
-    /// # Errors
-    /// The policy forbids it.
     pub async fn logout(&self, context: &Context, caller: &Admitted) -> Result<(), Error> {
         let work = move |work: Request<'_>| {
             let mut changes = Changes::none();

@@ -151,17 +151,11 @@ impl Vault {
     }
 
     /// Returns the newest event's time, from its record.
-    ///
-    /// # Errors
-    /// The file cannot be read.
     pub fn newest_time(&self) -> Result<Option<Timestamp>, StorageError> {
         self.store.newest_time()
     }
 
     /// Returns the log's newest verifier key.
-    ///
-    /// # Errors
-    /// The file cannot be read.
     pub fn verifier_key(&self) -> Result<VerifierKey, StorageError> {
         self.store.verifier_key()
     }
@@ -181,9 +175,6 @@ impl Vault {
     }
 
     /// Returns the newest signed checkpoint, for the owner of the file itself; records no event.
-    ///
-    /// # Errors
-    /// The file cannot be read.
     pub fn checkpoint(&self) -> Result<String, StorageError> {
         self.store.checkpoint()
     }

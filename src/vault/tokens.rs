@@ -8,18 +8,20 @@ use super::{
     work::{Context, Request},
 };
 use crate::{
-    api::requests::CreateToken,
+    api::{bad_request::BadRequest, requests::CreateToken},
     auth::{policy::Verb, token},
     crypto::random,
-    domain::{ApplicationToken, Detail, DetailKey, Event, Secret, Timestamp, TokenId, TokenRef, days},
-    storage::{Changes, Decision},
+    domain::{
+        ApplicationToken, Detail, DetailKey, Event, IntegrationId, Secret, Timestamp, TokenId, TokenRef, days,
+    },
+    storage::{Changes, Decision, View},
 };
 
 impl Vault {
     /// Creates a token; only this call returns its text.
     ///
     /// # Errors
-    /// The policy or an unregistered project forbids it.
+    /// The policy, an unregistered project or an unknown integration forbids it.
     pub async fn create_token(
         &self,
         context: &Context,
@@ -32,6 +34,7 @@ impl Vault {
         let work = move |work: Request<'_>| {
             let CreateToken { name, expires_in_days, role, narrowing } = request;
             check_registered(work.view, narrowing.projects.iter().flatten())?;
+            check_stored(work.view, narrowing.integrations.iter().flatten())?;
             let now = work.context.now;
             let expires_at = now.plus(days(expires_in_days));
             let created_by = work.caller().actor();
@@ -57,9 +60,6 @@ impl Vault {
     }
 
     /// Lists tokens with the time of their last audited event, newest first.
-    ///
-    /// # Errors
-    /// The policy forbids it.
     pub async fn list_tokens(
         &self,
         context: &Context,
@@ -114,8 +114,25 @@ fn token_detail(token: &ApplicationToken) -> Detail {
         Some(projects) => detail.list(DetailKey::Projects, projects),
         None => detail,
     };
-    match &token.narrowing.providers {
+    let detail = match &token.narrowing.providers {
         Some(providers) => detail.list(DetailKey::Providers, providers),
         None => detail,
+    };
+    match &token.narrowing.integrations {
+        Some(integrations) => detail.list(DetailKey::Integrations, integrations),
+        None => detail,
     }
+}
+
+/// Checks that every integration exists. A later deletion leaves the id in the token: it then names nothing.
+fn check_stored<'a>(
+    view: &View<'_>,
+    integrations: impl IntoIterator<Item = &'a IntegrationId>,
+) -> Result<(), Error> {
+    for (index, id) in integrations.into_iter().enumerate() {
+        if view.integration(*id)?.is_none() {
+            return Err(Error::BadRequest(BadRequest::integration_missing(index)));
+        }
+    }
+    Ok(())
 }

@@ -76,7 +76,7 @@ impl Vault {
             locked.store(true, Ordering::Release);
             Ok(Decision::recording((), vec![event]).revoking())
         };
-        let recorded = open.decide(decide).await;
+        let recorded = open.decide(None, decide).await;
         open.locked.store(true, Ordering::Release);
         self.open.store(None);
         let ended = open.ended.lock().unwrap_or_else(PoisonError::into_inner).take();

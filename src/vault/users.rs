@@ -28,9 +28,6 @@ use crate::{
 
 impl Vault {
     /// Returns the user who asks; not audited.
-    ///
-    /// # Errors
-    /// The policy forbids it.
     pub async fn own_user(&self, context: &Context, caller: &Admitted) -> Result<Arc<User>, Error> {
         self.permit(context, caller, Verb::ReadSelf).await?;
         let Bearer::Access(session, digest) = caller.bearer() else { return Err(Error::Unauthenticated) };
@@ -41,9 +38,6 @@ impl Vault {
     }
 
     /// Returns every user, by e-mail.
-    ///
-    /// # Errors
-    /// The policy forbids it.
     pub async fn list_users(&self, context: &Context, caller: &Admitted) -> Result<Vec<User>, Error> {
         let work = move |work: Request<'_>| {
             let users = work.view.users()?;
@@ -101,7 +95,7 @@ impl Vault {
                 first_name,
                 last_name,
                 role,
-                narrowing: AccessScope { projects, providers: None },
+                narrowing: AccessScope { projects, ..AccessScope::default() },
                 disabled: false,
                 password,
                 epoch: 0,

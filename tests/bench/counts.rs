@@ -1,8 +1,9 @@
-//! How many instructions one read, one create and the check of one record take, held against what is written down.
+//! Counts the instructions and the allocations of one read, one create and the check of one record, and compares them
+//! with a file.
 //!
-//! `cargo bench --bench counts` runs this program under callgrind, and fails where a count is more than a tenth above
-//! the one in `tests/bench/counts.txt`; `-- --bless` writes that file anew. Time would not do: it is another one on
-//! every machine, and on this one in an hour. Instructions are alike on every x86-64 processor, for valgrind shows a
+//! `cargo bench --bench counts` runs this program under callgrind and dhat, and fails if a count of instructions is more
+//! than a tenth above the one in `tests/bench/counts.txt`, or an allocation is added; `-- --bless` writes that file
+//! anew. Time would not do: it is another one on every machine, and on this one in an hour. Instructions are alike on every x86-64 processor, for valgrind shows a
 //! program a processor of its own (AES-NI, AVX2 and no SHA-NI, whatever the host can do beyond), and so the paths
 //! that SHA-256, AES and `memcpy` choose for themselves are always the same. What remains is the C library and the
 //! compiler, hence the tolerance. Without valgrind, AVX2 or x86-64 it says so in one line and judges nothing.
@@ -31,8 +32,10 @@ use sealroom::{
     vault::{Context, CredentialQuery, InitPlan, SessionLife, Settings, Vault},
 };
 
-/// How far above what is written down a count may be.
+/// The share by which a count of instructions may exceed the file's.
 const TOLERANCE: f64 = 0.10;
+/// The number by which a count of allocations may: how jobs meet in a batch moves it by a fraction.
+const ALLOCATIONS_TOLERANCE: u64 = 1;
 const BASELINE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/bench/counts.txt");
 const PASSPHRASE: &[u8] = b"passphrase-example";
 const PASSWORD: &[u8] = b"password-example";
@@ -88,22 +91,25 @@ fn main() {
     if let Some(why) = unfit() {
         return println!("instructions are not counted: {why}");
     }
-    let bar = ProgressBar::new(Work::ALL.len() as u64).with_message("callgrind");
-    let counts: Vec<(Work, u64)> = Work::ALL
-        .into_iter()
-        .map(|work| {
-            let counted = (work, each(work));
-            bar.inc(1);
-            counted
-        })
-        .collect();
+    let bar = ProgressBar::new(Work::ALL.len() as u64).with_message("valgrind");
+    let mut counts = Vec::new();
+    for work in Work::ALL {
+        counts.push((work, [each(work, instructions), each(work, allocations)]));
+        bar.inc(1);
+    }
     bar.finish_and_clear();
     if args.bless {
-        let lines: String = counts.iter().map(|(work, count)| format!("{} {count}\n", work.name())).collect();
-        fs::write(BASELINE, lines).unwrap();
+        let line = |(work, [instructions, allocations]): &(Work, [u64; 2])| {
+            format!("{} {instructions} {allocations}\n", work.name())
+        };
+        fs::write(BASELINE, counts.iter().map(line).collect::<String>()).unwrap();
     }
     if !judge(&counts, &fs::read_to_string(BASELINE).unwrap()) {
-        println!("more than {:.0} % above: see callgrind_annotate, or --bless it", TOLERANCE * 100.0);
+        println!(
+            "more than {:.0} % of instructions or {ALLOCATIONS_TOLERANCE} allocation above: see callgrind_annotate \
+             and dhat, or --bless it",
+            TOLERANCE * 100.0
+        );
         exit(1);
     }
 }
@@ -120,40 +126,56 @@ fn unfit() -> Option<&'static str> {
     Command::new("valgrind").arg("--version").output().is_err().then_some("valgrind is not installed")
 }
 
-/// Prints them beside what is written down; whether all are within it.
-fn judge(counts: &[(Work, u64)], baseline: &str) -> bool {
+/// Prints them beside the file's; returns whether all are within the tolerance.
+fn judge(counts: &[(Work, [u64; 2])], baseline: &str) -> bool {
     let mut good = true;
-    println!("instructions of one      counted  written down");
-    for (work, count) in counts {
-        let written = baseline.lines().find_map(|line| line.strip_prefix(work.name())?.trim().parse().ok());
-        let written: u64 = written.unwrap_or_else(|| panic!("{BASELINE} has no `{}`", work.name()));
-        let change = *count as f64 / written as f64 - 1.0;
-        println!("{:<20} {count:>11} {written:>13} {:>+8.1} %", work.name(), change * 100.0);
-        good &= change <= TOLERANCE;
+    println!("one      instructions   in the file            allocations  in the file");
+    for (work, [instructions, allocations]) in counts {
+        let line = baseline.lines().find_map(|line| line.strip_prefix(work.name()));
+        let line = line.unwrap_or_else(|| panic!("{BASELINE} has no `{}`", work.name()));
+        let written: Vec<u64> = line.split_whitespace().map(|count| count.parse().unwrap()).collect();
+        let change = *instructions as f64 / written[0] as f64 - 1.0;
+        println!(
+            "{:<8} {instructions:>12} {:>13} {:>+8.1} % {allocations:>12} {:>12}",
+            work.name(),
+            written[0],
+            change * 100.0,
+            written[1],
+        );
+        good &= change <= TOLERANCE && *allocations <= written[1] + ALLOCATIONS_TOLERANCE;
     }
     good
 }
 
-/// The instructions of one.
-fn each(work: Work) -> u64 {
+/// The count of one.
+fn each(work: Work, count: fn(Work, u64) -> u64) -> u64 {
     let [few, many] = work.repetitions();
-    counted(work, many).saturating_sub(counted(work, few)) / (many - few)
+    (count(work, many).saturating_sub(count(work, few)) + (many - few) / 2) / (many - few)
 }
 
-fn counted(work: Work, times: u64) -> u64 {
-    let mut command = Command::new("valgrind");
-    command.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]);
-    command.arg(std::env::current_exe().unwrap()).args([
-        "--work",
-        work.name(),
-        "--times",
-        &times.to_string(),
-    ]);
-    let output = command.output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{said}");
+fn instructions(work: Work, times: u64) -> u64 {
+    let said = valgrind(&["--tool=callgrind", "--callgrind-out-file=/dev/null"], work, times);
     let count = said.lines().find_map(|line| line.split_once("Collected : ")?.1.trim().parse().ok());
     count.unwrap_or_else(|| panic!("callgrind tells no count: {said}"))
+}
+
+fn allocations(work: Work, times: u64) -> u64 {
+    let said = valgrind(&["--tool=dhat", "--dhat-out-file=/dev/null"], work, times);
+    let count = said.lines().find_map(|line| {
+        let blocks = line.split_once("Total:")?.1.split_once(" in ")?.1;
+        blocks.split_whitespace().next()?.replace(',', "").parse().ok()
+    });
+    count.unwrap_or_else(|| panic!("dhat tells no count: {said}"))
+}
+
+fn valgrind(tool: &[&str], work: Work, times: u64) -> String {
+    let mut command = Command::new("valgrind");
+    command.args(tool).arg(std::env::current_exe().unwrap());
+    command.args(["--work", work.name(), "--times", &times.to_string()]);
+    let output = command.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{said}");
+    said
 }
 
 fn run(work: Work, times: u64) {

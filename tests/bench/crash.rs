@@ -2,7 +2,7 @@
 //!
 //! `cargo bench --bench crash -- --points 1000000 --seed 1` cuts the power a million times; `--faults`, `--flips` and
 //! `--kills` say how many calls fail, how many files are damaged and how often the real binary is killed. Without any
-//! of them it takes some of each, with `SEALROOM_BENCH_QUICK=1` a few. A failure prints what repeats it.
+//! of them it takes some of each, with `BENCH_QUICK=1` a few. A failure prints what repeats it.
 #![allow(
     clippy::unwrap_used,
     clippy::pedantic,
@@ -38,9 +38,9 @@ use lab::{
     rng::Rng,
 };
 
-/// How many other remains each call is cut with.
+/// The number of further remains for each cut.
 const VARIANTS: usize = 8;
-/// How many damaged files one process meets.
+/// The number of damaged files for each process.
 const BATCH: u64 = 250;
 
 #[derive(Debug, Parser)]
@@ -57,7 +57,7 @@ struct Args {
     /// Kills of the real binary.
     #[arg(long)]
     kills: Option<u64>,
-    /// What all choices follow from.
+    /// The seed of all choices.
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// One point again, as a failure named it: RUN:OP:VARIANT.
@@ -87,7 +87,7 @@ fn main() {
         return println!("holds: {tally:?}");
     }
     let asked = [args.points, args.faults, args.flips, args.kills];
-    let quick = std::env::var_os("SEALROOM_BENCH_QUICK").is_some();
+    let quick = std::env::var_os("BENCH_QUICK").is_some();
     let usual = match (asked.iter().all(Option::is_none), quick) {
         (false, _) => [0; 4],
         (true, true) => [4_000, 200, 250, 16],

@@ -1,7 +1,7 @@
 //! The audit log at size: how fast it is exported, verified and proved.
 //!
 //! `cargo bench --bench log` takes a million events, about a minute; `-- --events 10000000` another number (600 bytes
-//! of disk each, twice); `-- --keep` leaves the files; `SEALROOM_BENCH_QUICK=1` takes a few seconds.
+//! of disk each, twice); `-- --keep` leaves the files; `BENCH_QUICK=1` takes a few seconds.
 #![allow(clippy::unwrap_used, clippy::pedantic, clippy::print_stdout, missing_docs, reason = "a benchmark")]
 
 use std::{
@@ -56,7 +56,7 @@ async fn vault(data: &Path) -> Arc<Vault> {
     vault
 }
 
-/// As long as a read's event is: a machine, an integration, a project.
+/// The length of a read's event: a machine, an integration, a project.
 fn event() -> Event {
     let id = "0192f0c1-7b3c-7def-8000-0123456789ab";
     Event {
@@ -134,7 +134,7 @@ fn verify(folder: &Path, args: &[&str]) -> (Duration, u64) {
 
 fn main() {
     let args: Vec<String> = std::env::args().collect();
-    let quick = std::env::var_os("SEALROOM_BENCH_QUICK").is_some();
+    let quick = std::env::var_os("BENCH_QUICK").is_some();
     let given = args.iter().position(|arg| arg == "--events");
     let given = given.map(|at| args[at + 1].parse().expect("--events takes a number"));
     let events: u64 = given.unwrap_or(if quick { 20_000 } else { 1_000_000 });

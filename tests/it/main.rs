@@ -18,5 +18,6 @@ mod host;
 #[path = "../lab/mod.rs"]
 mod lab;
 mod readme;
+mod secret_types;
 mod support;
 mod tidy;

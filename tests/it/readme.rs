@@ -23,9 +23,9 @@ use crate::support::{
     tls::has,
 };
 
-/// How long a command may take.
+/// The time limit of a command.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// What stands between what two commands print.
+/// The separator between the outputs of two commands.
 const END: char = '\x1e';
 
 struct Block {
@@ -105,7 +105,7 @@ fn unheld(block: &Block, ci: &str) -> Option<String> {
     }
 }
 
-/// Whether one line has these words in this order, between words of its own.
+/// Returns whether one line has these words in this order, possibly with others between them.
 fn runs(script: &str, command: &str) -> bool {
     script.lines().any(|line| {
         let mut words = line.split_whitespace();
@@ -134,7 +134,7 @@ fn every_block_says_how_it_is_held_to_be_true() {
     }
 }
 
-/// What varies from run to run, as `[..]`: ids, times, tokens, ports, and words as long as a hash.
+/// Replaces parts that vary from run to run by `[..]`: ids, times, tokens, ports, and words as long as a hash.
 fn plain(line: &str) -> String {
     let line = veiled(line.trim_end(), &[]).replace('…', "[..]");
     let (mut out, mut word) = (String::new(), String::new());
@@ -157,19 +157,19 @@ struct Shell {
     typing: Typing,
     feed: File,
     answers: Vec<(&'static str, String)>,
-    /// What the last command printed.
+    /// The output of the last command.
     printed: String,
 }
 
 impl Shell {
     fn start(folder: &Path, ports: &[(&str, String)]) -> Self {
         let binary = Path::new(env!("CARGO_BIN_EXE_sealroom"));
-        // What cargo would build is built already.
+        // The binary under test replaces the build.
         let cargo = "#!/bin/bash\nwhile [ \"$1\" != -- ]; do shift; done; shift; exec sealroom \"$@\"\n";
         fs::create_dir_all(folder.join("bin")).unwrap();
         secret_file(&folder.join("bin"), "cargo", cargo, 0o755);
-        fs::create_dir_all(folder.join("target/release")).unwrap();
-        symlink(binary, folder.join("target/release/sealroom")).unwrap();
+        fs::create_dir_all(folder.join("target/debug")).unwrap();
+        symlink(binary, folder.join("target/debug/sealroom")).unwrap();
         symlink(root().join("examples"), folder.join("examples")).unwrap();
         assert!(Command::new("mkfifo").arg(folder.join("feed")).status().unwrap().success());
         let (master, slave) = terminal();
@@ -190,7 +190,7 @@ impl Shell {
         Self { typing, feed, answers: Vec::new(), printed: String::new() }
     }
 
-    /// What a command prints until it ends, or, in the background, until that is what is `shown`; and its exit code.
+    /// Returns the output of a command until it ends, or in the background until it is as `shown`, and the exit code.
     fn run(&mut self, command: &str, shown: &[String]) -> (Vec<String>, i32) {
         self.typing.screen.clear();
         self.feed.write_all(format!("{command}\0").as_bytes()).unwrap();
@@ -275,7 +275,7 @@ fn what_the_readme_shows_is_what_a_user_sees() {
             ));
         }
         if is_first {
-            // As a reader would: the line that it prints is pasted, and the password is typed where it is asked for.
+            // Follow the text: paste the printed line, and type the password at its prompt.
             let screen = shell.printed.clone();
             let password = screen.split("password ").nth(1).unwrap().lines().next().unwrap().to_owned();
             shell.answers = vec![("Password: ", password), ("token: ", "ghp_example".to_owned())];

@@ -39,7 +39,7 @@ fn layer(module: &str) -> Option<u8> {
     LAYERS.iter().find(|(name, _)| *name == module).map(|(_, layer)| *layer)
 }
 
-/// What is wrong with one file.
+/// Returns the faults of one file.
 fn breaches(shown: &str, text: &str) -> Vec<String> {
     let code = Code::of(text);
     let (rooms, code) = (code.rooms(), code.spelt());

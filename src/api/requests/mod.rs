@@ -25,6 +25,8 @@ pub use users::{CreateUser, DeleteUser, Login, Refresh, UpdateUser};
 
 /// The most projects in one list (contract §3).
 pub const PROJECTS_MAX: usize = 100;
+/// The most integrations that a token names: a row stays small.
+pub const INTEGRATIONS_MAX: usize = 100;
 
 /// A request with a JSON body.
 pub trait Request: Sized {

@@ -1,6 +1,6 @@
 //! Contract §5: application tokens.
 
-use super::{PROJECTS_MAX, Request, role};
+use super::{INTEGRATIONS_MAX, PROJECTS_MAX, Request, role};
 use crate::{
     api::{
         bad_request::BadRequest,
@@ -23,13 +23,14 @@ pub struct CreateToken {
     pub expires_in_days: u64,
     /// A token's role.
     pub role: Role,
-    /// The projects and providers it may read; a list is never empty.
+    /// The projects, providers and integrations it may read; a list is never empty.
     pub narrowing: AccessScope,
 }
 
 impl Request for CreateToken {
     const NAME: &'static str = "CreateToken";
-    const FIELDS: &'static [&'static str] = &["name", "expiresIn", "role", "projects", "providers"];
+    const FIELDS: &'static [&'static str] =
+        &["name", "expiresIn", "role", "projects", "providers", "integrations"];
 
     fn read(fields: &mut Fields<'_>) -> Result<Self, BadRequest> {
         let of_machines =
@@ -44,6 +45,10 @@ impl Request for CreateToken {
                 providers: fields
                     .optional("providers")
                     .map(|list| list.list(Provider::ALL.len()))
+                    .transpose()?,
+                integrations: fields
+                    .optional("integrations")
+                    .map(|list| list.list(INTEGRATIONS_MAX))
                     .transpose()?,
             },
         })
@@ -65,11 +70,13 @@ mod tests {
             (30, Role::Application, AccessScope::default())
         );
         let token: CreateToken = taken(
-            r#"{"name":"ci","expiresIn":3650,"role":"auditor","projects":["a/b"],"providers":["jira","azure-devops"]}"#,
+            r#"{"name":"ci","expiresIn":3650,"role":"auditor","projects":["a/b"],"providers":["jira","azure-devops"],"integrations":["01A21198-0ea8-7d5a-987c-6ee7878c59a0"]}"#,
         );
         assert_eq!((token.expires_in_days, token.role), (3650, Role::Auditor));
         assert_eq!(token.narrowing.projects.unwrap().len(), 1);
         assert_eq!(token.narrowing.providers.unwrap(), [Provider::Jira, Provider::AzureDevops]);
+        let id = token.narrowing.integrations.unwrap()[0];
+        assert_eq!(id.to_string(), "01a21198-0ea8-7d5a-987c-6ee7878c59a0");
     }
 
     #[test]
@@ -82,6 +89,8 @@ mod tests {
             (r#""role":"owner""#, "role must be one of application, auditor, operator"),
             (r#""role":1"#, "role must be a string"),
             (r#""projects":[]"#, "projects must be an array of 1 to 100 strings"),
+            (r#""integrations":[]"#, "integrations must be an array of 1 to 100 strings"),
+            (r#""integrations":["deploy key"]"#, "integrations[0] must be a hyphenated UUID"),
             (r#""providers":[]"#, "providers must be an array of 1 to 17 strings"),
             (r#""providers":["npm","npm"]"#, "providers must be without duplicates"),
         ] {

@@ -4,7 +4,8 @@ use serde::Serialize;
 
 use super::{Exposed, Text, texts};
 use crate::domain::{
-    Actor, ApplicationToken, Name, ProjectId, Provider, Role, Secret, Timestamp, TokenId, TokenStatus,
+    Actor, ApplicationToken, IntegrationId, Name, ProjectId, Provider, Role, Secret, Timestamp, TokenId,
+    TokenStatus,
 };
 
 /// The answer to a create, the only one that shows the token; goes out by `to_secret_json`.
@@ -42,6 +43,7 @@ pub struct TokenBody<'a> {
     role: Text<Role>,
     projects: Option<Vec<Text<&'a ProjectId>>>,
     providers: Option<Vec<Text<&'a Provider>>>,
+    integrations: Option<Vec<Text<&'a IntegrationId>>>,
     created_by: Text<&'a Actor>,
     created_at: Text<Timestamp>,
     expires_at: Text<Timestamp>,
@@ -58,6 +60,7 @@ impl<'a> TokenBody<'a> {
             role: Text(row.role),
             projects: row.narrowing.projects.as_deref().map(texts),
             providers: row.narrowing.providers.as_deref().map(texts),
+            integrations: row.narrowing.integrations.as_deref().map(texts),
             created_by: Text(&row.created_by),
             created_at: Text(row.created_at),
             expires_at: Text(row.expires_at),
@@ -105,7 +108,7 @@ mod tests {
         assert_eq!(
             text(&TokenBody::new(&row(), None, NOW)),
             format!(
-                r#"{{"id":"{ID}","name":"ci","role":"application","projects":null,"providers":null,"createdBy":"user:ada@acme.com","createdAt":"{NOW_TEXT}","expiresAt":"2025-11-25T16:00:00.000Z","lastUsedAt":null,"status":"active"}}"#
+                r#"{{"id":"{ID}","name":"ci","role":"application","projects":null,"providers":null,"integrations":null,"createdBy":"user:ada@acme.com","createdAt":"{NOW_TEXT}","expiresAt":"2025-11-25T16:00:00.000Z","lastUsedAt":null,"status":"active"}}"#
             )
         );
     }
@@ -115,8 +118,10 @@ mod tests {
         let mut row = row();
         row.narrowing.projects = Some(vec!["acme/app".parse().unwrap()]);
         row.narrowing.providers = Some(Vec::new());
+        row.narrowing.integrations = Some(vec![IntegrationId::from_bytes([0x11; 16])]);
         let body = text(&TokenBody::new(&row, Some(NOW), NOW.plus(days(1))));
-        assert!(body.contains(r#""projects":["acme/app"],"providers":[],"#), "{body}");
+        let narrowing = format!(r#""projects":["acme/app"],"providers":[],"integrations":["{ID}"],"#);
+        assert!(body.contains(&narrowing), "{body}");
         assert!(body.ends_with(&format!(r#""lastUsedAt":"{NOW_TEXT}","status":"expired"}}"#)), "{body}");
     }
 }

@@ -55,6 +55,7 @@ pub(super) enum Fact {
     Disabled,
     Projects,
     Providers,
+    Integrations,
     Provider,
     Scope,
     Revisions,
@@ -71,6 +72,7 @@ impl fmt::Display for Fact {
             Self::Disabled => "disabled flag",
             Self::Projects => "projects",
             Self::Providers => "providers",
+            Self::Integrations => "integrations",
             Self::Provider => "provider",
             Self::Scope => "scope",
             Self::Revisions => "revisions",
@@ -124,6 +126,7 @@ impl Facts {
         facts.set(Fact::Role, Some(short(token.role.as_str().as_bytes())));
         facts.rows(Fact::Projects, token.narrowing.projects.as_deref());
         facts.rows(Fact::Providers, token.narrowing.providers.as_deref());
+        facts.rows(Fact::Integrations, token.narrowing.integrations.as_deref());
         facts.state(Fact::Revoked, token.revoked_at.is_some());
         facts
     }

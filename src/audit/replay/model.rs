@@ -208,6 +208,7 @@ impl Replay {
         facts.set(Fact::Role, told.detail.get("role").and_then(text));
         facts.narrowing(Fact::Projects, told.detail.get("projects"));
         facts.narrowing(Fact::Providers, told.detail.get("providers"));
+        facts.narrowing(Fact::Integrations, told.detail.get("integrations"));
         // A token that was revoked once stays so.
         if action == Action::TokenRevoke {
             facts.state(Fact::Revoked, true);

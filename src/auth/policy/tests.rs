@@ -38,11 +38,15 @@ fn projects(texts: &[&str]) -> Vec<ProjectId> {
 }
 
 fn to_projects(texts: &[&str]) -> AccessScope {
-    AccessScope { projects: Some(projects(texts)), providers: None }
+    AccessScope { projects: Some(projects(texts)), ..AccessScope::default() }
 }
 
 fn to_providers(providers: &[Provider]) -> AccessScope {
-    AccessScope { projects: None, providers: Some(providers.to_vec()) }
+    AccessScope { providers: Some(providers.to_vec()), ..AccessScope::default() }
+}
+
+fn to_integrations(ids: &[IntegrationId]) -> AccessScope {
+    AccessScope { integrations: Some(ids.to_vec()), ..AccessScope::default() }
 }
 
 fn integration(provider: Provider, scope: Scope, created_by: &str) -> Integration {
@@ -149,6 +153,7 @@ fn a_refusal_says_which_role_it_takes() {
     }
     assert_eq!(Denied::Project.to_string(), "Forbidden - this caller is narrowed to other projects");
     assert_eq!(Denied::Provider.to_string(), "Forbidden - this caller is narrowed to other providers");
+    assert_eq!(Denied::Integration.to_string(), "Forbidden - this caller is narrowed to other integrations");
 }
 
 #[test]
@@ -238,15 +243,20 @@ fn a_disclosure_stays_within_the_narrowing() {
     assert_eq!(asked(to_projects(&["a/b"]), &global), None);
     assert_eq!(asked(to_providers(&[Provider::Jira]), &scoped(&["x/y"])), None);
     assert_eq!(asked(to_providers(&[Provider::Github]), &scoped(&["x/y"])), Some(Denied::Provider));
-    let both = AccessScope { projects: Some(projects(&["a/b"])), providers: Some(vec![Provider::Github]) };
+    let both = AccessScope { providers: Some(vec![Provider::Github]), ..to_projects(&["a/b"]) };
     assert_eq!(asked(both, &scoped(&["a/b"])), Some(Denied::Provider));
+    let other = IntegrationId::new(NOW, [5; 10]);
+    assert_eq!(asked(to_integrations(&[other, global.id]), &global), None);
+    assert_eq!(asked(to_integrations(&[other]), &global), Some(Denied::Integration));
+    let elsewhere = AccessScope { integrations: Some(vec![global.id]), ..to_projects(&["a/b"]) };
+    assert_eq!(asked(elsewhere, &scoped(&["x/y"])), Some(Denied::Project), "each narrows by itself");
 }
 
 #[test]
 fn narrowed_to_nothing_means_nothing_allowed() {
     let global = integration(Provider::Jira, Scope::Global, "host:root");
     let scoped = integration(Provider::Jira, Scope::Projects(projects(&["a/b"])), "host:root");
-    for narrowing in [to_projects(&[]), to_providers(&[])] {
+    for narrowing in [to_projects(&[]), to_providers(&[]), to_integrations(&[])] {
         let permit = permit(Application, Verb::ReadCredentials, narrowing);
         assert!(permit.disclose(&global).is_err());
         assert!(permit.disclose(&scoped).is_err());

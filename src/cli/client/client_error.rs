@@ -1,7 +1,7 @@
 //! Client errors as users read them: cause, remedy, and the server's code.
 
 use crate::{
-    cli::error::CliError,
+    cli::{error::CliError, usage},
     client::{EndpointError, Error, ProxyFailure, Refusal, SessionError, TlsFailure},
 };
 
@@ -179,7 +179,15 @@ fn refusal_hint(refusal: &Refusal) -> String {
         "invalid_token" => "pass only the token, on one line",
         "bad_login" => "check e-mail and password; after 5 failures the server makes you wait",
         "wrong_password" => "type your current password",
-        "forbidden" => forbidden_hint(&refusal.message),
+        "forbidden" => "use a login or token that has this role; `sealroom whoami` shows yours",
+        "outside_projects" => {
+            "`sealroom project list` shows yours; an owner can extend a user with `sealroom user projects`, \
+             and makes a new token for another project"
+        }
+        "outside_providers" => {
+            "ask an owner for a token for this provider: sealroom token create NAME --provider PROVIDER"
+        }
+        "not_creator" => "check its id; only an owner or the user who stored it may change it",
         "too_many_tries" => "wait that long, then try once",
         "too_many_matches" => "narrow it with --provider, --name or --project",
         "project_not_found" | "project_not_registered" => REGISTER,
@@ -197,26 +205,11 @@ fn refusal_hint(refusal: &Refusal) -> String {
         "body_too_large" => "the limit is 64 KiB per credential, or the server's body_bytes_max",
         "name_needed" => "pass --name NAME",
         "overloaded" | "shutting_down" => "try again in a moment",
-        _ if refusal.status == 400 => "see --help of the command",
+        _ if refusal.status == 400 => return usage::see_help(),
+        _ if refusal.status == 403 => "`sealroom whoami` shows your role; ask an owner",
         _ => "the server's log says more",
     };
     hint.to_owned()
-}
-
-/// Returns the remedy: different people fix a role, a narrowing and an owner's right in different ways.
-fn forbidden_hint(message: &str) -> &'static str {
-    if message.contains("narrowed to other projects") {
-        "`sealroom project list` shows yours; an owner can extend a user with `sealroom user projects`, \
-         and makes a new token for another project"
-    } else if message.contains("narrowed to other providers") {
-        "ask an owner for a token for this provider: sealroom token create NAME --provider PROVIDER"
-    } else if message.contains("have created") {
-        "check its id; only an owner or the user who stored it may change it"
-    } else if message.contains("Requires role") {
-        "use a login or token that has this role; `sealroom whoami` shows yours"
-    } else {
-        "`sealroom whoami` shows your role; ask an owner"
-    }
 }
 
 /// Rewrites a server's sentence in our style: lower case, without its full stop.

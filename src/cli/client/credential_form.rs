@@ -19,7 +19,27 @@ use crate::{
 };
 
 /// Fields whose input is echoed: they name a place or an account, and grant no access.
-const PLAIN: &[&str] = &["base_url", "username", "client_id", "cloud_id", "tenant_id", "tenant", "app_id"];
+const PLAIN: &[&str] = &[
+    "account_id",
+    "app_id",
+    "base_url",
+    "client_id",
+    "cloud_id",
+    "email",
+    "host",
+    "port",
+    "region",
+    "site",
+    "tenant",
+    "tenant_id",
+    "user",
+    "username",
+];
+
+/// Returns whether a field of this name names a place or an account, and grants no access.
+pub(super) fn is_plain(field: &str) -> bool {
+    PLAIN.contains(&field)
+}
 
 /// Returns the credential of a pair as a JSON object.
 ///
@@ -95,7 +115,7 @@ fn is_keyless(json: &str) -> bool {
 }
 
 fn ask(field: &str) -> Result<Secret, CliError> {
-    let answer = if PLAIN.contains(&field) {
+    let answer = if is_plain(field) {
         Secret::from(prompt::text(field)?)
     } else {
         prompt::secret(field, Asking::Once)?

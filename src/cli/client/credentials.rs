@@ -1,16 +1,22 @@
 //! `sealroom credentials`.
 
+mod config_env;
+mod docker;
 mod dotenv;
 mod fields;
+mod file;
+mod github;
+mod known;
 mod names;
 mod pages;
+mod selector;
 mod shell;
 mod sole;
 mod steering;
 
 use std::{
     ffi::{OsStr, OsString},
-    io::{self, IsTerminal},
+    path::PathBuf,
 };
 
 use zeroize::Zeroizing;
@@ -31,8 +37,10 @@ use crate::{
     domain::Provider,
 };
 use fields::{fields, shown};
-use names::Variable;
-use pages::Pages;
+use file::Sink;
+pub(super) use names::{MASKED_BYTES_MIN, Naming, Variable, variables};
+pub(super) use pages::Pages;
+pub(super) use selector::Assignment;
 
 /// Examples in the help. If the read fails, `env` prints `false`: under `set -e`, an `eval` of it ends the script;
 /// without `set -e`, `&&` and `||` see the failure.
@@ -42,7 +50,7 @@ If --format env fails, it prints `false`, so that `eval` fails too.
 Examples:
   TOKEN=$(sealroom credentials --provider github --project acme/app --field token)
   x=$(sealroom credentials --project acme/app --format env) && eval \"$x\" || exit
-  sealroom credentials --project acme/app --format dotenv > .env";
+  sealroom credentials --project acme/app --format dotenv --output .env";
 
 /// `credentials`' flags.
 #[derive(Debug, clap::Args)]
@@ -65,6 +73,12 @@ pub(in crate::cli) struct Args {
     /// Print all fields in this format.
     #[arg(long, value_enum)]
     format: Option<Format>,
+    /// Name a field yourself, such as GH_TOKEN=github.token; NAME.FIELD and ID.FIELD select too.
+    #[arg(long, value_name = "NAME=SELECTOR", requires = "format")]
+    env: Vec<Assignment>,
+    /// Write to this file (mode 0600) instead of stdout; it appears once it is complete.
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
     #[command(flatten)]
     server: ServerArgs,
 }
@@ -77,12 +91,16 @@ enum Format {
     Env,
     /// Lines that sh, python-dotenv, Node.js, npm's dotenv and docker compose parse alike; docker run does not.
     Dotenv,
+    /// Masks for the log and variables for the later steps of a GitHub Actions job, in $GITHUB_ENV.
+    Github,
+    /// Lines for docker run --env-file.
+    Docker,
 }
 
 impl Args {
     /// Returns whether a shell evaluates the output.
     pub(super) fn feeds_a_shell(&self) -> bool {
-        self.format == Some(Format::Env)
+        self.format == Some(Format::Env) && self.output.is_none()
     }
 }
 
@@ -97,8 +115,9 @@ pub(in crate::cli) fn may_feed_a_shell(arguments: impl Iterator<Item = OsString>
     let arguments: Vec<OsString> = arguments.collect();
     let is_field = |word: &OsString| word.to_string_lossy().starts_with("--field");
     // A mistyped format may have been meant as `env`.
-    let is_format =
-        |words: &[OsString]| words[0] == "--format" && !["json", "dotenv"].iter().any(|one| words[1] == *one);
+    let is_format = |words: &[OsString]| {
+        words[0] == "--format" && !["json", "dotenv", "github", "docker"].iter().any(|one| words[1] == *one)
+    };
     (arguments.iter().any(|word| is_env(word)) || arguments.windows(2).any(is_format))
         && !arguments.iter().any(is_field)
 }
@@ -110,16 +129,29 @@ pub(super) async fn run(args: Args, output: Output) -> Result<(), CliError> {
             "pass --project PROJECT, or --all for every project",
         ));
     }
+    let format = args.format.or(output.is_json().then_some(Format::Json));
+    if args.output.is_some() && args.field.is_none() && matches!(format, None | Some(Format::Github)) {
+        return Err(CliError::usage(
+            "--output needs the format of the file",
+            "pass --format json, env, dotenv or docker, or --field NAME",
+        ));
+    }
     let remote = args.server.connect(Need::Token, output)?;
     let filter = CredentialFilter { provider: args.provider, project: args.project, name: args.name };
-    match print(&remote, &filter, args.field.as_deref(), args.format).await {
+    let printing = Printing { remote: &remote, filter: &filter, given: &args.env };
+    let printed = match (args.field, format) {
+        (Some(field), _) => printing.field(&field, Sink::open(args.output, output)?).await,
+        (None, Some(Format::Github)) => printing.job().await,
+        (None, format) => printing.all(format, Sink::open(args.output, output)?).await,
+    };
+    match printed {
         Ok(()) => Ok(()),
         Err(error) => Err(meant(error, &filter, &remote).await),
     }
 }
 
 /// Returns the error with a suggestion for a mistyped provider or project.
-async fn meant(error: CliError, filter: &CredentialFilter, remote: &Remote) -> CliError {
+pub(super) async fn meant(error: CliError, filter: &CredentialFilter, remote: &Remote) -> CliError {
     let known = || Provider::ALL.iter().map(|one| one.as_str());
     match &filter.provider {
         Some(provider) if provider.parse::<Provider>().is_err() => match near::nearest(provider, known()) {
@@ -130,83 +162,110 @@ async fn meant(error: CliError, filter: &CredentialFilter, remote: &Remote) -> C
     }
 }
 
-async fn print(
-    remote: &Remote,
-    filter: &CredentialFilter,
-    field: Option<&str>,
-    format: Option<Format>,
-) -> Result<(), CliError> {
-    let output = remote.output;
-    if let Some(field) = field {
-        let value = sole::read(remote, filter, field).await?;
-        warn(output);
-        return print_value(&value, output);
+/// One command's read.
+struct Printing<'a> {
+    remote: &'a Remote,
+    filter: &'a CredentialFilter,
+    given: &'a [Assignment],
+}
+
+impl Printing<'_> {
+    /// Prints the bytes and nothing else: a line end would change the value of a key file, a digest or a `kubectl`
+    /// secret.
+    async fn field(&self, field: &str, mut sink: Sink) -> Result<(), CliError> {
+        let value = sole::read(self.remote, self.filter, field).await?;
+        self.warn(&sink);
+        sink.piece(value.as_bytes())?;
+        if sink.is_terminal() {
+            sink.piece(b"\n")?;
+        }
+        sink.finish()
     }
-    let pages = Pages::new(remote, filter);
-    match format {
-        Some(Format::Env) => whole(pages, output, shell::exports).await,
-        Some(Format::Dotenv) => whole(pages, output, dotenv::lines).await,
-        Some(Format::Json) => array(pages, output).await,
-        None if output.is_json() => array(pages, output).await,
-        None => listing(pages, output).await,
-    }
-}
 
-/// Prints the bytes and nothing else: a line end would change the value of a key file, a digest or a `kubectl` secret.
-fn print_value(value: &str, output: Output) -> Result<(), CliError> {
-    output.bytes(value.as_bytes())?;
-    if io::stdout().is_terminal() { output.bytes(b"\n") } else { Ok(()) }
-}
-
-/// Prints all variables, or none if one has no name, two values or no spelling.
-async fn whole(
-    pages: Pages<'_>,
-    output: Output,
-    spell: fn(&[Variable]) -> Result<Zeroizing<String>, CliError>,
-) -> Result<(), CliError> {
-    let asked_name = pages.asked_name();
-    let variables = names::variables(&pages.all().await?, asked_name)?;
-    let text = spell(&variables)?;
-    warn(output);
-    output.bytes(text.as_bytes())
-}
-
-/// Prints the server's items unchanged, credentials byte for byte, page after page as one array. A truncated array is
-/// not valid JSON, so it cannot pass for the whole.
-async fn array(mut pages: Pages<'_>, output: Output) -> Result<(), CliError> {
-    warn(output);
-    let mut is_first = true;
-    while let Some(page) = pages.next().await? {
-        let items = items_of(&page)?;
-        let before = match (is_first, items.is_empty()) {
-            (true, _) => "[",
-            (false, true) => "",
-            (false, false) => ",",
-        };
-        is_first = false;
-        let text = Zeroizing::new([before, items].concat());
-        // Stop disclosing once the reader has closed its end.
-        if output.piece(text.as_bytes())? == Reader::Gone {
-            return Ok(());
+    async fn all(&self, format: Option<Format>, sink: Sink) -> Result<(), CliError> {
+        match format {
+            Some(Format::Env) => self.whole(shell::exports, sink).await,
+            Some(Format::Dotenv) => self.whole(dotenv::lines, sink).await,
+            Some(Format::Docker) => self.whole(docker::lines, sink).await,
+            Some(Format::Json) => self.array(sink).await,
+            Some(Format::Github) => self.job().await,
+            None => self.listing(sink).await,
         }
     }
-    output.bytes(b"]\n")
+
+    /// Sets all variables for the later steps of a job.
+    async fn job(&self) -> Result<(), CliError> {
+        let job = github::Job::of_environment()?;
+        job.set(&self.variables().await?, self.remote.output)
+    }
+
+    async fn variables(&self) -> Result<Vec<Variable>, CliError> {
+        let pages = Pages::new(self.remote, self.filter);
+        let naming =
+            Naming { asked_name: pages.asked_name(), given: self.given, prevented: "nothing was printed" };
+        variables(&pages.all().await?, &naming)
+    }
+
+    /// Prints all variables, or none if one has no name, two values or no spelling.
+    async fn whole(
+        &self,
+        spell: fn(&[Variable]) -> Result<Zeroizing<String>, CliError>,
+        mut sink: Sink,
+    ) -> Result<(), CliError> {
+        let text = spell(&self.variables().await?)?;
+        self.warn(&sink);
+        sink.piece(text.as_bytes())?;
+        sink.finish()
+    }
+
+    /// Prints the server's items unchanged, credentials byte for byte, page after page as one array. A truncated array
+    /// is not valid JSON, so it cannot pass for the whole.
+    async fn array(&self, mut sink: Sink) -> Result<(), CliError> {
+        self.warn(&sink);
+        let (mut pages, mut is_first) = (Pages::new(self.remote, self.filter), true);
+        while let Some(page) = pages.next().await? {
+            let items = items_of(&page)?;
+            let before = match (is_first, items.is_empty()) {
+                (true, _) => "[",
+                (false, true) => "",
+                (false, false) => ",",
+            };
+            is_first = false;
+            let text = Zeroizing::new([before, items].concat());
+            // Stop disclosing once the reader has closed its end.
+            if sink.piece(text.as_bytes())? == Reader::Gone {
+                return Ok(());
+            }
+        }
+        sink.piece(b"]\n")?;
+        sink.finish()
+    }
+
+    async fn listing(&self, mut sink: Sink) -> Result<(), CliError> {
+        self.warn(&sink);
+        let mut pages = Pages::new(self.remote, self.filter);
+        while let Some(page) = pages.next().await? {
+            if sink.piece(readable(&page)?.as_bytes())? == Reader::Gone {
+                return Ok(());
+            }
+        }
+        sink.finish()
+    }
+
+    /// Warns that a terminal, and its scrollback, now shows a credential.
+    fn warn(&self, sink: &Sink) {
+        if sink.is_terminal() {
+            self.remote
+                .output
+                .warning("this screen and its scrollback now show a credential; pipe --field to avoid that");
+        }
+    }
 }
 
 fn items_of(page: &Credentials) -> Result<&str, CliError> {
     let body = std::str::from_utf8(page.body.expose()).ok().map(str::trim_ascii);
     let items = body.and_then(|body| body.strip_prefix('[')?.strip_suffix(']'));
     items.ok_or_else(|| CliError::failed("the answer is no JSON array", "check the URL in --server"))
-}
-
-async fn listing(mut pages: Pages<'_>, output: Output) -> Result<(), CliError> {
-    warn(output);
-    while let Some(page) = pages.next().await? {
-        if output.piece(readable(&page)?.as_bytes())? == Reader::Gone {
-            return Ok(());
-        }
-    }
-    Ok(())
 }
 
 fn readable(page: &Credentials) -> Result<Zeroizing<String>, CliError> {
@@ -224,13 +283,6 @@ fn readable(page: &Credentials) -> Result<Zeroizing<String>, CliError> {
         }
     }
     Ok(text)
-}
-
-/// Warns that a terminal, and its scrollback, now shows a credential.
-fn warn(output: Output) {
-    if io::stdout().is_terminal() {
-        output.warning("this screen and its scrollback now show a credential; pipe --field to avoid that");
-    }
 }
 
 #[cfg(test)]

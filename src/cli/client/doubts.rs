@@ -53,7 +53,7 @@ pub(super) fn doubts(pair: Option<Pair>, credentials: &Secret) -> Vec<String> {
     }
     let of_value = |(name, raw): &Field<'_>| {
         let value = Zeroizing::new(serde_json::from_str::<String>(raw.get()).ok()?);
-        Some(format!("the value of {} {}", shown(name), odd(name, &value)?))
+        Some(format!("the value of {} {}", field_name(name), odd(name, &value)?))
     };
     mistyped(pair, &fields).into_iter().chain(fields.iter().filter_map(of_value)).collect()
 }
@@ -80,7 +80,7 @@ fn wrapped(fields: &[Field<'_>]) -> Option<String> {
     }
     let [(name, raw)] = fields else { return None };
     object(raw.get())?;
-    Some(format!("its one field, {}, has fields of its own: are they the credential?", shown(name)))
+    Some(format!("its one field, {}, has fields of its own: are they the credential?", field_name(name)))
 }
 
 /// Returns the fields of the object in the field `name`.
@@ -104,7 +104,7 @@ fn mistyped(pair: Option<Pair>, fields: &[Field<'_>]) -> Vec<String> {
     };
     let doubt = |name: &String| {
         let meant = nearest(name, known.iter().copied().filter(|known| is_near(name, known)))?;
-        Some(format!("the field {} looks like a mistyped '{meant}'", shown(name)))
+        Some(format!("the field {} looks like a mistyped '{meant}'", field_name(name)))
     };
     let names = fields.iter().map(|(name, _)| name);
     names.filter(|name| !known.contains(&name.as_str())).filter_map(doubt).collect()
@@ -169,7 +169,7 @@ fn is_placeholder(value: &str) -> bool {
 }
 
 /// Returns a field's name if it looks like one; a secret may stand in its place.
-fn shown(name: &str) -> String {
+fn field_name(name: &str) -> String {
     let is_name =
         name.len() <= 40 && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'));
     if is_name { format!("'{name}'") } else { "a field with a strange name".to_owned() }

@@ -128,7 +128,7 @@ async fn show_all(args: ListArgs, remote: &Remote) -> Result<(), CliError> {
     ];
     let parameters = parameters.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
     let read = remote.client.events(&EventFilter { parameters }).await;
-    let (events, next) = read.map_err(|error| explained(error, args.action.as_deref()))?;
+    let (events, next) = read.map_err(|error| with_known_actions(error, args.action.as_deref()))?;
     if remote.output.is_json() {
         remote.output.result("", &events)?;
     } else if events.is_empty() {
@@ -177,7 +177,7 @@ fn row(event: &Event, names: &Names<'_>) -> [String; 11] {
 }
 
 /// Adds the most similar known action to a refusal; the server decides which actions exist.
-fn explained(error: Error, action: Option<&str>) -> CliError {
+fn with_known_actions(error: Error, action: Option<&str>) -> CliError {
     let unknown = action.filter(|action| action.parse::<Action>().is_err());
     match (&error, unknown) {
         (Error::Refused(refusal), Some(action)) if refusal.status == 400 => {

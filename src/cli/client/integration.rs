@@ -22,7 +22,7 @@ use crate::{
             confirm::Consent,
             output::Output,
             prompt,
-            table::{NOTHING, facts, local, local_or_nothing, table},
+            table::{ALL, NOTHING, facts, local, local_or_nothing},
         },
     },
     client::{Integration, NewIntegration, Scope},
@@ -232,24 +232,19 @@ async fn show_all(args: ListArgs, remote: &Remote) -> Result<(), CliError> {
             kind(one),
             one.name.clone().unwrap_or_else(|| NOTHING.to_owned()),
             // Short, to fit a terminal of 80 columns.
-            if one.is_global { "all".to_owned() } else { scope_text(one) },
+            if one.is_global { ALL.to_owned() } else { scope_text(one) },
             one.revision.to_string(),
             expiry::cell(one.expires_at, now),
             local_or_nothing(one.last_accessed_at),
         ]
     };
     let headings = ["ID", "TYPE", "NAME", "FOR", "REV", "EXPIRES", "LAST READ"];
-    let lines = if all.is_empty() {
-        "no integrations; see `sealroom integration add --help`".to_owned()
-    } else {
-        table(headings, all.iter().map(row).collect())
-    };
-    remote.output.result(&lines, &all)
+    remote.list(headings, &all, row, "no integrations; see `sealroom integration add --help`")
 }
 
 async fn show(args: ShowArgs, remote: &Remote) -> Result<(), CliError> {
     let one = find(&args.integration, remote).await?;
-    remote.output.result(&described(&one), &one)
+    remote.output.result(&facts_of(&one), &one)
 }
 
 async fn rotate(args: RotateArgs, remote: &Remote) -> Result<(), CliError> {
@@ -308,8 +303,9 @@ async fn rescope(args: ScopeArgs, remote: &Remote) -> Result<(), CliError> {
 async fn delete(args: DeleteArgs, remote: &Remote) -> Result<(), CliError> {
     let one = find(&args.integration, remote).await?;
     let loss =
-        format!("{}\n\nThis permanently deletes the credential and all its revisions.", described(&one));
-    args.consent.obtain(&loss, &format!("Delete {}?", kind(&one)), remote.output)?;
+        format!("{}\n\nThis permanently deletes the credential and all its revisions.", facts_of(&one));
+    let named = one.name.as_ref().map_or_else(|| one.id.to_string(), |name| format!("'{name}'"));
+    args.consent.obtain(&loss, &format!("Delete {} {named}?", kind(&one)), remote.output)?;
     remote.client.delete_integration(one.id).await?;
     remote.output.result(
         &format!("deleted {} {}", kind(&one), one.id),
@@ -322,33 +318,24 @@ async fn find(text: &str, remote: &Remote) -> Result<Integration, CliError> {
     if let Ok(id) = text.parse() {
         return Ok(remote.client.integration(id).await?);
     }
-    let mut named = remote.client.integrations(None, Some(text)).await?;
-    match (named.pop(), named.len()) {
-        (Some(one), 0) => Ok(one),
-        (None, _) => {
-            let all = remote.client.integrations(None, None).await?;
-            let meant = near::nearest(text, all.iter().filter_map(|one| one.name.as_deref()));
-            let meant = meant.map_or_else(String::new, |meant| format!("did you mean '{meant}'? "));
-            let hint = format!("{meant}see what is stored: sealroom integration list");
-            Err(CliError::failed(format!("no integration has the id or name '{text}'"), hint))
-        }
-        (Some(last), _) => {
-            let ids: Vec<String> = named.iter().chain([&last]).map(|one| one.id.to_string()).collect();
-            let hint = format!("pass the id of one: {}", ids.join(", "));
-            Err(CliError::failed(format!("{} integrations have the name '{text}'", ids.len()), hint))
-        }
+    let named = remote.client.integrations(None, Some(text)).await?;
+    if let Some(one) = near::only(named, "integration", text, |one| one.id.to_string())? {
+        return Ok(one);
     }
+    let all = remote.client.integrations(None, None).await?;
+    let known = all.iter().filter_map(|one| one.name.as_deref());
+    Err(near::unknown("integration", text, known, "what is stored: sealroom integration list"))
 }
 
 /// Like [`find`], without a look-up if an id is given.
-async fn id_of(text: &str, remote: &Remote) -> Result<IntegrationId, CliError> {
+pub(super) async fn id_of(text: &str, remote: &Remote) -> Result<IntegrationId, CliError> {
     match text.parse() {
         Ok(id) => Ok(id),
         Err(_) => find(text, remote).await.map(|one| one.id),
     }
 }
 
-fn described(one: &Integration) -> String {
+fn facts_of(one: &Integration) -> String {
     let read = match (one.last_accessed_at, &one.last_accessed_by) {
         (Some(at), Some(by)) => format!("{} by {by}", local(at)),
         _ => "never".to_owned(),

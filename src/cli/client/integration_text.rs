@@ -1,6 +1,9 @@
 //! Short texts about an integration.
 
-use crate::{cli::terminal::table::list, client::Integration};
+use crate::{
+    cli::terminal::table::{ALL_PROJECTS, list},
+    client::Integration,
+};
 
 /// Returns provider and type, such as `github/pat`.
 pub(super) fn kind(one: &Integration) -> String {
@@ -9,5 +12,5 @@ pub(super) fn kind(one: &Integration) -> String {
 
 /// Returns the projects that may read it.
 pub(super) fn scope_text(one: &Integration) -> String {
-    if one.is_global { "all projects".to_owned() } else { list(&one.projects) }
+    if one.is_global { ALL_PROJECTS.to_owned() } else { list(&one.projects) }
 }

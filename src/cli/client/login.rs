@@ -18,7 +18,7 @@ use crate::{
             confirm,
             output::Output,
             prompt::{self, Asking},
-            table::{NOTHING, facts, local},
+            table::{facts, local},
         },
     },
     client::{Error, Notice, SessionFile},
@@ -177,7 +177,7 @@ async fn token(remote: Remote) -> Result<(), CliError> {
 fn ends(role: &str, end: Option<Timestamp>) -> String {
     match end {
         Some(end) => format!("{}, in {}", local(end), expiry::span(end.since(Clock::system().now()))),
-        None if role == "operator" => NOTHING.to_owned(),
+        None if role == "operator" => "not shown to an operator; `sealroom token list` has it".to_owned(),
         None => "in more than 7 days".to_owned(),
     }
 }

@@ -7,7 +7,10 @@ use std::{collections::HashMap, time::Duration};
 
 use super::remote::{Remote, Speaker};
 use crate::{
-    cli::{error::CliError, terminal::table::NOTHING},
+    cli::{
+        error::CliError,
+        terminal::table::{ALL_PROJECTS, NOTHING},
+    },
     client::{Event, Integration, Token},
     clock,
     domain::{IntegrationId, TokenId},
@@ -153,7 +156,7 @@ pub(super) async fn integration_id(text: &str, remote: &Remote) -> Result<String
             "--integration",
             text,
             several.iter().map(|one| {
-                let reach = if one.is_global { "all projects".to_owned() } else { one.projects.join(", ") };
+                let reach = if one.is_global { ALL_PROJECTS.to_owned() } else { one.projects.join(", ") };
                 format!("{} ({}/{}, {reach})", one.id, one.provider, one.auth_type)
             }),
         )),

@@ -20,6 +20,35 @@ pub(super) fn nearest<'a>(unknown: &str, known: impl IntoIterator<Item = &'a str
     all.max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, one)| one)
 }
 
+/// Returns the only one found for an id or name; none if nothing was found, and an error if there are several.
+pub(super) fn only<T>(
+    mut found: Vec<T>,
+    kind: &str,
+    text: &str,
+    id: impl Fn(&T) -> String,
+) -> Result<Option<T>, CliError> {
+    if found.len() < 2 {
+        return Ok(found.pop());
+    }
+    let ids: Vec<String> = found.iter().map(id).collect();
+    Err(CliError::failed(
+        format!("{} {kind}s have the name '{text}'", ids.len()),
+        format!("pass the id of one: {}", ids.join(", ")),
+    ))
+}
+
+/// Returns the error of an id or name that nothing has, with the most similar name among `known`.
+pub(super) fn unknown<'a>(
+    kind: &str,
+    text: &str,
+    known: impl IntoIterator<Item = &'a str>,
+    see: &str,
+) -> CliError {
+    let meant = nearest(text, known).filter(|meant| *meant != text);
+    let meant = meant.map_or_else(String::new, |meant| format!("did you mean '{meant}'? "));
+    CliError::failed(format!("no {kind} has the id or name '{text}'"), format!("{meant}see {see}"))
+}
+
 /// Converts a refusal, and suggests a provider if the server does not know one of `named`.
 pub(super) fn provider<'a>(error: Error, named: impl IntoIterator<Item = &'a String>) -> CliError {
     let is_refused = matches!(&error, Error::Refused(refusal)

@@ -13,7 +13,7 @@ use crate::{
         terminal::{
             confirm::Consent,
             output::Output,
-            table::{NOTHING, facts, local, table},
+            table::{NOTHING, facts, local},
         },
     },
     client::{NewProject, Project},
@@ -81,8 +81,8 @@ pub(super) async fn run(args: Args, output: Output) -> Result<(), CliError> {
         Command::List => show_all(&remote).await,
         Command::Show(args) => {
             let project = find(args.identifier, &remote).await?;
-            let told = Told::of(std::slice::from_ref(&project), &remote).await;
-            remote.output.result(&described(&project, told), &project)
+            let scoped = Scoped::of(std::slice::from_ref(&project), &remote).await;
+            remote.output.result(&facts_of(&project, scoped), &project)
         }
         Command::Delete(args) => delete(args, &remote).await,
     }
@@ -99,30 +99,26 @@ async fn register(args: RegisterArgs, remote: &Remote) -> Result<(), CliError> {
 
 async fn show_all(remote: &Remote) -> Result<(), CliError> {
     let all = remote.client.projects().await?;
-    let told = Told::of(&all, remote).await;
+    let scoped = Scoped::of(&all, remote).await;
     let row = |one: &Project| {
         [
             one.identifier.clone(),
             one.platform.clone(),
-            one.remote_url.clone().unwrap_or_else(|| "-".to_owned()),
-            told.count(one),
+            one.remote_url.clone().unwrap_or_else(|| NOTHING.to_owned()),
+            scoped.count(one),
             local(one.created_at),
         ]
     };
-    let lines = if all.is_empty() {
-        "no projects; see `sealroom project register --help`".to_owned()
-    } else {
-        table(["PROJECT", "PLATFORM", "URL", "INTEGRATIONS", "CREATED"], all.iter().map(row).collect())
-    };
-    remote.output.result(&lines, &all)
+    let headings = ["PROJECT", "PLATFORM", "URL", "INTEGRATIONS", "CREATED"];
+    remote.list(headings, &all, row, "no projects; see `sealroom project register --help`")
 }
 
 async fn delete(args: DeleteArgs, remote: &Remote) -> Result<(), CliError> {
     let project = find(args.identifier, remote).await?;
-    let told = Told::of(std::slice::from_ref(&project), remote).await;
+    let scoped = Scoped::of(std::slice::from_ref(&project), remote).await;
     let loss = format!(
         "{}\n\nThis deletes its registration. Tokens restricted to it no longer read anything for it.",
-        described(&project, told)
+        facts_of(&project, scoped)
     );
     args.consent.obtain(&loss, &format!("Delete {}?", project.identifier), remote.output)?;
     remote.client.delete_project(&project.identifier).await?;
@@ -143,39 +139,39 @@ async fn find(identifier: String, remote: &Remote) -> Result<Project, CliError> 
 ///
 /// The server names what is scoped to a project only to owners, and sends an empty list to everyone else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Told {
-    All,
-    Nothing,
+enum Scoped {
+    Known,
+    Hidden,
 }
 
-impl Told {
+impl Scoped {
     async fn of(projects: &[Project], remote: &Remote) -> Self {
         let says_all = remote.output.is_json() || projects.is_empty();
         let is_named = || projects.iter().any(|project| !project.integrations.is_empty());
-        if says_all || is_named() || remote.is_owner().await { Self::All } else { Self::Nothing }
+        if says_all || is_named() || remote.is_owner().await { Self::Known } else { Self::Hidden }
     }
 
     fn count(self, project: &Project) -> String {
         match self {
-            Self::All => project.integrations.len().to_string(),
-            Self::Nothing => NOTHING.to_owned(),
+            Self::Known => project.integrations.len().to_string(),
+            Self::Hidden => NOTHING.to_owned(),
         }
     }
 }
 
-fn described(project: &Project, told: Told) -> String {
+fn facts_of(project: &Project, visibility: Scoped) -> String {
     let scoped = project.integrations.iter();
     let scoped: Vec<String> =
         scoped.map(|one| format!("{}/{} {}", one.provider, one.auth_type, one.id)).collect();
-    let integrations = match told {
-        Told::All if scoped.is_empty() => "none".to_owned(),
-        Told::All => scoped.join(", "),
-        Told::Nothing => format!("{NOTHING} (only an owner sees them)"),
+    let integrations = match visibility {
+        Scoped::Known if scoped.is_empty() => "none".to_owned(),
+        Scoped::Known => scoped.join(", "),
+        Scoped::Hidden => format!("{NOTHING} (only an owner sees them)"),
     };
     facts(&[
         ("project", project.identifier.clone()),
         ("platform", project.platform.clone()),
-        ("url", project.remote_url.clone().unwrap_or_else(|| "-".to_owned())),
+        ("url", project.remote_url.clone().unwrap_or_else(|| NOTHING.to_owned())),
         ("created", local(project.created_at)),
         ("integrations", integrations),
     ])

@@ -7,6 +7,8 @@ use std::{
     time::Duration,
 };
 
+use serde::Serialize;
+
 use super::{client_error::sentence, expiry};
 use crate::{
     cli::{
@@ -14,7 +16,10 @@ use crate::{
         error::CliError,
         paths, secrets,
         source::{Given, Source},
-        terminal::{output::Output, table::local},
+        terminal::{
+            output::Output,
+            table::{local, table},
+        },
     },
     client::{Client, Endpoint, EndpointError, Error, Notice, Proxies, Roots, Session, SessionFile},
     clock::Clock,
@@ -138,9 +143,13 @@ impl ServerArgs {
             (None, Some((file, session))) => (client.with_session(file, session), Speaker::User),
             (None, None) if need == Need::Nothing => (client, Speaker::Nobody),
             (None, None) => {
+                let login = match client.endpoint().to_string() {
+                    server if server == default::SERVER => "sealroom login".to_owned(),
+                    server => format!("sealroom login --server {server}"),
+                };
                 return Err(CliError::failed(
                     format!("not logged in to {}", client.endpoint()),
-                    "run `sealroom login`, or pass --token-file, SFP_SERVER_TOKEN or SFP_SERVER_TOKEN_FILE",
+                    format!("run `{login}`, or pass --token-file, SFP_SERVER_TOKEN or SFP_SERVER_TOKEN_FILE"),
                 ));
             }
         };
@@ -168,6 +177,19 @@ impl ServerArgs {
 }
 
 impl Remote {
+    /// Prints a listing: a table under these headings, or `none` if it is empty.
+    pub(super) fn list<T: Serialize, const N: usize>(
+        &self,
+        headings: [&str; N],
+        all: &[T],
+        row: impl Fn(&T) -> [String; N],
+        none: &str,
+    ) -> Result<(), CliError> {
+        let lines =
+            if all.is_empty() { none.to_owned() } else { table(headings, all.iter().map(row).collect()) };
+        self.output.result(&lines, all)
+    }
+
     /// Returns whether the caller is an owner. Reads the caller's own record, since a refused attempt would be an
     /// event.
     pub(super) async fn is_owner(&self) -> bool {

@@ -17,7 +17,7 @@ pub(super) async fn warn(made: &Integration, remote: &Remote) {
     let may_know = remote.is_owner().await;
     let mut older = Vec::new();
     for id in made.shadows.iter().take(NAMED_MAX) {
-        older.push(if may_know { described(id, remote).await } else { id.clone() });
+        older.push(if may_know { describe(id, remote).await } else { id.clone() });
     }
     let more = made.shadows.len() - older.len();
     if more > 0 {
@@ -27,7 +27,7 @@ pub(super) async fn warn(made: &Integration, remote: &Remote) {
 }
 
 /// Describes an integration, or returns its id if the look-up fails: the new one is stored in any case.
-async fn described(id: &str, remote: &Remote) -> String {
+async fn describe(id: &str, remote: &Remote) -> String {
     let Ok(known) = id.parse() else { return id.to_owned() };
     match remote.client.integration(known).await {
         Ok(one) => {

@@ -6,7 +6,7 @@ use clap::Subcommand;
 use serde_json::json;
 
 use super::{
-    client_error, near,
+    client_error, integration, near,
     remote::{Need, Remote, ServerArgs},
 };
 use crate::{
@@ -17,7 +17,7 @@ use crate::{
             confirm::Consent,
             once::Made,
             output::Output,
-            table::{NOTHING, facts, list, local, local_or_nothing, table},
+            table::{ALL, NOTHING, facts, list, local, local_or_nothing},
         },
     },
     client::{NewToken, SecretText, Token},
@@ -36,7 +36,7 @@ pub(in crate::cli) struct Args {
 enum Command {
     /// Create a token for a machine; it is shown only once.
     #[command(
-        after_help = "Examples:\n  sealroom token create deploy --days 90 --project acme/app --write-to deploy.token\n  sealroom token create watcher --role auditor"
+        after_help = "Examples:\n  sealroom token create deploy --days 90 --project acme/app --write-to deploy.token\n  sealroom token create release --integration 'deploy key'\n  sealroom token create watcher --role auditor"
     )]
     Create(CreateArgs),
     /// List tokens, without their secrets.
@@ -63,6 +63,9 @@ struct CreateArgs {
     /// Restrict it to this provider; may be repeated.
     #[arg(long = "provider", value_name = "PROVIDER")]
     providers: Vec<String>,
+    /// Restrict it to this integration, by id or name; may be repeated.
+    #[arg(long = "integration", value_name = "NAME|ID")]
+    integrations: Vec<String>,
     /// Write the token to this new file (mode 0600) instead of stdout.
     #[arg(long, value_name = "FILE")]
     write_to: Option<PathBuf>,
@@ -89,11 +92,12 @@ pub(super) async fn run(args: Args, output: Output) -> Result<(), CliError> {
 }
 
 async fn create(args: CreateArgs, remote: &Remote) -> Result<(), CliError> {
-    let CreateArgs { name, days, role, projects, providers, write_to } = args;
+    let CreateArgs { name, days, role, projects, providers, integrations, write_to } = args;
+    let integrations = ids_of(&integrations, remote).await?;
     // Prepare the file before creating the token: a token that cannot be written would be lost.
     let file = write_to.as_deref().map(secrets::NewFile::begin).transpose()?;
     let in_doubt = format!("revoke it if it is there: sealroom token list, sealroom token revoke {name}");
-    let new = NewToken { name, expires_in: days, role, projects, providers };
+    let new = NewToken { name, expires_in: days, role, projects, providers, integrations };
     let made = match remote.client.create_token(&new).await {
         Ok(made) => made,
         Err(error) if client_error::is_in_doubt(&error) => {
@@ -104,19 +108,20 @@ async fn create(args: CreateArgs, remote: &Remote) -> Result<(), CliError> {
             return Err(near::project(error, &new.projects, &remote.client).await);
         }
     };
+    warn_of_namesakes(&made, remote).await;
     let text = made.token.as_ref().map(SecretText::expose).unwrap_or_default();
-    let (mut lines, mut value) = described(&made);
+    let (mut lines, mut value) = created_facts(&made);
     let Some(file) = file else {
         lines.insert(0, ("token", text.to_owned()));
         value["token"] = json!(text);
         let end = "\n\nThe token is shown only once. Keep it in a file of mode 0600; --write-to creates one.";
         return match remote.output.once("the token", &(facts(&lines) + end), &value) {
             Ok(()) => Ok(()),
-            Err(lost) => Err(taken_back(&made, &lost, remote).await),
+            Err(lost) => Err(revoke_unread(&made, &lost, remote).await),
         };
     };
     if let Err(error) = file.write(text.as_bytes()) {
-        return Err(taken_back(&made, &error.message, remote).await);
+        return Err(revoke_unread(&made, &error.message, remote).await);
     }
     let shown = write_to.unwrap_or_default().display().to_string();
     lines.insert(0, ("token", format!("in {shown}")));
@@ -124,7 +129,19 @@ async fn create(args: CreateArgs, remote: &Remote) -> Result<(), CliError> {
     remote.output.result(&facts(&lines), &value)
 }
 
-fn described(made: &Token) -> (Vec<(&'static str, String)>, serde_json::Value) {
+/// Returns the ids of integrations that are named by id or name, each once.
+async fn ids_of(named: &[String], remote: &Remote) -> Result<Vec<String>, CliError> {
+    let mut ids = Vec::with_capacity(named.len());
+    for one in named {
+        let id = integration::id_of(one, remote).await?.to_string();
+        if !ids.contains(&id) {
+            ids.push(id);
+        }
+    }
+    Ok(ids)
+}
+
+fn created_facts(made: &Token) -> (Vec<(&'static str, String)>, serde_json::Value) {
     let lines = vec![
         ("name", made.name.clone()),
         ("role", made.role.clone()),
@@ -136,8 +153,21 @@ fn described(made: &Token) -> (Vec<(&'static str, String)>, serde_json::Value) {
     (lines, value)
 }
 
+/// Warns if another token has the name: `token revoke` then needs the id. The token stands even if the list fails.
+async fn warn_of_namesakes(made: &Token, remote: &Remote) {
+    let all = remote.client.tokens().await.unwrap_or_default();
+    let is_namesake =
+        |one: &&Token| one.name == made.name && one.id != made.id && one.status.as_deref() == Some("active");
+    if let Some(other) = all.iter().find(is_namesake) {
+        let (name, other) = (&made.name, other.id);
+        remote.output.warning(&format!(
+            "another active token has the name {name}: {other}; `sealroom token revoke` needs the id of one"
+        ));
+    }
+}
+
 /// Revokes a token whose text reached no reader: the list would show it as active forever.
-async fn taken_back(made: &Token, cause: &dyn std::fmt::Display, remote: &Remote) -> CliError {
+async fn revoke_unread(made: &Token, cause: &dyn std::fmt::Display, remote: &Remote) -> CliError {
     let outcome = remote.client.revoke_token(made.id).await;
     Made {
         what: format!("token {} ({})", made.name, made.id),
@@ -156,18 +186,13 @@ async fn show_all(remote: &Remote) -> Result<(), CliError> {
             one.name.clone(),
             one.role.clone(),
             one.status.clone().unwrap_or_default(),
-            narrowing(one),
+            scope_cell(one),
             local(one.expires_at),
             local_or_nothing(one.last_used_at),
         ]
     };
     let headings = ["ID", "NAME", "ROLE", "STATUS", "FOR", "EXPIRES", "LAST USED"];
-    let lines = if all.is_empty() {
-        "no tokens; see `sealroom token create --help`".to_owned()
-    } else {
-        table(headings, all.iter().map(row).collect())
-    };
-    remote.output.result(&lines, &all)
+    remote.list(headings, &all, row, "no tokens; see `sealroom token create --help`")
 }
 
 async fn revoke(args: RevokeArgs, remote: &Remote) -> Result<(), CliError> {
@@ -176,7 +201,7 @@ async fn revoke(args: RevokeArgs, remote: &Remote) -> Result<(), CliError> {
         ("token", token.name.clone()),
         ("id", token.id.to_string()),
         ("role", token.role.clone()),
-        ("for", narrowing(&token)),
+        ("for", scope_cell(&token)),
         ("last used", local_or_nothing(token.last_used_at)),
     ]) + "\n\nIts holder loses access immediately and permanently.";
     args.consent.obtain(&loss, &format!("Revoke {}?", token.name), remote.output)?;
@@ -192,30 +217,24 @@ async fn find(text: &str, remote: &Remote) -> Result<Token, CliError> {
         named || token.id.to_string() == text.to_ascii_lowercase()
     };
     let all = remote.client.tokens().await?;
-    let meant = near::nearest(text, all.iter().map(|token| token.name.as_str())).map(str::to_owned);
-    let mut found: Vec<Token> = all.into_iter().filter(fits).collect();
-    match (found.pop(), found.len()) {
-        (Some(one), 0) => Ok(one),
-        (None, _) => {
-            let meant = meant.filter(|meant| meant != text);
-            let meant = meant.map_or_else(String::new, |meant| format!("did you mean '{meant}'? "));
-            let hint = format!("{meant}see the tokens: sealroom token list");
-            Err(CliError::failed(format!("no token has the id or name '{text}'"), hint))
-        }
-        (Some(last), _) => {
-            let ids: Vec<String> = found.iter().chain([&last]).map(|one| one.id.to_string()).collect();
-            let hint = format!("pass the id of one: {}", ids.join(", "));
-            Err(CliError::failed(format!("{} tokens have the name '{text}'", ids.len()), hint))
-        }
-    }
+    let (found, others): (Vec<Token>, Vec<Token>) = all.into_iter().partition(fits);
+    near::only(found, "token", text, |token| token.id.to_string())?.ok_or_else(|| {
+        let known = others.iter().map(|token| token.name.as_str());
+        near::unknown("token", text, known, "the tokens: sealroom token list")
+    })
 }
 
-fn narrowing(token: &Token) -> String {
-    let parts = [&token.projects, &token.providers];
+fn scope_cell(token: &Token) -> String {
+    let parts = [&token.projects, &token.providers, &token.integrations];
     let parts: Vec<String> = parts
         .into_iter()
         .flatten()
         .map(|items| if items.is_empty() { "nothing".to_owned() } else { list(items) })
         .collect();
-    if parts.is_empty() { NOTHING.to_owned() } else { parts.join("; ") }
+    match token.role.as_str() {
+        "application" if parts.is_empty() => ALL.to_owned(),
+        // Other roles read no credential.
+        _ if parts.is_empty() => NOTHING.to_owned(),
+        _ => parts.join("; "),
+    }
 }

@@ -17,7 +17,7 @@ use crate::{
             once::{Lost, Made},
             output::Output,
             prompt::Asking,
-            table::{NOTHING, facts, list, local_or_nothing, table},
+            table::{ALL, ALL_PROJECTS, NOTHING, facts, list, local_or_nothing},
         },
     },
     client::{NewUser, SecretText, User, UserChange},
@@ -153,7 +153,7 @@ pub(super) async fn run(args: Args, output: Output) -> Result<(), CliError> {
         }
         Command::Projects(args) => {
             let projects = if args.which.all { None } else { Some(args.which.projects) };
-            let reach = projects.as_deref().map_or_else(|| "all projects".to_owned(), list);
+            let reach = projects.as_deref().map_or_else(|| ALL_PROJECTS.to_owned(), list);
             let said = format!("{} now sees {reach}", args.email);
             let wanted = UserChange { projects: Some(projects), ..UserChange::default() };
             change(&args.email, wanted, &said, &remote).await
@@ -226,12 +226,12 @@ async fn show_all(remote: &Remote) -> Result<(), CliError> {
             if name.is_empty() { NOTHING.to_owned() } else { name },
             one.role.clone(),
             if one.disabled { "disabled" } else { "enabled" }.to_owned(),
-            one.projects.as_deref().map_or_else(|| "all projects".to_owned(), list),
+            one.projects.as_deref().map_or_else(|| ALL.to_owned(), list),
             local_or_nothing(one.last_login_at),
         ]
     };
     let headings = ["EMAIL", "NAME", "ROLE", "STATUS", "SEES", "LAST LOGIN"];
-    remote.output.result(&table(headings, all.iter().map(row).collect()), &all)
+    remote.list(headings, &all, row, "no users")
 }
 
 async fn change(email: &str, wanted: UserChange, said: &str, remote: &Remote) -> Result<(), CliError> {

@@ -23,9 +23,6 @@ pub(super) fn load(files: &TlsFiles, output: &Output) -> Result<Tls, CliError> {
 }
 
 /// Reloads both into a running server; if that fails, the old ones stay.
-///
-/// # Errors
-/// As [`load`].
 pub(super) fn replace(tls: &Tls, files: &TlsFiles, output: &Output) -> Result<(), CliError> {
     let (chain, key) = read(files, output)?;
     tls.replace(&chain, key.expose()).map_err(|error| unusable(files, &error))?;

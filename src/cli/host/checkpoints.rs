@@ -75,7 +75,7 @@ fn write(folder: &Path, vault: &Vault) -> Result<(), NotWritten> {
     let path = folder.join(format!("{name}.checkpoint"));
     let failed = |source| NotWritten::Io { path: path.clone(), source };
     keep_line_ends(folder);
-    match there(&path).map_err(failed)? {
+    match read_checkpoint(&path).map_err(failed)? {
         Some(there) if there == note => return Ok(()),
         Some(there) => match checkpoint::read_unsigned(&there) {
             // A log that lost its end never again holds what was signed there, however long it grows.
@@ -108,7 +108,7 @@ fn keep_line_ends(folder: &Path) {
 }
 
 /// Returns the file's text if it is a regular file of a checkpoint's size: opening anything else may hang.
-fn there(path: &Path) -> io::Result<Option<String>> {
+fn read_checkpoint(path: &Path) -> io::Result<Option<String>> {
     match fs::symlink_metadata(path) {
         Ok(found) if found.is_file() && found.len() <= NOTE_BYTES_MAX => fs::read_to_string(path).map(Some),
         Ok(_) => {

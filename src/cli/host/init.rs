@@ -13,7 +13,7 @@ use crate::{
     cli::{
         error::CliError,
         secrets::{self, shown},
-        terminal::{output::Output, prompt::Asking},
+        terminal::{once::Discard, output::Output, prompt::Asking},
     },
     clock::Clock,
     crypto::kdf::KdfParams,
@@ -151,12 +151,13 @@ fn report(
     if args.recovery_key_file.is_none() {
         value["recovery_key"] = json!(recovery);
     }
-    let what = match (&args.recovery_key_file, value.get("owner_password")) {
-        (None, _) => "the recovery key",
-        (Some(_), Some(_)) => "the owner's password",
-        (Some(_), None) => "the audit key",
+    let (what, discard) = match (&args.recovery_key_file, value.get("owner_password")) {
+        (None, _) => ("the recovery key", Discard::Refused),
+        (Some(_), Some(_)) => ("the owner's password", Discard::Refused),
+        // `audit key` prints it again.
+        (Some(_), None) => ("the audit key", Discard::Allowed),
     };
-    output.once(what, &lines.join("\n"), &value).map_err(|lost| {
+    output.write_once(what, &lines.join("\n"), &value, discard).map_err(|lost| {
         CliError::failed(
             lost.to_string(),
             "no vault was created; run it again with a reader on standard output",

@@ -2,7 +2,7 @@
 
 use std::{fs, io, os::unix::fs::MetadataExt, os::unix::net::UnixStream, path::Path, thread, time::Duration};
 
-use super::host_actor::named;
+use super::host_actor::actor_of_uid;
 use crate::{
     cli::{error::CliError, source::Source, terminal::output::Output},
     clock::monotonic,
@@ -76,7 +76,7 @@ fn unreachable(path: &Path, error: &io::Error) -> CliError {
     let message = format!("the server's socket {} cannot be used: {error}", path.display());
     let hint = match (error.kind(), fs::symlink_metadata(path)) {
         (io::ErrorKind::PermissionDenied, Ok(found)) => {
-            let owner = named(found.uid()).to_string();
+            let owner = actor_of_uid(found.uid()).to_string();
             let owner = owner.trim_start_matches("host:");
             match found.uid() {
                 0 => "it belongs to root: run this as root".to_owned(),

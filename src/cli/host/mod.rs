@@ -11,6 +11,7 @@ mod host_actor;
 mod init;
 mod knock;
 mod lock;
+mod offline;
 mod passphrase;
 mod recover;
 mod repeats;

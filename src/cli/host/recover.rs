@@ -4,19 +4,23 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
-use super::{host_actor::host_actor, init::owner_password, passphrase::PassphraseArgs};
+use super::{
+    host_actor::host_actor,
+    init::owner_password,
+    offline::{self, RunClock},
+    passphrase::PassphraseArgs,
+};
 use crate::{
     auth::password,
     cli::{
         error::CliError,
         secrets::shown,
-        terminal::{output::Output, prompt::Asking},
+        terminal::{once::Discard, output::Output, prompt::Asking},
     },
-    clock::{self, Clock},
     config::default,
-    disk::{DataFile, Locking},
+    disk::Locking,
     domain::{Action, Email, Event, Secret},
-    vault::{RecoverError, Settings, Vault},
+    vault::{RecoverError, Vault},
 };
 
 /// Maximum number of owners that a message names.
@@ -55,6 +59,9 @@ struct OwnerArgs {
     /// Open the vault on a file system that has no locks; no other process may open the file.
     #[arg(long, env = "SEALROOM_WITHOUT_FILE_LOCK", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
     without_file_lock: Option<bool>,
+    /// Accept a clock that is over five minutes behind the newest record.
+    #[arg(long)]
+    accept_clock: bool,
     #[command(flatten)]
     passphrase: PassphraseArgs,
 }
@@ -67,12 +74,8 @@ pub(super) fn run(args: Args, output: &Output) -> Result<(), CliError> {
     })?;
     let locking = if args.without_file_lock == Some(true) { Locking::Waived } else { Locking::Required };
     // Lock before any prompt: a user must not type a passphrase for a file in use.
-    let file = DataFile::open(&args.data, locking)?;
-    let vault = Vault::open(file.medium(), Settings::new(host_actor(), clock::monotonic))
-        .map_err(|error| CliError::open(&args.data, &error))?;
-    let newest =
-        vault.newest_time().map_err(|error| CliError::failed(error.to_string(), "restore a backup"))?;
-    let clock = newest.map_or_else(Clock::system, Clock::system_after);
+    let (_file, vault) = offline::open(&args.data, locking)?;
+    let checked = RunClock::check(&vault, args.accept_clock)?;
     let (password, is_generated) = owner_password(args.owner_password_file.as_deref(), output)?;
     password::check_rule(&password)
         .map_err(|invalid| CliError::failed(format!("the new password: {invalid}"), "choose another one"))?;
@@ -81,10 +84,10 @@ pub(super) fn run(args: Args, output: &Output) -> Result<(), CliError> {
     let runtime = runtime
         .map_err(|error| CliError::failed(format!("no runtime: {error}"), "free memory or threads"))?;
     runtime.block_on(async {
-        let unlocked = vault.unlock(passphrase, host_actor(), clock.now(), None).await;
+        let unlocked = vault.unlock(passphrase, host_actor(), checked.clock.now(), None).await;
         unlocked.map_err(|error| CliError::unlock(&error))?;
-        let recovered = recover(&vault, &clock, email.as_ref(), password, is_generated, output).await;
-        let locked = vault.lock(Event::new(clock.now(), host_actor(), Action::VaultLock)).await;
+        let recovered = recover(&vault, &checked, email.as_ref(), password, is_generated, output).await;
+        let locked = vault.lock(Event::new(checked.clock.now(), host_actor(), Action::VaultLock)).await;
         recovered.and_then(|()| {
             locked.map_err(|error| {
                 CliError::failed(
@@ -98,7 +101,7 @@ pub(super) fn run(args: Args, output: &Output) -> Result<(), CliError> {
 
 async fn recover(
     vault: &Vault,
-    clock: &Clock,
+    checked: &RunClock,
     email: Option<&Email>,
     password: Secret,
     is_generated: bool,
@@ -113,13 +116,14 @@ async fn recover(
         lines.push(format!("password  {text}"));
         value["owner_password"] = json!(text);
     }
-    output.once("the owner's password", &lines.join("\n"), &value).map_err(|lost| {
+    let discard = if is_generated { Discard::Refused } else { Discard::Allowed };
+    output.write_once("the owner's password", &lines.join("\n"), &value, discard).map_err(|lost| {
         CliError::failed(
             lost.to_string(),
             "the old password still holds; run it again where standard output can be written and is read",
         )
     })?;
-    let recovered = vault.recover_owner(owner, password, host_actor(), clock.now()).await;
+    let recovered = vault.recover_owner(owner, password, checked.event(Action::VaultRecover)).await;
     recovered.map_err(|error| failed(&error))?;
     output.note("the new password holds; the owner's earlier sessions have ended");
     Ok(())

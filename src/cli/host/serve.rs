@@ -9,6 +9,7 @@ use super::{
     bind::{listen, url},
     certificate, checkpoints, control, descriptors, dev,
     host_actor::host_actor,
+    offline::RunClock,
     repeats::ASKED,
     settings::{self, Args, Plan, TlsFiles, check_files, check_listener},
     shutdown::{shut, stop_signal},
@@ -23,21 +24,18 @@ use crate::{
             prompt::{self, Asking},
         },
     },
-    clock::Clock,
     disk::DataFile,
-    domain::{Action, Detail, DetailKey, Event},
+    domain::{Action, DetailKey, Event},
     http::{Server, Tls},
     vault::{UnlockError, Vault},
 };
 
-/// Maximum lag of the clock behind the newest event; a larger lag stops the start.
-const CLOCK_SLACK: Duration = Duration::from_mins(5);
 /// Interval between checks of the free disk space.
 const DISK_EVERY: Duration = Duration::from_secs(1);
 
 pub(super) fn run(args: Args, output: &Output) -> Result<(), CliError> {
     let mut plan = settings::read(&args)?;
-    let passed = if args.dev { None } else { systemd::passed()? };
+    let passed = if args.dev { None } else { systemd::passed_socket()? };
     if let Some(passed) = &passed {
         plan.address = passed.address().map_err(|error| passed_wrong(&error))?;
     }
@@ -75,7 +73,10 @@ async fn serve(
     };
     let socket = control::bind(file.path())?;
     let vault = Vault::open(file.medium(), plan.settings).map_err(|error| CliError::open(&data, &error))?;
-    let (clock, start) = start_event(&vault, args.accept_clock)?;
+    let checked = RunClock::check(&vault, args.accept_clock)?;
+    let start = checked.event(Action::ServerStart);
+    let version = start.detail.clone().text(DetailKey::Version, env!("CARGO_PKG_VERSION"));
+    let (clock, start) = (checked.clock, Event { detail: version, ..start });
     let vault = Arc::new(vault);
     measure(&file, &vault);
     let is_given = plan.passphrase.has_source();
@@ -201,31 +202,6 @@ fn measure_disk(data: &Path, vault: &Vault) {
         (true, false) => tracing::info!("the disk has enough free space again"),
         _ => {}
     }
-}
-
-/// Returns the run's clock and its first event.
-fn start_event(vault: &Vault, accept_clock: bool) -> Result<(Clock, Event), CliError> {
-    let newest =
-        vault.newest_time().map_err(|error| CliError::failed(error.to_string(), "restore a backup"))?;
-    let now = Clock::system().now();
-    let late = newest.filter(|newest| newest.since(now) > CLOCK_SLACK);
-    if let Some(newest) = late
-        && !accept_clock
-    {
-        return Err(CliError::failed(
-            format!("the clock says {now}, but the newest event is from {newest}"),
-            "set the clock, or accept it with --accept-clock",
-        ));
-    }
-    let detail = Detail::NONE.text(DetailKey::Version, env!("CARGO_PKG_VERSION"));
-    let detail = if late.is_some() { detail.truth(DetailKey::ClockAccepted, true) } else { detail };
-    // An accepted clock is taken as it is; one that is slightly behind continues after the newest event.
-    let clock = match newest {
-        Some(newest) if late.is_none() => Clock::system_after(newest),
-        _ => Clock::system(),
-    };
-    let start = Event::new(clock.now(), host_actor(), Action::ServerStart);
-    Ok((clock, Event { detail, ..start }))
 }
 
 fn hang_up_signal() -> Result<Signal, CliError> {

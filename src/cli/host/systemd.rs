@@ -24,7 +24,7 @@ pub(super) enum Passed {
 ///
 /// # Errors
 /// There are several, or it is neither a TCP nor a unix listener.
-pub(super) fn passed() -> Result<Option<Passed>, CliError> {
+pub(super) fn passed_socket() -> Result<Option<Passed>, CliError> {
     let hint = "configure one ListenStream= in the socket unit, an address or a path";
     let wrong = |error: io::Error| CliError::failed(format!("the socket of LISTEN_FDS: {error}"), hint);
     let mut fds = ListenFd::from_env();

@@ -41,7 +41,7 @@ impl Consent {
         if prompt::confirm(question)? {
             return Ok(());
         }
-        Err(CliError::failed("nothing was changed", "answer y, or pass --yes"))
+        Err(CliError::declined())
     }
 }
 

@@ -65,6 +65,15 @@ impl Made {
     }
 }
 
+/// The answer to a null device as the output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::cli) enum Discard {
+    /// What is printed can be printed again.
+    Allowed,
+    /// It is a secret that nobody would have.
+    Refused,
+}
+
 #[cfg(unix)]
 pub(in crate::cli) use unix::{check, settle};
 
@@ -72,6 +81,7 @@ pub(in crate::cli) use unix::{check, settle};
 mod unix {
     use std::{io, os::fd::AsFd};
 
+    use super::Discard;
     use rustix::{
         event::{PollFd, PollFlags, Timespec, poll},
         fs::{FileType, OFlags, fcntl_getfl, fstat, fsync, stat},
@@ -83,15 +93,15 @@ mod unix {
     const LOOKS: u32 = 50;
     const PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 10_000_000 };
 
-    /// Refuses an output that was closed before the command began.
+    /// Refuses an output that was closed before the command began, and with [`Discard::Refused`] every null device.
     ///
-    /// The runtime puts the null device in its place, opened for reading and writing. A shell's `> /dev/null` opens it
-    /// only for writing, and discards on purpose.
-    pub(in crate::cli) fn check(output: impl AsFd) -> io::Result<()> {
+    /// The runtime puts the null device in the place of a closed output, opened for reading and writing. A shell's
+    /// `> /dev/null` opens it only for writing, and discards on purpose.
+    pub(in crate::cli) fn check(output: impl AsFd, discard: Discard) -> io::Result<()> {
         let (found, null) = (fstat(&output)?, stat("/dev/null")?);
         let is_null = FileType::from_raw_mode(found.st_mode) == FileType::CharacterDevice
             && found.st_rdev == null.st_rdev;
-        if is_null && fcntl_getfl(&output)?.contains(OFlags::RDWR) {
+        if is_null && (discard == Discard::Refused || fcntl_getfl(&output)?.contains(OFlags::RDWR)) {
             return Err(io::ErrorKind::NotConnected.into());
         }
         Ok(())
@@ -128,7 +138,7 @@ mod unix {
 /// Elsewhere a closed output fails when it is written.
 #[cfg(not(unix))]
 #[allow(clippy::unnecessary_wraps, reason = "as on unix")]
-pub(in crate::cli) fn check<T>(_: T) -> io::Result<()> {
+pub(in crate::cli) fn check<T>(_: T, _: Discard) -> io::Result<()> {
     Ok(())
 }
 
@@ -157,13 +167,15 @@ mod tests {
     #[test]
     fn an_output_that_was_closed_is_told_from_one_that_throws_away_on_purpose() {
         let mut both = OpenOptions::new();
-        assert_eq!(
-            kind(check(both.read(true).write(true).open("/dev/null").unwrap())),
-            Some(io::ErrorKind::NotConnected)
-        );
-        assert_eq!(kind(check(OpenOptions::new().write(true).open("/dev/null").unwrap())), None);
-        assert_eq!(kind(check(tempfile::tempfile().unwrap())), None);
-        assert_eq!(kind(check(File::open("/dev/zero").unwrap())), None);
+        let closed = both.read(true).write(true).open("/dev/null").unwrap();
+        let null = OpenOptions::new().write(true).open("/dev/null").unwrap();
+        for discard in [Discard::Allowed, Discard::Refused] {
+            assert_eq!(kind(check(&closed, discard)), Some(io::ErrorKind::NotConnected));
+            assert_eq!(kind(check(tempfile::tempfile().unwrap(), discard)), None);
+            assert_eq!(kind(check(File::open("/dev/zero").unwrap(), discard)), None);
+        }
+        assert_eq!(kind(check(&null, Discard::Allowed)), None);
+        assert_eq!(kind(check(&null, Discard::Refused)), Some(io::ErrorKind::NotConnected), "a secret");
     }
 
     #[test]

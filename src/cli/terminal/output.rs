@@ -8,7 +8,7 @@ use serde_json::json;
 use zeroize::Zeroizing;
 
 use super::{
-    once::{self, Lost},
+    once::{self, Discard, Lost},
     visible::{on_one_line, visible},
 };
 use crate::cli::error::CliError;
@@ -52,20 +52,35 @@ impl Output {
         self.bytes(text.as_bytes())
     }
 
-    /// Prints a result that cannot be shown again; returns once its reader has it, or still can; `what` names it.
+    /// Prints a secret that cannot be shown again; returns once its reader has it, or still can; `what` names it.
     ///
     /// # Errors
-    /// It could not be written, or its reader has gone away: the caller undoes the operation.
+    /// It could not be written, its reader has gone away, or the output is a null device: the caller undoes the
+    /// operation.
     pub(in crate::cli) fn once<T: Serialize + ?Sized>(
         self,
         what: &'static str,
         lines: &str,
         value: &T,
     ) -> Result<(), Lost> {
+        self.write_once(what, lines, value, Discard::Refused)
+    }
+
+    /// Prints a result as [`Output::once`] does; `discard` decides about a null device.
+    ///
+    /// # Errors
+    /// It could not be written, or its reader has gone away: the caller undoes the operation.
+    pub(in crate::cli) fn write_once<T: Serialize + ?Sized>(
+        self,
+        what: &'static str,
+        lines: &str,
+        value: &T,
+        discard: Discard,
+    ) -> Result<(), Lost> {
         let mut stdout = io::stdout().lock();
         let text = self.text(lines, value).map_err(io::Error::other);
         text.and_then(|text| {
-            once::check(&stdout)?;
+            once::check(&stdout, discard)?;
             stdout.write_all(text.as_bytes())?;
             stdout.flush()?;
             once::settle(&stdout)
@@ -83,17 +98,11 @@ impl Output {
     }
 
     /// Prints a result unchanged.
-    ///
-    /// # Errors
-    /// As [`Output::result`].
     pub(in crate::cli) fn bytes(self, bytes: &[u8]) -> Result<(), CliError> {
         self.piece(bytes).map(drop)
     }
 
     /// Prints one piece of a streamed result: once the reader has gone, there is no reason to fetch more.
-    ///
-    /// # Errors
-    /// As [`Output::result`].
     #[allow(clippy::unused_self, reason = "the caller must hold the output")]
     pub(in crate::cli) fn piece(self, bytes: &[u8]) -> Result<Reader, CliError> {
         let mut stdout = io::stdout().lock();
@@ -132,6 +141,8 @@ impl Output {
                 object["code"] = json!(code);
             }
             say(&object.to_string());
+        } else if error.hint.is_empty() {
+            self.note(&error.message);
         } else {
             say(&format!("{} {}", coloured("1;31", "error:"), on_one_line(&error.message)));
             say(&format!("{} {}", coloured("36", "hint:"), on_one_line(&error.hint)));

@@ -15,6 +15,9 @@ const PADDING: usize = 2;
 const READABLE: usize = 22;
 /// The text of an empty cell.
 pub(in crate::cli) const NOTHING: &str = "-";
+/// The cell of a credential, token or user that no list of projects restricts; sentences say [`ALL_PROJECTS`].
+pub(in crate::cli) const ALL: &str = "all";
+pub(in crate::cli) const ALL_PROJECTS: &str = "all projects";
 
 /// Formats columns under headings: fitted to the terminal's width, and one row in each line elsewhere.
 ///

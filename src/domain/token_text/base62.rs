@@ -89,24 +89,24 @@ mod tests {
 
     use super::*;
 
-    fn written<const N: usize>(number: [u8; N]) -> String {
+    fn encode<const N: usize>(number: [u8; N]) -> String {
         String::from_utf8(write("", Zeroizing::new(number)).expose().to_vec()).unwrap()
     }
 
     #[test]
     fn the_widths_are_those_that_the_largest_number_needs() {
         assert_eq!((width(36), width(52)), (49, 70));
-        assert_ne!(written([0xff_u8; 36]).as_bytes()[0], b'0');
-        assert_ne!(written([0xff_u8; 52]).as_bytes()[0], b'0');
+        assert_ne!(encode([0xff_u8; 36]).as_bytes()[0], b'0');
+        assert_ne!(encode([0xff_u8; 52]).as_bytes()[0], b'0');
     }
 
     #[test]
     fn small_numbers_are_written_by_hand() {
-        assert_eq!(written(61_u64.to_be_bytes()), "0000000000z");
-        assert_eq!(written(62_u64.to_be_bytes()), "00000000010");
+        assert_eq!(encode(61_u64.to_be_bytes()), "0000000000z");
+        assert_eq!(encode(62_u64.to_be_bytes()), "00000000010");
         // 62^5 crosses from one chunk to the next.
-        assert_eq!(written(916_132_832_u64.to_be_bytes()), "00000100000");
-        assert_eq!(written(u64::MAX.to_be_bytes()), "LygHa16AHYF");
+        assert_eq!(encode(916_132_832_u64.to_be_bytes()), "00000100000");
+        assert_eq!(encode(u64::MAX.to_be_bytes()), "LygHa16AHYF");
     }
 
     #[test]
@@ -119,11 +119,11 @@ mod tests {
     proptest! {
         #[test]
         fn every_number_reads_back(short: [u8; 32], long: [u8; 32]) {
-            prop_assert_eq!(*read::<32>(&written(short)).unwrap(), short);
+            prop_assert_eq!(*read::<32>(&encode(short)).unwrap(), short);
             let mut number = [0; 52];
             number[..32].copy_from_slice(&short);
             number[20..].copy_from_slice(&long);
-            prop_assert_eq!(*read::<52>(&written(number)).unwrap(), number);
+            prop_assert_eq!(*read::<52>(&encode(number)).unwrap(), number);
         }
     }
 }

@@ -141,7 +141,7 @@ pub(super) fn created_token() -> Value {
 pub(super) fn token() -> Value {
     json!({
         "id": TOKEN_ID, "name": "ci", "role": "application", "projects": [PROJECT], "providers": null,
-        "createdBy": format!("user:{ADA}"), "createdAt": CREATED, "expiresAt": LATER, "lastUsedAt": null,
+        "integrations": null, "createdBy": format!("user:{ADA}"), "createdAt": CREATED, "expiresAt": LATER, "lastUsedAt": null,
         "status": "active",
     })
 }

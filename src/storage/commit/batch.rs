@@ -26,6 +26,7 @@ use crate::{
         format::{
             head::Head,
             last_access::LastAccess,
+            needs::Needs,
             tables::{Table, audit_row, meta},
         },
         read::{
@@ -47,6 +48,8 @@ pub(in crate::storage) struct Committer {
     sealed_head: Vec<u8>,
     /// The newest event's time when the last accesses were last written.
     accesses_written: Timestamp,
+    /// The row version that the file says it needs.
+    row_version: u8,
     /// `true` if the tail of the log may hold records.
     has_tail: bool,
     /// Set when a commit is in doubt and the file did not reopen; resolved before the next batch.
@@ -67,7 +70,21 @@ impl Committer {
         sealed_head: Vec<u8>,
     ) -> Self {
         let accesses_written = Timestamp::from_millis(0);
-        Self { source, log_key, head, sealed_head, accesses_written, has_tail: true, doubt: None }
+        Self {
+            source,
+            log_key,
+            head,
+            sealed_head,
+            accesses_written,
+            row_version: 1,
+            has_tail: true,
+            doubt: None,
+        }
+    }
+
+    /// Takes over the row version that the file says it needs.
+    pub(in crate::storage) fn with_row_version(self, row_version: u8) -> Self {
+        Self { row_version, ..self }
     }
 
     pub(in crate::storage) const fn source(&self) -> &Arc<VaultState> {
@@ -92,6 +109,7 @@ impl Committer {
             hashes: Vec::new(),
             accesses: Vec::new(),
             places: Vec::new(),
+            row_version: self.row_version,
             settles: false,
             committer: self,
         }
@@ -126,6 +144,7 @@ impl Committer {
         match catch_unwind(committing).unwrap_or_else(broke) {
             Ok(()) => {
                 (self.head, self.sealed_head) = (head, sealed_head);
+                self.source.tap.collect(batch);
                 true
             }
             Err(CommitError::HeadMoved) => {
@@ -134,6 +153,7 @@ impl Committer {
             }
             Err(CommitError::Engine(error)) => {
                 tracing::error!(%error, "commit failed; reopening the file to see whether it was written");
+                self.source.tap.lose();
                 let there = sealed_head.clone();
                 self.doubt = Some(Doubt { head, sealed_head });
                 self.resolve() && self.sealed_head == there
@@ -179,6 +199,8 @@ pub(in crate::storage) struct BatchBuilder<'a> {
     hashes: Vec<SubtreeHash>,
     accesses: Vec<LastAccess>,
     places: Vec<Gathered>,
+    /// The row version that the file needs after this batch.
+    row_version: u8,
     /// `true` if the tail of the log moves to its table.
     settles: bool,
 }
@@ -201,12 +223,14 @@ impl BatchBuilder<'_> {
         let decided = catch_unwind(AssertUnwindSafe(|| {
             let view = View::deciding(&self.committer.source, &self.overlay, &self.snapshot);
             let (changes, events, effect) = decide(&view).into_parts();
+            let version = changes.row_version();
             let rows = seal_changes(&self.committer.source, changes)?;
             let before = rows.iter().map(|row| self.current(&view, row)).collect::<Result<Vec<_>, _>>()?;
-            Ok((rows, before, events, effect))
+            Ok((rows, before, events, effect, version))
         }));
         let result = match decided {
-            Ok(Ok((rows, before, events, effect))) => {
+            Ok(Ok((rows, before, events, effect, version))) => {
+                self.row_version = self.row_version.max(version);
                 rows.into_iter().zip(before).for_each(|(row, before)| self.write(row, before));
                 Ok((events.iter().map(|event| self.record(event)).collect(), effect))
             }
@@ -290,6 +314,7 @@ impl BatchBuilder<'_> {
         }
         if done {
             self.committer.has_tail = !self.settles;
+            self.committer.row_version = self.row_version;
             if written_accesses {
                 self.committer.source.accesses.clear();
                 self.committer.accesses_written = self.newest_time;
@@ -321,6 +346,9 @@ impl BatchBuilder<'_> {
         let mut meta = vec![(meta::HEAD, head.seal(&source.keys, source.file)?)];
         if !self.records.is_empty() {
             meta.push((meta::CHECKPOINT, signed(source.file, &head, &self.committer.log_key).into_bytes()));
+        }
+        if self.row_version > self.committer.row_version {
+            meta.push((meta::NEEDS, Needs::of(self.row_version.into()).to_bytes()));
         }
         let batch = Batch {
             expected_head: Some(self.committer.sealed_head.clone()),

@@ -9,7 +9,7 @@ use crate::{
         Revision, Scope, Secret, SessionKey, SessionRow, User,
     },
     storage::format::{
-        codec::{Row, session_key},
+        codec::{self, Row, session_key},
         last_access::LastAccess,
         tables::{Table, credential_key, scope_group_prefix, scope_prefix},
     },
@@ -48,6 +48,16 @@ impl Changes {
     /// Returns whether there is nothing to write.
     pub const fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// Returns the newest version of a row among them; 1 if there is none.
+    pub(in crate::storage) fn row_version(&self) -> u8 {
+        let version = |change: &Change| match change {
+            Change::Row { plain, .. } => codec::version(plain).map(|(version, _)| version),
+            Change::Credential { .. } | Change::Index { .. } | Change::Scopes { .. } => None,
+            Change::Delete { .. } => None,
+        };
+        self.0.iter().filter_map(version).max().unwrap_or(1)
     }
 
     /// Writes a user.

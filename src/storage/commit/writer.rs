@@ -82,6 +82,10 @@ impl Writer {
         View::fresh(&self.source)
     }
 
+    pub(in crate::storage) const fn state(&self) -> &Arc<VaultState> {
+        &self.source
+    }
+
     /// Returns the number of jobs that wait for their answer.
     pub fn waiting(&self) -> usize {
         self.waiting.load(Ordering::Relaxed)

@@ -105,12 +105,15 @@ impl<'a> Rows<'a> {
     fn open<R: Row>(&mut self, key: &[u8], sealed: &[u8]) -> Option<R> {
         let context = Context::row(R::TABLE.number(), self.file, key);
         let opened = seal::open(self.keys?.row(), &context, sealed).ok();
-        let row = opened.as_ref().and_then(|plain| R::from_bytes(key, plain.expose()));
-        if row.is_none() {
-            let what = if opened.is_some() { "opens, but is not of the known form" } else { "does not open" };
-            self.findings.add(format!("{} {}: {what}", R::TABLE.name(), key_for_display(key)));
-        }
-        row
+        let read = opened.as_ref().map(|plain| R::read(key, plain.expose()));
+        let what = match read {
+            Some(Ok(Some(row))) => return Some(row),
+            Some(Ok(None)) => "opens, but is not of the known form",
+            Some(Err(_)) => "was written by a newer version of sealroom: use that one",
+            None => "does not open",
+        };
+        self.findings.add(format!("{} {}: {what}", R::TABLE.name(), key_for_display(key)));
+        None
     }
 
     fn user(&mut self, key: &[u8], value: &[u8]) {
@@ -192,6 +195,8 @@ impl<'a> Rows<'a> {
 pub(super) fn cause(error: &StorageError) -> String {
     match error {
         StorageError::Engine(cause) => format!("{error}: {cause}"),
-        StorageError::Tampered { .. } | StorageError::Random => error.to_string(),
+        StorageError::Tampered { .. } | StorageError::Newer { .. } | StorageError::Random => {
+            error.to_string()
+        }
     }
 }

@@ -13,6 +13,20 @@
 //! Option<T>     0, or 1 ‖ T
 //! ```
 //!
+//! Each row has a version. Version 1 is the struct alone. A later version begins with a mark:
+//!
+//! ```text
+//! 255 ‖ version u8, 2 or more ‖ the struct of that version
+//! ```
+//!
+//! No row of version 1 begins with 255: no integer or length does, and an id begins with its time, whose first byte is
+//! below 255 until the year 10,855. A row is written in the oldest version that holds
+//! all of it, so that an older program reads a file whose newer fields are not in use. Every version opens for ever:
+//!
+//! | version | row | adds |
+//! |---|---|---|
+//! | 2 | `tokens` | `integrations` |
+//!
 //! Closed sets (roles, providers, …) are stored as text, so that a reordered enum cannot change a meaning. Times are
 //! milliseconds since 1970; ids are 16 bytes. Golden bytes in the tests pin all of it.
 
@@ -20,19 +34,35 @@ use bincode::{Decode, Encode, config};
 
 use super::tables::Table;
 use crate::domain::{
-    AccessScope, ApplicationToken, Digest, Email, Integration, IntegrationId, Json, KeptRevision, Name,
-    PasswordHash, Project, ProjectId, Provider, RemoteUrl, Revision, Scope, SessionId, SessionKey,
-    SessionRow, Timestamp, TokenId, User, UserId,
+    AccessScope, Digest, Email, Integration, IntegrationId, Json, KeptRevision, Name, PasswordHash, Project,
+    ProjectId, Provider, RemoteUrl, Revision, Scope, SessionId, SessionKey, SessionRow, Timestamp, User,
+    UserId,
 };
 
 /// The longest row, in bytes: the request body of at most 64 KiB keeps every row below it. A longer length is damage,
 /// and allocates nothing.
 const ROW_BYTES_MAX: usize = 1 << 20;
 
+/// The newest version of a row that this program knows, of any table.
+pub(in crate::storage) const ROW_VERSION: u8 = 2;
+/// The first byte of a row of version 2 or later.
+const MARK: u8 = 255;
+
+/// A row of a newer version than this program knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::storage) struct NewerRow {
+    /// Its version.
+    pub(in crate::storage) found: u8,
+    /// The newest version that this program knows for its table.
+    pub(in crate::storage) known: u8,
+}
+
 /// A value that is stored as a row.
 pub(in crate::storage) trait Row: Sized + Send + Sync + 'static {
     /// Its table.
     const TABLE: Table;
+    /// The newest version of its encoding.
+    const VERSION: u8 = 1;
 
     /// Returns the row's key.
     fn key(&self) -> Vec<u8>;
@@ -42,6 +72,34 @@ pub(in crate::storage) trait Row: Sized + Send + Sync + 'static {
 
     /// Decodes the bytes that `to_bytes` made for that key; `None` for anything else.
     fn from_bytes(key: &[u8], bytes: &[u8]) -> Option<Self>;
+
+    /// Decodes the bytes; `Ok(None)` for bytes that are no row of a version that this program knows.
+    ///
+    /// # Errors
+    /// A newer program wrote the row.
+    fn read(key: &[u8], bytes: &[u8]) -> Result<Option<Self>, NewerRow> {
+        match version(bytes) {
+            Some((found, _)) if found > Self::VERSION => Err(NewerRow { found, known: Self::VERSION }),
+            Some(_) => Ok(Self::from_bytes(key, bytes)),
+            None => Ok(None),
+        }
+    }
+}
+
+/// Returns the version of a row's bytes, and its struct; `None` for a mark without a version.
+pub(in crate::storage) fn version(bytes: &[u8]) -> Option<(u8, &[u8])> {
+    match bytes {
+        [MARK, version, rest @ ..] if *version >= 2 => Some((*version, rest)),
+        [MARK, ..] => None,
+        _ => Some((1, bytes)),
+    }
+}
+
+/// Encodes a row of version 2 or later.
+fn encode_version(version: u8, value: impl Encode) -> Vec<u8> {
+    let mut bytes = vec![MARK, version];
+    bytes.append(&mut encode(value));
+    bytes
 }
 
 pub(in crate::storage) fn encode(value: impl Encode) -> Vec<u8> {
@@ -72,6 +130,7 @@ impl StoredNarrowing {
         Some(AccessScope {
             projects: self.projects.map_or(Some(None), |projects| recorded(&projects).map(Some))?,
             providers: parse_all_option::<Provider>(self.providers)?,
+            integrations: None,
         })
     }
 }
@@ -311,57 +370,6 @@ impl Row for Integration {
     }
 }
 
-#[derive(Encode, Decode)]
-struct StoredToken {
-    id: [u8; 16],
-    name: String,
-    role: String,
-    narrowing: StoredNarrowing,
-    created_by: String,
-    created_at: u64,
-    expires_at: u64,
-    revoked_at: Option<u64>,
-    version: u64,
-}
-
-impl Row for ApplicationToken {
-    const TABLE: Table = Table::Tokens;
-
-    fn key(&self) -> Vec<u8> {
-        self.digest.0.to_vec()
-    }
-
-    fn to_bytes(&self) -> Vec<u8> {
-        encode(StoredToken {
-            id: *self.id.as_bytes(),
-            name: text(&self.name),
-            role: text(&self.role),
-            narrowing: StoredNarrowing::new(&self.narrowing),
-            created_by: text(&self.created_by),
-            created_at: self.created_at.millis(),
-            expires_at: self.expires_at.millis(),
-            revoked_at: self.revoked_at.map(Timestamp::millis),
-            version: self.version,
-        })
-    }
-
-    fn from_bytes(key: &[u8], bytes: &[u8]) -> Option<Self> {
-        let stored: StoredToken = decode(bytes)?;
-        Some(Self {
-            id: TokenId::from_bytes(stored.id),
-            digest: Digest(key.try_into().ok()?),
-            name: stored.name.parse().ok()?,
-            role: stored.role.parse().ok()?,
-            narrowing: stored.narrowing.read()?,
-            created_by: stored.created_by.parse().ok()?,
-            created_at: Timestamp::from_millis(stored.created_at),
-            expires_at: Timestamp::from_millis(stored.expires_at),
-            revoked_at: stored.revoked_at.map(Timestamp::from_millis),
-            version: stored.version,
-        })
-    }
-}
-
 fn text(value: &impl std::fmt::Display) -> String {
     value.to_string()
 }
@@ -390,6 +398,8 @@ fn parse_option<T: std::str::FromStr>(text: Option<String>) -> Option<Option<T>>
 fn key_text<T: std::str::FromStr>(key: &[u8]) -> Option<T> {
     std::str::from_utf8(key).ok()?.parse().ok()
 }
+
+mod token;
 
 #[cfg(test)]
 mod tests;

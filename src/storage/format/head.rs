@@ -63,9 +63,6 @@ impl Head {
     }
 
     /// Seals the head.
-    ///
-    /// # Errors
-    /// The operating system gives no random bytes.
     pub fn seal(&self, keys: &Keys, file: FileId) -> Result<Vec<u8>, StorageError> {
         let (size, nodes) = self.frontier.to_parts();
         let fields: HeadTuple = (

@@ -2,7 +2,7 @@
 //! a file written in it.
 //!
 //! ```text
-//! meta          name                                  format, file_id, slots, log_keys, checkpoint, head, tail
+//! meta          name                                  format, file_id, slots, log_keys, checkpoint, head, tail, needs
 //! users         e-mail                                sealed row
 //! sessions      session id ‖ token digest             sealed row
 //! projects      identifier                            sealed row
@@ -63,6 +63,8 @@ pub mod meta {
     pub const CHECKPOINT: &str = "checkpoint";
     /// The sealed head.
     pub const HEAD: &str = "head";
+    /// The row version that a reader needs; absent in a file that holds only rows of version 1.
+    pub const NEEDS: &str = "needs";
     /// The newest records, not yet in `audit`.
     pub const TAIL: &str = "tail";
 }

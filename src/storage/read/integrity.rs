@@ -42,7 +42,11 @@ pub(in crate::storage) fn check(
 }
 
 /// Checks that the slots, the log keys and the checkpoint match the head.
-fn check_meta(snapshot: &Snapshot, head: &Head, file: FileId) -> Result<LogKeys, StorageError> {
+pub(in crate::storage) fn check_meta(
+    snapshot: &Snapshot,
+    head: &Head,
+    file: FileId,
+) -> Result<LogKeys, StorageError> {
     if sha256(&snapshot.required_meta(meta::SLOTS)?) != head.slots_hash {
         return Err(StorageError::tampered("meta", meta::SLOTS));
     }

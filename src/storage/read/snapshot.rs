@@ -39,9 +39,6 @@ impl Snapshot {
     }
 
     /// Returns a value of `meta`.
-    ///
-    /// # Errors
-    /// The engine refuses.
     pub fn meta(&self, name: &str) -> Result<Option<Vec<u8>>, StorageError> {
         let Some(table) = existing_table(self.txn.open_table(META))? else { return Ok(None) };
         Ok(table.get(name).map_err(engine)?.map(|guard| guard.value().to_vec()))
@@ -71,9 +68,6 @@ impl Snapshot {
     }
 
     /// Returns a row's bytes.
-    ///
-    /// # Errors
-    /// The engine refuses.
     pub fn row(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StorageError> {
         let Some(table) = self.table(table)? else { return Ok(None) };
         Ok(table.get(key).map_err(engine)?.map(|guard| guard.value().to_vec()))

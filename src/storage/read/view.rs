@@ -24,7 +24,7 @@ use crate::{
         commit::changes::Scoping,
         error::StorageError,
         format::{
-            codec::{Row, session_key},
+            codec::{NewerRow, Row, session_key},
             last_access::LastAccess,
             tables::{
                 Table, credential_key, scope_group_prefix, scope_key_id, scope_prefix, scope_service_prefix,
@@ -74,6 +74,10 @@ impl<'a> View<'a> {
         self.generation.get()
     }
 
+    pub(in crate::storage) const fn state(&self) -> &VaultState {
+        self.source
+    }
+
     /// Returns the vault's id.
     pub fn file(&self) -> FileId {
         self.source.file
@@ -88,33 +92,21 @@ impl<'a> View<'a> {
     }
 
     /// Returns every user, by e-mail.
-    ///
-    /// # Errors
-    /// As [`View::user`].
     pub fn users(&self) -> Result<Vec<User>, StorageError> {
         self.all(&[])
     }
 
     /// Returns the row of a session's token.
-    ///
-    /// # Errors
-    /// As [`View::user`].
     pub fn session(&self, key: &SessionKey) -> Result<Option<Arc<SessionRow>>, StorageError> {
         self.row(&session_key(key))
     }
 
     /// Returns every token of a session.
-    ///
-    /// # Errors
-    /// As [`View::user`].
     pub fn session_tokens(&self, session: SessionId) -> Result<Vec<SessionRow>, StorageError> {
         self.all(&session_prefix(session))
     }
 
     /// Returns at most `limit` tokens of the oldest sessions.
-    ///
-    /// # Errors
-    /// As [`View::user`].
     pub fn oldest_sessions(&self, limit: usize) -> Result<Vec<SessionRow>, StorageError> {
         let mut rows = Vec::new();
         self.snapshot()?.walk(Table::Sessions, &[], |key, sealed| {
@@ -125,25 +117,16 @@ impl<'a> View<'a> {
     }
 
     /// Returns a project.
-    ///
-    /// # Errors
-    /// As [`View::user`].
     pub fn project(&self, identifier: &ProjectId) -> Result<Option<Arc<Project>>, StorageError> {
         self.row(identifier.as_str().as_bytes())
     }
 
     /// Returns every project, by identifier.
-    ///
-    /// # Errors
-    /// As [`View::user`].
     pub fn projects(&self) -> Result<Vec<Project>, StorageError> {
         self.all(&[])
     }
 
     /// Returns an application token by the digest of its text.
-    ///
-    /// # Errors
-    /// As [`View::user`].
     pub fn token(&self, digest: &Digest) -> Result<Option<Arc<ApplicationToken>>, StorageError> {
         self.row(&digest.0)
     }
@@ -160,25 +143,16 @@ impl<'a> View<'a> {
     }
 
     /// Returns every application token.
-    ///
-    /// # Errors
-    /// As [`View::user`].
     pub fn tokens(&self) -> Result<Vec<ApplicationToken>, StorageError> {
         self.all(&[])
     }
 
     /// Returns an integration's metadata.
-    ///
-    /// # Errors
-    /// As [`View::user`].
     pub fn integration(&self, id: IntegrationId) -> Result<Option<Arc<Integration>>, StorageError> {
         self.row(id.as_bytes())
     }
 
     /// Returns every integration, oldest first.
-    ///
-    /// # Errors
-    /// As [`View::user`].
     pub fn integrations(&self) -> Result<Arc<Vec<Arc<Integration>>>, StorageError> {
         // No integration has an empty key: the cache holds the list of all under it.
         if let Some(generation) = self.generation()
@@ -207,9 +181,6 @@ impl<'a> View<'a> {
     }
 
     /// Returns the integrations of one group: of one scope and service and, for `custom`, of one name; newest first.
-    ///
-    /// # Errors
-    /// As [`View::scoped`].
     pub fn group(
         &self,
         project: Option<&ProjectId>,
@@ -248,17 +219,11 @@ impl<'a> View<'a> {
     }
 
     /// Counts the integrations that are scoped to a project.
-    ///
-    /// # Errors
-    /// As [`View::user`].
     pub fn scoped_count(&self, project: &ProjectId) -> Result<usize, StorageError> {
         Ok(self.merged(Table::Scopes, &scope_prefix(Some(project)))?.len())
     }
 
     /// Returns the last read of an integration's credential, or the last use of a token, by its id.
-    ///
-    /// # Errors
-    /// As [`View::user`].
     pub fn last_access(&self, id: &[u8; 16]) -> Result<Option<LastAccess>, StorageError> {
         match self.source.accesses.of(id) {
             Some(access) => Ok(Some(access)),
@@ -277,9 +242,6 @@ impl<'a> View<'a> {
     }
 
     /// Opens a kept credential to make it current again; takes a proof that only policy creates.
-    ///
-    /// # Errors
-    /// As [`View::open_credential`].
     pub fn open_kept(&self, proof: &Restoration<'_>, revision: Revision) -> Result<Secret, StorageError> {
         self.credential(proof.integration(), revision)
     }
@@ -375,7 +337,9 @@ impl<'a> View<'a> {
     fn open_row<R: Row>(&self, key: &[u8], sealed: &[u8]) -> Result<R, StorageError> {
         let context = Context::row(R::TABLE.number(), self.source.file, key);
         let opened = seal::open(self.source.keys.row(), &context, sealed).ok();
-        opened.and_then(|plain| R::from_bytes(key, plain.expose())).ok_or_else(|| tampered(R::TABLE, key))
+        let plain = opened.ok_or_else(|| tampered(R::TABLE, key))?;
+        let newer = |NewerRow { found, known }| StorageError::newer_row(R::TABLE.name(), key, found, known);
+        R::read(key, plain.expose()).map_err(newer)?.ok_or_else(|| tampered(R::TABLE, key))
     }
 
     /// Returns the view's snapshot, opened on first use.

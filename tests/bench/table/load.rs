@@ -15,7 +15,7 @@ use tokio::{
 };
 use tokio_rustls::TlsConnector;
 
-/// What one connection asks: the next request, once the last answer is there.
+/// The script of one connection: it gets the next request after the last answer.
 pub trait Script: Send + 'static {
     /// The next request, and none where all is asked. `answer` is empty before the first.
     fn next(&mut self, answer: &[u8]) -> Option<&[u8]>;
@@ -44,7 +44,7 @@ impl Target {
     }
 }
 
-/// What one sample of load showed.
+/// The result of one sample of load.
 #[derive(Debug, Clone, Copy)]
 pub struct Sample {
     pub rate: f64,
@@ -134,7 +134,7 @@ where
         }
         before = now;
     }
-    // What was asked last is still answered to the script.
+    // The script still gets the last answer.
     script.next(&buffer);
     (times, script)
 }

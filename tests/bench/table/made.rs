@@ -20,12 +20,12 @@ use sealroom::{
 use tokio::task::JoinSet;
 
 const PASSPHRASE: &str = "passphrase-example";
-/// As many as one sealing batch takes at once.
+/// The number of rows in one sealing batch.
 const WRITERS: u64 = 1024;
 /// Tokens whose texts are kept, one for each connection.
 const KEPT: usize = 1024;
 
-/// What is in a file.
+/// The contents of a file.
 #[derive(Debug, Clone, Copy)]
 pub struct Size {
     pub integrations: u64,
@@ -220,7 +220,7 @@ struct Known {
 }
 
 impl Known {
-    /// As long as a read's event is, of some token and some integration.
+    /// The length of a read's event of some token and some integration.
     fn event(&self, n: u64) -> Event {
         let n = n as usize;
         let actor = Actor::App(self.tokens[n % self.tokens.len()]);

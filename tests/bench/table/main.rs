@@ -2,7 +2,7 @@
 //!
 //! `cargo bench --bench table` takes about ten minutes and prints one Markdown table; a plot of it is written to the
 //! target folder. `--events 10000000` fills the large file as the figures to reach ask for, `--plot FILE` says where
-//! the plot goes, `--only SECTION` measures one part. `SEALROOM_BENCH_QUICK=1` does all of it small, in seconds: that
+//! the plot goes, `--only SECTION` measures one part. `BENCH_QUICK=1` does all of it small, in seconds: that
 //! shows that it runs, its figures mean nothing.
 //!
 //! Servers are processes of their own, so that their memory is theirs alone; the load generator is this process, on
@@ -35,7 +35,7 @@ use std::{
 
 use clap::{Parser, ValueEnum};
 
-/// What can be measured by itself.
+/// The parts that can be measured separately.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Section {
     /// Reads at 1 to 1,024 connections beside bare hyper, a bare commit and PostgreSQL; memory; the plot.
@@ -61,7 +61,7 @@ struct Args {
     /// Milliseconds of load that make a sample.
     #[arg(long)]
     millis: Option<u64>,
-    /// Where the plot is written.
+    /// The file of the plot.
     #[arg(long, default_value_os_t = Path::new(env!("CARGO_TARGET_TMPDIR")).join("reads.svg"))]
     plot: PathBuf,
     /// Measure these parts alone.
@@ -80,7 +80,7 @@ struct Args {
     front: Option<PathBuf>,
 }
 
-/// How much of everything.
+/// The amounts of a run.
 #[derive(Debug, Clone)]
 pub struct Plan {
     pub quick: bool,
@@ -94,7 +94,7 @@ pub struct Plan {
 
 impl Plan {
     fn new(args: &Args) -> Self {
-        let quick = std::env::var_os("SEALROOM_BENCH_QUICK").is_some();
+        let quick = std::env::var_os("BENCH_QUICK").is_some();
         let plan = if quick {
             Self {
                 quick,

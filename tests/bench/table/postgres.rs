@@ -25,12 +25,12 @@ use super::{
     servers::{self, Server},
 };
 
-/// As many as the most connections that are asked over.
+/// The number of connections of the largest load.
 const POOL: usize = 64;
 const PORT: u16 = 5432;
 const TOKEN: &str = "sfp_app_0123456789abcdefghijABCDEFGHIJ0123456789abcde";
 const KEY: &[u8; 32] = b"0123456789abcdef0123456789abcdef";
-/// How often, and after what pause each time, a database that starts is asked whether it is there.
+/// The number of attempts to reach a starting database, and the pause after each.
 const TRIES: (u32, Duration) = (200, Duration::from_millis(50));
 
 const SCHEMA: &str = "
@@ -44,7 +44,7 @@ const SCHEMA: &str = "
         integration uuid NOT NULL, provider text NOT NULL, project text NOT NULL, peer text NOT NULL);
 ";
 
-/// How pgcrypto opens the credential.
+/// The decryption by pgcrypto.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Way {
     Pgp,
@@ -175,7 +175,7 @@ fn folders(beside: &Path, user: Option<User>) -> Result<(tempfile::TempDir, temp
     Ok((data, sockets))
 }
 
-/// Whether anybody can go there.
+/// Returns whether every user can enter the folder.
 fn reachable(folder: &Path) -> bool {
     let open = |path: &Path| fs::metadata(path).is_ok_and(|found| found.permissions().mode() & 1 == 1);
     folder.canonicalize().is_ok_and(|folder| folder.ancestors().all(open))

@@ -91,7 +91,7 @@ impl Running {
         address.trim_end_matches(|c: char| !c.is_ascii_digit()).to_owned()
     }
 
-    /// What it holds in memory, in MB; of a program that has ended, nothing.
+    /// Returns its resident memory in MB; 0 after the program has ended.
     pub fn resident_mb(&self) -> f64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid)).unwrap_or_default();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));

@@ -14,7 +14,7 @@ pub enum Goal {
     AtMost(f64),
 }
 
-/// What is printed at the end.
+/// The report at the end.
 pub struct Report {
     quick: bool,
     rounds: usize,

@@ -38,7 +38,7 @@ impl Server {
     }
 }
 
-/// What hyper writes before a body of three digits' length: status line, content-length, date.
+/// The bytes of hyper's head for a body of three digits' length: status line, content-length, date.
 const HEAD: usize = 77;
 
 /// A child: answers everything with that many bytes.

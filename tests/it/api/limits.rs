@@ -1,4 +1,4 @@
-//! What one client may take from the others, and what a low disk takes from all.
+//! Limits: the most that one client may take from the others, and that a low disk takes from all.
 
 use std::{net::Ipv4Addr, time::Duration};
 

@@ -27,7 +27,7 @@ const MB: usize = 1_000_000;
 /// Far above what a loaded machine needs.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How a body says where it ends.
+/// The framing of a body.
 #[derive(Debug, Clone, Copy)]
 enum Framing {
     Length,

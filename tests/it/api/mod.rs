@@ -11,5 +11,6 @@ mod openapi;
 mod policy;
 mod projects;
 mod revocation;
+mod single;
 mod spellings;
 mod users;

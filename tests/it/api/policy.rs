@@ -68,7 +68,7 @@ fn body(path: &str, method: &str) -> &'static str {
 #[test]
 fn every_route_has_its_row_and_every_row_its_route() {
     for route in ROUTES {
-        // What stands outside the base path is written with two slashes in the tables.
+        // The tables write a path outside the base path with two slashes.
         let outside = format!("/{}", route.path);
         let path =
             route.path.strip_prefix("/sfp/api").filter(|rest| rest.is_empty() || rest.starts_with('/'));
@@ -125,11 +125,17 @@ async fn a_narrowed_caller_reads_its_own_projects_and_providers_alone() {
     t.github("ghp_example_web", r#""projects":["acme/web"]"#).await;
     t.github("ghp_example_global", r#""isGlobal":true"#).await;
     let projects = Some(vec!["acme/app".parse().unwrap()]);
-    let token = t.token(Role::Application, AccessScope { projects: projects.clone(), providers: None }).await;
-    let jira = t
-        .token(Role::Application, AccessScope { projects: None, providers: Some(vec![Provider::Jira]) })
+    let token = t
+        .token(Role::Application, AccessScope { projects: projects.clone(), ..AccessScope::default() })
         .await;
-    let member = t.user("narrow@example.com", Role::Member, AccessScope { projects, providers: None }).await;
+    let jira = t
+        .token(
+            Role::Application,
+            AccessScope { providers: Some(vec![Provider::Jira]), ..AccessScope::default() },
+        )
+        .await;
+    let member =
+        t.user("narrow@example.com", Role::Member, AccessScope { projects, ..AccessScope::default() }).await;
     let read = "/sfp/api/integrations/credentials";
     for bearer in [&token, &member] {
         let own = t.send("GET", read, bearer, "").await;
@@ -151,7 +157,7 @@ async fn a_narrowed_caller_reads_its_own_projects_and_providers_alone() {
     assert_eq!(t.send("POST", "/sfp/api/integrations", &member, wider).await.status, 403);
 }
 
-/// What is stored for the grid: provider, project (or global), value.
+/// The grid's stored credentials: provider, project (or global), value.
 const STORED: &[(&str, Option<&str>, &str)] = &[
     ("github", Some("acme/app"), "canary-github-app"),
     ("github", Some("acme/web"), "canary-github-web"),
@@ -215,6 +221,7 @@ async fn every_narrowing_reads_exactly_what_the_contract_gives_it() {
             let narrowing = AccessScope {
                 projects: projects.map(|all| all.iter().map(|one| one.parse().unwrap()).collect()),
                 providers: providers.map(|all| all.iter().map(|one| one.parse().unwrap()).collect()),
+                ..AccessScope::default()
             };
             let mut bearers = vec![t.token(Role::Application, narrowing.clone()).await];
             if providers.is_none() {
@@ -252,7 +259,7 @@ async fn a_narrowing_to_a_project_that_is_gone_allows_nothing() {
     t.project("acme/gone").await;
     t.github("ghp_example_canary", r#""isGlobal":true"#).await;
     let projects = Some(vec!["acme/gone".parse().unwrap()]);
-    let token = t.token(Role::Application, AccessScope { projects, providers: None }).await;
+    let token = t.token(Role::Application, AccessScope { projects, ..AccessScope::default() }).await;
     let read = "/sfp/api/integrations/credentials";
     assert_eq!(t.send("GET", read, &token, "").await.status, 200, "its project falls back to the global one");
     assert_eq!(t.send("DELETE", "/sfp/api/projects/acme/gone", &t.owner, "").await.status, 200);

@@ -106,7 +106,7 @@ async fn a_deleted_integration_is_gone_at_once() {
     .await;
 }
 
-/// How often each revocation is raced, and against how many reads under way.
+/// The number of races of each revocation, and of reads in flight in each.
 const ROUNDS: usize = 25;
 const UNDER_WAY: usize = 32;
 
@@ -127,7 +127,7 @@ fn ask(socket: &mut UnixStream, bearer: &str) {
     socket.write_all(request.as_bytes()).unwrap();
 }
 
-/// What is there to be read without waiting, and whether the stream has ended.
+/// Returns the bytes that can be read without waiting, and whether the stream has ended.
 fn arrived(socket: &mut UnixStream) -> (Vec<u8>, bool) {
     socket.set_nonblocking(true).unwrap();
     let mut bytes = Vec::new();

@@ -17,7 +17,7 @@ fn spellings(marker: &str) -> Vec<String> {
     let escaped: String = marker.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect();
     let mut all = vec![marker.to_owned(), hex.to_uppercase(), hex, percent.to_lowercase(), percent, escaped];
     for skip in 0..3 {
-        // What a base64 text of something longer shows of the marker, wherever in it the marker begins.
+        // The marker's part of a longer base64 text, for each offset at which the marker may begin.
         let whole = &marker.as_bytes()[skip..];
         all.push(STANDARD.encode(&whole[..whole.len() / 3 * 3]));
     }
@@ -62,7 +62,7 @@ async fn no_secret_of_a_whole_run_stands_in_log_audit_metrics_errors_or_file() {
         (reply.status, reply.body)
     };
 
-    // What is stored, and answered to whoever may have it.
+    // Stored values, and answers to callers who may read them.
     let token = json!({"name":"ci"}).to_string();
     let (_, made) = send("POST", "/sfp/api/application-tokens", &owner, &token).await;
     let app = text(&serde_json::from_str::<Value>(&made).unwrap()["token"]);
@@ -79,7 +79,7 @@ async fn no_secret_of_a_whole_run_stands_in_log_audit_metrics_errors_or_file() {
     let (status, read) = send("GET", "/sfp/api/integrations/credentials?provider=jira", &app, "").await;
     assert!(status == 200 && read.contains("credential-canary-9f3b"), "{read}");
 
-    // What is refused, with secrets in every place where people put them by mistake.
+    // Refused requests, with secrets in every place where people put them by mistake.
     let id = text(&serde_json::from_str::<Value>(&stored).unwrap()["id"]);
     let rotate = format!("/sfp/api/integrations/{id}/credentials");
     let wrong = json!({"email":"bob@example.com","password":"wrong-canary-20b8f1"}).to_string();

@@ -280,7 +280,8 @@ async fn over_any_mix_of_requests_disclosures_and_their_events_are_the_same() {
     for project in ["acme/app", "acme/web"] {
         t.project(project).await;
     }
-    let narrowed = AccessScope { projects: Some(vec!["acme/app".parse().unwrap()]), providers: None };
+    let narrowed =
+        AccessScope { projects: Some(vec!["acme/app".parse().unwrap()]), ..AccessScope::default() };
     let mut bearers = vec![t.owner.clone(), t.member.clone(), t.app.clone(), String::new()];
     bearers.push(t.token(Role::Application, narrowed).await);
     bearers.push(t.token(Role::Auditor, AccessScope::default()).await);

@@ -21,7 +21,7 @@ const META: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("meta")
 
 type Rows = Vec<(u64, Vec<u8>)>;
 
-/// What stands in the table, and what beside the head.
+/// Returns the records in the table and those beside the head.
 fn both(image: &[u8]) -> (Rows, Rows) {
     let (mut table, mut beside) = (Vec::new(), Vec::new());
     edit(image, |txn| {

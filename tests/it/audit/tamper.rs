@@ -183,7 +183,7 @@ async fn the_recovery_key_unlocks_too() {
     vault.unlock(Secret::from(typed), Actor::host("test"), now, None).await.unwrap();
 }
 
-/// As the bytes of a slot's numbers stand in the file: id, kind, KDF, memory, passes, lanes (each below 251 is one byte).
+/// Returns a slot's numbers as stored: id, kind, KDF, memory, passes, lanes (each below 251 is one byte).
 fn slot_of(kdf: &[u8]) -> Vec<u8> {
     [&[1, 1, 1, 1], kdf, &[1; 16], &[2; 24], &[48], &[3; 48]].concat()
 }

@@ -26,12 +26,14 @@ fn judge<'a>(lines: impl IntoIterator<Item = &'a [u8]>, checkpoint: &Checkpoint)
     verifier.finish()
 }
 
-/// Whether a flaw names this record, or a range with it.
+/// Returns whether a flaw names this record, or a range with it.
 fn names(flaw: &Flaw, record: u64) -> bool {
     match *flaw {
-        Flaw::Form { sequence } | Flaw::Changed { sequence } | Flaw::Receipt { sequence } => {
-            sequence == record
-        }
+        Flaw::Form { sequence }
+        | Flaw::Changed { sequence }
+        | Flaw::Receipt { sequence }
+        | Flaw::ReceiptBeyond { sequence, .. }
+        | Flaw::ReceiptBefore { sequence, .. } => sequence == record,
         Flaw::Order { expected, found } => expected == record || found == record,
         Flaw::Subtree { first, last } | Flaw::Root { first, last } => (first..=last).contains(&record),
         Flaw::Added { first, last } => (first..=last).contains(&record),
@@ -246,5 +248,45 @@ async fn an_older_copy_of_the_file_is_caught_by_a_newer_checkpoint_or_by_one_rec
     let one = Flaw::Cut { missing: 1, size: 4, signed: 5 }.to_string();
     assert!(one.starts_with("1 record is missing at the end"), "{one}");
     let caught = log.said(&["yesterday.redb", "--key", "key", "--receipts", "build.log"]);
-    assert!(caught.contains("does not fit the log"), "{caught}");
+    assert!(caught.contains("is beyond the end of this log: its last record is"), "{caught}");
+}
+
+/// The story: a build's receipt for a read after the export was called a record that does not fit.
+#[tokio::test]
+async fn a_receipt_outside_a_copy_of_the_log_never_passes_and_never_sounds_like_tampering() {
+    let log = log(4).await;
+    let folder = log.folder.path();
+    let lines: Vec<&str> = log.records.iter().map(String::as_str).collect();
+    let receipts = fs::read_to_string(folder.join("build.log")).unwrap();
+    let sequences: Vec<usize> = receipts
+        .lines()
+        .filter_map(|line| line.split_once("audit-receipt: ")?.1.split(':').next()?.parse().ok())
+        .collect();
+    let (first, last) = (sequences[0], *sequences.last().unwrap());
+    for (part, said, hint) in [
+        (
+            &lines[..last],
+            format!("record {last} is beyond the end of this log: its last record is {}", last - 1),
+            "newer copy",
+        ),
+        (&lines[..=first], format!("record {} is beyond the end", first + 1), "newer copy"),
+        (
+            &lines[first + 1..],
+            format!("record {first} is before the first record of this log, {}", first + 1),
+            "begins earlier",
+        ),
+        (&lines[last..], format!("record {first} is before the first record"), "begins earlier"),
+    ] {
+        fs::write(folder.join("part"), part.join("\n") + "\n").unwrap();
+        let output = log.verify(&["part", "--receipts", "build.log"]);
+        let told = stderr(&output);
+        assert_eq!(output.status.code(), Some(1), "{told}");
+        assert!(told.contains(&said) && told.contains(hint), "{told}");
+        assert!(!told.contains("does not fit") && !told.contains("changed"), "{told}");
+    }
+    // Another record in its place is a flaw of the log, or a forged receipt.
+    let forged =
+        receipts.replace(&format!("audit-receipt: {first}:"), &format!("audit-receipt: {}:", first - 1));
+    fs::write(folder.join("forged.log"), forged).unwrap();
+    assert!(log.said(&["export", "--receipts", "forged.log"]).contains("does not fit the log"));
 }

@@ -71,7 +71,7 @@ async fn what_is_not_of_this_log_is_refused_with_a_word() {
         (&["export", "--key", "key", "--checkpoint", "bare"], 1, "this folder contains no checkpoint"),
         (&["export", "--key", "key", "--checkpoint", "others"], 1, "no checkpoint in this folder belongs"),
         (&["export", "--receipts", "export"], 1, "it contains no receipt"),
-        (&["export", "--receipts", "huge"], 1, "does not fit the log"),
+        (&["export", "--receipts", "huge"], 1, "is beyond the end of this log"),
         (&["empty"], 1, "the file is empty"),
         (&["csv"], 1, "--format ndjson"),
         (&["long"], 1, "line 1 is not a complete record"),
@@ -114,7 +114,7 @@ async fn what_is_not_of_this_log_is_refused_with_a_word() {
     assert!(said.contains("the server closed the connection") && !said.contains("missing"), "{said}");
     fs::remove_file(folder.join("v.redb.sock")).unwrap();
     fs::rename(folder.join("away"), folder.join("v.redb.sock")).unwrap();
-    // What a killed server leaves is read after redb has found out what is in it, and left as it is.
+    // The file of a killed server is read after redb's repair in memory, and stays unchanged.
     busy.child.kill().unwrap();
     busy.child.wait().unwrap();
     let before = fs::read(folder.join("v.redb")).unwrap();

@@ -71,7 +71,7 @@ fn the_hint_leads_to_where_that_command_takes_that_secret_from() {
         let is_stored = line.starts_with("integration add") || line.starts_with("integration rotate");
         assert!(!(is_stored && said.contains("--token-file")), "it is no token of the vault: {said}");
     }
-    // What was given nothing, or a place, is in no history that matters.
+    // An absent value or a path in the shell's history does no harm.
     for line in
         ["login --password", "whoami --token", "integration add github/pat --global --secret-file token.txt"]
     {
@@ -112,7 +112,7 @@ fn a_secret_in_the_place_of_another_argument_is_not_repeated() {
             }
         }
     }
-    // Where the name of a file belongs: that there is none must not be said with it.
+    // In the place of a file name: the error about a missing file must not repeat the value.
     for args in [
         &["whoami", "--token-file", VALUE][..],
         &["project", "list", "--token-file", "hunter2hunter2hunter2"],

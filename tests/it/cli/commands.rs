@@ -1,4 +1,4 @@
-//! What holds for every command: an example in its help, one JSON value with `--json`, a completion, a manual page.
+//! Rules of every command: an example in its help, one JSON value with `--json`, a completion, a manual page.
 
 use std::{
     collections::BTreeSet,
@@ -52,7 +52,7 @@ fn every_command_has_an_example_that_is_a_command() {
     assert!(top.contains("Examples:\n  sealroom serve --dev "), "{top}");
 }
 
-/// What commands stand in.
+/// The folder and server of the commands.
 const EXAMPLES_OF_SHELLS: &[&str] = &[
     "  TOKEN=$(sealroom credentials --provider github --project acme/app --field token)",
     "  x=$(sealroom credentials --project acme/app --format env) && eval \"$x\" || exit",
@@ -153,7 +153,7 @@ fn json_of_every_command_is_one_value_and_its_errors_are_one_object() {
         assert!(output.status.success(), "{call}: {}", stderr(&output));
         let text = String::from_utf8(output.stdout).unwrap();
         let value: Value = serde_json::from_str(&text).unwrap_or_else(|_| panic!("{call}: {text}"));
-        // As the HTTP answers are spelt: what they themselves spell the other way, and what `init` prints, stays.
+        // Spelt as the HTTP answers are; their own exceptions, and those of `init`, stay.
         if !["credentials", "init", "recover"].iter().any(|own| call.starts_with(own)) {
             let snake: Vec<String> = names(&value).into_iter().filter(|name| name.contains('_')).collect();
             assert!(snake.is_empty(), "{call}: {snake:?}");

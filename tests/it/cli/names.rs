@@ -103,7 +103,7 @@ fn an_event_is_never_shown_without_the_integration_token_or_user_that_was_meant(
     let line =
         tail.lines().find(|line| line.contains("credentials.read") && line.contains("deploy key")).unwrap();
     assert!(line.contains(" app:build ") && line.contains(&build) && line.ends_with(&named), "{line}");
-    // Who has another name gone, or two of one name, is shown by id.
+    // A deleted user, and each of two tokens of one name, is shown by id.
     stage.token("twin", &["--write-to", "twin.token"]);
     let other = stage.token("twin", &["--write-to", "other.token"]);
     stage.run_as("other.token", &["credentials", "--all", "--json"]);

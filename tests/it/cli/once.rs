@@ -1,4 +1,4 @@
-//! What is shown once reaches its reader, or what it was for is gone again and the command says so.
+//! Secrets shown once: each reaches its reader, or the command undoes its work and says so.
 //!
 //! The story: `init | true` made a vault, exit 0, whose recovery key and password nobody had seen.
 
@@ -32,7 +32,7 @@ enum Loss {
     ReaderGone,
     /// `>&-`
     Closed,
-    /// As many a program starts its children when it does not want their output.
+    /// The null device, opened as many programs do for children whose output they discard.
     NullDevice,
     DiskFull,
     TerminalGone,
@@ -106,7 +106,7 @@ fn a_recovery_key_that_cannot_be_written_costs_no_vault_and_no_file_of_another()
     assert!(sealroom(folder.path(), INIT).status.success());
     // A vault that is there already costs nobody a recovery key's file.
     let again = sealroom(folder.path(), &[INIT, &["--recovery-key-file", "key"]].concat());
-    assert!(stderr(&again).contains("exists already"), "{}", stderr(&again));
+    assert!(stderr(&again).contains("already exists"), "{}", stderr(&again));
     assert!(!folder.path().join("key").exists());
 }
 
@@ -184,7 +184,7 @@ fn a_user_whose_password_nobody_was_shown_does_not_exist() {
             assert!(users.iter().all(|user| user["email"] != "eve@example.com"), "{loss:?}: {users:?}");
         }
     }
-    // Where the password was given, there is nothing to lose.
+    // With a given password, nothing can be lost.
     let given =
         at(folder.path(), &server.url, &["user", "add", "eve@example.com", "--password-file", "password"]);
     assert_eq!(lost(Loss::ReaderGone, given).status.code(), Some(0));

@@ -19,7 +19,7 @@ use crate::support::{
     fake::{Fake, Reply},
 };
 
-/// How long a command may go on that nobody reads.
+/// The time limit of a command whose output has no reader.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 fn sealroom(folder: &Path, url: &str, token: &str, args: &[&str]) -> Command {

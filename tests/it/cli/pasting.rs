@@ -14,7 +14,7 @@ const PARAMETERS: &str = "-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----
 const KEY: &str = "-----BEGIN EC PRIVATE KEY-----\nZXhhbXBsZQ==\n-----END EC PRIVATE KEY-----";
 const CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----\nZXhhbXBsZQ==\n-----END CERTIFICATE-----";
 
-/// What a terminal puts around a paste, once it was asked to.
+/// The terminal's brackets around a paste.
 const BEGINS: &str = "\x1b[200~";
 const ENDS: &str = "\x1b[201~";
 

@@ -4,7 +4,7 @@ use std::{
     fs, io,
     net::TcpListener,
     path::Path,
-    process::{Command, Output, Stdio},
+    process::{Output, Stdio},
     sync::{Arc, Mutex},
     thread,
 };
@@ -18,7 +18,7 @@ use crate::support::{
     binary::{Serving, command, stderr, vault},
     fake::{Fake, Reply},
     ports::free_port,
-    tls::{certificate, has},
+    tls::{LEAF, certificate, has, issue, serve},
 };
 
 const LIST: &[&str] = &["project", "list"];
@@ -99,30 +99,8 @@ fn refused(output: &Output, error: &[&str], hint: &str) {
 
 /// A server of that name, whose certificate is `vault.crt`, and the token of an application.
 fn named(folder: &Path) -> Serving {
-    let made = Command::new("openssl")
-        .current_dir(folder)
-        .args([
-            "req",
-            "-x509",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:P-256",
-            "-nodes",
-            "-days",
-            "2",
-        ])
-        .args(["-keyout", "vault.key", "-out", "vault.crt", "-subj", "/CN=vault"])
-        .args([
-            "-addext",
-            "subjectAltName=DNS:vault.example.com",
-            "-addext",
-            "basicConstraints=critical,CA:FALSE",
-        ])
-        .output();
-    assert!(made.unwrap().status.success());
-    let serve = ["serve", "--data", "v.redb", "--passphrase-file", "pass", "--listen", "127.0.0.1:0"];
-    Serving::start(folder, &[&serve[..], &["--tls-cert", "vault.crt", "--tls-key", "vault.key"]].concat())
+    issue(folder, "vault", "/CN=vault", &["subjectAltName=DNS:vault.example.com", LEAF]);
+    serve(folder, "vault")
 }
 
 #[test]

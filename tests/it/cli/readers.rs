@@ -1,4 +1,4 @@
-//! What programs read of a value that was stored, through `--format dotenv` and `--format env`.
+//! Stored values as other programs read them, through `--format dotenv` and `--format env`.
 //!
 //! The programs are those that are installed: `sh` and `bash`; `node`; python-dotenv, of the interpreter that
 //! `DOTENV_PYTHON` names or of `python3`; npm's dotenv, where `NODE_PATH` leads to it. `.ci/run` installs them all. For
@@ -253,7 +253,7 @@ fn a_dotenv_file_is_never_another_value_to_one_of_its_readers() {
         assert!(carried.iter().any(|one| one == value), "{value:?}");
     }
     let backwards: Vec<String> = carried.iter().rev().cloned().collect();
-    // What begins the next value must not change what ends this one: each beside many.
+    // The beginning of the next value must not change the end of this one: test each beside many.
     let spread: Vec<String> =
         (0..carried.len()).map(|index| carried[index * 7 % carried.len()].clone()).collect();
     for values in [&carried, &backwards, &spread] {

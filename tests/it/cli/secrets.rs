@@ -149,7 +149,7 @@ fn what_an_editor_puts_around_a_secret_is_no_part_of_it() {
         let made = sealroom(folder.path(), &args);
         assert!(made.status.success(), "{}", stderr(&made));
         let server = Serving::start(folder.path(), &["serve", "--data", "v.redb", "--listen", "127.0.0.1:0"]);
-        // As it is typed, and from the very file that it was made with.
+        // Typed, and read from the file that it was created with.
         secret_file(folder.path(), "typed", PASSPHRASE, 0o600);
         for file in ["typed", "pass"] {
             let opened = sealroom(folder.path(), &["unlock", "--data", "v.redb", "--passphrase-file", file]);
@@ -273,7 +273,7 @@ fn a_secret_that_only_the_own_group_reads_is_accepted_and_one_that_others_read_i
     }
 }
 
-/// As the service itself, of which root owns the secrets.
+/// Runs as the service, whose secrets root owns.
 #[test]
 fn a_service_reads_by_its_group_what_root_owns() {
     use std::os::unix::{fs::chown, process::CommandExt};
@@ -293,7 +293,7 @@ fn a_service_reads_by_its_group_what_root_owns() {
         eprintln!("skipped: another user cannot run the binary here");
         return;
     };
-    // What was read is judged: it is no token.
+    // The content was read and checked: it is no token.
     for (mode, group, told) in [
         (0o640, SERVICE, "is malformed"),
         (0o440, SERVICE, "is malformed"),

@@ -57,7 +57,7 @@ fn left(folder: &Path) -> Vec<String> {
         .collect()
 }
 
-/// Whether a path ends with the folder or the session, and not with the name of a temporary file.
+/// Returns whether a path ends with the folder or the session, and not with the name of a temporary file.
 fn is_named_alone(said: &str) -> bool {
     said.split("sealroom").skip(1).all(|rest| !rest.starts_with("/.tmp"))
 }
@@ -109,7 +109,7 @@ fn a_refresh_token_is_never_spent_while_its_folder_takes_no_file() {
     assert_eq!((fake.count(REFRESH), refresh_token(folder)), (1, "sfp_ref_new".to_owned()));
 }
 
-/// As a full disk does: the file is made, and takes no byte.
+/// Behaves as a full disk does: the file is created, and takes no byte.
 #[test]
 fn a_refresh_token_is_never_spent_while_the_disk_is_full() {
     let folder = tempfile::tempdir().unwrap();

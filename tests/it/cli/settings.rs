@@ -1,4 +1,4 @@
-//! Where settings come from: flag, variable, file. Compose files and pipelines set empty variables; a wrong one must be
+//! Sources of settings: flag, variable, file. Compose files and pipelines set empty variables; a wrong one must be
 //! found where it was set, and a mistyped one must not be silent.
 
 use std::{fs, path::Path, process::Output};
@@ -259,7 +259,7 @@ fn a_folder_that_is_not_there_is_told_by_the_name_and_the_place_that_were_given(
     assert!(said.contains("error: FILE: ~/v.redb begins with `~`"), "{said}");
     let left: Vec<_> = fs::read_dir(folder.path()).unwrap().collect();
     assert!(left.is_empty(), "{left:?}");
-    // What is really called so is a file like any other.
+    // A file that really has this name is a file like any other.
     secret_file(folder.path(), "~", "", 0o600);
     let (_, said) = refused(folder.path(), &["audit", "verify", "~"], &[]);
     assert!(!said.contains("not expanded"), "{said}");

@@ -19,7 +19,7 @@ pub fn stage() -> (tempfile::TempDir, Serving) {
     (folder, server)
 }
 
-/// What is stored, as a script sees it.
+/// Returns the stored credentials as a script sees them.
 pub fn stored(folder: &Path, server: &Serving, args: &[&str]) -> Value {
     let output = command(folder, args)
         .env("SFP_SERVER_URL", &server.url)
@@ -30,13 +30,17 @@ pub fn stored(folder: &Path, server: &Serving, args: &[&str]) -> Value {
     serde_json::from_slice(&output.stdout).unwrap_or(Value::Null)
 }
 
+/// Begins `integration add PAIR --global` at a terminal.
+fn adding(folder: &tempfile::TempDir, server: &Serving, pair: &str) -> Typing {
+    Typing::start(folder.path(), &server.url, &["integration", "add", pair, "--global"])
+}
+
 pub const ALL: &[&str] = &["credentials", "--all", "--json"];
 
 #[test]
 fn the_fields_of_a_pair_are_asked_for_and_secret_ones_are_not_shown() {
     let (folder, server) = stage();
-    let mut typing =
-        Typing::start(folder.path(), &server.url, &["integration", "add", "jira/basic_auth", "--global"]);
+    let mut typing = adding(&folder, &server, "jira/basic_auth");
     typing.prompted("base_url: ");
     typing.keys("https://acme.atlassian.nett\x7f\n");
     typing.prompted("username: ");
@@ -102,16 +106,14 @@ fn no_word_of_a_table_is_broken_in_two() {
 #[test]
 fn ctrl_c_at_a_prompt_gives_the_echo_back_and_stores_nothing() {
     let (folder, server) = stage();
-    let mut typing =
-        Typing::start(folder.path(), &server.url, &["integration", "add", "github/pat", "--global"]);
+    let mut typing = adding(&folder, &server, "github/pat");
     typing.prompted("token: ");
     typing.keys("ghp_exam\x03");
     assert_eq!(typing.end(), 1, "{}", typing.screen);
     assert!(typing.screen.contains("interrupted") && typing.screen.contains("nothing was changed"));
     assert!(!typing.screen.contains("ghp_exam"), "{}", typing.screen);
     assert_eq!(stored(folder.path(), &server, ALL), Value::Null);
-    let mut typing =
-        Typing::start(folder.path(), &server.url, &["integration", "add", "github/pat", "--global"]);
+    let mut typing = adding(&folder, &server, "github/pat");
     typing.prompted("token: ");
     typing.keys("\x04");
     assert_eq!(typing.end(), 1, "{}", typing.screen);
@@ -122,8 +124,7 @@ fn ctrl_c_at_a_prompt_gives_the_echo_back_and_stores_nothing() {
 fn a_signal_at_a_prompt_gives_the_echo_back_and_stores_nothing() {
     let (folder, server) = stage();
     for signal in [Signal::TERM, Signal::HUP, Signal::INT, Signal::QUIT] {
-        let mut typing =
-            Typing::start(folder.path(), &server.url, &["integration", "add", "github/pat", "--global"]);
+        let mut typing = adding(&folder, &server, "github/pat");
         typing.prompted("token: ");
         typing.keys("ghp_exam");
         kill_process(Pid::from_child(&typing.child), signal).unwrap();
@@ -209,8 +210,7 @@ fn a_signal_ends_a_server_that_asks_for_its_passphrase_and_one_that_was_told() {
 #[test]
 fn a_paste_of_several_lines_is_neither_shown_nor_stored_nor_left_for_the_shell() {
     let (folder, server) = stage();
-    let mut typing =
-        Typing::start(folder.path(), &server.url, &["integration", "add", "github/pat", "--global"]);
+    let mut typing = adding(&folder, &server, "github/pat");
     typing.prompted("token: ");
     typing.keys("ghp_example1\nrm -rf example\nghp_example2\n");
     assert_eq!(typing.end(), 1, "{}", typing.screen);
@@ -222,8 +222,7 @@ fn a_paste_of_several_lines_is_neither_shown_nor_stored_nor_left_for_the_shell()
 #[test]
 fn a_private_key_is_pasted_whole() {
     let (folder, server) = stage();
-    let mut typing =
-        Typing::start(folder.path(), &server.url, &["integration", "add", "github/app", "--global"]);
+    let mut typing = adding(&folder, &server, "github/app");
     typing.prompted("app_id: ");
     typing.keys("12345\n");
     typing.prompted("private_key: ");
@@ -252,7 +251,7 @@ fn a_delete_shows_what_is_lost_and_takes_only_a_yes() {
     stored(folder.path(), &server, &add);
     for (answer, code) in [("n\n", 1), ("\n", 1), ("\x03", 1), ("y\n", 0)] {
         let mut typing = Typing::start(folder.path(), &server.url, &["integration", "delete", "deploy"]);
-        typing.prompted("Delete github/pat? [y/N]: ");
+        typing.prompted("Delete github/pat 'deploy'? [y/N]: ");
         assert!(
             typing.screen.contains("This permanently deletes") && typing.screen.contains("deploy"),
             "{}",
@@ -260,6 +259,12 @@ fn a_delete_shows_what_is_lost_and_takes_only_a_yes() {
         );
         typing.keys(answer);
         assert_eq!(typing.end(), code, "{answer:?}: {}", typing.screen);
+        if answer != "\x03" && code == 1 {
+            // No is an answer, not an error.
+            let end = typing.screen.split("[y/N]: ").nth(1).unwrap();
+            assert!(end.trim().ends_with("nothing was changed"), "{end}");
+            assert!(!end.contains("error:") && !end.contains("hint:"), "{end}");
+        }
         let left = stored(folder.path(), &server, &["integration", "list", "--json"]);
         assert_eq!(left.as_array().unwrap().len(), usize::from(code == 1), "{answer:?}");
     }

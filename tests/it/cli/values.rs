@@ -1,4 +1,4 @@
-//! What a script gets of a credential: the bytes, the whole set or a failure that it notices.
+//! Credentials for scripts: the bytes, the whole set or a failure that the script notices.
 
 use std::{
     fs,
@@ -139,7 +139,7 @@ fn a_field_of_several_costs_an_owner_no_read_and_others_one_at_most() {
         assert!(stderr(&output).contains("narrow it with --provider"), "{}", stderr(&output));
     }
     assert_eq!(events(&["--outcome", "denied"]), 0, "and no refusal is recorded for a count");
-    // What owners may know before a read is never a reason to refuse what a read would give.
+    // Metadata that owners can see before a read never makes that read fail.
     for token in ["owner_token", "member_token", "application_token"] {
         let one = speak(folder.path(), &server, token, &[&field[..], &["--name", "one"]].concat());
         assert_eq!(String::from_utf8_lossy(&one.stdout), "ghp_example", "{token}: {}", stderr(&one));

@@ -7,7 +7,7 @@ use crate::lab::damage::{Ends, child, pristine, verify, watch};
 const SEED: u64 = 1;
 const CHILD: &str = "SEALROOM_DAMAGED_FILE";
 
-/// What the child processes of the next test are; by itself it does nothing.
+/// Runs as the child process of the next test; does nothing on its own.
 #[tokio::test]
 async fn a_child_that_meets_damage() {
     let Ok(given) = std::env::var(CHILD) else { return };

@@ -2,34 +2,40 @@
 
 use std::{
     io,
+    pin::pin,
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, Once,
         atomic::{AtomicBool, Ordering},
     },
+    task::Waker,
 };
 
 use redb::{StorageBackend, backends::InMemoryBackend};
 use sealroom::{
-    domain::IntegrationId,
+    auth::{policy::Verb, token},
+    domain::{Action, Actor, Event, IntegrationId, RequestId, Timestamp},
     http::Limits,
-    vault::{Settings, Vault},
+    vault::{Context, CredentialQuery, Error, Settings, Vault},
 };
 use serde_json::Value;
+use tracing::Level;
 use tracing_subscriber::fmt::MakeWriter;
 
 use super::faults::sealed;
 use crate::support::{
     failing_disk::{CREDENTIALS, Mood, server},
-    server::{Reply, TestServer, plan, settings},
+    server::{OWNER, PASSWORD, Reply, START, TestServer, plan, secret, settings},
 };
 
-/// The lines that this thread logs.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
+/// The errors that the processes' tests log, one JSON object a line: the commit thread's among them.
+#[derive(Clone, Copy)]
+struct Log;
+
+static LINES: Mutex<Vec<u8>> = Mutex::new(Vec::new());
 
 impl io::Write for Log {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
+        LINES.lock().unwrap().extend_from_slice(bytes);
         Ok(bytes.len())
     }
 
@@ -42,38 +48,43 @@ impl<'a> MakeWriter<'a> for Log {
     type Writer = Self;
 
     fn make_writer(&'a self) -> Self {
-        self.clone()
+        *self
     }
 }
 
 impl Log {
-    /// Logs this thread's lines here for as long as the guard lives.
-    fn begin() -> (Self, tracing::subscriber::DefaultGuard) {
-        let log = Self::default();
-        let lines = tracing_subscriber::fmt().json().flatten_event(true).with_writer(log.clone()).finish();
-        let guard = tracing::subscriber::set_default(lines);
-        (log, guard)
+    fn begin() -> Self {
+        static BEGUN: Once = Once::new();
+        BEGUN.call_once(|| {
+            let lines = tracing_subscriber::fmt().json().flatten_event(true).with_max_level(Level::ERROR);
+            tracing::subscriber::set_global_default(lines.with_writer(Self).finish()).unwrap();
+        });
+        Self
     }
 
-    /// The one line about a failed request, whose id the answer must have, and its cause.
-    fn cause_of(&self, reply: &Reply, code: &str) -> String {
+    /// The cause in the one line about a failed request.
+    fn cause_under(self, id: &str) -> String {
+        let text = String::from_utf8(LINES.lock().unwrap().clone()).unwrap();
+        let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let failed: Vec<Value> =
+            lines.filter(|line| line["request"] == id && line["message"] == "request failed").collect();
+        assert_eq!(failed.len(), 1, "{failed:?}");
+        failed[0]["cause"].as_str().unwrap().to_owned()
+    }
+
+    /// The cause of a request that was answered, with nothing of it in the answer.
+    fn cause_of(self, reply: &Reply, code: &str) -> String {
         let answer = reply.json();
         assert_eq!(answer["code"], code, "{}", reply.body);
-        let id = answer["requestId"].as_str().unwrap();
-        let text = String::from_utf8(std::mem::take(&mut *self.0.lock().unwrap())).unwrap();
-        let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-        let failed: Vec<&Value> = lines.iter().filter(|line| line["message"] == "request failed").collect();
-        assert_eq!(failed.len(), 1, "{text}");
-        assert_eq!(failed[0]["request"], id, "{text}");
-        let cause = failed[0]["cause"].as_str().unwrap();
-        assert!(!reply.body.contains(cause) && !reply.head.contains(cause), "{}", reply.body);
-        cause.to_owned()
+        let cause = self.cause_under(answer["requestId"].as_str().unwrap());
+        assert!(!reply.body.contains(&cause) && !reply.head.contains(&cause), "{}", reply.body);
+        cause
     }
 }
 
 #[tokio::test]
 async fn a_row_that_does_not_open_is_logged_once_under_the_id_of_the_answer_which_has_none_of_it() {
-    let (log, _guard) = Log::begin();
+    let log = Log::begin();
     let (disk, t) = server(Settings { cache_bytes: 0, ..settings() }).await;
     let id = t.github("ghp_example_canary", r#""isGlobal":true"#).await;
     t.project("acme/app").await;
@@ -92,6 +103,47 @@ async fn a_row_that_does_not_open_is_logged_once_under_the_id_of_the_answer_whic
         let cause = log.cause_of(&reply, "tampered");
         assert!(cause.starts_with(table), "{path}: {cause}");
         assert!(!cause.contains("canary") && !reply.body.contains(table), "{path}: {}", reply.body);
+        disk.is(Mood::Fine);
+    }
+}
+
+/// Polls a request once, then drops it as a connection does whose client hangs up.
+fn hang_up<T>(request: impl Future<Output = Result<T, Error>>) {
+    let polled = pin!(request).poll(&mut std::task::Context::from_waker(Waker::noop()));
+    assert!(polled.is_pending(), "it has its answer");
+}
+
+/// The request's task made the line, and ended with the connection: a tampered row left no word in the log.
+#[tokio::test]
+async fn a_client_that_hangs_up_cannot_keep_a_row_that_does_not_open_out_of_the_log() {
+    let log = Log::begin();
+    for (n, table) in ["credentials", "tokens", "projects", "users"].into_iter().enumerate() {
+        let (disk, t) = server(Settings { cache_bytes: 0, ..settings() }).await;
+        let id = t.github("ghp_example_canary", r#""isGlobal":true"#).await;
+        t.project("acme/app").await;
+        let now = Timestamp::from_millis(START);
+        let request = RequestId::new(now, [n.try_into().unwrap(); 10]);
+        let context = Context { now, request: Some(request), peer: None };
+        let key = match table {
+            "credentials" => id.parse::<IntegrationId>().unwrap().as_bytes().to_vec(),
+            "tokens" => sealroom::crypto::digest::sha256(t.app.as_bytes()).to_vec(),
+            "projects" => b"acme/app".to_vec(),
+            _ => OWNER.as_bytes().to_vec(),
+        };
+        let caller = t.caller(if table == "tokens" { &t.owner } else { &t.app });
+        disk.is(Mood::Rotten(sealed(&disk, table, &key)));
+        match table {
+            "credentials" => hang_up(t.vault.read_credentials(&context, &caller, CredentialQuery::default())),
+            "tokens" => {
+                hang_up(t.vault.admit(&context, token::parse_bearer(&t.app), |_| Verb::ReadCredentials));
+            }
+            "projects" => hang_up(t.vault.list_projects(&context, &caller)),
+            _ => hang_up(t.vault.login(&context, OWNER, secret(PASSWORD))),
+        }
+        // The commit thread decides in order: once it has this event, it has decided the request.
+        t.vault.record(Event::new(now, Actor::host("test"), Action::VaultLock)).await.unwrap();
+        let cause = log.cause_under(&request.to_string());
+        assert!(cause.starts_with(table), "{table}: {cause}");
         disk.is(Mood::Fine);
     }
 }
@@ -129,7 +181,7 @@ impl StorageBackend for Panicking {
 
 #[tokio::test]
 async fn an_internal_error_keeps_its_cause_for_the_log_and_hides_it_from_the_client() {
-    let (log, _guard) = Log::begin();
+    let log = Log::begin();
     let armed = Arc::new(AtomicBool::new(false));
     let disk = || Panicking { inner: InMemoryBackend::new(), armed: Arc::clone(&armed) };
     let disk = Arc::new(disk());

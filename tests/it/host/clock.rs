@@ -39,7 +39,7 @@ async fn refresh(t: &TestServer, token: &str) -> u16 {
     t.send("POST", "/sfp/api/auth/refresh", "", &body).await.status
 }
 
-/// What had ended before any clock was wrong.
+/// Tokens and sessions that had ended before any clock was wrong.
 struct Ended {
     bearers: Vec<String>,
     refresh_tokens: Vec<String>,
@@ -99,7 +99,7 @@ async fn log_holds(t: &TestServer, ids: &BTreeSet<String>) {
         let shown = t.send("GET", &path, &owner, "").await.json();
         let shown: Vec<u64> =
             shown.as_array().unwrap().iter().rev().map(|one| one["sequence"].as_u64().unwrap()).collect();
-        // What was asked for since is newer than the list that was taken before.
+        // Records of later queries are newer than the list.
         let shown: Vec<u64> = shown.into_iter().filter(|sequence| *sequence < all.len() as u64).collect();
         assert_eq!(shown, expected, "from {from} to {to}");
     }
@@ -210,7 +210,17 @@ fn a_clock_far_behind_stops_the_start_until_somebody_says_that_it_is_right() {
     assert_eq!(refused.status.code(), Some(1));
     let said = stderr(&refused);
     assert!(said.contains("error: the clock says") && said.contains("--accept-clock"), "{said}");
+    let recover = ["recover", "owner", "--data", "v.redb", "--passphrase-file", "pass"];
+    let refused = sealroom(folder.path(), &recover);
+    assert!(!refused.status.success() && stderr(&refused).contains("error: the clock says"));
     assert_eq!(newest(folder.path()), newest_of_old, "and nothing was written");
+    let (other, _) = ahead(HOUR);
+    let accepted = sealroom(other.path(), &[&recover[..], &["--accept-clock"]].concat());
+    assert!(accepted.status.success(), "{}", stderr(&accepted));
+    let file = std::fs::read(other.path().join("v.redb")).unwrap();
+    let file = String::from_utf8_lossy(&file);
+    let record = &file[file.find(r#""action":"vault.recover""#).unwrap()..][..300];
+    assert!(record.contains(r#""clockAccepted":true"#), "an accepted clock is on record: {record}");
     let mut serving = Serving::start(folder.path(), &[SERVE, &["--accept-clock"]].concat());
     assert!(serving.health().contains("200 OK"));
     assert!(serving.stop());

@@ -143,7 +143,7 @@ impl Served {
         self.ask("GET", "/health", "")
     }
 
-    /// What unaudited reads show, whatever the disk does.
+    /// The results of unaudited reads, whatever the disk does.
     fn goes_on(&self) {
         assert_eq!(self.ask("GET", "/sfp/api/projects", "").0, 200);
         assert_eq!(self.ask("GET", "/sfp/api/users/me", "").0, 200);
@@ -195,7 +195,7 @@ fn a_full_disk_is_a_503_at_once_and_room_is_all_that_it_takes_to_go_on() {
     let mut stored = vec!["first".to_owned()];
     assert_eq!(served.store("first").0, 201);
     let ballast = disk.fill(0);
-    // What is left of the file's own pages is used up first.
+    // The file's free pages are used up first.
     let refused = (0..400).find_map(|n| {
         let value = format!("{n} {}", "x".repeat(20_000));
         let (status, json) = served.store(&value);
@@ -259,7 +259,7 @@ fn a_disk_that_turns_read_only_in_mid_run_discloses_nothing_and_loses_nothing() 
     assert!(run("chattr", &["-i", &file]));
     served.recovers();
     assert_eq!(served.store("two").0, 201);
-    // As after a broken device: the whole file system is read-only, until it is mounted anew.
+    // The state after a device failure: the file system is read-only until it is mounted again.
     assert!(disk.remount("abort"));
     served.is_unavailable();
     assert_eq!(served.store("three").0, 503);

@@ -16,10 +16,10 @@ use crate::{
     support::binary::{sealroom, stderr},
 };
 
-/// How soon health and log must say it.
+/// The time limit for health and log to show it.
 const SOON: Duration = Duration::from_secs(5);
 
-/// What is done to the file under a server.
+/// The changes to the file under a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mishap {
     Removed,
@@ -209,7 +209,7 @@ fn what_was_truncated_is_saved_and_never_called_verified() {
     assert!(!served.serving.stop());
 }
 
-/// Where its socket went with it, the process itself is asked.
+/// If its socket is gone too, `--pid` searches the process.
 #[test]
 fn a_file_is_rescued_also_where_its_socket_is_gone() {
     let home = tempfile::tempdir().unwrap();

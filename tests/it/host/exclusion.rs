@@ -81,7 +81,7 @@ fn no_other_name_of_a_served_file_lets_a_second_server_in() {
         let said = stderr(&verified);
         assert!(verified.status.success() || said.contains(&holder), "{name}: {said}");
     }
-    // What a clean-up script, or a copy of the folder, does to the file that names the holder.
+    // The damage that a clean-up script, or a copy of the folder, does to the file that names the holder.
     for side in ["removed", "anew", "planted"] {
         fs::remove_file(at("v.redb.lock")).unwrap();
         match side {
@@ -146,7 +146,7 @@ fn a_file_with_two_names_is_not_served_and_a_killed_init_leaves_no_second_one() 
     let said = stderr(&refused);
     assert!(said.contains("2 names (hard links)") && said.contains("a hard link is not a backup"), "{said}");
     fs::remove_file(at("backup.redb")).unwrap();
-    // As after a kill between the two steps with which `init` ends.
+    // The state after a kill between the two last steps of `init`.
     fs::hard_link(at("v.redb"), at(".v.redb.sealroom-new")).unwrap();
     let mut server = Serving::start(folder.path(), &serve("v.redb"));
     assert!(!at(".v.redb.sealroom-new").exists());

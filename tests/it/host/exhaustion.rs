@@ -105,7 +105,7 @@ fn without_descriptors_it_keeps_those_who_are_in_and_takes_others_when_there_are
     assert!(ask());
     let squeezed = Squeezed::to(&serving, Resource::Nofile, proc_count(&serving, "fd") + 3);
     let crowd: Vec<_> = (0..40).map(|_| TcpStream::connect(serving.address()).unwrap()).collect();
-    // As many as there are descriptors get one; then there is none.
+    // The first clients take the descriptors that are left.
     let _line = serving.logged("a connection could not be accepted");
     assert!(ask() && ask(), "who is in is served");
     drop(crowd);

@@ -3,20 +3,33 @@
 //! `format-1.redb` was made by the program that froze format 1, with the users, passphrase and time of the other tests:
 //! the project `acme/app`; a global github credential, rotated once; a `custom` one named `deploy` in the project; a
 //! member narrowed to the project, a token for it; and more than 256 events, so that a subtree of the log is stored.
+//!
+//! `format-1-rows-2.redb` is the same format with a row of version 2: a token narrowed to one of two credentials. If it
+//! is missing, `SEALROOM_UPDATE=1` makes one; a committed one never changes.
 
 use std::{path::PathBuf, sync::Arc};
 
+use redb::{Database, TableDefinition};
 use sealroom::{
+    api::{self, requests::CreateToken},
     auth::token,
-    disk::{DataFile, Locking},
-    domain::{Actor, Revision, Timestamp},
+    disk::{DataFile, Locking, NewFile},
+    domain::{Action, Actor, Bearer, Event, Revision, Timestamp},
+    storage::OpenError,
     vault::{CredentialQuery, EventQuery, Proof, Vault},
 };
 
-use crate::support::server::{OWNER, PASSPHRASE, PASSWORD, START, context, secret, settings};
+use crate::support::{
+    memory_disk,
+    server::{OWNER, PASSPHRASE, PASSWORD, START, context, plan, secret, settings},
+};
 
 fn committed() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/format-1.redb")
+    fixture("format-1.redb")
+}
+
+fn fixture(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
 }
 
 async fn caller(vault: &Vault) -> sealroom::vault::Admitted {
@@ -70,4 +83,91 @@ async fn a_file_of_format_1_opens_verifies_and_reads() {
     assert!(events.len() > 300 && events.last().unwrap().contains("\"action\":\"vault.init\""));
     let proof = vault.prove(&at, &caller, Proof::Inclusion { sequence: 7, size: 300 }).await;
     assert_eq!(proof.map_err(drop).unwrap().len(), 9);
+}
+
+const META: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("meta");
+
+async fn opened(path: &std::path::Path) -> Arc<Vault> {
+    let file = DataFile::open(path, Locking::Required).unwrap();
+    let vault = Arc::new(Vault::open(file.medium(), settings()).unwrap());
+    let now = Timestamp::from_millis(START);
+    vault.unlock(secret(PASSPHRASE), Actor::host("test"), now, None).await.unwrap();
+    vault
+}
+
+/// Makes a vault of two credentials and a token, for the first of them alone or for both.
+async fn make(path: &std::path::Path, for_one: bool) {
+    let new = NewFile::begin(path).unwrap();
+    Vault::create(new.medium(), 1 << 20, &plan()).unwrap();
+    drop(new.publish().unwrap());
+    let (vault, at) = (opened(path).await, context(Timestamp::from_millis(START)));
+    let owner = memory_disk::owner(&vault).await;
+    let first = memory_disk::store(&vault, &owner, "ghp_example_1").await;
+    memory_disk::store(&vault, &owner, "ghp_example_2").await;
+    let integrations = for_one.then(|| format!(r#","integrations":["{first}"]"#)).unwrap_or_default();
+    let body = format!(r#"{{"name":"one"{integrations}}}"#);
+    let request: CreateToken = api::parse(body.as_bytes()).map_err(drop).unwrap();
+    vault.create_token(&at, &owner, request).await.map_err(drop).unwrap();
+    vault.lock(Event::new(at.now, Actor::host("test"), Action::VaultLock)).await.map_err(drop).unwrap();
+}
+
+#[tokio::test]
+async fn a_file_with_a_row_of_version_2_opens_and_its_token_reads_one_credential() {
+    let folder = tempfile::tempdir().unwrap();
+    let copy = folder.path().join("copy.redb");
+    std::fs::copy(fixture("format-1-rows-2.redb"), &copy).unwrap();
+    let (vault, at) = (opened(&copy).await, context(Timestamp::from_millis(START)));
+    let owner = caller(&vault).await;
+    let tokens = vault.list_tokens(&at, &owner).await.map_err(drop).unwrap();
+    let (token, _) = &tokens[0];
+    assert_eq!((token.name.as_str(), token.narrowing.integrations.as_ref().map(Vec::len)), ("one", Some(1)));
+    let narrowed = vault.authenticate(Bearer::Application(token.digest), &at).map_err(drop).unwrap();
+    let read = vault.read_credentials(&at, &narrowed, CredentialQuery::default()).await;
+    let items = read.map_err(drop).unwrap().items;
+    let values: Vec<&[u8]> = items.iter().map(|(_, secret)| secret.expose()).collect();
+    assert_eq!(values, [br#"{"token":"ghp_example_1"}"#]);
+}
+
+/// What a program of tomorrow wrote is refused as a whole, and not when the first request meets the row.
+#[tokio::test]
+async fn a_file_with_rows_of_a_newer_version_cannot_be_opened_by_this_program() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("newer.redb");
+    for (from, needs) in [("format-1.redb", 3_u32), ("format-1-rows-2.redb", 3), ("format-1.redb", u32::MAX)]
+    {
+        std::fs::copy(fixture(from), &path).unwrap();
+        let database = Database::create(&path).unwrap();
+        let txn = database.begin_write().unwrap();
+        let value = [&needs.to_le_bytes()[..], b"0.9.0"].concat();
+        txn.open_table(META).unwrap().insert("needs", value.as_slice()).unwrap();
+        txn.commit().unwrap();
+        drop(database);
+        let before = std::fs::read(&path).unwrap();
+        let file = DataFile::open(&path, Locking::Required).unwrap();
+        let error = Vault::open(file.medium(), settings()).map(drop).unwrap_err();
+        assert!(matches!(error, OpenError::NewerRows { found, known: 2, .. } if found == needs), "{error:?}");
+        assert!(error.to_string().contains("sealroom 0.9.0"), "{error}");
+        drop(file);
+        assert_eq!(std::fs::read(&path).unwrap(), before, "the file was not changed");
+    }
+}
+
+/// A file whose newer fields are not in use stays readable for an older program: its rows are those of version 1.
+#[tokio::test]
+async fn only_a_row_that_needs_it_raises_what_a_file_needs() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("test.redb");
+    let needs = || {
+        let database = Database::open(&path).unwrap();
+        let txn = redb::ReadableDatabase::begin_read(&database).unwrap();
+        txn.open_table(META).unwrap().get("needs").unwrap().map(|value| value.value()[0])
+    };
+    make(&path, false).await;
+    assert_eq!(needs(), None);
+    std::fs::remove_file(&path).unwrap();
+    make(&path, true).await;
+    assert_eq!(needs(), Some(2));
+    if std::env::var_os("SEALROOM_UPDATE").is_some() && !fixture("format-1-rows-2.redb").exists() {
+        std::fs::copy(&path, fixture("format-1-rows-2.redb")).unwrap();
+    }
 }

@@ -3,44 +3,14 @@
 //! The certificate that `openssl req -x509` makes is an authority's. A client refused it with a library's debug text,
 //! and the hint to name it with `--ca-file`, which had been done.
 
-use std::{
-    fs,
-    io::Read,
-    net::TcpListener,
-    path::Path,
-    process::{Command, Stdio},
-};
+use std::{fs, io::Read, net::TcpListener, path::Path, process::Stdio};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 
 use crate::support::{
     binary::{Serving, command, stderr, vault},
-    tls::has,
+    tls::{LEAF, has, issue, serve},
 };
-
-/// A self-signed certificate `NAME.crt` of that subject with these extensions.
-fn certificate(folder: &Path, name: &str, subject: &str, extensions: &[&str]) {
-    let (key, cert) = (format!("{name}.key"), format!("{name}.crt"));
-    let mut openssl = Command::new("openssl");
-    openssl.current_dir(folder);
-    openssl.args([
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:P-256",
-        "-nodes",
-        "-days",
-        "2",
-    ]);
-    openssl.args(["-keyout", &key, "-out", &cert, "-subj", subject]);
-    for extension in extensions {
-        openssl.args(["-addext", extension]);
-    }
-    let made = openssl.output().unwrap();
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-}
 
 /// The same certificate with other times of its validity: what comes before a signature is even looked at.
 fn redated(folder: &Path, name: &str, from: &str, to: &str) {
@@ -58,13 +28,7 @@ fn redated(folder: &Path, name: &str, from: &str, to: &str) {
     fs::copy(folder.join("good.key"), folder.join(format!("{name}.key"))).unwrap();
 }
 
-fn serve(folder: &Path, name: &str) -> Serving {
-    let (cert, key) = (format!("{name}.crt"), format!("{name}.key"));
-    let serve = ["serve", "--data", "v.redb", "--passphrase-file", "pass", "--listen", "127.0.0.1:0"];
-    Serving::start(folder, &[&serve[..], &["--tls-cert", &cert, "--tls-key", &key]].concat())
-}
-
-/// What a command says of a server; its exit code is 1 and it says one error with one hint.
+/// Returns the message of a command about a server, checked for exit code 1, one error and one hint.
 fn said(folder: &Path, url: &str, ca_file: Option<&str>) -> (String, String) {
     let mut status = command(folder, &["status"]);
     status.env("SFP_SERVER_URL", url).env("HOME", folder).env("SSL_CERT_FILE", folder.join("system.crt"));
@@ -87,19 +51,14 @@ fn no_tls_failure_leads_in_a_circle_or_speaks_in_a_librarys_words() {
     }
     let folder = vault();
     let folder = folder.path();
-    let (names, leaf) = ("subjectAltName=DNS:localhost,IP:127.0.0.1", "basicConstraints=critical,CA:FALSE");
-    certificate(folder, "good", "/CN=good", &[names, leaf]);
-    certificate(folder, "usual", "/CN=usual", &[names]);
-    certificate(folder, "system", "/CN=system", &[leaf]);
-    certificate(
-        folder,
-        "other",
-        "/CN=other",
-        &["subjectAltName=DNS:vault.example.com,DNS:*.example.org", leaf],
-    );
-    certificate(folder, "nameless", "/CN=nameless", &[leaf]);
-    certificate(folder, "client", "/CN=client", &[names, leaf, "extendedKeyUsage=clientAuth"]);
-    certificate(folder, "older", "/CN=good", &[names, leaf]);
+    let (names, leaf) = ("subjectAltName=DNS:localhost,IP:127.0.0.1", LEAF);
+    issue(folder, "good", "/CN=good", &[names, leaf]);
+    issue(folder, "usual", "/CN=usual", &[names]);
+    issue(folder, "system", "/CN=system", &[leaf]);
+    issue(folder, "other", "/CN=other", &["subjectAltName=DNS:vault.example.com,DNS:*.example.org", leaf]);
+    issue(folder, "nameless", "/CN=nameless", &[leaf]);
+    issue(folder, "client", "/CN=client", &[names, leaf, "extendedKeyUsage=clientAuth"]);
+    issue(folder, "older", "/CN=good", &[names, leaf]);
     redated(folder, "expired", "200101000000Z", "210101000000Z");
     redated(folder, "early", "480101000000Z", "490101000000Z");
     for (name, ca_file, error, hint, warned) in [
@@ -157,7 +116,7 @@ fn what_speaks_no_tls_and_what_speaks_nothing_else_are_told_apart() {
     let folder = vault();
     let folder = folder.path();
     let names = "subjectAltName=DNS:localhost,IP:127.0.0.1";
-    certificate(folder, "good", "/CN=good", &[names, "basicConstraints=critical,CA:FALSE"]);
+    issue(folder, "good", "/CN=good", &[names, LEAF]);
     let with = serve(folder, "good");
     let (told, way_out) = said(folder, &with.url.replace("https", "http"), None);
     assert!(told.contains("does not answer in HTTP") && way_out.contains("https://"), "{told} {way_out}");
@@ -190,11 +149,11 @@ fn a_renewed_certificate_that_clients_will_refuse_is_warned_of_too() {
     let folder = vault();
     let folder = folder.path();
     let names = "subjectAltName=IP:127.0.0.1";
-    certificate(folder, "live", "/CN=live", &[names, "basicConstraints=critical,CA:FALSE"]);
+    issue(folder, "live", "/CN=live", &[names, LEAF]);
     let server = serve(folder, "live");
     let log = fs::read_to_string(folder.join("server.log")).unwrap();
     assert!(!log.contains("clients will refuse"), "{log}");
-    certificate(folder, "live", "/CN=live", &[names]);
+    issue(folder, "live", "/CN=live", &[names]);
     server.signal(rustix::process::Signal::HUP);
     let line = server.logged("clients will refuse the certificate in live.crt");
     assert!(line.contains("CA:TRUE") && line.contains("WARN"), "{line}");

@@ -15,7 +15,7 @@ fn init_makes_a_private_file_and_never_overwrites_one() {
     let again = sealroom(folder.path(), INIT);
     assert_eq!(again.status.code(), Some(1));
     assert!(
-        stderr(&again).contains("exists already") && stderr(&again).contains("hint"),
+        stderr(&again).contains("already exists") && stderr(&again).contains("hint"),
         "{}",
         stderr(&again)
     );

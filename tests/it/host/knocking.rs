@@ -127,7 +127,7 @@ fn to_lock_what_is_locked_is_no_failure() {
         assert!(lock.status.success(), "{}", stderr(&lock));
         assert_eq!(lock.stdout, told.as_bytes());
     }
-    // As the README's backup does it, on a vault that is locked already.
+    // The README's backup, on a vault that is already locked.
     let script = "sealroom lock --data v.redb && cp v.redb kept.redb && sealroom unlock --data v.redb --passphrase-file pass";
     let binaries = Path::new(env!("CARGO_BIN_EXE_sealroom")).parent().unwrap();
     let mut shell = Command::new("sh");

@@ -26,7 +26,7 @@ async fn connect(address: &str, from: u8) -> TcpStream {
     socket.connect(address.parse().unwrap()).await.unwrap()
 }
 
-/// What a hostile client sends: head, then a piece of body over and over.
+/// A hostile client's bytes: a head, then one piece of body repeated.
 fn hostile(kind: u8, owner: &str) -> (String, Vec<u8>) {
     let post = |bearer: &str, headers: &str| {
         let bearer =

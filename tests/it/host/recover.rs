@@ -118,6 +118,7 @@ fn nothing_changes_where_the_passphrase_the_password_or_the_owner_is_wrong_or_th
     refused(&stranger, "pass --owner-email with one of: ada@example.com");
     let mut server = Serving::start(folder, SERVE);
     refused(&["--passphrase-file", "pass"], &format!("in use by process {}", server.child.id()));
+    refused(&["--passphrase-file", "pass"], "hint: this command opens the file itself: stop the server");
     assert_eq!(login(&server, ADA, &old_password(folder)).0, 200);
     assert!(server.stop());
     assert_eq!(sealroom(folder, &["recover", "owner", "--owner-email", "ada"]).status.code(), Some(2));
@@ -151,15 +152,28 @@ fn an_owner_among_several_is_named_and_a_disabled_one_is_not_let_in_by_it() {
     assert!(is_let_in(&server, &session), "and the session from before");
 }
 
+/// `recover owner > /dev/null` replaced a password by one that nobody had seen.
 #[test]
 fn a_password_that_reached_no_reader_does_not_hold() {
     let folder = vault();
     let folder = folder.path();
-    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let open = |path| fs::OpenOptions::new().write(true).open(path).unwrap();
+    let closed = fs::OpenOptions::new().read(true).write(true).open("/dev/null").unwrap();
     let args = ["recover", "owner", "--data", "v.redb", "--passphrase-file", "pass"];
-    let lost = ended(command(folder, &args).stdout(full));
-    assert_eq!(lost.status.code(), Some(1));
-    assert!(stderr(&lost).contains("the old password still holds"), "{}", stderr(&lost));
-    let server = Serving::start(folder, SERVE);
+    for stdout in [open("/dev/full"), open("/dev/null"), closed] {
+        for json in [&["--json"][..], &[]] {
+            let lost = ended(command(folder, &[&args, json].concat()).stdout(stdout.try_clone().unwrap()));
+            assert_eq!(lost.status.code(), Some(1));
+            assert!(stderr(&lost).contains("the old password still holds"), "{}", stderr(&lost));
+        }
+    }
+    let mut server = Serving::start(folder, SERVE);
     assert_eq!(login(&server, ADA, &old_password(folder)).0, 200);
+    assert!(server.stop());
+    // A password that the user has needs no reader.
+    secret_file(folder, "own", "a-password-example-of-mine\n", 0o600);
+    let own = [&args[..], &["--owner-password-file", "own"]].concat();
+    assert!(ended(command(folder, &own).stdout(open("/dev/null"))).status.success());
+    let server = Serving::start(folder, SERVE);
+    assert_eq!(login(&server, ADA, "a-password-example-of-mine").0, 200);
 }

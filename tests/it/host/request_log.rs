@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::exhaustion::{SERVE, stocked, vault};
 use crate::{lab::kills::request, support::binary::Serving};
@@ -82,4 +82,33 @@ fn every_request_is_a_line_at_debug_and_reads_leave_nothing_at_warn() {
     }
     let (lines, summaries) = requests_at("warn");
     assert!(lines.is_empty() && summaries.is_empty(), "{lines:?} {summaries:?}");
+}
+
+/// Logins and refreshes were strangers' lines: after sixty a minute they were only counted, and named nobody.
+#[test]
+fn a_user_who_logs_in_or_refreshes_is_named_in_each_line_however_many_there_are() {
+    const REFRESHES: usize = 65;
+    let folder = vault();
+    let mut serving = Serving::start(folder.path(), SERVE);
+    let send = |path: &str, body: &Value| {
+        let (status, _, json) = request(serving.address(), "POST", path, "", &body.to_string()).unwrap();
+        (status, json)
+    };
+    let login = |password: &str| {
+        send("/sfp/api/auth/login", &json!({ "email": "ada@example.com", "password": password }))
+    };
+    assert_eq!(login("a-wrong-password").0, 401);
+    let (_, mut session) = login("password-of-the-owner");
+    for _ in 0..REFRESHES {
+        let body = json!({ "refresh_token": session["refresh_token"] });
+        let refreshed = send("/sfp/api/auth/refresh", &body);
+        assert_eq!(refreshed.0, 200, "{}", refreshed.1);
+        session = refreshed.1;
+    }
+    assert!(serving.stop());
+    let log = fs::read_to_string(folder.path().join("server.log")).unwrap();
+    let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let lines: Vec<Value> = lines.filter(|line| line["message"] == "answered").collect();
+    let of = |caller: &str| lines.iter().filter(|line| line["caller"] == caller).count();
+    assert_eq!((of("user:ada@example.com"), of("nobody")), (1 + REFRESHES, 1), "{log}");
 }

@@ -71,7 +71,7 @@ fn log(folder: &Path) -> Vec<Value> {
     text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
 }
 
-/// How often a line was logged, and how often it was only counted.
+/// Returns the number of times that a line was logged, and that it was only counted.
 fn logged(log: &[Value], is: impl Fn(&Value) -> bool, what: &str) -> (u64, u64) {
     let lines = log.iter().filter(|line| is(line)).count() as u64;
     let counts = log.iter().filter(|line| line["message"] == "repeated");

@@ -15,7 +15,7 @@ use crate::support::binary::{Serving, command, stderr, vault};
 
 const SERVE: &[&str] = &["serve", "--data", "v.redb", "--passphrase-file", "pass"];
 
-/// What the service manager is told within some seconds.
+/// Returns the notifications to the service manager within some seconds.
 fn told(socket: &UnixDatagram) -> String {
     let mut message = [0; 256];
     let length = socket.recv(&mut message).unwrap();

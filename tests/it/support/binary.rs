@@ -14,7 +14,7 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-/// How long a command may take.
+/// The time limit of a command.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 pub const PASSPHRASE: &str = "correct horse battery staple example\n";

@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-/// What it answers to one request.
+/// The answer to one request.
 #[derive(Clone)]
 pub enum Reply {
     /// A status, headers and a body.
@@ -63,7 +63,7 @@ impl Fake {
         Self { url, asked }
     }
 
-    /// What was asked so far.
+    /// The requests so far.
     pub fn asked(&self) -> Vec<String> {
         self.asked.lock().unwrap().clone()
     }

@@ -17,7 +17,7 @@ use rustix::{
 
 use crate::support::binary::command;
 
-/// How long a word may take to appear.
+/// The time limit for a word to appear.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A command at a terminal of its own; what it prints on stdout goes to a file.

@@ -20,7 +20,7 @@ const BOUND: Duration = Duration::from_secs(5);
 /// Between two trickles; far below the limits that they are sent against.
 const TRICKLE: Duration = Duration::from_millis(40);
 
-/// What the client does once it has written its bytes.
+/// The client's behaviour after it has written its bytes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Then {
     /// Keeps its side open and reads.

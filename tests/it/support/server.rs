@@ -155,7 +155,7 @@ impl Client {
         self.0.write_all(request.as_bytes()).await.unwrap();
     }
 
-    /// What comes next, whatever it is; nothing where the server has closed.
+    /// Returns the next bytes; none if the server has closed the connection.
     pub async fn read(&mut self) -> String {
         let mut bytes = Vec::new();
         drop(self.0.read_buf(&mut bytes).await);
@@ -170,7 +170,7 @@ pub struct TestServer {
     pub owner: String,
     pub member: String,
     pub app: String,
-    /// Where its file is, if it has one.
+    /// The folder of its file, if it has one.
     _home: Option<(tempfile::TempDir, DataFile)>,
 }
 
@@ -229,7 +229,7 @@ impl TestServer {
         Client::connect(&self.address).await.send(method, path, bearer, body).await.expect("an answer")
     }
 
-    /// As `send`, with header lines of its own, each ended by CRLF, in the place of the usual content type.
+    /// Sends like `send`, with these header lines, each ended by CRLF, instead of the usual content type.
     pub async fn send_with(
         &self,
         method: &str,

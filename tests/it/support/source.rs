@@ -316,7 +316,7 @@ fn statements(tokens: &[TokenTree]) -> impl Iterator<Item = &[TokenTree]> {
     tokens.split(|token| is_punct(token, ';')).filter(|statement| !statement.is_empty())
 }
 
-/// Where the tree of a `pub use` begins.
+/// Returns the start of a `pub use` tree.
 fn hands_on(statement: &[TokenTree]) -> Option<usize> {
     let is = |at: usize, word: &str| statement.get(at).is_some_and(|token| token.to_string() == word);
     let at = if is(1, "use") { 2 } else { 3 };

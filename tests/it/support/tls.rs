@@ -5,6 +5,8 @@ use std::{
     process::{Command, Stdio},
 };
 
+use super::binary::Serving;
+
 /// Returns whether a program is installed; prints one line if it is not.
 pub fn has(program: &str) -> bool {
     let found = Command::new(program).arg("version").stdout(Stdio::null()).stderr(Stdio::null()).status();
@@ -14,26 +16,28 @@ pub fn has(program: &str) -> bool {
     found.is_ok()
 }
 
+/// The extension of a server's certificate: without it webpki takes the certificate for an authority.
+pub const LEAF: &str = "basicConstraints=critical,CA:FALSE";
+
 /// Makes a self-signed certificate for 127.0.0.1, as `NAME.crt` and `NAME.key`.
 pub fn certificate(folder: &Path, name: &str) {
-    let (key, cert, subject) = (format!("{name}.key"), format!("{name}.crt"), format!("/CN={name}"));
-    let made = Command::new("openssl")
-        .current_dir(folder)
-        .args([
-            "req",
-            "-x509",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:P-256",
-            "-nodes",
-            "-days",
-            "2",
-        ])
-        .args(["-keyout", &key, "-out", &cert, "-subj", &subject, "-addext", "subjectAltName=IP:127.0.0.1"])
-        // As an authority issues them; without it webpki takes it for an authority.
-        .args(["-addext", "basicConstraints=critical,CA:FALSE"])
-        .output()
-        .unwrap();
+    issue(folder, name, &format!("/CN={name}"), &["subjectAltName=IP:127.0.0.1", LEAF]);
+}
+
+/// Makes a self-signed certificate of that subject with these extensions, as `NAME.crt` and `NAME.key`.
+pub fn issue(folder: &Path, name: &str, subject: &str, extensions: &[&str]) {
+    let (key, cert) = (format!("{name}.key"), format!("{name}.crt"));
+    let mut openssl = Command::new("openssl");
+    openssl.current_dir(folder).args(["req", "-x509", "-newkey", "ec", "-nodes", "-days", "2"]);
+    openssl.args(["-pkeyopt", "ec_paramgen_curve:P-256", "-keyout", &key, "-out", &cert, "-subj", subject]);
+    openssl.args(extensions.iter().flat_map(|extension| ["-addext", extension]));
+    let made = openssl.output().unwrap();
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+}
+
+/// Serves `v.redb` with the certificate `NAME.crt`.
+pub fn serve(folder: &Path, name: &str) -> Serving {
+    let (cert, key) = (format!("{name}.crt"), format!("{name}.key"));
+    let serve = ["serve", "--data", "v.redb", "--passphrase-file", "pass", "--listen", "127.0.0.1:0"];
+    Serving::start(folder, &[&serve[..], &["--tls-cert", &cert, "--tls-key", &key]].concat())
 }

@@ -1,10 +1,12 @@
-//! The names of credentials' fields in an environment: one table for every format.
+//! The names of credentials' fields in an environment: one table for `exec` and every format.
 //!
 //! Guarantees that every disclosed value has one name and every name one value. Knows no format.
 //!
 //! | field | name |
 //! |---|---|
-//! | in [`KNOWN`] | the name that the provider's own tools read |
+//! | selected by `--env NAME=SELECTOR` of the command | `NAME` |
+//! | in the integration's `config.env` | the name there; with `"verbatim"`, the field's own |
+//! | in [`known`](super::known) | the name that the provider's own tools read |
 //! | of `custom`, and its only field is `value` | `NAME`, of the integration |
 //! | of `custom` | `NAME_FIELD` |
 //! | any other | `PROVIDER_FIELD`; both spellings of Azure DevOps give `AZURE_DEVOPS` |
@@ -14,34 +16,85 @@ use std::collections::HashMap;
 use zeroize::Zeroizing;
 
 use super::{
+    config_env::ConfigEnv,
     fields::{Field, described, fields, shown},
+    known,
+    selector::Assignment,
     steering::steers,
 };
-use crate::{cli::error::CliError, client::Credential, domain::Provider};
+use crate::{
+    cli::{client::credential_form, error::CliError},
+    client::Credential,
+    domain::Provider,
+};
 
-/// Fields whose name in their provider's tools is not `PROVIDER_FIELD`.
-const KNOWN: &[(Provider, &str, &str)] = &[
-    (Provider::AiAnthropic, "api_key", "ANTHROPIC_API_KEY"),
-    (Provider::AiOpenai, "api_key", "OPENAI_API_KEY"),
-    (Provider::Datadog, "api_key", "DD_API_KEY"),
-];
 /// The only field of a `custom` integration that is one value.
 const ONLY_FIELD: &str = "value";
+/// Minimum size of a value that a mask may replace.
+pub(in crate::cli::client) const MASKED_BYTES_MIN: usize = 4;
+/// Maximum number of selectors that a hint lists: as many as a person can compare.
+const SHOWN_MAX: usize = 8;
 
 /// A value, under the name that programs read.
-pub(super) struct Variable {
-    pub(super) name: String,
-    pub(super) value: Zeroizing<String>,
+pub(in crate::cli::client) struct Variable {
+    pub(in crate::cli::client) name: String,
+    pub(in crate::cli::client) value: Zeroizing<String>,
     origin: Origin,
 }
 
 /// The field and integration of a value.
+#[derive(Clone)]
 struct Origin {
     integration: String,
     field: String,
 }
 
+/// The naming of one command.
+pub(in crate::cli::client) struct Naming<'a> {
+    /// The name that all credentials share, if the answer omits it.
+    pub(in crate::cli::client) asked_name: Option<&'a str>,
+    /// `--env` of the command.
+    pub(in crate::cli::client) given: &'a [Assignment],
+    /// The part of a hint that says what an error prevented.
+    pub(in crate::cli::client) prevented: &'static str,
+}
+
+/// A disclosed field.
+struct Disclosed<'a> {
+    credential: &'a Credential,
+    label: Option<&'a str>,
+    is_only: bool,
+    value: Zeroizing<String>,
+    origin: Origin,
+}
+
 impl Variable {
+    /// Returns whether the value grants access, and is not only the place or account that it belongs to.
+    pub(in crate::cli::client) fn is_secret(&self) -> bool {
+        let has_password = self.value.contains("://") && self.value.contains('@');
+        let is_word = matches!(self.value.as_str(), "true" | "false" | "null");
+        !is_word && (has_password || !credential_form::is_plain(&self.origin.field))
+    }
+
+    /// Returns why the value is not masked, if it is so short that its mask would hide other text too.
+    pub(in crate::cli::client) fn unmaskable(&self) -> Option<String> {
+        let length = self.value.len();
+        (0 < length && length < MASKED_BYTES_MIN).then(|| {
+            format!("{} is not masked in the output: masking {length} bytes would hide other text", self.name)
+        })
+    }
+
+    /// Returns the lines of the value that are long enough for a mask.
+    pub(in crate::cli::client) fn maskable_lines(&self) -> impl Iterator<Item = &str> {
+        let lines = self.value.split('\n').map(|line| line.trim_end_matches('\r'));
+        lines.filter(|line| line.len() >= MASKED_BYTES_MIN)
+    }
+
+    /// Returns the field and its integration, as messages name them.
+    pub(in crate::cli::client) fn origin(&self) -> String {
+        self.origin.text()
+    }
+
     /// Returns the error of a format that cannot carry the value.
     pub(super) fn refused(&self, format: &str, reason: &str) -> CliError {
         CliError::failed(
@@ -57,36 +110,42 @@ impl Origin {
     }
 }
 
-/// Names every field of all credentials, in order. `asked_name` is the name that all of them share, if the answer omits
-/// it.
+/// Names every field of all credentials, in order.
 ///
 /// Two equal values of one name become one variable: a program reads the same value either way.
 ///
 /// # Errors
-/// A name has two values, a field yields no name, or a name steers programs.
-pub(super) fn variables(
+/// A name has two values, a field yields no name, a name steers programs and the command does not give it itself, or a
+/// selector of the command matches no field, or two.
+pub(in crate::cli::client) fn variables(
     credentials: &[Credential],
-    asked_name: Option<&str>,
+    naming: &Naming<'_>,
 ) -> Result<Vec<Variable>, CliError> {
-    let (mut variables, mut known) = (Vec::<Variable>::new(), HashMap::<String, usize>::new());
+    let mut disclosed = Vec::new();
     for one in credentials {
         let fields = fields(one)?;
-        let is_only = fields.len() == 1;
-        let label = one.name.as_deref().or(asked_name);
-        for Field { name: field, value } in fields {
-            let origin = Origin { integration: described(one), field };
-            let Some(name) = name(&one.provider, label, &origin.field, is_only) else {
-                return Err(nameless(&origin));
-            };
-            if steers(&name) {
-                return Err(steering(&origin, &name));
-            }
+        let (is_only, label) = (fields.len() == 1, one.name.as_deref().or(naming.asked_name));
+        disclosed.extend(fields.into_iter().map(|Field { name, value }| Disclosed {
+            credential: one,
+            label,
+            is_only,
+            value,
+            origin: Origin { integration: described(one), field: name },
+        }));
+    }
+    let given = selected(&disclosed, naming)?;
+    let (mut variables, mut known) = (Vec::<Variable>::new(), HashMap::<String, usize>::new());
+    for (index, Disclosed { value, origin, .. }) in disclosed.iter().enumerate() {
+        let own: Vec<String> =
+            given.iter().filter(|(at, _)| *at == index).map(|(_, name)| (*name).to_owned()).collect();
+        let names = if own.is_empty() { vec![disclosed[index].name(naming)?] } else { own };
+        for name in names {
             match known.get(&name).map(|index| &variables[*index]) {
-                Some(earlier) if earlier.value == value => {}
-                Some(earlier) => return Err(clash(&name, &earlier.origin, &origin)),
+                Some(earlier) if earlier.value == *value => {}
+                Some(earlier) => return Err(clash(&name, &earlier.origin, origin, naming)),
                 None => {
                     known.insert(name.clone(), variables.len());
-                    variables.push(Variable { name, value, origin });
+                    variables.push(Variable { name, value: value.clone(), origin: origin.clone() });
                 }
             }
         }
@@ -94,18 +153,67 @@ pub(super) fn variables(
     Ok(variables)
 }
 
-fn name(provider: &str, label: Option<&str>, field: &str, is_only: bool) -> Option<String> {
-    let parsed = provider.parse().map(Provider::service);
-    if let Some((_, _, name)) = KNOWN.iter().find(|(of, known, _)| parsed == Ok(*of) && *known == field) {
-        return Some((*name).to_owned());
-    }
-    let prefix = match (parsed, label) {
-        (Ok(Provider::Custom), Some(label)) if is_only && field == ONLY_FIELD => return identifier(&[label]),
-        (Ok(Provider::Custom), Some(label)) => label,
-        (Ok(Provider::Azuredevops), _) => Provider::AzureDevops.as_str(),
-        _ => provider,
+/// Returns the names that the command gives, each with the index of its field.
+fn selected<'a>(disclosed: &[Disclosed<'_>], naming: &Naming<'a>) -> Result<Vec<(usize, &'a str)>, CliError> {
+    let select = |one: &'a Assignment| {
+        let matches = disclosed.iter().enumerate().filter(|(_, field)| field.matches(&one.selector));
+        match matches.collect::<Vec<_>>().as_slice() {
+            [(index, _)] => Ok((*index, one.name.as_str())),
+            [] => Err(unmatched(one, disclosed, naming)),
+            [(_, first), (_, second), ..] => Err(CliError::failed(
+                format!("--env {one} matches {} and {}", first.origin.text(), second.origin.text()),
+                format!("{}; select one by its integration's id: ID.FIELD", naming.prevented),
+            )),
+        }
     };
-    identifier(&[prefix, field])
+    naming.given.iter().map(select).collect()
+}
+
+impl Disclosed<'_> {
+    /// Returns whether `PROVIDER.FIELD`, `NAME.FIELD` or `ID.FIELD` selects this field; `NAME` selects an only value.
+    fn matches(&self, selector: &str) -> bool {
+        let service = |text: &str| text.parse().map(Provider::service);
+        let is_whole = self.is_value() && self.label == Some(selector);
+        let of = selector.strip_suffix(self.origin.field.as_str()).and_then(|rest| rest.strip_suffix('.'));
+        is_whole
+            || of.is_some_and(|of| {
+                of == self.credential.provider
+                    || (service(of).is_ok() && service(of) == service(&self.credential.provider))
+                    || self.label == Some(of)
+                    || of.eq_ignore_ascii_case(&self.credential.integration_id.to_string())
+            })
+    }
+
+    /// Returns whether this is the only field of a `custom` integration that is one value.
+    fn is_value(&self) -> bool {
+        self.credential.provider.parse() == Ok(Provider::Custom)
+            && self.is_only
+            && self.origin.field == ONLY_FIELD
+    }
+
+    fn name(&self, naming: &Naming<'_>) -> Result<String, CliError> {
+        let configured = ConfigEnv::of(self.credential)
+            .and_then(|env| env.name(&self.origin.field))
+            .map_err(|bad| bad.of(&self.origin.text(), naming.prevented))?;
+        let name = configured.or_else(|| self.table_name()).ok_or_else(|| nameless(&self.origin, naming))?;
+        if steers(&name) { Err(steering(&self.origin, &name, naming)) } else { Ok(name) }
+    }
+
+    fn table_name(&self) -> Option<String> {
+        let field = self.origin.field.as_str();
+        let provider = self.credential.provider.as_str();
+        let parsed = provider.parse().map(Provider::service);
+        if let Some(name) = parsed.as_ref().ok().and_then(|provider| known::name(*provider, field)) {
+            return Some(name.to_owned());
+        }
+        let prefix = match (parsed, self.label) {
+            (Ok(Provider::Custom), Some(label)) if self.is_value() => return identifier(&[label]),
+            (Ok(Provider::Custom), Some(label)) => label,
+            (Ok(Provider::Azuredevops), _) => Provider::AzureDevops.as_str(),
+            _ => provider,
+        };
+        identifier(&[prefix, field])
+    }
 }
 
 /// Joins upper-case words with underscores. A leading digit, with which no variable begins, gets an underscore before
@@ -119,146 +227,50 @@ fn identifier(words: &[&str]) -> Option<String> {
     Some(if name.starts_with(|c: char| c.is_ascii_digit()) { format!("_{name}") } else { name })
 }
 
-fn clash(name: &str, one: &Origin, other: &Origin) -> CliError {
-    let hint = if one.integration == other.integration {
-        "nothing was printed; rename a field with `sealroom integration rotate`, or read it with --format json"
-    } else {
-        "nothing was printed; narrow it with --provider, --name or --project, or read them with --format json"
+fn unmatched(one: &Assignment, disclosed: &[Disclosed<'_>], naming: &Naming<'_>) -> CliError {
+    let selector = |field: &Disclosed<'_>| {
+        let of = match (field.credential.provider.parse(), field.label) {
+            (Ok(Provider::Custom), Some(label)) => label,
+            _ => &field.credential.provider,
+        };
+        format!("{}.{}", shown(of), shown(&field.origin.field))
     };
-    CliError::failed(format!("two values for {name}: {} and {}", one.text(), other.text()), hint)
-}
-
-fn nameless(origin: &Origin) -> CliError {
+    let mut known: Vec<String> = disclosed.iter().take(SHOWN_MAX).map(selector).collect();
+    if disclosed.len() > SHOWN_MAX {
+        known.push(format!("{} more", disclosed.len() - SHOWN_MAX));
+    }
     CliError::failed(
-        format!("{} cannot name a variable: it has no ASCII letter or digit", origin.text()),
-        "nothing was printed; rename the integration or the field, or read it with --format json",
+        format!("--env {one} matches no disclosed field"),
+        format!("{}; the fields are {}", naming.prevented, known.join(", ")),
     )
 }
 
-fn steering(origin: &Origin, name: &str) -> CliError {
+fn clash(name: &str, one: &Origin, other: &Origin, naming: &Naming<'_>) -> CliError {
+    let remedy = if one.integration == other.integration {
+        "rename a field with `sealroom integration rotate`, or one variable with --env NAME=PROVIDER.FIELD"
+    } else {
+        "narrow it with --provider, --name or --project, or rename one with --env NAME=ID.FIELD"
+    };
+    let hint = format!("{}; {remedy}", naming.prevented);
+    CliError::failed(format!("two values for {name}: {} and {}", one.text(), other.text()), hint)
+}
+
+fn nameless(origin: &Origin, naming: &Naming<'_>) -> CliError {
+    CliError::failed(
+        format!("{} cannot name a variable: it has no ASCII letter or digit", origin.text()),
+        format!("{}; name it with --env NAME=ID.FIELD, or rename the integration or field", naming.prevented),
+    )
+}
+
+fn steering(origin: &Origin, name: &str, naming: &Naming<'_>) -> CliError {
     CliError::failed(
         format!("{} would be {name}, a variable that changes how programs run", origin.text()),
-        "nothing was printed; rename the integration or the field, or read it with --format json",
+        format!(
+            "{}; rename the integration or the field, or set it yourself: --env {name}=ID.FIELD",
+            naming.prevented
+        ),
     )
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const ID: &str = "01a21198-0ea8-7d5a-987c-6ee7878c59";
-
-    /// Returns the variables of credentials given as provider, name and fields, each with its own id.
-    fn read(credentials: &[(&str, &str, &str)]) -> Result<Vec<Variable>, CliError> {
-        let one = |(index, (provider, name, fields)): (usize, &(&str, &str, &str))| {
-            let name = if name.is_empty() { String::new() } else { format!(r#","name":"{name}""#) };
-            let text = format!(
-                r#"{{"integration_id":"{ID}{:02}","provider":"{provider}","auth_type":"pat","credentials":{fields}{name}}}"#,
-                index + 1
-            );
-            serde_json::from_str(&text).unwrap()
-        };
-        variables(&credentials.iter().enumerate().map(one).collect::<Vec<Credential>>(), None)
-    }
-
-    fn names(credentials: &[(&str, &str, &str)]) -> Vec<String> {
-        read(credentials)
-            .unwrap_or_else(|error| panic!("{}", error.message))
-            .into_iter()
-            .map(|one| one.name)
-            .collect()
-    }
-
-    #[test]
-    fn each_field_has_the_name_that_the_table_says() {
-        for (provider, name, field, expected) in [
-            ("github", "", "token", "GITHUB_TOKEN"),
-            ("github", "deploy", "token", "GITHUB_TOKEN"),
-            ("jira", "", "base_url", "JIRA_BASE_URL"),
-            ("azuredevops", "", "token", "AZURE_DEVOPS_TOKEN"),
-            ("azure-devops", "", "token", "AZURE_DEVOPS_TOKEN"),
-            ("ai_anthropic", "", "api_key", "ANTHROPIC_API_KEY"),
-            ("datadog", "", "app_key", "DATADOG_APP_KEY"),
-            ("github_packages", "", "token", "GITHUB_PACKAGES_TOKEN"),
-            ("a_new_service", "", "token", "A_NEW_SERVICE_TOKEN"),
-            ("custom", "stripe", "value", "STRIPE"),
-            ("custom", "stripe live", "secret-key", "STRIPE_LIVE_SECRET_KEY"),
-            ("custom", "2fa", "value", "_2FA"),
-            ("custom", "", "token", "CUSTOM_TOKEN"),
-        ] {
-            assert_eq!(names(&[(provider, name, &format!(r#"{{"{field}":"x"}}"#))]), [expected]);
-        }
-        assert_eq!(names(&[("custom", "db", r#"{"value":"x","user":"y"}"#)]), ["DB_VALUE", "DB_USER"]);
-    }
-
-    #[test]
-    fn two_values_are_never_one_variable() {
-        let one = |fields| vec![("custom", "x", fields)];
-        for (credentials, name) in [
-            (one(r#"{"a-b":"1","a.b":"2"}"#), "X_A_B"),
-            (one(r#"{"a b":"1","c":"3","A_B":"2"}"#), "X_A_B"),
-            (one(r#"{"key":"1","Key":"2"}"#), "X_KEY"),
-            (one(r#"{"schlüssel":"1","schl_ssel":"2"}"#), "X_SCHL_SSEL"),
-            (vec![("github", "", r#"{"token":"1"}"#), ("github", "", r#"{"token":"2"}"#)], "GITHUB_TOKEN"),
-            (
-                vec![("github", "", r#"{"token":"1"}"#), ("custom", "GitHub", r#"{"token":"2"}"#)],
-                "GITHUB_TOKEN",
-            ),
-            (
-                vec![
-                    ("custom", "git hub token", r#"{"value":"1"}"#),
-                    ("custom", "git", r#"{"hub-token":"2"}"#),
-                ],
-                "GIT_HUB_TOKEN",
-            ),
-            (vec![("custom", "a_b", r#"{"c":"1"}"#), ("custom", "a", r#"{"b_c":"2"}"#)], "A_B_C"),
-            (
-                vec![("azuredevops", "", r#"{"token":"1"}"#), ("azure-devops", "", r#"{"token":"2"}"#)],
-                "AZURE_DEVOPS_TOKEN",
-            ),
-        ] {
-            let error = read(&credentials).err().unwrap_or_else(|| panic!("{name} has two values"));
-            assert!(
-                error.message.starts_with(&format!("two values for {name}: field '")),
-                "{}",
-                error.message
-            );
-            for number in 1..=credentials.len() {
-                assert!(error.message.contains(&format!("{ID}{number:02}")), "{}", error.message);
-            }
-        }
-    }
-
-    #[test]
-    fn one_value_twice_is_one_variable() {
-        let twice = [("github", "", r#"{"token":"1"}"#), ("github", "", r#"{"token":"1","user":"u"}"#)];
-        assert_eq!(names(&twice), ["GITHUB_TOKEN", "GITHUB_USER"]);
-    }
-
-    #[test]
-    fn a_member_cannot_store_a_variable_that_steers_the_programs_of_others() {
-        for (provider, name, field) in [
-            ("custom", "path", "value"),
-            ("custom", "LD", "preload"),
-            ("custom", "bash env", "value"),
-            ("npm", "", "config_registry"),
-            ("github", "", "env"),
-            ("custom", "sfp.server", "url"),
-        ] {
-            let error = read(&[(provider, name, &format!(r#"{{"{field}":"x"}}"#))]).err().unwrap();
-            assert!(
-                error.message.contains("changes how programs run") && error.message.contains(ID),
-                "{}",
-                error.message
-            );
-        }
-    }
-
-    #[test]
-    fn a_field_without_a_letter_has_no_name_and_says_so() {
-        for (name, fields) in [("密", r#"{"value":"x"}"#), ("x", r#"{"--":"x"}"#), ("x", r#"{"":"x"}"#)] {
-            let error = read(&[("custom", name, fields)]).err().unwrap();
-            assert!(error.message.contains("cannot name a variable"), "{}", error.message);
-        }
-    }
-}
+mod tests;

@@ -17,7 +17,7 @@ use crate::{
 /// Page size when the matches exceed one answer: the server's maximum.
 const PAGE: usize = 1_000;
 
-pub(super) struct Pages<'a> {
+pub(in crate::cli::client) struct Pages<'a> {
     remote: &'a Remote,
     filter: &'a CredentialFilter,
     next: Next,
@@ -30,17 +30,17 @@ enum Next {
 }
 
 impl<'a> Pages<'a> {
-    pub(super) const fn new(remote: &'a Remote, filter: &'a CredentialFilter) -> Self {
+    pub(in crate::cli::client) const fn new(remote: &'a Remote, filter: &'a CredentialFilter) -> Self {
         Self { remote, filter, next: Next::First }
     }
 
     /// Returns the name that every credential of this read has.
-    pub(super) fn asked_name(&self) -> Option<&'a str> {
+    pub(in crate::cli::client) fn asked_name(&self) -> Option<&'a str> {
         self.filter.name.as_deref()
     }
 
     /// Fetches the next page.
-    pub(super) async fn next(&mut self) -> Result<Option<Credentials>, CliError> {
+    pub(in crate::cli::client) async fn next(&mut self) -> Result<Option<Credentials>, CliError> {
         let (client, filter) = (&self.remote.client, self.filter);
         let mut page = match std::mem::replace(&mut self.next, Next::End) {
             Next::First => match client.credentials(filter).await {
@@ -58,7 +58,7 @@ impl<'a> Pages<'a> {
     }
 
     /// Fetches all pages.
-    pub(super) async fn all(mut self) -> Result<Vec<Credential>, CliError> {
+    pub(in crate::cli::client) async fn all(mut self) -> Result<Vec<Credential>, CliError> {
         let mut all = Vec::new();
         while let Some(page) = self.next().await? {
             all.extend(page.items()?);

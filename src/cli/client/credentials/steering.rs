@@ -5,8 +5,11 @@
 //! member.
 
 /// Returns whether a variable of this name steers a shell, loader, language runtime, package manager, git, ssh, a
-/// pipeline's runner, a proxy or this program.
+/// pipeline's runner, a proxy or this program. Some of them read lower-case spellings too, such as `http_proxy` and
+/// `npm_config_registry`.
 pub(super) fn steers(name: &str) -> bool {
+    let name = name.to_ascii_uppercase();
+    let name = name.as_str();
     let begins = |prefixes: &[&str]| prefixes.iter().any(|prefix| name.starts_with(prefix));
     let is_credential = || CREDENTIALS.iter().any(|word| name.ends_with(word));
     NAMES.contains(&name)
@@ -40,6 +43,7 @@ const NAMES: &[&str] = &[
     // Programs that other programs start.
     "BROWSER",
     "EDITOR",
+    "GNUPGHOME",
     "LESSCLOSE",
     "LESSOPEN",
     "MANPAGER",
@@ -61,6 +65,9 @@ const NAMES: &[&str] = &[
     "LD",
     "LDFLAGS",
     "LOCPATH",
+    "LUA_CPATH",
+    "LUA_INIT",
+    "LUA_PATH",
     "MAKEFLAGS",
     "MALLOC_CONF",
     "MAVEN_ARGS",
@@ -72,25 +79,33 @@ const NAMES: &[&str] = &[
     "OPENSSL_MODULES",
     "PHPRC",
     "PHP_INI_SCAN_DIR",
+    "R_PROFILE",
     "RUSTC",
     "RUSTC_WRAPPER",
     "RUSTFLAGS",
     // Locations of configuration, and trust anchors.
+    "AWS_CA_BUNDLE",
+    "AWS_CONFIG_FILE",
+    "AWS_SHARED_CREDENTIALS_FILE",
     "CURL_CA_BUNDLE",
     "CURL_HOME",
     "DOCKER_CONFIG",
     "DOCKER_CONTEXT",
     "DOCKER_HOST",
+    "HOSTALIASES",
     "KUBECONFIG",
     "REQUESTS_CA_BUNDLE",
     "SSLKEYLOGFILE",
     "SSL_CERT_DIR",
     "SSL_CERT_FILE",
+    "TERMINFO",
+    "TF_CLI_CONFIG_FILE",
     "WGETRC",
 ];
 /// Prefixes of variables that steer, except the credentials among them.
 const FAMILIES: &[&str] = &[
     "ACTIONS_",
+    "AWS_ENDPOINT_URL",
     "BASH_FUNC_",
     "BUNDLE_",
     "CARGO_",
@@ -110,6 +125,7 @@ const FAMILIES: &[&str] = &[
     "RUNNER_",
     "RUSTUP_",
     "SSH_",
+    "TF_CLI_ARGS",
     "UV_",
     "XDG_",
     "YARN_",
@@ -175,6 +191,10 @@ mod tests {
             "SEALROOM_CONFIG",
             "SSL_CERT_FILE",
             "DOTNET_STARTUP_HOOKS",
+            "AWS_ENDPOINT_URL_S3",
+            "http_proxy",
+            "npm_config_registry",
+            "Path",
         ] {
             assert!(steers(name), "{name}");
         }

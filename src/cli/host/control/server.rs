@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     audit::checkpoint,
-    cli::{error::CliError, host::host_actor::named},
+    cli::{error::CliError, host::host_actor::actor_of_uid},
     clock::Clock,
     disk::{DataFile, beside},
     domain::{Action, Actor, Event, Secret},
@@ -72,7 +72,9 @@ async fn accept(socket: &UnixListener, vault: &Arc<Vault>, file: &Arc<DataFile>,
         };
         let own = rustix::process::getuid().as_raw();
         match stream.peer_cred().map(|peer| peer.uid()) {
-            Ok(uid) if uid == own || uid == 0 => converse(stream, named(uid), vault, file, clock).await,
+            Ok(uid) if uid == own || uid == 0 => {
+                converse(stream, actor_of_uid(uid), vault, file, clock).await
+            }
             Ok(_) | Err(_) => turn_away(stream, own).await,
         }
     }

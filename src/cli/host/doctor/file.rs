@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    cli::host::host_actor::named,
+    cli::host::host_actor::actor_of_uid,
     config::default,
     disk::resolved,
     storage::{Check, Findings, Status},
@@ -34,7 +34,7 @@ fn mode(metadata: &fs::Metadata) -> Check {
 }
 
 fn name_of(uid: u32) -> String {
-    named(uid).to_string().trim_start_matches("host:").to_owned()
+    actor_of_uid(uid).to_string().trim_start_matches("host:").to_owned()
 }
 
 fn names(path: &Path, metadata: &fs::Metadata) -> Check {

@@ -24,7 +24,7 @@ pub(in crate::cli) struct Args {
     /// A reverse proxy terminates TLS; the client is the last address in X-Forwarded-For.
     #[arg(long, env = "SEALROOM_BEHIND_TLS_PROXY", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
     pub(super) behind_tls_proxy: Option<bool>,
-    /// Accept a clock that is behind the newest event.
+    /// Accept a clock that is over five minutes behind the newest record.
     #[arg(long)]
     pub(in crate::cli::host) accept_clock: bool,
     /// The TLS certificate chain, as PEM; needs --tls-key.

@@ -9,10 +9,15 @@ pub(super) fn failed(path: &Path, message: &str, hint: &str) -> CliError {
 }
 
 pub(super) fn flawed(flaw: &Flaw) -> CliError {
-    CliError::failed(
-        flaw.to_string(),
-        "keep this file unchanged, and compare it with a backup or another export",
-    )
+    let hint = match flaw {
+        Flaw::ReceiptBeyond { .. } => {
+            "if the read is newer than this copy of the log, take a newer copy; if the live log lacks the record too, \
+             records were removed from its end"
+        }
+        Flaw::ReceiptBefore { .. } => "pass a copy of the log that begins earlier",
+        _ => "keep this file unchanged, and compare it with a backup or another export",
+    };
+    CliError::failed(flaw.to_string(), hint)
 }
 
 pub(super) fn damaged(error: StorageError) -> CliError {

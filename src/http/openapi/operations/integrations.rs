@@ -40,6 +40,7 @@ pub(super) fn create() -> Operation {
         examples::created_integration(),
     ))
     .codes(&["duplicate_field", "invalid_scope", "project_not_registered", "expiry_past", "disk_low"])
+    .codes(&["outside_projects", "outside_providers"])
 }
 
 pub(super) fn read_credentials() -> Operation {
@@ -55,6 +56,8 @@ pub(super) fn read_credentials() -> Operation {
     .query("name", reference("Name"), "The exact name.");
     let reply = Reply::json(200, "The credentials.", array_of("DisclosedCredential"), examples::disclosed());
     paged(reading).answers(reply.with("audit-receipt").with("x-next-cursor")).codes(&[
+        "outside_projects",
+        "outside_providers",
         "integration_not_found",
         "project_not_found",
         "too_many_matches",
@@ -80,7 +83,7 @@ pub(super) fn update() -> Operation {
 }
 
 pub(super) fn delete() -> Operation {
-    named(Operation::new(
+    with_path(Operation::new(
         TAG,
         "Delete an integration",
         "Deletes all revisions of the credential. This cannot be undone.",
@@ -103,7 +106,7 @@ pub(super) fn rotate() -> Operation {
     ))
     .header("If-Match", if_match(), "The revision that must be current, as `3` or `\"3\"`; `*` matches any.")
     .takes(examples::rotate_credentials())
-    .codes(&["invalid_if_match", "revision_conflict", "expiry_past", "disk_low"])
+    .codes(&["not_creator", "invalid_if_match", "revision_conflict", "expiry_past", "disk_low"])
 }
 
 pub(super) fn rollback() -> Operation {
@@ -113,17 +116,17 @@ pub(super) fn rollback() -> Operation {
         "Stores an older revision, with its expiry, as the newest one. Members may roll back integrations that they created.",
     ))
     .takes(json!({ "revision": 1 }))
-    .codes(&["revision_not_found", "disk_low"])
+    .codes(&["not_creator", "revision_not_found", "disk_low"])
 }
 
 /// One integration, answered with its metadata.
 fn metadata(operation: Operation) -> Operation {
-    named(operation)
+    with_path(operation)
         .answers(Reply::json(200, "The metadata.", reference("Integration"), examples::integration()))
         .codes(&["integration_not_found"])
 }
 
-fn named(operation: Operation) -> Operation {
+fn with_path(operation: Operation) -> Operation {
     operation.path("id", id(), "The integration's id.")
 }
 

@@ -28,13 +28,13 @@ pub(super) fn create() -> Operation {
 }
 
 pub(super) fn read() -> Operation {
-    named(Operation::new(TAG, "Show a project", "By identifier."))
+    with_path(Operation::new(TAG, "Show a project", "By identifier."))
         .answers(Reply::json(200, "The project.", reference("Project"), examples::project()))
-        .codes(&["project_not_found"])
+        .codes(&["outside_projects", "project_not_found"])
 }
 
 pub(super) fn delete() -> Operation {
-    named(Operation::new(TAG, "Delete a project", "Fails while integrations are scoped to it."))
+    with_path(Operation::new(TAG, "Delete a project", "Fails while integrations are scoped to it."))
         .answers(Reply::json(
             200,
             "The project was deleted.",
@@ -44,7 +44,7 @@ pub(super) fn delete() -> Operation {
         .codes(&["project_not_found", "project_in_use"])
 }
 
-fn named(operation: Operation) -> Operation {
+fn with_path(operation: Operation) -> Operation {
     operation.path(
         "identifier",
         reference("ProjectIdentifier"),

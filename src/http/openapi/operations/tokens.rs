@@ -19,7 +19,7 @@ pub(super) fn create() -> Operation {
     Operation::new(
         TAG,
         "Create an application token",
-        "The token is returned once. `projects` and `providers` limit what it may read.",
+        "The token is returned once. `projects`, `providers` and `integrations` limit what it may read.",
     )
     .takes(examples::create_token())
     .answers(Reply::json(

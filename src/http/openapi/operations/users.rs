@@ -35,14 +35,14 @@ pub(super) fn create() -> Operation {
 }
 
 pub(super) fn read() -> Operation {
-    named(Operation::new(TAG, "Show a user", "By e-mail."))
+    with_path(Operation::new(TAG, "Show a user", "By e-mail."))
         .answers(Reply::json(200, "The user.", reference("User"), examples::user()))
         .codes(&["user_not_found", "disk_low"])
 }
 
 pub(super) fn update() -> Operation {
     let example = serde_json::json!({ "success": true, "user": examples::user() });
-    named(Operation::new(
+    with_path(Operation::new(
         TAG,
         "Change a user",
         "Users may change their own names and, with `currentPassword`, their own password; everything else requires an \
@@ -55,7 +55,7 @@ pub(super) fn update() -> Operation {
 }
 
 pub(super) fn delete() -> Operation {
-    named(Operation::new(TAG, "Remove a user", "Ends all sessions of the user."))
+    with_path(Operation::new(TAG, "Remove a user", "Ends all sessions of the user."))
         .answers(Reply::json(
             200,
             "The user was removed.",
@@ -77,6 +77,6 @@ pub(super) fn delete_by_body() -> Operation {
         .codes(&["user_not_found", "last_owner"])
 }
 
-fn named(operation: Operation) -> Operation {
+fn with_path(operation: Operation) -> Operation {
     operation.path("email", reference("Email"), "The user's e-mail.")
 }

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::values::{REVISION_MAX, any_object, object, or_null, reference, text, truth};
 use crate::{
-    api::requests::PROJECTS_MAX,
+    api::requests::{INTEGRATIONS_MAX, PROJECTS_MAX},
     domain::{AuthType, FieldRule, Provider, field_rule},
 };
 
@@ -39,13 +39,13 @@ fn create_user() -> Value {
     let mut schema = object(
         &[("email", reference("Email"))],
         &[
-            ("role", described(or_null(reference("UserRole")), "`member` by default.")),
+            ("role", with_description(or_null(reference("UserRole")), "`member` by default.")),
             ("firstName", or_null(reference("Name"))),
             ("lastName", or_null(reference("Name"))),
-            ("password", described(new_password(), &format!("{PASSWORD_RULE} Generated if absent."))),
+            ("password", with_description(new_password(), &format!("{PASSWORD_RULE} Generated if absent."))),
             (
                 "projects",
-                described(
+                with_description(
                     projects_or_null(),
                     "The only projects a member may access; not allowed for owners.",
                 ),
@@ -63,19 +63,25 @@ fn update_user() -> Value {
     let mut schema = object(
         &[],
         &[
-            ("firstName", described(or_null(reference("Name")), "`null` clears it.")),
-            ("lastName", described(or_null(reference("Name")), "`null` clears it.")),
+            ("firstName", with_description(or_null(reference("Name")), "`null` clears it.")),
+            ("lastName", with_description(or_null(reference("Name")), "`null` clears it.")),
             (
                 "role",
-                described(
+                with_description(
                     or_null(reference("UserRole")),
                     "Requires an owner; nobody can change their own role.",
                 ),
             ),
-            ("disabled", described(or_null(truth()), "Requires an owner.")),
-            ("projects", described(projects_or_null(), "Requires an owner; `null` means all projects.")),
+            ("disabled", with_description(or_null(truth()), "Requires an owner.")),
+            (
+                "projects",
+                with_description(projects_or_null(), "Requires an owner; `null` means all projects."),
+            ),
             ("password", new_password()),
-            ("currentPassword", described(or_null(secret()), "Required to change one's own password.")),
+            (
+                "currentPassword",
+                with_description(or_null(secret()), "Required to change one's own password."),
+            ),
         ],
     );
     schema["anyOf"] = json!([
@@ -92,18 +98,18 @@ fn update_user() -> Value {
 fn create_integration() -> Value {
     let mut schema = object(
         &[
-            ("provider", described(reference("Provider"), "`custom` requires a `name`.")),
-            ("authType", described(reference("AuthType"), "Alias: `auth_type`.")),
+            ("provider", with_description(reference("Provider"), "`custom` requires a `name`.")),
+            ("authType", with_description(reference("AuthType"), "Alias: `auth_type`.")),
             ("credentials", credentials()),
         ],
         &[
-            ("isGlobal", described(or_null(truth()), "Excludes `projects`. Alias: `is_global`.")),
-            ("projects", described(or_null(scope()), "Excludes `isGlobal`; each must be registered.")),
-            ("config", described(or_null(any_object()), "Provider options, visible to owners.")),
+            ("isGlobal", with_description(or_null(truth()), "Excludes `projects`. Alias: `is_global`.")),
+            ("projects", with_description(or_null(scope()), "Excludes `isGlobal`; each must be registered.")),
+            ("config", with_description(or_null(any_object()), "Provider options, visible to owners.")),
             ("name", or_null(reference("Name"))),
             (
                 "expiresAt",
-                described(
+                with_description(
                     or_null(reference("Time")),
                     "The credential's expiry at the provider; must be in the future.",
                 ),
@@ -177,13 +183,19 @@ fn update_integration() -> Value {
     let mut schema = object(
         &[],
         &[
-            ("name", described(or_null(reference("Name")), "`null` clears it, except for `custom`.")),
-            ("projects", described(list(&reference("ProjectIdentifier"), PROJECTS_MAX), "The new scope.")),
-            ("isGlobal", described(truth(), "`true` makes the integration global. Alias: `is_global`.")),
-            ("config", described(or_null(any_object()), "`null` clears it.")),
+            ("name", with_description(or_null(reference("Name")), "`null` clears it, except for `custom`.")),
+            (
+                "projects",
+                with_description(list(&reference("ProjectIdentifier"), PROJECTS_MAX), "The new scope."),
+            ),
+            (
+                "isGlobal",
+                with_description(truth(), "`true` makes the integration global. Alias: `is_global`."),
+            ),
+            ("config", with_description(or_null(any_object()), "`null` clears it.")),
             (
                 "expiresAt",
-                described(
+                with_description(
                     or_null(reference("Time")),
                     "`null` clears it; otherwise it must be in the future.",
                 ),
@@ -203,7 +215,7 @@ fn rotate_credentials() -> Value {
         &[("credentials", credentials())],
         &[(
             "expiresAt",
-            described(
+            with_description(
                 or_null(reference("Time")),
                 "Must be in the future; if absent, the new expiry is unknown.",
             ),
@@ -224,7 +236,7 @@ fn create_project() -> Value {
         "type": ["string", "null"], "minLength": 1, "maxLength": 2000, "pattern": "^[!-~]+:[!-~]+$",
         "description": "An http(s) or ssh URL, or `user@host:org/repo.git`; no password, and a user name only for ssh.",
     });
-    let platform = described(
+    let platform = with_description(
         or_null(reference("Platform")),
         "Derived from the host of `remoteUrl` if absent; `other` without a `remoteUrl`.",
     );
@@ -242,16 +254,26 @@ fn create_token() -> Value {
         &[("name", reference("Name"))],
         &[
             ("expiresIn", days),
-            ("role", described(or_null(reference("TokenRole")), "`application` by default.")),
+            ("role", with_description(or_null(reference("TokenRole")), "`application` by default.")),
             (
                 "projects",
-                described(projects_or_null(), "The only projects it may read; each must be registered."),
+                with_description(
+                    projects_or_null(),
+                    "The only projects it may read; each must be registered.",
+                ),
             ),
             (
                 "providers",
-                described(
+                with_description(
                     or_null(list(&reference("Provider"), Provider::ALL.len())),
                     "The only providers it may read.",
+                ),
+            ),
+            (
+                "integrations",
+                with_description(
+                    or_null(list(&reference("Id"), INTEGRATIONS_MAX)),
+                    "The only integrations it may read, by id; each must exist.",
                 ),
             ),
         ],
@@ -287,13 +309,13 @@ fn secret() -> Value {
 
 fn new_password() -> Value {
     let schema = json!({ "type": ["string", "null"], "minLength": 12, "maxLength": 256 });
-    described(schema, PASSWORD_RULE)
+    with_description(schema, PASSWORD_RULE)
 }
 
 const PASSWORD_RULE: &str =
     "12 to 256 characters, normalized to NFC; no control characters, no leading or trailing blanks.";
 
-fn described(mut schema: Value, description: &str) -> Value {
+fn with_description(mut schema: Value, description: &str) -> Value {
     schema["description"] = description.into();
     schema
 }

@@ -10,19 +10,19 @@ pub(super) fn all() -> Map<String, Value> {
         ("Login", login()),
         ("User", user(&[])),
         ("CreatedUser", user(&[("initialPassword", initial_password())])),
-        ("UpdatedUser", object(&[("success", done()), ("user", reference("User"))], &[])),
+        ("UpdatedUser", object(&[("success", success_flag()), ("user", reference("User"))], &[])),
         ("Integration", integration(&[])),
         ("CreatedIntegration", integration(&[("shadows", shadows())])),
         ("DisclosedCredential", disclosed()),
         ("Project", project()),
         ("ApplicationToken", token()),
         ("CreatedApplicationToken", created_token()),
-        ("RemovedById", object(&[("success", done()), ("id", reference("Id"))], &[])),
+        ("RemovedById", object(&[("success", success_flag()), ("id", reference("Id"))], &[])),
         (
             "RemovedProject",
-            object(&[("success", done()), ("identifier", reference("ProjectIdentifier"))], &[]),
+            object(&[("success", success_flag()), ("identifier", reference("ProjectIdentifier"))], &[]),
         ),
-        ("RemovedUser", object(&[("success", done()), ("email", address())], &[])),
+        ("RemovedUser", object(&[("success", success_flag()), ("email", address())], &[])),
         ("Event", event()),
     ]
     .into_iter()
@@ -51,7 +51,7 @@ fn login() -> Value {
     let token = |prefix: &str| json!({ "type": "string", "pattern": format!("^{prefix}[0-9A-Za-z]+$") });
     object(
         &[
-            ("success", done()),
+            ("success", success_flag()),
             ("access_token", token("sfp_usr_")),
             ("refresh_token", token("sfp_ref_")),
             ("expires_in", json!({ "type": "integer", "minimum": 0, "description": "Seconds." })),
@@ -162,6 +162,7 @@ fn token() -> Value {
             ("role", reference("TokenRole")),
             ("projects", narrowed("ProjectIdentifier")),
             ("providers", narrowed("Provider")),
+            ("integrations", narrowed("Id")),
             ("createdBy", actor()),
             ("createdAt", reference("Time")),
             ("expiresAt", reference("Time")),
@@ -215,7 +216,7 @@ fn revision() -> Value {
     json!({ "type": "integer", "minimum": 1 })
 }
 
-fn done() -> Value {
+fn success_flag() -> Value {
     json!({ "const": true })
 }
 

@@ -14,9 +14,9 @@ use crate::{
         seal::{self, Context},
     },
     domain::{
-        AccessScope, Actor, ApplicationToken, AuthType, Digest, FileId, Integration, IntegrationId, Json,
-        KeptRevision, PasswordHash, Platform, Project, ProjectId, Provider, Revision, Role, Scope, SessionId,
-        SessionKey, SessionKind, SessionRow, Timestamp, TokenId, User, UserId,
+        AccessScope, Actor, AuthType, Digest, FileId, Integration, IntegrationId, Json, KeptRevision,
+        PasswordHash, Platform, Project, ProjectId, Provider, Revision, Role, Scope, SessionId, SessionKey,
+        SessionKind, SessionRow, Timestamp, TokenId, User, UserId,
     },
     storage::{Head, LastAccess, LogKeys, Slot, decode_slots, encode_slots},
 };
@@ -24,15 +24,15 @@ use crate::{
 /// A time that needs all eight bytes: 2026-11-24T10:00:00Z.
 const NOW: u64 = 1_795_514_400_000;
 /// `NOW` as a variable-length integer.
-const NOW_BYTES: &[u8] = b"\xfd\x00\x7d\xff\x0c\xa2\x01\x00\x00";
+pub(super) const NOW_BYTES: &[u8] = b"\xfd\x00\x7d\xff\x0c\xa2\x01\x00\x00";
 
-fn now() -> Timestamp {
+pub(super) fn now() -> Timestamp {
     Timestamp::from_millis(NOW)
 }
 
 /// Asserts that a row encodes to these bytes and decodes from them under that key. Truncated, extended and empty input
 /// must fail.
-fn golden<R: Row>(row: &R, key: &[u8], parts: &[&[u8]]) {
+pub(super) fn golden<R: Row>(row: &R, key: &[u8], parts: &[&[u8]]) {
     let expected = parts.concat();
     assert_eq!(row.key(), key, "the key");
     assert_eq!(row.to_bytes(), expected, "the row");
@@ -78,7 +78,7 @@ fn user() -> User {
         role: Role::Member,
         narrowing: AccessScope {
             projects: Some(vec!["acme/app".parse().unwrap(), "12345".parse().unwrap()]),
-            providers: None,
+            ..AccessScope::default()
         },
         disabled: true,
         password: PasswordHash { memory_kib: 65_536, passes: 2, lanes: 1, salt: [2; 16], hash: [3; 32] },
@@ -231,35 +231,6 @@ fn an_integration_of_either_scope() {
 fn an_integration_without_a_current_revision_is_no_row() {
     let bytes = Integration { kept: Vec::new(), ..integration(Scope::Global) }.to_bytes();
     assert!(Integration::from_bytes(&[6; 16], &bytes).is_none());
-}
-
-#[test]
-fn an_application_token() {
-    let row = ApplicationToken {
-        id: TokenId::from_bytes([8; 16]),
-        digest: Digest([9; 32]),
-        name: "build".parse().unwrap(),
-        role: Role::Application,
-        narrowing: AccessScope { projects: Some(Vec::new()), providers: Some(vec![Provider::Npm]) },
-        created_by: "host:root".parse().unwrap(),
-        created_at: Timestamp::from_millis(1_000),
-        expires_at: now(),
-        revoked_at: Some(Timestamp::from_millis(65_536)),
-        version: 3,
-    };
-    let parts: &[&[u8]] = &[
-        &[8; 16],
-        b"\x05build",
-        b"\x0bapplication",
-        b"\x01\x00",
-        b"\x01\x01\x03npm",
-        b"\x09host:root",
-        b"\xfb\xe8\x03",
-        NOW_BYTES,
-        b"\x01\xfc\x00\x00\x01\x00",
-        b"\x03",
-    ];
-    golden(&row, &[9; 32], parts);
 }
 
 #[test]

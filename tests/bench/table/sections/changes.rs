@@ -68,7 +68,7 @@ struct Change {
     kind: Kind,
     count: u64,
     request: Vec<u8>,
-    /// What its creates were answered with.
+    /// The ids that its creates returned.
     ids: Vec<String>,
 }
 

@@ -1,4 +1,4 @@
-//! What is measured, part by part.
+//! The measurements, part by part.
 
 pub mod changes;
 pub mod large;
@@ -15,7 +15,7 @@ use super::{
     load::{Sample, Target, repeat},
 };
 
-/// What every part needs.
+/// The shared inputs of every part.
 pub struct Bench<'a> {
     pub plan: &'a Plan,
     pub folder: &'a Path,

@@ -1,4 +1,4 @@
-//! How long a server takes from its start to its first read.
+//! The time of a server from its start to its first read.
 
 use std::time::{Duration, Instant};
 

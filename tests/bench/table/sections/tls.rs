@@ -42,7 +42,7 @@ pub fn measure(bench: &Bench<'_>, report: &mut Report) {
 fn certificate(cert: &Path, key: &Path) -> Result<(), String> {
     let mut args = vec!["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
     args.extend(["-days", "2", "-subj", "/CN=bench", "-addext", "subjectAltName=IP:127.0.0.1"]);
-    // As an authority issues them; without it webpki takes it for an authority.
+    // CA:FALSE, as authorities issue; without it webpki takes the certificate for an authority.
     args.extend(["-addext", "basicConstraints=critical,CA:FALSE"]);
     args.extend(["-keyout", key.to_str().unwrap(), "-out", cert.to_str().unwrap()]);
     process::run(None, "openssl", &args)?;
