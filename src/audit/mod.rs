@@ -9,6 +9,7 @@ pub mod key_ring;
 pub mod proof;
 pub mod receipt;
 pub mod record;
+pub mod replay;
 pub mod salvage;
 pub mod transport;
 pub mod tree;

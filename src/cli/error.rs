@@ -3,7 +3,7 @@
 #[cfg(feature = "server")]
 use crate::{
     disk::FileError,
-    storage::OpenError,
+    storage::{OpenError, StorageError},
     vault::{InitError, InternalError, UnlockError},
 };
 
@@ -125,13 +125,22 @@ impl CliError {
                 "let this process use getrandom(2) or /dev/urandom, which a sandbox may forbid"
             }
             UnlockError::Internal(_) => "look for the panic's place in the log, and report it",
-            UnlockError::Storage(_) => "the file was changed from outside or is damaged: restore a backup",
+            UnlockError::Storage(StorageError::Engine(_)) => {
+                "the disk or the system refuses, and the file may be whole: check them, then try again"
+            }
+            UnlockError::Storage(_) => {
+                "the file was changed from outside or is damaged: `sealroom doctor FILE` names where; restore a backup"
+            }
             UnlockError::Open(_) => {
                 "check the disk and the file; the server tries again with the next unlock"
             }
             UnlockError::AuditUnavailable => "check the disk's space and the file's mode",
         };
-        Self::failed(error.to_string(), hint)
+        let mut message = error.to_string();
+        if let UnlockError::Storage(cause @ StorageError::Engine(_)) = error {
+            message = format!("{message}: {}", root_cause(cause));
+        }
+        Self::failed(message, hint)
     }
 }
 
@@ -143,4 +152,18 @@ fn root_cause(error: &dyn std::error::Error) -> String {
         cause = deeper;
     }
     cause.to_string()
+}
+
+#[cfg(all(test, feature = "server"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_that_refuses_is_not_called_damage() {
+        let refused = redb::Error::Io(std::io::Error::other("input/output error of the example"));
+        let CliError { message, hint, .. } =
+            CliError::unlock(&UnlockError::Storage(StorageError::Engine(Box::new(refused))));
+        assert!(message.contains("input/output error of the example"), "{message}");
+        assert!(!hint.contains("damaged") && !hint.contains("backup"), "{hint}");
+    }
 }

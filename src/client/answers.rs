@@ -197,6 +197,9 @@ pub struct Health {
     pub audit: String,
     /// Seconds since the start.
     pub uptime_seconds: u64,
+    /// The reasons for a state that is not healthy, and what else needs attention.
+    #[serde(default)]
+    pub detail: Vec<String>,
 }
 
 /// One audit event, as far as a table shows it.

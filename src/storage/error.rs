@@ -106,7 +106,7 @@ impl StorageError {
 }
 
 /// Returns a key as text if it is printable, and in hexadecimal if not.
-fn key_for_display(key: &[u8]) -> String {
+pub(super) fn key_for_display(key: &[u8]) -> String {
     match std::str::from_utf8(key) {
         Ok(text) if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic()) => text.to_owned(),
         _ => key.iter().fold(String::new(), |mut hex, byte| {

@@ -7,6 +7,7 @@ mod commit;
 mod copy;
 mod engine;
 mod error;
+mod examine;
 mod format;
 mod read;
 mod state;
@@ -21,6 +22,7 @@ pub use commit::{
 pub use copy::{Copied, CopyError, Copying, Moment, Rekeying, Step, Supervisor, Ticket, Unsealed};
 pub use engine::{Batch, Engine, FORMAT, RowWrite};
 pub use error::{CommitError, OpenError, StorageError};
+pub use examine::{Check, Findings, Read, Status, Surroundings};
 pub use format::{
     head::{Head, LogKeys, Slot, decode_slots, encode_slots},
     last_access::LastAccess,

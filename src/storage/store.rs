@@ -21,6 +21,7 @@ use super::{
     copy::{Tap, Unsealed},
     engine::{Batch, Engine, FORMAT},
     error::{CommitError, OpenError, StorageError},
+    examine::{Check, Examination, Read, Surroundings},
     format::{
         codec::Row,
         head::{Head, LogKeys, Slot, decode_slots, encode_slots},
@@ -295,6 +296,18 @@ impl Store {
         let newest = self.engine.snapshot()?.records_before(u64::MAX, 1)?;
         let record = newest.first().and_then(|(_, bytes)| crate::audit::record::decode(bytes).ok());
         Ok(record.map(|record| record.time))
+    }
+
+    /// Examines the whole file, and changes no byte of it. Without the vault key, only what needs none.
+    pub fn examine(
+        &self,
+        vault_key: Option<&VaultKey>,
+        surroundings: Surroundings,
+        read: &Read<'_>,
+    ) -> Vec<Check> {
+        let keys = vault_key.map(Keys::derive);
+        let (engine, keys, file) = (&*self.engine, keys.as_ref(), self.file);
+        Examination { engine, keys, file, surroundings, is_live: false, read }.run()
     }
 
     /// Checks the file against its head with the vault key, and keeps the keys in memory; writes nothing.

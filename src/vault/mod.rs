@@ -10,6 +10,7 @@ mod audited;
 mod backup;
 mod create;
 mod credentials;
+mod doctor;
 mod error;
 mod export;
 mod gauges;

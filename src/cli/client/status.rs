@@ -51,19 +51,35 @@ struct Counts {
 pub(super) async fn run(args: Args, output: Output) -> Result<(), CliError> {
     let remote = args.server.connect(Need::Nothing, output)?;
     let health = remote.client.health().await?;
-    let counts =
-        if health.locked || remote.speaker == Speaker::Nobody { None } else { counts(&remote).await? };
-    report(&health, counts.as_ref(), &remote)?;
+    let is_healthy = health.status == "healthy";
+    // Whatever else fails, the user sees the server's own report.
+    let counted =
+        if is_healthy && remote.speaker != Speaker::Nobody { counts(&remote).await } else { Ok(None) };
+    report(&health, counted.as_ref().ok().and_then(Option::as_ref), &remote)?;
+    counted?;
     if health.locked {
         return Err(CliError::failed("the vault is locked", "on its host: sealroom unlock --data FILE"));
     }
-    if health.status != "healthy" {
-        return Err(CliError::failed(
-            "the server is not healthy",
-            "its disk is low or its log cannot be written",
-        ));
+    if !is_healthy {
+        let message = match &*health.detail {
+            [] => "the server is not healthy".to_owned(),
+            reasons => format!("the server is not healthy: {}", reasons.join(", ")),
+        };
+        return Err(CliError::failed(message, remedy(&health)));
     }
     Ok(())
+}
+
+/// Returns what to do about a server that is not healthy.
+fn remedy(health: &Health) -> &'static str {
+    let has = |reason: &str| health.detail.iter().any(|one| one == reason);
+    if has("file_gone") {
+        "its file was removed, moved or replaced: put it back, or on its host `sealroom rescue`"
+    } else if has("disk_low") {
+        "free space on its disk"
+    } else {
+        "its log cannot be written: check its disk and its log output"
+    }
 }
 
 /// Returns the counts, or `None` if the caller is no owner.
@@ -133,9 +149,15 @@ fn report(health: &Health, counts: Option<&Counts>, remote: &Remote) -> Result<(
         ("audit log", health.audit.clone()),
         ("up for", lasting(health.uptime_seconds)),
     ];
+    if !health.detail.is_empty() {
+        lines.push(("attention", health.detail.join(", ")));
+    }
     let mut value = json!({ "server": server, "status": health.status, "version": health.version,
         "locked": health.locked, "audit": health.audit, "uptimeSeconds": health.uptime_seconds,
         "counts": null, "expiring": null });
+    if !health.detail.is_empty() {
+        value["detail"] = json!(health.detail);
+    }
     if let Some(counts) = counts {
         let Counts { integrations, projects, tokens, credentials_ending, tokens_ending, now } = counts;
         let stored = [(*integrations, "integration"), (*projects, "project"), (*tokens, "active token")];

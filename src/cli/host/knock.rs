@@ -40,7 +40,8 @@ pub(super) fn knock(
         if fs::symlink_metadata(data).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
             return Err(CliError::failed(
                 format!("{source}: {} does not exist, and no server answers beside it", data.display()),
-                "name the file of the running server with --data",
+                "name the file of the running server with --data; of a server that lost its socket too, \
+                 `sealroom rescue --pid PID` saves the file",
             ));
         }
         let passed = monotonic().saturating_sub(start);

@@ -9,6 +9,7 @@ mod checkpoints;
 mod control;
 mod descriptors;
 mod dev;
+mod doctor;
 mod host_actor;
 mod init;
 mod knock;
@@ -22,6 +23,7 @@ mod rescue;
 mod serve;
 mod settings;
 mod shutdown;
+mod surroundings;
 mod systemd;
 mod tracing;
 pub(super) mod verify;
@@ -50,6 +52,13 @@ pub(super) enum Command {
     /// Recover the vault of a running server whose file was removed, moved or replaced.
     #[command(after_help = "Examples:\n  sealroom rescue --data team.redb --to saved.redb")]
     Rescue(rescue::Args),
+    /// Examine a vault file or a backup: pages, rows, log, and the rows against what the log says happened.
+    #[command(
+        after_help = "Reads only: no byte of the file changes. Without a passphrase the checks that need none run. A file in \
+                      use is examined by its server.\n\nExamples:\n  sealroom doctor team.redb --passphrase-file /run/secrets/passphrase\n  \
+                      sealroom doctor backup.redb --strict --json"
+    )]
+    Doctor(doctor::Args),
     /// Reset the lost password of an owner, with the passphrase or the recovery key.
     #[command(after_help = "Examples:\n  sealroom recover owner --data team.redb")]
     Recover(recover::Args),
@@ -76,6 +85,7 @@ pub(super) fn run(command: Command, output: &Output) -> Result<(), CliError> {
         Command::Unlock(args) => lock::unlock(args, output),
         Command::Lock(args) => lock::lock(args, output),
         Command::Rescue(args) => rescue::run(&args, output),
+        Command::Doctor(args) => doctor::run(&args, output),
         Command::Recover(args) => recover::run(args, output),
         Command::Compact(args) => replace::compact(args, output),
         Command::Rekey(args) => replace::rekey(args, output),

@@ -20,7 +20,11 @@ use super::{
     in_flight::InFlight,
     job::{Committed, Job, JobError, JobOutcome, TypedJob, Verdict},
 };
-use crate::storage::{read::view::View, state::VaultState};
+use crate::storage::{
+    examine::{Check, Examination, Read, Surroundings},
+    read::view::View,
+    state::VaultState,
+};
 
 /// The most jobs in one batch: a batch is one transaction, and all its answers wait for its last job.
 const BATCH_JOBS_MAX: usize = 1024;
@@ -90,6 +94,12 @@ impl Writer {
     /// Returns the statistics of the commits so far.
     pub fn stats(&self) -> &crate::storage::state::Stats {
         &self.source.stats
+    }
+
+    /// Examines the whole file while the commit thread may write to it.
+    pub fn examine(&self, surroundings: Surroundings, read: &Read<'_>) -> Vec<Check> {
+        let VaultState { engine, keys, file, .. } = &*self.source;
+        Examination { engine, keys: Some(keys), file: *file, surroundings, is_live: true, read }.run()
     }
 
     /// Runs the decision on the newest state in the commit thread, and waits until its writes are durable.

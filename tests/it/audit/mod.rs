@@ -7,6 +7,8 @@ mod export;
 mod log_keys;
 mod log_tail;
 mod outsiders;
+mod replay;
+mod replay_served;
 mod tail;
 mod tamper;
 mod tree;

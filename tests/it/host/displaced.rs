@@ -175,6 +175,25 @@ fn what_only_the_open_file_holds_is_rescued_and_served_again() {
 }
 
 #[test]
+fn status_and_lock_say_that_the_file_is_gone_and_how_to_save_it() {
+    let home = tempfile::tempdir().unwrap();
+    let served = Served::start(home.path(), "0");
+    fs::remove_file(home.path().join("v.redb")).unwrap();
+    is_refused(&served);
+    let status = sealroom(home.path(), &["status", "--server", &served.serving.url]);
+    assert_eq!(status.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&status.stdout).contains("file_gone"), "health comes first: {status:?}");
+    let said = stderr(&status);
+    assert!(said.contains("not healthy: file_gone") && said.contains("sealroom rescue"), "{said}");
+    let lock = sealroom(home.path(), &["lock", "--data", "v.redb"]);
+    let said = stderr(&lock);
+    assert!(said.contains("was removed") && said.contains("sealroom rescue"), "{said}");
+    let unlock = sealroom(home.path(), &["unlock", "--data", "v.redb", "--passphrase-file", "pass"]);
+    let said = stderr(&unlock);
+    assert!(said.contains("was removed") && said.contains("sealroom rescue"), "{said}");
+}
+
+#[test]
 fn what_was_truncated_is_saved_and_never_called_verified() {
     let home = tempfile::tempdir().unwrap();
     let mut served = Served::start(home.path(), "0");

@@ -4,6 +4,7 @@ mod backup;
 mod clock;
 mod disks;
 mod displaced;
+mod doctor;
 mod endpoints;
 mod exclusion;
 mod exhaustion;

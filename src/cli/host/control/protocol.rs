@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use crate::cli::error::CliError;
+use crate::{cli::error::CliError, storage::Check};
 
 /// The longest line: a passphrase of 64 KiB, escaped.
 pub(super) const LINE_BYTES_MAX: u64 = 512 * 1024;
@@ -21,6 +21,7 @@ pub(super) enum Request {
     Lock,
     Log,
     Archive { before: String, to: PathBuf },
+    Examine,
     Rescue,
 }
 
@@ -59,6 +60,16 @@ pub(super) enum Answer {
         error: String,
         hint: String,
     },
+}
+
+/// A line of an examination.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Examined {
+    /// The number of bytes read since the last such line.
+    Read(u64),
+    /// The report, which ends it.
+    Checks(Vec<Check>),
 }
 
 /// The line that precedes the file's bytes.

@@ -12,6 +12,7 @@ use tokio::{
 use zeroize::Zeroizing;
 
 use super::{
+    examination::tell_checks,
     protocol::{Answer, LINE_BYTES_MAX, LogHead, READ_TIMEOUT, Request, line_of},
     transfer::send_file,
 };
@@ -104,8 +105,8 @@ async fn converse(
     let read = timeout(READ_TIMEOUT, reader.read_until(b'\n', &mut line)).await;
     let request = read.is_ok_and(|read| read.is_ok()).then(|| serde_json::from_slice(&line));
     let answer = match request {
-        Some(Ok(Request::Unlock { secret })) => unlocked(&secret, actor, vault, clock).await,
-        Some(Ok(Request::Lock)) => locked(actor, vault, clock).await,
+        Some(Ok(Request::Unlock { secret })) => displaced(unlocked(&secret, actor, vault, clock).await, file),
+        Some(Ok(Request::Lock)) => displaced(locked(actor, vault, clock).await, file),
         Some(Ok(Request::Log)) => {
             let vault = Arc::clone(vault);
             // The transfer may take a while, and must not delay `lock`.
@@ -119,6 +120,11 @@ async fn converse(
                 let answer = archived(&vault, &clock, actor, &before, &to).await;
                 drop(writer.write_all(line_of(&answer).as_bytes()).await);
             }));
+            return;
+        }
+        Some(Ok(Request::Examine)) => {
+            let vault = Arc::clone(vault);
+            drop(tokio::spawn(async move { drop(tell_checks(&mut writer, vault).await) }));
             return;
         }
         Some(Ok(Request::Rescue)) => {
@@ -196,6 +202,18 @@ async fn archived(vault: &Arc<Vault>, clock: &Clock, actor: Actor, before: &str,
 
 const fn done(already: bool) -> Answer {
     Answer::Done { ok: true, already, archived: None }
+}
+
+/// Returns the answer; where it failed and the path no longer leads to the open file, that is the cause.
+fn displaced(answer: Answer, file: &DataFile) -> Answer {
+    match (answer, file.check()) {
+        (Answer::Failed { error, .. }, Err(displaced)) => Answer::Failed {
+            error: format!("{error}: {displaced}"),
+            hint: "put the file back; or `sealroom rescue` saves what the server holds open, also while it is locked"
+                .to_owned(),
+        },
+        (answer, _) => answer,
+    }
 }
 
 async fn unlocked(secret: &str, actor: Actor, vault: &Vault, clock: &Clock) -> Answer {

@@ -1,0 +1,124 @@
+//! `sealroom doctor`: examines a vault file or a backup, and changes no byte of it.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+mod file;
+mod report;
+
+use self::{file::file_checks, report::report};
+use super::{control, host_actor::host_actor, passphrase::PassphraseArgs, surroundings::surroundings};
+use crate::{
+    audit::salvage::first_damaged,
+    cli::{
+        error::CliError,
+        terminal::{output::Output, progress::Progress, prompt::Asking},
+    },
+    clock,
+    config::default,
+    disk::{DataFile, FileError, ReadAhead},
+    domain::Secret,
+    storage::{Check, OpenError, Status},
+    vault::{Settings, Vault},
+};
+
+/// The checks behind the pages, in the report's order: a file that does not open has none of them.
+const BEHIND_PAGES: [&str; 16] = [
+    "passphrase",
+    "head",
+    "rows",
+    "credentials",
+    "indexes",
+    "state",
+    "log",
+    "replay",
+    "clock",
+    "backup",
+    "recovery",
+    "kdf",
+    "owners",
+    "tokens",
+    "expiry",
+    "urls",
+];
+
+/// `doctor`'s flags.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Args {
+    /// A vault file or a backup; its server may be running.
+    #[arg(env = "SEALROOM_DATA", default_value = default::DATA, value_name = "FILE")]
+    file: PathBuf,
+    /// Run only the checks that need no passphrase.
+    #[arg(long, conflicts_with_all = ["passphrase_file", "passphrase_stdin"])]
+    without_passphrase: bool,
+    /// Exit with 1 on a warning too.
+    #[arg(long)]
+    strict: bool,
+    #[command(flatten)]
+    passphrase: PassphraseArgs,
+}
+
+pub(super) fn run(args: &Args, output: &Output) -> Result<(), CliError> {
+    let mut checks = file_checks(&args.file);
+    match DataFile::open_read_only(&args.file) {
+        Ok(file) => {
+            // Lock before any prompt: a user must not type a passphrase for a file in use.
+            let secret = passphrase(args, output)?;
+            checks.extend(examine(&args.file, &file, secret.as_ref(), output));
+        }
+        Err(in_use @ FileError::InUse { .. }) => {
+            let message = "a server has the file open: it examined its pages when it started";
+            checks.push(Check::skipped("pages", message));
+            checks.extend(control::examine(&args.file, &in_use, output)?);
+        }
+        Err(error) => return Err(error.into()),
+    }
+    report(&args.file, &checks, args.strict, output)
+}
+
+/// Reads the passphrase; `None` if there is no source of one, which is no error here.
+fn passphrase(args: &Args, output: &Output) -> Result<Option<Secret>, CliError> {
+    if args.without_passphrase || !args.passphrase.has_source() {
+        return Ok(None);
+    }
+    args.passphrase.read(Asking::Once, output).map(Some)
+}
+
+/// Examines a file that no server has open.
+fn examine(path: &Path, file: &DataFile, secret: Option<&Secret>, output: &Output) -> Vec<Check> {
+    let medium = ReadAhead::new(file.medium()).map_err(OpenError::Io);
+    let settings = Settings::new(host_actor(), clock::monotonic);
+    let length = file.bytes().unwrap_or(0);
+    match medium.and_then(|medium| Vault::open(Arc::new(medium), settings)) {
+        Ok(vault) => {
+            let mut checks =
+                vec![Check::new("pages", Status::Ok, format!("{length} bytes, every page holds together"))];
+            let progress = Progress::bytes("examining", length, output);
+            let read = |bytes| {
+                progress.advance(bytes);
+                true
+            };
+            checks.extend(vault.examine(secret, surroundings(), &read));
+            checks
+        }
+        Err(error) => unopened(path, &error),
+    }
+}
+
+/// Returns the report of a file whose pages do not hold together, or that is no vault.
+fn unopened(path: &Path, error: &OpenError) -> Vec<Check> {
+    let CliError { hint, .. } = CliError::open(path, error);
+    let mut pages = Check::new("pages", Status::Failed, error.to_string());
+    if let OpenError::Damaged(_) = error {
+        let found = std::fs::File::open(path).and_then(first_damaged).ok().flatten();
+        pages.detail.push(found.map_or_else(
+            || "no damaged record was found among its bytes".to_owned(),
+            |sequence| format!("the first damaged record is {sequence}"),
+        ));
+    }
+    pages.detail.push(hint);
+    let rest = BEHIND_PAGES.map(|name| Check::skipped(name, "the file does not open"));
+    std::iter::once(pages).chain(rest).collect()
+}

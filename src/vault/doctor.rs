@@ -1,0 +1,51 @@
+//! The examination of a vault's file, at the host: there is no caller, and no event, since nothing changes.
+
+use std::sync::atomic::Ordering;
+
+use super::{slots::try_slots, state::Vault};
+use crate::{
+    domain::Secret,
+    storage::{Check, Read, Status, Surroundings},
+};
+
+impl Vault {
+    /// Examines the file of a locked vault, with the key that the secret opens. A secret that opens no slot is a
+    /// finding, and the checks that need no key run.
+    pub fn examine(
+        &self,
+        secret: Option<&Secret>,
+        surroundings: Surroundings,
+        read: &Read<'_>,
+    ) -> Vec<Check> {
+        let (key, check) = match secret.map(|secret| self.store().slots().map(|slots| (slots, secret))) {
+            None => (None, Check::skipped("passphrase", "none was given: what needs it is skipped")),
+            Some(Err(error)) => (None, Check::new("passphrase", Status::Failed, error.to_string())),
+            Some(Ok((slots, secret))) => match try_slots(&slots, secret).outcome {
+                Ok(key) => (Some(key), Check::new("passphrase", Status::Ok, "it opens a key slot")),
+                Err(error) => {
+                    let message = format!("{error}; or the key slots are damaged");
+                    (None, Check::new("passphrase", Status::Failed, message))
+                }
+            },
+        };
+        let mut checks = vec![check];
+        checks.extend(self.store().examine(key.as_ref(), surroundings, read));
+        checks
+    }
+
+    /// Examines the file of a vault that is being served, with its keys if it is unlocked; `None` if it was locked
+    /// meanwhile. A lock waits for no examination.
+    pub fn examine_served(&self, surroundings: Surroundings, read: &Read<'_>) -> Option<Vec<Check>> {
+        let Ok(open) = self.opened() else {
+            let mut checks =
+                vec![Check::skipped("passphrase", "the vault is locked: what needs its key is skipped")];
+            checks.extend(self.store().examine(None, surroundings, read));
+            return Some(checks);
+        };
+        let mut checks = vec![Check::new("passphrase", Status::Ok, "the server has unlocked the vault")];
+        let locked = &open.locked;
+        let go_on = |bytes| !locked.load(Ordering::Acquire) && read(bytes);
+        checks.extend(open.writer.examine(surroundings, &go_on));
+        (!open.locked.load(Ordering::Acquire)).then_some(checks)
+    }
+}
