@@ -20,7 +20,7 @@ pub use commit::{
 pub use engine::{Batch, Engine, FORMAT, RowWrite};
 pub use error::{CommitError, OpenError, StorageError};
 pub use format::{
-    head::{Head, LogKeys, Slot, decode_slots, encode_slots},
+    head::{Head, LogKeys, SLOTS_MAX, Slot, decode_slots, encode_slots},
     last_access::LastAccess,
     tables,
 };

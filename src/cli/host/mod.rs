@@ -10,6 +10,7 @@ mod host_actor;
 mod init;
 mod knock;
 mod lock;
+mod memory;
 mod passphrase;
 mod recover;
 mod repeats;
@@ -17,6 +18,7 @@ mod rescue;
 mod serve;
 mod settings;
 mod shutdown;
+mod slot;
 mod systemd;
 mod tracing;
 pub(super) mod verify;
@@ -45,6 +47,11 @@ pub(super) enum Command {
     /// Recover the vault of a running server whose file was removed, moved or replaced.
     #[command(after_help = "Examples:\n  sealroom rescue --data team.redb --to saved.redb")]
     Rescue(rescue::Args),
+    /// List and change the key slots: the secrets that open the vault.
+    #[command(
+        after_help = "Examples:\n  sealroom slot list --data team.redb\n  sealroom slot change --data team.redb"
+    )]
+    Slot(slot::Args),
     /// Reset the lost password of an owner, with the passphrase or the recovery key.
     #[command(after_help = "Examples:\n  sealroom recover owner --data team.redb")]
     Recover(recover::Args),
@@ -58,6 +65,7 @@ pub(super) fn run(command: Command, output: &Output) -> Result<(), CliError> {
         Command::Unlock(args) => lock::unlock(args, output),
         Command::Lock(args) => lock::lock(args, output),
         Command::Rescue(args) => rescue::run(&args, output),
+        Command::Slot(args) => slot::run(args, output),
         Command::Recover(args) => recover::run(args, output),
     }
 }

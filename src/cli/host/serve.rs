@@ -9,6 +9,7 @@ use super::{
     bind::{listen, url},
     certificate, checkpoints, control, descriptors, dev,
     host_actor::host_actor,
+    memory,
     repeats::ASKED,
     settings::{self, Args, Plan, TlsFiles, check_files, check_listener},
     shutdown::{shut, stop_signal},
@@ -86,6 +87,7 @@ async fn serve(
     prompt::are_handled();
     if is_given {
         let passphrase = early.unwrap_or_else(|| plan.passphrase.read(Asking::Once, output))?;
+        memory::check_unlock(&vault, &passphrase)?;
         let unlocked = vault.unlock(passphrase, host_actor(), clock.now(), Some(start)).await;
         unlocked.map_err(|error: UnlockError| CliError::unlock(&error))?;
     } else {

@@ -9,8 +9,8 @@ use std::{
 use zeroize::Zeroizing;
 
 use super::protocol::{
-    ANSWER_TIMEOUT, Answer, ENDED_EARLY, LINE_BYTES_MAX, LogHead, Request, RescueHead, ended_early, line_of,
-    not_understood,
+    ANSWER_TIMEOUT, Answer, ENDED_EARLY, LINE_BYTES_MAX, LogHead, Request, RescueHead, SlotAnswer,
+    SlotRequest, SlotRow, ended_early, line_of, not_understood,
 };
 use crate::{
     audit::checkpoint::VerifierKey,
@@ -89,7 +89,37 @@ pub(in crate::cli::host) fn log(data: &Path, in_use: &FileError) -> Result<Serve
     Ok(Served { checkpoint, key: key?, first: first?, handovers, records })
 }
 
-fn ask(mut server: UnixStream, request: &Request) -> Result<bool, CliError> {
+/// Asks the server that has the file open for its slots.
+pub(in crate::cli::host) fn slots(server: UnixStream) -> Result<Vec<SlotRow>, CliError> {
+    match serde_json::from_str(&line(server, &Request::Slots)?) {
+        Ok(SlotAnswer::Listed { slots } | SlotAnswer::Changed { slots, .. }) => Ok(slots),
+        Ok(SlotAnswer::Failed { error, hint }) => Err(CliError::failed(error, hint)),
+        Err(_) => Err(not_understood()),
+    }
+}
+
+/// Asks the server that has the file open to change its slots; returns the slot that changed, and all slots.
+pub(in crate::cli::host) fn change_slot(
+    server: UnixStream,
+    request: SlotRequest,
+) -> Result<(u32, Vec<SlotRow>), CliError> {
+    match serde_json::from_str(&line(server, &Request::Slot(request))?) {
+        Ok(SlotAnswer::Changed { changed, slots }) => Ok((changed, slots)),
+        Ok(SlotAnswer::Failed { error, hint }) => Err(CliError::failed(error, hint)),
+        Ok(SlotAnswer::Listed { .. }) | Err(_) => Err(not_understood()),
+    }
+}
+
+fn ask(server: UnixStream, request: &Request) -> Result<bool, CliError> {
+    match serde_json::from_str(&line(server, request)?) {
+        Ok(Answer::Done { already, .. }) => Ok(already),
+        Ok(Answer::Failed { error, hint }) => Err(CliError::failed(error, hint)),
+        Err(_) => Err(not_understood()),
+    }
+}
+
+/// Sends a request and reads the line that answers it.
+fn line(mut server: UnixStream, request: &Request) -> Result<String, CliError> {
     let failed = |error: io::Error| {
         CliError::failed(
             format!("the server did not answer: {error}"),
@@ -107,9 +137,5 @@ fn ask(mut server: UnixStream, request: &Request) -> Result<bool, CliError> {
         written.and(read).map_err(failed)?;
         return Err(failed(io::ErrorKind::UnexpectedEof.into()));
     }
-    match serde_json::from_str(&answer) {
-        Ok(Answer::Done { already, .. }) => Ok(already),
-        Ok(Answer::Failed { error, hint }) => Err(CliError::failed(error, hint)),
-        Err(_) => Err(not_understood()),
-    }
+    Ok(answer)
 }

@@ -12,11 +12,15 @@ use zeroize::Zeroizing;
 
 use super::{
     protocol::{Answer, LINE_BYTES_MAX, LogHead, READ_TIMEOUT, Request, line_of},
+    slots,
     transfer::send_file,
 };
 use crate::{
     audit::checkpoint,
-    cli::{error::CliError, host::host_actor::named},
+    cli::{
+        error::CliError,
+        host::{host_actor::named, memory},
+    },
     clock::Clock,
     disk::{DataFile, beside},
     domain::{Action, Actor, Event, Secret},
@@ -100,6 +104,16 @@ async fn converse(
     let answer = match request {
         Some(Ok(Request::Unlock { secret })) => unlocked(&secret, actor, vault, clock).await,
         Some(Ok(Request::Lock)) => locked(actor, vault, clock).await,
+        Some(Ok(Request::Slots)) => {
+            let answer = slots::list(vault);
+            drop(writer.write_all(line_of(&answer).as_bytes()).await);
+            return;
+        }
+        Some(Ok(Request::Slot(request))) => {
+            let answer = slots::change(request, actor, vault, clock).await;
+            drop(writer.write_all(line_of(&answer).as_bytes()).await);
+            return;
+        }
         Some(Ok(Request::Log)) => {
             let vault = Arc::clone(vault);
             // The transfer may take a while, and must not delay `lock`.
@@ -158,6 +172,9 @@ async fn tell_records(
 
 async fn unlocked(secret: &str, actor: Actor, vault: &Vault, clock: &Clock) -> Answer {
     let (secret, already) = (Secret::new(secret.as_bytes().to_vec()), !vault.is_locked());
+    if let Err(CliError { message, hint, .. }) = memory::check_unlock(vault, &secret) {
+        return Answer::Failed { error: message, hint };
+    }
     match vault.unlock(secret, actor, clock.now(), None).await {
         Ok(()) => Answer::Done { ok: true, already },
         Err(error) => {
