@@ -114,6 +114,10 @@
 //! - A row of the log carries the first bytes of its leaf hash, so that a reader tells a damaged one from a record.
 //! - Refusals beyond a few a minute, and what strangers are refused, become one record of counts a minute. The log does
 //!   likewise with their lines, and with each warning that repeats (`cli/host/repeats.rs`).
+//! - Each log key but the first has its handover in `meta/handovers`: the checkpoint that names it and that the key
+//!   before signed too. `log_keys` alone, which the head covers, says which handovers must be there.
+//! - A machine key is a slot of its own kind, with HKDF in place of argon2id; its text has a prefix, and is tried at
+//!   such slots alone.
 //! - Variables do not go through the parser of flags (`cli/arguments.rs`): an empty one is unset, and a wrong one is
 //!   named in its own message.
 

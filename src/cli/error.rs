@@ -119,6 +119,12 @@ impl CliError {
             UnlockError::WrongPassphrase => {
                 "check the passphrase file or the keyboard layout; the recovery key unlocks too"
             }
+            UnlockError::Mistyped { .. } => {
+                "compare each group of four with the paper; 0 and O, 1, I and L count as one"
+            }
+            UnlockError::WrongMachineKey => {
+                "check the key file, or unlock with the passphrase and add a slot: sealroom slot add machine"
+            }
             UnlockError::WrongEncoding => "save the passphrase's file as UTF-8, or type the passphrase",
             UnlockError::Kdf => "free memory, or run on a larger host",
             UnlockError::Internal(InternalError::Random(_)) => {

@@ -21,8 +21,11 @@ use super::{
 };
 use crate::domain::Secret;
 
-/// The code of argon2id, the only key derivation.
-pub const ARGON2ID: u8 = 1;
+/// The code of argon2id, the key derivation of secrets that a person keeps.
+const ARGON2ID: u8 = 1;
+/// The code of HKDF-SHA256 (RFC 5869), the key derivation of machine keys: 32 random bytes need no cost.
+const HKDF: u8 = 2;
+const MACHINE_LABEL: &[u8] = b"sealroom machine slot 1";
 const SLOT_LABEL: &[u8] = b"sealroom slot 1";
 const ROW_LABEL: &[u8] = b"sealroom row root key 1";
 const STATE_LABEL: &[u8] = b"sealroom state key 1";
@@ -45,6 +48,8 @@ pub enum SlotKind {
     Passphrase,
     /// A printed recovery key.
     Recovery,
+    /// A key file for unattended starts.
+    Machine,
 }
 
 impl SlotKind {
@@ -53,6 +58,7 @@ impl SlotKind {
         match self {
             Self::Passphrase => 1,
             Self::Recovery => 2,
+            Self::Machine => 3,
         }
     }
 
@@ -61,7 +67,25 @@ impl SlotKind {
         match code {
             1 => Some(Self::Passphrase),
             2 => Some(Self::Recovery),
+            3 => Some(Self::Machine),
             _ => None,
+        }
+    }
+
+    /// Returns the number on disk of its key derivation.
+    pub const fn kdf_code(self) -> u8 {
+        match self {
+            Self::Passphrase | Self::Recovery => ARGON2ID,
+            Self::Machine => HKDF,
+        }
+    }
+
+    /// Returns the name in messages.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Passphrase => "passphrase",
+            Self::Recovery => "recovery",
+            Self::Machine => "machine",
         }
     }
 }
@@ -73,7 +97,7 @@ pub struct SlotHeader {
     pub id: u32,
     /// The kind of its secret.
     pub kind: SlotKind,
-    /// The cost of its key derivation.
+    /// The cost of its key derivation; without meaning for a machine key.
     pub params: KdfParams,
     /// The salt of its key derivation.
     pub salt: [u8; 16],
@@ -83,7 +107,7 @@ impl SlotHeader {
     fn associated_data(&self) -> Vec<u8> {
         let mut data = SLOT_LABEL.to_vec();
         data.extend_from_slice(&self.id.to_le_bytes());
-        data.extend_from_slice(&[self.kind.code(), ARGON2ID]);
+        data.extend_from_slice(&[self.kind.code(), self.kind.kdf_code()]);
         for number in [self.params.memory_kib(), self.params.passes(), self.params.lanes()] {
             data.extend_from_slice(&number.to_le_bytes());
         }
@@ -101,7 +125,7 @@ pub struct Wrapped {
     pub ciphertext: [u8; 48],
 }
 
-/// The key that argon2id derives from a slot's secret.
+/// The key derived from a slot's secret.
 pub struct MasterKey(Zeroizing<[u8; 32]>);
 
 impl MasterKey {
@@ -109,6 +133,20 @@ impl MasterKey {
     pub fn derive(secret: &Secret, salt: &[u8; 16], params: KdfParams) -> Result<Self, KdfFailed> {
         let mut key = Zeroizing::new([0; 32]);
         kdf::derive(secret, salt, params, &mut key)?;
+        Ok(Self(key))
+    }
+
+    /// Derives the key of a slot: with argon2id, or with HKDF-SHA256 for a machine key.
+    ///
+    /// # Errors
+    /// There is no memory for the derivation.
+    pub fn of_slot(secret: &Secret, header: &SlotHeader) -> Result<Self, KdfFailed> {
+        if header.kind != SlotKind::Machine {
+            return Self::derive(secret, &header.salt, header.params);
+        }
+        let mut key = Zeroizing::new([0; 32]);
+        let root = Hkdf::<Sha256>::new(Some(&header.salt), secret.expose());
+        root.expand(MACHINE_LABEL, key.as_mut_slice()).expect("HKDF gives 32 bytes");
         Ok(Self(key))
     }
 

@@ -13,6 +13,7 @@ pub mod digest;
 mod error;
 pub mod kdf;
 pub mod keys;
+pub mod machine;
 pub mod random;
 pub mod recovery;
 pub mod seal;

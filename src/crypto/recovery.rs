@@ -8,10 +8,15 @@ use zeroize::Zeroizing;
 use super::random::{self, RandomError};
 use crate::domain::{Invalid, Secret};
 
+/// The digits.
+const SYMBOLS: &str = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+/// The number of digits: nine groups of four.
+const DIGITS: usize = 36;
+
 /// Crockford's alphabet; ambiguous letters are read as their digits, and blanks and hyphens are skipped.
 static CROCKFORD: LazyLock<Encoding> = LazyLock::new(|| {
     let mut spec = Specification::new();
-    spec.symbols.push_str("0123456789ABCDEFGHJKMNPQRSTVWXYZ");
+    spec.symbols.push_str(SYMBOLS);
     spec.translate.from.push_str("abcdefghjkmnpqrstvwxyzOoIiLl");
     spec.translate.to.push_str("ABCDEFGHJKMNPQRSTVWXYZ001111");
     spec.ignore.push_str("- ");
@@ -58,6 +63,53 @@ impl RecoveryKey {
         if sum.len() == 4 && expected == found { Ok(Self(key)) } else { Err(wrong) }
     }
 
+    /// Finds the group of a mistyped key, counted from 1: the only group in which one other digit, or two swapped
+    /// ones, makes the checksum fit. `None` if the text has not a recovery key's length, is right, or has more mistakes
+    /// than one.
+    pub fn mistyped_group(text: &str) -> Option<usize> {
+        let digits: Zeroizing<Vec<u8>> =
+            Zeroizing::new(text.trim().bytes().filter(|byte| !matches!(byte, b'-' | b' ')).collect());
+        let fits =
+            |digits: &[u8]| std::str::from_utf8(digits).is_ok_and(|text| Self::from_text(text).is_ok());
+        let is_one = digits.len() == DIGITS && digits.iter().all(u8::is_ascii_alphanumeric);
+        if !is_one || fits(&digits) {
+            return None;
+        }
+        let mut groups = Vec::new();
+        let mut tried = digits.clone();
+        for at in 0..DIGITS {
+            for digit in SYMBOLS.bytes() {
+                tried[at] = digit;
+                if fits(&tried) {
+                    groups.push(at / 4 + 1);
+                }
+            }
+            tried[at] = digits[at];
+            if at + 1 < DIGITS {
+                tried.swap(at, at + 1);
+                if fits(&tried) {
+                    groups.push(at / 4 + 1);
+                }
+                tried.swap(at, at + 1);
+            }
+        }
+        groups.dedup();
+        // By chance a second group may explain the mistake too.
+        match groups[..] {
+            [group] => Some(group),
+            _ => None,
+        }
+    }
+
+    /// Returns whether a text has the form of a recovery key, right or mistyped: 36 letters and digits in groups of
+    /// four.
+    pub fn looks_like_one(text: &str) -> bool {
+        let groups: Vec<&str> = text.trim().split(['-', ' ']).filter(|group| !group.is_empty()).collect();
+        let is_group =
+            |group: &&str| group.len() == 4 && group.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        groups.len() == DIGITS / 4 && groups.iter().all(is_group)
+    }
+
     /// Returns the input of the slot's key derivation: the 20 bytes.
     pub fn to_secret(&self) -> Secret {
         Secret::new(self.0.to_vec())
@@ -91,6 +143,25 @@ mod tests {
             text.replace('0', "O").replace('1', "l"),
         ] {
             assert_eq!(*RecoveryKey::from_text(&typed).unwrap_or_else(|_| panic!("{typed}")).0, [0x1f; 20]);
+        }
+    }
+
+    #[test]
+    fn the_group_of_a_single_mistake_is_named_and_no_wrong_one() {
+        let text = text(&RecoveryKey(Zeroizing::new([0x5a; 20])));
+        assert_eq!(RecoveryKey::mistyped_group(&text), None);
+        let mut named = 0;
+        for at in (0..text.len()).filter(|at| text.as_bytes()[*at] != b'-') {
+            let mut typed = text.clone().into_bytes();
+            typed[at] = if typed[at] == b'7' { b'8' } else { b'7' };
+            let typed = String::from_utf8(typed).unwrap();
+            let group = RecoveryKey::mistyped_group(&typed);
+            assert!(RecoveryKey::looks_like_one(&typed) && group.is_none_or(|group| group == at / 5 + 1));
+            named += usize::from(group.is_some());
+        }
+        assert!(named >= 34, "one mistake in a thousand has two explanations: {named}");
+        for text in ["", "ABCD", "ä", "a passphrase of some length and words"] {
+            assert!(RecoveryKey::mistyped_group(text).is_none() && !RecoveryKey::looks_like_one(text));
         }
     }
 

@@ -21,6 +21,13 @@ macro_rules! id {
                 Self(uuid::Builder::from_unix_timestamp_millis(now.millis(), &random).into_uuid())
             }
 
+            /// The moment of which it is.
+            pub fn time(&self) -> Timestamp {
+                let bytes = self.0.as_bytes();
+                let millis = bytes[..6].iter().fold(0, |millis, byte| millis << 8 | u64::from(*byte));
+                Timestamp::from_millis(millis)
+            }
+
             /// The 16 bytes, big-endian, as they stand in keys and rows.
             pub const fn as_bytes(&self) -> &[u8; 16] {
                 self.0.as_bytes()

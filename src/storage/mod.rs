@@ -24,7 +24,7 @@ pub use engine::{Batch, Engine, FORMAT, RowWrite};
 pub use error::{CommitError, OpenError, StorageError};
 pub use examine::{Check, Findings, Read, Status, Surroundings};
 pub use format::{
-    head::{Head, LogKeys, Slot, decode_slots, encode_slots},
+    head::{Head, LogKeys, SLOTS_MAX, Slot, decode_slots, encode_slots},
     last_access::LastAccess,
     tables,
 };

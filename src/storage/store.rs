@@ -171,6 +171,14 @@ impl Store {
         decode_slots(&self.engine.snapshot()?.required_meta(meta::SLOTS)?)
     }
 
+    /// Returns the time of each slot's last change, where it is known; not authenticated.
+    ///
+    /// # Errors
+    /// The times cannot be read.
+    pub fn slot_times(&self) -> Result<Vec<(u32, crate::domain::Timestamp)>, StorageError> {
+        self.engine.snapshot()?.slot_times()
+    }
+
     /// Returns the newest verifier key of the log.
     ///
     /// # Errors

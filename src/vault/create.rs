@@ -1,6 +1,6 @@
 //! Creation of a vault: its keys, its two slots and its owner.
 
-use super::state::Vault;
+use super::{slot_changes::check_passphrase, state::Vault};
 use crate::{
     audit::checkpoint::VerifierKey,
     auth::{
@@ -95,7 +95,7 @@ impl Vault {
     /// # Errors
     /// A secret breaks its rule, the medium refuses, or there is no memory or randomness.
     pub fn create(medium: Medium, cache_bytes: usize, plan: &InitPlan) -> Result<Created, InitError> {
-        plan.passphrase.check_typable("passphrase")?;
+        check_passphrase(&plan.passphrase)?;
         let file = FileId::new(plan.now, random::bytes()?);
         let vault_key = VaultKey::generate()?;
         let recovery = RecoveryKey::generate()?;

@@ -21,7 +21,7 @@ impl Vault {
             None => (None, Check::skipped("passphrase", "none was given: what needs it is skipped")),
             Some(Err(error)) => (None, Check::new("passphrase", Status::Failed, error.to_string())),
             Some(Ok((slots, secret))) => match try_slots(&slots, secret).outcome {
-                Ok(key) => (Some(key), Check::new("passphrase", Status::Ok, "it opens a key slot")),
+                Ok((key, _)) => (Some(key), Check::new("passphrase", Status::Ok, "it opens a key slot")),
                 Err(error) => {
                     let message = format!("{error}; or the key slots are damaged");
                     (None, Check::new("passphrase", Status::Failed, message))

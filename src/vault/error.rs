@@ -9,8 +9,8 @@ use crate::{
     audit::record::BadRecord,
     auth::{password::PasswordError, policy::Denied},
     crypto::random::RandomError,
-    domain::{Email, ProjectId, Provider, RequestId, Revision, Timestamp},
-    storage::{CopyError, JobError, OpenError, StorageError},
+    domain::{Email, Invalid, ProjectId, Provider, RequestId, Revision, Timestamp},
+    storage::{CopyError, JobError, OpenError, SLOTS_MAX, StorageError},
 };
 
 /// An error of a use case, with a variant for each case that a caller can act on.
@@ -239,6 +239,15 @@ pub enum UnlockError {
     /// No slot opens, and the secret is not even text.
     #[error("wrong passphrase: it is not UTF-8 text")]
     WrongEncoding,
+    /// The text has the form of a recovery key, and its checksum does not fit.
+    #[error("wrong recovery key: its checksum does not fit{}", group.map_or_else(String::new, |group| format!("; look at group {group}")))]
+    Mistyped {
+        /// The only group in which one other digit makes the checksum fit, counted from 1.
+        group: Option<usize>,
+    },
+    /// The machine key opens no slot.
+    #[error("this machine key opens no slot of this vault")]
+    WrongMachineKey,
     /// There is no memory for the key derivation.
     #[error("there is not enough memory for the key derivation")]
     Kdf,
@@ -265,6 +274,49 @@ impl From<StorageError> for UnlockError {
             | StorageError::Archived { .. }
             | StorageError::Newer { .. } => Self::Storage(error),
         }
+    }
+}
+
+/// An error of [`super::Vault::change_slots`].
+#[derive(Debug, thiserror::Error)]
+pub enum SlotError {
+    /// No slot opens with the secret, or the vault cannot be read.
+    #[error(transparent)]
+    Unlock(#[from] UnlockError),
+    /// There is no slot of that number.
+    #[error("there is no slot {0}")]
+    Missing(u32),
+    /// There are as many slots as a vault may have.
+    #[error("the vault has {SLOTS_MAX} slots, the most that it may have")]
+    Full,
+    /// The slot's secret is the one that was given.
+    #[error("slot {0} is the one that the secret given here opens")]
+    InUse(u32),
+    /// No other slot is left.
+    #[error("slot {0} is the last one")]
+    Last(u32),
+    /// The slot holds another kind of secret.
+    #[error("slot {id} holds a {found} secret")]
+    Kind {
+        /// The slot.
+        id: u32,
+        /// Its kind.
+        found: &'static str,
+    },
+    /// The new secret breaks a rule.
+    #[error(transparent)]
+    Invalid(#[from] Invalid),
+    /// Another command changed the slots meanwhile.
+    #[error("another command changed the slots meanwhile")]
+    Conflict,
+    /// An error of the vault.
+    #[error(transparent)]
+    Vault(#[from] Error),
+}
+
+impl From<StorageError> for SlotError {
+    fn from(error: StorageError) -> Self {
+        Self::Unlock(error.into())
     }
 }
 

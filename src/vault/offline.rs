@@ -7,8 +7,9 @@ use super::{error::UnlockError, slots::try_slots};
 use crate::{
     auth::spelling,
     crypto::{
-        kdf::KdfFailed,
+        kdf::{KdfFailed, KdfParams},
         keys::{MasterKey, SlotHeader, SlotKind, VaultKey},
+        machine::MachineKey,
         random::{self, RandomError},
         recovery::RecoveryKey,
     },
@@ -63,15 +64,7 @@ impl Closed {
     pub fn unseal(self, secret: Secret) -> Result<Offline, UnlockError> {
         let Self { store } = self;
         let slots = store.slots()?;
-        let (mut found, mut refused) = (None, UnlockError::WrongPassphrase);
-        for slot in &slots {
-            match try_slots(std::slice::from_ref(slot), &secret).outcome {
-                Ok(key) if found.is_none() => found = Some((key, slot.header.id)),
-                Ok(_) => {}
-                Err(error) => refused = error,
-            }
-        }
-        let (key, kept) = found.ok_or(refused)?;
+        let (key, kept) = try_slots(&slots, &secret).outcome?;
         Ok(Offline { store, key, kept, slots, secret })
     }
 }
@@ -134,7 +127,7 @@ impl Offline {
             id: newest.saturating_add(1),
             kind: SlotKind::Recovery,
             salt: random::bytes()?,
-            ..kept
+            params: self.params(),
         };
         let slots = [wrapped(kept, &secret, &key)?, wrapped(of_recovery, &recovery.to_secret(), &key)?];
         let rekeying = Rekeying::new(&key, &slots);
@@ -144,13 +137,21 @@ impl Offline {
         Ok(Rekeyed { copied, recovery_key: recovery.to_text() })
     }
 
+    /// Returns the parameters of the new recovery slot: those of the passphrase, if there is one.
+    fn params(&self) -> KdfParams {
+        let slots = || self.slots.iter().map(|slot| &slot.header);
+        let passphrase = slots().find(|header| header.kind == SlotKind::Passphrase);
+        let derived = passphrase.or_else(|| slots().find(|header| header.kind == SlotKind::Recovery));
+        derived.map_or(KdfParams::STANDARD, |header| header.params)
+    }
+
     /// Returns the kept slot's header with a new salt, and the very spelling of the secret that opens it.
     fn kept(&self) -> Result<(SlotHeader, Secret), OfflineError> {
         let gone =
             || OfflineError::Storage(StorageError::Tampered { table: "meta", key: "slots".to_owned() });
         let slot = self.slots.iter().find(|slot| slot.header.id == self.kept).ok_or_else(gone)?;
         for candidate in candidates(&slot.header, &self.secret) {
-            let master = MasterKey::derive(&candidate, &slot.header.salt, slot.header.params)?;
+            let master = MasterKey::of_slot(&candidate, &slot.header)?;
             if master.unwrap(&slot.header, &slot.wrapped).is_ok() {
                 return Ok((SlotHeader { salt: random::bytes()?, ..slot.header }, candidate));
             }
@@ -168,10 +169,14 @@ fn candidates(header: &SlotHeader, secret: &Secret) -> Vec<Secret> {
             let texts = spellings.iter().filter_map(Secret::expose_text);
             texts.filter_map(|text| Some(RecoveryKey::from_text(text).ok()?.to_secret())).collect()
         }
+        SlotKind::Machine => {
+            let key = secret.expose_text().and_then(MachineKey::from_text);
+            key.map(|key| key.to_secret()).into_iter().collect()
+        }
     }
 }
 
 fn wrapped(header: SlotHeader, secret: &Secret, key: &VaultKey) -> Result<Slot, OfflineError> {
-    let master = MasterKey::derive(secret, &header.salt, header.params)?;
+    let master = MasterKey::of_slot(secret, &header)?;
     Ok(Slot { wrapped: master.wrap(&header, key)?, header })
 }

@@ -6,6 +6,7 @@ use crate::{
     crypto::{
         kdf::KdfFailed,
         keys::{MasterKey, SlotKind, VaultKey},
+        machine::MachineKey,
         recovery::RecoveryKey,
     },
     domain::Secret,
@@ -14,15 +15,15 @@ use crate::{
 
 /// The outcome of a secret at all slots.
 pub(super) struct Trial {
-    /// The vault key, or the error.
-    pub(super) outcome: Result<VaultKey, UnlockError>,
+    /// The vault key and the slot that opened, or the error.
+    pub(super) outcome: Result<(VaultKey, u32), UnlockError>,
     /// Number of argon2 runs.
     #[cfg_attr(not(test), allow(dead_code, reason = "the tests count the work"))]
     pub(super) runs: u64,
 }
 
-/// Tries a secret at every slot: each spelling of it at a passphrase slot, and the key that it encodes at a recovery
-/// slot.
+/// Tries a secret at every slot: each spelling of it at a passphrase slot, and the key that it encodes at a recovery or
+/// machine slot. The text of a machine key is tried at machine slots alone, so that it costs no argon2 run.
 ///
 /// A match does not end the loop early: the work depends on the submitted text and the number of slots, not on which
 /// slot opens.
@@ -30,14 +31,35 @@ pub(super) fn try_slots(slots: &[Slot], secret: &Secret) -> Trial {
     let mut runs = 0;
     let outcome = match open_slots(slots, secret, &mut runs) {
         Ok(Some(key)) => Ok(key),
-        Ok(None) if secret.expose_text().is_none() => Err(UnlockError::WrongEncoding),
-        Ok(None) => Err(UnlockError::WrongPassphrase),
+        Ok(None) => Err(wrong(secret)),
         Err(KdfFailed) => Err(UnlockError::Kdf),
     };
     Trial { outcome, runs }
 }
 
-fn open_slots(slots: &[Slot], secret: &Secret, runs: &mut u64) -> Result<Option<VaultKey>, KdfFailed> {
+/// Returns the error for a secret that opens no slot.
+fn wrong(secret: &Secret) -> UnlockError {
+    let Some(text) = secret.expose_text() else { return UnlockError::WrongEncoding };
+    if MachineKey::from_text(text).is_some() {
+        return UnlockError::WrongMachineKey;
+    }
+    if RecoveryKey::looks_like_one(text) && RecoveryKey::from_text(text).is_err() {
+        return UnlockError::Mistyped { group: RecoveryKey::mistyped_group(text) };
+    }
+    UnlockError::WrongPassphrase
+}
+
+fn open_slots(slots: &[Slot], secret: &Secret, runs: &mut u64) -> Result<Option<(VaultKey, u32)>, KdfFailed> {
+    if let Some(machine) = secret.expose_text().and_then(MachineKey::from_text) {
+        let machine = machine.to_secret();
+        let mut found = None;
+        for slot in slots.iter().filter(|slot| slot.header.kind == SlotKind::Machine) {
+            let master = MasterKey::of_slot(&machine, &slot.header)?;
+            found =
+                found.or(master.unwrap(&slot.header, &slot.wrapped).ok().map(|key| (key, slot.header.id)));
+        }
+        return Ok(found);
+    }
     let spellings = spelling::of_passphrase(secret);
     let recovery = spellings.iter().filter_map(Secret::expose_text).find_map(|text| {
         let key = RecoveryKey::from_text(text).ok()?;
@@ -49,11 +71,13 @@ fn open_slots(slots: &[Slot], secret: &Secret, runs: &mut u64) -> Result<Option<
         let candidates = match slot.header.kind {
             SlotKind::Passphrase => &spellings,
             SlotKind::Recovery => &recovery,
+            SlotKind::Machine => continue,
         };
         for candidate in candidates {
-            let master = MasterKey::derive(candidate, &slot.header.salt, slot.header.params)?;
+            let master = MasterKey::of_slot(candidate, &slot.header)?;
             *runs += 1;
-            found = found.or(master.unwrap(&slot.header, &slot.wrapped).ok());
+            found =
+                found.or(master.unwrap(&slot.header, &slot.wrapped).ok().map(|key| (key, slot.header.id)));
         }
     }
     Ok(found)

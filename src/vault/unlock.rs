@@ -37,6 +37,7 @@ impl Vault {
         let key = key.map_err(|_| InternalError::TaskPanicked)?.inspect_err(|_| {
             self.failed_tries.fetch_add(1, Ordering::Relaxed);
         })?;
+        let (key, _) = key;
         let running = self.store.unlock(&key, self.settings().writing())?;
         let tries = self.failed_tries.load(Ordering::Relaxed);
         let detail = Detail::NONE.number(DetailKey::FailedTries, tries);

@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::json;
 
-use super::{host_actor::host_actor, passphrase::PassphraseArgs};
+use super::{host_actor::host_actor, memory, passphrase::PassphraseArgs};
 use crate::{
     auth::password,
     cli::{
@@ -58,6 +58,7 @@ pub(super) fn run(args: Args, output: &Output) -> Result<(), CliError> {
     let owner: Email = args.owner_email.parse().map_err(invalid)?;
     let kdf = KdfParams::new(args.kdf_memory, args.kdf_passes, KdfParams::STANDARD.lanes())
         .map_err(|error| CliError::usage(error.to_string(), "omit --kdf-memory and --kdf-passes"))?;
+    memory::check_new(kdf)?;
     // Before any prompt: a user must not type a passphrase for a file that cannot be created.
     let locking = if args.without_file_lock == Some(true) { Locking::Waived } else { Locking::Required };
     let file = NewFile::begin_with(&args.data, locking)?;

@@ -14,6 +14,7 @@ mod host_actor;
 mod init;
 mod knock;
 mod lock;
+mod memory;
 mod offline;
 mod passphrase;
 mod recover;
@@ -23,6 +24,7 @@ mod rescue;
 mod serve;
 mod settings;
 mod shutdown;
+mod slot;
 mod surroundings;
 mod systemd;
 mod tracing;
@@ -59,6 +61,11 @@ pub(super) enum Command {
                       sealroom doctor backup.redb --strict --json"
     )]
     Doctor(doctor::Args),
+    /// List and change the key slots: the secrets that open the vault.
+    #[command(
+        after_help = "Examples:\n  sealroom slot list --data team.redb\n  sealroom slot change --data team.redb"
+    )]
+    Slot(slot::Args),
     /// Reset the lost password of an owner, with the passphrase or the recovery key.
     #[command(after_help = "Examples:\n  sealroom recover owner --data team.redb")]
     Recover(recover::Args),
@@ -86,6 +93,7 @@ pub(super) fn run(command: Command, output: &Output) -> Result<(), CliError> {
         Command::Lock(args) => lock::lock(args, output),
         Command::Rescue(args) => rescue::run(&args, output),
         Command::Doctor(args) => doctor::run(&args, output),
+        Command::Slot(args) => slot::run(args, output),
         Command::Recover(args) => recover::run(args, output),
         Command::Compact(args) => replace::compact(args, output),
         Command::Rekey(args) => replace::rekey(args, output),

@@ -19,7 +19,6 @@ use crate::{
     },
     clock::Clock,
     config::default,
-    crypto::keys::SlotKind,
     disk::{DataFile, Locking, Replacement},
     vault::{Closed, Copied, Offline, OfflineError, Step},
 };
@@ -221,11 +220,7 @@ pub(super) fn rekey(args: RekeyArgs, output: &Output) -> Result<(), CliError> {
 
 /// Names the slots that go.
 fn dropped(vault: &Offline) -> Vec<String> {
-    let kind = |kind| match kind {
-        SlotKind::Passphrase => "passphrase",
-        SlotKind::Recovery => "recovery key",
-    };
-    vault.dropped().map(|slot| format!("slot {} ({})", slot.id, kind(slot.kind))).collect()
+    vault.dropped().map(|slot| format!("slot {} ({})", slot.id, slot.kind.name())).collect()
 }
 
 fn report(

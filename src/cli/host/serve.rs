@@ -10,6 +10,7 @@ use super::{
     bind::{listen, url},
     certificate, checkpoints, control, descriptors, dev,
     host_actor::host_actor,
+    memory,
     offline::RunClock,
     repeats::ASKED,
     settings::{self, Args, Plan, TlsFiles, check_files, check_listener},
@@ -91,6 +92,7 @@ async fn serve(
     prompt::are_handled();
     if is_given {
         let passphrase = early.unwrap_or_else(|| plan.passphrase.read(Asking::Once, output))?;
+        memory::check_unlock(&vault, &passphrase)?;
         let unlocked = vault.unlock(passphrase, host_actor(), clock.now(), Some(start)).await;
         unlocked.map_err(|error: UnlockError| CliError::unlock(&error))?;
     } else {

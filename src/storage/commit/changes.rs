@@ -6,7 +6,7 @@ use crate::{
     crypto::digest::StateKey,
     domain::{
         ApplicationToken, AuthType, Email, Integration, IntegrationId, Name, Project, ProjectId, Provider,
-        Revision, Scope, Secret, SessionKey, SessionRow, User,
+        Revision, Scope, Secret, SessionKey, SessionRow, Timestamp, User,
     },
     storage::format::{
         codec::{self, Row, session_key},
@@ -154,9 +154,14 @@ impl Changes {
         self.delete(Table::Credentials, credential_key(id, revision));
     }
 
-    /// Replaces the key slots.
-    pub fn slots(&mut self, slots: &[Slot]) {
+    /// Replaces the key slots, with the time of each one's last change where it is known.
+    pub fn slots(&mut self, slots: &[Slot], times: &[(u32, Timestamp)]) {
         self.0.push(Change::Meta { name: meta::SLOTS, value: encode_slots(slots) });
+        let time = |(id, time): &(u32, Timestamp)| {
+            [id.to_le_bytes().as_slice(), &time.millis().to_le_bytes()].concat()
+        };
+        let value = times.iter().flat_map(time).collect();
+        self.0.push(Change::Meta { name: meta::SLOT_TIMES, value });
     }
 
     /// Ends the log's key with this commit's checkpoint, which hands the log over to a new one. No copy of the file
@@ -243,7 +248,7 @@ fn entry(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Actor, KeptRevision, Timestamp};
+    use crate::domain::{Actor, KeptRevision};
 
     fn integration(id: u8, name: &str, scope: Scope) -> Integration {
         let now = Timestamp::from_millis(0);

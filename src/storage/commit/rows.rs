@@ -37,7 +37,9 @@ pub(in crate::storage) fn last_access_watermark(sequence: u64) -> LastAccess {
 pub(in crate::storage) fn split_meta(written: Overlay) -> (Vec<RowWrite>, Vec<(&'static str, Vec<u8>)>) {
     let (mut rows, mut values) = (Vec::new(), Vec::new());
     for ((table, key), value) in written {
-        let name = [meta::SLOTS, meta::ORIGIN_COPY].into_iter().find(|name| name.as_bytes() == key);
+        let name = [meta::SLOTS, meta::SLOT_TIMES, meta::ORIGIN_COPY]
+            .into_iter()
+            .find(|name| name.as_bytes() == key);
         match (table, name, value) {
             (Table::Meta, Some(name), Some(value)) => values.push((name, value)),
             (Table::Meta, _, _) => {}

@@ -17,7 +17,7 @@ use crate::{
     crypto::{
         digest::{StateDigest, sha256},
         kdf::KdfParams,
-        keys::{ARGON2ID, Keys, SlotHeader, SlotKind, Wrapped},
+        keys::{Keys, SlotHeader, SlotKind, Wrapped},
         seal::{self, Context},
     },
     domain::{FileId, Timestamp},
@@ -112,7 +112,11 @@ fn tampered() -> StorageError {
     StorageError::tampered("meta", meta::HEAD)
 }
 
+/// The most key slots: an unlock may derive a key for each, before anything authenticates them.
+pub const SLOTS_MAX: usize = 8;
+
 /// One slot of the vault key; `meta/slots` is a list of these.
+#[derive(Clone)]
 pub struct Slot {
     /// The kind of its secret, and the parameters of the key derivation.
     pub header: SlotHeader,
@@ -128,7 +132,7 @@ pub fn encode_slots(slots: &[Slot]) -> Vec<u8> {
         let SlotHeader { id, kind, params, salt } = &slot.header;
         let Wrapped { nonce, ciphertext } = &slot.wrapped;
         let (m, t, p) = (params.memory_kib(), params.passes(), params.lanes());
-        (*id, kind.code(), ARGON2ID, m, t, p, *salt, *nonce, ciphertext.to_vec())
+        (*id, kind.code(), kind.kdf_code(), m, t, p, *salt, *nonce, ciphertext.to_vec())
     };
     encode(slots.iter().map(tuple).collect::<Vec<_>>())
 }
@@ -139,12 +143,10 @@ pub fn encode_slots(slots: &[Slot]) -> Vec<u8> {
 /// The bytes do not decode, or ask for more memory, passes or lanes than any slot that this program writes.
 pub fn decode_slots(bytes: &[u8]) -> Result<Vec<Slot>, StorageError> {
     let bad = || StorageError::tampered("meta", meta::SLOTS);
-    let tuples: Vec<SlotTuple> = decode(bytes).ok_or_else(bad)?;
+    let tuples: Vec<SlotTuple> =
+        decode(bytes).filter(|all: &Vec<_>| all.len() <= SLOTS_MAX).ok_or_else(bad)?;
     let slot = |(id, kind, kdf, m, t, p, salt, nonce, ciphertext): SlotTuple| {
-        if kdf != ARGON2ID {
-            return Err(bad());
-        }
-        let kind = SlotKind::from_code(kind).ok_or_else(bad)?;
+        let kind = SlotKind::from_code(kind).filter(|kind| kind.kdf_code() == kdf).ok_or_else(bad)?;
         let params = KdfParams::new(m, t, p).map_err(|_| bad())?;
         let ciphertext = ciphertext.try_into().map_err(|_| bad())?;
         Ok(Slot { header: SlotHeader { id, kind, params, salt }, wrapped: Wrapped { nonce, ciphertext } })

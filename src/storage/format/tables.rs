@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! meta          name                                  format, file_id, slots, log_keys, checkpoint, head, tail,
-//!                                                     needs, handovers, origin_copy
+//!                                                     needs, handovers, origin_copy, slot_times
 //! users         e-mail                                sealed row
 //! sessions      session id ‖ token digest             sealed row
 //! projects      identifier                            sealed row
@@ -72,6 +72,8 @@ pub mod meta {
     pub const HANDOVERS: &str = "handovers";
     /// Not empty in a copy that a backup made, until a start or a restore makes it the vault's file.
     pub const ORIGIN_COPY: &str = "origin_copy";
+    /// The time of each slot's last change, for people alone: slot (u32) and milliseconds (u64), little-endian.
+    pub const SLOT_TIMES: &str = "slot_times";
 }
 
 /// A table of rows. Each row's associated data and the state digest contain the number: it never changes.

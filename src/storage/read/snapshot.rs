@@ -6,6 +6,7 @@ use redb::{ReadOnlyTable, ReadTransaction, ReadableDatabase, TableDefinition, Ta
 
 use crate::{
     audit::key_ring,
+    domain::Timestamp,
     storage::{
         error::{StorageError, engine},
         format::tables::{META, Table, meta},
@@ -57,6 +58,17 @@ impl Snapshot {
         let bytes = self.meta(meta::HANDOVERS)?.unwrap_or_default();
         let text = String::from_utf8(bytes).map_err(|_| StorageError::tampered("meta", meta::HANDOVERS))?;
         Ok(key_ring::notes(&text))
+    }
+
+    /// Returns the time of each slot's last change, where it is known.
+    pub(in crate::storage) fn slot_times(&self) -> Result<Vec<(u32, Timestamp)>, StorageError> {
+        let bytes = self.meta(meta::SLOT_TIMES)?.unwrap_or_default();
+        let time = |entry: &[u8]| {
+            let (id, millis) = entry.split_first_chunk::<4>()?;
+            let millis = u64::from_le_bytes(millis.try_into().ok()?);
+            Some((u32::from_le_bytes(*id), Timestamp::from_millis(millis)))
+        };
+        Ok(bytes.chunks_exact(12).filter_map(time).collect())
     }
 
     pub(in crate::storage) fn value(

@@ -16,6 +16,7 @@ mod overload;
 mod recover;
 mod replace;
 mod request_log;
+mod slots;
 mod storms;
 mod systemd;
 mod tls;

@@ -4,14 +4,15 @@ use std::{
     io::{self, BufRead, BufReader, Read, Write},
     os::unix::net::UnixStream,
     path::Path,
+    time::Duration,
 };
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use zeroize::Zeroizing;
 
 use super::protocol::{
-    ANSWER_TIMEOUT, Answer, ENDED_EARLY, LINE_BYTES_MAX, LogHead, Request, RescueHead, ended_early, line_of,
-    not_understood,
+    ANSWER_TIMEOUT, Answer, ENDED_EARLY, LINE_BYTES_MAX, LogHead, Request, RescueHead, SlotAnswer,
+    SlotRequest, SlotRow, ended_early, line_of, not_understood,
 };
 use crate::{
     audit::{checkpoint::VerifierKey, tree::Frontier},
@@ -103,24 +104,44 @@ pub(in crate::cli::host) fn archive(
     to: &Path,
 ) -> Result<Option<(u64, u64)>, CliError> {
     let request = Request::Archive { before: before.to_string(), to: to.to_owned() };
-    match answer(server, &request, None)? {
-        Answer::Done { archived, .. } => Ok(archived),
-        Answer::Failed { error, hint } => Err(CliError::failed(error, hint)),
+    match serde_json::from_str(&line(server, &request, None)?) {
+        Ok(Answer::Done { archived, .. }) => Ok(archived),
+        Ok(Answer::Failed { error, hint }) => Err(CliError::failed(error, hint)),
+        Err(_) => Err(not_understood()),
+    }
+}
+
+/// Asks the server that has the file open for its slots.
+pub(in crate::cli::host) fn slots(server: UnixStream) -> Result<Vec<SlotRow>, CliError> {
+    match serde_json::from_str(&line(server, &Request::Slots, Some(ANSWER_TIMEOUT))?) {
+        Ok(SlotAnswer::Listed { slots } | SlotAnswer::Changed { slots, .. }) => Ok(slots),
+        Ok(SlotAnswer::Failed { error, hint }) => Err(CliError::failed(error, hint)),
+        Err(_) => Err(not_understood()),
+    }
+}
+
+/// Asks the server that has the file open to change its slots; returns the slot that changed, and all slots.
+pub(in crate::cli::host) fn change_slot(
+    server: UnixStream,
+    request: SlotRequest,
+) -> Result<(u32, Vec<SlotRow>), CliError> {
+    match serde_json::from_str(&line(server, &Request::Slot(request), Some(ANSWER_TIMEOUT))?) {
+        Ok(SlotAnswer::Changed { changed, slots }) => Ok((changed, slots)),
+        Ok(SlotAnswer::Failed { error, hint }) => Err(CliError::failed(error, hint)),
+        Ok(SlotAnswer::Listed { .. }) | Err(_) => Err(not_understood()),
     }
 }
 
 fn ask(server: UnixStream, request: &Request) -> Result<bool, CliError> {
-    match answer(server, request, Some(ANSWER_TIMEOUT))? {
-        Answer::Done { already, .. } => Ok(already),
-        Answer::Failed { error, hint } => Err(CliError::failed(error, hint)),
+    match serde_json::from_str(&line(server, request, Some(ANSWER_TIMEOUT))?) {
+        Ok(Answer::Done { already, .. }) => Ok(already),
+        Ok(Answer::Failed { error, hint }) => Err(CliError::failed(error, hint)),
+        Err(_) => Err(not_understood()),
     }
 }
 
-fn answer(
-    mut server: UnixStream,
-    request: &Request,
-    within: Option<std::time::Duration>,
-) -> Result<Answer, CliError> {
+/// Sends a request and reads the line that answers it.
+fn line(mut server: UnixStream, request: &Request, within: Option<Duration>) -> Result<String, CliError> {
     let failed = |error: io::Error| {
         CliError::failed(
             format!("the server did not answer: {error}"),
@@ -138,5 +159,5 @@ fn answer(
         written.and(read).map_err(failed)?;
         return Err(failed(io::ErrorKind::UnexpectedEof.into()));
     }
-    serde_json::from_str(&answer).map_err(|_| not_understood())
+    Ok(answer)
 }

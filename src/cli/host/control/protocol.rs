@@ -23,6 +23,67 @@ pub(super) enum Request {
     Archive { before: String, to: PathBuf },
     Examine,
     Rescue,
+    Slots,
+    Slot(SlotRequest),
+}
+
+/// A change of the key slots.
+#[derive(Serialize, Deserialize)]
+pub(in crate::cli::host) struct SlotRequest {
+    /// The secret of a slot.
+    pub(in crate::cli::host) secret: Zeroizing<String>,
+    pub(in crate::cli::host) change: SlotVerb,
+    /// The slot to change or remove.
+    #[serde(default)]
+    pub(in crate::cli::host) id: Option<u32>,
+    /// The new secret, to add or to change.
+    #[serde(default)]
+    pub(in crate::cli::host) new: Option<NewSlot>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(in crate::cli::host) enum SlotVerb {
+    Add,
+    Change,
+    Remove,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(in crate::cli::host) struct NewSlot {
+    pub(in crate::cli::host) kind: String,
+    pub(in crate::cli::host) secret: Zeroizing<String>,
+    pub(in crate::cli::host) memory_kib: u32,
+    pub(in crate::cli::host) passes: u32,
+    pub(in crate::cli::host) lanes: u32,
+}
+
+/// A slot as the server lists it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::cli::host) struct SlotRow {
+    pub(in crate::cli::host) id: u32,
+    pub(in crate::cli::host) kind: String,
+    /// `argon2id`, or `hkdf-sha256` for a machine key.
+    pub(in crate::cli::host) kdf: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::cli::host) memory_kib: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::cli::host) passes: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::cli::host) lanes: Option<u32>,
+    /// The time of its last change, in milliseconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::cli::host) changed_at: Option<u64>,
+}
+
+/// The answer to `slots` and `slot`.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+pub(in crate::cli::host) enum SlotAnswer {
+    Changed { changed: u32, slots: Vec<SlotRow> },
+    Listed { slots: Vec<SlotRow> },
+    Failed { error: String, hint: String },
 }
 
 /// The checkpoint and key that the log is verified against.

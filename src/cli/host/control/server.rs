@@ -14,13 +14,14 @@ use zeroize::Zeroizing;
 use super::{
     examination::tell_checks,
     protocol::{Answer, LINE_BYTES_MAX, LogHead, READ_TIMEOUT, Request, line_of},
+    slots,
     transfer::send_file,
 };
 use crate::{
     audit::checkpoint,
     cli::{
         error::CliError,
-        host::{archiving, host_actor::actor_of_uid},
+        host::{archiving, host_actor::actor_of_uid, memory},
     },
     clock::Clock,
     disk::{DataFile, beside},
@@ -107,6 +108,16 @@ async fn converse(
     let answer = match request {
         Some(Ok(Request::Unlock { secret })) => displaced(unlocked(&secret, actor, vault, clock).await, file),
         Some(Ok(Request::Lock)) => displaced(locked(actor, vault, clock).await, file),
+        Some(Ok(Request::Slots)) => {
+            let answer = slots::list(vault);
+            drop(writer.write_all(line_of(&answer).as_bytes()).await);
+            return;
+        }
+        Some(Ok(Request::Slot(request))) => {
+            let answer = slots::change(request, actor, vault, clock).await;
+            drop(writer.write_all(line_of(&answer).as_bytes()).await);
+            return;
+        }
         Some(Ok(Request::Log)) => {
             let vault = Arc::clone(vault);
             // The transfer may take a while, and must not delay `lock`.
@@ -218,6 +229,9 @@ fn displaced(answer: Answer, file: &DataFile) -> Answer {
 
 async fn unlocked(secret: &str, actor: Actor, vault: &Vault, clock: &Clock) -> Answer {
     let (secret, already) = (Secret::new(secret.as_bytes().to_vec()), !vault.is_locked());
+    if let Err(CliError { message, hint, .. }) = memory::check_unlock(vault, &secret) {
+        return Answer::Failed { error: message, hint };
+    }
     match vault.unlock(secret, actor, clock.now(), None).await {
         Ok(()) => done(already),
         Err(error) => {

@@ -1,0 +1,282 @@
+//! `sealroom slot`: the key slots of a vault, in its file or through the server that has it open.
+
+mod args;
+mod target;
+
+use std::path::Path;
+
+use serde_json::json;
+use zeroize::Zeroizing;
+
+pub(in crate::cli) use self::args::Args;
+use self::{
+    args::{AddArgs, AddKind, ChangeArgs, FileArgs, RemoveArgs, Verb},
+    target::Target,
+};
+use super::{
+    control::{NewSlot, SlotRequest, SlotRow, SlotVerb},
+    passphrase::PassphraseArgs,
+};
+use crate::{
+    cli::{
+        error::CliError,
+        secrets::{self, shown},
+        terminal::{
+            output::Output,
+            prompt::{self, Asking},
+            table::{NOTHING, local, table},
+        },
+    },
+    crypto::{
+        kdf::KdfParams, keys::SlotKind, machine::MachineKey, random::RandomError, recovery::RecoveryKey,
+    },
+    domain::{Secret, Timestamp},
+};
+
+pub(super) fn run(args: Args, output: &Output) -> Result<(), CliError> {
+    match args.verb {
+        Verb::List(file) => {
+            let slots = file.target()?.list(&file.data)?;
+            show(&slots, output)
+        }
+        Verb::Add(AddArgs { kind: AddKind::Passphrase(args) }) => {
+            let (target, secret) = begin(&args.file, &args.passphrase, output)?;
+            let kdf = args.cost.params(output)?;
+            let new = new_passphrase(args.new_passphrase_file.as_deref(), output)?;
+            add(&target, &args.file, &secret, SlotKind::Passphrase, &new, kdf, output)
+        }
+        Verb::Add(AddArgs { kind: AddKind::Recovery(args) }) => {
+            let (target, secret) = begin(&args.file, &args.passphrase, output)?;
+            let kdf = args.cost.params(output)?;
+            let new = Given::recovery(args.recovery_key_file.as_deref(), output)?;
+            new.settle(add(&target, &args.file, &secret, SlotKind::Recovery, &new.secret, kdf, output))
+        }
+        Verb::Add(AddArgs { kind: AddKind::Machine(args) }) => {
+            let (target, secret) = begin(&args.file, &args.passphrase, output)?;
+            let new = Given::machine(&args.key_file)?;
+            let light = KdfParams::LIGHT;
+            new.settle(add(&target, &args.file, &secret, SlotKind::Machine, &new.secret, light, output))
+        }
+        Verb::Change(args) => change(&args, output),
+        Verb::Remove(args) => remove(&args, output),
+    }
+}
+
+/// Opens the vault, and reads the secret of one of its slots.
+fn begin(
+    file: &FileArgs,
+    passphrase: &PassphraseArgs,
+    output: &Output,
+) -> Result<(Target, Secret), CliError> {
+    // Before any prompt: a user must not type a passphrase for a file that cannot be opened.
+    let target = file.target()?;
+    Ok((target, passphrase.read(Asking::Once, output)?))
+}
+
+fn new_passphrase(path: Option<&Path>, output: &Output) -> Result<Secret, CliError> {
+    let new = match path {
+        Some(path) => secrets::from_file(path, output)?,
+        None if prompt::is_possible() => prompt::secret("New passphrase", Asking::Twice)?,
+        None => {
+            return Err(CliError::usage(
+                "no new passphrase: standard input is not a terminal",
+                "pass --new-passphrase-file FILE",
+            ));
+        }
+    };
+    if new.is_empty() {
+        return Err(CliError::failed("the new passphrase is empty", "use a long one that you can remember"));
+    }
+    secrets::check_new(&new, "passphrase", path)?;
+    Ok(new)
+}
+
+/// A generated secret that its user has before it opens anything.
+struct Given<'a> {
+    secret: Secret,
+    /// Its file; without one it was shown.
+    path: Option<&'a Path>,
+}
+
+impl<'a> Given<'a> {
+    fn recovery(path: Option<&'a Path>, output: &Output) -> Result<Self, CliError> {
+        let secret = RecoveryKey::generate().map_err(no_random)?.to_text();
+        if let Some(path) = path {
+            secrets::NewFile::begin(path)?.write(secret.expose())?;
+            return Ok(Self { secret, path: Some(path) });
+        }
+        let text = shown(&secret);
+        let shown = output.once(
+            "the recovery key",
+            &format!("recovery key  {text}"),
+            &json!({ "recovery_key": text }),
+        );
+        shown.map_err(|lost| {
+            CliError::failed(
+                lost.to_string(),
+                "no slot changed; run it again with a reader on standard output",
+            )
+        })?;
+        Ok(Self { secret, path: None })
+    }
+
+    fn machine(path: &'a Path) -> Result<Self, CliError> {
+        let secret = MachineKey::generate().map_err(no_random)?.to_text();
+        secrets::NewFile::begin(path)?.write(secret.expose())?;
+        Ok(Self { secret, path: Some(path) })
+    }
+
+    /// Takes back a secret that opens nothing after all.
+    fn settle(&self, outcome: Result<(), CliError>) -> Result<(), CliError> {
+        outcome.map_err(|error| match self.path {
+            Some(path) => {
+                drop(std::fs::remove_file(path));
+                error
+            }
+            None => {
+                CliError { hint: format!("{}; the recovery key shown opens nothing", error.hint), ..error }
+            }
+        })
+    }
+}
+
+fn no_random(error: RandomError) -> CliError {
+    CliError::failed(
+        error.to_string(),
+        "let this process use getrandom(2) or /dev/urandom, which a sandbox may forbid",
+    )
+}
+
+fn add(
+    target: &Target,
+    file: &FileArgs,
+    secret: &Secret,
+    kind: SlotKind,
+    new: &Secret,
+    kdf: KdfParams,
+    output: &Output,
+) -> Result<(), CliError> {
+    let new = Some(new_slot(kind, new, kdf)?);
+    let request = SlotRequest { secret: text_of(secret)?, change: SlotVerb::Add, id: None, new };
+    let (id, slots) = target.change(&file.data, request)?;
+    output.note(&format!("slot {id} opens the vault with the new {} secret", kind.name()));
+    is_listed(kind, &slots, output)
+}
+
+/// Shows the slots, unless a recovery key was the result.
+fn is_listed(kind: SlotKind, slots: &[SlotRow], output: &Output) -> Result<(), CliError> {
+    if kind == SlotKind::Recovery { Ok(()) } else { show(slots, output) }
+}
+
+fn change(args: &ChangeArgs, output: &Output) -> Result<(), CliError> {
+    let (target, secret) = begin(&args.file, &args.passphrase, output)?;
+    let kind = match args.slot {
+        Some(id) => kind_of(id, &target.list(&args.file.data)?)?,
+        None => kind_of_text(&secret),
+    };
+    let kdf = if kind == SlotKind::Machine { KdfParams::LIGHT } else { args.cost.params(output)? };
+    let send = |new: &Secret| {
+        let new = Some(new_slot(kind, new, kdf)?);
+        let request = SlotRequest { secret: text_of(&secret)?, change: SlotVerb::Change, id: args.slot, new };
+        let (id, slots) = target.change(&args.file.data, request)?;
+        output.note(&format!("slot {id} has changed"));
+        is_listed(if args.same { SlotKind::Passphrase } else { kind }, &slots, output)
+    };
+    if args.same {
+        send(&secret)?;
+    } else {
+        match kind {
+            SlotKind::Passphrase => send(&new_passphrase(args.new_passphrase_file.as_deref(), output)?)?,
+            SlotKind::Recovery => {
+                let new = Given::recovery(args.recovery_key_file.as_deref(), output)?;
+                new.settle(send(&new.secret))?;
+            }
+            SlotKind::Machine => {
+                let path = args.key_file.as_deref();
+                let needed = || CliError::usage("a machine key needs a file", "pass --key-file FILE");
+                let new = Given::machine(path.ok_or_else(needed)?)?;
+                new.settle(send(&new.secret))?;
+            }
+        }
+    }
+    end_with_compact(&args.file.data, output);
+    Ok(())
+}
+
+fn remove(args: &RemoveArgs, output: &Output) -> Result<(), CliError> {
+    args.consent.check()?;
+    let (target, secret) = begin(&args.file, &args.passphrase, output)?;
+    let kind = kind_of(args.slot, &target.list(&args.file.data)?)?;
+    let loss =
+        format!("slot {} holds a {} secret, which will no longer open this file", args.slot, kind.name());
+    args.consent.obtain(&loss, "Remove it?", *output)?;
+    let request =
+        SlotRequest { secret: text_of(&secret)?, change: SlotVerb::Remove, id: Some(args.slot), new: None };
+    let (id, slots) = target.change(&args.file.data, request)?;
+    output.note(&format!("slot {id} is removed"));
+    show(&slots, output)?;
+    end_with_compact(&args.file.data, output);
+    Ok(())
+}
+
+/// Ends a change that took a secret away: the old slot leaves the file's free pages with a `compact`.
+fn end_with_compact(data: &Path, output: &Output) {
+    output.warning(&format!(
+        "earlier copies of {0} still open with the old secret, and with it this vault until `sealroom rekey --data {0}`",
+        data.display()
+    ));
+}
+
+fn kind_of(id: u32, slots: &[SlotRow]) -> Result<SlotKind, CliError> {
+    let kinds = [SlotKind::Passphrase, SlotKind::Recovery, SlotKind::Machine];
+    let found = slots.iter().find(|slot| slot.id == id);
+    let kind = found.and_then(|slot| kinds.into_iter().find(|kind| kind.name() == slot.kind));
+    kind.ok_or_else(|| CliError::failed(format!("there is no slot {id}"), "see `sealroom slot list`"))
+}
+
+/// Returns the kind of slot that a text opens, by its form.
+fn kind_of_text(secret: &Secret) -> SlotKind {
+    let text = secret.expose_text().unwrap_or_default();
+    if MachineKey::from_text(text).is_some() {
+        SlotKind::Machine
+    } else if RecoveryKey::from_text(text).is_ok() {
+        SlotKind::Recovery
+    } else {
+        SlotKind::Passphrase
+    }
+}
+
+fn new_slot(kind: SlotKind, secret: &Secret, kdf: KdfParams) -> Result<NewSlot, CliError> {
+    Ok(NewSlot {
+        kind: kind.name().to_owned(),
+        secret: text_of(secret)?,
+        memory_kib: kdf.memory_kib(),
+        passes: kdf.passes(),
+        lanes: kdf.lanes(),
+    })
+}
+
+fn text_of(secret: &Secret) -> Result<Zeroizing<String>, CliError> {
+    let text = secret.expose_text().ok_or_else(|| {
+        CliError::failed(
+            "the passphrase is not UTF-8",
+            "unlock with the recovery key, and set a passphrase that is",
+        )
+    })?;
+    Ok(Zeroizing::new(text.to_owned()))
+}
+
+fn show(slots: &[SlotRow], output: &Output) -> Result<(), CliError> {
+    let row = |slot: &SlotRow| {
+        let cost = match (slot.memory_kib, slot.passes, slot.lanes) {
+            (Some(memory), Some(passes), Some(lanes)) => {
+                format!("{} {memory} KiB, {passes} passes, {lanes} lanes", slot.kdf)
+            }
+            _ => slot.kdf.clone(),
+        };
+        let time = slot.changed_at.map(Timestamp::from_millis);
+        [slot.id.to_string(), slot.kind.clone(), cost, time.map_or_else(|| NOTHING.to_owned(), local)]
+    };
+    let text = table(["ID", "KIND", "KEY DERIVATION", "CREATED"], slots.iter().map(row).collect());
+    output.result(&text, &json!({ "slots": slots }))
+}

@@ -1,0 +1,186 @@
+//! The flags of `sealroom slot`.
+
+use std::path::PathBuf;
+
+use super::target::Target;
+use crate::{
+    cli::{
+        error::CliError,
+        host::{memory, passphrase::PassphraseArgs},
+        terminal::{confirm::Consent, output::Output},
+    },
+    config::default,
+    crypto::kdf::KdfParams,
+    disk::Locking,
+};
+
+/// `slot`'s subcommands.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Args {
+    #[command(subcommand)]
+    pub(super) verb: Verb,
+}
+
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Verb {
+    /// List the slots: number, kind, cost and last change; needs no passphrase.
+    #[command(after_help = "Examples:\n  sealroom slot list --data team.redb")]
+    List(FileArgs),
+    /// Add a further secret that opens the vault.
+    Add(AddArgs),
+    /// Replace the secret of a slot, or derive its key anew with other costs.
+    #[command(
+        after_help = "Without --slot, the slot changes that the secret given to unlock opens. A copy of the file from \
+                      before still opens with the old secret.\n\nExamples:\n  sealroom slot change --data team.redb\n  \
+                      sealroom slot change --data team.redb --same --kdf-memory 16384"
+    )]
+    Change(ChangeArgs),
+    /// Remove a slot: its secret no longer opens this file.
+    #[command(after_help = "Examples:\n  sealroom slot remove 3 --data team.redb")]
+    Remove(RemoveArgs),
+}
+
+/// The vault.
+#[derive(Debug, clap::Args)]
+pub(super) struct FileArgs {
+    /// The vault file; if a server has it open, the command speaks to that server's local socket.
+    #[arg(long, env = "SEALROOM_DATA", default_value = default::DATA, value_name = "FILE")]
+    pub(super) data: PathBuf,
+    /// Open the vault on a file system that has no locks; no other process may open the file.
+    #[arg(long, env = "SEALROOM_WITHOUT_FILE_LOCK", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    pub(super) without_file_lock: Option<bool>,
+}
+
+impl FileArgs {
+    pub(super) fn target(&self) -> Result<Target, CliError> {
+        let locking = if self.without_file_lock == Some(true) { Locking::Waived } else { Locking::Required };
+        Target::of(&self.data, locking)
+    }
+}
+
+/// The cost of a new key derivation.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub(super) struct Cost {
+    /// Memory for deriving the slot's key, in KiB.
+    #[arg(long, default_value_t = KdfParams::STANDARD.memory_kib(), value_name = "KIB")]
+    pub(super) kdf_memory: u32,
+    /// Passes for deriving the slot's key.
+    #[arg(long, default_value_t = KdfParams::STANDARD.passes(), value_name = "N")]
+    pub(super) kdf_passes: u32,
+}
+
+impl Cost {
+    /// Checks the cost, that this host can pay it, and says what a low one gives away.
+    pub(super) fn params(self, output: &Output) -> Result<KdfParams, CliError> {
+        let lanes = KdfParams::STANDARD.lanes();
+        let params = KdfParams::new(self.kdf_memory, self.kdf_passes, lanes)
+            .map_err(|error| CliError::usage(error.to_string(), "omit --kdf-memory and --kdf-passes"))?;
+        memory::check_new(params)?;
+        let work = |params: KdfParams| u64::from(params.memory_kib()) * u64::from(params.passes());
+        let cheaper = work(KdfParams::STANDARD) / work(params).max(1);
+        if cheaper >= 2 {
+            output.warning(&format!(
+                "each guess at the secret costs {cheaper} times less than by default for anyone with a copy of the file"
+            ));
+        }
+        Ok(params)
+    }
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct AddArgs {
+    #[command(subcommand)]
+    pub(super) kind: AddKind,
+}
+
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum AddKind {
+    /// Add a passphrase.
+    #[command(after_help = "Examples:\n  sealroom slot add passphrase --data team.redb")]
+    Passphrase(NewPassphraseArgs),
+    /// Add a recovery key, and show it once.
+    #[command(after_help = "Examples:\n  sealroom slot add recovery --data team.redb")]
+    Recovery(NewRecoveryArgs),
+    /// Add a machine key for unattended starts, in a new file: pass it to `serve` as --passphrase-file.
+    #[command(
+        after_help = "Whoever reads the key file opens the vault file: keep it on another disk than the vault and its \
+                      backups, or as a systemd credential.\n\nExamples:\n  \
+                      sealroom slot add machine --data team.redb --key-file /run/secrets/machine"
+    )]
+    Machine(NewMachineArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct NewPassphraseArgs {
+    #[command(flatten)]
+    pub(super) file: FileArgs,
+    #[command(flatten)]
+    pub(super) passphrase: PassphraseArgs,
+    /// Read the new passphrase from this file (mode 0600).
+    #[arg(long, value_name = "FILE")]
+    pub(super) new_passphrase_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) cost: Cost,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct NewRecoveryArgs {
+    #[command(flatten)]
+    pub(super) file: FileArgs,
+    #[command(flatten)]
+    pub(super) passphrase: PassphraseArgs,
+    /// Write the recovery key to this new file (mode 0600) instead of stdout.
+    #[arg(long, value_name = "FILE")]
+    pub(super) recovery_key_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) cost: Cost,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct NewMachineArgs {
+    #[command(flatten)]
+    pub(super) file: FileArgs,
+    #[command(flatten)]
+    pub(super) passphrase: PassphraseArgs,
+    /// Write the machine key to this new file (mode 0600).
+    #[arg(long, value_name = "FILE")]
+    pub(super) key_file: PathBuf,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct ChangeArgs {
+    #[command(flatten)]
+    pub(super) file: FileArgs,
+    #[command(flatten)]
+    pub(super) passphrase: PassphraseArgs,
+    /// The slot to change, as `slot list` numbers it.
+    #[arg(long, value_name = "ID")]
+    pub(super) slot: Option<u32>,
+    /// Keep the secret, and derive its key anew with these costs.
+    #[arg(long, conflicts_with_all = ["new_passphrase_file", "recovery_key_file", "key_file", "slot"])]
+    pub(super) same: bool,
+    /// Read the new passphrase from this file (mode 0600).
+    #[arg(long, value_name = "FILE")]
+    pub(super) new_passphrase_file: Option<PathBuf>,
+    /// Write the new recovery key to this new file (mode 0600) instead of stdout.
+    #[arg(long, value_name = "FILE")]
+    pub(super) recovery_key_file: Option<PathBuf>,
+    /// Write the new machine key to this new file (mode 0600).
+    #[arg(long, value_name = "FILE")]
+    pub(super) key_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) cost: Cost,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct RemoveArgs {
+    /// The slot, as `slot list` numbers it.
+    #[arg(value_name = "ID")]
+    pub(super) slot: u32,
+    #[command(flatten)]
+    pub(super) file: FileArgs,
+    #[command(flatten)]
+    pub(super) passphrase: PassphraseArgs,
+    #[command(flatten)]
+    pub(super) consent: Consent,
+}

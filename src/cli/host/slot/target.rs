@@ -1,0 +1,87 @@
+//! The vault whose slots are listed or changed: a file that this command opens, or the server that has it open.
+
+use std::{os::unix::net::UnixStream, path::Path};
+
+use crate::{
+    cli::{
+        error::CliError,
+        host::{
+            control::{self, SlotAnswer, SlotRequest, SlotRow},
+            host_actor::host_actor,
+        },
+    },
+    clock::{self, Clock},
+    disk::{DataFile, FileError, Locking, beside, resolved},
+    domain::{Action, Event, Secret},
+    vault::{Settings, Vault},
+};
+
+/// A vault whose slots can be listed and changed.
+pub(super) enum Target {
+    /// This command has the file open.
+    File(Box<Vault>),
+    /// A server has it open; the error tells which process.
+    Server(FileError),
+}
+
+impl Target {
+    /// Opens the file, or leaves it to the server that has it open.
+    pub(super) fn of(data: &Path, locking: Locking) -> Result<Self, CliError> {
+        let file = match DataFile::open(data, locking) {
+            Err(in_use @ FileError::InUse { .. }) => return Ok(Self::Server(in_use)),
+            other => other?,
+        };
+        let vault = Vault::open(file.medium(), Settings::new(host_actor(), clock::monotonic));
+        Ok(Self::File(Box::new(vault.map_err(|error| CliError::open(data, &error))?)))
+    }
+
+    fn server(data: &Path, in_use: &FileError) -> Result<UnixStream, CliError> {
+        UnixStream::connect(beside(&resolved(data), ".sock"))
+            .map_err(|_| CliError::failed(in_use.to_string(), "wait for that process, or stop it"))
+    }
+
+    pub(super) fn list(&self, data: &Path) -> Result<Vec<SlotRow>, CliError> {
+        match self {
+            Self::File(vault) => listed(control::slots::list(vault)).map(|(_, slots)| slots),
+            Self::Server(in_use) => control::listed_slots(Self::server(data, in_use)?),
+        }
+    }
+
+    /// Changes the slots; returns the slot that changed, and all slots.
+    pub(super) fn change(&self, data: &Path, request: SlotRequest) -> Result<(u32, Vec<SlotRow>), CliError> {
+        match self {
+            Self::File(vault) => change(vault, request),
+            Self::Server(in_use) => control::change_slot(Self::server(data, in_use)?, request),
+        }
+    }
+}
+
+fn listed(answer: SlotAnswer) -> Result<(u32, Vec<SlotRow>), CliError> {
+    match answer {
+        SlotAnswer::Listed { slots } => Ok((0, slots)),
+        SlotAnswer::Changed { changed, slots } => Ok((changed, slots)),
+        SlotAnswer::Failed { error, hint } => Err(CliError::failed(error, hint)),
+    }
+}
+
+fn change(vault: &Vault, request: SlotRequest) -> Result<(u32, Vec<SlotRow>), CliError> {
+    let newest =
+        vault.newest_time().map_err(|error| CliError::failed(error.to_string(), "restore a backup"))?;
+    let clock = newest.map_or_else(Clock::system, Clock::system_after);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime
+        .map_err(|error| CliError::failed(format!("no runtime: {error}"), "free memory or threads"))?;
+    runtime.block_on(async {
+        let secret = Secret::new(request.secret.as_bytes().to_vec());
+        let unlocked = vault.unlock(secret, host_actor(), clock.now(), None).await;
+        unlocked.map_err(|error| CliError::unlock(&error))?;
+        let answer = control::slots::change(request, host_actor(), vault, &clock).await;
+        let locked = vault.lock(Event::new(clock.now(), host_actor(), Action::VaultLock)).await;
+        let changed = listed(answer)?;
+        locked.map_err(|error| {
+            let told = format!("the slots changed, but the lock could not be recorded: {error}");
+            CliError::failed(told, "check the disk's space and the file's mode")
+        })?;
+        Ok(changed)
+    })
+}

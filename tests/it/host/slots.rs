@@ -1,0 +1,180 @@
+//! `sealroom slot`: the secrets that open a vault, in its file and through the server that has it open.
+
+use std::{fs, path::Path, process::Output};
+
+use serde_json::Value;
+
+use crate::support::binary::{INIT, PASSPHRASE, Serving, sealroom, secret_file, stderr};
+
+const LIGHT: [&str; 4] = ["--kdf-memory", "64", "--kdf-passes", "1"];
+
+fn serve(with: &str) -> Vec<&str> {
+    let mut args = vec!["serve", "--json", "--data", "v.redb", "--listen", "127.0.0.1:0"];
+    if !with.is_empty() {
+        args.extend(["--passphrase-file", with]);
+    }
+    args
+}
+
+/// A vault with its recovery key in `paper`, and files of further secrets.
+fn vault() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    secret_file(folder.path(), "pass", PASSPHRASE, 0o600);
+    secret_file(folder.path(), "second", "a second passphrase example\n", 0o600);
+    secret_file(folder.path(), "third", "a third passphrase example\n", 0o600);
+    let made: Value = serde_json::from_slice(&sealroom(folder.path(), INIT).stdout).unwrap();
+    secret_file(folder.path(), "paper", made["recovery_key"].as_str().unwrap(), 0o600);
+    folder
+}
+
+fn slot(folder: &Path, with: &str, args: &[&str]) -> Output {
+    sealroom(folder, &[&["slot"], args, &["--json", "--data", "v.redb", "--passphrase-file", with]].concat())
+}
+
+fn done(folder: &Path, with: &str, args: &[&str]) -> Value {
+    let done = slot(folder, with, args);
+    assert!(done.status.success(), "{args:?}: {}", stderr(&done));
+    serde_json::from_slice(&done.stdout).unwrap()
+}
+
+fn refused(folder: &Path, with: &str, args: &[&str], said: &str) {
+    let refused = slot(folder, with, args);
+    assert_eq!(refused.status.code(), Some(1), "{args:?}");
+    assert!(stderr(&refused).contains(said), "{args:?}: {}", stderr(&refused));
+}
+
+/// The slots as `slot list` shows them, without a passphrase.
+fn kinds(folder: &Path) -> Vec<(u64, String)> {
+    let listed = sealroom(folder, &["slot", "list", "--json", "--data", "v.redb"]);
+    assert!(listed.status.success(), "{}", stderr(&listed));
+    let listed: Value = serde_json::from_slice(&listed.stdout).unwrap();
+    let slots = listed["slots"].as_array().unwrap().iter();
+    slots
+        .map(|slot| {
+            assert!(slot["changedAt"].as_u64().unwrap() > 1_700_000_000_000, "{slot}");
+            (slot["id"].as_u64().unwrap(), slot["kind"].as_str().unwrap().to_owned())
+        })
+        .collect()
+}
+
+/// Whether a start with that secret succeeds.
+fn opens(folder: &Path, with: &str) -> bool {
+    let mut server = Serving::start(folder, &serve(with));
+    if server.url.is_empty() {
+        assert!(!server.child.wait().unwrap().success());
+        return false;
+    }
+    server.stop()
+}
+
+#[test]
+fn every_kind_of_slot_is_added_changed_and_removed_on_the_file_and_through_its_server() {
+    for is_served in [false, true] {
+        let folder = vault();
+        let folder = folder.path();
+        let server = is_served.then(|| Serving::start(folder, &serve("pass")));
+        let new = ["--new-passphrase-file", "second"];
+        done(folder, "pass", &[&["add", "passphrase"], &new[..], &LIGHT].concat());
+        done(folder, "paper", &["add", "machine", "--key-file", "machine"]);
+        let made = done(folder, "machine", &[&["add", "recovery"], &LIGHT[..]].concat());
+        let expected = ["passphrase", "recovery", "passphrase", "machine", "recovery"];
+        let expected: Vec<(u64, String)> = (1..).zip(expected.map(str::to_owned)).collect();
+        assert_eq!(kinds(folder), expected);
+        secret_file(folder, "paper2", made["recovery_key"].as_str().unwrap(), 0o600);
+        let mode = std::os::unix::fs::PermissionsExt::mode(
+            &fs::metadata(folder.join("machine")).unwrap().permissions(),
+        );
+        assert_eq!(mode & 0o777, 0o600);
+
+        let changed =
+            slot(folder, "pass", &[&["change", "--new-passphrase-file", "third"], &LIGHT[..]].concat());
+        assert!(changed.status.success(), "{}", stderr(&changed));
+        assert!(stderr(&changed).contains("earlier copies of v.redb still open with the old secret"));
+        assert!(stderr(&changed).contains("times less than by default"), "{}", stderr(&changed));
+        refused(folder, "pass", &["remove", "2", "--yes"], "wrong passphrase");
+        done(folder, "second", &["remove", "2", "--yes"]);
+        refused(folder, "paper", &["remove", "1", "--yes"], "");
+        done(folder, "paper2", &[&["change", "--same"], &LIGHT[..]].concat());
+        assert_eq!(kinds(folder).iter().map(|(id, _)| *id).collect::<Vec<_>>(), [1, 3, 4, 5]);
+        drop(server);
+        for (with, expected) in [
+            ("pass", false),
+            ("paper", false),
+            ("second", true),
+            ("third", true),
+            ("machine", true),
+            ("paper2", true),
+        ] {
+            assert_eq!(opens(folder, with), expected, "{with}, served: {is_served}");
+        }
+        let verified = sealroom(folder, &["audit", "verify", "v.redb"]);
+        assert!(verified.status.success(), "{}", stderr(&verified));
+        let file = String::from_utf8_lossy(&fs::read(folder.join("v.redb")).unwrap()).into_owned();
+        assert!(file.contains(r#""action":"vault.slot""#) && file.contains("slot_removed"));
+    }
+}
+
+#[test]
+fn no_vault_is_left_without_a_slot_that_certainly_opens() {
+    let folder = vault();
+    let folder = folder.path();
+    refused(folder, "pass", &["remove", "1", "--yes"], "slot 1 is the one that the secret given here opens");
+    refused(folder, "pass", &["remove", "7", "--yes"], "there is no slot 7");
+    refused(folder, "paper", &["remove", "2", "--yes"], "slot 2 is the one");
+    done(folder, "paper", &["remove", "1", "--yes"]);
+    refused(folder, "paper", &["remove", "2", "--yes"], "slot 2 is the last one");
+    assert_eq!(slot(folder, "paper", &["remove", "2"]).status.code(), Some(2), "nobody is there to ask");
+    // A change needs a secret of the slot's kind, and a new one that can be typed again.
+    secret_file(folder, "blank", " a passphrase example \n", 0o600);
+    let light = |args: &[&'static str]| [args, &LIGHT].concat();
+    refused(folder, "paper", &light(&["add", "passphrase", "--new-passphrase-file", "blank"]), "blank: ");
+    done(folder, "paper", &["add", "machine", "--key-file", "machine"]);
+    refused(
+        folder,
+        "paper",
+        &light(&["add", "passphrase", "--new-passphrase-file", "machine"]),
+        "not a machine key",
+    );
+    refused(folder, "paper", &["add", "machine", "--key-file", "machine"], "machine already exists");
+    // A secret that reached no file or reader opens nothing, and no more than eight slots are made.
+    for n in 0..6 {
+        done(folder, "machine", &["add", "machine", "--key-file", &format!("machine{n}")]);
+    }
+    refused(folder, "machine", &["add", "machine", "--key-file", "one-more"], "the most that it may have");
+    assert!(!folder.join("one-more").exists());
+    assert_eq!(kinds(folder).len(), 8);
+    assert!(opens(folder, "machine5") && opens(folder, "paper"));
+}
+
+#[test]
+fn a_mistyped_recovery_key_is_told_from_a_wrong_passphrase_and_its_group_is_named() {
+    let folder = vault();
+    let folder = folder.path();
+    let paper = fs::read_to_string(folder.join("paper")).unwrap();
+    let mut typed = paper.clone().into_bytes();
+    typed[22] = if typed[22] == b'7' { b'8' } else { b'7' };
+    secret_file(folder, "typed", std::str::from_utf8(&typed).unwrap(), 0o600);
+    let said = stderr(&sealroom(folder, &serve("typed")));
+    assert!(said.contains("wrong recovery key") && !said.contains(&paper), "{said}");
+    // In one of a thousand keys a second group explains the mistake as well.
+    assert!(said.contains("look at group 5") || !said.contains("group "), "{said}");
+    let machine = format!("sealroom_machine_{}\n", "A".repeat(43));
+    secret_file(folder, "stranger", &machine, 0o600);
+    let said = stderr(&sealroom(folder, &serve("stranger")));
+    assert!(said.contains("this machine key opens no slot"), "{said}");
+}
+
+/// The key derivation is paid for with the memory of the host: where it does not fit, the command says so.
+#[test]
+fn a_new_slot_of_a_cost_that_this_host_cannot_pay_is_refused_before_anything_is_written() {
+    let folder = vault();
+    let folder = folder.path();
+    let before = fs::read(folder.join("v.redb")).unwrap();
+    for args in
+        [["--kdf-memory", "2097152", "--kdf-passes", "1"], ["--kdf-memory", "64", "--kdf-passes", "17"]]
+    {
+        let args = [&["add", "passphrase", "--new-passphrase-file", "second"], &args[..]].concat();
+        assert_eq!(slot(folder, "pass", &args).status.code(), Some(2));
+    }
+    assert_eq!(fs::read(folder.join("v.redb")).unwrap(), before);
+}
