@@ -248,9 +248,6 @@ impl Store {
     }
 
     /// Returns every stored hash of a subtree.
-    ///
-    /// # Errors
-    /// The engine refuses, or a row has no hash's form.
     pub fn subtree_hashes(&self) -> Result<Vec<SubtreeHash>, StorageError> {
         self.engine.snapshot()?.subtree_hashes()
     }
@@ -267,9 +264,6 @@ impl Store {
     }
 
     /// Returns the first record that the file holds, not yet authenticated.
-    ///
-    /// # Errors
-    /// The records cannot be read.
     pub fn first_sequence(&self) -> Result<u64, StorageError> {
         self.engine.snapshot()?.first_sequence()
     }

@@ -168,8 +168,8 @@ impl Shell {
         let cargo = "#!/bin/bash\nwhile [ \"$1\" != -- ]; do shift; done; shift; exec sealroom \"$@\"\n";
         fs::create_dir_all(folder.join("bin")).unwrap();
         secret_file(&folder.join("bin"), "cargo", cargo, 0o755);
-        fs::create_dir_all(folder.join("target/debug")).unwrap();
-        symlink(binary, folder.join("target/debug/sealroom")).unwrap();
+        fs::create_dir_all(folder.join("target/release")).unwrap();
+        symlink(binary, folder.join("target/release/sealroom")).unwrap();
         symlink(root().join("examples"), folder.join("examples")).unwrap();
         assert!(Command::new("mkfifo").arg(folder.join("feed")).status().unwrap().success());
         let (master, slave) = terminal();
