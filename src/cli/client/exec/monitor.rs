@@ -22,7 +22,7 @@ use rustix::{
     },
     termios::{tcgetpgrp, tcsetpgrp},
 };
-use signal_hook::consts::{SIGCHLD, SIGCONT, SIGTSTP, SIGWINCH};
+use signal_hook::consts::{SIGCHLD, SIGCONT};
 
 use super::{
     ending, memory,
@@ -68,8 +68,7 @@ fn start(program: &OsString, arguments: &[OsString]) -> io::Result<u8> {
                 }
             }
             SIGCONT => resume(child),
-            // The terminal sends both to the program itself.
-            SIGTSTP | SIGWINCH => {}
+            // What the terminal sends comes here only before the program is its foreground.
             signal => pass(child, signal),
         }
     }
