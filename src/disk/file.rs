@@ -67,7 +67,7 @@ impl DataFile {
         let failed = |source| FileError::Io { path: path.clone(), source };
         let held = Arc::new(HeldFile::new(file, &path).map_err(failed)?);
         let medium = preallocated(&held).map_err(failed)?;
-        Ok(Self { path, held, medium, side: side })
+        Ok(Self { path, held, medium, side })
     }
 
     /// Returns the file's path without links.
