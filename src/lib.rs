@@ -51,6 +51,10 @@
 //!   (`host::exclusion::no_other_name_of_a_served_file_lets_a_second_server_in`).
 //! - Nothing is acknowledged into a file that its path does not lead to: each sync looks
 //!   (`host::displaced::nothing_is_acknowledged_or_disclosed_into_a_file_that_its_path_does_not_lead_to`).
+//! - A backup is the state of one moment, whatever is committed meanwhile, and is verified before it is called done
+//!   (`storage::copy::tests::no_change_of_any_kind_at_any_step_of_a_copy_is_lost_or_half_in_it`).
+//! - A copy that takes a file's place is whole, or the file stays
+//!   (`crash::copies::a_killed_compact_or_rekey_leaves_one_whole_file_and_the_next_good_run_clears_up`).
 //! - An internal error keeps its cause, logged once under the request's id and never sent
 //!   (`crash::internal::an_internal_error_keeps_its_cause_for_the_log_and_hides_it_from_the_client`).
 //! - [`http`] cannot name [`storage`]; nothing below [`http`] and [`cli`] reads a clock; no files of a room form a
@@ -70,6 +74,7 @@
 //! | Where is a revoke decided? | `vault/tokens.rs`, and `storage/commit/in_flight.rs` for answers in flight |
 //! | Where are the bytes of a row drawn? | `storage/format/`: `tables.rs`, `codec.rs`, `head.rs` |
 //! | What happens between the disk and a 200? | `vault/audited.rs`, then `storage/commit/writer.rs` and `batch.rs` |
+//! | How is a copy of one moment made while the server goes on? | `storage/copy/mod.rs`; the file takes another's place in `disk/file.rs` |
 //! | Where is a new route added? | `ROUTES` in `http/routes.rs`; the compiler names the rest |
 //! | Which test fails if a disclosure goes unrecorded? | `audit::export::over_any_mix_of_requests_…` |
 //!

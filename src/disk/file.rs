@@ -31,7 +31,7 @@ pub struct DataFile {
     path: PathBuf,
     held: Arc<HeldFile>,
     medium: Medium,
-    _side: Option<SideLock>,
+    side: Option<SideLock>,
 }
 
 impl DataFile {
@@ -60,14 +60,14 @@ impl DataFile {
         let file = open_locked(&path, Mode::Shared, Locking::Waived)?;
         let failed = |source| FileError::Io { path: path.clone(), source };
         let held = Arc::new(HeldFile::new(file, &path).map_err(failed)?);
-        Ok(Self { medium: held.clone(), held, path, _side: None })
+        Ok(Self { medium: held.clone(), held, path, side: None })
     }
 
     fn over(path: PathBuf, file: File, side: Option<SideLock>) -> Result<Self, FileError> {
         let failed = |source| FileError::Io { path: path.clone(), source };
         let held = Arc::new(HeldFile::new(file, &path).map_err(failed)?);
         let medium = preallocated(&held).map_err(failed)?;
-        Ok(Self { path, held, medium, _side: side })
+        Ok(Self { path, held, medium, side })
     }
 
     /// Returns the file's path without links.
@@ -231,7 +231,7 @@ impl Replacement {
         temporary.forget();
         file.held.set_path(&old.path);
         sync_folder(&old.path).map_err(failed)?;
-        file._side = old._side;
+        file.side = old.side;
         Ok(file)
     }
 }

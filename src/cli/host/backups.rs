@@ -209,7 +209,8 @@ mod tests {
         let left =
             [".sealroom-x-20261123T000000Z.redb.sealroom-new", "sealroom-x-20261123T000000Z.redb.lock"];
         for name in kept.iter().chain([&gone]).chain(&others).chain(&left) {
-            fs::write(folder.join(name), if name.ends_with(".lock") { "4000000\n" } else { "x" }).unwrap();
+            fs::write(folder.join(name), if name.contains(".redb.lock") { "4000000\n" } else { "x" })
+                .unwrap();
         }
         prune(folder, "sealroom-x", 2).unwrap();
         for name in kept.iter().chain(&others) {

@@ -58,7 +58,7 @@ impl Rekeying {
         let view = View::fresh(old);
         for (key, value) in rows {
             match table {
-                Table::Scopes => continue,
+                Table::Scopes => {}
                 Table::TokenIds => sealed.push((key, value)),
                 Table::Credentials => {
                     let context = credential(&view, old, &key)?;
