@@ -63,8 +63,8 @@ async fn long_names_and_lists_and_every_change_of_a_user_or_token_are_explained(
     server.clock.set(server.clock.now().plus(days(1)));
     ask(&server, "POST", "/sfp/api/users", &json!({ "email": "bob@example.com", "role": "owner" })).await;
     assert_well(&server, "a user of the same address came back");
-    let (actor, now) = (Actor::host("test"), server.clock.now());
-    server.vault.recover_owner(OWNER.parse().unwrap(), secret(PASSWORD), actor, now).await.unwrap();
+    let event = Event::new(server.clock.now(), Actor::host("test"), Action::VaultRecover);
+    server.vault.recover_owner(OWNER.parse().unwrap(), secret(PASSWORD), event).await.unwrap();
     server.owner = server.login(OWNER).await;
     assert_well(&server, "an owner was recovered");
 
