@@ -180,7 +180,9 @@ fn status_and_lock_say_that_the_file_is_gone_and_how_to_save_it() {
     let served = Served::start(home.path(), "0");
     fs::remove_file(home.path().join("v.redb")).unwrap();
     is_refused(&served);
-    let status = sealroom(home.path(), &["status", "--server", &served.serving.url]);
+    let status = || sealroom(home.path(), &["status", "--server", &served.serving.url]);
+    wait_for("file_gone", || String::from_utf8_lossy(&status().stdout).contains("file_gone"));
+    let status = status();
     assert_eq!(status.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&status.stdout).contains("file_gone"), "health comes first: {status:?}");
     let said = stderr(&status);

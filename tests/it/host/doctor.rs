@@ -82,7 +82,11 @@ fn lived_in(folder: &Path) -> Serving {
     owner("POST", "/sfp/api/users", json!({ "email": "bob@example.com", "role": "owner" }));
     owner("PUT", "/sfp/api/users/bob@example.com", json!({ "role": "member" }));
     owner("POST", "/sfp/api/users", json!({ "email": "eve@example.com", "role": "owner" }));
-    owner("POST", "/sfp/api/tokens", json!({ "name": "ci", "expiresIn": 30, "projects": ["acme/app"] }));
+    owner(
+        "POST",
+        "/sfp/api/application-tokens",
+        json!({ "name": "ci", "expiresIn": 30, "projects": ["acme/app"] }),
+    );
     server
 }
 
