@@ -9,6 +9,7 @@ pub mod proof;
 pub mod receipt;
 pub mod record;
 pub mod salvage;
+pub mod taken_away;
 pub mod transport;
 pub mod tree;
 pub mod verify;

@@ -15,7 +15,7 @@ use super::{
     error::FileError,
     held_file::{Displaced, HeldFile},
     lock::{Locking, Mode, SideLock, lock},
-    path::{canonical, canonical_new, folder_of, leads_to, temporary_name},
+    path::{canonical, canonical_new, folder_of, leads_to, remove_unfinished_asides, temporary_name},
     preallocated::Preallocated,
 };
 
@@ -29,7 +29,7 @@ const ROOM_BYTES: u64 = 64 << 20;
 #[derive(Debug)]
 pub struct DataFile {
     path: PathBuf,
-    held: Arc<HeldFile>,
+    pub(super) held: Arc<HeldFile>,
     medium: Medium,
     _side: Option<SideLock>,
 }
@@ -44,6 +44,7 @@ impl DataFile {
         let side = SideLock::take(&path)?;
         remove_abandoned(&path);
         let file = open_locked(&path, Mode::Exclusive, locking)?;
+        remove_unfinished_asides(&path, &file);
         let links = file.metadata().map_err(|source| FileError::Io { path: path.clone(), source })?.nlink();
         if links > 1 {
             return Err(FileError::Linked { path, links });
@@ -63,7 +64,7 @@ impl DataFile {
         Ok(Self { medium: held.clone(), held, path, _side: None })
     }
 
-    fn over(path: PathBuf, file: File, side: Option<SideLock>) -> Result<Self, FileError> {
+    pub(super) fn over(path: PathBuf, file: File, side: Option<SideLock>) -> Result<Self, FileError> {
         let failed = |source| FileError::Io { path: path.clone(), source };
         let held = Arc::new(HeldFile::new(file, &path).map_err(failed)?);
         let medium = preallocated(&held).map_err(failed)?;
@@ -114,7 +115,7 @@ pub struct NewFile {
 
 /// The temporary name; removed on drop.
 #[derive(Debug)]
-struct Temporary(PathBuf);
+pub(super) struct Temporary(pub(super) PathBuf);
 
 impl Drop for Temporary {
     fn drop(&mut self) {
@@ -186,7 +187,7 @@ impl NewFile {
     }
 }
 
-fn in_the_making(data: &Path) -> FileError {
+pub(super) fn in_the_making(data: &Path) -> FileError {
     FileError::InUse { path: data.to_owned(), holder: "?".to_owned() }
 }
 
@@ -230,7 +231,7 @@ fn remove_abandoned(path: &Path) {
 }
 
 /// Syncs the folder: without it, a power cut can lose the name of a file whose content is safe.
-fn sync_folder(data: &Path) -> io::Result<()> {
+pub(super) fn sync_folder(data: &Path) -> io::Result<()> {
     File::open(folder_of(data))?.sync_all()
 }
 

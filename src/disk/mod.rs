@@ -10,6 +10,7 @@ mod lock;
 mod path;
 mod preallocated;
 mod read_ahead;
+mod replacement;
 
 use std::sync::Arc;
 
@@ -23,6 +24,7 @@ pub use lock::Locking;
 pub use path::{beside, resolved};
 pub use preallocated::Preallocated;
 pub use read_ahead::ReadAhead;
+pub use replacement::Replacement;
 
 /// The medium of an engine: a file, or in tests a disk that loses power.
 pub type Medium = Arc<dyn StorageBackend>;

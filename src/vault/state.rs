@@ -64,6 +64,8 @@ pub struct Settings {
     pub host: Actor,
     /// The free space in bytes below which nothing is added or disclosed.
     pub disk_low_bytes: u64,
+    /// Makes a backup's copy the vault's own file when it is unlocked; a restore does so in its own commit.
+    pub adopts_copies: bool,
 }
 
 impl Settings {
@@ -85,6 +87,7 @@ impl Settings {
             flush_interval: Self::FLUSH_INTERVAL,
             host,
             disk_low_bytes: default::DISK_LOW_BYTES,
+            adopts_copies: true,
         }
     }
 

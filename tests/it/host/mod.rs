@@ -13,6 +13,7 @@ mod knocking;
 mod overload;
 mod recover;
 mod request_log;
+mod restore;
 mod slots;
 mod storms;
 mod systemd;
