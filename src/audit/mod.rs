@@ -11,6 +11,7 @@ pub mod receipt;
 pub mod record;
 pub mod replay;
 pub mod salvage;
+pub mod taken_away;
 pub mod transport;
 pub mod tree;
 pub mod verify;

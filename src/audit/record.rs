@@ -142,6 +142,15 @@ pub fn decode(bytes: &[u8]) -> Result<Record, BadRecord> {
     })
 }
 
+/// Returns the detail of a record that [`decode`] reads.
+///
+/// # Errors
+/// As [`decode`].
+pub(super) fn detail_of(bytes: &[u8]) -> Result<serde_json::Value, BadRecord> {
+    let wire: Wire<'_> = serde_json::from_slice(bytes).map_err(|_| BadRecord)?;
+    serde_json::from_str(wire.detail.get()).map_err(|_| BadRecord)
+}
+
 /// A record as the API shows it: with its leaf hash as the last member.
 pub fn to_api_json(record: &[u8], leaf_hash: &Hash) -> String {
     let text = String::from_utf8_lossy(record);

@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File, OpenOptions},
     io,
-    os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown},
+    os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -15,7 +15,7 @@ use super::{
     error::FileError,
     held_file::{Displaced, HeldFile},
     lock::{Locking, Mode, SideLock, lock},
-    path::{canonical, canonical_new, folder_of, leads_to, temporary_name},
+    path::{canonical, canonical_new, folder_of, leads_to, remove_unfinished_asides, temporary_name},
     preallocated::Preallocated,
 };
 
@@ -28,10 +28,10 @@ const ROOM_BYTES: u64 = 64 << 20;
 /// A data file that this process has open and locked.
 #[derive(Debug)]
 pub struct DataFile {
-    path: PathBuf,
-    held: Arc<HeldFile>,
-    medium: Medium,
-    side: Option<SideLock>,
+    pub(super) path: PathBuf,
+    pub(super) held: Arc<HeldFile>,
+    pub(super) medium: Medium,
+    pub(super) side: Option<SideLock>,
 }
 
 impl DataFile {
@@ -44,6 +44,7 @@ impl DataFile {
         let side = SideLock::take(&path)?;
         remove_abandoned(&path);
         let file = open_locked(&path, Mode::Exclusive, locking)?;
+        remove_unfinished_asides(&path, &file);
         let links = file.metadata().map_err(|source| FileError::Io { path: path.clone(), source })?.nlink();
         if links > 1 {
             return Err(FileError::Linked { path, links });
@@ -63,7 +64,7 @@ impl DataFile {
         Ok(Self { medium: held.clone(), held, path, side: None })
     }
 
-    fn over(path: PathBuf, file: File, side: Option<SideLock>) -> Result<Self, FileError> {
+    pub(super) fn over(path: PathBuf, file: File, side: Option<SideLock>) -> Result<Self, FileError> {
         let failed = |source| FileError::Io { path: path.clone(), source };
         let held = Arc::new(HeldFile::new(file, &path).map_err(failed)?);
         let medium = preallocated(&held).map_err(failed)?;
@@ -117,17 +118,17 @@ impl DataFile {
 /// A data file under construction: under a temporary name, with mode 0600 and locked, until [`NewFile::publish`].
 #[derive(Debug)]
 pub struct NewFile {
-    file: DataFile,
-    temporary: Temporary,
+    pub(super) file: DataFile,
+    pub(super) temporary: Temporary,
 }
 
 /// The temporary name; removed on drop.
 #[derive(Debug)]
-struct Temporary(PathBuf);
+pub(super) struct Temporary(pub(super) PathBuf);
 
 impl Temporary {
     /// Keeps what the name led to: it has another name now.
-    fn forget(mut self) {
+    pub(super) fn forget(mut self) {
         self.0 = PathBuf::new();
     }
 }
@@ -188,56 +189,12 @@ impl NewFile {
     }
 }
 
-/// A data file that is to take the place of another one, which stays open and locked until then.
-#[derive(Debug)]
-pub struct Replacement(NewFile);
-
-impl Replacement {
-    /// Begins the replacement of an open data file, beside it, with its mode and owner.
-    ///
-    /// # Errors
-    /// The folder refuses.
-    pub fn begin(old: &DataFile, locking: Locking) -> Result<Self, FileError> {
-        let failed = |source| FileError::Io { path: old.path.clone(), source };
-        let (file, temporary) = create_temporary(&old.path, &old.path, locking)?;
-        let (like, own) = (old.held.file().metadata(), file.metadata());
-        let (like, own) = (like.map_err(failed)?, own.map_err(failed)?);
-        if (like.uid(), like.gid()) != (own.uid(), own.gid()) {
-            fchown(&file, Some(like.uid()), Some(like.gid())).map_err(failed)?;
-        }
-        file.set_permissions(fs::Permissions::from_mode(like.mode() & 0o777)).map_err(failed)?;
-        let file = DataFile::over(old.path.clone(), file, None)?;
-        file.held.set_path(&temporary.0);
-        Ok(Self(NewFile { file, temporary }))
-    }
-
-    /// Returns the new file's medium.
-    pub fn medium(&self) -> Medium {
-        self.0.medium()
-    }
-
-    /// Puts the finished file in the old one's place in one step. Both are locked, so that whoever opens the path finds
-    /// it in use, whichever of them it leads to. The new file stays locked.
-    ///
-    /// # Errors
-    /// The path no longer leads to the old file, or the folder refuses. The old file is then in its place still, unless
-    /// only the folder's sync failed.
-    pub fn publish(self, old: DataFile) -> Result<DataFile, FileError> {
-        let NewFile { mut file, temporary } = self.0;
-        let failed = |source| FileError::Io { path: old.path.clone(), source };
-        file.medium.sync_data().map_err(failed)?;
-        old.check().map_err(|displaced| failed(io::Error::other(displaced)))?;
-        fs::rename(&temporary.0, &old.path).map_err(failed)?;
-        temporary.forget();
-        file.held.set_path(&old.path);
-        sync_folder(&old.path).map_err(failed)?;
-        file.side = old.side;
-        Ok(file)
-    }
-}
-
 /// Creates and locks the temporary file of a data file under construction.
-fn create_temporary(path: &Path, data: &Path, locking: Locking) -> Result<(File, Temporary), FileError> {
+pub(super) fn create_temporary(
+    path: &Path,
+    data: &Path,
+    locking: Locking,
+) -> Result<(File, Temporary), FileError> {
     let name = temporary_name(path);
     let mut options = OpenOptions::new();
     let file = options.read(true).write(true).create_new(true).mode(0o600).open(&name);
@@ -255,7 +212,7 @@ fn create_temporary(path: &Path, data: &Path, locking: Locking) -> Result<(File,
     Ok((file, temporary))
 }
 
-fn in_the_making(data: &Path) -> FileError {
+pub(super) fn in_the_making(data: &Path) -> FileError {
     FileError::InUse { path: data.to_owned(), holder: "?".to_owned() }
 }
 
@@ -316,7 +273,7 @@ fn remove_abandoned(path: &Path) {
 }
 
 /// Syncs the folder: without it, a power cut can lose the name of a file whose content is safe.
-fn sync_folder(data: &Path) -> io::Result<()> {
+pub(super) fn sync_folder(data: &Path) -> io::Result<()> {
     File::open(folder_of(data))?.sync_all()
 }
 

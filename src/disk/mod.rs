@@ -10,6 +10,7 @@ mod lock;
 mod path;
 mod preallocated;
 mod read_ahead;
+mod replacement;
 mod rollback;
 
 use std::sync::Arc;
@@ -18,12 +19,13 @@ use redb::StorageBackend;
 
 pub use deferred_writes::DeferredWrites;
 pub use error::FileError;
-pub use file::{DataFile, NewFile, Replacement, scratch, sweep, unnamed};
+pub use file::{DataFile, NewFile, scratch, sweep, unnamed};
 pub use held_file::{Displaced, HeldFile};
 pub use lock::Locking;
 pub use path::{UNFINISHED, beside, resolved};
 pub use preallocated::Preallocated;
 pub use read_ahead::ReadAhead;
+pub use replacement::Replacement;
 pub use rollback::Rollback;
 
 /// The medium of an engine: a file, or in tests a disk that loses power.

@@ -10,6 +10,9 @@ use std::{
 
 use super::error::FileError;
 
+/// The suffix of a replaced file's name, before the time.
+pub(super) const REPLACED: &str = ".replaced-";
+
 /// Follows the links of a path as far as they lead, even if the file is gone.
 pub fn resolved(data: &Path) -> PathBuf {
     const LINKS_MAX: usize = 40;
@@ -84,4 +87,20 @@ fn has_folder(data: &Path) -> bool {
 pub(super) fn leads_to(path: &Path, file: &File) -> bool {
     let (Ok(there), Ok(own)) = (fs::metadata(path), file.metadata()) else { return false };
     (there.dev(), there.ino()) == (own.dev(), own.ino())
+}
+
+/// Removes the second name that a killed replacement gave to a data file that is still in its place.
+pub(super) fn remove_unfinished_asides(path: &Path, file: &File) {
+    let (Some(name), Ok(own)) = (path.file_name(), file.metadata()) else { return };
+    if own.nlink() < 2 {
+        return;
+    }
+    let prefix = format!("{}{REPLACED}", name.to_string_lossy());
+    let Ok(entries) = fs::read_dir(folder_of(path)) else { return };
+    for entry in entries.flatten() {
+        if entry.file_name().to_string_lossy().starts_with(&prefix) && leads_to(&entry.path(), file) {
+            // Best effort: opening the file then names it as a further link.
+            drop(fs::remove_file(entry.path()));
+        }
+    }
 }

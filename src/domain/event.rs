@@ -203,6 +203,13 @@ impl Detail {
         self.with(key, DetailValue::List(items.iter().map(ToString::to_string).collect()))
     }
 
+    /// Appends the entries of another detail.
+    #[must_use]
+    pub fn join(mut self, other: Self) -> Self {
+        self.0.extend(other.0);
+        self
+    }
+
     /// The entries, in the order in which they were added.
     pub fn entries(&self) -> &[(DetailKey, DetailValue)] {
         &self.0

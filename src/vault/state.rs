@@ -67,6 +67,8 @@ pub struct Settings {
     pub disk_low_bytes: u64,
     /// The folder of files without a name; without one it is the system's for temporary files.
     pub scratch: Option<PathBuf>,
+    /// Makes a backup's copy the vault's own file when it is unlocked; a restore does so in its own commit.
+    pub adopts_copies: bool,
 }
 
 impl Settings {
@@ -89,6 +91,7 @@ impl Settings {
             host,
             disk_low_bytes: default::DISK_LOW_BYTES,
             scratch: None,
+            adopts_copies: true,
         }
     }
 

@@ -69,7 +69,7 @@ impl Vault {
     /// Starts a new log key if the file is a copy that a backup made: the copies beside it hold the old one, and none
     /// of them may sign a second history.
     async fn adopt_copy(&self, open: &Open, actor: Actor, now: Timestamp) -> Result<(), Error> {
-        if !self.store.is_copy().map_err(Error::from)? {
+        if !self.settings().adopts_copies || !self.store.is_copy().map_err(Error::from)? {
             return Ok(());
         }
         let decide = move |_: &View<'_>| {

@@ -85,6 +85,40 @@ fn write(folder: &Path, vault: &Vault) -> Result<(), NotWritten> {
     put(vault, folder, &folder.join(format!("{name}.checkpoint")), &note, ours.size)
 }
 
+/// Puts aside the folder's checkpoints that this log does not hold, after a restore, and writes the newest one. Returns
+/// the new names of those put aside.
+///
+/// # Errors
+/// The folder refuses, or holds a file that is no checkpoint.
+pub(super) fn settle(folder: &Path, vault: &Vault) -> Result<Vec<PathBuf>, impl std::error::Error> {
+    put_aside(folder, vault).and_then(|moved| write(folder, vault).map(|()| moved))
+}
+
+fn put_aside(folder: &Path, vault: &Vault) -> Result<Vec<PathBuf>, NotWritten> {
+    let note = vault.checkpoint().map_err(|_| NotWritten::Own)?;
+    let ours = checkpoint::read_unsigned(&note).map_err(|_| NotWritten::Own)?;
+    let name = ours.origin.replace('/', "-");
+    let in_folder = |source| NotWritten::Io { path: folder.to_owned(), source };
+    let mut moved = Vec::new();
+    for entry in fs::read_dir(folder).map_err(in_folder)? {
+        let path = entry.map_err(in_folder)?.path();
+        let is_ours = path.file_name().is_some_and(|file| file.to_string_lossy().starts_with(&name));
+        if !is_ours || path.extension().is_none_or(|extension| extension != "checkpoint") {
+            continue;
+        }
+        let failed = |source| NotWritten::Io { path: path.clone(), source };
+        let Some(text) = read_checkpoint(&path).map_err(failed)? else { continue };
+        let Ok(kept) = checkpoint::read_unsigned(&text) else { return Err(NotWritten::Foreign { path }) };
+        if kept.size > ours.size || vault.root(kept.size).ok() != Some(kept.root) {
+            // It stays as evidence of the replaced history, under a name that no verifier takes for this log's.
+            let aside = path.with_extension(format!("checkpoint.replaced-at-{}", ours.size));
+            fs::rename(&path, &aside).map_err(failed)?;
+            moved.push(aside);
+        }
+    }
+    Ok(moved)
+}
+
 /// Writes a note in place of an earlier one that the log still holds.
 fn put(vault: &Vault, folder: &Path, path: &Path, note: &str, ours: u64) -> Result<(), NotWritten> {
     let failed = |source| NotWritten::Io { path: path.to_owned(), source };

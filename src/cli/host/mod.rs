@@ -21,6 +21,7 @@ mod recover;
 mod repeats;
 mod replace;
 mod rescue;
+mod restore;
 mod serve;
 mod settings;
 mod shutdown;
@@ -61,6 +62,15 @@ pub(super) enum Command {
                       sealroom doctor backup.redb --strict --json"
     )]
     Doctor(doctor::Args),
+    /// Restore a backup; what was revoked or removed after it stays away.
+    #[command(
+        after_help = "The backup is verified first. What the replaced file's log, or --since EXPORT, shows as revoked, \
+                      removed or narrowed after the backup is taken away again, unless --revive is given. Every session \
+                      ends, and the log continues with a new key.\n\nExamples:\n  \
+                      sealroom restore backup.redb --data team.redb --force\n  \
+                      sealroom restore backup.redb --data team.redb --since events.ndjson"
+    )]
+    Restore(restore::Args),
     /// List and change the key slots: the secrets that open the vault.
     #[command(
         after_help = "Examples:\n  sealroom slot list --data team.redb\n  sealroom slot change --data team.redb"
@@ -93,6 +103,7 @@ pub(super) fn run(command: Command, output: &Output) -> Result<(), CliError> {
         Command::Lock(args) => lock::lock(args, output),
         Command::Rescue(args) => rescue::run(&args, output),
         Command::Doctor(args) => doctor::run(&args, output),
+        Command::Restore(args) => restore::run(&args, output),
         Command::Slot(args) => slot::run(args, output),
         Command::Recover(args) => recover::run(args, output),
         Command::Compact(args) => replace::compact(args, output),

@@ -43,6 +43,13 @@ impl<T> Decision<T> {
         Self { changes, ..Self::recording(value, vec![event]) }
     }
 
+    /// Records further events beside the change's own.
+    #[must_use]
+    pub fn also(mut self, events: impl IntoIterator<Item = Event>) -> Self {
+        self.events.extend(events);
+        self
+    }
+
     /// Discloses credentials, with one event for each.
     pub const fn disclosing(value: T, events: Vec<Event>) -> Self {
         Self { value, changes: Changes::none(), events, effect: Effect::Discloses }

@@ -16,6 +16,7 @@ mod overload;
 mod recover;
 mod replace;
 mod request_log;
+mod restore;
 mod slots;
 mod storms;
 mod systemd;

@@ -1,0 +1,249 @@
+//! `sealroom restore`: a backup takes the place of the vault file, and what was taken away after it stays away.
+
+mod comparison;
+
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use self::comparison::{Comparison, compare};
+use super::{checkpoints, host_actor::host_actor, memory, passphrase::PassphraseArgs, verify};
+use crate::{
+    cli::{
+        error::CliError,
+        terminal::{output::Output, progress::Progress, prompt::Asking, visible::visible},
+    },
+    clock::{self, Clock},
+    config::default,
+    disk::{DataFile, FileError, Locking, Medium, NewFile, Replacement},
+    domain::{Action, Event, Timestamp},
+    vault::{RestorePlan, Restored, Settings, Vault},
+};
+
+/// Maximum number of names in a list.
+const NAMED_MAX: usize = 20;
+
+/// `restore`'s flags.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Args {
+    /// The backup.
+    #[arg(value_name = "BACKUP")]
+    backup: PathBuf,
+    /// The vault file to make or to replace.
+    #[arg(long, env = "SEALROOM_DATA", default_value = default::DATA, value_name = "FILE")]
+    data: PathBuf,
+    /// Replace an existing file; it stays beside the new one under another name.
+    #[arg(long)]
+    force: bool,
+    /// An export of the lost vault's log: it shows what was taken away after the backup.
+    #[arg(long, value_name = "EXPORT", conflicts_with = "revive")]
+    since: Option<PathBuf>,
+    /// Let live again what was revoked, removed or narrowed after the backup.
+    #[arg(long)]
+    revive: bool,
+    /// The folder of the vault's checkpoints: those of the replaced history are put aside.
+    #[arg(long, env = "SEALROOM_CHECKPOINT_FOLDER", value_name = "FOLDER")]
+    checkpoint_folder: Option<PathBuf>,
+    /// Open the vault on a file system that has no locks; no other process may open the file.
+    #[arg(long, env = "SEALROOM_WITHOUT_FILE_LOCK", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    without_file_lock: Option<bool>,
+    #[command(flatten)]
+    passphrase: PassphraseArgs,
+}
+
+pub(super) fn run(args: &Args, output: &Output) -> Result<(), CliError> {
+    let locking = if args.without_file_lock == Some(true) { Locking::Waived } else { Locking::Required };
+    // Before anything else: a file in use is never replaced, and a user types no passphrase for it in vain.
+    let replaced = match DataFile::open(&args.data, locking) {
+        Ok(file) => Some(file),
+        Err(FileError::Missing(_)) => None,
+        Err(error) => return Err(error.into()),
+    };
+    if let Some(file) = &replaced
+        && is_same(&args.backup, file.path())
+    {
+        let told = format!("{} is the vault file itself", args.backup.display());
+        return Err(CliError::usage(told, "name the backup, and the file to replace with --data"));
+    }
+    verify::copy(&args.backup, output)?;
+    let backup = DataFile::open_read_only(&args.backup)?;
+    let comparison = compare(&args.backup, &backup, replaced.as_ref(), args.since.as_deref())?;
+    tell(&comparison, args, output);
+    if replaced.is_some() && !args.force {
+        return Err(CliError::failed(
+            format!("{} exists; nothing was changed", args.data.display()),
+            "pass --force to replace it: it stays beside the new one under another name",
+        ));
+    }
+    let passphrase = args.passphrase.read(Asking::Once, output)?;
+    let plan = RestorePlan {
+        later: comparison.later.clone().filter(|_| !args.revive),
+        behind: comparison.behind,
+        actor: host_actor(),
+        now: Timestamp::from_millis(0),
+    };
+    let moment = clock::Clock::system().now();
+    let mut target = match &replaced {
+        Some(old) => Target::InPlace(Replacement::begin(old, locking)?, old),
+        None => Target::New(NewFile::begin_with(&args.data, locking)?),
+    };
+    copy(&backup, &target.medium(), output).map_err(|error| {
+        CliError::failed(format!("the copy of the backup: {error}"), "check the disk's space")
+    })?;
+    let restored = restored(&target.medium(), passphrase, plan, args)?;
+    let aside = target.finish(moment)?;
+    let notes = settle(args, output);
+    report(args, &comparison, &restored, aside.as_deref(), &notes, output)
+}
+
+/// The file under construction.
+enum Target<'a> {
+    New(NewFile),
+    InPlace(Replacement, &'a DataFile),
+}
+
+impl Target<'_> {
+    fn medium(&mut self) -> Medium {
+        match self {
+            Self::New(file) => file.medium(),
+            Self::InPlace(file, _) => file.medium(),
+        }
+    }
+
+    /// Puts the file in place; returns the name of the one that it replaced.
+    fn finish(self, moment: Timestamp) -> Result<Option<PathBuf>, CliError> {
+        match self {
+            Self::New(file) => file.publish().map(|_| None).map_err(CliError::from),
+            Self::InPlace(file, old) => {
+                let moment = moment.to_string().replace(':', "");
+                file.publish_aside(old, &moment).map(Some).map_err(CliError::from)
+            }
+        }
+    }
+}
+
+fn is_same(one: &Path, other: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let of = |path| std::fs::metadata(path).map(|found| (found.dev(), found.ino())).ok();
+    of(one).is_some() && of(one) == of(other)
+}
+
+fn copy(from: &DataFile, to: &Medium, output: &Output) -> std::io::Result<()> {
+    let progress = Progress::bytes("restoring", from.bytes()?, output);
+    from.copy_into(to, |bytes| progress.advance(bytes))
+}
+
+/// Opens the copy with the passphrase, which verifies every row of it, and makes it the vault's file.
+fn restored(
+    medium: &Medium,
+    passphrase: crate::domain::Secret,
+    plan: RestorePlan,
+    args: &Args,
+) -> Result<Restored, CliError> {
+    let settings = Settings { adopts_copies: false, ..Settings::new(host_actor(), clock::monotonic) };
+    let vault =
+        Vault::open(medium.clone(), settings).map_err(|error| CliError::open(&args.backup, &error))?;
+    memory::check_unlock(&vault, &passphrase)?;
+    let newest =
+        vault.newest_time().map_err(|error| CliError::failed(error.to_string(), "use another backup"))?;
+    let clock = newest.map_or_else(Clock::system, Clock::system_after);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime
+        .map_err(|error| CliError::failed(format!("no runtime: {error}"), "free memory or threads"))?;
+    runtime.block_on(async {
+        let unlocked = vault.unlock(passphrase, host_actor(), clock.now(), None).await;
+        unlocked.map_err(|error| CliError::unlock(&error))?;
+        let restored = vault.restore(RestorePlan { now: clock.now(), ..plan }).await;
+        let locked = vault.lock(Event::new(clock.now(), host_actor(), Action::VaultLock)).await;
+        let failed = |error: crate::vault::Error| {
+            CliError::failed(
+                format!("the restored vault cannot be written: {error}"),
+                "check the disk's space",
+            )
+        };
+        let restored = restored.map_err(failed)?;
+        locked.map_err(failed)?;
+        Ok(restored)
+    })
+}
+
+/// Puts the folder's checkpoints of the replaced history aside, and writes the restored vault's own. The vault is in
+/// place by now: a failure is a warning.
+fn settle(args: &Args, output: &Output) -> Vec<String> {
+    let Some(folder) = &args.checkpoint_folder else { return Vec::new() };
+    let settled = || -> Result<Vec<PathBuf>, CliError> {
+        let file = DataFile::open_read_only(&args.data)?;
+        let vault = Vault::open(file.medium(), Settings::new(host_actor(), clock::monotonic));
+        let vault = vault.map_err(|error| CliError::open(&args.data, &error))?;
+        checkpoints::settle(folder, &vault).map_err(|error| CliError::failed(error.to_string(), ""))
+    };
+    match settled() {
+        Ok(moved) => moved.iter().map(|path| path.display().to_string()).collect(),
+        Err(error) => {
+            let told =
+                format!("the vault is restored, but its checkpoint folder is not settled: {}", error.message);
+            output.warning(&told);
+            Vec::new()
+        }
+    }
+}
+
+/// Tells what the backup lacks, before anything is written.
+fn tell(comparison: &Comparison, args: &Args, output: &Output) {
+    match (&comparison.behind, &comparison.source) {
+        (Some(behind), Some(source)) => {
+            let actions = comparison.later.iter().flat_map(|later| &later.actions);
+            let actions: Vec<String> = actions.map(|(action, count)| format!("{count} {action}")).collect();
+            let list = if actions.is_empty() { String::new() } else { format!(": {}", actions.join(", ")) };
+            output.note(&format!("the backup is {behind} events behind {source}{list}"));
+        }
+        _ => {
+            let why = comparison.unreadable.as_deref().unwrap_or("no replaced file and no --since EXPORT");
+            output.warning(&format!(
+                "nothing shows what was revoked or removed after the backup ({why}): it lives again"
+            ));
+        }
+    }
+    if args.revive {
+        output.warning("--revive: what was revoked or removed after the backup lives again");
+    }
+}
+
+fn report(
+    args: &Args,
+    comparison: &Comparison,
+    restored: &Restored,
+    aside: Option<&Path>,
+    notes: &[String],
+    output: &Output,
+) -> Result<(), CliError> {
+    let mut lines = vec![format!("restored {} from {}", args.data.display(), args.backup.display())];
+    lines.extend(aside.map(|aside| format!("the replaced file is {}", aside.display())));
+    let mut list = |what: &str, items: &[String]| {
+        if !items.is_empty() {
+            lines.push(format!("{what}:"));
+            lines.extend(items.iter().take(NAMED_MAX).map(|item| format!("  {item}")));
+            let more = items.len().saturating_sub(NAMED_MAX);
+            lines.extend((more > 0).then(|| format!("  and {more} more: pass --json for all")));
+        }
+    };
+    list("taken away again", &restored.applied);
+    list("look at these yourself", &restored.by_hand);
+    if comparison.later.is_none() || args.revive {
+        list("users that are let in", &restored.users);
+        list("tokens that are let in", &restored.tokens);
+    }
+    list("checkpoints put aside", notes);
+    lines.push("every session has ended; the log continues with a new key: sealroom audit key".to_owned());
+    let value = json!({
+        "data": args.data.display().to_string(),
+        "replaced": aside.map(|path| path.display().to_string()),
+        "behind": comparison.behind,
+        "takenAway": restored.applied,
+        "byHand": restored.by_hand,
+        "users": restored.users,
+        "tokens": restored.tokens,
+        "checkpointsAside": notes,
+    });
+    output.result(&visible(&lines.join("\n")), &value)
+}

@@ -1,0 +1,314 @@
+//! The restore of a backup: what was taken away after it stays away, every session ends, and the log gets a new key.
+//! There is no caller: the passphrase that unlocked the copy is the proof.
+
+use std::collections::BTreeMap;
+
+use super::{audited::silent, error::Error, state::Vault};
+use crate::{
+    audit::taken_away::{Projects, TakenAway, UserState},
+    domain::{
+        Action, Actor, Detail, DetailKey, Email, Event, Integration, IntegrationId, Role, Scope, Timestamp,
+        User,
+    },
+    storage::{Changes, Decision, StorageError, View},
+};
+
+/// A restore.
+pub struct RestorePlan {
+    /// What the records after the backup take away; `None` if nothing shows them, or all of it is to live again.
+    pub later: Option<TakenAway>,
+    /// The number of records that the backup lacks, if known.
+    pub behind: Option<u64>,
+    /// The actor of the events.
+    pub actor: Actor,
+    /// The time of the events.
+    pub now: Timestamp,
+}
+
+/// The outcome of a restore.
+#[derive(Debug, Default, Clone)]
+pub struct Restored {
+    /// What was taken away again, a line each.
+    pub applied: Vec<String>,
+    /// What has to be taken away by hand, a line each.
+    pub by_hand: Vec<String>,
+    /// The enabled users of the restored vault.
+    pub users: Vec<String>,
+    /// The tokens that let their holders in, by name and id.
+    pub tokens: Vec<String>,
+}
+
+impl Vault {
+    /// Makes the unlocked copy of a backup the vault's file, in one commit with one event for each thing taken away.
+    ///
+    /// # Errors
+    /// The vault is locked, a row cannot be read, or the commit fails.
+    pub async fn restore(&self, plan: RestorePlan) -> Result<Restored, Error> {
+        let decide = move |view: &View<'_>| {
+            let mut work = Work::new(view, &plan).map_err(|error| silent(error.into()))?;
+            if let Some(later) = &plan.later {
+                work.take_away(view, later).map_err(|error| silent(error.into()))?;
+            }
+            Ok(work.decided(&plan))
+        };
+        let committed = self.opened()?.decide(None, decide).await?;
+        Ok(self.settle(committed).await?.value)
+    }
+}
+
+/// A restore under construction.
+struct Work<'a> {
+    plan: &'a RestorePlan,
+    changes: Changes,
+    users: BTreeMap<Email, User>,
+    events: Vec<Event>,
+    outcome: Restored,
+}
+
+impl<'a> Work<'a> {
+    fn new(view: &View<'_>, plan: &'a RestorePlan) -> Result<Self, StorageError> {
+        let users = view.users()?.into_iter().map(|user| (user.email.clone(), user)).collect();
+        let (changes, events) = (Changes::none(), Vec::new());
+        let mut work = Self { plan, changes, users, events, outcome: Restored::default() };
+        for token in
+            view.tokens()?.iter().filter(|token| token.revoked_at.is_none() && plan.now < token.expires_at)
+        {
+            let is_revoked = plan.later.as_ref().is_some_and(|later| later.tokens.contains(&token.id));
+            if !is_revoked {
+                work.outcome.tokens.push(format!("{} ({}, {})", token.name, token.role, token.id));
+            }
+        }
+        Ok(work)
+    }
+
+    fn take_away(&mut self, view: &View<'_>, later: &TakenAway) -> Result<(), StorageError> {
+        for id in &later.tokens {
+            let Some(token) = view.token_by_id(*id)?.filter(|token| token.revoked_at.is_none()) else {
+                continue;
+            };
+            let mut token = (*token).clone();
+            token.revoked_at = Some(self.plan.now);
+            let detail = Detail::NONE.text(DetailKey::Id, id).text(DetailKey::Name, &token.name);
+            self.outcome.applied.push(format!("token {} ({id}) revoked", token.name));
+            self.event(Action::TokenRevoke, |event| Event {
+                detail: event.detail.clone().join(detail),
+                ..event
+            });
+            self.changes.token(token);
+        }
+        for email in &later.removed_users {
+            self.remove_user(email);
+        }
+        for (email, state) in &later.users {
+            self.narrow_user(email, state);
+        }
+        let mut left = self.integrations(view, later)?;
+        for project in &later.projects {
+            if view.project(project)?.is_none() {
+                continue;
+            }
+            left.retain(|_, scope| !scope.projects().is_empty());
+            if left.values().any(|scope| scope.names(project)) {
+                self.outcome
+                    .by_hand
+                    .push(format!("project {project} was deleted, and integrations are scoped to it"));
+                continue;
+            }
+            self.changes.remove_project(project);
+            self.outcome.applied.push(format!("project {project} deleted"));
+            let project = Some(project.clone());
+            self.event(Action::ProjectDelete, |event| Event { project, ..event });
+        }
+        for email in later.passwords.iter().filter(|email| self.users.contains_key(*email)) {
+            self.outcome
+                .by_hand
+                .push(format!("the password of {email} was changed: the earlier one holds again"));
+        }
+        if later.slots > 0 {
+            self.outcome
+                .by_hand
+                .push("the key slots were changed: the earlier ones open the file again".to_owned());
+        }
+        if later.unnamed > 0 {
+            let told =
+                format!("{} events name what they took away only by a hash: look at the list", later.unnamed);
+            self.outcome.by_hand.push(told);
+        }
+        Ok(())
+    }
+
+    /// Removes a user, unless no enabled owner would be left, who alone can set things right.
+    fn remove_user(&mut self, email: &Email) {
+        let Some(user) = self.users.remove(email) else { return };
+        if !self.users.values().any(is_owner) {
+            self.outcome.by_hand.push(format!("{email} was removed, and is the only owner of the backup"));
+            self.users.insert(email.clone(), user);
+            return;
+        }
+        self.changes.remove_user(email);
+        self.outcome.applied.push(format!("user {email} removed"));
+        let detail = Detail::NONE.text(DetailKey::Email, email).text(DetailKey::Role, user.role);
+        self.event(Action::UserDelete, |event| Event { detail: event.detail.clone().join(detail), ..event });
+    }
+
+    fn narrow_user(&mut self, email: &Email, state: &UserState) {
+        let Some(before) = self.users.get(email).cloned() else { return };
+        let mut after = before.clone();
+        let mut what = Vec::new();
+        if state.disabled && !before.disabled {
+            after.disabled = true;
+            what.push("disabled".to_owned());
+        }
+        if before.role == Role::Owner && state.role != Role::Owner {
+            after.role = state.role;
+            what.push(format!("made a {}", state.role));
+        }
+        if after.role != Role::Owner {
+            let only = match &state.projects {
+                Projects::All => None,
+                Projects::Only(projects) => Some(projects.clone()),
+                Projects::Unknown => Some(Vec::new()),
+            };
+            let narrower = only.filter(|only| match &before.narrowing.projects {
+                None => true,
+                Some(before) => before.iter().any(|project| !only.contains(project)),
+            });
+            if let Some(only) = narrower {
+                what.push(format!("narrowed to {} projects", only.len()));
+                after.narrowing.projects = Some(only);
+            }
+        }
+        if what.is_empty() {
+            return;
+        }
+        if is_owner(&before) && !is_owner(&after) {
+            let others = self.users.values().filter(|user| user.email != *email).any(is_owner);
+            if !others {
+                let told = format!("{email} was {}, and is the only owner of the backup", what.join(", "));
+                self.outcome.by_hand.push(told);
+                return;
+            }
+        }
+        self.outcome.applied.push(format!("user {email} {}", what.join(", ")));
+        let detail = Detail::NONE.text(DetailKey::Email, email).text(DetailKey::Role, after.role);
+        let detail = if after.disabled { detail.truth(DetailKey::Disabled, true) } else { detail };
+        let detail = match &after.narrowing.projects {
+            Some(projects) => detail.list(DetailKey::Projects, projects),
+            None => detail,
+        };
+        self.users.insert(email.clone(), after);
+        self.event(Action::UserUpdate, |event| Event { detail: event.detail.clone().join(detail), ..event });
+    }
+
+    /// Deletes and narrows integrations; returns the scopes of those that stay.
+    fn integrations(
+        &mut self,
+        view: &View<'_>,
+        later: &TakenAway,
+    ) -> Result<BTreeMap<IntegrationId, Scope>, StorageError> {
+        let mut left = BTreeMap::new();
+        for integration in view.integrations()?.iter() {
+            let id = integration.id;
+            if later.integrations.contains(&id) {
+                self.changes.remove_integration(integration);
+                self.outcome.applied.push(format!("integration {} deleted", named(integration)));
+                self.event(Action::IntegrationDelete, |event| about(event, integration));
+                continue;
+            }
+            if later.rotated.contains(&id) {
+                let told = format!(
+                    "the credential of {} was replaced: the backup holds the earlier one, revision {}",
+                    named(integration),
+                    integration.revision().number()
+                );
+                self.outcome.by_hand.push(told);
+            }
+            let scope = self.scope(integration, later.scopes.get(&id));
+            left.insert(id, scope);
+        }
+        Ok(left)
+    }
+
+    /// Sets a later scope again if it takes projects away; returns the scope that holds.
+    fn scope(&mut self, before: &Integration, later: Option<&Projects>) -> Scope {
+        let takes_away = |projects: &[_]| match &before.scope {
+            Scope::Global => true,
+            Scope::Projects(before) => before.iter().any(|project| !projects.contains(project)),
+        };
+        match later {
+            Some(Projects::Only(projects)) if !projects.is_empty() && takes_away(projects) => {
+                let scope = Scope::Projects(projects.clone());
+                let after = Integration { scope: scope.clone(), updated_at: self.plan.now, ..before.clone() };
+                self.outcome.applied.push(format!(
+                    "integration {} scoped to {} projects",
+                    named(before),
+                    projects.len()
+                ));
+                self.changes.integration(Some(before), after);
+                let detail = Detail::NONE.list(DetailKey::Projects, projects);
+                self.event(Action::IntegrationUpdate, |event| {
+                    let event = about(event, before);
+                    Event { detail: event.detail.clone().join(detail), ..event }
+                });
+                return scope;
+            }
+            Some(Projects::Unknown) => {
+                let told = format!(
+                    "{} was scoped to a list of projects that the log knows only by a hash",
+                    named(before)
+                );
+                self.outcome.by_hand.push(told);
+            }
+            Some(Projects::All | Projects::Only(_)) | None => {}
+        }
+        before.scope.clone()
+    }
+
+    fn event(&mut self, action: Action, complete: impl FnOnce(Event) -> Event) {
+        let detail = Detail::NONE.text(DetailKey::Reason, "restore");
+        let event = Event::new(self.plan.now, self.plan.actor.clone(), action);
+        self.events.push(complete(Event { detail, ..event }));
+    }
+
+    /// Ends every session, hands the log over to a new key, and records the restore before all else.
+    fn decided(mut self, plan: &RestorePlan) -> Decision<Restored> {
+        for user in self.users.into_values() {
+            if !user.disabled {
+                self.outcome.users.push(format!("{} ({})", user.email, user.role));
+            }
+            self.changes.user(User { epoch: user.epoch + 1, ..user });
+        }
+        self.changes.new_log_key();
+        self.changes.adopt_copy();
+        let reason = match (&plan.later, plan.behind) {
+            (Some(_), _) => "removals_applied",
+            (None, Some(_)) => "removals_revived",
+            (None, None) => "removals_unknown",
+        };
+        let detail = Detail::NONE.text(DetailKey::Reason, reason);
+        let detail = match plan.behind {
+            Some(behind) => detail.number(DetailKey::Count, behind),
+            None => detail,
+        };
+        let event = Event { detail, ..Event::new(plan.now, plan.actor.clone(), Action::VaultRestore) };
+        Decision::changing(self.outcome, self.changes, event).also(self.events).revoking()
+    }
+}
+
+fn is_owner(user: &User) -> bool {
+    user.role == Role::Owner && !user.disabled
+}
+
+fn named(integration: &Integration) -> String {
+    let name = integration.name.as_ref().map(|name| format!(" {name}")).unwrap_or_default();
+    format!("{}{name} ({})", integration.provider, integration.id)
+}
+
+fn about(event: Event, integration: &Integration) -> Event {
+    Event {
+        integration: Some(integration.id),
+        revision: Some(integration.revision()),
+        provider: Some(integration.provider),
+        ..event
+    }
+}
