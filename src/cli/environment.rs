@@ -13,6 +13,9 @@ use super::{config, error::CliError, source::Given, terminal::output::Output};
 
 /// Every variable that a command reads; a build without the server or the client also knows those of the other.
 pub(super) const VARIABLES: &[&str] = &[
+    "SEALROOM_BACKUP_EVERY_SECS",
+    "SEALROOM_BACKUP_FOLDER",
+    "SEALROOM_BACKUP_KEEP",
     "SEALROOM_BEHIND_TLS_PROXY",
     "SEALROOM_BODY_BYTES_MAX",
     "SEALROOM_CACHE_BYTES",

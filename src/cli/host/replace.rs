@@ -20,6 +20,7 @@ use crate::{
     clock::Clock,
     config::default,
     disk::{DataFile, Locking, Replacement},
+    domain::Secret,
     vault::{Closed, Copied, Offline, OfflineError, Step},
 };
 
@@ -71,17 +72,7 @@ impl FileArgs {
     /// Locks the file, checks the space, and opens it with the passphrase.
     fn open(self, output: &Output) -> Result<Old, CliError> {
         let locking = if self.without_file_lock == Some(true) { Locking::Waived } else { Locking::Required };
-        // Lock before any prompt: a user must not type a passphrase for a file in use.
-        let file = DataFile::open(&self.data, locking)?;
-        let bytes = check_room(&file)?;
-        let closed = Closed::open(file.medium(), default::CACHE_BYTES as usize)
-            .map_err(|error| CliError::open(&self.data, &error))?;
-        let newest =
-            closed.newest_time().map_err(|error| CliError::failed(error.to_string(), "restore a backup"))?;
-        let clock = newest.map_or_else(Clock::system, Clock::system_after);
-        let passphrase = self.passphrase.read(Asking::Once, output)?;
-        let vault = closed.unseal(passphrase).map_err(|error| CliError::unlock(&error))?;
-        Ok(Old { file, vault, clock, locking, bytes })
+        Old::open(&self.data, locking, || self.passphrase.read(Asking::Once, output))
     }
 }
 
@@ -105,6 +96,33 @@ fn check_room(file: &DataFile) -> Result<u64, CliError> {
 }
 
 impl Old {
+    fn open(
+        data: &Path,
+        locking: Locking,
+        secret: impl FnOnce() -> Result<Secret, CliError>,
+    ) -> Result<Self, CliError> {
+        // Lock before any prompt: a user must not type a passphrase for a file in use.
+        let file = DataFile::open(data, locking)?;
+        let bytes = check_room(&file)?;
+        let closed = Closed::open(file.medium(), default::CACHE_BYTES as usize)
+            .map_err(|error| CliError::open(data, &error))?;
+        let newest =
+            closed.newest_time().map_err(|error| CliError::failed(error.to_string(), "restore a backup"))?;
+        let clock = newest.map_or_else(Clock::system, Clock::system_after);
+        let vault = closed.unseal(secret()?).map_err(|error| CliError::unlock(&error))?;
+        Ok(Self { file, vault, clock, locking, bytes })
+    }
+
+    /// Puts a compacted copy in the file's place; returns the copy and its length.
+    fn compact(self, output: &Output) -> Result<(Copied, u64), CliError> {
+        let new = self.replacement()?;
+        let mut watched = watched(Progress::entries("compacting", output));
+        let copied = self.vault.compact(new.medium(), host_actor(), self.clock.now(), &mut watched);
+        drop(watched);
+        let copied = copied.map_err(|error| failed(&error))?;
+        Ok((copied, self.exchange(new)?))
+    }
+
     /// Returns the file under construction, and how to tell of its progress.
     fn replacement(&self) -> Result<Replacement, CliError> {
         Replacement::begin(&self.file, self.locking).map_err(unchanged)
@@ -154,14 +172,8 @@ fn failed(error: &OfflineError) -> CliError {
 
 pub(super) fn compact(args: CompactArgs, output: &Output) -> Result<(), CliError> {
     let old = args.file.open(output)?;
-    let (before, new) = (old.bytes, old.replacement()?);
-    let copied = {
-        let mut watched = watched(Progress::entries("compacting", output));
-        let copied = old.vault.compact(new.medium(), host_actor(), old.clock.now(), &mut watched);
-        copied.map_err(|error| failed(&error))?
-    };
-    let data = old.file.path().display().to_string();
-    let after = old.exchange(new)?;
+    let (before, data) = (old.bytes, old.file.path().display().to_string());
+    let (copied, after) = old.compact(output)?;
     output.result(
         &format!(
             "compacted {data}: {before} bytes before, {after} now, {} records, verified",
@@ -169,6 +181,16 @@ pub(super) fn compact(args: CompactArgs, output: &Output) -> Result<(), CliError
         ),
         &json!({ "data": data, "bytesBefore": before, "bytes": after, "records": copied.records }),
     )
+}
+
+/// Compacts a file whose slots have changed, so that an old slot leaves its free pages.
+pub(super) fn compact_after_slot(
+    data: &Path,
+    locking: Locking,
+    secret: Secret,
+    output: &Output,
+) -> Result<(), CliError> {
+    Old::open(data, locking, || Ok(secret))?.compact(output).map(drop)
 }
 
 pub(super) fn rekey(args: RekeyArgs, output: &Output) -> Result<(), CliError> {

@@ -16,6 +16,7 @@ use self::{
 use super::{
     control::{NewSlot, SlotRequest, SlotRow, SlotVerb},
     passphrase::PassphraseArgs,
+    replace::compact_after_slot,
 };
 use crate::{
     cli::{
@@ -182,24 +183,31 @@ fn change(args: &ChangeArgs, output: &Output) -> Result<(), CliError> {
         output.note(&format!("slot {id} has changed"));
         is_listed(if args.same { SlotKind::Passphrase } else { kind }, &slots, output)
     };
-    if args.same {
+    let opener = if args.same {
         send(&secret)?;
+        secret
     } else {
         match kind {
-            SlotKind::Passphrase => send(&new_passphrase(args.new_passphrase_file.as_deref(), output)?)?,
+            SlotKind::Passphrase => {
+                let new = new_passphrase(args.new_passphrase_file.as_deref(), output)?;
+                send(&new)?;
+                new
+            }
             SlotKind::Recovery => {
                 let new = Given::recovery(args.recovery_key_file.as_deref(), output)?;
                 new.settle(send(&new.secret))?;
+                new.secret
             }
             SlotKind::Machine => {
                 let path = args.key_file.as_deref();
                 let needed = || CliError::usage("a machine key needs a file", "pass --key-file FILE");
                 let new = Given::machine(path.ok_or_else(needed)?)?;
                 new.settle(send(&new.secret))?;
+                new.secret
             }
         }
-    }
-    end_with_compact(&args.file.data, output);
+    };
+    end_with_compact(&args.file, target, opener, output);
     Ok(())
 }
 
@@ -215,15 +223,29 @@ fn remove(args: &RemoveArgs, output: &Output) -> Result<(), CliError> {
     let (id, slots) = target.change(&args.file.data, request)?;
     output.note(&format!("slot {id} is removed"));
     show(&slots, output)?;
-    end_with_compact(&args.file.data, output);
+    end_with_compact(&args.file, target, secret, output);
     Ok(())
 }
 
-/// Ends a change that took a secret away: the old slot leaves the file's free pages with a `compact`.
-fn end_with_compact(data: &Path, output: &Output) {
+/// Ends a change that took a secret away: with a `compact`, the old slot leaves the file's free pages.
+fn end_with_compact(file: &FileArgs, target: Target, opener: Secret, output: &Output) {
+    let data = file.data.display();
+    let served = matches!(target, Target::Server(_));
+    drop(target);
+    let left = if served {
+        Some("a server has the file open".to_owned())
+    } else {
+        compact_after_slot(&file.data, file.locking(), opener, output).err().map(|error| error.message)
+    };
+    match left {
+        None => output.note(&format!("compacted {data}: the old slot has left it")),
+        Some(cause) => output.warning(&format!(
+            "{cause}: free pages of {data} still hold the old slot until `sealroom compact --data {data}`"
+        )),
+    }
     output.warning(&format!(
-        "earlier copies of {0} still open with the old secret, and with it this vault until `sealroom rekey --data {0}`",
-        data.display()
+        "earlier copies of {data} still open with the old secret, and with it this vault until \
+         `sealroom rekey --data {data}`"
     ));
 }
 

@@ -4,6 +4,7 @@ use super::reseal::Rekeying;
 use crate::{
     audit::{
         checkpoint::{self, VerifierKey},
+        key_ring::next_key_line,
         record, tree,
     },
     crypto::{digest::sha256, sign::LogKey},
@@ -84,7 +85,7 @@ fn hand_over(
         next.wrap(rekeying.keys().log_wrap(), source.file).map_err(|_| StorageError::Random)?;
     let log_keys = log_keys.to_bytes();
     head.log_keys_hash = sha256(&log_keys);
-    let line = format!("next-key {}", VerifierKey::new(&origin, next.public()));
+    let line = next_key_line(&VerifierKey::new(&origin, next.public()));
     let note = checkpoint::note(&origin, size, &head.root, &[line], &[old, &next]).into_bytes();
     let mut handovers = of(values, meta::HANDOVERS).map(<[u8]>::to_vec).unwrap_or_default();
     handovers.extend_from_slice(&note);

@@ -162,11 +162,14 @@ async fn a_wrong_passphrase_never_unlocks_and_never_writes() {
     let (medium, shared) = shared(&good);
     let vault = Vault::open(shared, settings()).unwrap();
     let now = Timestamp::from_millis(START);
-    for wrong in
-        ["", "wrong", "correct horse battery staple example ", "0000-0000-0000-0000-0000-0000-0000-0000-0000"]
-    {
+    let mistyped = "0000-0000-0000-0000-0000-0000-0000-0000-0000";
+    for wrong in ["", "wrong", "correct horse battery staple example ", mistyped] {
         let result = vault.unlock(secret(wrong), Actor::host("test"), now, None).await;
-        assert!(matches!(result, Err(UnlockError::WrongPassphrase)));
+        match result {
+            Err(UnlockError::WrongPassphrase) => assert_ne!(wrong, mistyped),
+            Err(UnlockError::Mistyped { .. }) => assert_eq!(wrong, mistyped),
+            other => panic!("{wrong}: {other:?}"),
+        }
     }
     assert!(vault.is_locked());
     drop(vault);

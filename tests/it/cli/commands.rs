@@ -75,7 +75,18 @@ fn a_command_has_the_flags_of_a_server_only_where_it_speaks_to_one() {
         "recover owner",
         "compact",
         "rekey",
+        "restore",
+        "doctor",
+        "slot",
+        "slot list",
+        "slot add",
+        "slot add passphrase",
+        "slot add recovery",
+        "slot add machine",
+        "slot change",
+        "slot remove",
         "audit",
+        "audit archive",
         "audit verify",
         "completions",
         "man",
@@ -140,6 +151,15 @@ const CALLS: &[&str] = &[
     "man pages",
     "init --data v.redb --owner-email a@example.com --passphrase-file pass --kdf-memory 64 --kdf-passes 1",
     "recover owner --data v.redb --passphrase-file pass",
+    "audit archive --data v.redb --passphrase-file pass --before 2020-01-01 --to old.ndjson",
+    "doctor v.redb --passphrase-file pass",
+    "slot list --data v.redb",
+    "slot add passphrase --data v.redb --passphrase-file pass --new-passphrase-file other --kdf-memory 64 --kdf-passes 1",
+    "slot add recovery --data v.redb --passphrase-file pass --kdf-memory 64 --kdf-passes 1",
+    "slot add machine --data v.redb --passphrase-file pass --key-file machine.key",
+    "slot change --data v.redb --passphrase-file pass --same --kdf-memory 64 --kdf-passes 1",
+    "slot remove 3 --data v.redb --passphrase-file pass --yes",
+    "restore v.redb --data restored.redb --passphrase-file pass",
     "compact --data v.redb --passphrase-file pass",
     "rekey --data v.redb --passphrase-file pass --yes",
 ];
@@ -163,6 +183,7 @@ fn json_of_every_command_is_one_value_and_its_errors_are_one_object() {
     let said: Value = serde_json::from_str(&server.said).unwrap();
     secret_file(folder.path(), "owner.password", said["owner_password"].as_str().unwrap(), 0o600);
     secret_file(folder.path(), "github.json", r#"{"token":"ghp_example"}"#, 0o600);
+    secret_file(folder.path(), "other", "another passphrase of example words\n", 0o600);
     secret_file(folder.path(), "pass", "correct horse battery staple example\n", 0o600);
     let run = |args: Vec<&str>, url: &str| {
         let mut command = command(folder.path(), &args);
@@ -184,13 +205,34 @@ fn json_of_every_command_is_one_value_and_its_errors_are_one_object() {
     let called: BTreeSet<&str> = CALLS.iter().copied().collect();
     for name in all() {
         let words = words(&name).join(" ");
-        let group = ["integration", "project", "token", "user", "audit", "recover", "git-credential"]
-            .contains(&words.as_str());
+        let group = [
+            "integration",
+            "project",
+            "token",
+            "user",
+            "audit",
+            "recover",
+            "git-credential",
+            "slot",
+            "slot add",
+        ]
+        .contains(&words.as_str());
         let is_called = called.iter().any(|call| **call == words || call.starts_with(&format!("{words} ")));
         assert!(is_called || group || ELSEWHERE.contains(&words.as_str()), "{words} is not called");
     }
     // The same with nobody at the other end: one object, and nothing on stdout.
-    let of_the_host = ["completions", "man", "init", "recover", "compact", "rekey"];
+    let of_the_host = [
+        "completions",
+        "man",
+        "init",
+        "recover",
+        "compact",
+        "rekey",
+        "audit archive",
+        "doctor",
+        "slot",
+        "restore",
+    ];
     for call in CALLS.iter().filter(|call| !of_the_host.iter().any(|own| call.starts_with(own))) {
         let output = run([call.split(' ').collect(), vec!["--json"]].concat(), "http://127.0.0.1:1");
         let said = stderr(&output);

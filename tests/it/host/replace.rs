@@ -187,7 +187,7 @@ fn after_a_rekey_only_the_given_secret_and_the_new_recovery_key_open_the_file() 
     let (old_slots, old_sealed) = (memory_disk::meta(&old_file, "slots"), sealed(folder, "v.redb"));
 
     let rekeyed = done(&sealroom(folder, REKEY));
-    assert_eq!(rekeyed["dropped"], json!(["slot 2 (recovery key)"]));
+    assert_eq!(rekeyed["dropped"], json!(["slot 2 (recovery)"]));
     let new_file = fs::read(folder.join("v.redb")).unwrap();
     assert!(!holds(&new_file, &old_slots[old_slots.len() - 48..]), "no old key remains");
     for one in &old_sealed {

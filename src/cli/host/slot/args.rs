@@ -53,8 +53,11 @@ pub(super) struct FileArgs {
 
 impl FileArgs {
     pub(super) fn target(&self) -> Result<Target, CliError> {
-        let locking = if self.without_file_lock == Some(true) { Locking::Waived } else { Locking::Required };
-        Target::of(&self.data, locking)
+        Target::of(&self.data, self.locking())
+    }
+
+    pub(super) const fn locking(&self) -> Locking {
+        if matches!(self.without_file_lock, Some(true)) { Locking::Waived } else { Locking::Required }
     }
 }
 

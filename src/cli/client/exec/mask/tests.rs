@@ -22,7 +22,7 @@ fn a_value_is_never_shown_wherever_the_stream_is_cut() {
         ("aaa", "aaa"),
         ("line one\r\nline two\r\n", "***\r\n***\r\n"),
         ("at line two.", "at ***."),
-        ("Z2hwX2V4YW1wbGU=", "***U="),
+        ("Z2hwX2V4YW1wbGU=", "***"),
         ("ghp_ghp_ghp_example", "ghp_ghp_***"),
     ] {
         assert_eq!(masked(&values, &[text.as_bytes()]).replace("******", "***"), expected, "{text}");
