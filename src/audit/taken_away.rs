@@ -89,7 +89,10 @@ impl TakenAway {
             }
             Action::ProjectDelete => record.project.map(|project| self.projects.insert(project)).is_some(),
             Action::ProjectCreate => {
-                record.project.is_none_or(|project| self.projects.remove(&project) || true)
+                if let Some(project) = record.project {
+                    self.projects.remove(&project);
+                }
+                true
             }
             Action::VaultSlot | Action::VaultRekey => {
                 self.slots += 1;

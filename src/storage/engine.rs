@@ -215,15 +215,15 @@ fn check_format(database: &dyn ReadableDatabase) -> Result<(), OpenError> {
     let bytes = snapshot.meta(meta::FORMAT).map_err(damaged)?;
     let found = bytes.and_then(|bytes| bytes.try_into().ok()).map(u32::from_le_bytes);
     match found {
-        Some(FORMAT) => check_needs(&snapshot.meta(meta::NEEDS).map_err(damaged)?),
+        Some(FORMAT) => check_needs(snapshot.meta(meta::NEEDS).map_err(damaged)?.as_deref()),
         Some(found) if found > FORMAT => Err(OpenError::Newer { found, known: FORMAT }),
         Some(_) | None => Err(OpenError::Foreign),
     }
 }
 
 /// Checks that this program reads every row of the file.
-fn check_needs(bytes: &Option<Vec<u8>>) -> Result<(), OpenError> {
-    match Needs::from_bytes(bytes.as_deref()) {
+fn check_needs(bytes: Option<&[u8]>) -> Result<(), OpenError> {
+    match Needs::from_bytes(bytes) {
         Some(needs) if needs.is_known() => Ok(()),
         Some(Needs { rows, program }) => {
             Err(OpenError::NewerRows { found: rows, known: ROW_VERSION.into(), program })

@@ -128,10 +128,7 @@ impl Vault {
             let event = Event { detail, ..Event::new(now, actor, Action::VaultSlot) };
             Ok(Decision::changing(true, changes, event))
         };
-        match open.decide(None, decide).await?.value {
-            true => Ok(id),
-            false => Err(SlotError::Conflict),
-        }
+        if open.decide(None, decide).await?.value { Ok(id) } else { Err(SlotError::Conflict) }
     }
 
     fn times(&self) -> Result<Vec<(u32, Timestamp)>, SlotError> {
@@ -169,7 +166,7 @@ fn changed(mut slots: Vec<Slot>, own: u32, change: SlotChange, key: &VaultKey) -
             }
             // The lowest number that is free: numbers stay short, and the log tells which slot bore one when.
             let is_free = |id: &u32| slots.iter().all(|slot| slot.header.id != *id);
-            let id = (1..).find(is_free).expect("at most eight are taken");
+            let id = (1..=u32::MAX).find(is_free).expect("at most eight are taken");
             slots.push(slot(id, &new, key)?);
             (id, new.kind, "slot_added")
         }

@@ -165,7 +165,8 @@ impl Replay {
         if action == Action::IntegrationDelete {
             self.settled.remove(&id);
             self.accesses.remove(&id);
-            return self.delete(subject);
+            self.delete(subject);
+            return Ok(());
         }
         let facts = self.changed(subject, sequence, None);
         if action == Action::IntegrationCreate {
@@ -189,7 +190,8 @@ impl Replay {
         };
         let subject = Subject::Project(key);
         if action == Action::ProjectDelete {
-            return self.delete(subject);
+            self.delete(subject);
+            return Ok(());
         }
         self.changed(subject, sequence, told.project.as_deref()).made_at(&told.time);
         Ok(())
@@ -225,7 +227,8 @@ impl Replay {
         };
         let subject = Subject::User(text(email).ok_or(BadRecord)?);
         if action == Action::UserDelete {
-            return self.delete(subject);
+            self.delete(subject);
+            return Ok(());
         }
         let facts = self.changed(subject, sequence, email.as_str());
         if matches!(action, Action::UserCreate | Action::VaultInit) {
@@ -238,12 +241,11 @@ impl Replay {
         Ok(())
     }
 
-    fn delete(&mut self, subject: Subject) -> Result<(), BadRecord> {
+    fn delete(&mut self, subject: Subject) {
         self.explained.remove(&subject);
         if self.lacks_beginning() {
             self.gone.insert(subject);
         }
-        Ok(())
     }
 
     /// Returns the facts of a subject that a record makes or changes.

@@ -103,8 +103,8 @@ fn verify(path: &Path, expected: &Header) -> Result<(), String> {
     let mut line = Vec::new();
     reader.read_until(b'\n', &mut line).map_err(text)?;
     let header = Header::read(&line).map_err(|error| error.to_string())?;
-    let own: Checkpoint =
-        checkpoint::open(&header.checkpoint, &[header.key.clone()]).map_err(|error| error.to_string())?;
+    let own: Checkpoint = checkpoint::open(&header.checkpoint, std::slice::from_ref(&header.key))
+        .map_err(|error| error.to_string())?;
     let mut verifier =
         Verifier::new(Vec::new(), Vec::new()).starting_at(header.frontier.clone()).awaiting_end();
     loop {

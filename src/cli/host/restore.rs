@@ -190,19 +190,16 @@ fn settle(args: &Args, output: &Output) -> Vec<String> {
 
 /// Tells what the backup lacks, before anything is written.
 fn tell(comparison: &Comparison, args: &Args, output: &Output) {
-    match (&comparison.behind, &comparison.source) {
-        (Some(behind), Some(source)) => {
-            let actions = comparison.later.iter().flat_map(|later| &later.actions);
-            let actions: Vec<String> = actions.map(|(action, count)| format!("{count} {action}")).collect();
-            let list = if actions.is_empty() { String::new() } else { format!(": {}", actions.join(", ")) };
-            output.note(&format!("the backup is {behind} events behind {source}{list}"));
-        }
-        _ => {
-            let why = comparison.unreadable.as_deref().unwrap_or("no replaced file and no --since EXPORT");
-            output.warning(&format!(
-                "nothing shows what was revoked or removed after the backup ({why}): it lives again"
-            ));
-        }
+    if let (Some(behind), Some(source)) = (&comparison.behind, &comparison.source) {
+        let actions = comparison.later.iter().flat_map(|later| &later.actions);
+        let actions: Vec<String> = actions.map(|(action, count)| format!("{count} {action}")).collect();
+        let list = if actions.is_empty() { String::new() } else { format!(": {}", actions.join(", ")) };
+        output.note(&format!("the backup is {behind} events behind {source}{list}"));
+    } else {
+        let why = comparison.unreadable.as_deref().unwrap_or("no replaced file and no --since EXPORT");
+        output.warning(&format!(
+            "nothing shows what was revoked or removed after the backup ({why}): it lives again"
+        ));
     }
     if args.revive {
         output.warning("--revive: what was revoked or removed after the backup lives again");

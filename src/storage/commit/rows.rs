@@ -119,12 +119,11 @@ pub(in crate::storage) fn seal_changes(
                 );
                 continue;
             }
-            Change::FirstRecord { .. } => continue,
             Change::Delete { table, key } => RowWrite { table, key, value: None },
             Change::Meta { name, value } => {
                 RowWrite { table: Table::Meta, key: name.as_bytes().to_vec(), value: Some(value) }
             }
-            Change::NewLogKey => continue,
+            Change::FirstRecord { .. } | Change::NewLogKey => continue,
         });
     }
     Ok(rows)

@@ -65,13 +65,11 @@ impl Links {
             }
             return;
         };
-        match kept.revisions.iter_mut().find(|(known, _)| *known == number) {
-            Some((_, found)) => *found = true,
-            None => {
-                let line =
-                    format!("credentials {id} revision {number}: its integration keeps no such revision");
-                self.bad_credentials.add(line);
-            }
+        if let Some((_, found)) = kept.revisions.iter_mut().find(|(known, _)| *known == number) {
+            *found = true;
+        } else {
+            let line = format!("credentials {id} revision {number}: its integration keeps no such revision");
+            self.bad_credentials.add(line);
         }
         let context = Context::credential(
             crate::storage::tables::Table::Credentials.number(),

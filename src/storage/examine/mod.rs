@@ -221,10 +221,10 @@ impl Examination<'_> {
             );
         }
         if unclear > 0 {
-            good += &format!("; for {unclear} the records hold too little");
+            good = format!("{good}; for {unclear} the records hold too little");
         }
         if unread > 0 {
-            good += &format!("; {unread} records could not be read");
+            good = format!("{good}; {unread} records could not be read");
         }
         let bad = "differences between the tables and what the log says happened";
         Check::of("replay", differences.into_iter().collect(), good, Status::Failed, bad)

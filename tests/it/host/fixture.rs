@@ -104,7 +104,7 @@ async fn make(path: &std::path::Path, for_one: bool) {
     let owner = memory_disk::owner(&vault).await;
     let first = memory_disk::store(&vault, &owner, "ghp_example_1").await;
     memory_disk::store(&vault, &owner, "ghp_example_2").await;
-    let integrations = for_one.then(|| format!(r#","integrations":["{first}"]"#)).unwrap_or_default();
+    let integrations = if for_one { format!(r#","integrations":["{first}"]"#) } else { String::new() };
     let body = format!(r#"{{"name":"one"{integrations}}}"#);
     let request: CreateToken = api::parse(body.as_bytes()).map_err(drop).unwrap();
     vault.create_token(&at, &owner, request).await.map_err(drop).unwrap();

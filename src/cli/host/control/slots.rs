@@ -7,7 +7,7 @@ use crate::{
     cli::{error::CliError, host::memory},
     clock::Clock,
     crypto::{kdf::KdfParams, keys::SlotKind},
-    domain::{Actor, Secret},
+    domain::{Actor, Secret, Timestamp},
     vault::{Error, NewSecret, SlotChange, SlotError, SlotInfo, UnlockError, Vault},
 };
 
@@ -71,7 +71,7 @@ fn row(slot: &SlotInfo) -> SlotRow {
         memory_kib: cost(slot.kdf.memory_kib()),
         passes: cost(slot.kdf.passes()),
         lanes: cost(slot.kdf.lanes()),
-        changed_at: slot.changed_at.map(|time| time.millis()),
+        changed_at: slot.changed_at.map(Timestamp::millis),
     }
 }
 

@@ -27,6 +27,7 @@ pub(super) enum Verb {
     #[command(after_help = "Examples:\n  sealroom slot list --data team.redb")]
     List(FileArgs),
     /// Add a further secret that opens the vault.
+    #[command(after_help = "Examples:\n  sealroom slot add passphrase --data team.redb")]
     Add(AddArgs),
     /// Replace the secret of a slot, or derive its key anew with other costs.
     #[command(
