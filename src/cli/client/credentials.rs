@@ -7,6 +7,7 @@ mod fields;
 mod file;
 mod github;
 mod known;
+#[cfg_attr(not(unix), allow(dead_code, reason = "`exec` is for Unix"))]
 mod names;
 mod pages;
 mod selector;
@@ -38,7 +39,9 @@ use crate::{
 };
 use fields::{fields, shown};
 use file::Sink;
-pub(super) use names::{MASKED_BYTES_MIN, Naming, Variable, variables};
+#[cfg(unix)]
+pub(super) use names::MASKED_BYTES_MIN;
+pub(super) use names::{Naming, Variable, variables};
 pub(super) use pages::{Pages, report};
 pub(super) use selector::{Assignment, is_variable};
 pub(super) use steering::steers;

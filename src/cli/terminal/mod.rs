@@ -7,6 +7,9 @@ pub(super) mod progress;
 pub(super) mod prompt;
 #[cfg(all(unix, feature = "client"))]
 pub(super) mod raw;
-#[cfg(feature = "client")]
+#[cfg_attr(
+    not(feature = "client"),
+    allow(dead_code, unused_imports, reason = "most of it is for the client's lists")
+)]
 pub(super) mod table;
 pub(super) mod visible;

@@ -69,6 +69,7 @@ impl Made {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::cli) enum Discard {
     /// What is printed can be printed again.
+    #[cfg(feature = "server")]
     Allowed,
     /// It is a secret that nobody would have.
     Refused,

@@ -2,7 +2,7 @@
 //!
 //! No snapshot is held for long, since redb cannot reuse the pages of a live one and the file would grow:
 //!
-//! 1. The [tap](tap) collects the rows of every commit from now on.
+//! 1. The [`tap`] collects the rows of every commit from now on.
 //! 2. The rows of each table are copied in key order and the log by sequence, a chunk at a time, each from a snapshot of
 //!    its own. After each chunk, what the tap collected meanwhile is written over it.
 //! 3. A job in the commit thread fixes the [`Moment`]: it closes the tap and takes a snapshot of that very state. The

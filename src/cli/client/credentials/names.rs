@@ -6,7 +6,7 @@
 //! |---|---|
 //! | selected by `--env NAME=SELECTOR` of the command | `NAME` |
 //! | in the integration's `config.env` | the name there; with `"verbatim"`, the field's own |
-//! | in [`known`](super::known) | the name that the provider's own tools read |
+//! | in `known` | the name that the provider's own tools read |
 //! | of `custom`, and its only field is `value` | `NAME`, of the integration |
 //! | of `custom` | `NAME_FIELD` |
 //! | any other | `PROVIDER_FIELD`; both spellings of Azure DevOps give `AZURE_DEVOPS` |
