@@ -147,7 +147,7 @@ fn a_compacted_file_has_the_size_of_its_data_and_shows_what_it_showed_before() {
     assert_ne!(old.ino(), new.ino());
     assert_eq!((new.mode() & 0o777, new.uid()), (0o640, old.uid()), "mode and owner stay");
     let data: usize = memory_disk::bytes_of_rows(&fs::read(folder.join("v.redb")).unwrap());
-    assert!(new.len() as usize <= data * 2 + (256 << 10), "{} bytes for {data} of data", new.len());
+    assert!(new.len() as usize <= data * 5 / 4 + (128 << 10), "{} bytes for {data} of data", new.len());
     assert_eq!(values(folder), shown);
     assert!(sealroom(folder, &["audit", "verify", "v.redb"]).status.success());
     let again = done(&sealroom(folder, COMPACT));
