@@ -49,6 +49,9 @@ pub struct FileConfig {
     /// The server's own backups.
     #[serde(default)]
     pub backup: FileBackup,
+    /// The server's own archives.
+    #[serde(default)]
+    pub archive: FileArchive,
 }
 
 /// `[client]`.
@@ -91,6 +94,16 @@ pub struct FileBackup {
     pub every_secs: Option<u32>,
     /// The number of backups to keep.
     pub keep: Option<u16>,
+}
+
+/// `[archive]`.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FileArchive {
+    /// The folder for archives.
+    pub folder: Option<PathBuf>,
+    /// The number of days for which an event stays in the vault.
+    pub keep_days: Option<u16>,
 }
 
 /// `[limits]`.
@@ -143,6 +156,8 @@ pub mod default {
     pub const CHECKPOINT_EVERY_SECS: u32 = 60;
     /// The interval of the server's own backups: a day.
     pub const BACKUP_EVERY_SECS: u32 = 86_400;
+    /// The number of days for which an event stays in the vault, if there is a folder for archives.
+    pub const ARCHIVE_KEEP_DAYS: u16 = 365;
     /// The number of backups that are kept: a week of them.
     pub const BACKUP_KEEP: u16 = 7;
     /// The most requests that may wait for the writer.
@@ -255,6 +270,10 @@ mod tests {
                 folder: Some("/mnt/elsewhere/backups".into()),
                 every_secs: Some(default::BACKUP_EVERY_SECS),
                 keep: Some(default::BACKUP_KEEP),
+            },
+            archive: FileArchive {
+                folder: Some("/mnt/elsewhere/archives".into()),
+                keep_days: Some(default::ARCHIVE_KEEP_DAYS),
             },
         };
         assert_eq!(FileConfig::parse(&uncommented).unwrap(), expected);

@@ -13,6 +13,8 @@ use super::{config, error::CliError, source::Given, terminal::output::Output};
 
 /// Every variable that a command reads; a build without the server or the client also knows those of the other.
 pub(super) const VARIABLES: &[&str] = &[
+    "SEALROOM_ARCHIVE_FOLDER",
+    "SEALROOM_ARCHIVE_KEEP_DAYS",
     "SEALROOM_BACKUP_EVERY_SECS",
     "SEALROOM_BACKUP_FOLDER",
     "SEALROOM_BACKUP_KEEP",

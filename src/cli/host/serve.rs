@@ -6,7 +6,7 @@ use serde_json::json;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{
-    backups,
+    archives, backups,
     bind::{listen, url},
     certificate, checkpoints, control, descriptors, dev,
     host_actor::host_actor,
@@ -109,6 +109,7 @@ async fn serve(
         () = watch(&file, &vault) => {}
         () = checkpoints::keep(plan.checkpoints.as_ref(), &vault) => {}
         () = backups::keep(plan.backups.as_ref(), &vault, &clock) => {}
+        () = archives::keep(plan.archives.as_ref(), &vault, &clock) => {}
         () = reload(hang_up, args, &server, tls.as_deref(), log, output) => {}
         () = systemd::keep_alive() => {}
     }

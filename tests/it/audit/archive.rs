@@ -1,18 +1,25 @@
 //! The archive: old events leave the file, and the log stays one log.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use sealroom::{
-    domain::{Actor, seconds},
-    vault::Error,
+    domain::{Action, Actor, Event, seconds},
+    http::Limits,
+    vault::{Error, Vault},
 };
 use serde_json::Value;
 
 use crate::{
     lab::kills::request,
     support::{
-        binary::{Serving, sealroom, stderr, vault},
-        server::{Reply, TestServer},
+        binary::{Serving, sealroom, secret_file, stderr, vault},
+        memory_disk::{image, shared},
+        server::{PASSPHRASE, Reply, TestServer, plan, settings},
     },
 };
 
@@ -81,8 +88,7 @@ async fn archived_events_are_a_410_and_what_the_file_keeps_is_still_proven() {
 /// Both kinds of unlock: over a log of any size, and at a multiple of 256, where a large subtree is hashed again.
 #[tokio::test]
 async fn an_archived_log_opens_again_and_grows_and_is_archived_again() {
-    use crate::support::server::{PASSPHRASE, secret};
-    use sealroom::domain::{Action, Event};
+    use crate::support::server::secret;
     let (t, _) = with_events(300).await;
     assert_eq!(archive(&t).await.unwrap(), 0..256);
     let host = || Actor::host("test");
@@ -215,5 +221,48 @@ fn records_cannot_be_cut_from_the_beginning_of_a_log_as_if_they_were_archived() 
         refused(folder, &["audit", "verify", "cut.redb"], message);
         let serve = ["serve", "--data", "cut.redb", "--listen", "127.0.0.1:0", "--passphrase-file", "pass"];
         refused(folder, &serve, "damaged or tampered with");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_server_archives_old_events_by_itself_and_keeps_the_others() {
+    let (_, empty) = shared(&[]);
+    Vault::create(empty.clone(), 1 << 20, &plan()).unwrap();
+    let (medium, over) = shared(&image(&empty.0));
+    let t = TestServer::over(Vault::open(over, settings()).unwrap(), Limits::STANDARD, "127.0.0.1:0", false)
+        .await;
+    t.github("ghp_example_canary", r#""isGlobal":true"#).await;
+    for _ in 0..300 {
+        assert_eq!(t.send("GET", READ, &t.app, "").await.status, 200);
+    }
+    let event = Event::new(t.clock.now(), Actor::host("test"), Action::VaultLock);
+    t.vault.lock(event).await.map_err(drop).unwrap();
+    let home = tempfile::tempdir().unwrap();
+    let folder = home.path();
+    fs::write(folder.join("v.redb"), image(&medium)).unwrap();
+    secret_file(folder, "pass", PASSPHRASE, 0o600);
+    fs::set_permissions(folder.join("v.redb"), fs::Permissions::from_mode(0o600)).unwrap();
+    fs::create_dir(folder.join("old")).unwrap();
+
+    // The events are of a fixed day in the past; those of this start are not a day old.
+    let archiving = [SERVE, &["--archive-folder", "old", "--archive-keep-days", "1"]].concat();
+    let mut server = Serving::start(folder, &archiving);
+    let archives = || -> Vec<_> {
+        let names = fs::read_dir(folder.join("old")).unwrap().map(|entry| entry.unwrap().path());
+        names.filter(|path| path.extension().is_some_and(|extension| extension == "archive")).collect()
+    };
+    let begun = Instant::now();
+    let gone =
+        || stderr(&sealroom(folder, &["audit", "verify", "v.redb"])).is_empty() && !archives().is_empty();
+    while !gone() {
+        assert!(begun.elapsed() < Duration::from_mins(2), "nothing is archived");
+        std::thread::yield_now();
+    }
+    assert!(server.stop());
+    let found = archives();
+    assert_eq!(found.len(), 1);
+    for (file, first) in [(found[0].to_str().unwrap(), 0), ("v.redb", 256)] {
+        let verified = done(folder, &["audit", "verify", "--json", file]);
+        assert_eq!(verified["first"], first, "{file}: {verified}");
     }
 }

@@ -48,6 +48,12 @@ pub(in crate::cli) struct Args {
     /// Number of backups to keep.
     #[arg(long, env = "SEALROOM_BACKUP_KEEP", value_name = "N")]
     pub(super) backup_keep: Option<u16>,
+    /// Folder for the server's own archives of old events.
+    #[arg(long, env = "SEALROOM_ARCHIVE_FOLDER", value_name = "FOLDER")]
+    pub(super) archive_folder: Option<PathBuf>,
+    /// Number of days for which an event stays in the vault.
+    #[arg(long, env = "SEALROOM_ARCHIVE_KEEP_DAYS", value_name = "DAYS")]
+    pub(super) archive_keep_days: Option<u16>,
     #[command(flatten)]
     pub(in crate::cli::host) passphrase: PassphraseArgs,
     #[command(flatten)]

@@ -76,6 +76,13 @@ pub(in crate::cli::host) fn check_files(plan: &Plan, output: &Output) -> Result<
         let folder = backups.folder.display();
         output.warning(&format!("{source}: {folder} is not a folder: no backup is made until it is one"));
     }
+    if let Some(archives) = &plan.archives
+        && !archives.folder.is_dir()
+    {
+        let source = plan.sources.of("archive_folder", "archive.folder");
+        let folder = archives.folder.display();
+        output.warning(&format!("{source}: {folder} is not a folder: no event is archived until it is one"));
+    }
     Ok(())
 }
 

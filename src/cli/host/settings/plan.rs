@@ -16,15 +16,16 @@ use crate::{
         config,
         error::CliError,
         host::{
-            backups::BackupPlan, checkpoints::CheckpointPlan, host_actor::host_actor,
+            archives::ArchivePlan, backups::BackupPlan, checkpoints::CheckpointPlan, host_actor::host_actor,
             passphrase::PassphraseArgs,
         },
         paths,
         source::{Given, Source},
     },
     clock,
-    config::{FileBackup, FileCheckpoint, FileLimits, default},
+    config::{FileArchive, FileBackup, FileCheckpoint, FileLimits, default},
     disk::Locking,
+    domain::days,
     http::Limits,
     vault::Settings,
 };
@@ -38,6 +39,7 @@ pub(in crate::cli::host) struct Plan {
     pub(in crate::cli::host) passphrase: PassphraseArgs,
     pub(in crate::cli::host) checkpoints: Option<CheckpointPlan>,
     pub(in crate::cli::host) backups: Option<BackupPlan>,
+    pub(in crate::cli::host) archives: Option<ArchivePlan>,
     pub(in crate::cli::host) workers: usize,
     pub(in crate::cli::host) limits: Limits,
     pub(in crate::cli::host) locking: Locking,
@@ -107,6 +109,7 @@ pub(in crate::cli::host) fn read(args: &Args) -> Result<Plan, CliError> {
         passphrase,
         checkpoints: checkpoint_plan(args, &file.checkpoint, &sources)?,
         backups: backup_plan(args, &file.backup, locking, &sources)?,
+        archives: archive_plan(args, &file.archive, &sources)?,
         data,
         address: address::parse(&listen, &sources.of_top("listen"))?,
         behind_tls_proxy: args.behind_tls_proxy.or(file.behind_tls_proxy).unwrap_or(false),
@@ -159,6 +162,14 @@ fn backup_plan(
     let Some(folder) = args.backup_folder.clone().or_else(|| file.folder.clone()) else { return Ok(None) };
     check_path(Some(&folder), &sources.of("backup_folder", "backup.folder"))?;
     Ok(Some(BackupPlan { folder, every: Duration::from_secs(every.into()), keep: keep.into(), locking }))
+}
+
+fn archive_plan(args: &Args, file: &FileArchive, sources: &Sources) -> Result<Option<ArchivePlan>, CliError> {
+    let kept = args.archive_keep_days.or(file.keep_days).unwrap_or(default::ARCHIVE_KEEP_DAYS);
+    let kept = bounded(&sources.of("archive_keep_days", "archive.keep_days"), kept, 1..=u16::MAX)?;
+    let Some(folder) = args.archive_folder.clone().or_else(|| file.folder.clone()) else { return Ok(None) };
+    check_path(Some(&folder), &sources.of("archive_folder", "archive.folder"))?;
+    Ok(Some(ArchivePlan { folder, keep: days(kept.into()) }))
 }
 
 fn tls_files(
