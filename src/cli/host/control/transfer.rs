@@ -15,7 +15,7 @@ pub(super) async fn send_file(writer: &mut OwnedWriteHalf, file: Arc<DataFile>) 
     let Some(displaced) = on_disk(&file, |file| Ok(file.check().err())).await? else {
         let answer = Answer::Failed {
             error: "the file is in place: nothing to rescue".to_owned(),
-            hint: "to copy it: `sealroom lock`, cp, `sealroom unlock`".to_owned(),
+            hint: "to copy it: sealroom backup FILE".to_owned(),
         };
         return writer.write_all(line_of(&answer).as_bytes()).await;
     };
