@@ -217,7 +217,7 @@ impl Examination<'_> {
         };
         if archived > 0 {
             good = format!(
-                "ok (archived): {good}; {archived} more are of archived events, which --archive brings"
+                "ok (archived): {good}; {archived} more are of archived events, and cannot be judged here"
             );
         }
         if unclear > 0 {
