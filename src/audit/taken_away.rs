@@ -57,6 +57,8 @@ pub struct TakenAway {
     pub slots: u64,
     /// Records that take something away without telling from whom: their names are only hashes.
     pub unnamed: u64,
+    /// The records, first and last, that were archived before they were read: what they take away is not known.
+    pub archived: Option<(u64, u64)>,
 }
 
 impl TakenAway {

@@ -229,6 +229,14 @@ impl Permit {
         }
     }
 
+    /// Allows what is about all projects, providers and integrations at once.
+    ///
+    /// # Errors
+    /// [`Denied::Project`] where it is narrowed to some.
+    pub fn everything(&self) -> Result<(), Denied> {
+        if self.caller.narrowing == AccessScope::default() { Ok(()) } else { Err(Denied::Project) }
+    }
+
     /// Allows changing this integration's credential: an owner any, a member only its own creations.
     ///
     /// # Errors

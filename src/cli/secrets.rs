@@ -198,8 +198,8 @@ impl<'a> NewFile<'a> {
         if path.exists() {
             return Err(CliError::failed(format!("{} already exists", path.display()), "name a new file"));
         }
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let file = tempfile::NamedTempFile::new_in(folder).map_err(|error| unwritable(path, &error))?;
+        let file =
+            tempfile::NamedTempFile::new_in(folder_of(path)).map_err(|error| unwritable(path, &error))?;
         Ok(Self { path, file })
     }
 
@@ -209,8 +209,25 @@ impl<'a> NewFile<'a> {
         let written = self.file.write_all(secret).and_then(|()| self.file.write_all(b"\n"));
         let written = written.and_then(|()| self.file.as_file().sync_all());
         written.map_err(|error| unwritable(self.path, &error))?;
-        self.file.persist_noclobber(self.path).map(drop).map_err(|error| unwritable(self.path, &error.error))
+        self.file.persist_noclobber(self.path).map_err(|error| unwritable(self.path, &error.error))?;
+        // A power cut must not lose the name of a secret that something relies on.
+        sync_folder(folder_of(self.path)).map_err(|error| unwritable(self.path, &error))
     }
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+#[cfg(unix)]
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    std::fs::File::open(folder)?.sync_all()
+}
+
+/// Windows opens no folders as files.
+#[cfg(not(unix))]
+fn sync_folder(_: &Path) -> io::Result<()> {
+    Ok(())
 }
 
 /// Returns the operating system's message without the name of the temporary file, which is of no use to a user.

@@ -43,7 +43,11 @@ impl Vault {
         to: Medium,
     ) -> Result<Copied, Error> {
         self.check_room()?;
-        let record = move |work: Request<'_>| Ok(Decision::recording((), vec![work.event]));
+        let record = move |work: Request<'_>| {
+            // A copy holds everything, whatever a token is narrowed to.
+            work.permit.everything()?;
+            Ok(Decision::recording((), vec![work.event]))
+        };
         self.act(context, caller, Verb::CreateBackup, record).await?;
         let copied = self.copied(to, context.event(caller.caller().actor(), Action::BackupCreate)).await?;
         // The caller may have lost its rights meanwhile.

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{audited::silent, error::Error, state::Vault};
+use super::{audited::silent, error::Error, state::Vault, tokens::token_detail};
 use crate::{
     audit::taken_away::{Projects, TakenAway, UserState},
     domain::{
@@ -88,7 +88,7 @@ impl<'a> Work<'a> {
             };
             let mut token = (*token).clone();
             token.revoked_at = Some(self.plan.now);
-            let detail = Detail::NONE.text(DetailKey::Id, id).text(DetailKey::Name, &token.name);
+            let detail = token_detail(&token);
             self.outcome.applied.push(format!("token {} ({id}) revoked", token.name));
             self.event(Action::TokenRevoke, |event| Event {
                 detail: event.detail.clone().join(detail),

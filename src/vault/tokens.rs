@@ -105,7 +105,7 @@ impl Vault {
     }
 }
 
-fn token_detail(token: &ApplicationToken) -> Detail {
+pub(super) fn token_detail(token: &ApplicationToken) -> Detail {
     let detail = Detail::NONE
         .text(DetailKey::Id, token.id)
         .text(DetailKey::Name, &token.name)

@@ -38,6 +38,12 @@ pub(super) async fn archive(
     to: &Path,
 ) -> Result<Option<(u64, u64)>, CliError> {
     let _turn = TURN.lock().await;
+    if vault.is_checkpoint_lost() {
+        return Err(CliError::failed(
+            "the checkpoint folder knows another log: nothing was archived",
+            "settle that first: the records may be the evidence",
+        ));
+    }
     let (from, path) = (Arc::clone(vault), to.to_owned());
     let written = tokio::task::spawn_blocking(move || write(&from, before, &path)).await;
     let written = written.map_err(|_| failed("the archive was not written: its task panicked"))?;

@@ -56,7 +56,7 @@ fn with_cause(error: &vault::Error) -> String {
 /// Makes a backup at each interval, for as long as it is polled. Reports failures, which stop nothing.
 pub(super) async fn keep(plan: Option<&BackupPlan>, vault: &Arc<Vault>, clock: &Clock) {
     let Some(plan) = plan else { return std::future::pending().await };
-    let mut due = first_due(plan, vault).await.unwrap_or_else(|| clock.now());
+    let mut due = first_due(plan, vault, clock.now()).await.unwrap_or_else(|| clock.now());
     loop {
         while clock.now() < due {
             sleep(due.since(clock.now()).min(LOOK_EVERY)).await;
@@ -82,9 +82,9 @@ pub(super) async fn keep(plan: Option<&BackupPlan>, vault: &Arc<Vault>, clock: &
 }
 
 /// Returns when the next backup is due, by the newest one in the folder.
-async fn first_due(plan: &BackupPlan, vault: &Arc<Vault>) -> Option<Timestamp> {
+async fn first_due(plan: &BackupPlan, vault: &Arc<Vault>, now: Timestamp) -> Option<Timestamp> {
     let (folder, stem) = (plan.folder.clone(), stem(vault)?);
-    let names = spawn_blocking(move || backups(&folder, &stem)).await.ok()?.ok()?;
+    let names = spawn_blocking(move || backups(&folder, &stem, now)).await.ok()?.ok()?;
     let newest = time_of(names.last()?)?;
     vault.set_backed_up(newest);
     Some(newest.plus(plan.every))
@@ -101,7 +101,7 @@ async fn make(plan: &BackupPlan, vault: &Arc<Vault>, now: Timestamp) -> Result<P
     let (folder, keep) = (plan.folder.clone(), plan.keep);
     let done = spawn_blocking(move || {
         drop(new.publish()?);
-        prune(&folder, &stem, keep).map_err(|source| NotMade::Folder { path: folder, source })
+        prune(&folder, &stem, keep, now).map_err(|source| NotMade::Folder { path: folder, source })
     });
     done.await.map_err(|_| NotMade::Panicked)??;
     Ok(path)
@@ -113,8 +113,8 @@ fn stem(vault: &Vault) -> Option<String> {
 }
 
 /// Removes all but the newest backups of this vault, and what a killed run left. A new one is verified by now.
-fn prune(folder: &Path, stem: &str, keep: usize) -> io::Result<()> {
-    let names = backups(folder, stem)?;
+fn prune(folder: &Path, stem: &str, keep: usize, now: Timestamp) -> io::Result<()> {
+    let names = backups(folder, stem, now)?;
     for name in names.iter().rev().skip(keep) {
         fs::remove_file(folder.join(name))?;
     }
@@ -129,15 +129,21 @@ fn prune(folder: &Path, stem: &str, keep: usize) -> io::Result<()> {
     Ok(())
 }
 
-/// Returns the names of this vault's backups, oldest first.
-fn backups(folder: &Path, stem: &str) -> io::Result<Vec<String>> {
+/// Returns the names of this vault's backups, oldest first. A time ahead of the clock, and a file without a byte, are
+/// nobody's backup: they must neither postpone the next one nor push the newest one out.
+fn backups(folder: &Path, stem: &str, now: Timestamp) -> io::Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         let Ok(name) = entry.file_name().into_string() else { continue };
-        if is_backup(&name, stem) && entry.file_type()?.is_file() {
-            names.push(name);
+        if !is_backup(&name, stem) || !entry.file_type()?.is_file() {
+            continue;
         }
+        if time_of(&name).is_none_or(|time| time > now) || entry.metadata()?.len() == 0 {
+            tracing::warn!(file = name, "ignored: it is empty, or its time is ahead of the clock");
+            continue;
+        }
+        names.push(name);
     }
     names.sort();
     Ok(names)
@@ -212,8 +218,14 @@ mod tests {
             fs::write(folder.join(name), if name.contains(".redb.lock") { "4000000\n" } else { "x" })
                 .unwrap();
         }
-        prune(folder, "sealroom-x", 2).unwrap();
-        for name in kept.iter().chain(&others) {
+        // Neither pushes a real one out, nor is the newest.
+        let (ahead, empty) = ("sealroom-x-20300101T000000Z.redb", "sealroom-x-20261127T000000Z.redb");
+        fs::write(folder.join(ahead), "x").unwrap();
+        fs::write(folder.join(empty), "").unwrap();
+        let now: Timestamp = "2026-11-28T00:00:00.000Z".parse().unwrap();
+        prune(folder, "sealroom-x", 2, now).unwrap();
+        assert_eq!(backups(folder, "sealroom-x", now).unwrap().last().unwrap(), kept[0]);
+        for name in kept.iter().chain(&others).chain(&[ahead, empty]) {
             assert!(folder.join(name).exists(), "{name}");
         }
         for name in left.iter().chain([&gone]) {

@@ -12,7 +12,6 @@ use tokio::time::timeout;
 
 use crate::{
     audit::checkpoint::{self, Checkpoint},
-    storage::StorageError,
     vault::Vault,
 };
 
@@ -141,14 +140,10 @@ fn put(vault: &Vault, folder: &Path, path: &Path, note: &str, ours: u64) -> Resu
     fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)
 }
 
-/// Returns whether the log still has that checkpoint's root. Of a size within archived records, no root can be made: an
-/// archive proves it.
+/// Returns whether the log still has that checkpoint's root. Within archived records no root can be made: then the
+/// checkpoint stays, since it may be the only trace of another history.
 fn holds(vault: &Vault, there: &Checkpoint) -> bool {
-    match vault.root(there.size) {
-        Ok(root) => root == there.root,
-        Err(StorageError::Archived { .. }) => true,
-        Err(_) => false,
-    }
+    vault.root(there.size).ok() == Some(there.root)
 }
 
 /// Tells git not to convert checkpoints, if the folder is or becomes a work tree; existing rules stay.

@@ -221,22 +221,24 @@ pub(super) fn rekey(args: RekeyArgs, output: &Output) -> Result<(), CliError> {
     }
     let data = old.file.path().display().to_string();
     let text = shown(&rekeyed.recovery_key);
-    let shown = report(&data, &rekeyed.copied, before, &dropped, recovery, &text, output);
-    let done = shown.and_then(|()| {
-        old.exchange(new).map_err(|error| CliError {
-            hint: format!(
-                "{}; run `sealroom doctor` to see whether the new recovery key is the file's",
-                error.hint
-            ),
-            ..error
-        })
-    });
-    if let (Err(_), Some(path)) = (&done, recovery) {
-        // Best effort: the key opens nothing.
-        drop(std::fs::remove_file(path));
+    if let Err(error) = report(&data, &rekeyed.copied, before, &dropped, recovery, &text, output) {
+        if let Some(path) = recovery {
+            // Best effort: the key opens nothing.
+            drop(std::fs::remove_file(path));
+        }
+        return Err(error);
     }
-    done?;
-    output.note(&format!("{data} has its new key; destroy the old recovery key, and make a backup now"));
+    // From here on the new key may be the file's, whatever fails: it is kept.
+    old.exchange(new).map_err(|error| CliError {
+        hint: format!(
+            "{}; keep both recovery keys: `sealroom doctor` tells which one opens the file",
+            error.hint
+        ),
+        ..error
+    })?;
+    output.note(&format!(
+        "{data} has its new key; the log has a new key too, see `sealroom audit key`; make a backup now"
+    ));
     Ok(())
 }
 

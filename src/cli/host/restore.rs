@@ -195,6 +195,12 @@ fn tell(comparison: &Comparison, args: &Args, output: &Output) {
         let actions: Vec<String> = actions.map(|(action, count)| format!("{count} {action}")).collect();
         let list = if actions.is_empty() { String::new() } else { format!(": {}", actions.join(", ")) };
         output.note(&format!("the backup is {behind} events behind {source}{list}"));
+        if let Some((first, last)) = comparison.later.as_ref().and_then(|later| later.archived) {
+            output.warning(&format!(
+                "the records {first} to {last} are archived: what they revoked or removed lives again; search the \
+                 archive for it"
+            ));
+        }
     } else {
         let why = comparison.unreadable.as_deref().unwrap_or("no replaced file and no --since EXPORT");
         output.warning(&format!(
@@ -226,10 +232,8 @@ fn report(
     };
     list("taken away again", &restored.applied);
     list("look at these yourself", &restored.by_hand);
-    if comparison.later.is_none() || args.revive {
-        list("users that are let in", &restored.users);
-        list("tokens that are let in", &restored.tokens);
-    }
+    list("users that are let in", &restored.users);
+    list("tokens that are let in", &restored.tokens);
     list("checkpoints put aside", notes);
     lines.push("every session has ended; the log continues with a new key: sealroom audit key".to_owned());
     let value = json!({

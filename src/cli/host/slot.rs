@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 pub(in crate::cli) use self::args::Args;
 use self::{
     args::{AddArgs, AddKind, ChangeArgs, FileArgs, RemoveArgs, Verb},
-    target::Target,
+    target::{NotDone, Target},
 };
 use super::{
     control::{NewSlot, SlotRequest, SlotRow, SlotVerb},
@@ -44,19 +44,22 @@ pub(super) fn run(args: Args, output: &Output) -> Result<(), CliError> {
             let (target, secret) = begin(&args.file, &args.passphrase, output)?;
             let kdf = args.cost.params(output)?;
             let new = new_passphrase(args.new_passphrase_file.as_deref(), output)?;
-            add(&target, &args.file, &secret, SlotKind::Passphrase, &new, kdf, output)
+            let done = add(&target, &args.file, &secret, SlotKind::Passphrase, &new, kdf)?;
+            added(SlotKind::Passphrase, done, output)
         }
         Verb::Add(AddArgs { kind: AddKind::Recovery(args) }) => {
             let (target, secret) = begin(&args.file, &args.passphrase, output)?;
             let kdf = args.cost.params(output)?;
             let new = Given::recovery(args.recovery_key_file.as_deref(), output)?;
-            new.settle(add(&target, &args.file, &secret, SlotKind::Recovery, &new.secret, kdf, output))
+            let done = add(&target, &args.file, &secret, SlotKind::Recovery, &new.secret, kdf);
+            added(SlotKind::Recovery, new.settle(done)?, output)
         }
         Verb::Add(AddArgs { kind: AddKind::Machine(args) }) => {
             let (target, secret) = begin(&args.file, &args.passphrase, output)?;
             let new = Given::machine(&args.key_file)?;
             let light = KdfParams::LIGHT;
-            new.settle(add(&target, &args.file, &secret, SlotKind::Machine, &new.secret, light, output))
+            let done = add(&target, &args.file, &secret, SlotKind::Machine, &new.secret, light);
+            added(SlotKind::Machine, new.settle(done)?, output)
         }
         Verb::Change(args) => change(&args, output),
         Verb::Remove(args) => remove(&args, output),
@@ -127,16 +130,23 @@ impl<'a> Given<'a> {
         Ok(Self { secret, path: Some(path) })
     }
 
-    /// Takes back a secret that opens nothing after all.
-    fn settle(&self, outcome: Result<(), CliError>) -> Result<(), CliError> {
-        outcome.map_err(|error| match self.path {
-            Some(path) => {
+    /// Takes back a secret that certainly opens nothing.
+    fn settle<T>(&self, outcome: Result<T, NotDone>) -> Result<T, CliError> {
+        outcome.map_err(|not_done| match (not_done, self.path) {
+            (NotDone::Refused(error), Some(path)) => {
                 drop(std::fs::remove_file(path));
                 error
             }
-            None => {
+            (NotDone::Refused(error), None) => {
                 CliError { hint: format!("{}; the recovery key shown opens nothing", error.hint), ..error }
             }
+            (NotDone::InDoubt(error), _) => CliError {
+                hint: format!(
+                    "{}; the new secret may open the vault: keep it, and see `sealroom slot list`",
+                    error.hint
+                ),
+                ..error
+            },
         })
     }
 }
@@ -148,6 +158,7 @@ fn no_random(error: RandomError) -> CliError {
     )
 }
 
+/// Adds a slot; what fails afterwards leaves it.
 fn add(
     target: &Target,
     file: &FileArgs,
@@ -155,11 +166,15 @@ fn add(
     kind: SlotKind,
     new: &Secret,
     kdf: KdfParams,
-    output: &Output,
-) -> Result<(), CliError> {
-    let new = Some(new_slot(kind, new, kdf)?);
-    let request = SlotRequest { secret: text_of(secret)?, change: SlotVerb::Add, id: None, new };
-    let (id, slots) = target.change(&file.data, request)?;
+) -> Result<(u32, Vec<SlotRow>), NotDone> {
+    let request = || {
+        let new = Some(new_slot(kind, new, kdf)?);
+        Ok(SlotRequest { secret: text_of(secret)?, change: SlotVerb::Add, id: None, new })
+    };
+    target.change(&file.data, request().map_err(NotDone::Refused)?)
+}
+
+fn added(kind: SlotKind, (id, slots): (u32, Vec<SlotRow>), output: &Output) -> Result<(), CliError> {
     output.note(&format!("slot {id} opens the vault with the new {} secret", kind.name()));
     is_listed(kind, &slots, output)
 }
@@ -177,38 +192,36 @@ fn change(args: &ChangeArgs, output: &Output) -> Result<(), CliError> {
     };
     let kdf = if kind == SlotKind::Machine { KdfParams::LIGHT } else { args.cost.params(output)? };
     let send = |new: &Secret| {
-        let new = Some(new_slot(kind, new, kdf)?);
-        let request = SlotRequest { secret: text_of(&secret)?, change: SlotVerb::Change, id: args.slot, new };
-        let (id, slots) = target.change(&args.file.data, request)?;
-        output.note(&format!("slot {id} has changed"));
-        is_listed(if args.same { SlotKind::Passphrase } else { kind }, &slots, output)
+        let request = || {
+            let new = Some(new_slot(kind, new, kdf)?);
+            Ok(SlotRequest { secret: text_of(&secret)?, change: SlotVerb::Change, id: args.slot, new })
+        };
+        target.change(&args.file.data, request().map_err(NotDone::Refused)?)
     };
-    let opener = if args.same {
-        send(&secret)?;
-        secret
+    let ((id, slots), opener) = if args.same {
+        (send(&secret)?, secret)
     } else {
         match kind {
             SlotKind::Passphrase => {
                 let new = new_passphrase(args.new_passphrase_file.as_deref(), output)?;
-                send(&new)?;
-                new
+                (send(&new)?, new)
             }
             SlotKind::Recovery => {
                 let new = Given::recovery(args.recovery_key_file.as_deref(), output)?;
-                new.settle(send(&new.secret))?;
-                new.secret
+                (new.settle(send(&new.secret))?, new.secret)
             }
             SlotKind::Machine => {
                 let path = args.key_file.as_deref();
                 let needed = || CliError::usage("a machine key needs a file", "pass --key-file FILE");
                 let new = Given::machine(path.ok_or_else(needed)?)?;
-                new.settle(send(&new.secret))?;
-                new.secret
+                (new.settle(send(&new.secret))?, new.secret)
             }
         }
     };
+    output.note(&format!("slot {id} has changed"));
+    let shown = is_listed(if args.same { SlotKind::Passphrase } else { kind }, &slots, output);
     end_with_compact(&args.file, target, opener, output);
-    Ok(())
+    shown
 }
 
 fn remove(args: &RemoveArgs, output: &Output) -> Result<(), CliError> {

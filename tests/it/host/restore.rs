@@ -77,7 +77,11 @@ impl Worst {
             );
         }
         let token = |name: &str| {
-            let made = make("POST", "/sfp/api/application-tokens", json!({ "name": name, "expiresIn": 30 }));
+            let made = make(
+                "POST",
+                "/sfp/api/application-tokens",
+                json!({ "name": name, "expiresIn": 30, "projects": ["acme/web"] }),
+            );
             (made["id"].as_str().unwrap().to_owned(), made["token"].as_str().unwrap().to_owned())
         };
         let (token, kept_token) = (token("ci"), token("other").1);
@@ -127,6 +131,9 @@ impl Worst {
     fn restored(&self, args: &[&str]) -> Value {
         let done = self.restore(args);
         assert!(done.status.success(), "{args:?}: {}", stderr(&done));
+        // The events of the restore explain all that it did.
+        let doctor = sealroom(self.path(), &["doctor", "v.redb", "--passphrase-file", "pass"]);
+        assert!(doctor.status.success(), "{args:?}: {doctor:?}");
         serde_json::from_slice(&done.stdout).unwrap()
     }
 

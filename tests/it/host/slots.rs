@@ -4,7 +4,7 @@ use std::{fs, path::Path, process::Output};
 
 use serde_json::Value;
 
-use crate::support::binary::{INIT, PASSPHRASE, Serving, sealroom, secret_file, stderr};
+use crate::support::binary::{INIT, PASSPHRASE, Serving, command, sealroom, secret_file, stderr};
 
 const LIGHT: [&str; 4] = ["--kdf-memory", "64", "--kdf-passes", "1"];
 
@@ -144,6 +144,21 @@ fn no_vault_is_left_without_a_slot_that_certainly_opens() {
     assert!(!folder.join("one-more").exists());
     assert_eq!(kinds(folder).len(), 8);
     assert!(opens(folder, "machine5") && opens(folder, "paper"));
+}
+
+#[test]
+fn a_secret_that_a_slot_holds_is_never_removed_whatever_fails_afterwards() {
+    let folder = vault();
+    let folder = folder.path();
+    for (n, args) in [["add", "machine"].as_slice(), &["change", "--slot", "3"]].into_iter().enumerate() {
+        let (with, new) = (["pass", "machine0"][n], format!("machine{n}"));
+        let all =
+            [&["slot"], args, &["--key-file", &new, "--data", "v.redb", "--passphrase-file", with]].concat();
+        let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let output = command(folder, &all).stdout(full).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "nobody saw the list: {}", stderr(&output));
+        assert!(opens(folder, &new), "{args:?}: {}", stderr(&output));
+    }
 }
 
 #[test]

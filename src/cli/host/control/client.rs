@@ -120,16 +120,13 @@ pub(in crate::cli::host) fn slots(server: UnixStream) -> Result<Vec<SlotRow>, Cl
     }
 }
 
-/// Asks the server that has the file open to change its slots; returns the slot that changed, and all slots.
+/// Asks the server that has the file open to change its slots. An error leaves open whether it did.
 pub(in crate::cli::host) fn change_slot(
     server: UnixStream,
     request: SlotRequest,
-) -> Result<(u32, Vec<SlotRow>), CliError> {
-    match serde_json::from_str(&line(server, &Request::Slot(request), Some(ANSWER_TIMEOUT))?) {
-        Ok(SlotAnswer::Changed { changed, slots }) => Ok((changed, slots)),
-        Ok(SlotAnswer::Failed { error, hint }) => Err(CliError::failed(error, hint)),
-        Ok(SlotAnswer::Listed { .. }) | Err(_) => Err(not_understood()),
-    }
+) -> Result<SlotAnswer, CliError> {
+    let answer = line(server, &Request::Slot(request), Some(ANSWER_TIMEOUT))?;
+    serde_json::from_str(&answer).map_err(|_| not_understood())
 }
 
 fn ask(server: UnixStream, request: &Request) -> Result<bool, CliError> {

@@ -94,9 +94,12 @@ fn of_file(backup: &Store, file: &Store) -> Result<TakenAway, StorageError> {
     let mut later = TakenAway::default();
     while next < ours {
         let records = file.records(next, CHUNK)?;
-        let Some((last, _)) = records.last() else {
+        let (Some((found, _)), Some((last, _))) = (records.first(), records.last()) else {
             return Err(tampered("audit", next.to_string()));
         };
+        if *found != next {
+            later.archived = Some((next, found - 1));
+        }
         for (sequence, record) in &records {
             later.add(record).map_err(|_| tampered("audit", sequence.to_string()))?;
         }
@@ -123,8 +126,12 @@ fn size(file: &Store) -> Result<u64, StorageError> {
 /// Returns the number of first records that both logs share.
 fn shared(one: &Store, other: &Store, most: u64) -> Result<u64, StorageError> {
     let same = |size| Ok::<_, StorageError>(one.root(size)? == other.root(size)?);
-    if same(most)? {
-        return Ok(most);
+    match same(most) {
+        Ok(true) => return Ok(most),
+        Ok(false) => {}
+        // Within archived records no root can be made: that one key signed both logs has to do.
+        Err(StorageError::Archived { .. }) => return Ok(most),
+        Err(error) => return Err(error),
     }
     // A root over more records differs once one of them does.
     let (mut least, mut most) = (0, most);

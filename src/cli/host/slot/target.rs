@@ -16,6 +16,22 @@ use crate::{
     vault::{Settings, Vault},
 };
 
+/// The reason why a change is not known to be done.
+pub(super) enum NotDone {
+    /// The slots are as before.
+    Refused(CliError),
+    /// The slots may have changed: no answer came.
+    InDoubt(CliError),
+}
+
+impl From<NotDone> for CliError {
+    fn from(not_done: NotDone) -> Self {
+        match not_done {
+            NotDone::Refused(error) | NotDone::InDoubt(error) => error,
+        }
+    }
+}
+
 /// A vault whose slots can be listed and changed.
 pub(super) enum Target {
     /// This command has the file open.
@@ -48,10 +64,14 @@ impl Target {
     }
 
     /// Changes the slots; returns the slot that changed, and all slots.
-    pub(super) fn change(&self, data: &Path, request: SlotRequest) -> Result<(u32, Vec<SlotRow>), CliError> {
+    pub(super) fn change(&self, data: &Path, request: SlotRequest) -> Result<(u32, Vec<SlotRow>), NotDone> {
         match self {
-            Self::File(vault) => change(vault, request),
-            Self::Server(in_use) => control::change_slot(Self::server(data, in_use)?, request),
+            Self::File(vault) => change(vault, request).map_err(NotDone::Refused),
+            Self::Server(in_use) => {
+                let server = Self::server(data, in_use).map_err(NotDone::Refused)?;
+                listed(control::change_slot(server, request).map_err(NotDone::InDoubt)?)
+                    .map_err(NotDone::Refused)
+            }
         }
     }
 }
@@ -76,12 +96,8 @@ fn change(vault: &Vault, request: SlotRequest) -> Result<(u32, Vec<SlotRow>), Cl
         let unlocked = vault.unlock(secret, host_actor(), clock.now(), None).await;
         unlocked.map_err(|error| CliError::unlock(&error))?;
         let answer = control::slots::change(request, host_actor(), vault, &clock).await;
-        let locked = vault.lock(Event::new(clock.now(), host_actor(), Action::VaultLock)).await;
-        let changed = listed(answer)?;
-        locked.map_err(|error| {
-            let told = format!("the slots changed, but the lock could not be recorded: {error}");
-            CliError::failed(told, "check the disk's space and the file's mode")
-        })?;
-        Ok(changed)
+        // The slots have changed, whether or not the disk takes this record too.
+        drop(vault.lock(Event::new(clock.now(), host_actor(), Action::VaultLock)).await);
+        listed(answer)
     })
 }
