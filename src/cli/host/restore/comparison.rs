@@ -127,10 +127,9 @@ fn size(file: &Store) -> Result<u64, StorageError> {
 fn shared(one: &Store, other: &Store, most: u64) -> Result<u64, StorageError> {
     let same = |size| Ok::<_, StorageError>(one.root(size)? == other.root(size)?);
     match same(most) {
-        Ok(true) => return Ok(most),
         Ok(false) => {}
         // Within archived records no root can be made: that one key signed both logs has to do.
-        Err(StorageError::Archived { .. }) => return Ok(most),
+        Ok(true) | Err(StorageError::Archived { .. }) => return Ok(most),
         Err(error) => return Err(error),
     }
     // A root over more records differs once one of them does.
