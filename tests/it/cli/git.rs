@@ -269,3 +269,39 @@ fn a_question_without_an_answer_is_answered_with_silence() {
     assert_eq!(ask(&stage, "get", &question("")), nothing);
     assert!(ask(&stage, "get", &question("path=acme/web\n")).1.contains("own_example"));
 }
+
+#[test]
+fn another_programs_helper_is_never_replaced_or_removed() {
+    if Command::new("git").arg("--version").output().is_err() {
+        eprintln!("skipped: git is needed");
+        return;
+    }
+    let stage = Stage::start();
+    assert_eq!(stage.run(&["project", "register", "acme/app", "https://github.com/acme/app"]).code, 0);
+    done(&git(&stage, stage.path(), &["init", "-q"]));
+    let key = "credential.https://github.com.helper";
+    let set = || {
+        String::from_utf8(git(&stage, stage.path(), &["config", "--local", "--get-all", key]).stdout).unwrap()
+    };
+    let local = |operation: &str| stage.run(&["git-credential", operation, "--local"]).code;
+    for other in [
+        "!gh auth git-credential",
+        "!/usr/bin/gh auth git-credential",
+        "!echo sealroom git-credential",
+        "store",
+    ] {
+        done(&git(&stage, stage.path(), &["config", "--local", key, other]));
+        for (operation, code) in [("install", 1), ("uninstall", 0)] {
+            assert_eq!((local(operation), set()), (code, format!("{other}\n")), "{operation} over {other}");
+        }
+        done(&git(&stage, stage.path(), &["config", "--local", "--unset-all", key]));
+    }
+    // Ours is replaced by ours, and removed; one beside it stays.
+    assert_eq!((local("install"), local("install")), (0, 0));
+    assert_eq!(set().lines().count(), 2, "{}", set());
+    done(&git(&stage, stage.path(), &["config", "--local", "--add", key, "!gh auth git-credential"]));
+    assert_eq!(local("install"), 1);
+    assert_eq!((local("uninstall"), set().as_str()), (0, "\n!gh auth git-credential\n"));
+    done(&git(&stage, stage.path(), &["config", "--local", "--unset-all", key]));
+    assert_eq!((local("install"), local("uninstall"), set()), (0, 0, String::new()));
+}

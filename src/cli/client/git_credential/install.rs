@@ -1,6 +1,6 @@
 //! `git-credential install` and `uninstall`: the lines of git's configuration that make it ask here.
 
-use std::{collections::BTreeSet, process::Command};
+use std::{collections::BTreeSet, path::Path, process::Command};
 
 use url::Url;
 
@@ -9,8 +9,8 @@ use crate::{
     client::Project,
 };
 
-/// The words by which a helper is recognized as this program's.
-const OURS: &[u8] = b" git-credential";
+/// The name of this program's file, wherever it is.
+const BINARY: &str = "sealroom";
 
 /// The configuration to change.
 #[derive(Debug, Clone, Copy, clap::Args)]
@@ -39,7 +39,13 @@ pub(super) async fn install(place: Place, provider: Option<&str>, remote: &Remot
             "register one: sealroom project register PROJECT URL",
         ));
     }
-    if let Some(host) = hosts.iter().find(|host| helpers(place, host) == Helpers::Others) {
+    let is_taken = |host: &&String| {
+        let set = helpers(place, host);
+        // An empty one alone is somebody's choice too.
+        !set.is_empty()
+            && !(set.iter().any(|one| is_ours(one)) && set.iter().all(|one| one.is_empty() || is_ours(one)))
+    };
+    if let Some(host) = hosts.iter().find(is_taken) {
         return Err(CliError::failed(
             format!("git asks another helper for {host} already"),
             format!("nothing was changed; remove it first: git config --unset-all credential.{host}.helper"),
@@ -60,13 +66,21 @@ pub(super) async fn install(place: Place, provider: Option<&str>, remote: &Remot
 /// Removes what [`install`] has set.
 pub(super) async fn uninstall(place: Place, remote: &Remote) -> Result<(), CliError> {
     let hosts = hosts(&remote.client.projects().await?);
-    let is_set = |host: &&String| place.flag().is_none() || helpers(place, host) == Helpers::Ours;
-    let unset = |host: &String| {
-        ["helper", "useHttpPath"]
-            .map(|name| vec!["--unset-all".to_owned(), format!("credential.{host}.{name}")])
-    };
-    let commands: Vec<Vec<String>> = hosts.iter().filter(is_set).flat_map(unset).collect();
+    let commands: Vec<Vec<String>> = hosts.iter().flat_map(|host| removal(place, host)).collect();
     finish(place, &commands, "git no longer asks sealroom", remote)
+}
+
+/// Returns the commands that take this program from a host's helpers, and leave every other one.
+fn removal(place: Place, host: &str) -> Vec<Vec<String>> {
+    let unset = |name: &str| vec!["--unset-all".to_owned(), format!("credential.{host}.{name}")];
+    let all = helpers(place, host);
+    let (ours, others): (Vec<_>, Vec<_>) =
+        all.into_iter().filter(|one| !one.is_empty()).partition(|one| is_ours(one));
+    if place.flag().is_none() || (others.is_empty() && !ours.is_empty()) {
+        return vec![unset("helper"), unset("useHttpPath")];
+    }
+    let alone = |helper| [vec!["--fixed-value".to_owned()], unset("helper"), vec![helper]].concat();
+    ours.into_iter().map(alone).collect()
 }
 
 fn finish(place: Place, commands: &[Vec<String>], done: &str, remote: &Remote) -> Result<(), CliError> {
@@ -92,24 +106,27 @@ fn finish(place: Place, commands: &[Vec<String>], done: &str, remote: &Remote) -
     remote.output.result(done, &serde_json::json!({ "changed": commands.len() }))
 }
 
-/// The helpers that are configured for a host.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Helpers {
-    None,
-    Ours,
-    Others,
+/// Returns the helpers of a host in that configuration; none where the commands are only printed.
+fn helpers(place: Place, host: &str) -> Vec<String> {
+    let Some(flag) = place.flag() else { return Vec::new() };
+    let key = format!("credential.{host}.helper");
+    let outcome = Command::new("git").args(["config", flag, "--null", "--get-all", &key]).output();
+    let Some(set) = outcome.ok().filter(|outcome| outcome.status.success()) else { return Vec::new() };
+    let set = String::from_utf8_lossy(&set.stdout);
+    set.split_terminator('\0').map(str::to_owned).collect()
 }
 
-/// Returns the helpers of a host in that configuration; none where the commands are only printed.
-fn helpers(place: Place, host: &str) -> Helpers {
-    let Some(flag) = place.flag() else { return Helpers::None };
-    let key = format!("credential.{host}.helper");
-    let outcome = Command::new("git").args(["config", flag, "--get-all", &key]).output();
-    match outcome.ok().filter(|outcome| outcome.status.success()).map(|outcome| outcome.stdout) {
-        None => Helpers::None,
-        Some(set) if set.windows(OURS.len()).any(|at| at == OURS) => Helpers::Ours,
-        Some(_) => Helpers::Others,
-    }
+/// Returns whether [`helper`] wrote this, for this program or for one that was elsewhere: other programs have a word
+/// `git-credential` too.
+fn is_ours(helper: &str) -> bool {
+    let Some((path, rest)) = helper.strip_prefix('!').and_then(word) else { return false };
+    let is_named = Path::new(&path).file_name().is_some_and(|name| name == BINARY);
+    let is_this = || binary().is_some_and(|this| this == path);
+    let rest = rest.strip_prefix(" git-credential");
+    let is_provider = |rest: &str| {
+        rest.strip_prefix(" --provider ").and_then(word).is_some_and(|(_, rest)| rest.is_empty())
+    };
+    (is_named || is_this()) && rest.is_some_and(|rest| rest.is_empty() || is_provider(rest))
 }
 
 /// Returns scheme, host and port of all projects.
@@ -127,20 +144,83 @@ fn list(hosts: &BTreeSet<String>) -> String {
 
 /// Returns the helper as git runs it: by a shell, which appends the operation.
 fn helper(provider: Option<&str>) -> Result<String, CliError> {
-    let binary = std::env::current_exe()
-        .ok()
-        .and_then(|path| path.into_os_string().into_string().ok())
+    let binary = binary()
         .ok_or_else(|| CliError::failed("the path of this program is unknown", "run it from a file"))?;
     let provider = provider.map(|provider| format!(" --provider {}", quoted(provider))).unwrap_or_default();
     Ok(format!("!{} git-credential{provider}", quoted(&binary)))
 }
 
+fn binary() -> Option<String> {
+    std::env::current_exe().ok().and_then(|path| path.into_os_string().into_string().ok())
+}
+
+fn is_plain(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "-_./:=".contains(c)
+}
+
 /// Returns a word as a POSIX shell reads it.
 fn quoted(word: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=".contains(c);
     if !word.is_empty() && word.chars().all(is_plain) {
         word.to_owned()
     } else {
         format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+/// Reads a first word as [`quoted`] writes it, and what follows.
+fn word(text: &str) -> Option<(String, &str)> {
+    let end = |is_quoted: bool| {
+        let mut rest = text;
+        while is_quoted {
+            rest = rest.strip_prefix('\'')?.split_once('\'')?.1;
+            let Some(next) = rest.strip_prefix(r"\'") else { break };
+            rest = next;
+        }
+        Some(if is_quoted { text.len() - rest.len() } else { text.find(' ').unwrap_or(text.len()) })
+    };
+    let (written, rest) = text.split_at(end(text.starts_with('\''))?);
+    let inner = written.strip_prefix('\'').and_then(|inner| inner.strip_suffix('\''));
+    let word = inner.map_or_else(|| written.to_owned(), |inner| inner.replace(r"'\''", "'"));
+    (quoted(&word) == written).then_some((word, rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_helper_of_another_program_is_never_taken_for_ours() {
+        for path in
+            ["sealroom", "/usr/bin/sealroom", "/home/ada lovelace/it's/sealroom", "/opt/a'b c/sealroom"]
+        {
+            for provider in ["", " --provider gitlab", " --provider 'a b'"] {
+                let helper = format!("!{} git-credential{provider}", quoted(path));
+                assert!(is_ours(&helper), "{helper}");
+            }
+        }
+        assert!(is_ours(&helper(None).unwrap()) && is_ours(&helper(Some("it's")).unwrap()));
+        for other in [
+            "!gh auth git-credential",
+            "!/usr/bin/gh auth git-credential",
+            "!'/opt/git hub/gh' auth git-credential",
+            "!/usr/bin/gh-sealroom git-credential",
+            "!/opt/sealroom/bin/gh git-credential",
+            "!/opt/sealroom auth git-credential",
+            "!echo sealroom git-credential",
+            "!echo && /usr/bin/sealroom git-credential",
+            "!/usr/bin/sealroom git-credential && gh auth git-credential",
+            "!/usr/bin/sealroom git-credential --provider a b",
+            "!/usr/bin/sealroom git-credentials",
+            "!/a b/sealroom git-credential",
+            "!'/a b/sealroom git-credential",
+            "!'' git-credential",
+            "/usr/bin/sealroom git-credential",
+            "sealroom git-credential",
+            "store",
+            "",
+            "!",
+        ] {
+            assert!(!is_ours(other), "{other}");
+        }
     }
 }
