@@ -42,8 +42,8 @@ pub(super) async fn install(place: Place, provider: Option<&str>, remote: &Remot
     let is_taken = |host: &&String| {
         let set = helpers(place, host);
         // An empty one alone is somebody's choice too.
-        !set.is_empty()
-            && !(set.iter().any(|one| is_ours(one)) && set.iter().all(|one| one.is_empty() || is_ours(one)))
+        let is_foreign = |one: &String| !one.is_empty() && !is_ours(one);
+        set.iter().any(is_foreign) || (!set.is_empty() && set.iter().all(String::is_empty))
     };
     if let Some(host) = hosts.iter().find(is_taken) {
         return Err(CliError::failed(
@@ -169,19 +169,21 @@ fn quoted(word: &str) -> String {
 
 /// Reads a first word as [`quoted`] writes it, and what follows.
 fn word(text: &str) -> Option<(String, &str)> {
-    let end = |is_quoted: bool| {
-        let mut rest = text;
-        while is_quoted {
-            rest = rest.strip_prefix('\'')?.split_once('\'')?.1;
-            let Some(next) = rest.strip_prefix(r"\'") else { break };
-            rest = next;
-        }
-        Some(if is_quoted { text.len() - rest.len() } else { text.find(' ').unwrap_or(text.len()) })
-    };
-    let (written, rest) = text.split_at(end(text.starts_with('\''))?);
+    let (written, rest) = text.split_at(word_end(text)?);
     let inner = written.strip_prefix('\'').and_then(|inner| inner.strip_suffix('\''));
     let word = inner.map_or_else(|| written.to_owned(), |inner| inner.replace(r"'\''", "'"));
     (quoted(&word) == written).then_some((word, rest))
+}
+
+fn word_end(text: &str) -> Option<usize> {
+    let Some(mut rest) = text.strip_prefix('\'') else { return Some(text.find(' ').unwrap_or(text.len())) };
+    loop {
+        rest = rest.split_once('\'')?.1;
+        match rest.strip_prefix(r"\''") {
+            Some(next) => rest = next,
+            None => return Some(text.len() - rest.len()),
+        }
+    }
 }
 
 #[cfg(test)]
