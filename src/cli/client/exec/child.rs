@@ -18,7 +18,7 @@ use rustix::{
 };
 
 use super::{
-    mask::Needles,
+    mask::Mask,
     monitor,
     pump::{Pump, To},
 };
@@ -47,7 +47,7 @@ impl Running {
     pub(super) fn start(
         words: &[OsString],
         variables: &[Variable],
-        needles: &Arc<Needles>,
+        mask: &Arc<Mask>,
         keys: &Keys,
     ) -> io::Result<Self> {
         let terminal = if io::stdout().is_terminal() { Some(terminal()?) } else { None };
@@ -101,7 +101,7 @@ impl Running {
         let mut pumps = Vec::new();
         for (from, to) in streams {
             let is_terminal = to == To::Stdout && terminal.is_some();
-            pumps.push(Pump::begin(from, to, Arc::clone(needles), is_terminal, ended.try_clone()?));
+            pumps.push(Pump::begin(from, to, Arc::clone(mask), is_terminal, ended.try_clone()?));
         }
         Ok(Self { pid: Pid::from_child(&child), terminal, pumps, _alive: running })
     }

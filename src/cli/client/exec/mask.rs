@@ -8,7 +8,7 @@
 //! there a needle is compared as far as it agrees. A copy that was cut off after its head is masked too. Needles that
 //! overlap become one mask.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 use zeroize::Zeroizing;
@@ -67,9 +67,27 @@ impl Needles {
     }
 }
 
+/// The needles of all streams, which may be replaced while output flows.
+pub(super) struct Mask(RwLock<Arc<Needles>>);
+
+impl Mask {
+    pub(super) fn new(needles: Needles) -> Self {
+        Self(RwLock::new(Arc::new(needles)))
+    }
+
+    /// Masks these from now on, in all that has not been shown.
+    pub(super) fn set(&self, needles: Needles) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(needles);
+    }
+
+    fn now(&self) -> Arc<Needles> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
 /// One stream's mask.
 pub(super) struct Masker {
-    needles: Arc<Needles>,
+    mask: Arc<Mask>,
     /// Bytes from the first on that may belong to a value that has not ended.
     held: Zeroizing<Vec<u8>>,
     /// Number of held bytes that were shown or masked already.
@@ -94,8 +112,8 @@ struct Extent {
 }
 
 impl Masker {
-    pub(super) fn new(needles: Arc<Needles>) -> Self {
-        Self { needles, held: Zeroizing::new(Vec::new()), shown: 0, is_masked: false }
+    pub(super) fn new(mask: Arc<Mask>) -> Self {
+        Self { mask, held: Zeroizing::new(Vec::new()), shown: 0, is_masked: false }
     }
 
     /// Appends to `out` what may be shown of the stream after this piece.
@@ -124,7 +142,7 @@ impl Masker {
     }
 
     fn step(&mut self, follows: Follows, out: &mut Vec<u8>) {
-        let (needles, mut text) = (Arc::clone(&self.needles), std::mem::take(&mut self.held));
+        let (needles, mut text) = (self.mask.now(), std::mem::take(&mut self.held));
         let mut at = 0;
         let held = loop {
             let found = needles.finder.as_ref().and_then(|finder| finder.find(&text[at..]));

@@ -13,7 +13,7 @@ use rustix::{
 };
 use zeroize::Zeroizing;
 
-use super::mask::{Masker, Needles};
+use super::mask::{Mask, Masker};
 
 /// Size of one read: what a pipe holds on Linux.
 const PIECE_BYTES: usize = 64 * 1024;
@@ -44,11 +44,11 @@ impl Pump {
     pub(super) fn begin(
         from: File,
         to: To,
-        needles: Arc<Needles>,
+        mask: Arc<Mask>,
         is_terminal: bool,
         ended: PipeReader,
     ) -> JoinHandle<()> {
-        let mut pump = Self { from, to, masker: Masker::new(needles), is_terminal, ended };
+        let mut pump = Self { from, to, masker: Masker::new(mask), is_terminal, ended };
         // A stream that breaks has no reader to tell; the program sees it as a closed pipe.
         thread::spawn(move || drop(pump.run()))
     }

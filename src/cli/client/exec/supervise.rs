@@ -18,7 +18,7 @@ use zeroize::Zeroizing;
 use super::{
     child::{Keys, Running, pass_keys},
     ending,
-    mask::Needles,
+    mask::{Mask, Needles},
     signals::{Arrived, catch},
 };
 use crate::cli::{
@@ -97,9 +97,10 @@ impl Supervised {
     /// It did not start.
     pub(super) fn run(&self, variables: Vec<Variable>, events: &Receiver<Happened>) -> Result<u8, CliError> {
         let keys: Keys = Arc::new(Mutex::new(None));
-        // Output of any run may hold the values of an earlier one.
+        // Output of any run may hold the values of an earlier one, and those that follow them.
         let mut seen = Vec::new();
-        let running = self.start(&variables, &mut seen, &keys)?;
+        let mask = Arc::new(Mask::new(self.learn(&variables, &mut seen)));
+        let running = self.start(&variables, &mask, &keys)?;
         drop(variables);
         let mut program = Program { running, raw: None, keys, has_keys: false };
         program.take_terminal();
@@ -112,18 +113,21 @@ impl Supervised {
                         return Ok(code);
                     }
                 }
-                Happened::Changed(_) if self.on_change == OnChange::Hup => {
+                Happened::Changed(variables) if self.on_change == OnChange::Hup => {
+                    // The program reads the new values by itself, at the latest when it gets the signal.
+                    mask.set(self.learn(&variables, &mut seen));
                     program.say("exec: a credential changed: sending SIGHUP", self.output);
                     program.take_terminal();
                     program.running.signal(SIGHUP);
                 }
                 Happened::Changed(variables) => {
+                    mask.set(self.learn(&variables, &mut seen));
                     program.say("exec: a credential changed: restarting", self.output);
                     if let Some(code) = program.stop(events) {
                         program.running.drain();
                         return Ok(code);
                     }
-                    let next = self.start(&variables, &mut seen, &program.keys)?;
+                    let next = self.start(&variables, &mask, &program.keys)?;
                     std::mem::replace(&mut program.running, next).drain();
                     program.take_terminal();
                 }
@@ -131,15 +135,18 @@ impl Supervised {
         }
     }
 
-    fn start(
-        &self,
-        variables: &[Variable],
-        seen: &mut Vec<Zeroizing<String>>,
-        keys: &Keys,
-    ) -> Result<Running, CliError> {
-        seen.extend(variables.iter().filter(|one| one.is_secret()).map(|one| one.value.clone()));
-        let needles = Needles::new(seen.iter().chain(&self.masked).map(|text| text.as_str()));
-        Running::start(&self.words, variables, &Arc::new(needles), keys)
+    /// Adds the values to those that were seen, and returns what is to be masked now.
+    fn learn(&self, variables: &[Variable], seen: &mut Vec<Zeroizing<String>>) -> Needles {
+        for one in variables.iter().filter(|one| one.is_secret()) {
+            if !seen.contains(&one.value) {
+                seen.push(one.value.clone());
+            }
+        }
+        Needles::new(seen.iter().chain(&self.masked).map(|text| text.as_str()))
+    }
+
+    fn start(&self, variables: &[Variable], mask: &Arc<Mask>, keys: &Keys) -> Result<Running, CliError> {
+        Running::start(&self.words, variables, mask, keys)
             .map_err(|error| ending::unstarted(&self.words[0].to_string_lossy(), &error))
     }
 }

@@ -2,8 +2,12 @@ use proptest::prelude::*;
 
 use super::*;
 
+fn masker(values: &[&str]) -> Masker {
+    Masker::new(Arc::new(Mask::new(Needles::new(values.iter().copied()))))
+}
+
 fn masked(values: &[&str], pieces: &[&[u8]]) -> String {
-    let mut masker = Masker::new(Arc::new(Needles::new(values.iter().copied())));
+    let mut masker = masker(values);
     let mut out = Vec::new();
     pieces.iter().for_each(|piece| masker.push(piece, &mut out));
     masker.finish(&mut out);
@@ -57,7 +61,7 @@ fn a_value_that_repeats_itself_never_holds_the_output_up() {
 
 #[test]
 fn a_stream_of_matches_is_not_held_back() {
-    let mut masker = Masker::new(Arc::new(Needles::new(["aaaa"].into_iter())));
+    let mut masker = masker(&["aaaa"]);
     let mut out = Vec::new();
     for _ in 0..1_000 {
         masker.push(&[b'a'; 1_000], &mut out);
@@ -69,7 +73,7 @@ fn a_stream_of_matches_is_not_held_back() {
 
 #[test]
 fn a_quiet_terminal_shows_what_only_begins_like_a_value_and_masks_the_rest_of_one() {
-    let mut masker = Masker::new(Arc::new(Needles::new(["secret-example"].into_iter())));
+    let mut masker = masker(&["secret-example"]);
     let mut out = Vec::new();
     masker.push(b"user: s", &mut out);
     assert!(out == b"user: " && masker.is_waiting());
@@ -85,6 +89,21 @@ fn a_quiet_terminal_shows_what_only_begins_like_a_value_and_masks_the_rest_of_on
     assert!(!masker.is_waiting(), "more of a value is not shown");
     masker.finish(&mut out);
     assert!(out.ends_with(b"\nsecr"));
+}
+
+#[test]
+fn a_value_that_is_learned_while_output_flows_is_masked_wherever_it_began() {
+    for at in 0.."second-example".len() {
+        let mask = Arc::new(Mask::new(Needles::new(["first-example"].into_iter())));
+        let (mut masker, mut out) = (Masker::new(Arc::clone(&mask)), Vec::new());
+        masker.push(b"first-example fir", &mut out);
+        mask.set(Needles::new(["first-example", "second-example"].into_iter()));
+        masker.push(b"st-example ", &mut out);
+        masker.push(&b"second-example"[..at], &mut out);
+        masker.push(&b"second-example"[at..], &mut out);
+        masker.finish(&mut out);
+        assert_eq!(String::from_utf8(out).unwrap(), "*** *** ***", "cut at {at}");
+    }
 }
 
 #[test]
