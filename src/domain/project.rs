@@ -83,6 +83,24 @@ text_enum! {
     }
 }
 
+impl Platform {
+    /// Returns whether this is a public host of the platform, or below one.
+    pub fn serves(self, host: &str) -> bool {
+        let domains: &[&str] = match self {
+            Self::Github => &["github.com"],
+            Self::Gitlab => &["gitlab.com"],
+            Self::Bitbucket => &["bitbucket.org"],
+            Self::AzureDevops => &["dev.azure.com", "visualstudio.com"],
+            Self::Other => &[],
+        };
+        let host = host.trim_end_matches('.');
+        let is_under = |domain: &&str| {
+            host.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+        };
+        domains.iter().any(is_under)
+    }
+}
+
 /// The URL of a project's repository: http(s), ssh, or the scp form `user@host:org/repo.git`; never with a
 /// password.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -114,17 +132,14 @@ impl RemoteUrl {
     /// The platform whose public host this is, or whose name leads or ends the host's labels.
     pub fn platform(&self) -> Platform {
         let host = self.host.trim_end_matches('.');
-        let under = |domain: &str| {
-            host == domain || host.strip_suffix(domain).is_some_and(|rest| rest.ends_with('.'))
-        };
         let label = |name: &str| host.split('.').any(|label| label == name);
-        if under("github.com") || label("github") {
+        if Platform::Github.serves(host) || label("github") {
             Platform::Github
-        } else if under("gitlab.com") || label("gitlab") {
+        } else if Platform::Gitlab.serves(host) || label("gitlab") {
             Platform::Gitlab
-        } else if under("bitbucket.org") || label("bitbucket") {
+        } else if Platform::Bitbucket.serves(host) || label("bitbucket") {
             Platform::Bitbucket
-        } else if under("dev.azure.com") || under("visualstudio.com") {
+        } else if Platform::AzureDevops.serves(host) {
             Platform::AzureDevops
         } else {
             Platform::Other

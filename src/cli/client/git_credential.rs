@@ -1,6 +1,6 @@
 //! `sealroom git-credential`: a credential helper of git.
 //!
-//! Answers only for a registered project's own scheme, host, port and path. Stores nothing: `store` and `erase` are
+//! Answers only for a registered project's own scheme, host, port and path; over plain http only on this machine. Stores nothing: `store` and `erase` are
 //! read and ignored, since an owner stores credentials and nobody else's git does.
 
 mod install;
@@ -9,6 +9,7 @@ mod request;
 use std::io::{self, Read};
 
 use clap::Subcommand;
+use url::Url;
 use zeroize::Zeroizing;
 
 use super::{
@@ -18,7 +19,7 @@ use super::{
 use crate::{
     cli::{error::CliError, terminal::output::Output},
     client::{Credential, CredentialFilter, Error, Project},
-    domain::Provider,
+    domain::{Platform, Provider},
 };
 use request::{REQUEST_BYTES_MAX, Request};
 
@@ -33,7 +34,7 @@ const PROJECTS_MAX: usize = 20;
 /// `git-credential`'s flags.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
-    /// Read credentials of this provider [default: by the project's platform].
+    /// Read credentials of this provider [default: the provider whose public host it is].
     #[arg(long)]
     provider: Option<String>,
     #[command(flatten)]
@@ -116,7 +117,7 @@ async fn newest(
     provider: Option<&str>,
     remote: &Remote,
 ) -> Result<Option<Credential>, CliError> {
-    let Some(provider) = provider.or_else(|| of_platform(&project.platform)) else { return Ok(None) };
+    let Some(provider) = provider.or_else(|| of_host(project)) else { return Ok(None) };
     let filter = CredentialFilter {
         provider: Some(provider.to_owned()),
         project: Some(project.identifier.clone()),
@@ -132,14 +133,17 @@ async fn newest(
     }
 }
 
-/// Returns the provider of the credentials that a platform takes.
-fn of_platform(platform: &str) -> Option<&'static str> {
-    match platform {
-        "github" => Some(Provider::Github.as_str()),
-        "gitlab" => Some(Provider::Gitlab.as_str()),
-        "azure-devops" => Some(Provider::AzureDevops.as_str()),
-        _ => None,
-    }
+/// Returns the provider whose own public host the project's repository is on. Elsewhere the platform is a guess from the
+/// host's name, which must not decide who gets a credential: the user names the provider.
+fn of_host(project: &Project) -> Option<&'static str> {
+    let url = Url::parse(project.remote_url.as_deref()?).ok()?;
+    let own = [
+        (Platform::Github, Provider::Github),
+        (Platform::Gitlab, Provider::Gitlab),
+        (Platform::AzureDevops, Provider::AzureDevops),
+    ];
+    let host = url.host_str()?;
+    own.into_iter().find(|(platform, _)| platform.serves(host)).map(|(_, provider)| provider.as_str())
 }
 
 /// A user name and a password, as git takes them.
@@ -186,5 +190,32 @@ impl Answer {
             ["password_expiry_utc=", &end.to_string(), "\n"].iter().for_each(|part| text.push_str(part));
         }
         text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hosts_name_alone_never_decides_who_gets_a_credential() {
+        let of = |url: &str| {
+            let project = serde_json::json!({
+                "identifier": "acme/app", "remoteUrl": url, "platform": "github", "version": 1, "configuration": {},
+                "createdAt": "2026-11-24T10:00:00.000Z", "updatedAt": "2026-11-24T10:00:00.000Z", "integrations": [],
+            });
+            of_host(&serde_json::from_value(project).unwrap())
+        };
+        assert_eq!(of("https://github.com/acme/app"), Some("github"));
+        assert_eq!(of("https://gitlab.com/acme/app"), Some("gitlab"));
+        assert_eq!(of("https://acme.visualstudio.com/app"), Some(Provider::AzureDevops.as_str()));
+        for other in [
+            "https://github.evil.example/acme/app",
+            "https://github.com.evil.example/acme/app",
+            "https://evilgithub.com/acme/app",
+            "https://git.example.com/github.com",
+        ] {
+            assert_eq!(of(other), None, "{other}");
+        }
     }
 }

@@ -160,7 +160,7 @@ fn git_clones_and_pushes_with_a_stored_credential_and_sends_it_nowhere_else() {
         assert_eq!(end.code, 0, "{}", end.err);
     }
     stage.store("github/pat", &json!({"token": TOKEN}), &[]);
-    let mut install = stage.command(&["git-credential", "install", "--global"]);
+    let mut install = stage.command(&["git-credential", "--provider", "github", "install", "--global"]);
     install.env("GIT_CONFIG_NOSYSTEM", "1");
     let end = stage.end(install);
     assert_eq!(end.code, 0, "{}", end.err);

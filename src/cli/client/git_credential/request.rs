@@ -1,6 +1,6 @@
 //! A question of git's credential protocol (gitcredentials(7), git-credential(1)), and the project that it is about.
 
-use url::Url;
+use url::{Host, Url};
 
 use crate::client::Project;
 
@@ -58,12 +58,22 @@ impl Request {
         if !matches!(self.protocol.as_str(), "https" | "http") || !self.host.chars().all(is_plain) {
             return None;
         }
-        Url::parse(&format!("{}://{}/", self.protocol, self.host)).ok()
+        Url::parse(&format!("{}://{}/", self.protocol, self.host)).ok().filter(is_private)
     }
 }
 
+/// Returns whether nobody between git and the host reads what is sent: by https, or on this machine.
+pub(super) fn is_private(url: &Url) -> bool {
+    let is_here = |host| match host {
+        Host::Domain(name) => name == "localhost",
+        Host::Ipv4(address) => address.is_loopback(),
+        Host::Ipv6(address) => address.is_loopback(),
+    };
+    url.scheme() == "https" || (url.scheme() == "http" && url.host().is_some_and(is_here))
+}
+
 /// Scheme, host and port, as parsed; equal only where a request goes to the same place.
-fn origin(url: &Url) -> (&str, Option<url::Host<&str>>, Option<u16>) {
+fn origin(url: &Url) -> (&str, Option<Host<&str>>, Option<u16>) {
     (url.scheme(), url.host(), url.port_or_known_default())
 }
 
@@ -95,6 +105,11 @@ mod tests {
             project("acme/own", "https://git.example.com:8443/acme/own"),
             project("acme/ssh", "git@github.com:acme/ssh.git"),
             project("acme/plain", "http://git.example.com/acme/plain"),
+            project("acme/here", "http://127.0.0.1:3000/acme/here"),
+            project("acme/name", "http://localhost/acme/name"),
+            project("acme/six", "http://[::1]/acme/six"),
+            project("acme/trick", "http://localhost.example.com/acme/trick"),
+            project("acme/near", "http://128.0.0.1/acme/near"),
         ];
         let request = Request::parse(&format!("protocol={protocol}\nhost={host}\npath={path}\n\n")).unwrap();
         request.projects(&all).iter().map(|one| one.identifier.clone()).collect()
@@ -109,7 +124,12 @@ mod tests {
             ("https", "github.com", "acme/app.git/info/lfs", &["acme/app"]),
             ("https", "github.com", "", &["acme/app", "acme/web"]),
             ("https", "git.example.com:8443", "acme/own.git", &["acme/own"]),
-            ("http", "git.example.com", "acme/plain", &["acme/plain"]),
+            ("http", "127.0.0.1:3000", "acme/here", &["acme/here"]),
+            ("http", "LOCALHOST", "acme/name.git", &["acme/name"]),
+            ("http", "[::1]", "acme/six", &["acme/six"]),
+            ("http", "git.example.com", "acme/plain", &[]),
+            ("http", "localhost.example.com", "acme/trick", &[]),
+            ("http", "128.0.0.1", "acme/near", &[]),
             ("https", "git.example.com", "acme/own.git", &[]),
             ("http", "github.com", "acme/app.git", &[]),
             ("https", "github.com:8443", "acme/app.git", &[]),
