@@ -1,4 +1,4 @@
-//! What records take away: revoked tokens, removed or narrowed users and integrations, deleted projects.
+//! The losses that records state: revoked tokens, removed or narrowed users and integrations, deleted projects.
 //!
 //! A restore reads it from the records that its backup does not have, and applies it again. Only what takes away counts:
 //! an addition after the backup is lost with the rest.
@@ -32,7 +32,7 @@ pub struct UserState {
     pub projects: Projects,
 }
 
-/// What a run of records takes away.
+/// The losses that a run of records states.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TakenAway {
     /// The number of records by action; reads and logins among them.

@@ -117,7 +117,7 @@ pub(super) struct VaultState {
     pub(super) state: StateClock,
     pub(super) accesses: Accesses,
     pub(super) stats: Stats,
-    /// What a copy in progress still has to write.
+    /// The commits that a copy in progress still has to write.
     pub(super) tap: Tap,
 }
 

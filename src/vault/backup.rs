@@ -25,7 +25,7 @@ use crate::{
     storage::{Copied, CopyError, Decision, Moment, Step},
 };
 
-/// How long a copy rests after a chunk, in multiples of the chunk's own time, while the log grows: requests come first.
+/// The rest of a copy after a chunk, in multiples of the chunk's own time, while the log grows: requests come first.
 const REST: u32 = 3;
 /// The longest rest.
 const REST_MAX: Duration = Duration::from_millis(100);

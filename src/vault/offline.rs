@@ -79,7 +79,7 @@ pub struct Offline {
     secret: Secret,
 }
 
-/// What a new vault key brought.
+/// The outcome of a new vault key.
 pub struct Rekeyed {
     /// The copy.
     pub copied: Copied,

@@ -15,7 +15,7 @@ use crate::{
 
 /// A restore.
 pub struct RestorePlan {
-    /// What the records after the backup take away; `None` if nothing shows them, or all of it is to live again.
+    /// The losses that the records after the backup state; `None` if nothing shows them, or all of it is to live again.
     pub later: Option<TakenAway>,
     /// The number of records that the backup lacks, if known.
     pub behind: Option<u64>,
@@ -28,9 +28,9 @@ pub struct RestorePlan {
 /// The outcome of a restore.
 #[derive(Debug, Default, Clone)]
 pub struct Restored {
-    /// What was taken away again, a line each.
+    /// Everything that was taken away again, a line each.
     pub applied: Vec<String>,
-    /// What has to be taken away by hand, a line each.
+    /// Everything that has to be taken away by hand, a line each.
     pub by_hand: Vec<String>,
     /// The enabled users of the restored vault.
     pub users: Vec<String>,

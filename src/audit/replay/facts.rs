@@ -11,7 +11,7 @@ use crate::{
 
 pub(super) type Short = [u8; 16];
 
-/// What a record or a row is about.
+/// The subject of a record or a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Subject {
     /// A user, by the hash of the e-mail.

@@ -32,7 +32,7 @@ pub(in crate::cli) struct LockArgs {
     server: ServerArgs,
 }
 
-/// Which running server.
+/// The choice of the running server.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct ServerArgs {
     #[command(flatten)]

@@ -68,7 +68,7 @@ impl Made {
 /// The answer to a null device as the output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::cli) enum Discard {
-    /// What is printed can be printed again.
+    /// The output can be printed again.
     #[cfg(feature = "server")]
     Allowed,
     /// It is a secret that nobody would have.

@@ -23,7 +23,7 @@ pub(in crate::cli) struct Progress {
     output: Output,
 }
 
-/// What is counted.
+/// The unit of the count.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Unit {
     Bytes,

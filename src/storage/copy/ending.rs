@@ -23,7 +23,7 @@ use crate::{
 
 type Values = Vec<(String, Vec<u8>)>;
 
-/// What the last record adds to a copy.
+/// The additions of the last record to a copy.
 pub(super) struct Ending {
     pub(super) record: (u64, Vec<u8>),
     pub(super) subtrees: Vec<SubtreeHash>,

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use super::error::CopyError;
 
-/// How far a copy is: rows and records copied and verified, and their number.
+/// The progress of a copy: rows and records copied and verified, and their number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Step {
     /// Done so far.

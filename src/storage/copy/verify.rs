@@ -88,7 +88,7 @@ fn disagrees(table: &'static str, key: impl Into<String>) -> CopyError {
     CopyError::unverified(StorageError::tampered(table, key))
 }
 
-/// What the rows say that other tables must hold, and what they hold.
+/// The entries that rows demand of other tables, and those found there.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Counts {
     credentials: (u64, u64),

@@ -1,4 +1,4 @@
-//! What is whole and still deserves attention: of the rows, the slots and the log's times.
+//! Advice on a file that is whole: about the rows, the slots and the log's times.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -38,7 +38,7 @@ struct Token {
     is_revoked: bool,
 }
 
-/// What the opened rows say about people, tokens and expiry.
+/// Facts about people, tokens and expiry from the opened rows.
 #[derive(Default)]
 pub(super) struct Advice {
     owners: Vec<String>,

@@ -21,7 +21,7 @@ struct Kept {
     revisions: Vec<(u64, bool)>,
 }
 
-/// What the rows expect of each other. Integrations come before credentials and scopes, tokens before their ids.
+/// The references between rows. Integrations come before credentials and scopes, tokens before their ids.
 #[derive(Default)]
 pub(super) struct Links {
     integrations: BTreeMap<[u8; 16], Kept>,

@@ -113,7 +113,7 @@ fn check_log(snapshot: &Snapshot, head: &Head) -> Result<(), StorageError> {
         return Err(bad(first.min(head.first_sequence)));
     }
     let tail = size - tail_leaves(size);
-    // Where archived records would be among those to hash, their stored subtrees stand for them.
+    // Stored subtrees stand for the archived records among those to hash.
     let (mut frontier, tail) = match head.first_sequence {
         archived if tail < archived => (snapshot.frontier(archived)?, archived),
         _ => (tree::Frontier::EMPTY, tail),

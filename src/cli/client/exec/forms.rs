@@ -84,7 +84,7 @@ impl Forms {
             let text = Zeroizing::new(engine.encode(&*padded));
             let own = text.as_bytes().get(first..end).unwrap_or_default();
             self.add(own);
-            // Where the encoding ends with the value, its last bits and the padding are the value's own too.
+            // If the encoding ends with the value, its last bits and the padding are the value's own too.
             let whole =
                 [text.as_bytes().get(first..).unwrap_or_default(), &b"=="[..(4 - text.len() % 4) % 4]];
             self.add(whole[0]);

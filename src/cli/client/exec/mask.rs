@@ -28,7 +28,7 @@ const IDLE_BYTES_MAX: usize = 3;
 /// masked.
 const COMPARED_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// What is masked.
+/// The texts to mask.
 pub(super) struct Needles {
     finder: Option<AhoCorasick>,
     /// Sorted, so that those of one beginning are neighbours.
@@ -92,11 +92,11 @@ pub(super) struct Masker {
     held: Zeroizing<Vec<u8>>,
     /// Number of held bytes that were shown or masked already.
     shown: usize,
-    /// Whether a mask stands at the end of what was shown.
+    /// True if the output so far ends with a mask.
     is_masked: bool,
 }
 
-/// Whether more of the stream follows.
+/// Tells whether more of the stream follows.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Follows {
     More,
@@ -107,7 +107,7 @@ enum Follows {
 struct Extent {
     /// The end of the last needle.
     end: usize,
-    /// Where the first of those begins that the end of the text cuts off.
+    /// The start of the first match that the end of the text cuts off.
     open: Option<usize>,
 }
 

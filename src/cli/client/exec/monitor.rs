@@ -68,7 +68,7 @@ fn start(program: &OsString, arguments: &[OsString]) -> io::Result<u8> {
                 }
             }
             SIGCONT => resume(child),
-            // What the terminal sends comes here only before the program is its foreground.
+            // The terminal's signals come here only before the program is its foreground.
             signal => pass(child, signal),
         }
     }

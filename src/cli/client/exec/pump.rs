@@ -17,12 +17,12 @@ use super::mask::{Mask, Masker};
 
 /// Size of one read: what a pipe holds on Linux.
 const PIECE_BYTES: usize = 64 * 1024;
-/// How long a terminal is quiet before the first letters of what may become a value are shown.
+/// The time for which a terminal is quiet before the first letters of what may become a value are shown.
 const IDLE: Timespec = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
-/// How long a stream is quiet, after its program has ended, before what another process may still write is given up.
+/// The time for which a stream is quiet, after its program has ended, before later output of others is given up.
 const LINGER: Timespec = Timespec { tv_sec: 0, tv_nsec: 250_000_000 };
 
-/// Where a stream goes.
+/// The destination of a stream.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum To {
     Stdout,
@@ -33,7 +33,7 @@ pub(super) struct Pump {
     from: File,
     to: To,
     masker: Masker,
-    /// Whether a person may wait for a prompt.
+    /// True if a person may wait for a prompt.
     is_terminal: bool,
     /// Readable once the program has ended.
     ended: PipeReader,
@@ -108,7 +108,7 @@ impl Pump {
     }
 }
 
-/// What a stream waits for has come.
+/// The event that a stream waits for.
 enum Ready {
     Output,
     Idle,

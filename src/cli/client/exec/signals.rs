@@ -21,7 +21,7 @@ const CAUGHT: [i32; 11] =
 #[derive(Clone, Copy)]
 pub(super) struct Arrived {
     pub(super) signal: i32,
-    /// Whether the kernel sent it, as it does for a terminal, to the program too.
+    /// True if the kernel sent it, as it does for a terminal, to the program too.
     pub(super) is_shared: bool,
 }
 

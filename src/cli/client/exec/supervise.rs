@@ -27,10 +27,10 @@ use crate::cli::{
     terminal::{output::Output, raw::Raw},
 };
 
-/// How long a program may take to end before a restart kills it.
+/// The time limit for a program to end before a restart kills it.
 const RESTART_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a stop of this process's job may take to have an effect.
+/// The time that a stop of this process's job may take to have an effect.
 const STOP_DELAY: Duration = Duration::from_millis(50);
 
 /// The reaction to a change.
@@ -70,7 +70,7 @@ struct Program {
     has_keys: bool,
 }
 
-/// What an event leads to.
+/// The consequence of an event.
 enum Next {
     Wait,
     Ended(u8),

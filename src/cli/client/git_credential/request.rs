@@ -15,7 +15,7 @@ pub(super) struct Request {
     path: Option<String>,
     /// The user that the URL names.
     pub(super) username: Option<String>,
-    /// Whether git knows the attributes of 2.46.
+    /// True if git knows the attributes of 2.46.
     pub(super) knows_authtype: bool,
 }
 

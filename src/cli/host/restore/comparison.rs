@@ -27,7 +27,7 @@ const CHUNK: usize = 1024;
 pub(super) struct Comparison {
     /// The number of records that the backup lacks, if anything shows them.
     pub(super) behind: Option<u64>,
-    /// What these records take away.
+    /// The losses that these records state.
     pub(super) later: Option<TakenAway>,
     /// The name of what shows them.
     pub(super) source: Option<String>,
