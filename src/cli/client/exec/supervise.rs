@@ -120,13 +120,14 @@ impl Supervised {
                     program.take_terminal();
                     program.running.signal(SIGHUP);
                 }
-                Happened::Changed(variables) => {
+                Happened::Changed(mut variables) => {
                     mask.set(self.learn(&variables, &mut seen));
                     program.say("exec: a credential changed: restarting", self.output);
-                    if let Some(code) = program.stop(events) {
+                    if let Some(code) = program.stop(events, &mut variables) {
                         program.running.drain();
                         return Ok(code);
                     }
+                    mask.set(self.learn(&variables, &mut seen));
                     let next = self.start(&variables, &mask, &program.keys)?;
                     std::mem::replace(&mut program.running, next).drain();
                     program.take_terminal();
@@ -212,8 +213,9 @@ impl Program {
         self.running.signal(SIGCONT);
     }
 
-    /// Ends the program before a restart; returns its exit code if it was to end anyway.
-    fn stop(&mut self, events: &Receiver<Happened>) -> Option<u8> {
+    /// Ends the program before a restart; returns its exit code if it was to end anyway. What changes meanwhile replaces
+    /// `newest`, with which the program starts again.
+    fn stop(&mut self, events: &Receiver<Happened>, newest: &mut Vec<Variable>) -> Option<u8> {
         self.running.signal(SIGTERM);
         let mut is_final = false;
         loop {
@@ -224,7 +226,7 @@ impl Program {
                         return is_final.then_some(code);
                     }
                 }
-                Ok(Happened::Changed(_)) => {}
+                Ok(Happened::Changed(variables)) => *newest = variables,
                 Err(RecvTimeoutError::Timeout) => self.running.kill(),
                 Err(RecvTimeoutError::Disconnected) => return Some(1),
             }
