@@ -6,6 +6,7 @@ mod disks;
 mod displaced;
 mod doctor;
 mod endpoints;
+mod examples;
 mod exclusion;
 mod exhaustion;
 mod fixture;
