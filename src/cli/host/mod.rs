@@ -13,6 +13,7 @@ mod dev;
 mod doctor;
 mod host_actor;
 mod init;
+mod keeping;
 mod knock;
 mod lock;
 mod memory;

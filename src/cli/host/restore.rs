@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use self::comparison::{Comparison, compare};
-use super::{checkpoints, host_actor::host_actor, memory, passphrase::PassphraseArgs, verify};
+use super::{checkpoints, host_actor::host_actor, keeping, memory, passphrase::PassphraseArgs, verify};
 use crate::{
     cli::{
         error::CliError,
@@ -140,7 +140,9 @@ fn restored(
     plan: RestorePlan,
     args: &Args,
 ) -> Result<Restored, CliError> {
-    let settings = Settings { adopts_copies: false, ..Settings::new(host_actor(), clock::monotonic) };
+    // The backup itself is the copy of an older format.
+    let keeper = Some(keeping::none());
+    let settings = Settings { adopts_copies: false, keeper, ..Settings::new(host_actor(), clock::monotonic) };
     let vault =
         Vault::open(medium.clone(), settings).map_err(|error| CliError::open(&args.backup, &error))?;
     memory::check_unlock(&vault, &passphrase)?;
