@@ -53,6 +53,8 @@
 //!   (`host::displaced::nothing_is_acknowledged_or_disclosed_into_a_file_that_its_path_does_not_lead_to`).
 //! - A backup is the state of one moment, whatever is committed meanwhile, and is verified before it is called done
 //!   (`storage::copy::tests::no_change_of_any_kind_at_any_step_of_a_copy_is_lost_or_half_in_it`).
+//! - An older file is migrated once and whole, with a copy of it kept before its first byte changes
+//!   (`crash::migrations::a_migration_that_fails_or_is_killed_at_any_call_is_done_once_by_the_next_unlock`).
 //! - A copy that takes a file's place is whole, or the file stays
 //!   (`crash::copies::a_killed_compact_or_rekey_leaves_one_whole_file_and_the_next_good_run_clears_up`).
 //! - An internal error keeps its cause, logged once under the request's id and never sent
@@ -73,6 +75,7 @@
 //! |---|---|
 //! | Where is a revoke decided? | `vault/tokens.rs`, and `storage/commit/in_flight.rs` for answers in flight |
 //! | Where are the bytes of a row drawn? | `storage/format/`: `tables.rs`, `codec.rs`, `head.rs` |
+//! | How does an older file become one of a newer format? | `storage/migrate.rs`; its copy is kept by `cli/host/keeping.rs` |
 //! | What happens between the disk and a 200? | `vault/audited.rs`, then `storage/commit/writer.rs` and `batch.rs` |
 //! | How is a copy of one moment made while the server goes on? | `storage/copy/mod.rs`; the file takes another's place in `disk/file.rs` |
 //! | Where is a new route added? | `ROUTES` in `http/routes.rs`; the compiler names the rest |

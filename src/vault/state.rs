@@ -20,7 +20,7 @@ use crate::{
     crypto::kdf::KdfParams,
     disk::Medium,
     domain::{Actor, Timestamp, days, seconds},
-    storage::{OpenError, StorageError, Store, Writer, Writing},
+    storage::{Keeper, Migrations, OpenError, StorageError, Store, Writer, Writing},
 };
 
 /// The most concurrent exports; each holds half a megabyte at most.
@@ -69,6 +69,10 @@ pub struct Settings {
     pub scratch: Option<PathBuf>,
     /// Makes a backup's copy the vault's own file when it is unlocked; a restore does so in its own commit.
     pub adopts_copies: bool,
+    /// The formats that an unlock migrates; other ones than this program's are for tests.
+    pub migrations: Migrations,
+    /// Keeps a copy of a file that is about to be migrated; without it, an older file stays locked.
+    pub keeper: Option<Keeper>,
 }
 
 impl Settings {
@@ -92,6 +96,8 @@ impl Settings {
             disk_low_bytes: default::DISK_LOW_BYTES,
             scratch: None,
             adopts_copies: true,
+            migrations: Migrations::RELEASED,
+            keeper: None,
         }
     }
 
@@ -140,7 +146,7 @@ impl Vault {
     /// # Errors
     /// The file is no vault, is damaged, or has a newer format.
     pub fn open(medium: Medium, settings: Settings) -> Result<Self, OpenError> {
-        let store = Store::open(medium, settings.cache_bytes)?;
+        let store = Store::open_with(medium, settings.cache_bytes, settings.migrations)?;
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         Ok(Self {
             store,

@@ -10,7 +10,7 @@ use super::{
     bind::{listen, url},
     certificate, checkpoints, control, descriptors, dev,
     host_actor::host_actor,
-    memory,
+    keeping, memory,
     offline::RunClock,
     repeats::ASKED,
     settings::{self, Args, Plan, TlsFiles, check_files, check_listener},
@@ -76,7 +76,8 @@ async fn serve(
     let socket = control::bind(file.path())?;
     // A copy for a client lies on the vault's own disk, which is as private as the vault.
     let scratch = file.path().parent().map(Path::to_owned);
-    let vault = Vault::open(file.medium(), Settings { scratch, ..plan.settings })
+    let keeper = Some(keeping::keeper(file.path(), plan.locking, output));
+    let vault = Vault::open(file.medium(), Settings { scratch, keeper, ..plan.settings })
         .map_err(|error| CliError::open(&data, &error))?;
     let checked = RunClock::check(&vault, args.accept_clock)?;
     let start = checked.event(Action::ServerStart);
