@@ -12,7 +12,7 @@ use std::{
 use arc_swap::ArcSwapOption;
 use tokio::sync::{Semaphore, oneshot, watch};
 
-use super::{error::Error, refusal_counts::Tally};
+use super::{error::Error, minted::MintedTokens, mints::Mints, refusal_counts::Tally};
 use crate::{
     audit::checkpoint::VerifierKey,
     auth::{limiter::Limiter, policy::Rules},
@@ -20,6 +20,7 @@ use crate::{
     crypto::kdf::KdfParams,
     disk::Medium,
     domain::{Actor, Timestamp, days, seconds},
+    outgoing::Outgoing,
     storage::{OpenError, StorageError, Store, Writer, Writing},
 };
 
@@ -69,6 +70,8 @@ pub struct Settings {
     pub scratch: Option<PathBuf>,
     /// Makes a backup's copy the vault's own file when it is unlocked; a restore does so in its own commit.
     pub adopts_copies: bool,
+    /// The permission to call providers, and the means; none calls nobody.
+    pub outgoing: Option<Arc<Outgoing>>,
 }
 
 impl Settings {
@@ -92,6 +95,7 @@ impl Settings {
             disk_low_bytes: default::DISK_LOW_BYTES,
             scratch: None,
             adopts_copies: true,
+            outgoing: None,
         }
     }
 
@@ -124,6 +128,8 @@ pub struct Vault {
     pub(super) passwords: Semaphore,
     /// Limits concurrent exports.
     pub(super) exports: Arc<Semaphore>,
+    /// Counts minted tokens.
+    pub(super) mints: Mints,
 }
 
 /// Parts that exist only while the vault is unlocked.
@@ -132,6 +138,7 @@ pub(super) struct Open {
     /// Set by the lock's own decision: the commit thread refuses every decision after it.
     pub(super) locked: Arc<AtomicBool>,
     pub(super) ended: Mutex<Option<oneshot::Receiver<()>>>,
+    pub(super) minted: MintedTokens,
 }
 
 impl Vault {
@@ -159,6 +166,7 @@ impl Vault {
             backup_failed: AtomicBool::new(false),
             passwords: Semaphore::new(cores),
             exports: Arc::new(Semaphore::new(EXPORTS_MAX)),
+            mints: Mints::new(),
         })
     }
 
