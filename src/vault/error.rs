@@ -4,12 +4,14 @@
 
 use std::error::Error as _;
 
+use super::not_minted::{MissingRepository, NotMinted};
 use crate::{
     api::BadRequest,
     audit::record::BadRecord,
     auth::{password::PasswordError, policy::Denied},
     crypto::random::RandomError,
     domain::{Email, Invalid, ProjectId, Provider, RequestId, Revision, Timestamp},
+    outgoing::Disabled,
     storage::{CopyError, JobError, MigrationError, OpenError, SLOTS_MAX, StorageError},
 };
 
@@ -84,6 +86,15 @@ pub enum Error {
         /// The project asked for.
         project: Option<ProjectId>,
     },
+    /// There is no token for a repository.
+    #[error(transparent)]
+    RepositoryNotFound(#[from] MissingRepository),
+    /// Nothing may be called, or not that host.
+    #[error(transparent)]
+    OutgoingDisabled(#[from] Disabled),
+    /// A GitHub App's token could not be minted.
+    #[error("no token was minted")]
+    NotMinted(Box<NotMinted>),
     /// More integrations match than one answer may hold.
     #[error("too many matches")]
     TooManyMatches,

@@ -17,11 +17,15 @@ mod gauges;
 mod host;
 mod integrations;
 mod log;
+mod minted;
+mod mints;
+mod not_minted;
 mod offline;
 mod projects;
 mod recover;
 mod refusal_counts;
 mod refusals;
+mod repository;
 mod restore;
 mod sessions;
 mod slot_changes;
@@ -32,7 +36,9 @@ mod unlock;
 mod users;
 mod work;
 
-pub use crate::storage::{Copied, CopyError, InFlightGuard as Disclosure, Step, StoredRecord, Supervisor};
+pub use crate::storage::{
+    Copied, CopyError, InFlightGuard as Disclosure, Receipt, Step, StoredRecord, Supervisor,
+};
 pub use access::Admitted;
 pub use create::{Created, InitError, InitPlan};
 pub use credentials::{CredentialQuery, Disclosed};
@@ -41,8 +47,11 @@ pub use export::Proof;
 pub use gauges::{Gauges, OpenGauges};
 pub use integrations::Listed;
 pub use log::EventQuery;
+pub use mints::MintReading;
+pub use not_minted::{MissingRepository, NotMinted};
 pub use offline::{Closed, Offline, OfflineError, Rekeyed};
 pub use refusal_counts::Rejected;
+pub use repository::RepositoryToken;
 pub use restore::{RestorePlan, Restored};
 pub use sessions::LoggedIn;
 pub use slot_changes::{NewSecret, SlotChange, SlotInfo};

@@ -12,7 +12,7 @@ use std::{
 use arc_swap::ArcSwapOption;
 use tokio::sync::{Semaphore, oneshot, watch};
 
-use super::{error::Error, refusal_counts::Tally};
+use super::{error::Error, minted::MintedTokens, mints::Mints, refusal_counts::Tally};
 use crate::{
     audit::checkpoint::VerifierKey,
     auth::{limiter::Limiter, policy::Rules},
@@ -20,6 +20,7 @@ use crate::{
     crypto::kdf::KdfParams,
     disk::Medium,
     domain::{Actor, Timestamp, days, seconds},
+    outgoing::Outgoing,
     storage::{Keeper, Migrations, OpenError, StorageError, Store, Writer, Writing},
 };
 
@@ -73,6 +74,8 @@ pub struct Settings {
     pub migrations: Migrations,
     /// Keeps a copy of a file that is about to be migrated; without it, an older file stays locked.
     pub keeper: Option<Keeper>,
+    /// The permission to call providers, and the means; none calls nobody.
+    pub outgoing: Option<Arc<Outgoing>>,
 }
 
 impl Settings {
@@ -98,6 +101,7 @@ impl Settings {
             adopts_copies: true,
             migrations: Migrations::RELEASED,
             keeper: None,
+            outgoing: None,
         }
     }
 
@@ -130,6 +134,8 @@ pub struct Vault {
     pub(super) passwords: Semaphore,
     /// Limits concurrent exports.
     pub(super) exports: Arc<Semaphore>,
+    /// Counts minted tokens.
+    pub(super) mints: Mints,
 }
 
 /// Parts that exist only while the vault is unlocked.
@@ -138,6 +144,7 @@ pub(super) struct Open {
     /// Set by the lock's own decision: the commit thread refuses every decision after it.
     pub(super) locked: Arc<AtomicBool>,
     pub(super) ended: Mutex<Option<oneshot::Receiver<()>>>,
+    pub(super) minted: MintedTokens,
 }
 
 impl Vault {
@@ -165,6 +172,7 @@ impl Vault {
             backup_failed: AtomicBool::new(false),
             passwords: Semaphore::new(cores),
             exports: Arc::new(Semaphore::new(EXPORTS_MAX)),
+            mints: Mints::new(),
         })
     }
 

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError, atomic::Ordering};
 
 use super::{
     error::{Error, InternalError, UnlockError},
+    minted::MintedTokens,
     slots::try_slots,
     state::{Open, Vault},
 };
@@ -46,7 +47,8 @@ impl Vault {
         let host = actor.clone();
         let event = Event { detail, ..Event::new(now, actor, Action::VaultUnlock) };
         let events = std::iter::once(event).chain(then).collect();
-        let open = Open { writer: running.writer, locked: Arc::default(), ended: Mutex::default() };
+        let (locked, ended, minted) = (Arc::default(), Mutex::default(), MintedTokens::new());
+        let open = Open { writer: running.writer, locked, ended, minted };
         let adopted = self.adopt_copy(&open, host, now).await;
         if let Err(error) = match adopted {
             Ok(()) => open.record(events).await,
