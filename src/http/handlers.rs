@@ -189,10 +189,10 @@ async fn read_credentials(mut call: Box<Call>) -> HandlerResult {
     };
     call.query.finish()?;
     let read = call.vault.read_credentials(&call.context, call.caller()?, query).await?;
-    let items: Vec<_> = read.items.iter().map(|(integration, secret)| (&**integration, secret)).collect();
-    let answer = Answer::secret(StatusCode::OK, responses::credentials_array(&items));
-    let records: Vec<_> = read.receipts.iter().map(|receipt| (receipt.sequence, receipt.leaf_hash)).collect();
-    let answer = match receipt::header(&records) {
+    let items = read.items.iter().map(|(integration, secret)| (&**integration, secret));
+    let answer = Answer::secret(StatusCode::OK, responses::credentials_array(items));
+    let records = read.receipts.iter().map(|receipt| (receipt.sequence, receipt.leaf_hash));
+    let answer = match receipt::header(records) {
         Some(receipts) => answer.header(receipt::HEADER, receipts),
         None => answer,
     };
