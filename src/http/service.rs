@@ -195,6 +195,9 @@ impl Server {
         if gone {
             health = health.with_detail("file_gone");
         }
+        if self.vault.is_log_flawed() {
+            health = health.with_detail("log_flawed");
+        }
         let status = StatusCode::from_u16(health.status_code()).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
         Answer::json(status, &health)
     }

@@ -74,7 +74,7 @@ impl Vault {
                 OpenGauges {
                     log_size: *stats.log_size.borrow(),
                     waiting: open.writer.waiting(),
-                    is_failing: stats.is_unavailable(),
+                    is_failing: open.writer.is_unavailable(),
                     commit_micros: stats.commit_micros.read(),
                     batch_jobs: stats.batch_jobs.read(),
                     integrations,
@@ -83,8 +83,8 @@ impl Vault {
         }
     }
 
-    /// Returns whether the last commit failed or one is stalled, so that events cannot be recorded.
+    /// Returns whether events cannot be recorded: the last commit failed, one is stalled, or the log is flawed.
     pub fn is_failing(&self) -> bool {
-        self.opened().is_ok_and(|open| open.writer.stats().is_unavailable())
+        self.opened().is_ok_and(|open| open.writer.is_unavailable())
     }
 }

@@ -17,6 +17,7 @@ mod gauges;
 mod host;
 mod integrations;
 mod log;
+mod log_check;
 mod offline;
 mod projects;
 mod recover;

@@ -15,6 +15,7 @@ mod host_actor;
 mod init;
 mod knock;
 mod lock;
+mod log_watch;
 mod memory;
 mod offline;
 mod passphrase;

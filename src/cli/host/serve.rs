@@ -10,7 +10,7 @@ use super::{
     bind::{listen, url},
     certificate, checkpoints, control, descriptors, dev,
     host_actor::host_actor,
-    memory,
+    log_watch, memory,
     offline::RunClock,
     repeats::ASKED,
     settings::{self, Args, Plan, TlsFiles, check_files, check_listener},
@@ -108,6 +108,7 @@ async fn serve(
         () = serving => {}
         () = watch(&file, &vault) => {}
         () = checkpoints::keep(plan.checkpoints.as_ref(), &vault) => {}
+        () = log_watch::keep(&vault) => {}
         () = backups::keep(plan.backups.as_ref(), &vault, &clock) => {}
         () = archives::keep(plan.archives.as_ref(), &vault, &clock) => {}
         () = reload(hang_up, args, &server, tls.as_deref(), log, output) => {}
