@@ -140,6 +140,10 @@ impl CliError {
             UnlockError::Open(_) => {
                 "check the disk and the file; the server tries again with the next unlock"
             }
+            UnlockError::RolledBack { .. } => {
+                "stop the server and put the newest file back, or `sealroom restore` a backup with \
+                 --checkpoint-folder; to go on with this copy, start with --accept-rollback"
+            }
             UnlockError::AuditUnavailable => "check the disk's space and the file's mode",
         };
         let mut message = error.to_string();

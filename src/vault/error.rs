@@ -263,6 +263,16 @@ pub enum UnlockError {
     /// The unlock could not be recorded.
     #[error("the audit log cannot be written")]
     AuditUnavailable,
+    /// A checkpoint gives the file away as an older copy.
+    #[error(
+        "the file is an older copy: a checkpoint of this log knows {known} records, the file holds {held}, or different ones"
+    )]
+    RolledBack {
+        /// The number of records that the checkpoint knows.
+        known: u64,
+        /// The number of records in the file.
+        held: u64,
+    },
 }
 
 impl From<StorageError> for UnlockError {

@@ -12,7 +12,7 @@ use std::{
 use arc_swap::ArcSwapOption;
 use tokio::sync::{Semaphore, oneshot, watch};
 
-use super::{error::Error, refusal_counts::Tally};
+use super::{error::Error, refusal_counts::Tally, rollback::Rollback};
 use crate::{
     audit::checkpoint::VerifierKey,
     auth::{limiter::Limiter, policy::Rules},
@@ -69,6 +69,8 @@ pub struct Settings {
     pub scratch: Option<PathBuf>,
     /// Makes a backup's copy the vault's own file when it is unlocked; a restore does so in its own commit.
     pub adopts_copies: bool,
+    /// Unlocks an older copy of the file though a checkpoint gives it away; the log then goes on with a new key.
+    pub accepts_rollback: bool,
 }
 
 impl Settings {
@@ -92,6 +94,7 @@ impl Settings {
             disk_low_bytes: default::DISK_LOW_BYTES,
             scratch: None,
             adopts_copies: true,
+            accepts_rollback: false,
         }
     }
 
@@ -116,6 +119,7 @@ pub struct Vault {
     /// Free space on the file's disk, as the host last reported it.
     pub(super) free_bytes: Arc<AtomicU64>,
     pub(super) checkpoint_lost: AtomicBool,
+    pub(super) rollback: Mutex<Option<Rollback>>,
     pub(super) file_gone: AtomicBool,
     /// The time of the last verified backup, in milliseconds; 0 if none is known.
     pub(super) backed_up: AtomicU64,
@@ -154,6 +158,7 @@ impl Vault {
             tally: Arc::default(),
             free_bytes: Arc::new(AtomicU64::new(u64::MAX)),
             checkpoint_lost: AtomicBool::new(false),
+            rollback: Mutex::default(),
             file_gone: AtomicBool::new(false),
             backed_up: AtomicU64::new(0),
             backup_failed: AtomicBool::new(false),

@@ -27,6 +27,9 @@ pub(in crate::cli) struct Args {
     /// Accept a clock that is over five minutes behind the newest record.
     #[arg(long)]
     pub(in crate::cli::host) accept_clock: bool,
+    /// Serve an older copy of the file than the checkpoint folder knows; the log goes on with a new key.
+    #[arg(long)]
+    pub(in crate::cli::host) accept_rollback: bool,
     /// The TLS certificate chain, as PEM; needs --tls-key.
     #[arg(long, env = "SEALROOM_TLS_CERT", value_name = "FILE")]
     pub(super) tls_cert: Option<PathBuf>,
