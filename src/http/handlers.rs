@@ -23,7 +23,7 @@ use crate::{
     },
     audit::receipt,
     auth::token,
-    domain::{Actor, Email, IntegrationId, ProjectId, Revision, TokenRef},
+    domain::{Actor, Email, IntegrationId, ProjectId, Revision, Role, TokenRef},
     vault::{CredentialQuery, Listed, LoggedIn},
 };
 
@@ -162,10 +162,11 @@ async fn list_integrations(mut call: Box<Call>) -> HandlerResult {
     let (listed, next) =
         call.vault.list_integrations(&call.context, call.caller()?, provider, name, page).await?;
     let accesses: Vec<_> = listed.iter().map(last_access).collect();
+    let is_owner = call.caller()?.caller().role == Role::Owner;
     let bodies: Vec<_> = listed
         .iter()
         .zip(&accesses)
-        .map(|(one, access)| IntegrationBody::new(&one.integration, access.as_ref()))
+        .map(|(one, access)| IntegrationBody::new(&one.integration, access.as_ref()).with_config(is_owner))
         .collect();
     Ok(with_cursor(Answer::json(StatusCode::OK, &bodies), next))
 }

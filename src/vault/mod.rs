@@ -18,6 +18,7 @@ mod host;
 mod integrations;
 mod log;
 mod log_check;
+mod narrowing;
 mod offline;
 mod projects;
 mod recover;

@@ -242,7 +242,8 @@ fn is_last_owner(view: &View<'_>, user: &User) -> Result<bool, Error> {
     Ok(enabled(user) && !view.users()?.iter().any(|one| enabled(one) && one.id != user.id))
 }
 
-fn user_detail(user: &User) -> Detail {
+/// Returns the state of a user, as each record about one has it.
+pub(super) fn user_detail(user: &User) -> Detail {
     let detail = Detail::NONE.text(DetailKey::Email, &user.email).text(DetailKey::Role, user.role);
     let detail = if user.disabled { detail.truth(DetailKey::Disabled, true) } else { detail };
     match &user.narrowing.projects {
