@@ -166,7 +166,7 @@ async fn list_integrations(mut call: Box<Call>) -> HandlerResult {
     let bodies: Vec<_> = listed
         .iter()
         .zip(&accesses)
-        .map(|(one, access)| IntegrationBody::new(&one.integration, access.as_ref()).with_config(is_owner))
+        .map(|(one, access)| IntegrationBody::new(&one.integration, access.as_ref()).for_owner(is_owner))
         .collect();
     Ok(with_cursor(Answer::json(StatusCode::OK, &bodies), next))
 }

@@ -3,6 +3,11 @@
 use std::time::Duration;
 
 use super::{error::Error, state::Vault};
+use crate::{
+    audit::record::{self, Record},
+    domain::{Action, Actor, Outcome},
+    storage::StoredRecord,
+};
 
 /// The number of records of a step: 16 blocks of the tree.
 const STEP: usize = 4096;
@@ -26,11 +31,32 @@ impl Vault {
     /// The vault is locked, the file cannot be read, or a record is not the one that was written.
     pub fn check_log(&self, first: u64) -> Result<Option<u64>, Error> {
         let open = self.opened()?;
-        let next = open.writer.check_log(first, STEP)?;
+        let records = open.writer.check_log(first, STEP)?;
+        self.know_logins(&records);
+        let next = records.last().map(|(last, _)| last + 1);
         if next.is_none() {
             open.writer.set_log_checked((self.settings().monotonic)());
         }
         Ok(next)
+    }
+
+    /// Teaches the limiter from which addresses users logged in before this process began.
+    fn know_logins(&self, records: &[StoredRecord]) {
+        let login = format!("\"action\":\"{}\"", Action::SessionLogin);
+        for (_, bytes) in records {
+            // Few records are logins: most need not be decoded.
+            if !bytes.windows(login.len()).any(|part| part == login.as_bytes()) {
+                continue;
+            }
+            let Ok(Record { actor: Actor::User(email), outcome: Outcome::Allowed, peer, time, .. }) =
+                record::decode(bytes)
+            else {
+                continue;
+            };
+            if let Some(peer) = peer {
+                self.limiter().know(&email, peer, time);
+            }
+        }
     }
 
     /// Stops recording and disclosing: a checkpoint is known that this log does not hold.

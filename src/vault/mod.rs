@@ -22,6 +22,7 @@ mod narrowing;
 mod offline;
 mod projects;
 mod recover;
+mod refresh;
 mod refusal_counts;
 mod refusals;
 mod restore;

@@ -12,7 +12,7 @@ use std::{
 use arc_swap::ArcSwapOption;
 use tokio::sync::{Semaphore, oneshot, watch};
 
-use super::{error::Error, refusal_counts::Tally, rollback::Rollback};
+use super::{error::Error, refresh::GivenPairs, refusal_counts::Tally, rollback::Rollback};
 use crate::{
     audit::checkpoint::VerifierKey,
     auth::{limiter::Limiter, policy::Rules},
@@ -33,13 +33,15 @@ pub struct SessionLife {
     pub access: Duration,
     /// Lifetime of a refresh token.
     pub refresh: Duration,
+    /// The time from its login after which a session ends, however often it is refreshed.
+    pub whole: Duration,
 }
 
 impl SessionLife {
-    /// One hour, and thirty days.
-    pub const STANDARD: Self = Self { access: seconds(3_600), refresh: days(30) };
+    /// One hour, thirty days, and ninety.
+    pub const STANDARD: Self = Self { access: seconds(3_600), refresh: days(30), whole: days(90) };
     /// For `serve --dev`: longer than any such server runs.
-    pub const ENDLESS: Self = Self { access: days(36_500), refresh: days(36_500) };
+    pub const ENDLESS: Self = Self { access: days(36_500), refresh: days(36_500), whole: days(36_500) };
 }
 
 /// Settings that hold for the life of the process.
@@ -136,6 +138,8 @@ pub(super) struct Open {
     /// Set by the lock's own decision: the commit thread refuses every decision after it.
     pub(super) locked: Arc<AtomicBool>,
     pub(super) ended: Mutex<Option<oneshot::Receiver<()>>>,
+    /// The pairs of tokens that may be given out a second time; wiped by a lock.
+    pub(super) given: Arc<GivenPairs>,
 }
 
 impl Vault {

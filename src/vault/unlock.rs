@@ -46,7 +46,7 @@ impl Vault {
         let host = actor.clone();
         let event = Event { detail, ..Event::new(now, actor, Action::VaultUnlock) };
         let events = std::iter::once(event).chain(then).collect();
-        let open = Open { writer: running.writer, locked: Arc::default(), ended: Mutex::default() };
+        let open = Open { writer: running.writer, locked: Arc::default(), ended: Mutex::default(), given: Arc::default() };
         let adopted = self.adopt(&open, rollback, host, now).await;
         if let Err(error) = match adopted {
             Ok(()) => open.record(events).await,

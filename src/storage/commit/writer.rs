@@ -23,7 +23,7 @@ use super::{
 use crate::storage::{
     error::StorageError,
     examine::{Check, Examination, Read, Surroundings},
-    read::view::View,
+    read::{log::StoredRecord, view::View},
     state::VaultState,
 };
 
@@ -108,17 +108,17 @@ impl Writer {
         self.source.log_check.is_flawed()
     }
 
-    /// Holds at most `limit` records from `first` on against the sealed head. Returns the next sequence to check, or
-    /// `None` at the end of the log. A flaw stops every later commit of an event.
+    /// Holds at most `limit` records from `first` on against the sealed head, and returns them; none at the end of the
+    /// log. A flaw stops every later commit of an event.
     ///
     /// # Errors
     /// The file cannot be read, or a record disagrees.
-    pub fn check_log(&self, first: u64, limit: usize) -> Result<Option<u64>, StorageError> {
+    pub fn check_log(&self, first: u64, limit: usize) -> Result<Vec<StoredRecord>, StorageError> {
         let read = self.fresh_view().records(first, limit);
         if matches!(read, Err(StorageError::Tampered { .. })) {
             self.source.log_check.set_flawed();
         }
-        Ok(read?.last().map(|(last, _)| last + 1))
+        read
     }
 
     /// Stops every later commit of an event, as a flaw does.
