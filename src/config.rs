@@ -17,6 +17,10 @@ pub struct FileConfig {
     pub listen: Option<String>,
     /// A reverse proxy terminates TLS.
     pub behind_tls_proxy: Option<bool>,
+    /// The networks of that proxy.
+    pub trusted_proxies: Option<Vec<String>>,
+    /// The names under which clients reach the server.
+    pub host_names: Option<Vec<String>>,
     /// The TLS certificate chain.
     pub tls_cert: Option<PathBuf>,
     /// The private key of the TLS certificate.
@@ -234,6 +238,8 @@ mod tests {
             data: Some(default::DATA.into()),
             listen: Some(default::LISTEN.to_owned()),
             behind_tls_proxy: Some(false),
+            trusted_proxies: Some(vec!["127.0.0.0/8".to_owned(), "::1".to_owned()]),
+            host_names: Some(vec!["vault.example.com".to_owned()]),
             tls_cert: Some("/etc/sealroom/tls.crt".into()),
             tls_key: Some("/etc/sealroom/tls.key".into()),
             passphrase_file: Some("/run/secrets/sealroom-passphrase".into()),

@@ -19,11 +19,12 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
+use super::connection_limit::Slot;
 use crate::vault::Disclosure;
 
 /// The state of a connection.
-#[derive(Default)]
 pub(super) struct Connection {
+    slot: Arc<Slot>,
     held: Mutex<Held>,
     /// True if the latest answer was sent before its request was read to the end.
     early: AtomicBool,
@@ -37,11 +38,26 @@ struct Held {
 }
 
 impl Connection {
+    /// Returns a connection that waits for its first request.
+    pub(super) fn of(slot: Arc<Slot>) -> Self {
+        Self { slot, held: Mutex::default(), early: AtomicBool::new(false) }
+    }
+
+    /// Records that a request has begun.
+    pub(super) fn begins(&self) {
+        self.slot.set_busy(true);
+    }
+
     /// Adds the disclosure of a response that begins.
     pub(super) fn hold(&self, disclosure: Disclosure) {
         let mut held = self.lock();
         held.disclosures.push(disclosure);
         held.taken = false;
+    }
+
+    /// Records that a response begins that discloses nothing.
+    pub(super) fn holds_bytes(&self) {
+        self.lock().taken = false;
     }
 
     /// Records whether the answer precedes the end of its request.
@@ -69,6 +85,7 @@ impl Connection {
         let mut held = self.lock();
         if held.taken {
             held.disclosures.clear();
+            self.slot.set_busy(false);
         }
     }
 

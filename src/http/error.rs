@@ -27,6 +27,10 @@ pub(super) enum HttpError {
     Timeout,
     /// The client disconnected within the body.
     BrokenBody,
+    /// The request names another server.
+    Misdirected,
+    /// A page of another origin made the request.
+    ForeignOrigin,
     /// A part of the request is invalid.
     Bad(BadRequest),
     /// The use case failed or refused.
@@ -100,6 +104,16 @@ impl HttpError {
                 StatusCode::BAD_REQUEST,
                 "broken_body",
                 "The connection ended before the whole body arrived".to_owned(),
+            ),
+            Self::Misdirected => (
+                StatusCode::MISDIRECTED_REQUEST,
+                "misdirected",
+                "This server does not answer for that Host; the operator can add it to host_names".to_owned(),
+            ),
+            Self::ForeignOrigin => (
+                StatusCode::FORBIDDEN,
+                "foreign_origin",
+                "A page of another origin may not change anything here".to_owned(),
             ),
             Self::Bad(BadRequest { code, message }) => (StatusCode::BAD_REQUEST, code, message.clone()),
             Self::Vault(error) => describe(error),

@@ -138,6 +138,11 @@ impl Listener {
         }
     }
 
+    /// Returns whether the listener is a loopback address.
+    pub(super) fn is_loopback(&self) -> bool {
+        !matches!(self, Self::Unix(..)) && self.is_local()
+    }
+
     pub(super) async fn accept(&self) -> io::Result<(Socket, Peer)> {
         let tcp = async |listener: &TcpListener| {
             let (socket, address) = listener.accept().await?;

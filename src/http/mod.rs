@@ -7,6 +7,7 @@ mod audit;
 mod backup;
 mod connection;
 mod connection_limit;
+mod edge;
 mod error;
 mod export;
 mod handlers;

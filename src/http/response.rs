@@ -104,8 +104,9 @@ impl Answer {
 
     /// Adds the common headers and turns the answer into a response.
     pub(super) fn finish(self, id: RequestId, connection: &Arc<Connection>) -> Response<Payload> {
-        if let Some(disclosure) = self.disclosure {
-            connection.hold(disclosure);
+        match self.disclosure {
+            Some(disclosure) => connection.hold(disclosure),
+            None => connection.holds_bytes(),
         }
         let content = match self.stream {
             Some(pieces) => Content::Pieces(pieces, self.length),

@@ -111,7 +111,7 @@ async fn serve(
     }
     let control = control::serve(socket, Arc::clone(&vault), Arc::clone(&file), clock.clone());
     let url = url(&listener)?;
-    let server = Server::new(Arc::clone(&vault), clock.clone(), plan.limits, plan.behind_tls_proxy);
+    let server = Server::new(Arc::clone(&vault), clock.clone(), plan.limits, plan.edge);
     output.result(&format!("listening on {url}"), &json!({ "url": url }))?;
     systemd::ready();
     let serving = Arc::clone(&server).run(listener, stop);

@@ -12,7 +12,7 @@ use tokio::{
 
 use crate::support::server::{Client, OWNER, PASSWORD, TestServer};
 
-const PING: &[u8] = b"GET /sfp/api/ping HTTP/1.1\r\nHost: x\r\n\r\n";
+const PING: &[u8] = b"GET /sfp/api/ping HTTP/1.1\r\nHost: localhost\r\n\r\n";
 const CREDENTIALS: &str = "/sfp/api/integrations/credentials";
 const BOUND: Duration = Duration::from_secs(5);
 

@@ -142,7 +142,7 @@ impl Serving {
     pub fn health(&self) -> String {
         use std::io::{Read, Write};
         let mut socket = std::net::TcpStream::connect(self.url.trim_start_matches("http://")).unwrap();
-        socket.write_all(b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+        socket.write_all(b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
         let mut text = String::new();
         socket.read_to_string(&mut text).unwrap();
         text

@@ -87,7 +87,7 @@ impl Client {
             format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len())
         };
         self.raw(
-            &format!("{method} {path} HTTP/1.1\r\nHost: x\r\n{authorization}{content}\r\n{body}"),
+            &format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n{authorization}{content}\r\n{body}"),
             method,
         )
         .await
@@ -240,7 +240,7 @@ impl TestServer {
         body: &str,
     ) -> Reply {
         let request = format!(
-            "{method} {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {bearer}\r\n{headers}\
+            "{method} {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {bearer}\r\n{headers}\
              Content-Length: {}\r\n\r\n{body}",
             body.len()
         );

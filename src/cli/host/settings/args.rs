@@ -24,6 +24,12 @@ pub(in crate::cli) struct Args {
     /// A reverse proxy terminates TLS; the client is the last address in X-Forwarded-For.
     #[arg(long, env = "SEALROOM_BEHIND_TLS_PROXY", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
     pub(super) behind_tls_proxy: Option<bool>,
+    /// Networks of that proxy, separated by commas; by default this host.
+    #[arg(long, env = "SEALROOM_TRUSTED_PROXIES", value_delimiter = ',', value_name = "NETWORKS")]
+    pub(super) trusted_proxies: Option<Vec<String>>,
+    /// Names under which clients reach the server, separated by commas.
+    #[arg(long, env = "SEALROOM_HOST_NAMES", value_delimiter = ',', value_name = "NAMES")]
+    pub(super) host_names: Option<Vec<String>>,
     /// Accept a clock that is over five minutes behind the newest record.
     #[arg(long)]
     pub(in crate::cli::host) accept_clock: bool,

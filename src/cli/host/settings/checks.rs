@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 use super::{address::Address, plan::Plan};
-use crate::cli::{error::CliError, paths, terminal::output::Output};
+use crate::cli::{error::CliError, paths, source::Source, terminal::output::Output};
 
 /// Maximum length of a socket's path on Linux: `sun_path` has 108 bytes, one of them the terminating NUL.
 const SOCKET_PATH_BYTES_MAX: usize = 107;
@@ -28,12 +28,20 @@ pub(in crate::cli::host) fn check_listener(plan: &Plan, dev: bool) -> Result<(),
         ));
     }
     if plan.behind_tls_proxy {
-        return Ok(());
+        return if plan.names_proxies { Ok(()) } else { Err(unnamed_proxies(&source, tcp)) };
     }
     Err(CliError::usage(
         format!("{source}: {tcp} is not a loopback address, and TLS is off"),
         "pass --tls-cert and --tls-key, or listen on 127.0.0.1, or run behind a TLS proxy with --behind-tls-proxy",
     ))
+}
+
+/// Whoever reaches such a listener past the proxy would choose the address that it is known by.
+fn unnamed_proxies(source: &Source, tcp: &std::net::SocketAddr) -> CliError {
+    CliError::usage(
+        format!("{source}: {tcp} is not a loopback address, and no trusted proxy is named"),
+        "name the proxy's network with --trusted-proxies 10.0.0.0/8, or listen on 127.0.0.1",
+    )
 }
 
 /// Checks that the files that the settings name can exist.

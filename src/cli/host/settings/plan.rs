@@ -4,6 +4,7 @@ use std::{
     fmt::Display,
     ops::RangeInclusive,
     path::{Path, PathBuf},
+    str::FromStr,
     time::Duration,
 };
 
@@ -25,8 +26,8 @@ use crate::{
     clock,
     config::{FileArchive, FileBackup, FileCheckpoint, FileLimits, default},
     disk::Locking,
-    domain::days,
-    http::Limits,
+    domain::{Invalid, days},
+    http::{Edge, Limits},
     vault::Settings,
 };
 
@@ -35,6 +36,9 @@ pub(in crate::cli::host) struct Plan {
     pub(in crate::cli::host) data: PathBuf,
     pub(in crate::cli::host) address: Address,
     pub(in crate::cli::host) behind_tls_proxy: bool,
+    pub(in crate::cli::host) edge: Edge,
+    /// True where a setting names the proxies.
+    pub(super) names_proxies: bool,
     pub(in crate::cli::host) tls: Option<TlsFiles>,
     pub(in crate::cli::host) passphrase: PassphraseArgs,
     pub(in crate::cli::host) checkpoints: Option<CheckpointPlan>,
@@ -104,6 +108,9 @@ pub(in crate::cli::host) fn read(args: &Args) -> Result<Plan, CliError> {
         Some(true) => Locking::Waived,
         Some(false) | None => Locking::Required,
     };
+    let behind_tls_proxy = args.behind_tls_proxy.or(file.behind_tls_proxy).unwrap_or(false);
+    let proxies = args.trusted_proxies.clone().or(file.trusted_proxies);
+    let names = args.host_names.clone().or(file.host_names);
     Ok(Plan {
         tls: tls_files(tls, &sources)?,
         passphrase,
@@ -112,7 +119,9 @@ pub(in crate::cli::host) fn read(args: &Args) -> Result<Plan, CliError> {
         archives: archive_plan(args, &file.archive, &sources)?,
         data,
         address: address::parse(&listen, &sources.of_top("listen"))?,
-        behind_tls_proxy: args.behind_tls_proxy.or(file.behind_tls_proxy).unwrap_or(false),
+        behind_tls_proxy,
+        edge: edge(behind_tls_proxy, proxies.as_deref(), names.as_deref(), &sources)?,
+        names_proxies: proxies.is_some(),
         workers,
         limits: client_limits(&tuning, limits, &sources)?,
         locking,
@@ -133,6 +142,27 @@ pub(in crate::cli::host) fn read(args: &Args) -> Result<Plan, CliError> {
 
 /// Bounds of the engine's cache, as in `config.example.toml`.
 const CACHE_BYTES: RangeInclusive<u32> = 1 << 20..=1 << 30;
+
+fn edge(
+    behind_tls_proxy: bool,
+    proxies: Option<&[String]>,
+    names: Option<&[String]>,
+    sources: &Sources,
+) -> Result<Edge, CliError> {
+    let mut edge = Edge::from(behind_tls_proxy);
+    if let Some(proxies) = proxies.filter(|_| behind_tls_proxy) {
+        edge.trusted_proxies = list(proxies, &sources.of_top("trusted_proxies"))?;
+    }
+    edge.host_names = list(names.unwrap_or_default(), &sources.of_top("host_names"))?;
+    Ok(edge)
+}
+
+fn list<T: FromStr<Err = Invalid>>(texts: &[String], source: &Source) -> Result<Vec<T>, CliError> {
+    let refuse = |text: &str, error: Invalid| {
+        source.refuse(format!("'{}' is not a {}", text.escape_debug(), error.what), format!("use {}", error.rule))
+    };
+    texts.iter().map(|text| text.trim().parse().map_err(|error| refuse(text, error))).collect()
+}
 
 fn checkpoint_plan(
     args: &Args,
