@@ -128,6 +128,14 @@ pub struct FileLimits {
     pub connections_max: Option<u32>,
     /// The most requests that may wait for the writer.
     pub queue_max: Option<u32>,
+    /// The most password checks that may wait for a core.
+    pub passwords_waiting_max: Option<u32>,
+    /// The most bytes of credentials in one answer.
+    pub answer_bytes_max: Option<u32>,
+    /// The most bytes of credentials in all answers that are not sent yet.
+    pub answers_bytes_max: Option<u32>,
+    /// The most credentials that one caller reads in a minute.
+    pub disclosures_per_minute_max: Option<u32>,
 }
 
 /// The defaults.
@@ -166,6 +174,14 @@ pub mod default {
     pub const BACKUP_KEEP: u16 = 7;
     /// The most requests that may wait for the writer.
     pub const QUEUE_MAX: u32 = 4096;
+    /// The most password checks that may wait for a core: two seconds of two cores.
+    pub const PASSWORDS_WAITING_MAX: u32 = 128;
+    /// The most bytes of credentials in one answer: 1,000 with a private key each.
+    pub const ANSWER_BYTES_MAX: u32 = 16 << 20;
+    /// The most bytes of credentials in all answers that are not sent yet.
+    pub const ANSWERS_BYTES_MAX: u32 = 128 << 20;
+    /// The most credentials that one caller reads in a minute: 10,000 a second, far above any pipeline.
+    pub const DISCLOSURES_PER_MINUTE_MAX: u32 = 600_000;
     /// The time to wait for a server that is starting, which derives its key first.
     pub const CONNECT_WAIT_SECS: u16 = 5;
 }
@@ -258,6 +274,10 @@ mod tests {
                 stall_timeout_secs: Some(default::STALL_TIMEOUT_SECS),
                 connections_max: Some(default::CONNECTIONS_MAX),
                 queue_max: Some(default::QUEUE_MAX),
+                passwords_waiting_max: Some(default::PASSWORDS_WAITING_MAX),
+                answer_bytes_max: Some(default::ANSWER_BYTES_MAX),
+                answers_bytes_max: Some(default::ANSWERS_BYTES_MAX),
+                disclosures_per_minute_max: Some(default::DISCLOSURES_PER_MINUTE_MAX),
             },
             client: FileClient {
                 server: Some(default::SERVER.to_owned()),

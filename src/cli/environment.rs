@@ -13,6 +13,8 @@ use super::{config, error::CliError, source::Given, terminal::output::Output};
 
 /// Every variable that a command reads; a build without the server or the client also knows those of the other.
 pub(super) const VARIABLES: &[&str] = &[
+    "SEALROOM_ANSWERS_BYTES_MAX",
+    "SEALROOM_ANSWER_BYTES_MAX",
     "SEALROOM_ARCHIVE_FOLDER",
     "SEALROOM_ARCHIVE_KEEP_DAYS",
     "SEALROOM_BACKUP_EVERY_SECS",
@@ -28,6 +30,7 @@ pub(super) const VARIABLES: &[&str] = &[
     "SEALROOM_CONNECTIONS_MAX",
     "SEALROOM_CONNECT_WAIT_SECS",
     "SEALROOM_DATA",
+    "SEALROOM_DISCLOSURES_PER_MINUTE_MAX",
     "SEALROOM_DISK_LOW_BYTES",
     "SEALROOM_EMAIL",
     "SEALROOM_HEADER_BYTES_MAX",
@@ -39,6 +42,7 @@ pub(super) const VARIABLES: &[&str] = &[
     "SEALROOM_MEMBERS_MAY_CREATE",
     "SEALROOM_NO_PROXY",
     "SEALROOM_PASSPHRASE_FILE",
+    "SEALROOM_PASSWORDS_WAITING_MAX",
     "SEALROOM_PASSWORD_FILE",
     "SEALROOM_PROFILE",
     "SEALROOM_QUEUE_MAX",

@@ -71,7 +71,10 @@ impl HttpError {
             Self::Vault(
                 vault::Error::Unauthenticated | vault::Error::TokenExpired { .. } | vault::Error::BadLogin,
             ) => answer.header("www-authenticate", "Bearer"),
-            Self::Vault(vault::Error::TooManyTries { retry_after_secs }) => {
+            Self::Vault(
+                vault::Error::TooManyTries { retry_after_secs }
+                | vault::Error::TooManyDisclosures { retry_after_secs },
+            ) => {
                 answer.header("retry-after", retry_after_secs)
             }
             _ if status == StatusCode::SERVICE_UNAVAILABLE => answer.header("retry-after", 5),
@@ -173,6 +176,12 @@ fn describe(error: &vault::Error) -> (StatusCode, &'static str, String) {
             let message = format!("Too many attempts; try again in {retry_after_secs} seconds");
             return (StatusCode::TOO_MANY_REQUESTS, "too_many_tries", message);
         }
+        Error::TooManyDisclosures { retry_after_secs } => {
+            let message = format!(
+                "This caller has read too many credentials in this minute; try again in {retry_after_secs} seconds"
+            );
+            return (StatusCode::TOO_MANY_REQUESTS, "too_many_disclosures", message);
+        }
         Error::BadRequest(BadRequest { code, message }) => {
             return (StatusCode::BAD_REQUEST, code, message.clone());
         }
@@ -197,7 +206,7 @@ fn describe(error: &vault::Error) -> (StatusCode, &'static str, String) {
         Error::TooManyMatches => (
             StatusCode::BAD_REQUEST,
             "too_many_matches",
-            "More than 1000 integrations match; narrow the filters, or page with limit and cursor",
+            "More integrations match than one answer may hold; narrow the filters, or page with limit and cursor",
         ),
         Error::IntegrationNotFound => {
             (StatusCode::NOT_FOUND, "integration_not_found", "No integration with that id")

@@ -191,7 +191,8 @@ async fn read_credentials(mut call: Box<Call>) -> HandlerResult {
     call.query.finish()?;
     let read = call.vault.read_credentials(&call.context, call.caller()?, query).await?;
     let items: Vec<_> = read.items.iter().map(|(integration, secret)| (&**integration, secret)).collect();
-    let answer = Answer::secret(StatusCode::OK, responses::credentials_array(&items));
+    let body = responses::credentials_array(&items);
+    let answer = Answer::held_secret(StatusCode::OK, body, read.held);
     let records: Vec<_> = read.receipts.iter().map(|receipt| (receipt.sequence, receipt.leaf_hash)).collect();
     let answer = match receipt::header(&records) {
         Some(receipts) => answer.header(receipt::HEADER, receipts),

@@ -19,7 +19,7 @@ use super::connection::Connection;
 use crate::{
     api::responses,
     domain::{Actor, RequestId, Secret},
-    vault::Disclosure,
+    vault::{AnswerBytes, Disclosure},
 };
 
 /// An answer before it has its common headers.
@@ -49,7 +49,12 @@ impl Answer {
 
     /// Creates a JSON answer that holds a secret; the body is wiped on drop.
     pub(super) fn secret(status: StatusCode, body: Secret) -> Self {
-        Self::new(status, JSON, Bytes::from_owner(SecretBytes(body)))
+        Self::new(status, JSON, Bytes::from_owner(SecretBytes(body, None)))
+    }
+
+    /// Creates a JSON answer that holds secrets and counts against a budget until its last byte is sent.
+    pub(super) fn held_secret(status: StatusCode, body: Secret, held: AnswerBytes) -> Self {
+        Self::new(status, JSON, Bytes::from_owner(SecretBytes(body, Some(held))))
     }
 
     /// Creates an answer from serialized JSON.
@@ -190,7 +195,8 @@ impl Drop for Payload {
     }
 }
 
-struct SecretBytes(Secret);
+/// A body that is wiped, and whose bytes are given back, once hyper has sent it.
+struct SecretBytes(Secret, #[allow(dead_code, reason = "held for its drop")] Option<AnswerBytes>);
 
 impl AsRef<[u8]> for SecretBytes {
     fn as_ref(&self) -> &[u8] {

@@ -64,6 +64,12 @@ pub enum Error {
         /// Seconds until the next attempt is allowed.
         retry_after_secs: u64,
     },
+    /// The caller read too many credentials in this minute.
+    #[error("too many disclosures")]
+    TooManyDisclosures {
+        /// Seconds until the next minute begins.
+        retry_after_secs: u64,
+    },
     /// The request breaks a rule that depends on stored data.
     #[error("the request cannot be carried out")]
     BadRequest(BadRequest),

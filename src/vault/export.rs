@@ -6,6 +6,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::{
     access::Admitted,
+    budgets::ExportShare,
     error::Error,
     state::Vault,
     work::{Context, Request},
@@ -38,6 +39,13 @@ pub enum Proof {
         /// The larger size.
         to: u64,
     },
+}
+
+/// A running export's place among all exports and among its caller's, given back on drop.
+#[derive(Debug)]
+pub struct ExportTurn {
+    _turn: OwnedSemaphorePermit,
+    _share: ExportShare,
 }
 
 impl Vault {
@@ -78,8 +86,10 @@ impl Vault {
         context: &Context,
         caller: &Admitted,
         first: u64,
-    ) -> Result<(u64, OwnedSemaphorePermit), Error> {
+    ) -> Result<(u64, ExportTurn), Error> {
+        let share = self.budgets.export(caller.caller().actor())?;
         let turn = Arc::clone(&self.exports).try_acquire_owned().map_err(|_| Error::Overloaded)?;
+        let turn = ExportTurn { _turn: turn, _share: share };
         let work = move |work: Request<'_>| {
             let archived = work.view.first_sequence()?;
             if first < archived {

@@ -24,6 +24,10 @@ pub struct Gauges {
     pub backup_age: Option<Duration>,
     /// True while the last scheduled backup has failed.
     pub backup_failed: bool,
+    /// Bytes of credentials in answers that are not sent yet.
+    pub answer_bytes: u64,
+    /// Requests that a caller's budget refused.
+    pub over_budget: u64,
     /// Password verifications, in argon2 runs.
     pub password_runs: u64,
     /// The metrics of an unlocked vault.
@@ -56,6 +60,8 @@ impl Vault {
             checkpoint_lost: self.is_checkpoint_lost(),
             backup_age: self.backed_up().map(|at| now.since(at)),
             backup_failed: self.is_backup_failed(),
+            answer_bytes: self.budgets.held_bytes() as u64,
+            over_budget: self.budgets.refused(),
             password_runs: self.password_runs(),
             open: self.opened().ok().map(|open| {
                 let stats = open.writer.stats();

@@ -1,7 +1,10 @@
 //! Logins and logouts.
 
 use std::{
-    sync::{Arc, MutexGuard, PoisonError, atomic::Ordering},
+    sync::{
+        Arc, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -161,6 +164,7 @@ impl Vault {
         password: Secret,
     ) -> Result<bool, Error> {
         let runs = Arc::clone(&self.password_runs);
+        let _waiting = self.wait_for_password()?;
         self.derive(move || {
             let trial = match hash {
                 Some(hash) => password::verify(&hash, &password),
@@ -171,6 +175,15 @@ impl Vault {
             Ok(trial.is_right)
         })
         .await
+    }
+
+    /// Counts a check that waits for a core.
+    ///
+    /// # Errors
+    /// Too many wait already: one more would wait for seconds.
+    fn wait_for_password(&self) -> Result<PasswordWait<'_>, Error> {
+        let waiting = PasswordWait::begin(&self.passwords_waiting);
+        if waiting.others >= self.settings().passwords_waiting { Err(Error::Overloaded) } else { Ok(waiting) }
     }
 
     /// Runs argon2 outside the serving threads, on at most as many cores as there are.
@@ -211,6 +224,24 @@ impl Vault {
         self.limiter()
             .check(email, peer, now)
             .map_err(|retry| Error::TooManyTries { retry_after_secs: retry.seconds })
+    }
+}
+
+/// A password check from its request to its result.
+struct PasswordWait<'a> {
+    count: &'a AtomicUsize,
+    others: usize,
+}
+
+impl<'a> PasswordWait<'a> {
+    fn begin(count: &'a AtomicUsize) -> Self {
+        Self { count, others: count.fetch_add(1, Ordering::Relaxed) }
+    }
+}
+
+impl Drop for PasswordWait<'_> {
+    fn drop(&mut self) {
+        self.count.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -4,7 +4,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, AtomicU64},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize},
     },
     time::Duration,
 };
@@ -12,7 +12,7 @@ use std::{
 use arc_swap::ArcSwapOption;
 use tokio::sync::{Semaphore, oneshot, watch};
 
-use super::{error::Error, refresh::GivenPairs, refusal_counts::Tally, rollback::Rollback};
+use super::{budgets::{Budgets, CallerLimits}, error::Error, refresh::GivenPairs, refusal_counts::Tally, rollback::Rollback};
 use crate::{
     audit::checkpoint::VerifierKey,
     auth::{limiter::Limiter, policy::Rules},
@@ -67,6 +67,10 @@ pub struct Settings {
     pub host: Actor,
     /// The free space in bytes below which nothing is added or disclosed.
     pub disk_low_bytes: u64,
+    /// The limits on authenticated callers.
+    pub callers: CallerLimits,
+    /// The most password verifications that may wait for a core.
+    pub passwords_waiting: usize,
     /// The folder of files without a name; without one it is the system's for temporary files.
     pub scratch: Option<PathBuf>,
     /// Makes a backup's copy the vault's own file when it is unlocked; a restore does so in its own commit.
@@ -94,6 +98,12 @@ impl Settings {
             flush_interval: Self::FLUSH_INTERVAL,
             host,
             disk_low_bytes: default::DISK_LOW_BYTES,
+            callers: CallerLimits {
+                answer_bytes: default::ANSWER_BYTES_MAX as usize,
+                answers_bytes: default::ANSWERS_BYTES_MAX as usize,
+                disclosures_per_minute: default::DISCLOSURES_PER_MINUTE_MAX as u64,
+            },
+            passwords_waiting: default::PASSWORDS_WAITING_MAX as usize,
             scratch: None,
             adopts_copies: true,
             accepts_rollback: false,
@@ -128,6 +138,8 @@ pub struct Vault {
     pub(super) backup_failed: AtomicBool,
     /// Limits concurrent password verifications to the number of cores.
     pub(super) passwords: Semaphore,
+    pub(super) passwords_waiting: AtomicUsize,
+    pub(super) budgets: Arc<Budgets>,
     /// Limits concurrent exports.
     pub(super) exports: Arc<Semaphore>,
 }
@@ -167,6 +179,8 @@ impl Vault {
             backed_up: AtomicU64::new(0),
             backup_failed: AtomicBool::new(false),
             passwords: Semaphore::new(cores),
+            passwords_waiting: AtomicUsize::new(0),
+            budgets: Arc::default(),
             exports: Arc::new(Semaphore::new(EXPORTS_MAX)),
         })
     }

@@ -112,4 +112,16 @@ pub(super) struct Tuning {
     /// Maximum number of requests queued for the writer.
     #[arg(long, env = "SEALROOM_QUEUE_MAX", value_name = "N")]
     pub(super) queue_max: Option<u32>,
+    /// Maximum number of password checks that wait for a core.
+    #[arg(long, env = "SEALROOM_PASSWORDS_WAITING_MAX", value_name = "N")]
+    pub(super) passwords_waiting_max: Option<u32>,
+    /// Maximum size of the credentials in one answer, in bytes.
+    #[arg(long, env = "SEALROOM_ANSWER_BYTES_MAX", value_name = "BYTES")]
+    pub(super) answer_bytes_max: Option<u32>,
+    /// Maximum size of the credentials in all answers that are not sent yet, in bytes.
+    #[arg(long, env = "SEALROOM_ANSWERS_BYTES_MAX", value_name = "BYTES")]
+    pub(super) answers_bytes_max: Option<u32>,
+    /// Maximum number of credentials that one caller reads in a minute.
+    #[arg(long, env = "SEALROOM_DISCLOSURES_PER_MINUTE_MAX", value_name = "N")]
+    pub(super) disclosures_per_minute_max: Option<u32>,
 }

@@ -28,7 +28,7 @@ use crate::{
     disk::Locking,
     domain::{Invalid, days},
     http::{Edge, Limits},
-    vault::Settings,
+    vault::{CallerLimits, Settings},
 };
 
 /// The settings, merged from flags, environment, file and defaults.
@@ -128,6 +128,15 @@ pub(in crate::cli::host) fn read(args: &Args) -> Result<Plan, CliError> {
         settings: Settings {
             members_may_create: tuning.members_may_create.or(file.members_may_create).unwrap_or(true),
             queue_max: size(&sources.of("queue_max", "limits.queue_max"), queue_max, 1..=u32::MAX)?,
+            callers: caller_limits(&tuning, limits, &sources)?,
+            passwords_waiting: size(
+                &sources.of("passwords_waiting_max", "limits.passwords_waiting_max"),
+                tuning
+                    .passwords_waiting_max
+                    .or(limits.passwords_waiting_max)
+                    .unwrap_or(default::PASSWORDS_WAITING_MAX),
+                1..=u32::MAX,
+            )?,
             cache_bytes: size(&sources.of_top("cache_bytes"), cache_bytes, CACHE_BYTES)?,
             disk_low_bytes: tuning.disk_low_bytes.or(file.disk_low_bytes).unwrap_or(default::DISK_LOW_BYTES),
             ..Settings::new(host_actor(), clock::monotonic)
@@ -274,6 +283,31 @@ fn client_limits(flags: &Tuning, file: &FileLimits, sources: &Sources) -> Result
             default::CONNECTIONS_MAX,
             1,
         )?,
+    })
+}
+
+/// The least bytes of answers: one credential has to fit.
+const ANSWER_BYTES_MIN: u32 = 1 << 20;
+
+fn caller_limits(flags: &Tuning, file: &FileLimits, sources: &Sources) -> Result<CallerLimits, CliError> {
+    let one = flags.answer_bytes_max.or(file.answer_bytes_max).unwrap_or(default::ANSWER_BYTES_MAX);
+    let all = flags.answers_bytes_max.or(file.answers_bytes_max).unwrap_or(default::ANSWERS_BYTES_MAX);
+    let count = flags.disclosures_per_minute_max.or(file.disclosures_per_minute_max);
+    let of_count = sources.of("disclosures_per_minute_max", "limits.disclosures_per_minute_max");
+    let count = count.unwrap_or(default::DISCLOSURES_PER_MINUTE_MAX);
+    Ok(CallerLimits {
+        answer_bytes: size(
+            &sources.of("answer_bytes_max", "limits.answer_bytes_max"),
+            one,
+            ANSWER_BYTES_MIN..=u32::MAX,
+        )?,
+        // One caller gets a quarter, in which one whole answer has to fit.
+        answers_bytes: size(
+            &sources.of("answers_bytes_max", "limits.answers_bytes_max"),
+            all,
+            one.saturating_mul(4)..=u32::MAX,
+        )?,
+        disclosures_per_minute: bounded(&of_count, count, 1..=u32::MAX)?.into(),
     })
 }
 

@@ -60,7 +60,7 @@ pub(super) fn read_credentials() -> Operation {
         "outside_providers",
         "integration_not_found",
         "project_not_found",
-        "too_many_matches",
+        "too_many_matches", "too_many_disclosures",
         "disk_low",
     ])
 }
