@@ -35,6 +35,8 @@ struct Held {
     disclosures: Vec<Disclosure>,
     /// Set once hyper's buffer has all bytes.
     taken: bool,
+    /// Set while a request has no answer yet.
+    begun: bool,
 }
 
 impl Connection {
@@ -45,6 +47,7 @@ impl Connection {
 
     /// Records that a request has begun.
     pub(super) fn begins(&self) {
+        self.lock().begun = true;
         self.slot.set_busy(true);
     }
 
@@ -52,12 +55,13 @@ impl Connection {
     pub(super) fn hold(&self, disclosure: Disclosure) {
         let mut held = self.lock();
         held.disclosures.push(disclosure);
-        held.taken = false;
+        (held.taken, held.begun) = (false, false);
     }
 
     /// Records that a response begins that discloses nothing.
     pub(super) fn holds_bytes(&self) {
-        self.lock().taken = false;
+        let mut held = self.lock();
+        (held.taken, held.begun) = (false, false);
     }
 
     /// Records whether the answer precedes the end of its request.
@@ -85,7 +89,10 @@ impl Connection {
         let mut held = self.lock();
         if held.taken {
             held.disclosures.clear();
-            self.slot.set_busy(false);
+            // The bytes may be those of the answer before.
+            if !held.begun {
+                self.slot.set_busy(false);
+            }
         }
     }
 

@@ -24,7 +24,7 @@ use crate::{
     audit::receipt,
     auth::token,
     domain::{Actor, Email, IntegrationId, ProjectId, Revision, Role, TokenRef},
-    vault::{CredentialQuery, Listed, LoggedIn},
+    vault::{Admitted, CredentialQuery, Listed, LoggedIn},
 };
 
 pub(super) async fn answer(endpoint: Endpoint, call: Box<Call>) -> HandlerResult {
@@ -204,14 +204,15 @@ async fn read_credentials(mut call: Box<Call>) -> HandlerResult {
 async fn show_integration(call: Box<Call>) -> HandlerResult {
     call.query.finish()?;
     let listed = call.vault.show_integration(&call.context, call.caller()?, call.argument()?).await?;
-    Ok(metadata(&listed))
+    metadata(&listed, call.caller()?)
 }
 
 async fn update_integration(call: Box<Call>) -> HandlerResult {
     call.query.finish()?;
     let id: IntegrationId = call.argument()?;
     let request: UpdateIntegration = call.parse()?;
-    Ok(metadata(&call.vault.update_integration(&call.context, call.caller()?, id, request).await?))
+    let listed = call.vault.update_integration(&call.context, call.caller()?, id, request).await?;
+    metadata(&listed, call.caller()?)
 }
 
 async fn rotate_credentials(call: Box<Call>) -> HandlerResult {
@@ -219,7 +220,8 @@ async fn rotate_credentials(call: Box<Call>) -> HandlerResult {
     let id: IntegrationId = call.argument()?;
     let expected = if_match(&call)?;
     let request: RotateCredentials = call.parse()?;
-    Ok(metadata(&call.vault.rotate_credentials(&call.context, call.caller()?, id, expected, request).await?))
+    let listed = call.vault.rotate_credentials(&call.context, call.caller()?, id, expected, request).await?;
+    metadata(&listed, call.caller()?)
 }
 
 /// Parses `If-Match`: `3`, `"3"` or `*`.
@@ -238,7 +240,8 @@ async fn rollback_credentials(call: Box<Call>) -> HandlerResult {
     call.query.finish()?;
     let id: IntegrationId = call.argument()?;
     let RollbackCredentials { revision } = call.parse()?;
-    Ok(metadata(&call.vault.rollback_credentials(&call.context, call.caller()?, id, revision).await?))
+    let listed = call.vault.rollback_credentials(&call.context, call.caller()?, id, revision).await?;
+    metadata(&listed, call.caller()?)
 }
 
 async fn delete_integration(call: Box<Call>) -> HandlerResult {
@@ -248,9 +251,11 @@ async fn delete_integration(call: Box<Call>) -> HandlerResult {
     Ok(Answer::json(StatusCode::OK, &Removed::Integration(id)))
 }
 
-fn metadata(listed: &Listed) -> Answer {
+fn metadata(listed: &Listed, reader: &Admitted) -> HandlerResult {
     let access = last_access(listed);
-    Answer::json(StatusCode::OK, &IntegrationBody::new(&listed.integration, access.as_ref()))
+    let is_owner = reader.caller().role == Role::Owner;
+    let body = IntegrationBody::new(&listed.integration, access.as_ref()).for_owner(is_owner);
+    Ok(Answer::json(StatusCode::OK, &body))
 }
 
 fn last_access(listed: &Listed) -> Option<responses::LastAccess> {

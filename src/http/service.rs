@@ -14,6 +14,7 @@ use tokio::time::timeout;
 
 use super::{
     connection::Connection,
+    edge::check_origin,
     error::HttpError,
     handlers, metrics, openapi,
     origin::Origin,
