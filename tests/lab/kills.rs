@@ -121,6 +121,7 @@ impl Killed {
             "owner",
             "--passphrase-file",
             "pass",
+            "--weak-kdf",
             "--kdf-memory",
             "64",
             "--kdf-passes",

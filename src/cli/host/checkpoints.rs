@@ -3,6 +3,7 @@
 use std::{
     fs,
     io::{self, Write},
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -190,6 +191,8 @@ fn put(vault: &Vault, own: &Own, folder: &Path, path: &Path, note: &str) -> Resu
     }
     // Write under a temporary name first: a reader of the folder never sees a partial checkpoint.
     let mut file = tempfile::Builder::new().prefix(".checkpoint-").tempfile_in(folder).map_err(failed)?;
+    // For auditors under another user: a checkpoint is public.
+    file.as_file().set_permissions(fs::Permissions::from_mode(0o644)).map_err(failed)?;
     file.write_all(note.as_bytes()).and_then(|()| file.as_file().sync_all()).map_err(failed)?;
     file.persist(path).map_err(|error| failed(error.error))?;
     fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)

@@ -69,6 +69,7 @@ pub const INIT: &[&str] = &[
     "ada@example.com",
     "--passphrase-file",
     "pass",
+    "--weak-kdf",
     "--kdf-memory",
     "64",
     "--kdf-passes",

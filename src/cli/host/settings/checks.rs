@@ -1,6 +1,6 @@
 //! Checks of the settings before the vault file is opened: a mistake must not cost a key derivation or a record.
 
-use std::{fs, path::Path};
+use std::{fs, os::unix::fs::MetadataExt, path::Path};
 
 use super::{address::Address, plan::Plan};
 use crate::cli::{error::CliError, paths, source::Source, terminal::output::Output};
@@ -64,6 +64,10 @@ pub(in crate::cli::host) fn check_files(plan: &Plan, output: &Output) -> Result<
         }
         Ok(_) | Err(_) => {}
     }
+    check_writers(&plan.data, source)?;
+    if let Some(config) = &plan.config {
+        check_writers(config, &plan.sources.of_top("config"))?;
+    }
     if let Address::Unix(path) = &plan.address {
         check_socket(path, plan)?;
     }
@@ -101,4 +105,38 @@ fn check_socket(path: &Path, plan: &Plan) -> Result<(), CliError> {
         return Err(source.refuse(what, "use a shorter path, or one relative to the working directory"));
     }
     paths::check_folder(path, &source)
+}
+
+/// Checks that nobody but this user and root writes a file that the server trusts, or replaces it in its folder.
+fn check_writers(path: &Path, source: &Source) -> Result<(), CliError> {
+    let Ok(file) = fs::metadata(path) else { return Ok(()) };
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+    let shown = path.display();
+    let own = rustix::process::geteuid().as_raw();
+    if ![own, 0].contains(&file.uid()) {
+        return Err(CliError::failed(
+            format!("{source}: {shown} belongs to uid {}, who can change it", file.uid()),
+            format!("chown {own} {shown}, or run the server as that user"),
+        ));
+    }
+    if others_write(&file) {
+        return Err(CliError::failed(
+            format!("{source}: {shown} can be written by others (mode {:04o})", file.mode() & 0o7777),
+            format!("chmod go-w {shown}"),
+        ));
+    }
+    let Ok(holder) = fs::metadata(folder) else { return Ok(()) };
+    if others_write(&holder) && holder.mode() & 0o1000 == 0 {
+        return Err(CliError::failed(
+            format!("{source}: others can replace {shown}: its folder has mode {:04o}", holder.mode() & 0o7777),
+            format!("chmod o-w {}", folder.display()),
+        ));
+    }
+    Ok(())
+}
+
+/// Returns whether everybody, or a group that is not this process's own, may write.
+fn others_write(file: &fs::Metadata) -> bool {
+    let is_foreign_group = file.gid() != rustix::process::getegid().as_raw() && file.gid() != 0;
+    file.mode() & 0o002 != 0 || (file.mode() & 0o020 != 0 && is_foreign_group)
 }

@@ -34,6 +34,8 @@ use crate::{
 /// The settings, merged from flags, environment, file and defaults.
 pub(in crate::cli::host) struct Plan {
     pub(in crate::cli::host) data: PathBuf,
+    /// The config file.
+    pub(super) config: Option<PathBuf>,
     pub(in crate::cli::host) address: Address,
     pub(in crate::cli::host) behind_tls_proxy: bool,
     pub(in crate::cli::host) edge: Edge,
@@ -118,6 +120,7 @@ pub(in crate::cli::host) fn read(args: &Args) -> Result<Plan, CliError> {
         backups: backup_plan(args, &file.backup, locking, &sources)?,
         archives: archive_plan(args, &file.archive, &sources)?,
         data,
+        config: args.config.clone(),
         address: address::parse(&listen, &sources.of_top("listen"))?,
         behind_tls_proxy,
         edge: edge(behind_tls_proxy, proxies.as_deref(), names.as_deref(), &sources)?,
