@@ -29,6 +29,8 @@ pub struct FileConfig {
     pub passphrase_file: Option<PathBuf>,
     /// Members may store integrations.
     pub members_may_create: Option<bool>,
+    /// Members may store integrations that hide an owner's.
+    pub members_may_shadow: Option<bool>,
     /// Threads for connections.
     pub worker_threads: Option<u16>,
     /// The engine's page cache, in bytes.
@@ -260,6 +262,7 @@ mod tests {
             tls_key: Some("/etc/sealroom/tls.key".into()),
             passphrase_file: Some("/run/secrets/sealroom-passphrase".into()),
             members_may_create: Some(true),
+            members_may_shadow: Some(true),
             worker_threads: Some(1),
             cache_bytes: Some(default::CACHE_BYTES),
             disk_low_bytes: Some(default::DISK_LOW_BYTES),

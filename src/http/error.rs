@@ -231,6 +231,15 @@ fn describe(error: &vault::Error) -> (StatusCode, &'static str, String) {
             };
             return (StatusCode::CONFLICT, "project_in_use", message);
         }
+        Error::WouldShadow { integrations } => {
+            let message = match integrations {
+                1 => "It would be read in the place of 1 integration of an owner; ask an owner to store it".to_owned(),
+                _ => format!(
+                    "It would be read in the place of {integrations} integrations of owners; ask an owner to store it"
+                ),
+            };
+            return (StatusCode::CONFLICT, "would_shadow", message);
+        }
         Error::TokenNotFound => (StatusCode::NOT_FOUND, "token_not_found", "No such application token"),
         Error::OutOfRange => (
             StatusCode::BAD_REQUEST,

@@ -29,7 +29,7 @@ use crate::{
     auth::policy::Verb,
     clock::monotonic,
     crypto::random,
-    domain::{Actor, Caller, Email, Peer, RequestId, Timestamp, days},
+    domain::{Actor, Caller, Email, RequestId, Timestamp, days},
     vault::{Admitted, Context, Error},
 };
 
@@ -80,7 +80,13 @@ impl Server {
         };
         line.log();
         connection.answers(!seen.body_read);
-        answer.finish(id, connection)
+        let response = answer.finish(id, connection);
+        // The revocation that calls this disclosure in may have looked at the connection before it held any.
+        if connection.holds(*self.vault.closed_through().borrow()) {
+            drop(response);
+            return HttpError::from(Error::Overloaded).answer(id).finish(id, connection);
+        }
+        response
     }
 
     async fn answer(

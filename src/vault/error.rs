@@ -117,6 +117,12 @@ pub enum Error {
         /// The number of these integrations.
         integrations: usize,
     },
+    /// A member's integration would hide owners' ones.
+    #[error("it would hide another's integration")]
+    WouldShadow {
+        /// The number of these integrations.
+        integrations: usize,
+    },
     /// The token does not exist.
     #[error("no such token")]
     TokenNotFound,

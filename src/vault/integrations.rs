@@ -6,6 +6,7 @@ use super::{
     access::Admitted,
     error::Error,
     projects::check_registered,
+    shadow,
     state::Vault,
     work::{Context, Request},
 };
@@ -14,7 +15,7 @@ use crate::{
     auth::policy::Verb,
     crypto::random,
     domain::{
-        Detail, DetailKey, Event, Integration, IntegrationId, KeptRevision, Name, ProjectId, Provider,
+        Action, Detail, DetailKey, Event, Integration, IntegrationId, KeptRevision, Name, ProjectId, Provider,
         Revision, Scope, Secret, Timestamp,
     },
     storage::{Changes, Decision, LastAccess, View},
@@ -41,6 +42,7 @@ impl Vault {
         request: CreateIntegration,
     ) -> Result<(Integration, Vec<IntegrationId>), Error> {
         let id = IntegrationId::new(context.now, random::bytes()?);
+        let may_shadow = self.settings().members_may_shadow;
         let work = move |work: Request<'_>| {
             let CreateIntegration { provider, auth_type, credentials, scope, config, name, expires_at } =
                 request;
@@ -68,11 +70,20 @@ impl Vault {
                 version: 0,
             };
             let shadows = shadows(work.view, &integration)?;
+            let hidden = shadow::hidden_by_member(work.view, work.permit, &integration)?;
+            if !hidden.is_empty() && !may_shadow {
+                return Err(Error::WouldShadow { integrations: hidden.len() });
+            }
+            let shadow = (!hidden.is_empty()).then(|| Event {
+                action: Action::IntegrationShadow,
+                detail: Detail::NONE.list(DetailKey::Integrations, &hidden),
+                ..event_about(work.event.clone(), &integration)
+            });
             let mut changes = Changes::none();
             changes.credential(&integration, Revision::FIRST, credentials);
             changes.integration(None, integration.clone());
             let event = Event { detail: scope_detail(&integration), ..event_about(work.event, &integration) };
-            Ok(Decision::changing((integration, shadows), changes, event))
+            Ok(Decision::changing((integration, shadows), changes, event).also(shadow))
         };
         Ok(self.act(context, caller, Verb::CreateIntegration, work).await?.value)
     }

@@ -29,6 +29,7 @@ mod refusals;
 mod restore;
 mod rollback;
 mod sessions;
+mod shadow;
 mod slot_changes;
 mod slots;
 mod state;

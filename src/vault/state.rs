@@ -49,6 +49,8 @@ impl SessionLife {
 pub struct Settings {
     /// Allows members to store integrations.
     pub members_may_create: bool,
+    /// Allows members to store integrations that hide an owner's.
+    pub members_may_shadow: bool,
     /// The most jobs that may wait for the writer.
     pub queue_max: usize,
     /// The engine's page cache.
@@ -89,6 +91,7 @@ impl Settings {
     pub const fn new(host: Actor, monotonic: fn() -> Duration) -> Self {
         Self {
             members_may_create: true,
+            members_may_shadow: true,
             queue_max: default::QUEUE_MAX as usize,
             cache_bytes: default::CACHE_BYTES as usize,
             sessions: SessionLife::STANDARD,

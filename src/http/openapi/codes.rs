@@ -55,6 +55,7 @@ pub(super) const CODES: &[Code] = &[
     code(408, "request_timeout", "the body did not arrive in time"),
     code(409, "project_exists", "the project already exists"),
     code(409, "project_in_use", "integrations are scoped to the project"),
+    code(409, "would_shadow", "the integration would be read in the place of an owner's"),
     code(409, "user_exists", "the e-mail is taken"),
     code(409, "last_owner", "the last enabled owner cannot be removed, disabled or demoted"),
     code(410, "archived", "the range starts in records that were moved to an archive"),

@@ -21,3 +21,4 @@ mod slots;
 mod storms;
 mod systemd;
 mod tls;
+mod writers;

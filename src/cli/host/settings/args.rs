@@ -76,6 +76,9 @@ pub(super) struct Tuning {
     /// Allow members to store integrations; otherwise only owners may.
     #[arg(long, env = "SEALROOM_MEMBERS_MAY_CREATE", value_name = "BOOL")]
     pub(super) members_may_create: Option<bool>,
+    /// Allow members to store integrations that are read in the place of an owner's.
+    #[arg(long, env = "SEALROOM_MEMBERS_MAY_SHADOW", value_name = "BOOL")]
+    pub(super) members_may_shadow: Option<bool>,
     /// Threads that serve connections.
     #[arg(long, env = "SEALROOM_WORKER_THREADS", value_name = "N")]
     pub(super) worker_threads: Option<u16>,
