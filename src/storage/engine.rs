@@ -119,6 +119,9 @@ impl Engine {
     /// [`CommitError::Engine`] does not tell whether the batch is on disk: call [`Engine::reopen`], then read the head.
     pub fn commit(&self, batch: &Batch) -> Result<(), CommitError> {
         let database = self.database()?;
+        // Without a reader of the state before, redb ends each commit with a second one in memory, which frees that
+        // state's pages at once: a third of its work. With a reader, the next commit frees them.
+        let _before = database.begin_read().map_err(redb::Error::from)?;
         let mut txn = database.begin_write().map_err(redb::Error::from)?;
         txn.set_durability(Durability::Immediate).map_err(redb::Error::from)?;
         // One sync a commit; see the crate's documentation.

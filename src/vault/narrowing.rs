@@ -21,7 +21,7 @@ pub(super) fn of_token(
     token: &ApplicationToken,
     now: Timestamp,
 ) -> Result<AccessScope, Error> {
-    let mut narrowing = token.narrowing.clone();
+    let mut narrowing = token.scope.clone();
     let Some(projects) = narrowing.projects.take() else { return Ok(narrowing) };
     let mut kept = Vec::with_capacity(projects.len());
     for project in projects {
@@ -50,7 +50,7 @@ pub(super) fn take_from_members(
 ) -> Result<Vec<Event>, Error> {
     let mut events = Vec::new();
     for mut user in view.users()? {
-        let Some(projects) = user.narrowing.projects.as_mut().filter(|held| held.contains(project)) else {
+        let Some(projects) = user.scope.projects.as_mut().filter(|held| held.contains(project)) else {
             continue;
         };
         projects.retain(|held| held != project);

@@ -256,7 +256,7 @@ async fn application(vault: &Vault, context: &Context, owner: &str) -> String {
         name: "bench".parse().unwrap(),
         expires_in_days: 30,
         role: Role::Application,
-        narrowing: AccessScope::default(),
+        scope: AccessScope::default(),
     };
     let (_, text) = vault.create_token(context, &caller, request).await.map_err(drop).unwrap();
     String::from_utf8(text.expose().to_vec()).unwrap()

@@ -211,31 +211,45 @@ pub fn split_audit_row(row: &[u8]) -> Option<(&[u8], &[u8])> {
 
 /// Encodes `meta/tail`: the rows, whose sequences are consecutive.
 pub fn tail(rows: &[(u64, Vec<u8>)]) -> Vec<u8> {
-    let Some((first, _)) = rows.first() else { return Vec::new() };
-    let mut bytes = first.to_le_bytes().to_vec();
+    let mut bytes = Vec::new();
+    extend_tail(&mut bytes, rows);
+    bytes
+}
+
+/// Appends rows, which continue its sequences, to a tail that may be empty.
+pub(in crate::storage) fn extend_tail(tail: &mut Vec<u8>, rows: &[(u64, Vec<u8>)]) {
+    let Some((first, _)) = rows.first() else { return };
+    if tail.is_empty() {
+        tail.extend_from_slice(&first.to_le_bytes());
+    }
     for (_, row) in rows {
         let length = u16::try_from(row.len()).expect("a record has at most 1,024 bytes");
-        bytes.extend_from_slice(&length.to_le_bytes());
-        bytes.extend_from_slice(row);
+        tail.extend_from_slice(&length.to_le_bytes());
+        tail.extend_from_slice(row);
     }
-    bytes
 }
 
 /// Decodes `meta/tail`; `None` if the bytes do not decode.
 pub fn tail_rows(bytes: &[u8]) -> Option<Vec<(u64, Vec<u8>)>> {
+    let mut rows = Vec::new();
+    walk_tail(bytes, |sequence, row| rows.push((sequence, row.to_vec())))?;
+    Some(rows)
+}
+
+/// Passes each row of `meta/tail` to `visit`; `None` if the bytes do not decode.
+pub(in crate::storage) fn walk_tail(bytes: &[u8], mut visit: impl FnMut(u64, &[u8])) -> Option<()> {
     if bytes.is_empty() {
-        return Some(Vec::new());
+        return Some(());
     }
     let (first, mut rest) = bytes.split_first_chunk::<8>()?;
     let mut sequence = u64::from_le_bytes(*first);
-    let mut rows = Vec::new();
     while let Some((length, after)) = rest.split_first_chunk::<2>() {
         let (row, after) = after.split_at_checked(u16::from_le_bytes(*length).into())?;
-        rows.push((sequence, row.to_vec()));
+        visit(sequence, row);
         sequence = sequence.checked_add(1)?;
         rest = after;
     }
-    rest.is_empty().then_some(rows)
+    rest.is_empty().then_some(())
 }
 
 /// Returns a key of `hashes`: level ‖ index.

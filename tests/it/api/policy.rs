@@ -219,14 +219,14 @@ async fn every_narrowing_reads_exactly_what_the_contract_gives_it() {
     let mut cells = 0;
     for (n, projects) in narrowings.iter().enumerate() {
         for providers in services {
-            let narrowing = AccessScope {
+            let scope = AccessScope {
                 projects: projects.map(|all| all.iter().map(|one| one.parse().unwrap()).collect()),
                 providers: providers.map(|all| all.iter().map(|one| one.parse().unwrap()).collect()),
                 ..AccessScope::default()
             };
-            let mut bearers = vec![t.token(Role::Application, narrowing.clone()).await];
+            let mut bearers = vec![t.token(Role::Application, scope.clone()).await];
             if providers.is_none() {
-                bearers.push(t.user(&format!("narrow{n}@example.com"), Role::Member, narrowing).await);
+                bearers.push(t.user(&format!("narrow{n}@example.com"), Role::Member, scope).await);
             }
             for project in [None, Some("acme/app"), Some("acme/web")] {
                 for provider in [None, Some("github"), Some("npm")] {

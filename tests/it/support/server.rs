@@ -273,7 +273,7 @@ impl TestServer {
         self.vault.authenticate(token::parse_bearer(bearer).unwrap(), &context(self.clock.now())).unwrap()
     }
 
-    pub async fn user(&self, email: &str, role: Role, narrowing: AccessScope) -> String {
+    pub async fn user(&self, email: &str, role: Role, scope: AccessScope) -> String {
         let address: Email = email.parse().unwrap();
         let request = CreateUser {
             email: address,
@@ -281,7 +281,7 @@ impl TestServer {
             first_name: None,
             last_name: None,
             password: Some(secret(PASSWORD)),
-            projects: narrowing.projects,
+            projects: scope.projects,
         };
         let (context, caller) = (context(self.clock.now()), self.caller(&self.owner));
         self.vault.create_user(&context, &caller, request).await.map_err(drop).unwrap();
@@ -296,8 +296,8 @@ impl TestServer {
         changed.await.map(drop).map_err(drop).unwrap();
     }
 
-    pub async fn token(&self, role: Role, narrowing: AccessScope) -> String {
-        let request = CreateToken { name: "test".parse().unwrap(), expires_in_days: 30, role, narrowing };
+    pub async fn token(&self, role: Role, scope: AccessScope) -> String {
+        let request = CreateToken { name: "test".parse().unwrap(), expires_in_days: 30, role, scope };
         let (context, caller) = (context(self.clock.now()), self.caller(&self.owner));
         let (_, text) = self.vault.create_token(&context, &caller, request).await.map_err(drop).unwrap();
         String::from_utf8(text.expose().to_vec()).unwrap()
