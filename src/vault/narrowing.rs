@@ -4,10 +4,10 @@
 //! changes: it means the projects that were registered when the token was made. A member's can be set anew at any time:
 //! it loses an identifier once another project is registered under it.
 
-use super::{error::Error, users::user_detail};
+use super::error::Error;
 use crate::{
     domain::{
-        AccessScope, Action, ApplicationToken, Event, ProjectId, Timestamp,
+        AccessScope, Action, ApplicationToken, Detail, DetailKey, Event, ProjectId, Timestamp, User,
     },
     storage::{Changes, View},
 };
@@ -59,4 +59,14 @@ pub(super) fn take_from_members(
         changes.user(user);
     }
     Ok(events)
+}
+
+/// Returns the state of a user, as each record about one has it.
+pub(super) fn user_detail(user: &User) -> Detail {
+    let detail = Detail::NONE.text(DetailKey::Email, &user.email).text(DetailKey::Role, user.role);
+    let detail = if user.disabled { detail.truth(DetailKey::Disabled, true) } else { detail };
+    match &user.scope.projects {
+        Some(projects) => detail.list(DetailKey::Projects, projects),
+        None => detail,
+    }
 }

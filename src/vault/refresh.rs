@@ -3,33 +3,25 @@
 //! An answer may get lost, and two commands may refresh at once. So for a short time the used token gives the same pair
 //! again, to the same address. Any other second use shows that two parties have the token: the session ends for both.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::sync::Arc;
 
 use super::{
     access,
     audited::silent,
     error::Error,
+    given_pairs::{Given, GivenPairs},
     sessions::{LoggedIn, Pair},
     state::{SessionLife, Vault},
     work::Context,
 };
 use crate::{
-    auth::{limiter::Address, token},
+    auth::token,
     domain::{
-        Action, Actor, Detail, DetailKey, Digest, Event, Outcome, Peer, Secret, SessionKey, SessionKind,
-        SessionRow, Timestamp, User, seconds,
+        Action, Actor, Detail, DetailKey, Event, Outcome, Peer, Secret, SessionKey, SessionKind, SessionRow,
+        User,
     },
     storage::{Changes, Decision, Verdict, View},
 };
-
-/// The time for which a used refresh token gives its pair again.
-const GRACE: Duration = seconds(30);
-/// The most pairs that are kept for it: 34 refreshes a second, all the time.
-const GIVEN_MAX: usize = 1_024;
 
 impl Vault {
     /// Exchanges a refresh token for a new pair, once. A second use within the grace period and from the same address
@@ -127,63 +119,5 @@ impl Refresh {
         let detail = Detail::NONE.text(DetailKey::Reason, "reused");
         let event = Event { outcome: Outcome::Denied, detail, ..event };
         Ok(Decision::changing(None, changes, event).revoking())
-    }
-}
-
-/// The pairs that were given out within the grace period, by the digest of the used token.
-#[derive(Default)]
-pub(super) struct GivenPairs(Mutex<HashMap<Digest, Given>>);
-
-struct Given {
-    at: Timestamp,
-    peer: Option<Address>,
-    access: Secret,
-    refresh: Secret,
-    /// The end of the access token.
-    ends: Timestamp,
-}
-
-impl Given {
-    fn new(peer: Option<Peer>, at: Timestamp, ends: Timestamp, pair: (&Secret, &Secret)) -> Self {
-        let [access, refresh] = [pair.0, pair.1].map(|text| Secret::new(text.expose().to_vec()));
-        Self { at, peer: peer.map(Address::of), access, refresh, ends }
-    }
-
-    fn is_over(&self, now: Timestamp) -> bool {
-        // A use far in the future was noted before the clock was corrected: do not wait for that day.
-        now.since(self.at).max(self.at.since(now)) > GRACE
-    }
-}
-
-impl GivenPairs {
-    fn keep(&self, digest: Digest, given: Given, now: Timestamp) {
-        let mut pairs = self.lock();
-        pairs.retain(|_, given| !given.is_over(now));
-        if pairs.len() >= GIVEN_MAX {
-            let oldest = pairs.iter().min_by_key(|(_, given)| given.at).map(|(digest, _)| *digest);
-            oldest.and_then(|digest| pairs.remove(&digest));
-        }
-        pairs.insert(digest, given);
-    }
-
-    /// Returns the pair and the rest of its access token's life.
-    fn again(
-        &self,
-        digest: &Digest,
-        peer: Option<Peer>,
-        now: Timestamp,
-    ) -> Option<(Secret, Secret, Duration)> {
-        let pairs = self.lock();
-        let given = pairs.get(digest)?;
-        if given.is_over(now) || given.peer != peer.map(Address::of) {
-            return None;
-        }
-        let [access, refresh] =
-            [&given.access, &given.refresh].map(|text| Secret::new(text.expose().to_vec()));
-        Some((access, refresh, given.ends.since(now)))
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<Digest, Given>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,8 +1,5 @@
 //! An older copy of the file, which a checkpoint that is kept elsewhere gives away.
 
-use std::sync::PoisonError;
-
-use super::{error::UnlockError, state::Vault};
 use crate::domain::{Detail, DetailKey};
 
 /// A checkpoint of this log that the file does not hold.
@@ -21,26 +18,5 @@ impl Rollback {
             .text(DetailKey::Reason, "rollback_accepted")
             .number(DetailKey::FirstSequence, self.held)
             .number(DetailKey::LastSequence, self.known.saturating_sub(1))
-    }
-}
-
-impl Vault {
-    /// Reports a rollback; the vault does not unlock while there is one, unless the settings accept it.
-    pub fn set_rollback(&self, found: Option<Rollback>) {
-        *self.rollback.lock().unwrap_or_else(PoisonError::into_inner) = found;
-    }
-
-    /// Returns the rollback that the settings have to accept, if there is one.
-    ///
-    /// # Errors
-    /// They do not.
-    pub(super) fn accepted_rollback(&self) -> Result<Option<Rollback>, UnlockError> {
-        let found = *self.rollback.lock().unwrap_or_else(PoisonError::into_inner);
-        match found {
-            Some(Rollback { known, held }) if !self.settings().accepts_rollback => {
-                Err(UnlockError::RolledBack { known, held })
-            }
-            found => Ok(found),
-        }
     }
 }

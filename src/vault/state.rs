@@ -12,7 +12,7 @@ use std::{
 use arc_swap::ArcSwapOption;
 use tokio::sync::{Semaphore, oneshot, watch};
 
-use super::{budgets::{Budgets, CallerLimits}, error::Error, refresh::GivenPairs, refusal_counts::Tally, rollback::Rollback};
+use super::{budgets::{Budgets, CallerLimits}, error::Error, given_pairs::GivenPairs, refusal_counts::Tally, rollback::Rollback};
 use crate::{
     audit::checkpoint::VerifierKey,
     auth::{limiter::Limiter, policy::Rules},

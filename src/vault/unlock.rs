@@ -69,6 +69,20 @@ impl Vault {
         Ok(())
     }
 
+    /// Returns the rollback that the settings have to accept, if there is one.
+    ///
+    /// # Errors
+    /// They do not.
+    fn accepted_rollback(&self) -> Result<Option<Rollback>, UnlockError> {
+        let found = *self.rollback.lock().unwrap_or_else(PoisonError::into_inner);
+        match found {
+            Some(Rollback { known, held }) if !self.settings().accepts_rollback => {
+                Err(UnlockError::RolledBack { known, held })
+            }
+            found => Ok(found),
+        }
+    }
+
     /// Starts a new log key if the file is a copy that a backup made, or an older copy that the operator accepts: other
     /// copies of the log hold the old key, and none of them may sign a second history.
     async fn adopt(

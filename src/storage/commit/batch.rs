@@ -11,7 +11,7 @@ use std::{
 };
 
 use super::{
-    accesses::AccessSum,
+    access_sum::AccessSum,
     changes::Changes,
     handover::hand_over,
     job::{Decision, Receipt},

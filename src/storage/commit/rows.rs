@@ -1,7 +1,7 @@
 //! The rows that a batch writes: sealed rows, last accesses and the signed checkpoint.
 
 use super::{
-    accesses::{AccessSum, WATERMARK},
+    access_sum::{AccessSum, WATERMARK},
     changes::{Change, Changes, Scoping},
 };
 use crate::{

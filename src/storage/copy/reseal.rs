@@ -9,7 +9,7 @@ use crate::{
     },
     domain::{Integration, IntegrationId, Revision, Timestamp},
     storage::{
-        commit::{accesses::WATERMARK, changes::Scoping},
+        commit::{access_sum::WATERMARK, changes::Scoping},
         error::StorageError,
         format::{
             codec::Row,

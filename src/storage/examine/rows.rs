@@ -14,7 +14,7 @@ use crate::{
     },
     domain::{ApplicationToken, FileId, Integration, Project, SessionRow, User},
     storage::{
-        commit::accesses::WATERMARK,
+        commit::access_sum::WATERMARK,
         error::{StorageError, key_for_display},
         format::{codec::Row, last_access::LastAccess, tables::Table},
         read::snapshot::Snapshot,

@@ -8,6 +8,9 @@ use crate::cli::{error::CliError, paths, source::Source, terminal::output::Outpu
 /// Maximum length of a socket's path on Linux: `sun_path` has 108 bytes, one of them the terminating NUL.
 const SOCKET_PATH_BYTES_MAX: usize = 107;
 
+/// The owner of a file whose own one a user namespace does not map.
+const UNMAPPED: u32 = 65_534;
+
 /// Refuses a listener on which credentials would cross a network in the clear.
 pub(in crate::cli::host) fn check_listener(plan: &Plan, dev: bool) -> Result<(), CliError> {
     let source = plan.sources.of_top("listen");
@@ -113,7 +116,7 @@ fn check_writers(path: &Path, source: &Source) -> Result<(), CliError> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
     let shown = path.display();
     let own = rustix::process::geteuid().as_raw();
-    if ![own, 0].contains(&file.uid()) {
+    if ![own, 0].contains(&file.uid()) && !(file.uid() == UNMAPPED && is_in_user_namespace()) {
         return Err(CliError::failed(
             format!("{source}: {shown} belongs to uid {}, who can change it", file.uid()),
             format!("chown {own} {shown}, or run the server as that user"),
@@ -135,8 +138,20 @@ fn check_writers(path: &Path, source: &Source) -> Result<(), CliError> {
     Ok(())
 }
 
-/// Returns whether everybody, or a group that is not this process's own, may write.
+/// Returns whether everybody may write, or a group that this process is not in. A group of its own is how Kubernetes'
+/// `fsGroup` shares a volume.
 fn others_write(file: &fs::Metadata) -> bool {
-    let is_foreign_group = file.gid() != rustix::process::getegid().as_raw() && file.gid() != 0;
-    file.mode() & 0o002 != 0 || (file.mode() & 0o020 != 0 && is_foreign_group)
+    let is_own = |gid: u32| {
+        let mut groups = rustix::process::getgroups().unwrap_or_default().into_iter().map(|group| group.as_raw());
+        gid == 0 || gid == rustix::process::getegid().as_raw() || groups.any(|group| group == gid)
+    };
+    file.mode() & 0o002 != 0 || (file.mode() & 0o020 != 0 && !is_own(file.gid()))
+}
+
+/// Returns whether this process is in a user namespace (user_namespaces(7)), where a file of root's may show another
+/// owner.
+fn is_in_user_namespace() -> bool {
+    let map = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    let first = map.split_whitespace().collect::<Vec<_>>();
+    !first.is_empty() && first != ["0", "0", "4294967295"]
 }
