@@ -1,5 +1,7 @@
 //! Every route as a method.
 
+use std::collections::HashSet;
+
 use form_urlencoded::Serializer;
 use hyper::Method;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -71,6 +73,8 @@ impl Client {
     ) -> Result<Vec<Integration>, Error> {
         let mut all = Vec::new();
         let mut cursor: Option<String> = None;
+        // A server that repeats a cursor would never come to an end.
+        let mut seen = HashSet::new();
         loop {
             let parameters = [
                 ("provider", provider),
@@ -82,10 +86,12 @@ impl Client {
             let page: Vec<Integration> =
                 serde_json::from_slice(answer.body.expose()).map_err(|_| self.foreign(answer.status))?;
             all.extend(page);
-            cursor = answer.header("x-next-cursor").map(str::to_owned);
-            if cursor.is_none() {
-                return Ok(all);
+            let next = answer.header("x-next-cursor").map(str::to_owned);
+            let Some(next) = next else { return Ok(all) };
+            if !seen.insert(next.clone()) {
+                return Err(self.foreign(answer.status));
             }
+            cursor = Some(next);
         }
     }
 

@@ -19,11 +19,12 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
+use super::connection_limit::Slot;
 use crate::vault::Disclosure;
 
 /// The state of a connection.
-#[derive(Default)]
 pub(super) struct Connection {
+    slot: Arc<Slot>,
     held: Mutex<Held>,
     /// True if the latest answer was sent before its request was read to the end.
     early: AtomicBool,
@@ -34,14 +35,33 @@ struct Held {
     disclosures: Vec<Disclosure>,
     /// Set once hyper's buffer has all bytes.
     taken: bool,
+    /// Set while a request has no answer yet.
+    begun: bool,
 }
 
 impl Connection {
+    /// Returns a connection that waits for its first request.
+    pub(super) fn of(slot: Arc<Slot>) -> Self {
+        Self { slot, held: Mutex::default(), early: AtomicBool::new(false) }
+    }
+
+    /// Records that a request has begun.
+    pub(super) fn begins(&self) {
+        self.lock().begun = true;
+        self.slot.set_busy(true);
+    }
+
     /// Adds the disclosure of a response that begins.
     pub(super) fn hold(&self, disclosure: Disclosure) {
         let mut held = self.lock();
         held.disclosures.push(disclosure);
-        held.taken = false;
+        (held.taken, held.begun) = (false, false);
+    }
+
+    /// Records that a response begins that discloses nothing.
+    pub(super) fn holds_bytes(&self) {
+        let mut held = self.lock();
+        (held.taken, held.begun) = (false, false);
     }
 
     /// Records whether the answer precedes the end of its request.
@@ -69,6 +89,10 @@ impl Connection {
         let mut held = self.lock();
         if held.taken {
             held.disclosures.clear();
+            // The bytes may be those of the answer before.
+            if !held.begun {
+                self.slot.set_busy(false);
+            }
         }
     }
 

@@ -19,7 +19,7 @@ use super::connection::Connection;
 use crate::{
     api::responses,
     domain::{Actor, RequestId, Secret},
-    vault::Disclosure,
+    vault::{AnswerBytes, Disclosure},
 };
 
 /// An answer before it has its common headers.
@@ -50,7 +50,12 @@ impl Answer {
 
     /// Creates a JSON answer that holds a secret; the body is wiped on drop.
     pub(super) fn secret(status: StatusCode, body: Secret) -> Self {
-        Self::new(status, JSON, Bytes::from_owner(SecretBytes(body)))
+        Self::new(status, JSON, Bytes::from_owner(SecretBytes(body, None)))
+    }
+
+    /// Creates a JSON answer that holds secrets and counts against a budget until its last byte is sent.
+    pub(super) fn held_secret(status: StatusCode, body: Secret, held: AnswerBytes) -> Self {
+        Self::new(status, JSON, Bytes::from_owner(SecretBytes(body, Some(held))))
     }
 
     /// Creates an answer from serialized JSON.
@@ -105,8 +110,9 @@ impl Answer {
 
     /// Adds the common headers and turns the answer into a response.
     pub(super) fn finish(self, id: RequestId, connection: &Arc<Connection>) -> Response<Payload> {
-        if let Some(disclosure) = self.disclosure {
-            connection.hold(disclosure);
+        match self.disclosure {
+            Some(disclosure) => connection.hold(disclosure),
+            None => connection.holds_bytes(),
         }
         let content = match self.stream {
             Some(pieces) => Content::Pieces(pieces, self.length),
@@ -190,7 +196,8 @@ impl Drop for Payload {
     }
 }
 
-struct SecretBytes(Secret);
+/// A body that is wiped, and whose bytes are given back, once hyper has sent it.
+struct SecretBytes(Secret, #[allow(dead_code, reason = "held for its drop")] Option<AnswerBytes>);
 
 impl AsRef<[u8]> for SecretBytes {
     fn as_ref(&self) -> &[u8] {

@@ -130,6 +130,13 @@ pub struct Route {
     pub endpoint: Endpoint,
 }
 
+impl Route {
+    /// Returns whether a request to it may change anything.
+    pub const fn changes_state(&self) -> bool {
+        !matches!(self.method.as_bytes(), b"GET" | b"HEAD")
+    }
+}
+
 const fn route(
     method: &'static str,
     path: &'static str,

@@ -6,10 +6,11 @@ use tokio::sync::oneshot;
 
 use super::{
     commit::{
+        accesses,
         batch::Committer,
         changes::Changes,
         job::Decision,
-        rows::{accesses_of_record, last_access_watermark, signed},
+        rows::signed,
         writer::{Writer, Writing},
     },
     copy::Unsealed,
@@ -17,11 +18,9 @@ use super::{
     error::{CommitError, OpenError, StorageError},
     examine::{Check, Examination, Read, Surroundings},
     format::{
-        codec::Row,
         head::{Head, LogKeys, Slot, decode_slots, encode_slots},
-        last_access::LastAccess,
         needs::Needs,
-        tables::{Table, meta, split_audit_row},
+        tables::{meta, split_audit_row},
     },
     migrate::Migrations,
     read::{
@@ -38,15 +37,11 @@ use crate::{
     },
     crypto::{
         keys::{Keys, VaultKey},
-        seal::{self, Context},
         sign::LogKey,
     },
     disk::Medium,
     domain::{Event, FileId, User},
 };
-
-/// The number of records that one snapshot returns while [`missed_accesses`] walks the log.
-const RECORDS_CHUNK: usize = 4096;
 
 /// The contents of a new vault.
 pub struct NewVault<'a> {
@@ -343,11 +338,12 @@ impl Store {
             .map_err(|_| StorageError::tampered("meta", meta::LOG_KEYS))?;
         let needs = Needs::from_bytes(snapshot.meta(meta::NEEDS)?.as_deref());
         let row_version = needs.and_then(|needs| u8::try_from(needs.rows).ok()).unwrap_or(1);
-        let missed = missed_accesses(&snapshot, keys, self.file)?;
+        let (sum, missed) = accesses::examine(&snapshot, &head, &source)?;
         drop(snapshot);
         self.engine.release().map_err(|error| StorageError::Engine(Box::new(redb::Error::Io(error))))?;
         source.stats.log_size.send_replace(head.frontier.size());
-        let committer = Committer::new(source, log_key, head, sealed).with_row_version(row_version);
+        let committer =
+            Committer::new(source, log_key, head, sealed).with_row_version(row_version).with_access_sum(sum);
         committer.catch_up(missed);
         let (writer, ended) = Writer::start(committer, writing);
         Ok(Running { writer, ended })
@@ -358,22 +354,4 @@ impl Store {
 fn file_id(snapshot: &Snapshot) -> Result<FileId, StorageError> {
     let bytes = snapshot.required_meta(meta::FILE_ID)?;
     bytes.try_into().map(FileId::from_bytes).map_err(|_| StorageError::tampered("meta", meta::FILE_ID))
-}
-
-/// Reads from the log the last accesses that are not in their table yet.
-fn missed_accesses(snapshot: &Snapshot, keys: &Keys, file: FileId) -> Result<Vec<LastAccess>, StorageError> {
-    let key = last_access_watermark(0).key();
-    let spoken = snapshot.row(Table::LastAccess, &key)?.and_then(|sealed| {
-        let opened =
-            seal::open(keys.row(), &Context::row(Table::LastAccess.number(), file, &key), &sealed).ok()?;
-        LastAccess::from_bytes(&key, opened.expose())
-    });
-    let mut next = spoken.map_or(0, |row| row.sequence);
-    let mut missed = Vec::new();
-    loop {
-        let records = snapshot.records(next, RECORDS_CHUNK)?;
-        let Some((last, _)) = records.last() else { return Ok(missed) };
-        next = last + 1;
-        missed.extend(records.iter().flat_map(|(sequence, bytes)| accesses_of_record(*sequence, bytes)));
-    }
 }

@@ -66,6 +66,12 @@ pub enum Error {
         /// Seconds until the next attempt is allowed.
         retry_after_secs: u64,
     },
+    /// The caller read too many credentials in this minute.
+    #[error("too many disclosures")]
+    TooManyDisclosures {
+        /// Seconds until the next minute begins.
+        retry_after_secs: u64,
+    },
     /// The request breaks a rule that depends on stored data.
     #[error("the request cannot be carried out")]
     BadRequest(BadRequest),
@@ -119,6 +125,12 @@ pub enum Error {
     /// Integrations are scoped to the project.
     #[error("the project is in use")]
     ProjectInUse {
+        /// The number of these integrations.
+        integrations: usize,
+    },
+    /// A member's integration would hide owners' ones.
+    #[error("it would hide another's integration")]
+    WouldShadow {
         /// The number of these integrations.
         integrations: usize,
     },
@@ -277,6 +289,16 @@ pub enum UnlockError {
     /// The unlock could not be recorded.
     #[error("the audit log cannot be written")]
     AuditUnavailable,
+    /// A checkpoint gives the file away as an older copy.
+    #[error(
+        "the file is an older copy: a checkpoint of this log knows {known} records, the file holds {held}, or different ones"
+    )]
+    RolledBack {
+        /// The number of records that the checkpoint knows.
+        known: u64,
+        /// The number of records in the file.
+        held: u64,
+    },
 }
 
 impl From<MigrationError> for UnlockError {

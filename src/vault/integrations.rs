@@ -6,6 +6,7 @@ use super::{
     access::Admitted,
     error::Error,
     projects::check_registered,
+    shadow,
     state::Vault,
     work::{Context, Request},
 };
@@ -14,8 +15,8 @@ use crate::{
     auth::policy::Verb,
     crypto::random,
     domain::{
-        AuthType, Detail, DetailKey, Event, Integration, IntegrationId, Json, KeptRevision, Name, ProjectId,
-        Provider, Revision, Scope, Secret, Timestamp,
+        Action, AuthType, Detail, DetailKey, Event, Integration, IntegrationId, Json, KeptRevision, Name,
+        ProjectId, Provider, Revision, Scope, Secret, Timestamp,
     },
     outgoing::{App, AppConfig},
     storage::{Changes, Decision, LastAccess, View},
@@ -46,6 +47,7 @@ impl Vault {
         if is_app(request.provider, request.auth_type) {
             check_app(&request.credentials, request.config.as_ref())?;
         }
+        let may_shadow = self.settings().members_may_shadow;
         let work = move |work: Request<'_>| {
             let CreateIntegration { provider, auth_type, credentials, scope, config, name, expires_at } =
                 request;
@@ -73,11 +75,20 @@ impl Vault {
                 version: 0,
             };
             let shadows = shadows(work.view, &integration)?;
+            let hidden = shadow::hidden_by_member(work.view, work.permit, &integration)?;
+            if !hidden.is_empty() && !may_shadow {
+                return Err(Error::WouldShadow { integrations: hidden.len() });
+            }
+            let shadow = (!hidden.is_empty()).then(|| Event {
+                action: Action::IntegrationShadow,
+                detail: Detail::NONE.list(DetailKey::Integrations, &hidden),
+                ..event_about(work.event.clone(), &integration)
+            });
             let mut changes = Changes::none();
             changes.credential(&integration, Revision::FIRST, credentials);
             changes.integration(None, integration.clone());
             let event = Event { detail: scope_detail(&integration), ..event_about(work.event, &integration) };
-            Ok(Decision::changing((integration, shadows), changes, event))
+            Ok(Decision::changing((integration, shadows), changes, event).also(shadow))
         };
         Ok(self.act(context, caller, Verb::CreateIntegration, work).await?.value)
     }

@@ -68,7 +68,7 @@ pub fn request(
     let length = body.len();
     write!(
         socket,
-        "{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {bearer}\r\n{content}Content-Length: {length}\r\n\r\n{body}"
+        "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAuthorization: Bearer {bearer}\r\n{content}Content-Length: {length}\r\n\r\n{body}"
     )
     .ok()?;
     let mut text = String::new();
@@ -121,6 +121,7 @@ impl Killed {
             "owner",
             "--passphrase-file",
             "pass",
+            "--weak-kdf",
             "--kdf-memory",
             "64",
             "--kdf-passes",

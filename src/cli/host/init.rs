@@ -46,6 +46,9 @@ pub(in crate::cli) struct Args {
     /// Passes for deriving the key from the passphrase.
     #[arg(long, default_value_t = KdfParams::STANDARD.passes(), value_name = "N")]
     kdf_passes: u32,
+    /// Accept a key derivation that makes guessing the passphrase cheap, as for a test.
+    #[arg(long)]
+    weak_kdf: bool,
     #[command(flatten)]
     lock: LockArgs,
     #[command(flatten)]
@@ -57,6 +60,15 @@ pub(super) fn run(args: Args, output: &Output) -> Result<(), CliError> {
     let owner: Email = args.owner_email.parse().map_err(invalid)?;
     let kdf = KdfParams::new(args.kdf_memory, args.kdf_passes, KdfParams::STANDARD.lanes())
         .map_err(|error| CliError::usage(error.to_string(), "omit --kdf-memory and --kdf-passes"))?;
+    if kdf.is_weak() && !args.weak_kdf {
+        return Err(CliError::usage(
+            format!(
+                "--kdf-memory {} and --kdf-passes {} make each guess at the passphrase cheap",
+                args.kdf_memory, args.kdf_passes
+            ),
+            "omit them; use at least 19456 KiB and 2 passes; or accept it with --weak-kdf",
+        ));
+    }
     memory::check_new(kdf)?;
     // Before any prompt: a user must not type a passphrase for a file that cannot be created.
     let file = NewFile::begin_with(&args.data, args.lock.locking())?;

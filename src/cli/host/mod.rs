@@ -17,6 +17,7 @@ mod init;
 mod keeping;
 mod knock;
 mod lock;
+mod log_watch;
 mod memory;
 mod offline;
 mod passphrase;

@@ -1,6 +1,9 @@
 //! The rows that a batch writes: sealed rows, last accesses and the signed checkpoint.
 
-use super::changes::{Change, Changes, Scoping};
+use super::{
+    access_sum::{AccessSum, WATERMARK},
+    changes::{Change, Changes, Scoping},
+};
 use crate::{
     audit::{checkpoint, record},
     crypto::{
@@ -28,9 +31,9 @@ pub(in crate::storage) fn deletes(batch: &Batch, access: &LastAccess) -> bool {
 }
 
 /// Returns the watermark of the last accesses, the row with a zero id: their table covers the records before
-/// `sequence`.
-pub(in crate::storage) fn last_access_watermark(sequence: u64) -> LastAccess {
-    LastAccess { id: [0; 16], sequence, time: Timestamp::from_millis(0), actor: Actor::host("sealroom") }
+/// `sequence`, and has that sum.
+pub(in crate::storage) fn last_access_watermark(sequence: u64, sum: AccessSum) -> LastAccess {
+    LastAccess { id: WATERMARK, sequence, time: sum.as_time(), actor: Actor::host("sealroom") }
 }
 
 /// Splits a batch's writes into rows and values of `meta`.

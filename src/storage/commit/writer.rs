@@ -21,8 +21,9 @@ use super::{
     job::{Committed, Job, JobError, JobOutcome, TypedJob, Verdict},
 };
 use crate::storage::{
+    error::StorageError,
     examine::{Check, Examination, Read, Surroundings},
-    read::view::View,
+    read::{log::StoredRecord, view::View},
     state::VaultState,
 };
 
@@ -96,6 +97,45 @@ impl Writer {
         &self.source.stats
     }
 
+    /// Returns whether events cannot be recorded: the last commit failed, the one in flight has stalled, or the log is
+    /// flawed.
+    pub fn is_unavailable(&self) -> bool {
+        self.source.stats.is_unavailable() || self.is_log_flawed()
+    }
+
+    /// Returns whether a check of the log has found a record that disagrees with the sealed head.
+    pub fn is_log_flawed(&self) -> bool {
+        self.source.log_check.is_flawed()
+    }
+
+    /// Holds at most `limit` records from `first` on against the sealed head, and returns them; none at the end of the
+    /// log. A flaw stops every later commit of an event.
+    ///
+    /// # Errors
+    /// The file cannot be read, or a record disagrees.
+    pub fn check_log(&self, first: u64, limit: usize) -> Result<Vec<StoredRecord>, StorageError> {
+        let read = self.fresh_view().records(first, limit);
+        if matches!(read, Err(StorageError::Tampered { .. })) {
+            self.source.log_check.set_flawed();
+        }
+        read
+    }
+
+    /// Stops every later commit of an event, as a flaw does.
+    pub fn distrust_log(&self) {
+        self.source.log_check.set_flawed();
+    }
+
+    /// Returns the monotonic time of the last whole check of the log.
+    pub fn log_checked(&self) -> Option<Duration> {
+        self.source.log_check.ended()
+    }
+
+    /// Records that the whole log was checked.
+    pub fn set_log_checked(&self, now: Duration) {
+        self.source.log_check.end(now);
+    }
+
     /// Examines the whole file while the commit thread may write to it.
     pub fn examine(&self, surroundings: Surroundings, read: &Read<'_>) -> Vec<Check> {
         let VaultState { engine, keys, file, .. } = &*self.source;
@@ -135,7 +175,8 @@ impl Writer {
         E: Send + 'static,
         F: FnOnce(&View<'_>) -> Verdict<T, E> + Send + 'static,
     {
-        if self.source.stats.is_stalled() {
+        // Every event ends in a signed checkpoint: none is signed over a log that is known to be forged.
+        if self.source.stats.is_stalled() || self.source.log_check.is_flawed() {
             return Err(JobError::Unavailable);
         }
         let (reply, answer) = oneshot::channel();

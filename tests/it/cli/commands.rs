@@ -150,7 +150,7 @@ const CALLS: &[&str] = &[
     "logout",
     "completions bash",
     "man pages",
-    "init --data v.redb --owner-email a@example.com --passphrase-file pass --kdf-memory 64 --kdf-passes 1",
+    "init --data v.redb --owner-email a@example.com --passphrase-file pass --weak-kdf --kdf-memory 64 --kdf-passes 1",
     "recover owner --data v.redb --passphrase-file pass",
     "audit archive --data v.redb --passphrase-file pass --before 2020-01-01 --to old.ndjson",
     "doctor v.redb --passphrase-file pass",

@@ -23,3 +23,4 @@ mod slots;
 mod storms;
 mod systemd;
 mod tls;
+mod writers;

@@ -39,7 +39,7 @@ pub(super) fn create() -> Operation {
         reference("CreatedIntegration"),
         examples::created_integration(),
     ))
-    .codes(&["duplicate_field", "invalid_scope", "project_not_registered", "expiry_past", "disk_low"])
+    .codes(&["duplicate_field", "invalid_scope", "project_not_registered", "expiry_past", "disk_low", "would_shadow"])
     .codes(&["outside_projects", "outside_providers"])
 }
 
@@ -61,6 +61,7 @@ pub(super) fn read_credentials() -> Operation {
         "integration_not_found",
         "project_not_found",
         "too_many_matches",
+        "too_many_disclosures",
         "disk_low",
     ])
 }
@@ -123,7 +124,8 @@ pub(super) fn rotate() -> Operation {
     ))
     .header("If-Match", if_match(), "The revision that must be current, as `3` or `\"3\"`; `*` matches any.")
     .takes(examples::rotate_credentials())
-    .codes(&["not_creator", "invalid_if_match", "revision_conflict", "expiry_past", "disk_low"])
+    .codes(&["not_creator", "outside_projects", "outside_providers"])
+    .codes(&["invalid_if_match", "revision_conflict", "expiry_past", "disk_low"])
 }
 
 pub(super) fn rollback() -> Operation {
@@ -133,7 +135,7 @@ pub(super) fn rollback() -> Operation {
         "Stores an older revision, with its expiry, as the newest one. Members may roll back integrations that they created.",
     ))
     .takes(json!({ "revision": 1 }))
-    .codes(&["not_creator", "revision_not_found", "disk_low"])
+    .codes(&["not_creator", "outside_projects", "outside_providers", "revision_not_found", "disk_low"])
 }
 
 /// One integration, answered with its metadata.

@@ -42,7 +42,7 @@ fn health() -> Value {
         ],
         &[(
             "detail",
-            json!({ "type": "array", "items": { "enum": ["disk_low", "checkpoint_lost", "backup_failed", "file_gone"] } }),
+            json!({ "type": "array", "items": { "enum": ["disk_low", "checkpoint_lost", "backup_failed", "file_gone", "log_flawed"] } }),
         )],
     )
 }
