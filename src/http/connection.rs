@@ -34,6 +34,8 @@ struct Held {
     disclosures: Vec<Disclosure>,
     /// Set once hyper's buffer has all bytes.
     taken: bool,
+    /// Those of the pieces of a stream that hyper's buffer has.
+    pieces: Vec<Disclosure>,
 }
 
 impl Connection {
@@ -42,6 +44,11 @@ impl Connection {
         let mut held = self.lock();
         held.disclosures.push(disclosure);
         held.taken = false;
+    }
+
+    /// Adds the disclosure of a piece that goes to hyper's buffer.
+    pub(super) fn hold_piece(&self, disclosure: Disclosure) {
+        self.lock().pieces.push(disclosure);
     }
 
     /// Records whether the answer precedes the end of its request.
@@ -61,12 +68,14 @@ impl Connection {
 
     /// Returns whether bytes disclosed in this epoch or an earlier one may be undelivered.
     pub(super) fn holds(&self, epoch: u64) -> bool {
-        self.lock().disclosures.iter().any(|disclosure| disclosure.epoch() <= epoch)
+        let held = self.lock();
+        held.disclosures.iter().chain(&held.pieces).any(|disclosure| disclosure.epoch() <= epoch)
     }
 
     /// Records that the socket has everything hyper had buffered.
     fn flushed(&self) {
         let mut held = self.lock();
+        held.pieces.clear();
         if held.taken {
             held.disclosures.clear();
         }

@@ -11,6 +11,7 @@ mod control;
 mod descriptors;
 mod dev;
 mod doctor;
+mod hanging;
 mod host_actor;
 mod init;
 mod knock;

@@ -1,5 +1,6 @@
 //! The HTTP API over a real socket.
 
+mod backup_revocation;
 mod changes;
 mod codes;
 mod contract;
