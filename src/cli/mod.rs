@@ -16,6 +16,7 @@ mod host;
 mod paths;
 mod pem;
 mod secrets;
+mod signals;
 mod source;
 mod terminal;
 mod usage;
