@@ -5,5 +5,7 @@ mod damage;
 mod faults;
 mod internal;
 mod kills;
+mod order;
 mod power_cuts;
 mod stale;
+mod upkeep;
