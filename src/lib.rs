@@ -46,6 +46,7 @@
 //!   (`auth::policy::tests::only_a_permit_to_read_credentials_discloses`).
 //! - After a revocation or a lock is answered, nothing that it took away leaves
 //!   (`api::revocation::a_revoked_token_cannot_finish_a_read`,
+//!   `api::backup_revocation::a_backup_under_way_cannot_outlive_the_right_to_it`,
 //!   `audit::tree::nothing_is_decided_or_recorded_once_a_lock_is_decided`).
 //! - One process has the file: its own inode is locked before the first byte is read, whatever the file is called
 //!   (`host::exclusion::no_other_name_of_a_served_file_lets_a_second_server_in`).
@@ -54,7 +55,8 @@
 //! - A backup is the state of one moment, whatever is committed meanwhile, and is verified before it is called done
 //!   (`storage::copy::tests::no_change_of_any_kind_at_any_step_of_a_copy_is_lost_or_half_in_it`).
 //! - A copy that takes a file's place is whole, or the file stays
-//!   (`crash::copies::a_killed_compact_or_rekey_leaves_one_whole_file_and_the_next_good_run_clears_up`).
+//!   (`crash::copies::a_killed_compact_or_rekey_leaves_one_whole_file_and_the_next_good_run_clears_up`,
+//!   `crash::upkeep::a_power_cut_at_any_call_of_a_copy_leaves_a_whole_one_or_none_and_never_touches_its_source`).
 //! - An internal error keeps its cause, logged once under the request's id and never sent
 //!   (`crash::internal::an_internal_error_keeps_its_cause_for_the_log_and_hides_it_from_the_client`).
 //! - [`http`] cannot name [`storage`]; nothing below [`http`] and [`cli`] reads a clock; no files of a room form a
