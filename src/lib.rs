@@ -50,6 +50,7 @@
 //!   `api::minting::nothing_that_was_taken_away_during_the_call_is_disclosed_after_it`).
 //! - After a revocation or a lock is answered, nothing that it took away leaves
 //!   (`api::revocation::a_revoked_token_cannot_finish_a_read`,
+//!   `api::backup_revocation::a_backup_under_way_cannot_outlive_the_right_to_it`,
 //!   `audit::tree::nothing_is_decided_or_recorded_once_a_lock_is_decided`).
 //! - A record leaves the server only if the sealed head vouches for it
 //!   (`audit::sealed::an_old_record_that_was_changed_in_the_closed_file_cannot_leave_the_server`).
@@ -66,7 +67,8 @@
 //! - An older file is migrated once and whole, with a copy of it kept before its first byte changes
 //!   (`crash::migrations::a_migration_that_fails_or_is_killed_at_any_call_is_done_once_by_the_next_unlock`).
 //! - A copy that takes a file's place is whole, or the file stays
-//!   (`crash::copies::a_killed_compact_or_rekey_leaves_one_whole_file_and_the_next_good_run_clears_up`).
+//!   (`crash::copies::a_killed_compact_or_rekey_leaves_one_whole_file_and_the_next_good_run_clears_up`,
+//!   `crash::upkeep::a_power_cut_at_any_call_of_a_copy_leaves_a_whole_one_or_none_and_never_touches_its_source`).
 //! - An internal error keeps its cause, logged once under the request's id and never sent
 //!   (`crash::internal::an_internal_error_keeps_its_cause_for_the_log_and_hides_it_from_the_client`).
 //! - [`http`] cannot name [`storage`]; nothing below [`http`] and [`cli`] reads a clock; no files of a room form a

@@ -260,7 +260,8 @@ impl Vault {
         self.settings.scratch.as_deref()
     }
 
-    pub(super) fn file_bytes(&self) -> Option<u64> {
+    /// Returns the length of the file in bytes, if the disk tells.
+    pub fn file_bytes(&self) -> Option<u64> {
         self.store.bytes().ok()
     }
 

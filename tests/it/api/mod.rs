@@ -1,6 +1,7 @@
 //! The HTTP API over a real socket.
 
 mod auth_token;
+mod backup_revocation;
 mod changes;
 mod codes;
 mod contract;
