@@ -17,14 +17,14 @@ use crate::{
             RollbackCredentials, RotateCredentials, UpdateIntegration, UpdateUser,
         },
         responses::{
-            self, CreatedToken, IntegrationBody, LoginBody, ProjectBody, Removed, TokenBody, UpdatedUser,
-            UserBody, to_secret_json,
+            self, CreatedToken, IntegrationBody, LoginBody, ProjectBody, Removed, RevisionsBody, TokenBody,
+            UpdatedUser, UserBody, to_secret_json,
         },
     },
     audit::receipt,
     auth::token,
-    domain::{Actor, Email, IntegrationId, ProjectId, Revision, TokenRef},
-    vault::{CredentialQuery, Listed, LoggedIn},
+    domain::{Actor, Email, Integration, IntegrationId, ProjectId, Revision, TokenRef},
+    vault::{CredentialQuery, Listed, LoggedIn, Receipt},
 };
 
 pub(super) async fn answer(endpoint: Endpoint, call: Box<Call>) -> HandlerResult {
@@ -60,6 +60,7 @@ async fn answer_another(endpoint: Endpoint, call: Box<Call>) -> HandlerResult {
         Endpoint::DeleteIntegration => delete_integration(call).await,
         Endpoint::RotateCredentials => rotate_credentials(call).await,
         Endpoint::RollbackCredentials => rollback_credentials(call).await,
+        Endpoint::ReadRevisions => read_revisions(call).await,
         Endpoint::ListProjects => list_projects(call).await,
         Endpoint::CreateProject => create_project(call).await,
         Endpoint::ReadProject => read_project(call).await,
@@ -191,12 +192,15 @@ async fn read_credentials(mut call: Box<Call>) -> HandlerResult {
     let read = call.vault.read_credentials(&call.context, call.caller()?, query).await?;
     let items: Vec<_> = read.items.iter().map(|(integration, secret)| (&**integration, secret)).collect();
     let answer = Answer::secret(StatusCode::OK, responses::credentials_array(&items));
-    let records: Vec<_> = read.receipts.iter().map(|receipt| (receipt.sequence, receipt.leaf_hash)).collect();
-    let answer = match receipt::header(&records) {
+    Ok(with_cursor(with_receipts(answer, &read.receipts), read.next).disclosing(read.disclosed))
+}
+
+fn with_receipts(answer: Answer, receipts: &[Receipt]) -> Answer {
+    let records: Vec<_> = receipts.iter().map(|receipt| (receipt.sequence, receipt.leaf_hash)).collect();
+    match receipt::header(&records) {
         Some(receipts) => answer.header(receipt::HEADER, receipts),
         None => answer,
-    };
-    Ok(with_cursor(answer, read.next).disclosing(read.disclosed))
+    }
 }
 
 async fn show_integration(call: Box<Call>) -> HandlerResult {
@@ -237,6 +241,18 @@ async fn rollback_credentials(call: Box<Call>) -> HandlerResult {
     let id: IntegrationId = call.argument()?;
     let RollbackCredentials { revision } = call.parse()?;
     Ok(metadata(&call.vault.rollback_credentials(&call.context, call.caller()?, id, revision).await?))
+}
+
+async fn read_revisions(mut call: Box<Call>) -> HandlerResult {
+    let id: IntegrationId = call.argument()?;
+    let limit = call.query.number("limit", Integration::KEPT_MAX)?;
+    call.query.finish()?;
+    let read = call.vault.read_revisions(&call.context, call.caller()?, id, limit).await?;
+    let access = last_access(&read.listed);
+    let kept: Vec<_> = read.revisions.iter().map(|(kept, secret)| (*kept, secret)).collect();
+    let body = to_secret_json(&RevisionsBody::new(&read.listed.integration, access.as_ref(), &kept));
+    let answer = with_receipts(Answer::secret(StatusCode::OK, body), &read.receipts);
+    Ok(answer.disclosing(read.disclosed))
 }
 
 async fn delete_integration(call: Box<Call>) -> HandlerResult {

@@ -23,6 +23,7 @@ mod recover;
 mod refusal_counts;
 mod refusals;
 mod restore;
+mod revisions;
 mod sessions;
 mod slot_changes;
 mod slots;
@@ -32,7 +33,9 @@ mod unlock;
 mod users;
 mod work;
 
-pub use crate::storage::{Copied, CopyError, InFlightGuard as Disclosure, Step, StoredRecord, Supervisor};
+pub use crate::storage::{
+    Copied, CopyError, InFlightGuard as Disclosure, Receipt, Step, StoredRecord, Supervisor,
+};
 pub use access::Admitted;
 pub use create::{Created, InitError, InitPlan};
 pub use credentials::{CredentialQuery, Disclosed};
@@ -44,6 +47,7 @@ pub use log::EventQuery;
 pub use offline::{Closed, Offline, OfflineError, Rekeyed};
 pub use refusal_counts::Rejected;
 pub use restore::{RestorePlan, Restored};
+pub use revisions::DisclosedRevisions;
 pub use sessions::LoggedIn;
 pub use slot_changes::{NewSecret, SlotChange, SlotInfo};
 pub use state::{SessionLife, Settings, Vault};

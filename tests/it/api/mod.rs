@@ -10,6 +10,7 @@ mod metrics;
 mod openapi;
 mod policy;
 mod projects;
+mod revisions;
 mod revocation;
 mod single;
 mod spellings;
