@@ -53,6 +53,8 @@
 //!   (`host::displaced::nothing_is_acknowledged_or_disclosed_into_a_file_that_its_path_does_not_lead_to`).
 //! - A backup is the state of one moment, whatever is committed meanwhile, and is verified before it is called done
 //!   (`storage::copy::tests::no_change_of_any_kind_at_any_step_of_a_copy_is_lost_or_half_in_it`).
+//! - An export, imported into an empty vault, gives the same vault
+//!   (`cli::roundtrip::an_export_imported_into_an_empty_vault_gives_the_same_vault`).
 //! - A copy that takes a file's place is whole, or the file stays
 //!   (`crash::copies::a_killed_compact_or_rekey_leaves_one_whole_file_and_the_next_good_run_clears_up`).
 //! - An internal error keeps its cause, logged once under the request's id and never sent
