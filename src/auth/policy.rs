@@ -130,13 +130,13 @@ pub enum Denied {
         /// The roles that may.
         required: &'static [Role],
     },
-    /// The project, or the global scope, is outside the caller's narrowing.
+    /// The project, or the global scope, is outside the caller's scope.
     #[error("Forbidden - this caller is narrowed to other projects")]
     Project,
-    /// The provider is outside the caller's narrowing.
+    /// The provider is outside the caller's scope.
     #[error("Forbidden - this caller is narrowed to other providers")]
     Provider,
-    /// The integration is outside the caller's narrowing.
+    /// The integration is outside the caller's scope.
     #[error("Forbidden - this caller is narrowed to other integrations")]
     Integration,
     /// A member may change only its own creations.
@@ -192,7 +192,7 @@ impl Permit {
 
     /// The projects, providers and integrations that the caller may reach.
     pub fn access_scope(&self) -> &AccessScope {
-        &self.caller.narrowing
+        &self.caller.scope
     }
 
     /// Allows the part that is an owner's.
@@ -208,7 +208,7 @@ impl Permit {
     /// # Errors
     /// [`Denied::Project`] where it is narrowed to others.
     pub fn project(&self, project: &ProjectId) -> Result<(), Denied> {
-        if self.caller.narrowing.admits_project(project) { Ok(()) } else { Err(Denied::Project) }
+        if self.caller.scope.admits_project(project) { Ok(()) } else { Err(Denied::Project) }
     }
 
     /// Allows naming this provider.
@@ -216,7 +216,7 @@ impl Permit {
     /// # Errors
     /// [`Denied::Provider`] where it is narrowed to others.
     pub fn provider(&self, provider: Provider) -> Result<(), Denied> {
-        if self.caller.narrowing.admits_provider(provider) { Ok(()) } else { Err(Denied::Provider) }
+        if self.caller.scope.admits_provider(provider) { Ok(()) } else { Err(Denied::Provider) }
     }
 
     /// Allows storing in this scope: a caller limited to projects creates nothing global.
@@ -225,7 +225,7 @@ impl Permit {
     /// [`Denied::Project`] where it reaches past its narrowing.
     pub fn scope(&self, scope: &Scope) -> Result<(), Denied> {
         match scope {
-            Scope::Global if self.caller.narrowing.projects.is_some() => Err(Denied::Project),
+            Scope::Global if self.caller.scope.projects.is_some() => Err(Denied::Project),
             Scope::Global => Ok(()),
             Scope::Projects(projects) => projects.iter().try_for_each(|project| self.project(project)),
         }
@@ -236,7 +236,7 @@ impl Permit {
     /// # Errors
     /// [`Denied::Project`] where it is narrowed to some.
     pub fn everything(&self) -> Result<(), Denied> {
-        if self.caller.narrowing == AccessScope::default() { Ok(()) } else { Err(Denied::Project) }
+        if self.caller.scope == AccessScope::default() { Ok(()) } else { Err(Denied::Project) }
     }
 
     /// Allows changing this integration's credential: an owner any, a member only its own creations.
@@ -255,7 +255,7 @@ impl Permit {
     /// global one) is the reader's rule and not decided here.
     ///
     /// # Errors
-    /// [`Denied`] where the permit is for something else, or the integration is outside the caller's narrowing.
+    /// [`Denied`] where the permit is for something else, or the integration is outside the caller's scope.
     pub fn disclose<'a>(&self, integration: &'a Integration) -> Result<Disclosure<'a>, Denied> {
         if !matches!(self.verb, Verb::ReadCredentials | Verb::RepositoryToken) {
             return Err(Denied::Role { required: Verb::ReadCredentials.allowed() });
@@ -304,11 +304,9 @@ impl Permit {
     /// the one that is narrowed to nothing.
     fn reaches(&self, scope: &Scope) -> bool {
         match scope {
-            Scope::Global => {
-                self.caller.narrowing.projects.as_ref().is_none_or(|projects| !projects.is_empty())
-            }
+            Scope::Global => self.caller.scope.projects.as_ref().is_none_or(|projects| !projects.is_empty()),
             Scope::Projects(projects) => {
-                projects.iter().any(|project| self.caller.narrowing.admits_project(project))
+                projects.iter().any(|project| self.caller.scope.admits_project(project))
             }
         }
     }

@@ -15,6 +15,7 @@ mod error;
 mod host;
 mod paths;
 mod pem;
+mod runtime;
 mod secrets;
 mod source;
 mod terminal;

@@ -17,8 +17,8 @@ use crate::{
             RollbackCredentials, RotateCredentials, UpdateIntegration, UpdateUser,
         },
         responses::{
-            self, CreatedToken, IntegrationBody, LoginBody, ProjectBody, Removed, RevisionsBody, TokenBody,
-            UpdatedUser, UserBody, to_secret_json,
+            self, CreatedToken, IntegrationBody, LoginBody, ProjectBody, Removed, RepositoryToken,
+            RevisionsBody, TokenBody, UpdatedUser, UserBody, to_secret_json,
         },
     },
     audit::receipt,
@@ -61,6 +61,7 @@ async fn answer_another(endpoint: Endpoint, call: Box<Call>) -> HandlerResult {
         Endpoint::RotateCredentials => rotate_credentials(call).await,
         Endpoint::RollbackCredentials => rollback_credentials(call).await,
         Endpoint::ReadRevisions => read_revisions(call).await,
+        Endpoint::RepositoryToken => repository_token(call).await,
         Endpoint::ListProjects => list_projects(call).await,
         Endpoint::CreateProject => create_project(call).await,
         Endpoint::ReadProject => read_project(call).await,
@@ -190,14 +191,25 @@ async fn read_credentials(mut call: Box<Call>) -> HandlerResult {
     };
     call.query.finish()?;
     let read = call.vault.read_credentials(&call.context, call.caller()?, query).await?;
-    let items: Vec<_> = read.items.iter().map(|(integration, secret)| (&**integration, secret)).collect();
-    let answer = Answer::secret(StatusCode::OK, responses::credentials_array(&items));
+    let items = read.items.iter().map(|(integration, secret)| (&**integration, secret));
+    let answer = Answer::secret(StatusCode::OK, responses::credentials_array(items));
     Ok(with_cursor(with_receipts(answer, &read.receipts), read.next).disclosing(read.disclosed))
 }
 
+async fn repository_token(mut call: Box<Call>) -> HandlerResult {
+    let repository: Option<ProjectId> = call.query.take("repositoryIdentifier")?;
+    call.query.finish()?;
+    let needed = || bad("invalid_parameter", "Query parameter repositoryIdentifier is required".to_owned());
+    let repository = repository.ok_or_else(needed)?;
+    let token = call.vault.repository_token(&call.context, call.caller()?, &repository).await?;
+    let body = RepositoryToken::new(token.secret(), token.kind(), token.expires_at(), &repository);
+    let answer = Answer::secret(StatusCode::OK, to_secret_json(&body));
+    Ok(with_receipts(answer, &token.receipts).disclosing(token.disclosed))
+}
+
 fn with_receipts(answer: Answer, receipts: &[Receipt]) -> Answer {
-    let records: Vec<_> = receipts.iter().map(|receipt| (receipt.sequence, receipt.leaf_hash)).collect();
-    match receipt::header(&records) {
+    let records = receipts.iter().map(|receipt| (receipt.sequence, receipt.leaf_hash));
+    match receipt::header(records) {
         Some(receipts) => answer.header(receipt::HEADER, receipts),
         None => answer,
     }

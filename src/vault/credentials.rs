@@ -44,6 +44,13 @@ pub struct Disclosed {
     pub disclosed: Option<storage::InFlightGuard>,
 }
 
+impl CredentialQuery {
+    /// Returns the error of a read that finds nothing.
+    pub(super) fn nothing(&self) -> Error {
+        Error::NothingMatches { provider: self.provider, project: self.project.clone() }
+    }
+}
+
 struct Selection {
     items: Vec<(Arc<Integration>, Secret)>,
     next: Option<IntegrationId>,
@@ -101,8 +108,12 @@ fn disclose(work: &Request<'_>, selection: Selection, project: Option<&ProjectId
     Decision::disclosing(selection, events)
 }
 
-/// Selects the matching credentials that the caller may read, and opens them.
-fn select(view: &View<'_>, permit: &Permit, query: &CredentialQuery) -> Result<Selection, Error> {
+/// Finds the matching integrations whose credentials the caller may read, newest first.
+pub(super) fn find(
+    view: &View<'_>,
+    permit: &Permit,
+    query: &CredentialQuery,
+) -> Result<Vec<Arc<Integration>>, Error> {
     if let Some(provider) = query.provider {
         permit.provider(provider)?;
     }
@@ -132,9 +143,15 @@ fn select(view: &View<'_>, permit: &Permit, query: &CredentialQuery) -> Result<S
     });
     found.sort_by_key(|integration| std::cmp::Reverse(integration.id));
     found.dedup_by_key(|integration| integration.id);
+    Ok(found)
+}
+
+/// Selects a page of what matches, and opens it.
+fn select(view: &View<'_>, permit: &Permit, query: &CredentialQuery) -> Result<Selection, Error> {
+    let mut found = find(view, permit, query)?;
     found.retain(|integration| query.cursor.is_none_or(|cursor| integration.id < cursor));
     if found.is_empty() && query.cursor.is_none() {
-        return Err(Error::NothingMatches { provider: query.provider, project: query.project.clone() });
+        return Err(query.nothing());
     }
     let limit = query.limit.unwrap_or(MATCHES_MAX).min(MATCHES_MAX);
     if query.limit.is_none() && found.len() > limit {

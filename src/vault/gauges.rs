@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::state::Vault;
+use super::{mints::MintReading, state::Vault};
 use crate::{
     domain::{Provider, Timestamp, days},
     stats::Reading,
@@ -26,6 +26,8 @@ pub struct Gauges {
     pub backup_failed: bool,
     /// Password verifications, in argon2 runs.
     pub password_runs: u64,
+    /// Minted tokens.
+    pub mints: MintReading,
     /// The metrics of an unlocked vault.
     pub open: Option<OpenGauges>,
 }
@@ -57,6 +59,7 @@ impl Vault {
             backup_age: self.backed_up().map(|at| now.since(at)),
             backup_failed: self.is_backup_failed(),
             password_runs: self.password_runs(),
+            mints: self.mints.read(),
             open: self.opened().ok().map(|open| {
                 let stats = open.writer.stats();
                 let mut integrations: BTreeMap<_, (u64, u64)> =

@@ -12,7 +12,7 @@ use std::{
 use arc_swap::ArcSwapOption;
 use tokio::sync::{Semaphore, oneshot, watch};
 
-use super::{error::Error, refusal_counts::Tally};
+use super::{error::Error, minted::MintedTokens, mints::Mints, refusal_counts::Tally};
 use crate::{
     audit::checkpoint::VerifierKey,
     auth::{limiter::Limiter, policy::Rules},
@@ -20,7 +20,8 @@ use crate::{
     crypto::kdf::KdfParams,
     disk::Medium,
     domain::{Actor, Timestamp, days, seconds},
-    storage::{OpenError, StorageError, Store, Writer, Writing},
+    outgoing::Outgoing,
+    storage::{Keeper, Migrations, OpenError, StorageError, Store, Writer, Writing},
 };
 
 /// The most concurrent exports; each holds half a megabyte at most.
@@ -69,6 +70,12 @@ pub struct Settings {
     pub scratch: Option<PathBuf>,
     /// Makes a backup's copy the vault's own file when it is unlocked; a restore does so in its own commit.
     pub adopts_copies: bool,
+    /// The formats that an unlock migrates; other ones than this program's are for tests.
+    pub migrations: Migrations,
+    /// Keeps a copy of a file that is about to be migrated; without it, an older file stays locked.
+    pub keeper: Option<Keeper>,
+    /// The permission to call providers, and the means; none calls nobody.
+    pub outgoing: Option<Arc<Outgoing>>,
 }
 
 impl Settings {
@@ -92,6 +99,9 @@ impl Settings {
             disk_low_bytes: default::DISK_LOW_BYTES,
             scratch: None,
             adopts_copies: true,
+            migrations: Migrations::RELEASED,
+            keeper: None,
+            outgoing: None,
         }
     }
 
@@ -124,6 +134,8 @@ pub struct Vault {
     pub(super) passwords: Semaphore,
     /// Limits concurrent exports.
     pub(super) exports: Arc<Semaphore>,
+    /// Counts minted tokens.
+    pub(super) mints: Mints,
 }
 
 /// Parts that exist only while the vault is unlocked.
@@ -132,6 +144,7 @@ pub(super) struct Open {
     /// Set by the lock's own decision: the commit thread refuses every decision after it.
     pub(super) locked: Arc<AtomicBool>,
     pub(super) ended: Mutex<Option<oneshot::Receiver<()>>>,
+    pub(super) minted: MintedTokens,
 }
 
 impl Vault {
@@ -140,7 +153,7 @@ impl Vault {
     /// # Errors
     /// The file is no vault, is damaged, or has a newer format.
     pub fn open(medium: Medium, settings: Settings) -> Result<Self, OpenError> {
-        let store = Store::open(medium, settings.cache_bytes)?;
+        let store = Store::open_with(medium, settings.cache_bytes, settings.migrations)?;
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         Ok(Self {
             store,
@@ -159,6 +172,7 @@ impl Vault {
             backup_failed: AtomicBool::new(false),
             passwords: Semaphore::new(cores),
             exports: Arc::new(Semaphore::new(EXPORTS_MAX)),
+            mints: Mints::new(),
         })
     }
 

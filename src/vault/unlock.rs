@@ -4,10 +4,12 @@ use std::sync::{Arc, Mutex, PoisonError, atomic::Ordering};
 
 use super::{
     error::{Error, InternalError, UnlockError},
+    minted::MintedTokens,
     slots::try_slots,
     state::{Open, Vault},
 };
 use crate::{
+    crypto::keys::VaultKey,
     domain::{Action, Actor, Detail, DetailKey, Event, Secret, Timestamp},
     storage::{Changes, Decision, View},
 };
@@ -38,13 +40,15 @@ impl Vault {
             self.failed_tries.fetch_add(1, Ordering::Relaxed);
         })?;
         let (key, _) = key;
+        self.migrate(&key, actor.clone(), now)?;
         let running = self.store.unlock(&key, self.settings().writing())?;
         let tries = self.failed_tries.load(Ordering::Relaxed);
         let detail = Detail::NONE.number(DetailKey::FailedTries, tries);
         let host = actor.clone();
         let event = Event { detail, ..Event::new(now, actor, Action::VaultUnlock) };
         let events = std::iter::once(event).chain(then).collect();
-        let open = Open { writer: running.writer, locked: Arc::default(), ended: Mutex::default() };
+        let (locked, ended, minted) = (Arc::default(), Mutex::default(), MintedTokens::new());
+        let open = Open { writer: running.writer, locked, ended, minted };
         let adopted = self.adopt_copy(&open, host, now).await;
         if let Err(error) = match adopted {
             Ok(()) => open.record(events).await,
@@ -64,6 +68,20 @@ impl Vault {
         self.failed_tries.fetch_sub(tries, Ordering::Relaxed);
         self.open.store(Some(Arc::new(Open { ended: Mutex::new(Some(running.ended)), ..open })));
         Ok(())
+    }
+
+    /// Brings an older file to the newest format, once a copy of it is kept.
+    fn migrate(&self, key: &VaultKey, actor: Actor, now: Timestamp) -> Result<(), UnlockError> {
+        let Some(keeper) =
+            self.settings().keeper.as_ref().filter(|_| self.store.is_older().is_ok_and(|older| older))
+        else {
+            return Ok(());
+        };
+        let (from, to) = (self.store.format()?, self.settings().migrations.newest());
+        let detail = Detail::NONE.text(DetailKey::Version, env!("CARGO_PKG_VERSION"));
+        let detail = detail.text(DetailKey::Reason, format!("format_{from}_to_{to}"));
+        let event = Event { detail, ..Event::new(now, actor, Action::VaultMigrate) };
+        Ok(self.store.migrate(key, keeper, &event)?)
     }
 
     /// Starts a new log key if the file is a copy that a backup made: the copies beside it hold the old one, and none

@@ -9,7 +9,7 @@ use crate::domain::{
 const NOW: Timestamp = Timestamp::from_millis(1_764_000_000_000);
 const OPEN: Rules = Rules { members_may_create: true };
 
-fn caller(role: Role, narrowing: AccessScope) -> Arc<Caller> {
+fn caller(role: Role, scope: AccessScope) -> Arc<Caller> {
     let user = Identity::User {
         id: UserId::new(NOW, [1; 10]),
         email: "ada@example.com".parse().unwrap(),
@@ -19,14 +19,14 @@ fn caller(role: Role, narrowing: AccessScope) -> Arc<Caller> {
     Arc::new(Caller {
         identity: if role.is_user_role() { user } else { token },
         role,
-        narrowing,
+        scope,
         bearer: Bearer::Application(Digest([0; 32])),
         token_expires_at: None,
     })
 }
 
-fn permit(role: Role, verb: Verb, narrowing: AccessScope) -> Permit {
-    authorize(&caller(role, narrowing), verb, &OPEN).unwrap()
+fn permit(role: Role, verb: Verb, scope: AccessScope) -> Permit {
+    authorize(&caller(role, scope), verb, &OPEN).unwrap()
 }
 
 fn project(text: &str) -> ProjectId {
@@ -248,8 +248,8 @@ fn a_kept_credential_cannot_be_opened_without_a_permit_to_roll_this_one_back() {
 fn a_disclosure_stays_within_the_narrowing() {
     let scoped = |texts: &[&str]| integration(Provider::Jira, Scope::Projects(projects(texts)), "host:root");
     let global = integration(Provider::Jira, Scope::Global, "host:root");
-    let asked = |narrowing: AccessScope, of: &Integration| {
-        permit(Application, Verb::ReadCredentials, narrowing).disclose(of).map(|_| ()).err()
+    let asked = |scope: AccessScope, of: &Integration| {
+        permit(Application, Verb::ReadCredentials, scope).disclose(of).map(|_| ()).err()
     };
     assert_eq!(asked(to_projects(&["a/b"]), &scoped(&["x/y", "a/b"])), None);
     assert_eq!(asked(to_projects(&["a/b"]), &scoped(&["x/y"])), Some(Denied::Project));
@@ -269,8 +269,8 @@ fn a_disclosure_stays_within_the_narrowing() {
 fn narrowed_to_nothing_means_nothing_allowed() {
     let global = integration(Provider::Jira, Scope::Global, "host:root");
     let scoped = integration(Provider::Jira, Scope::Projects(projects(&["a/b"])), "host:root");
-    for narrowing in [to_projects(&[]), to_providers(&[]), to_integrations(&[])] {
-        let permit = permit(Application, Verb::ReadCredentials, narrowing);
+    for scope in [to_projects(&[]), to_providers(&[]), to_integrations(&[])] {
+        let permit = permit(Application, Verb::ReadCredentials, scope);
         assert!(permit.disclose(&global).is_err());
         assert!(permit.disclose(&scoped).is_err());
     }

@@ -260,8 +260,8 @@ impl Tail<'_> {
         let (actor, subject) = (self.names.actor(&event), self.names.subject(&event));
         let or_nothing = |text: Option<String>| text.unwrap_or_else(|| NOTHING.to_owned());
         let (provider, project) = (or_nothing(event.provider), or_nothing(event.project));
-        let mut words = vec![event.sequence.to_string(), local_second(event.time), actor.shown];
-        words.extend([event.action, event.outcome, provider, project, subject.shown]);
+        let mut words = vec![event.sequence.to_string(), local_second(event.time), actor.text];
+        words.extend([event.action, event.outcome, provider, project, subject.text]);
         words.extend(actor.id.map(|id| format!("app:{id}")));
         words.extend(subject.id);
         self.remote.output.piece(format!("{}\n", on_one_line(&words.join(" "))).as_bytes())

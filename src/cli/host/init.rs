@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::json;
 
-use super::{host_actor::host_actor, memory, passphrase::PassphraseArgs};
+use super::{file_args::LockArgs, host_actor::host_actor, memory, passphrase::PassphraseArgs};
 use crate::{
     auth::password,
     cli::{
@@ -17,7 +17,7 @@ use crate::{
     },
     clock::Clock,
     crypto::kdf::KdfParams,
-    disk::{FileError, Locking, NewFile},
+    disk::{FileError, NewFile},
     domain::{Email, Invalid, Secret},
     vault::{Created, InitPlan, Vault},
 };
@@ -46,9 +46,8 @@ pub(in crate::cli) struct Args {
     /// Passes for deriving the key from the passphrase.
     #[arg(long, default_value_t = KdfParams::STANDARD.passes(), value_name = "N")]
     kdf_passes: u32,
-    /// Create the vault on a file system without locks; no other process may open the file.
-    #[arg(long, env = "SEALROOM_WITHOUT_FILE_LOCK", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
-    without_file_lock: Option<bool>,
+    #[command(flatten)]
+    lock: LockArgs,
     #[command(flatten)]
     passphrase: PassphraseArgs,
 }
@@ -60,8 +59,7 @@ pub(super) fn run(args: Args, output: &Output) -> Result<(), CliError> {
         .map_err(|error| CliError::usage(error.to_string(), "omit --kdf-memory and --kdf-passes"))?;
     memory::check_new(kdf)?;
     // Before any prompt: a user must not type a passphrase for a file that cannot be created.
-    let locking = if args.without_file_lock == Some(true) { Locking::Waived } else { Locking::Required };
-    let file = NewFile::begin_with(&args.data, locking)?;
+    let file = NewFile::begin_with(&args.data, args.lock.locking())?;
     let recovery = args.recovery_key_file.as_deref();
     // Only a check, which removes the file again: a kill during the prompts leaves no file behind.
     recovery.map(secrets::NewFile::begin).transpose().map(drop)?;

@@ -10,10 +10,10 @@ use super::{
     bind::{listen, url},
     certificate, checkpoints, control, descriptors, dev,
     host_actor::host_actor,
-    memory,
+    keeping, memory,
     offline::RunClock,
     repeats::ASKED,
-    settings::{self, Args, Plan, TlsFiles, check_files, check_listener},
+    settings::{self, Args, OutgoingPlan, Plan, TlsFiles, check_files, check_listener},
     shutdown::{shut, stop_signal},
     systemd::{self, Passed},
     tracing::Log,
@@ -67,6 +67,7 @@ async fn serve(
 ) -> Result<(), CliError> {
     let data = plan.data;
     let tls = plan.tls.as_ref().map(|files| certificate::load(files, output)).transpose()?.map(Arc::new);
+    let outgoing = plan.outgoing.map(OutgoingPlan::open).transpose()?;
     let file = Arc::new(DataFile::open(&data, plan.locking)?);
     // Cheap failures come before the key derivation, and before anything is written.
     let listener = match passed {
@@ -76,7 +77,8 @@ async fn serve(
     let socket = control::bind(file.path())?;
     // A copy for a client lies on the vault's own disk, which is as private as the vault.
     let scratch = file.path().parent().map(Path::to_owned);
-    let vault = Vault::open(file.medium(), Settings { scratch, ..plan.settings })
+    let keeper = Some(keeping::keeper(file.path(), plan.locking, output));
+    let vault = Vault::open(file.medium(), Settings { scratch, keeper, outgoing, ..plan.settings })
         .map_err(|error| CliError::open(&data, &error))?;
     let checked = RunClock::check(&vault, args.accept_clock)?;
     let start = checked.event(Action::ServerStart);

@@ -10,11 +10,12 @@ use zeroize::Zeroizing;
 
 pub(in crate::cli) use self::args::Args;
 use self::{
-    args::{AddArgs, AddKind, ChangeArgs, FileArgs, RemoveArgs, Verb},
+    args::{AddArgs, AddKind, ChangeArgs, RemoveArgs, Verb},
     target::{NotDone, Target},
 };
 use super::{
     control::{NewSlot, SlotRequest, SlotRow, SlotVerb},
+    file_args::FileArgs,
     passphrase::PassphraseArgs,
     replace::compact_after_slot,
 };
@@ -37,7 +38,7 @@ use crate::{
 pub(super) fn run(args: Args, output: &Output) -> Result<(), CliError> {
     match args.verb {
         Verb::List(file) => {
-            let slots = file.target()?.list(&file.data)?;
+            let slots = Target::of(&file.data, file.locking())?.list(&file.data)?;
             show(&slots, output)
         }
         Verb::Add(AddArgs { kind: AddKind::Passphrase(args) }) => {
@@ -73,7 +74,7 @@ fn begin(
     output: &Output,
 ) -> Result<(Target, Secret), CliError> {
     // Before any prompt: a user must not type a passphrase for a file that cannot be opened.
-    let target = file.target()?;
+    let target = Target::of(&file.data, file.locking())?;
     Ok((target, passphrase.read(Asking::Once, output)?))
 }
 

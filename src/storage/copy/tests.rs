@@ -49,7 +49,7 @@ fn user(email: &str) -> User {
         first_name: None,
         last_name: None,
         role: Role::Owner,
-        narrowing: AccessScope::default(),
+        scope: AccessScope::default(),
         disabled: false,
         password: PasswordHash { memory_kib: 64, passes: 1, lanes: 1, salt: [0; 16], hash: [0; 32] },
         epoch: 0,

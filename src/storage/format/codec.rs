@@ -108,16 +108,16 @@ pub(in crate::storage) fn decode<T: Decode<()>>(bytes: &[u8]) -> Option<T> {
 }
 
 #[derive(Encode, Decode)]
-struct StoredNarrowing {
+struct StoredScope {
     projects: Option<Vec<String>>,
     providers: Option<Vec<String>>,
 }
 
-impl StoredNarrowing {
-    fn new(narrowing: &AccessScope) -> Self {
+impl StoredScope {
+    fn new(scope: &AccessScope) -> Self {
         Self {
-            projects: narrowing.projects.as_deref().map(texts),
-            providers: narrowing.providers.as_deref().map(texts),
+            projects: scope.projects.as_deref().map(texts),
+            providers: scope.providers.as_deref().map(texts),
         }
     }
 
@@ -136,7 +136,7 @@ struct StoredUser {
     first_name: Option<String>,
     last_name: Option<String>,
     role: String,
-    narrowing: StoredNarrowing,
+    scope: StoredScope,
     disabled: bool,
     password: (u32, u32, u32, [u8; 16], [u8; 32]),
     epoch: u64,
@@ -159,7 +159,7 @@ impl Row for User {
             first_name: self.first_name.as_ref().map(text),
             last_name: self.last_name.as_ref().map(text),
             role: text(&self.role),
-            narrowing: StoredNarrowing::new(&self.narrowing),
+            scope: StoredScope::new(&self.scope),
             disabled: self.disabled,
             password: (*memory_kib, *passes, *lanes, *salt, *hash),
             epoch: self.epoch,
@@ -178,7 +178,7 @@ impl Row for User {
             first_name: parse_option::<Name>(stored.first_name)?,
             last_name: parse_option::<Name>(stored.last_name)?,
             role: stored.role.parse().ok()?,
-            narrowing: stored.narrowing.read()?,
+            scope: stored.scope.read()?,
             disabled: stored.disabled,
             password: PasswordHash { memory_kib, passes, lanes, salt, hash },
             epoch: stored.epoch,

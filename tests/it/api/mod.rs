@@ -1,5 +1,6 @@
 //! The HTTP API over a real socket.
 
+mod auth_token;
 mod changes;
 mod codes;
 mod contract;
@@ -7,6 +8,7 @@ mod limits;
 mod lingering;
 mod malformed;
 mod metrics;
+mod minting;
 mod openapi;
 mod policy;
 mod projects;

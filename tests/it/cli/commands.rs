@@ -100,7 +100,7 @@ fn a_command_has_the_flags_of_a_server_only_where_it_speaks_to_one() {
         for flag in ["--server <URL>", "--insecure-http", "--ca-file <FILE>"] {
             assert_eq!(text.contains(flag), remote, "{name} {flag}: {text}");
         }
-        let speaks = remote && !["login", "logout"].contains(&words[0]);
+        let speaks = remote && !["login", "logout", "health"].contains(&words[0]);
         assert_eq!(text.contains("--token-file <FILE>"), speaks, "{name}: {text}");
     }
     let refused = sealroom(folder.path(), &["audit", "verify", "--server", "http://127.0.0.1:1"]);
@@ -145,6 +145,7 @@ const CALLS: &[&str] = &[
     "audit export --output export.ndjson",
     "audit tail -n 1",
     "status",
+    "health",
     "backup copy.redb",
     "import app.env --global --yes",
     "export --all --output export.json",

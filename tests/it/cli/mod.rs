@@ -8,6 +8,7 @@ mod formats;
 mod git;
 mod hints;
 mod import;
+mod minting;
 mod names;
 mod once;
 mod pages;

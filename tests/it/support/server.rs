@@ -10,6 +10,7 @@ use sealroom::{
     disk::{DataFile, NewFile},
     domain::{AccessScope, Actor, Email, Role, Secret, Timestamp},
     http::{Limits, Listener, Server},
+    outgoing::Outgoing,
     vault::{Admitted, Context, InitPlan, Settings, Vault},
 };
 use serde_json::Value;
@@ -185,12 +186,22 @@ impl TestServer {
     }
 
     pub async fn start_at(limits: Limits, listen: &str, behind_proxy: bool) -> Self {
+        Self::start_set(settings(), limits, listen, behind_proxy).await
+    }
+
+    /// A server that may call a provider.
+    pub async fn calling(outgoing: Outgoing) -> Self {
+        let settings = Settings { outgoing: Some(Arc::new(outgoing)), ..settings() };
+        Self::start_set(settings, Limits::STANDARD, "127.0.0.1:0", false).await
+    }
+
+    async fn start_set(settings: Settings, limits: Limits, listen: &str, behind_proxy: bool) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("test.redb");
         let new = NewFile::begin(&data).unwrap();
         Vault::create(new.medium(), 1 << 20, &plan()).unwrap();
         let file = new.publish().unwrap();
-        let vault = Vault::open(file.medium(), settings()).unwrap();
+        let vault = Vault::open(file.medium(), settings).unwrap();
         Self { _home: Some((folder, file)), ..Self::over(vault, limits, listen, behind_proxy).await }
     }
 
@@ -261,7 +272,7 @@ impl TestServer {
         self.vault.authenticate(token::parse_bearer(bearer).unwrap(), &context(self.clock.now())).unwrap()
     }
 
-    pub async fn user(&self, email: &str, role: Role, narrowing: AccessScope) -> String {
+    pub async fn user(&self, email: &str, role: Role, scope: AccessScope) -> String {
         let address: Email = email.parse().unwrap();
         let request = CreateUser {
             email: address,
@@ -269,7 +280,7 @@ impl TestServer {
             first_name: None,
             last_name: None,
             password: Some(secret(PASSWORD)),
-            projects: narrowing.projects,
+            projects: scope.projects,
         };
         let (context, caller) = (context(self.clock.now()), self.caller(&self.owner));
         self.vault.create_user(&context, &caller, request).await.map_err(drop).unwrap();
@@ -284,8 +295,8 @@ impl TestServer {
         changed.await.map(drop).map_err(drop).unwrap();
     }
 
-    pub async fn token(&self, role: Role, narrowing: AccessScope) -> String {
-        let request = CreateToken { name: "test".parse().unwrap(), expires_in_days: 30, role, narrowing };
+    pub async fn token(&self, role: Role, scope: AccessScope) -> String {
+        let request = CreateToken { name: "test".parse().unwrap(), expires_in_days: 30, role, scope };
         let (context, caller) = (context(self.clock.now()), self.caller(&self.owner));
         let (_, text) = self.vault.create_token(&context, &caller, request).await.map_err(drop).unwrap();
         String::from_utf8(text.expose().to_vec()).unwrap()

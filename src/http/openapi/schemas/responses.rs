@@ -16,6 +16,7 @@ pub(super) fn all() -> Map<String, Value> {
         ("CreatedIntegration", integration(&[("shadows", shadows())])),
         ("DisclosedCredential", disclosed()),
         ("Revisions", revisions()),
+        ("RepositoryToken", repository_token()),
         ("Project", project()),
         ("ApplicationToken", token()),
         ("CreatedApplicationToken", created_token()),
@@ -145,6 +146,23 @@ fn revisions() -> Value {
         "description": "The current revision first.",
     });
     object(&[("integration", reference("Integration")), ("revisions", list)], &[])
+}
+
+fn repository_token() -> Value {
+    let kind = json!({
+        "type": "string", "enum": ["pat", "installation"],
+        "description": "`installation` is a token that a GitHub App minted for this repository alone.",
+    });
+    object(
+        &[
+            ("token", text()),
+            ("expiresAt", or_null(reference("Time"))),
+            ("type", kind),
+            ("provider", json!({ "const": "github" })),
+            ("scope", reference("ProjectIdentifier")),
+        ],
+        &[],
+    )
 }
 
 fn project() -> Value {
