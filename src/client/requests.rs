@@ -171,6 +171,14 @@ pub(super) fn rotation(
     Ok(to_secret_json(&body))
 }
 
+pub(super) fn new_config(config: Option<&RawValue>) -> Secret {
+    #[derive(Serialize)]
+    struct Body<'a> {
+        config: Option<&'a RawValue>,
+    }
+    to_secret_json(&Body { config })
+}
+
 pub(super) fn new_scope(scope: &Scope) -> Secret {
     let (is_global, projects) = scope.fields();
     to_secret_json(&IntegrationBody { is_global, projects, ..IntegrationBody::EMPTY })

@@ -11,7 +11,7 @@ use super::{
     IntegrationChange, Listing, NewIntegration, NewProject, NewToken, NewUser, Pair, Project, Refusal,
     RepositoryToken, Revisions, Scope, Session, Token, User, UserChange,
     call::{As, Call},
-    requests::{LoginBody, NotJson, RefreshBody, new_scope, rotation},
+    requests::{LoginBody, NotJson, RefreshBody, new_config, new_scope, rotation},
 };
 use crate::{
     api::responses::to_secret_json,
@@ -156,6 +156,16 @@ impl Client {
     ) -> Result<Integration, Error> {
         let call = Call::new(Method::PATCH, format!("/sfp/api/integrations/{id}"));
         self.json(call.with_body(change.body())).await
+    }
+
+    /// Replaces an integration's options, all of them, sent byte for byte; `None` clears them.
+    pub async fn replace_config(
+        &self,
+        id: IntegrationId,
+        config: Option<&RawValue>,
+    ) -> Result<Integration, Error> {
+        let call = Call::new(Method::PATCH, format!("/sfp/api/integrations/{id}"));
+        self.json(call.with_body(new_config(config))).await
     }
 
     /// Deletes an integration with all its revisions.

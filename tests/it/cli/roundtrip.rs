@@ -217,6 +217,15 @@ async fn an_export_imported_into_an_empty_vault_gives_the_same_vault() {
     let said = fresh.good(folder.path(), &["import", "all.json", "--yes"]);
     assert_eq!(said.matches("config updated").count(), 1, "{said}");
     assert_eq!(listed(&owner).await, listed(&old.owner()).await);
+    // Byte for byte, which a parsed value does not show.
+    let db = owner.revisions(db.id, None).await.unwrap();
+    let projects = owner.listing(Listing::Projects).await.unwrap();
+    for (body, text) in [
+        (&db.body, r#""config":{"env":{"url":"DATABASE_URL"},"n":1.50}"#),
+        (&projects, r#"{"b":1.50,"a":[1]}"#),
+    ] {
+        assert!(body.expose_text().unwrap().contains(text), "{text}");
+    }
 }
 
 /// The reports name a kill between two requests; an import may also stop between two revisions of one credential, and

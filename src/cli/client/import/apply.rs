@@ -11,7 +11,7 @@ use crate::{
         error::CliError,
         terminal::{progress::Progress, visible::on_one_line},
     },
-    client::{Error, Expired, IntegrationChange, NewIntegration},
+    client::{Error, Expired, NewIntegration},
     domain::IntegrationId,
 };
 
@@ -74,9 +74,7 @@ async fn take(step: &Step<'_>, remote: &Remote) -> Result<(), Error> {
         What::Same => {}
     }
     let Some(id) = step.config_of else { return Ok(()) };
-    let config = wanted.config.as_ref().and_then(|config| serde_json::from_str(config.get()).ok());
-    let change = IntegrationChange { config: Some(config), ..IntegrationChange::default() };
-    remote.client.change_integration(id, &change).await.map(drop)
+    remote.client.replace_config(id, wanted.config.as_deref()).await.map(drop)
 }
 
 async fn create(wanted: &Wanted<'_>, remote: &Remote) -> Result<IntegrationId, Error> {

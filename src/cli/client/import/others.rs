@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     cli::{client::remote::Remote, error::CliError},
-    client::{self, Error, NewProject, NewUser, UserChange},
+    client::{self, Error, Listing, NewProject, NewUser, UserChange},
 };
 
 /// What is to be done with a project or user.
@@ -43,7 +43,12 @@ impl Others<'_> {
 /// # Errors
 /// The caller may not list them.
 pub(super) async fn compare<'a>(own: &'a Own<'a>, remote: &Remote) -> Result<Others<'a>, CliError> {
-    let (projects, users) = (remote.client.projects().await?, remote.client.users().await?);
+    // As text, since a parsed configuration has lost the spelling of its numbers.
+    let body = remote.client.listing(Listing::Projects).await?;
+    let Ok(projects) = serde_json::from_slice::<Vec<Project<'_>>>(body.expose()) else {
+        return Err(CliError::failed("the answer has no projects", "check the URL in --server"));
+    };
+    let users = remote.client.users().await?;
     let caller = remote.client.own_user().await?.email;
     let project = |one: &'a Project<'a>| {
         let stored = projects.iter().find(|stored| stored.identifier == one.identifier);
@@ -67,10 +72,10 @@ pub(super) async fn compare<'a>(own: &'a Own<'a>, remote: &Remote) -> Result<Oth
     })
 }
 
-fn of_project(one: &Project<'_>, stored: &client::Project) -> Other {
+fn of_project(one: &Project<'_>, stored: &Project<'_>) -> Other {
     let is_same = one.remote_url == stored.remote_url
         && one.platform == stored.platform
-        && same(one.configuration.get(), &stored.configuration.to_string());
+        && same(one.configuration.get(), &stored.configuration.get());
     if is_same { Other::Same } else { Other::Differs }
 }
 

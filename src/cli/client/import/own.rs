@@ -69,6 +69,7 @@ pub(super) struct Integration<'a> {
     pub(super) name: Option<String>,
     pub(super) is_global: bool,
     pub(super) projects: Vec<String>,
+    pub(super) revision: u64,
     #[serde(borrow)]
     pub(super) config: &'a RawValue,
 }
@@ -137,7 +138,7 @@ mod tests {
 
     const WHOLE: &str = r#"{"sealroom":"export","version":1,"exportedAt":"x","projects":[],"users":[],"tokens":[{"id":"x"}],
 "integrations":[
-{"integration":{"provider":"github","authType":"pat","name":null,"isGlobal":true,"projects":[],"config":{},"id":"x"},
+{"integration":{"provider":"github","authType":"pat","name":null,"isGlobal":true,"projects":[],"revision":2,"config":{},"id":"x"},
 "revisions":[{"revision":2,"expiresAt":null,"credentials":{ "token":"zq1" }}]}
 ]}"#;
 

@@ -7,6 +7,7 @@ use std::collections::{HashMap, VecDeque};
 
 use super::{
     items::{Revision, Wanted},
+    own::{self, Entry},
     same::same,
 };
 use crate::{
@@ -15,7 +16,7 @@ use crate::{
         error::CliError,
         terminal::{progress::Progress, visible::on_one_line},
     },
-    client::{Integration, Kept, KeptRevision, Scope},
+    client::{Integration, Scope},
     domain::{IntegrationId, Provider},
 };
 
@@ -104,22 +105,26 @@ async fn compared<'a>(
 ) -> Result<Step<'a>, CliError> {
     // One revision suffices where the input has but one: reading discloses, and each is an event.
     let limit = (wanted.revisions.len() == 1).then_some(1);
-    let Kept { integration, mut revisions } = remote.client.revisions(stored.id, limit).await?.parts()?;
-    revisions.reverse();
-    let what = what(&wanted, &integration, &revisions);
+    let read = remote.client.revisions(stored.id, limit).await?;
+    // As text, since a parsed config has lost the spelling of its numbers.
+    let entry: Result<Entry<'_>, _> = serde_json::from_slice(read.body.expose());
+    let Ok(Entry { integration, revisions: mut kept }) = entry else {
+        return Err(CliError::failed("the answer has no revisions", "check the URL in --server"));
+    };
+    kept.reverse();
+    let what = what(&wanted, (stored.id, integration.revision), &kept);
     let differs = wanted.is_config_kept
-        && !same(wanted.config.as_ref().map_or("{}", |config| config.get()), &integration.config.to_string());
+        && !same(wanted.config.as_ref().map_or("{}", |config| config.get()), integration.config.get());
     Ok(Step { wanted, what, config_of: differs.then_some(stored.id) })
 }
 
-/// Decides by the stored revisions, the oldest first.
-fn what(wanted: &Wanted<'_>, stored: &Integration, kept: &[KeptRevision]) -> What {
-    let agrees = |(wanted_one, kept): (&Revision<'_>, &KeptRevision)| {
-        let stored = std::str::from_utf8(kept.credentials.expose()).unwrap_or_default();
-        same(wanted_one.credentials.json(), stored)
-            && (!wanted.is_config_kept || wanted_one.expires_at == kept.expires_at)
+/// Decides by the stored revisions, the oldest first; `of` is the stored integration and its current revision.
+fn what(wanted: &Wanted<'_>, of: (IntegrationId, u64), kept: &[own::Revision<'_>]) -> What {
+    let agrees = |(wanted_one, kept): (&Revision<'_>, &own::Revision<'_>)| {
+        same(wanted_one.credentials.json(), kept.credentials.get())
+            && (!wanted.is_config_kept || kept.expiry().is_ok_and(|end| end == wanted_one.expires_at))
     };
-    let rotate = |from| What::Rotate { id: stored.id, current: stored.revision, from };
+    let rotate = |from| What::Rotate { id: of.0, current: of.1, from };
     let revisions = &wanted.revisions;
     // An import that was interrupted between two revisions goes on from there.
     if kept.len() < revisions.len() && revisions.iter().zip(kept).all(agrees) {
@@ -188,15 +193,14 @@ mod tests {
     }
 
     fn decided(wanted_values: &[&'static str], kept: &[&str]) -> Option<usize> {
-        let stored: Integration = serde_json::from_str(
-            r#"{"id":"01a21198-0ea8-7d5a-987c-6ee7878c59a0","provider":"github","authType":"pat","name":null,"isGlobal":true,"projects":[],"config":{},"expiresAt":null,"revision":7,"createdAt":"2026-11-24T10:00:00.000Z","createdBy":"user:a@b.example","updatedAt":"2026-11-24T10:00:00.000Z","lastAccessedAt":null,"lastAccessedBy":null}"#,
-        )
-        .unwrap();
-        let kept = kept.iter().map(|value| {
-            serde_json::from_str(&format!(r#"{{"revision":1,"expiresAt":null,"credentials":{value}}}"#))
-                .unwrap()
-        });
-        match what(&wanted(wanted_values), &stored, &kept.collect::<Vec<_>>()) {
+        let id = "01a21198-0ea8-7d5a-987c-6ee7878c59a0".parse().unwrap();
+        let texts: Vec<String> = kept
+            .iter()
+            .map(|value| format!(r#"{{"revision":1,"expiresAt":null,"credentials":{value}}}"#))
+            .collect();
+        let kept: Vec<own::Revision<'_>> =
+            texts.iter().map(|text| serde_json::from_str(text).unwrap()).collect();
+        match what(&wanted(wanted_values), (id, 7), &kept) {
             What::Rotate { current: 7, from, .. } => Some(from),
             What::Same => None,
             What::New | What::Rotate { .. } => panic!("it is stored"),
