@@ -1,7 +1,7 @@
 //! The one policy table: which role may do what.
 //!
-//! Owns [`Permit`], [`Disclosure`], [`KeptDisclosure`] and [`Restoration`], the proofs that a question was asked and answered with yes;
-//! they are made here and nowhere else. Knows no routes, and no rows except those in its arguments.
+//! Owns [`Permit`], [`Disclosure`], [`KeptDisclosure`] and [`Restoration`], the proofs that a question was asked and
+//! answered with yes; they are made here and nowhere else. Knows no routes, and no rows except those in its arguments.
 
 #[cfg(test)]
 mod tests;
