@@ -15,6 +15,7 @@ mod minting;
 mod openapi;
 mod policy;
 mod projects;
+mod revisions;
 mod revocation;
 mod rights;
 mod shadow;
