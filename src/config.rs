@@ -58,6 +58,23 @@ pub struct FileConfig {
     /// The server's own archives.
     #[serde(default)]
     pub archive: FileArchive,
+    /// Calls to providers.
+    #[serde(default)]
+    pub outgoing: FileOutgoing,
+}
+
+/// `[outgoing]`, which has neither flags nor variables: who may set only those cannot make the server call a host.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FileOutgoing {
+    /// Allow calls.
+    pub enabled: Option<bool>,
+    /// The hosts that may be called.
+    pub hosts: Option<Vec<String>>,
+    /// The authorities that are trusted beside the system's.
+    pub ca_file: Option<PathBuf>,
+    /// The time for one token, in seconds.
+    pub timeout_secs: Option<u16>,
 }
 
 /// `[client]`.
@@ -172,6 +189,10 @@ pub mod default {
     pub const BACKUP_EVERY_SECS: u32 = 86_400;
     /// The number of days for which an event stays in the vault, if there is a folder for archives.
     pub const ARCHIVE_KEEP_DAYS: u16 = 365;
+    /// The host that may be called: GitHub's.
+    pub const OUTGOING_HOST: &str = "api.github.com";
+    /// The time for one token: two calls of a second each, and a slow day.
+    pub const OUTGOING_TIMEOUT_SECS: u16 = 10;
     /// The number of backups that are kept: a week of them.
     pub const BACKUP_KEEP: u16 = 7;
     /// The most requests that may wait for the writer.
@@ -303,6 +324,12 @@ mod tests {
             archive: FileArchive {
                 folder: Some("/mnt/elsewhere/archives".into()),
                 keep_days: Some(default::ARCHIVE_KEEP_DAYS),
+            },
+            outgoing: FileOutgoing {
+                enabled: Some(false),
+                hosts: Some(vec![default::OUTGOING_HOST.to_owned()]),
+                ca_file: Some("/etc/sealroom/ghe-ca.crt".into()),
+                timeout_secs: Some(default::OUTGOING_TIMEOUT_SECS),
             },
         };
         assert_eq!(FileConfig::parse(&uncommented).unwrap(), expected);

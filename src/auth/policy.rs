@@ -294,9 +294,7 @@ impl Permit {
     /// the one that is narrowed to nothing.
     fn reaches(&self, scope: &Scope) -> bool {
         match scope {
-            Scope::Global => {
-                self.caller.scope.projects.as_ref().is_none_or(|projects| !projects.is_empty())
-            }
+            Scope::Global => self.caller.scope.projects.as_ref().is_none_or(|projects| !projects.is_empty()),
             Scope::Projects(projects) => {
                 projects.iter().any(|project| self.caller.scope.admits_project(project))
             }

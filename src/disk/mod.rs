@@ -25,7 +25,7 @@ pub use lock::Locking;
 pub use path::{UNFINISHED, beside, resolved};
 pub use preallocated::Preallocated;
 pub use read_ahead::ReadAhead;
-pub use replacement::Replacement;
+pub use replacement::{Replacement, copy};
 pub use rollback::Rollback;
 
 /// The medium of an engine: a file, or in tests a disk that loses power.

@@ -10,6 +10,9 @@ use crate::{
     vault,
 };
 
+/// The seconds after which a client may try again where nothing else is known.
+const RETRY_SECS: u64 = 5;
+
 /// The result of a handler.
 pub(super) type HandlerResult = Result<Answer, HttpError>;
 
@@ -77,7 +80,10 @@ impl HttpError {
             ) => {
                 answer.header("retry-after", retry_after_secs)
             }
-            _ if status == StatusCode::SERVICE_UNAVAILABLE => answer.header("retry-after", 5),
+            Self::Vault(vault::Error::NotMinted(unminted)) if status == StatusCode::BAD_GATEWAY => {
+                answer.header("retry-after", unminted.wait.as_secs().max(RETRY_SECS))
+            }
+            _ if status == StatusCode::SERVICE_UNAVAILABLE => answer.header("retry-after", RETRY_SECS),
             _ => answer,
         }
     }
@@ -126,7 +132,7 @@ impl HttpError {
 
 #[allow(clippy::too_many_lines, reason = "one table, an arm a variant; two halves would hide a gap")]
 fn describe(error: &vault::Error) -> (StatusCode, &'static str, String) {
-    use vault::Error;
+    use vault::{Error, MissingRepository};
     let unavailable = StatusCode::SERVICE_UNAVAILABLE;
     let (status, code, message) = match error {
         Error::Logged(error) => return describe(error),
@@ -202,6 +208,20 @@ fn describe(error: &vault::Error) -> (StatusCode, &'static str, String) {
             let filters: Vec<String> = provider.into_iter().chain(project).collect();
             let by = if filters.is_empty() { String::new() } else { format!(" for {}", filters.join(", ")) };
             return (StatusCode::NOT_FOUND, "integration_not_found", format!("No integration found{by}"));
+        }
+        Error::RepositoryNotFound(missing) => {
+            let code = match missing {
+                MissingRepository::Project => "project_not_found",
+                MissingRepository::Integration => "integration_not_found",
+                MissingRepository::Installation => "app_not_installed",
+            };
+            (StatusCode::NOT_FOUND, code, "Repository not found")
+        }
+        Error::OutgoingDisabled(disabled) => {
+            return (unavailable, "outgoing_disabled", disabled.to_string());
+        }
+        Error::NotMinted(unminted) => {
+            return (StatusCode::BAD_GATEWAY, "provider_unreachable", unminted.message());
         }
         Error::TooManyMatches => (
             StatusCode::BAD_REQUEST,

@@ -17,14 +17,14 @@ use crate::{
             RollbackCredentials, RotateCredentials, UpdateIntegration, UpdateUser,
         },
         responses::{
-            self, CreatedToken, IntegrationBody, LoginBody, ProjectBody, Removed, TokenBody, UpdatedUser,
-            UserBody, to_secret_json,
+            self, CreatedToken, IntegrationBody, LoginBody, ProjectBody, Removed, RepositoryToken, TokenBody,
+            UpdatedUser, UserBody, to_secret_json,
         },
     },
     audit::receipt,
     auth::token,
     domain::{Actor, Email, IntegrationId, ProjectId, Revision, Role, TokenRef},
-    vault::{Admitted, CredentialQuery, Listed, LoggedIn},
+    vault::{Admitted, CredentialQuery, Listed, LoggedIn, Receipt},
 };
 
 pub(super) async fn answer(endpoint: Endpoint, call: Box<Call>) -> HandlerResult {
@@ -60,6 +60,7 @@ async fn answer_another(endpoint: Endpoint, call: Box<Call>) -> HandlerResult {
         Endpoint::DeleteIntegration => delete_integration(call).await,
         Endpoint::RotateCredentials => rotate_credentials(call).await,
         Endpoint::RollbackCredentials => rollback_credentials(call).await,
+        Endpoint::RepositoryToken => repository_token(call).await,
         Endpoint::ListProjects => list_projects(call).await,
         Endpoint::CreateProject => create_project(call).await,
         Endpoint::ReadProject => read_project(call).await,
@@ -193,12 +194,26 @@ async fn read_credentials(mut call: Box<Call>) -> HandlerResult {
     let items: Vec<_> = read.items.iter().map(|(integration, secret)| (&**integration, secret)).collect();
     let body = responses::credentials_array(&items);
     let answer = Answer::held_secret(StatusCode::OK, body, read.held);
-    let records: Vec<_> = read.receipts.iter().map(|receipt| (receipt.sequence, receipt.leaf_hash)).collect();
-    let answer = match receipt::header(&records) {
+    Ok(with_cursor(with_receipts(answer, &read.receipts), read.next).disclosing(read.disclosed))
+}
+
+async fn repository_token(mut call: Box<Call>) -> HandlerResult {
+    let repository: Option<ProjectId> = call.query.take("repositoryIdentifier")?;
+    call.query.finish()?;
+    let needed = || bad("invalid_parameter", "Query parameter repositoryIdentifier is required".to_owned());
+    let repository = repository.ok_or_else(needed)?;
+    let token = call.vault.repository_token(&call.context, call.caller()?, &repository).await?;
+    let body = RepositoryToken::new(token.secret(), token.kind(), token.expires_at(), &repository);
+    let answer = Answer::secret(StatusCode::OK, to_secret_json(&body));
+    Ok(with_receipts(answer, &token.receipts).disclosing(token.disclosed))
+}
+
+fn with_receipts(answer: Answer, receipts: &[Receipt]) -> Answer {
+    let records: Vec<_> = receipts.iter().map(|receipt| (receipt.sequence, receipt.leaf_hash)).collect();
+    match receipt::header(&records) {
         Some(receipts) => answer.header(receipt::HEADER, receipts),
         None => answer,
-    };
-    Ok(with_cursor(answer, read.next).disclosing(read.disclosed))
+    }
 }
 
 async fn show_integration(call: Box<Call>) -> HandlerResult {

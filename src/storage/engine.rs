@@ -1,6 +1,7 @@
 //! The interface to redb: snapshots, commits and records. A replacement engine has to provide exactly this.
 
 use std::{
+    borrow::Borrow,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, PoisonError, RwLock},
 };
@@ -71,13 +72,21 @@ impl Engine {
     /// # Errors
     /// The medium holds no vault, a damaged one or one of a newer format.
     pub fn open(medium: Medium, cache_bytes: usize) -> Result<Self, OpenError> {
+        Self::open_up_to(medium, cache_bytes, FORMAT)
+    }
+
+    /// Opens a file as [`Engine::open`] does, if its format is at most `newest`.
+    ///
+    /// # Errors
+    /// As [`Engine::open`].
+    pub(super) fn open_up_to(medium: Medium, cache_bytes: usize, newest: u32) -> Result<Self, OpenError> {
         if medium.len().map_err(OpenError::Io)? == 0 {
             return Err(OpenError::Foreign);
         }
         let medium: Medium = Arc::new(Rollback::new(medium).map_err(OpenError::Io)?);
         let backend = DeferredWrites::held(medium.clone()).map_err(OpenError::Io)?;
         let database = open_database(backend.clone(), &builder(cache_bytes))?;
-        check_format(&database)?;
+        check_format(&database, newest)?;
         let open = RwLock::new(Open { backend, database: Some(Arc::new(database)) });
         Ok(Self { medium, cache_bytes, open })
     }
@@ -118,20 +127,43 @@ impl Engine {
     /// # Errors
     /// [`CommitError::Engine`] does not tell whether the batch is on disk: call [`Engine::reopen`], then read the head.
     pub fn commit(&self, batch: &Batch) -> Result<(), CommitError> {
-        let database = self.database()?;
+        self.transact(|_| Ok(batch))
+    }
+
+    /// Writes what `change` does within the transaction, and the batch that it returns, in one durable transaction.
+    ///
+    /// # Errors
+    /// `change` fails: nothing is written. Else as [`Engine::commit`].
+    pub(super) fn transact<B: Borrow<Batch>, E: From<CommitError>>(
+        &self,
+        change: impl FnOnce(&redb::WriteTransaction) -> Result<B, E>,
+    ) -> Result<(), E> {
+        let failed = |error: redb::Error| E::from(CommitError::from(error));
+        let database = self.database().map_err(failed)?;
         // Without a reader of the state before, redb ends each commit with a second one in memory, which frees that
         // state's pages at once: a third of its work. With a reader, the next commit frees them.
-        let _before = database.begin_read().map_err(redb::Error::from)?;
-        let mut txn = database.begin_write().map_err(redb::Error::from)?;
-        txn.set_durability(Durability::Immediate).map_err(redb::Error::from)?;
+        let _before = database.begin_read().map_err(|error| failed(error.into()))?;
+        let mut txn = database.begin_write().map_err(|error| failed(error.into()))?;
+        txn.set_durability(Durability::Immediate).map_err(|error| failed(error.into()))?;
         // One sync a commit; see the crate's documentation.
         txn.set_two_phase_commit(false);
         txn.set_quick_repair(false);
-        if !write_all(&txn, batch)? {
-            txn.abort().map_err(redb::Error::from)?;
-            return Err(CommitError::HeadMoved);
+        let batch = change(&txn)?;
+        if !write_all(&txn, batch.borrow()).map_err(failed)? {
+            txn.abort().map_err(|error| failed(error.into()))?;
+            return Err(CommitError::HeadMoved.into());
         }
-        Ok(txn.commit().map_err(redb::Error::from)?)
+        txn.commit().map_err(|error| failed(error.into()))
+    }
+
+    /// Closes the file until [`Engine::wake`], which shows what of a failed transaction it holds.
+    pub(super) fn close(&self) {
+        self.open.write().unwrap_or_else(PoisonError::into_inner).database = None;
+    }
+
+    /// Returns the medium, with all that was written to it.
+    pub(super) const fn medium(&self) -> &Medium {
+        &self.medium
     }
 
     /// Closes the file, opens it again as after a crash, and returns its head, which decides a failed commit. Closes
@@ -211,16 +243,23 @@ impl Engine {
     }
 }
 
-/// Checks that this program supports the file's format.
-fn check_format(database: &dyn ReadableDatabase) -> Result<(), OpenError> {
+/// Checks that the file's format is one up to `newest`.
+fn check_format(database: &dyn ReadableDatabase, newest: u32) -> Result<(), OpenError> {
     let damaged = |error: StorageError| OpenError::Damaged(Some(Box::new(error)));
     let snapshot = Snapshot::of(database).map_err(damaged)?;
     let bytes = snapshot.meta(meta::FORMAT).map_err(damaged)?;
     let found = bytes.and_then(|bytes| bytes.try_into().ok()).map(u32::from_le_bytes);
     match found {
-        Some(FORMAT) => check_needs(snapshot.meta(meta::NEEDS).map_err(damaged)?.as_deref()),
-        Some(found) if found > FORMAT => Err(OpenError::Newer { found, known: FORMAT }),
-        Some(_) | None => Err(OpenError::Foreign),
+        Some(0) | None => Err(OpenError::Foreign),
+        Some(found) => {
+            let needs = snapshot.meta(meta::NEEDS).map_err(damaged)?;
+            if found > newest {
+                let program =
+                    Needs::from_bytes(needs.as_deref()).map_or_else(String::new, |needs| needs.program);
+                return Err(OpenError::Newer { found, known: newest, program });
+            }
+            check_needs(needs.as_deref())
+        }
     }
 }
 

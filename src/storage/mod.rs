@@ -9,6 +9,7 @@ mod engine;
 mod error;
 mod examine;
 mod format;
+mod migrate;
 mod read;
 mod state;
 mod store;
@@ -28,6 +29,7 @@ pub use format::{
     last_access::LastAccess,
     tables,
 };
+pub use migrate::{Keeper, Migrating, Migration, MigrationError, Migrations, NotKept, Upgrade};
 pub(crate) use read::cache::Generation;
 pub use read::{
     log::StoredRecord,

@@ -122,7 +122,29 @@ pub(super) struct VaultState {
     pub(super) tap: Tap,
 }
 
+/// Numbers the vaults of one process, so that the per-thread caches tell them apart.
+static VAULTS: AtomicU64 = AtomicU64::new(1);
+
 impl VaultState {
+    pub(super) fn new(engine: &Arc<Engine>, keys: Keys, file: FileId, stats: Stats) -> Self {
+        Self {
+            vault: VAULTS.fetch_add(1, Ordering::Relaxed),
+            engine: Arc::clone(engine),
+            keys,
+            file,
+            state: StateClock::default(),
+            accesses: Accesses::default(),
+            log_check: LogCheck::default(),
+            stats,
+            tap: Tap::default(),
+        }
+    }
+
+    /// Returns the state of a file that no writer has.
+    pub(super) fn at_rest(engine: &Arc<Engine>, keys: Keys, file: FileId) -> Self {
+        Self::new(engine, keys, file, Stats::new(|| Duration::ZERO, Duration::MAX))
+    }
+
     /// Returns the current generation; its number is odd while a commit that changes state is in flight.
     pub(super) fn generation(&self) -> Generation {
         Generation { vault: self.vault, number: self.state.read() }

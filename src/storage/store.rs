@@ -1,12 +1,6 @@
 //! A vault file: creation, opening, verification and unlocking.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
@@ -19,7 +13,7 @@ use super::{
         rows::signed,
         writer::{Writer, Writing},
     },
-    copy::{Tap, Unsealed},
+    copy::Unsealed,
     engine::{Batch, Engine, FORMAT},
     error::{CommitError, OpenError, StorageError},
     examine::{Check, Examination, Read, Surroundings},
@@ -28,12 +22,13 @@ use super::{
         needs::Needs,
         tables::{meta, split_audit_row},
     },
+    migrate::Migrations,
     read::{
         integrity,
         log::StoredRecord,
         snapshot::{Snapshot, SubtreeHash},
     },
-    state::{Accesses, LogCheck, StateClock, Stats, VaultState},
+    state::{Stats, VaultState},
 };
 use crate::{
     audit::{
@@ -48,8 +43,6 @@ use crate::{
     domain::{Event, FileId, User},
 };
 
-/// Numbers the vaults of one process, so that the per-thread caches tell them apart.
-static VAULTS: AtomicU64 = AtomicU64::new(1);
 
 /// The contents of a new vault.
 pub struct NewVault<'a> {
@@ -81,8 +74,9 @@ pub enum CreateError {
 
 /// An open vault file, locked or not.
 pub struct Store {
-    engine: Arc<Engine>,
-    file: FileId,
+    pub(super) engine: Arc<Engine>,
+    pub(super) file: FileId,
+    pub(super) migrations: Migrations,
 }
 
 /// A running writer, and the signal of its end.
@@ -115,8 +109,7 @@ impl Store {
             ..Batch::default()
         };
         let engine = Arc::new(Engine::create(medium, cache_bytes, &first)?);
-        let stats = Stats::new(|| Duration::ZERO, Duration::MAX);
-        let source = source(&engine, keys, new.file, stats);
+        let source = VaultState::at_rest(&engine, keys, new.file);
         let mut committer = Committer::new(Arc::new(source), log_key, head, sealed);
         let mut changes = Changes::none();
         changes.user(new.owner);
@@ -126,7 +119,7 @@ impl Store {
             return Err(CreateError::First);
         }
         committer.idle();
-        Ok(Self { engine, file: new.file })
+        Ok(Self { engine, file: new.file, migrations: Migrations::RELEASED })
     }
 
     /// Opens and verifies a file; none of its bytes change before it is unlocked.
@@ -134,10 +127,18 @@ impl Store {
     /// # Errors
     /// The file is no vault, is damaged, or has a newer format.
     pub fn open(medium: Medium, cache_bytes: usize) -> Result<Self, OpenError> {
-        let engine = Arc::new(Engine::open(medium, cache_bytes)?);
+        Self::open_with(medium, cache_bytes, Migrations::RELEASED)
+    }
+
+    /// Opens a file as [`Store::open`] does; an unlock brings it to the newest format of `migrations`.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn open_with(medium: Medium, cache_bytes: usize, migrations: Migrations) -> Result<Self, OpenError> {
+        let engine = Arc::new(Engine::open_up_to(medium, cache_bytes, migrations.newest())?);
         let damaged = |error: StorageError| OpenError::Damaged(Some(Box::new(error)));
         let file = engine.snapshot().and_then(|snapshot| file_id(&snapshot)).map_err(damaged)?;
-        Ok(Self { engine, file })
+        Ok(Self { engine, file, migrations })
     }
 
     /// Returns the vault's id.
@@ -312,8 +313,8 @@ impl Store {
     /// # Errors
     /// As [`Store::unlock`].
     pub fn unseal(&self, vault_key: &VaultKey) -> Result<Unsealed, StorageError> {
-        let stats = Stats::new(|| Duration::ZERO, Duration::MAX);
-        let state = source(&self.engine, Keys::derive(vault_key), self.file, stats);
+        self.check_newest()?;
+        let state = VaultState::at_rest(&self.engine, Keys::derive(vault_key), self.file);
         let snapshot = self.engine.snapshot()?;
         let head = Head::open(&snapshot.required_meta(meta::HEAD)?, &state.keys, self.file)?;
         integrity::check(&snapshot, &state, &head)?;
@@ -326,12 +327,9 @@ impl Store {
     /// # Errors
     /// A row, slot, log key, record or the checkpoint disagrees with the head: nothing is written.
     pub fn unlock(&self, vault_key: &VaultKey, writing: Writing) -> Result<Running, StorageError> {
-        let source = Arc::new(source(
-            &self.engine,
-            Keys::derive(vault_key),
-            self.file,
-            Stats::new(writing.monotonic, writing.commit_timeout),
-        ));
+        self.check_newest()?;
+        let stats = Stats::new(writing.monotonic, writing.commit_timeout);
+        let source = Arc::new(VaultState::new(&self.engine, Keys::derive(vault_key), self.file, stats));
         let keys = &source.keys;
         let snapshot = self.engine.snapshot()?;
         let sealed = snapshot.required_meta(meta::HEAD)?;
@@ -349,20 +347,6 @@ impl Store {
         committer.catch_up(missed);
         let (writer, ended) = Writer::start(committer, writing);
         Ok(Running { writer, ended })
-    }
-}
-
-fn source(engine: &Arc<Engine>, keys: Keys, file: FileId, stats: Stats) -> VaultState {
-    VaultState {
-        vault: VAULTS.fetch_add(1, Ordering::Relaxed),
-        engine: Arc::clone(engine),
-        keys,
-        file,
-        state: StateClock::default(),
-        accesses: Accesses::default(),
-        log_check: LogCheck::default(),
-        stats,
-        tap: Tap::default(),
     }
 }
 

@@ -146,9 +146,13 @@ impl Admission {
     fn refusal(&self, error: Error, mut event: Event) -> Refusal<Error> {
         let outcome = match &error {
             Error::Denied(_) | Error::WrongPassword => Some(Outcome::Denied),
-            Error::NothingMatches { .. } | Error::Tampered(_) => Some(Outcome::Failed),
+            Error::NothingMatches { .. } | Error::NotMinted(_) | Error::Tampered(_) => Some(Outcome::Failed),
             // Without this event a token could probe project names unnoticed.
-            Error::ProjectNotFound(_) if self.verb == Verb::ReadCredentials => Some(Outcome::Failed),
+            Error::ProjectNotFound(_)
+                if matches!(self.verb, Verb::ReadCredentials | Verb::RepositoryToken) =>
+            {
+                Some(Outcome::Failed)
+            }
             _ => None,
         };
         if let Error::NothingMatches { provider, project } = &error {
@@ -156,6 +160,9 @@ impl Admission {
         }
         if let Error::ProjectNotFound(project) = &error {
             event.project = Some(project.clone());
+        }
+        if let Error::NotMinted(unminted) = &error {
+            event = unminted.event(event);
         }
         let outcome = outcome.filter(|_| self.tally.count_refusal(&event.actor));
         Refusal { error, events: outcome.map(|outcome| Event { outcome, ..event }).into_iter().collect() }

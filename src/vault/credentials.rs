@@ -47,6 +47,13 @@ pub struct Disclosed {
     pub held: AnswerBytes,
 }
 
+impl CredentialQuery {
+    /// Returns the error of a read that finds nothing.
+    pub(super) fn nothing(&self) -> Error {
+        Error::NothingMatches { provider: self.provider, project: self.project.clone() }
+    }
+}
+
 struct Selection {
     items: Vec<(Arc<Integration>, Secret)>,
     next: Option<IntegrationId>,
@@ -139,41 +146,8 @@ fn disclose(work: &Request<'_>, selection: Selection, project: Option<&ProjectId
     Decision::disclosing(selection, events)
 }
 
-/// Selects the matching credentials that the caller may read, and opens them.
-fn select(
-    view: &View<'_>,
-    permit: &Permit,
-    query: &CredentialQuery,
-    measure: &Measure,
-) -> Result<Selection, Error> {
-    let found = matching(view, permit, query)?;
-    let limit = query.limit.unwrap_or(MATCHES_MAX).min(MATCHES_MAX);
-    if query.limit.is_none() && found.len() > limit {
-        return Err(Error::TooManyMatches);
-    }
-    let mut held = measure.budgets.answer(permit.caller().actor());
-    let (all, mut bytes) = (found.len(), 0);
-    let mut items = Vec::with_capacity(all.min(limit));
-    for integration in found.into_iter().take(limit) {
-        let secret = view.open_credential(&permit.disclose(&integration)?)?;
-        let size = secret.expose().len() + ITEM_BYTES;
-        bytes += size;
-        if bytes > measure.limits.answer_bytes && !items.is_empty() {
-            if query.limit.is_none() {
-                return Err(Error::TooManyMatches);
-            }
-            // A page by bytes: the rest comes with the cursor.
-            break;
-        }
-        held.grow(size, &measure.limits)?;
-        items.push((integration, secret));
-    }
-    let next = items.last().filter(|_| items.len() < all).map(|(integration, _)| integration.id);
-    Ok(Selection { items, next, held })
-}
-
-/// Returns the integrations that match and that the caller may read, newest first.
-fn matching(
+/// Finds the matching integrations whose credentials the caller may read, newest first.
+pub(super) fn find(
     view: &View<'_>,
     permit: &Permit,
     query: &CredentialQuery,
@@ -207,11 +181,44 @@ fn matching(
     });
     found.sort_by_key(|integration| std::cmp::Reverse(integration.id));
     found.dedup_by_key(|integration| integration.id);
+    Ok(found)
+}
+
+/// Selects a page of what matches, and opens it.
+fn select(
+    view: &View<'_>,
+    permit: &Permit,
+    query: &CredentialQuery,
+    measure: &Measure,
+) -> Result<Selection, Error> {
+    let mut found = find(view, permit, query)?;
     found.retain(|integration| query.cursor.is_none_or(|cursor| integration.id < cursor));
     if found.is_empty() && query.cursor.is_none() {
-        return Err(Error::NothingMatches { provider: query.provider, project: query.project.clone() });
+        return Err(query.nothing());
     }
-    Ok(found)
+    let limit = query.limit.unwrap_or(MATCHES_MAX).min(MATCHES_MAX);
+    if query.limit.is_none() && found.len() > limit {
+        return Err(Error::TooManyMatches);
+    }
+    let mut held = measure.budgets.answer(permit.caller().actor());
+    let (all, mut bytes) = (found.len(), 0);
+    let mut items = Vec::with_capacity(all.min(limit));
+    for integration in found.into_iter().take(limit) {
+        let secret = view.open_credential(&permit.disclose(&integration)?)?;
+        let size = secret.expose().len() + ITEM_BYTES;
+        bytes += size;
+        if bytes > measure.limits.answer_bytes && !items.is_empty() {
+            if query.limit.is_none() {
+                return Err(Error::TooManyMatches);
+            }
+            // A page by bytes: the rest comes with the cursor.
+            break;
+        }
+        held.grow(size, &measure.limits)?;
+        items.push((integration, secret));
+    }
+    let next = items.last().filter(|_| items.len() < all).map(|(integration, _)| integration.id);
+    Ok(Selection { items, next, held })
 }
 
 /// Selects by group: the project's own integrations first, global ones only for groups without one. A project's own

@@ -4,13 +4,15 @@
 
 use std::error::Error as _;
 
+use super::not_minted::{MissingRepository, NotMinted};
 use crate::{
     api::BadRequest,
     audit::record::BadRecord,
     auth::{password::PasswordError, policy::Denied},
     crypto::random::RandomError,
     domain::{Email, Invalid, ProjectId, Provider, RequestId, Revision, Timestamp},
-    storage::{CopyError, JobError, OpenError, SLOTS_MAX, StorageError},
+    outgoing::Disabled,
+    storage::{CopyError, JobError, MigrationError, OpenError, SLOTS_MAX, StorageError},
 };
 
 /// An error of a use case, with a variant for each case that a caller can act on.
@@ -90,6 +92,15 @@ pub enum Error {
         /// The project asked for.
         project: Option<ProjectId>,
     },
+    /// There is no token for a repository.
+    #[error(transparent)]
+    RepositoryNotFound(#[from] MissingRepository),
+    /// Nothing may be called, or not that host.
+    #[error(transparent)]
+    OutgoingDisabled(#[from] Disabled),
+    /// A GitHub App's token could not be minted.
+    #[error("no token was minted")]
+    NotMinted(Box<NotMinted>),
     /// More integrations match than one answer may hold.
     #[error("too many matches")]
     TooManyMatches,
@@ -193,7 +204,7 @@ impl From<StorageError> for Error {
             StorageError::Engine(_) => Self::Unreadable(error),
             StorageError::Tampered { .. } => Self::Tampered(error),
             StorageError::Archived { last } => Self::Archived { last },
-            StorageError::Newer { .. } => InternalError::Newer(error).into(),
+            StorageError::Newer { .. } | StorageError::Older { .. } => InternalError::Newer(error).into(),
             StorageError::Random => RandomError.into(),
         }
     }
@@ -222,7 +233,7 @@ pub enum InternalError {
     /// The operating system gives no random bytes.
     #[error(transparent)]
     Random(#[from] RandomError),
-    /// A newer program wrote a row.
+    /// A newer program wrote a row, or the file has an older format.
     #[error(transparent)]
     Newer(StorageError),
     /// A background task panicked. Only the log gets the text of a panic, which may hold anything.
@@ -272,6 +283,9 @@ pub enum UnlockError {
     /// The file no longer opens.
     #[error(transparent)]
     Open(#[from] OpenError),
+    /// The file has an older format, and was not migrated.
+    #[error(transparent)]
+    Migration(MigrationError),
     /// The unlock could not be recorded.
     #[error("the audit log cannot be written")]
     AuditUnavailable,
@@ -287,6 +301,15 @@ pub enum UnlockError {
     },
 }
 
+impl From<MigrationError> for UnlockError {
+    fn from(error: MigrationError) -> Self {
+        match error {
+            MigrationError::Storage(error) => error.into(),
+            MigrationError::NotKept(_) | MigrationError::Commit(_) => Self::Migration(error),
+        }
+    }
+}
+
 impl From<StorageError> for UnlockError {
     fn from(error: StorageError) -> Self {
         match error {
@@ -294,7 +317,8 @@ impl From<StorageError> for UnlockError {
             StorageError::Engine(_)
             | StorageError::Tampered { .. }
             | StorageError::Archived { .. }
-            | StorageError::Newer { .. } => Self::Storage(error),
+            | StorageError::Newer { .. }
+            | StorageError::Older { .. } => Self::Storage(error),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::state::Vault;
+use super::{mints::MintReading, state::Vault};
 use crate::{
     domain::{Provider, Timestamp, days},
     stats::Reading,
@@ -30,6 +30,8 @@ pub struct Gauges {
     pub over_budget: u64,
     /// Password verifications, in argon2 runs.
     pub password_runs: u64,
+    /// Minted tokens.
+    pub mints: MintReading,
     /// The metrics of an unlocked vault.
     pub open: Option<OpenGauges>,
 }
@@ -63,6 +65,7 @@ impl Vault {
             answer_bytes: self.budgets.held_bytes() as u64,
             over_budget: self.budgets.refused(),
             password_runs: self.password_runs(),
+            mints: self.mints.read(),
             open: self.opened().ok().map(|open| {
                 let stats = open.writer.stats();
                 let mut integrations: BTreeMap<_, (u64, u64)> =

@@ -15,9 +15,10 @@ use crate::{
     auth::policy::Verb,
     crypto::random,
     domain::{
-        Action, Detail, DetailKey, Event, Integration, IntegrationId, KeptRevision, Name, ProjectId, Provider,
-        Revision, Scope, Secret, Timestamp,
+        Action, AuthType, Detail, DetailKey, Event, Integration, IntegrationId, Json, KeptRevision, Name,
+        ProjectId, Provider, Revision, Scope, Secret, Timestamp,
     },
+    outgoing::{App, AppConfig},
     storage::{Changes, Decision, LastAccess, View},
 };
 
@@ -43,6 +44,10 @@ impl Vault {
     ) -> Result<(Integration, Vec<IntegrationId>), Error> {
         let id = IntegrationId::new(context.now, random::bytes()?);
         let may_shadow = self.settings().members_may_shadow;
+        // In the request's task: reading a key takes longer than a commit should.
+        if is_app(request.provider, request.auth_type) {
+            check_app(&request.credentials, request.config.as_ref())?;
+        }
         let work = move |work: Request<'_>| {
             let CreateIntegration { provider, auth_type, credentials, scope, config, name, expires_at } =
                 request;
@@ -156,6 +161,9 @@ impl Vault {
             let mut after = Integration::clone(&before);
             apply(request.name, &mut after.name);
             apply(request.config, &mut after.config);
+            if is_app(after.provider, after.auth_type) {
+                AppConfig::read(after.config.as_ref()).map_err(|bad| Error::BadRequest(bad.into()))?;
+            }
             if let Change::Set(end) = &request.expires_at
                 && *end <= now
             {
@@ -194,11 +202,17 @@ impl Vault {
         expected: Option<Revision>,
         request: RotateCredentials,
     ) -> Result<Listed, Error> {
+        // In the request's task, before the stored row says whether it is an App's: reading a key takes longer than a
+        // commit should.
+        let as_app = check_app(&request.credentials, None);
         let work = move |work: Request<'_>| {
             let before = owned(&work, id)?;
             check_expected(&before, expected)?;
             check_fields(before.provider, before.auth_type, &request.credentials)
                 .map_err(Error::BadRequest)?;
+            if is_app(before.provider, before.auth_type) {
+                as_app?;
+            }
             if request.expires_at.is_some_and(|end| end <= work.context.now) {
                 return Err(Error::ExpiryPast);
             }
@@ -246,6 +260,16 @@ impl Vault {
         };
         self.act(context, caller, Verb::DeleteIntegration, work).await.map(drop)
     }
+}
+
+/// Returns whether the vault itself works with the credential: it mints tokens of GitHub Apps.
+fn is_app(provider: Provider, auth_type: AuthType) -> bool {
+    provider == Provider::Github && auth_type == AuthType::App
+}
+
+/// Refuses a GitHub App that could not mint a token.
+fn check_app(credentials: &Secret, config: Option<&Json>) -> Result<(), Error> {
+    App::read(credentials, config).map(drop).map_err(|bad| Error::BadRequest(bad.into()))
 }
 
 /// Returns an integration that the caller may rotate. For a member, another's integration and an unknown id give the

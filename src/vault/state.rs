@@ -12,7 +12,15 @@ use std::{
 use arc_swap::ArcSwapOption;
 use tokio::sync::{Semaphore, oneshot, watch};
 
-use super::{budgets::{Budgets, CallerLimits}, error::Error, given_pairs::GivenPairs, refusal_counts::Tally, rollback::Rollback};
+use super::{
+    budgets::{Budgets, CallerLimits},
+    error::Error,
+    given_pairs::GivenPairs,
+    minted::MintedTokens,
+    mints::Mints,
+    refusal_counts::Tally,
+    rollback::Rollback,
+};
 use crate::{
     audit::checkpoint::VerifierKey,
     auth::{limiter::Limiter, policy::Rules},
@@ -20,7 +28,8 @@ use crate::{
     crypto::kdf::KdfParams,
     disk::Medium,
     domain::{Actor, Timestamp, days, seconds},
-    storage::{OpenError, StorageError, Store, Writer, Writing},
+    outgoing::Outgoing,
+    storage::{Keeper, Migrations, OpenError, StorageError, Store, Writer, Writing},
 };
 
 /// The most concurrent exports; each holds half a megabyte at most.
@@ -79,6 +88,12 @@ pub struct Settings {
     pub adopts_copies: bool,
     /// Unlocks an older copy of the file though a checkpoint gives it away; the log then goes on with a new key.
     pub accepts_rollback: bool,
+    /// The formats that an unlock migrates; other ones than this program's are for tests.
+    pub migrations: Migrations,
+    /// Keeps a copy of a file that is about to be migrated; without it, an older file stays locked.
+    pub keeper: Option<Keeper>,
+    /// The permission to call providers, and the means; none calls nobody.
+    pub outgoing: Option<Arc<Outgoing>>,
 }
 
 impl Settings {
@@ -110,6 +125,9 @@ impl Settings {
             scratch: None,
             adopts_copies: true,
             accepts_rollback: false,
+            migrations: Migrations::RELEASED,
+            keeper: None,
+            outgoing: None,
         }
     }
 
@@ -145,6 +163,8 @@ pub struct Vault {
     pub(super) budgets: Arc<Budgets>,
     /// Limits concurrent exports.
     pub(super) exports: Arc<Semaphore>,
+    /// Counts minted tokens.
+    pub(super) mints: Mints,
 }
 
 /// Parts that exist only while the vault is unlocked.
@@ -155,6 +175,7 @@ pub(super) struct Open {
     pub(super) ended: Mutex<Option<oneshot::Receiver<()>>>,
     /// The pairs of tokens that may be given out a second time; wiped by a lock.
     pub(super) given: Arc<GivenPairs>,
+    pub(super) minted: MintedTokens,
 }
 
 impl Vault {
@@ -163,7 +184,7 @@ impl Vault {
     /// # Errors
     /// The file is no vault, is damaged, or has a newer format.
     pub fn open(medium: Medium, settings: Settings) -> Result<Self, OpenError> {
-        let store = Store::open(medium, settings.cache_bytes)?;
+        let store = Store::open_with(medium, settings.cache_bytes, settings.migrations)?;
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         Ok(Self {
             store,
@@ -185,6 +206,7 @@ impl Vault {
             passwords_waiting: AtomicUsize::new(0),
             budgets: Arc::default(),
             exports: Arc::new(Semaphore::new(EXPORTS_MAX)),
+            mints: Mints::new(),
         })
     }
 

@@ -4,11 +4,13 @@ use std::sync::{Arc, Mutex, PoisonError, atomic::Ordering};
 
 use super::{
     error::{Error, InternalError, UnlockError},
+    minted::MintedTokens,
     rollback::Rollback,
     slots::try_slots,
     state::{Open, Vault},
 };
 use crate::{
+    crypto::keys::VaultKey,
     domain::{Action, Actor, Detail, DetailKey, Event, Secret, Timestamp},
     storage::{Changes, Decision, View},
 };
@@ -40,13 +42,15 @@ impl Vault {
             self.failed_tries.fetch_add(1, Ordering::Relaxed);
         })?;
         let (key, _) = key;
+        self.migrate(&key, actor.clone(), now)?;
         let running = self.store.unlock(&key, self.settings().writing())?;
         let tries = self.failed_tries.load(Ordering::Relaxed);
         let detail = Detail::NONE.number(DetailKey::FailedTries, tries);
         let host = actor.clone();
         let event = Event { detail, ..Event::new(now, actor, Action::VaultUnlock) };
         let events = std::iter::once(event).chain(then).collect();
-        let open = Open { writer: running.writer, locked: Arc::default(), ended: Mutex::default(), given: Arc::default() };
+        let (locked, ended, minted) = (Arc::default(), Mutex::default(), MintedTokens::new());
+        let open = Open { writer: running.writer, locked, ended, minted, given: Arc::default() };
         let adopted = self.adopt(&open, rollback, host, now).await;
         if let Err(error) = match adopted {
             Ok(()) => open.record(events).await,
@@ -67,6 +71,20 @@ impl Vault {
         self.open.store(Some(Arc::new(Open { ended: Mutex::new(Some(running.ended)), ..open })));
         self.set_rollback(None);
         Ok(())
+    }
+
+    /// Brings an older file to the newest format, once a copy of it is kept.
+    fn migrate(&self, key: &VaultKey, actor: Actor, now: Timestamp) -> Result<(), UnlockError> {
+        let Some(keeper) =
+            self.settings().keeper.as_ref().filter(|_| self.store.is_older().is_ok_and(|older| older))
+        else {
+            return Ok(());
+        };
+        let (from, to) = (self.store.format()?, self.settings().migrations.newest());
+        let detail = Detail::NONE.text(DetailKey::Version, env!("CARGO_PKG_VERSION"));
+        let detail = detail.text(DetailKey::Reason, format!("format_{from}_to_{to}"));
+        let event = Event { detail, ..Event::new(now, actor, Action::VaultMigrate) };
+        Ok(self.store.migrate(key, keeper, &event)?)
     }
 
     /// Returns the rollback that the settings have to accept, if there is one.

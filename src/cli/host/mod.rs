@@ -14,6 +14,7 @@ mod doctor;
 mod file_args;
 mod host_actor;
 mod init;
+mod keeping;
 mod knock;
 mod lock;
 mod log_watch;

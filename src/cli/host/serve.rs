@@ -12,10 +12,10 @@ use super::{
     checkpoints::{self, CheckpointPlan},
     control, descriptors, dev,
     host_actor::host_actor,
-    log_watch, memory,
+    keeping, log_watch, memory,
     offline::RunClock,
     repeats::ASKED,
-    settings::{self, Args, Plan, TlsFiles, check_files, check_listener},
+    settings::{self, Args, OutgoingPlan, Plan, TlsFiles, check_files, check_listener},
     shutdown::{shut, stop_signal},
     systemd::{self, Passed},
     tracing::Log,
@@ -69,6 +69,7 @@ async fn serve(
 ) -> Result<(), CliError> {
     let data = plan.data;
     let tls = plan.tls.as_ref().map(|files| certificate::load(files, output)).transpose()?.map(Arc::new);
+    let outgoing = plan.outgoing.map(OutgoingPlan::open).transpose()?;
     let file = Arc::new(DataFile::open(&data, plan.locking)?);
     // Cheap failures come before the key derivation, and before anything is written.
     let listener = match passed {
@@ -78,7 +79,9 @@ async fn serve(
     let socket = control::bind(file.path())?;
     // A copy for a client lies on the vault's own disk, which is as private as the vault.
     let scratch = file.path().parent().map(Path::to_owned);
-    let settings = Settings { scratch, accepts_rollback: args.accept_rollback, ..plan.settings };
+    let keeper = Some(keeping::keeper(file.path(), plan.locking, output));
+    let accepts_rollback = args.accept_rollback;
+    let settings = Settings { scratch, keeper, outgoing, accepts_rollback, ..plan.settings };
     let vault = Vault::open(file.medium(), settings)
         .map_err(|error| CliError::open(&data, &error))?;
     let vault = Arc::new(vault);

@@ -49,6 +49,7 @@ pub(super) const CODES: &[Code] = &[
     code(404, "integration_not_found", "no such integration, or none matches"),
     code(404, "revision_not_found", "that revision is not stored"),
     code(404, "project_not_found", "no such project"),
+    code(404, "app_not_installed", "the GitHub App is not installed for that repository"),
     code(404, "token_not_found", "no such application token"),
     code(404, "user_not_found", "no such user"),
     code(405, "method_not_allowed", "the route does not support this method"),
@@ -67,9 +68,11 @@ pub(super) const CODES: &[Code] = &[
     code(429, "too_many_disclosures", "the caller read too many credentials in this minute"),
     code(500, "tampered", "a stored record failed authentication"),
     code(500, "internal", "internal error; the server log has the cause under the request id"),
+    code(502, "provider_unreachable", "the provider gave no token: unreachable, slow, or another answer"),
     code(503, "locked", "the vault is locked"),
     code(503, "overloaded", "too many requests are waiting"),
     code(503, "audit_unavailable", "the audit log cannot be written; a change may or may not have been stored"),
+    code(503, "outgoing_disabled", "`[outgoing]` in the server's config file does not allow the call"),
     code(503, "disk_low", "the disk is almost full; nothing is stored or disclosed"),
 ];
 

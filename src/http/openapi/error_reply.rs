@@ -65,7 +65,7 @@ impl ErrorReply {
         let own = match status {
             401 => Some("www-authenticate"),
             405 => Some("allow"),
-            429 | 503 => Some("retry-after"),
+            429 | 502 | 503 => Some("retry-after"),
             _ => None,
         };
         json!({

@@ -55,6 +55,14 @@ impl Operation {
         self
     }
 
+    /// Adds a query parameter that is required.
+    pub(super) fn required_query(mut self, name: &str, schema: Value, description: &str) -> Self {
+        self.parameters.push(json!({
+            "name": name, "in": "query", "required": true, "schema": schema, "description": description,
+        }));
+        self
+    }
+
     /// Adds a request header.
     pub(super) fn header(mut self, name: &str, schema: Value, description: &str) -> Self {
         self.parameters

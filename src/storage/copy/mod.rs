@@ -17,7 +17,7 @@
 
 mod chunk;
 mod copier;
-mod ending;
+pub(super) mod ending;
 mod error;
 mod reseal;
 mod steps;

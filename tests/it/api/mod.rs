@@ -1,5 +1,6 @@
 //! The HTTP API over a real socket.
 
+mod auth_token;
 mod changes;
 mod codes;
 mod contract;
@@ -9,6 +10,7 @@ mod lingering;
 mod malformed;
 mod measure;
 mod metrics;
+mod minting;
 mod openapi;
 mod policy;
 mod projects;

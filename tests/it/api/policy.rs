@@ -29,6 +29,7 @@ const MATRIX: &[(&str, &str, [bool; 5])] = &[
     // A member only what it created; the id below is unknown to it.
     ("PUT", "/integrations/{id}/credentials", [true, false, false, false, false]),
     ("POST", "/integrations/{id}/rollback", [true, false, false, false, false]),
+    ("GET", "/repository/auth-token", [true, true, true, false, false]),
     ("GET", "/projects", [true, true, true, false, false]),
     ("POST", "/projects", [true, false, false, false, false]),
     ("GET", "/projects/{identifier...}", [true, true, true, false, false]),

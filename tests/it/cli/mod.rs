@@ -7,6 +7,7 @@ mod exec_jobs;
 mod formats;
 mod git;
 mod hints;
+mod minting;
 mod names;
 mod once;
 mod pages;

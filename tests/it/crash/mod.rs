@@ -5,5 +5,6 @@ mod damage;
 mod faults;
 mod internal;
 mod kills;
+mod migrations;
 mod power_cuts;
 mod stale;

@@ -10,6 +10,7 @@ use sealroom::{
     disk::{DataFile, NewFile},
     domain::{AccessScope, Actor, Email, Role, Secret, Timestamp},
     http::{Edge, Limits, Listener, Server},
+    outgoing::Outgoing,
     vault::{Admitted, Context, InitPlan, Settings, Vault},
 };
 use serde_json::Value;
@@ -197,12 +198,22 @@ impl TestServer {
     }
 
     pub async fn start_at(limits: Limits, listen: &str, edge: impl Into<Edge>) -> Self {
+        Self::start_set(settings(), limits, listen, edge).await
+    }
+
+    /// A server that may call a provider.
+    pub async fn calling(outgoing: Outgoing) -> Self {
+        let settings = Settings { outgoing: Some(Arc::new(outgoing)), ..settings() };
+        Self::start_set(settings, Limits::STANDARD, "127.0.0.1:0", false).await
+    }
+
+    async fn start_set(settings: Settings, limits: Limits, listen: &str, edge: impl Into<Edge>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("test.redb");
         let new = NewFile::begin(&data).unwrap();
         Vault::create(new.medium(), 1 << 20, &plan()).unwrap();
         let file = new.publish().unwrap();
-        let vault = Vault::open(file.medium(), settings()).unwrap();
+        let vault = Vault::open(file.medium(), settings).unwrap();
         Self { _home: Some((folder, file)), ..Self::over(vault, limits, listen, edge).await }
     }
 

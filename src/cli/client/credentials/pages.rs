@@ -81,12 +81,16 @@ impl<'a> Pages<'a> {
     }
 }
 
-/// Prints the receipt of the disclosure, and a warning for each credential that has expired or expires soon.
-pub(in crate::cli::client) fn report(page: &Credentials, output: Output) {
-    // In a pipeline's log, this is the line to check against the audit log.
-    if let Some(receipt) = page.receipt.as_ref().filter(|_| !io::stderr().is_terminal()) {
+/// Prints a receipt into a pipeline's log, as the line to check against the audit log.
+pub(in crate::cli::client) fn report_receipt(receipt: Option<&str>, output: Output) {
+    if let Some(receipt) = receipt.filter(|_| !io::stderr().is_terminal()) {
         output.note(&format!("audit-receipt: {receipt}"));
     }
+}
+
+/// Prints the receipt of the disclosure, and a warning for each credential that has expired or expires soon.
+pub(in crate::cli::client) fn report(page: &Credentials, output: Output) {
+    report_receipt(page.receipt.as_deref(), output);
     let now = Clock::system().now();
     // The code that prints a page reports one that does not parse.
     for one in page.items().unwrap_or_default() {

@@ -1,16 +1,12 @@
 //! Settings in effect, and the source of each.
 
-use std::{
-    fmt::Display,
-    ops::RangeInclusive,
-    path::{Path, PathBuf},
-    str::FromStr,
-    time::Duration,
-};
+use std::{ops::RangeInclusive, path::PathBuf, str::FromStr, time::Duration};
 
 use super::{
     address::{self, Address},
     args::{Args, Tuning},
+    outgoing::{self, OutgoingPlan},
+    sources::{Sources, bounded, check_path, size},
 };
 use crate::{
     cli::{
@@ -20,8 +16,7 @@ use crate::{
             archives::ArchivePlan, backups::BackupPlan, checkpoints::CheckpointPlan, host_actor::host_actor,
             passphrase::PassphraseArgs,
         },
-        paths,
-        source::{Given, Source},
+        source::Source,
     },
     clock,
     config::{FileArchive, FileBackup, FileCheckpoint, FileLimits, default},
@@ -46,6 +41,7 @@ pub(in crate::cli::host) struct Plan {
     pub(in crate::cli::host) checkpoints: Option<CheckpointPlan>,
     pub(in crate::cli::host) backups: Option<BackupPlan>,
     pub(in crate::cli::host) archives: Option<ArchivePlan>,
+    pub(in crate::cli::host) outgoing: Option<OutgoingPlan>,
     pub(in crate::cli::host) workers: usize,
     pub(in crate::cli::host) limits: Limits,
     pub(in crate::cli::host) locking: Locking,
@@ -59,24 +55,6 @@ pub(in crate::cli::host) struct Plan {
 pub(in crate::cli::host) struct TlsFiles {
     pub(in crate::cli::host) cert: PathBuf,
     pub(in crate::cli::host) key: PathBuf,
-}
-
-/// The source of each setting. Of the defaults, messages name only the vault file's, since that file may be missing.
-pub(super) struct Sources {
-    given: Given,
-    file: Option<PathBuf>,
-    pub(super) data: Source,
-}
-
-impl Sources {
-    pub(super) fn of(&self, id: &str, key: &'static str) -> Source {
-        self.given.source(id, key, self.file.as_deref())
-    }
-
-    /// Returns the source of a setting outside of all tables.
-    pub(super) fn of_top(&self, key: &'static str) -> Source {
-        self.of(key, key)
-    }
 }
 
 /// Reads the settings. Consumes none of the arguments, so that a SIGHUP can read them again.
@@ -119,6 +97,7 @@ pub(in crate::cli::host) fn read(args: &Args) -> Result<Plan, CliError> {
         checkpoints: checkpoint_plan(args, &file.checkpoint, &sources)?,
         backups: backup_plan(args, &file.backup, locking, &sources)?,
         archives: archive_plan(args, &file.archive, &sources)?,
+        outgoing: outgoing::read(file.outgoing, &sources)?,
         data,
         config: args.config.clone(),
         address: address::parse(&listen, &sources.of_top("listen"))?,
@@ -313,30 +292,4 @@ fn caller_limits(flags: &Tuning, file: &FileLimits, sources: &Sources) -> Result
         )?,
         disclosures_per_minute: bounded(&of_count, count, 1..=u32::MAX)?.into(),
     })
-}
-
-/// Checks that a value is within these bounds.
-fn bounded<N: PartialOrd + Display>(
-    source: &Source,
-    set: N,
-    bounds: RangeInclusive<N>,
-) -> Result<N, CliError> {
-    if bounds.contains(&set) {
-        return Ok(set);
-    }
-    let what = if set < *bounds.start() {
-        format!("{set} must be at least {}", bounds.start())
-    } else {
-        format!("{set} must be at most {}", bounds.end())
-    };
-    Err(source.refuse(what, "omit it for the default"))
-}
-
-fn size(source: &Source, set: u32, bounds: RangeInclusive<u32>) -> Result<usize, CliError> {
-    let size = bounded(source, set, bounds)?;
-    usize::try_from(size).map_err(|_| source.refuse("too large for this host", "omit it for the default"))
-}
-
-fn check_path(path: Option<&Path>, source: &Source) -> Result<(), CliError> {
-    path.map_or(Ok(()), |path| paths::check(path, source))
 }

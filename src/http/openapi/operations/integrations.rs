@@ -65,6 +65,23 @@ pub(super) fn read_credentials() -> Operation {
     ])
 }
 
+pub(super) fn repository_token() -> Operation {
+    Operation::new(
+        TAG,
+        "Get a token for a repository",
+        "From the integrations with provider `github` that a read for this project finds: a token that the newest \
+         GitHub App mints for this one repository, else the newest personal access token. A minted token is reused \
+         until 10 minutes before its end. Its issue is an audit event that is durable before the answer is sent.",
+    )
+    .required_query("repositoryIdentifier", reference("ProjectIdentifier"), "The project; it must be registered.")
+    .answers(
+        Reply::json(200, "The token.", reference("RepositoryToken"), examples::repository_token())
+            .with("audit-receipt"),
+    )
+    .codes(&["invalid_parameter", "outside_projects", "outside_providers", "integration_not_found"])
+    .codes(&["project_not_found", "app_not_installed", "provider_unreachable", "outgoing_disabled", "disk_low"])
+}
+
 pub(super) fn show() -> Operation {
     metadata(Operation::new(TAG, "Show an integration", "Metadata only; never the credential."))
         .codes(&["disk_low"])
