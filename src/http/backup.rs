@@ -18,7 +18,7 @@ use crate::{
 const PIECE_BYTES: usize = 256 * 1024;
 
 pub(super) async fn create(call: Box<Call>) -> HandlerResult {
-    let mut closing = call.closing.clone();
+    let mut closing = call.closing.subscribe();
     call.query.finish()?;
     let (file, medium) = {
         let vault = Arc::clone(&call.vault);

@@ -70,7 +70,8 @@ pub(super) async fn export(mut call: Box<Call>) -> HandlerResult {
     let (pieces, stream) = mpsc::channel(PIECES);
     let end = (!follow).then_some(size);
     let caller = call.caller()?.clone();
-    let Call { vault, clock, mut closing, context, .. } = *call;
+    let Call { vault, clock, closing, context, .. } = *call;
+    let mut closing = closing.subscribe();
     let export = Export { vault, clock, context, caller, format, from, to, next, end, pieces };
     let (pieces, has_end) = (export.pieces.clone(), export.end.is_some());
     tokio::spawn(async move {

@@ -191,9 +191,8 @@ async fn read_credentials(mut call: Box<Call>) -> HandlerResult {
     };
     call.query.finish()?;
     let read = call.vault.read_credentials(&call.context, call.caller()?, query).await?;
-    let items: Vec<_> = read.items.iter().map(|(integration, secret)| (&**integration, secret)).collect();
-    let body = responses::credentials_array(&items);
-    let answer = Answer::held_secret(StatusCode::OK, body, read.held);
+    let items = read.items.iter().map(|(integration, secret)| (&**integration, secret));
+    let answer = Answer::held_secret(StatusCode::OK, responses::credentials_array(items), read.held);
     Ok(with_cursor(with_receipts(answer, &read.receipts), read.next).disclosing(read.disclosed))
 }
 
@@ -209,8 +208,8 @@ async fn repository_token(mut call: Box<Call>) -> HandlerResult {
 }
 
 fn with_receipts(answer: Answer, receipts: &[Receipt]) -> Answer {
-    let records: Vec<_> = receipts.iter().map(|receipt| (receipt.sequence, receipt.leaf_hash)).collect();
-    match receipt::header(&records) {
+    let records = receipts.iter().map(|receipt| (receipt.sequence, receipt.leaf_hash));
+    match receipt::header(records) {
         Some(receipts) => answer.header(receipt::HEADER, receipts),
         None => answer,
     }

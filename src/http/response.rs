@@ -39,6 +39,7 @@ pub(super) struct Answer {
 /// The pieces of a streamed body.
 pub(super) type Pieces = mpsc::Receiver<io::Result<Bytes>>;
 
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const JSON: &str = "application/json";
 const TEXT: &str = "text/plain; charset=utf-8";
 
@@ -127,7 +128,7 @@ impl Answer {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         let own = self.headers.into_iter();
-        for (name, value) in own.chain([(HeaderName::from_static("x-request-id"), id.to_string())]) {
+        for (name, value) in own.chain([(REQUEST_ID, id.to_string())]) {
             if let Ok(value) = HeaderValue::try_from(value) {
                 headers.append(name, value);
             }

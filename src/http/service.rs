@@ -140,7 +140,7 @@ impl Server {
         let if_match = head.headers.get(header::IF_MATCH).cloned();
         // Release hyper's read buffer, which the headers point into, before the handler waits.
         drop(head);
-        let (vault, clock, closing) = (Arc::clone(&self.vault), self.clock.clone(), self.closing.subscribe());
+        let (vault, clock, closing) = (Arc::clone(&self.vault), self.clock.clone(), self.closing.clone());
         let call = Call { vault, clock, closing, context, caller, argument, query, if_match, body };
         // Boxed: the handlers' futures are large, and `Call` would be moved into each of them.
         let answer = handlers::answer(route.endpoint, Box::new(call)).await?;

@@ -2,6 +2,7 @@
 
 use std::{
     borrow::Borrow,
+    ops::Bound,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, PoisonError, RwLock},
 };
@@ -317,9 +318,12 @@ fn write_all(txn: &redb::WriteTransaction, batch: &Batch) -> Result<bool, redb::
         TailPlan::Tail(tail) => drop(meta.insert(meta::TAIL, tail.as_slice())?),
         TailPlan::Table(tail) => {
             let mut audit = txn.open_table(AUDIT)?;
+            // One run at the end of the table: it fills whole pages, and overwrites no record.
+            let mut end = audit.upper_bound_mut(Bound::<u64>::Unbounded)?;
             for (sequence, row) in tail.iter().chain(&batch.records) {
-                audit.insert(sequence, row.as_slice())?;
+                end.insert_before(sequence, row.as_slice())?;
             }
+            end.close()?;
             drop(meta.remove(meta::TAIL)?);
         }
         TailPlan::Nowhere => {}
@@ -337,4 +341,38 @@ fn write_all(txn: &redb::WriteTransaction, batch: &Batch) -> Result<bool, redb::
         meta.insert(name, value.as_slice())?;
     }
     Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use redb::backends::InMemoryBackend;
+
+    use super::*;
+
+    fn batch(before: Option<&[u8]>, record: (u64, &[u8]), after: &[u8]) -> Batch {
+        Batch {
+            expected_head: before.map(<[u8]>::to_vec),
+            records: vec![(record.0, record.1.to_vec())],
+            settle: true,
+            meta: vec![(meta::HEAD, after.to_vec())],
+            ..Batch::default()
+        }
+    }
+
+    #[test]
+    fn no_commit_overwrites_a_record_or_inserts_one_before_the_newest() {
+        let first = batch(None, (7, b"first"), b"1");
+        let engine = Engine::create(Arc::new(InMemoryBackend::new()), 1 << 20, &first).unwrap();
+        for sequence in [0, 6, 7] {
+            let refused = engine.commit(&batch(Some(b"1"), (sequence, b"other"), b"2"));
+            assert!(matches!(refused, Err(CommitError::Engine(_))), "{sequence}");
+        }
+        engine.commit(&batch(Some(b"1"), (8, b"second"), b"2")).unwrap();
+        let snapshot = engine.snapshot().unwrap();
+        assert_eq!(snapshot.meta(meta::HEAD).unwrap().as_deref(), Some(&b"2"[..]));
+        let audit = snapshot.txn().open_table(AUDIT).unwrap();
+        let rows: Vec<_> = audit.range::<u64>(..).unwrap().map(Result::unwrap).collect();
+        let rows: Vec<_> = rows.iter().map(|(sequence, row)| (sequence.value(), row.value())).collect();
+        assert_eq!(rows, [(7, &b"first"[..]), (8, b"second")]);
+    }
 }

@@ -43,7 +43,6 @@ use crate::{
     domain::{Event, FileId, User},
 };
 
-
 /// The contents of a new vault.
 pub struct NewVault<'a> {
     /// The vault's permanent id.

@@ -59,7 +59,10 @@ pub(in crate::storage) fn signed(file: FileId, head: &Head, log_key: &LogKey) ->
 
 /// Returns the last accesses of an event: that of the integration whose credential left, and that of the token that
 /// asked.
-pub(in crate::storage) fn accesses_of(sequence: u64, event: &Event) -> Vec<LastAccess> {
+pub(in crate::storage) fn accesses_of(
+    sequence: u64,
+    event: &Event,
+) -> impl Iterator<Item = LastAccess> + use<> {
     accesses(sequence, event.time, &event.actor, event.action, event.outcome, event.integration)
 }
 
@@ -67,6 +70,7 @@ pub(in crate::storage) fn accesses_of(sequence: u64, event: &Event) -> Vec<LastA
 pub(in crate::storage) fn accesses_of_record(sequence: u64, bytes: &[u8]) -> Vec<LastAccess> {
     let Ok(record) = record::decode(bytes) else { return Vec::new() };
     accesses(sequence, record.time, &record.actor, record.action, record.outcome, record.integration)
+        .collect()
 }
 
 fn accesses(
@@ -76,7 +80,7 @@ fn accesses(
     action: Action,
     outcome: Outcome,
     integration: Option<IntegrationId>,
-) -> Vec<LastAccess> {
+) -> impl Iterator<Item = LastAccess> + use<> {
     let access = |id: [u8; 16]| LastAccess { id, sequence, time, actor: actor.clone() };
     let disclosed =
         matches!(action, Action::CredentialsRead | Action::CredentialsMint) && outcome == Outcome::Allowed;
@@ -85,7 +89,7 @@ fn accesses(
         Actor::App(id) => Some(access(*id.as_bytes())),
         Actor::User(_) | Actor::Host(_) => None,
     };
-    integration.into_iter().chain(token).collect()
+    integration.into_iter().chain(token)
 }
 
 /// Seals changes into rows.

@@ -142,11 +142,34 @@ impl Writer {
         Examination { engine, keys: Some(keys), file: *file, surroundings, is_live: true, read }.run()
     }
 
-    /// Runs the decision on the newest state in the commit thread, and waits until its writes are durable.
+    /// Queues the decision for the commit thread, which runs it on the newest state. The future waits until its writes
+    /// are durable; it does not contain the decision, so that the tasks of requests stay small.
     ///
     /// # Errors
     /// The decision's refusal, or the reason why the job has no answer.
-    pub async fn submit<T, E, F>(&self, decide: F) -> Result<Committed<T>, JobError<E>>
+    pub fn submit<T, E, F>(
+        &self,
+        decide: F,
+    ) -> impl Future<Output = Result<Committed<T>, JobError<E>>> + Send + use<T, E, F>
+    where
+        T: Send + 'static,
+        E: Send + 'static,
+        F: FnOnce(&View<'_>) -> Verdict<T, E> + Send + 'static,
+    {
+        let waiting = Waiting::begin(&self.waiting);
+        let queued = self.enqueue(decide);
+        let timeout = self.source.stats.stall * 2;
+        async move {
+            let _waiting = waiting;
+            // Times out if the disk blocks. A late result is dropped, and its secrets are wiped.
+            match tokio::time::timeout(timeout, queued?).await {
+                Ok(answered) => answered.unwrap_or(Err(JobError::Stopped)),
+                Err(_) => Err(JobError::Unavailable),
+            }
+        }
+    }
+
+    fn enqueue<T, E, F>(&self, decide: F) -> Result<Answer<T, E>, JobError<E>>
     where
         T: Send + 'static,
         E: Send + 'static,
@@ -158,30 +181,27 @@ impl Writer {
         }
         let (reply, answer) = oneshot::channel();
         let job: Queued = Box::new(TypedJob::new(decide, reply));
-        let _waiting = Waiting::begin(&self.waiting);
-        self.queue.try_send(job).map_err(|error| match error {
-            TrySendError::Full(_) => JobError::Overloaded,
-            TrySendError::Disconnected(_) => JobError::Stopped,
-        })?;
-        // Times out if the disk blocks. A late result is dropped, and its secrets are wiped.
-        match tokio::time::timeout(self.source.stats.stall * 2, answer).await {
-            Ok(answered) => answered.unwrap_or(Err(JobError::Stopped)),
-            Err(_) => Err(JobError::Unavailable),
+        match self.queue.try_send(job) {
+            Ok(()) => Ok(answer),
+            Err(TrySendError::Full(_)) => Err(JobError::Overloaded),
+            Err(TrySendError::Disconnected(_)) => Err(JobError::Stopped),
         }
     }
 }
 
-/// Counts a job until its answer arrives or its client gives up.
-struct Waiting<'a>(&'a AtomicUsize);
+type Answer<T, E> = oneshot::Receiver<Result<Committed<T>, JobError<E>>>;
 
-impl<'a> Waiting<'a> {
-    fn begin(count: &'a AtomicUsize) -> Self {
+/// Counts a job until its answer arrives or its client gives up.
+struct Waiting(Arc<AtomicUsize>);
+
+impl Waiting {
+    fn begin(count: &Arc<AtomicUsize>) -> Self {
         count.fetch_add(1, Ordering::Relaxed);
-        Self(count)
+        Self(Arc::clone(count))
     }
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for Waiting {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }

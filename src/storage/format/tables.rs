@@ -43,6 +43,9 @@ const CHECK: usize = 8;
 /// The number of bytes of a group.
 const GROUP: usize = 8;
 
+/// The bytes of a key of `scopes` beside its project: kind, two lengths, the longest service, group and id.
+const SCOPE_KEY_BYTES: usize = 1 + 2 + 1 + 24 + GROUP + 16;
+
 /// `meta`: the few values that describe the file itself.
 pub(in crate::storage) const META: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("meta");
 /// `audit`: the records.
@@ -163,9 +166,17 @@ pub fn session_prefix(session: SessionId) -> Vec<u8> {
 
 /// Returns a key prefix of `scopes`: the entries of one scope; `None` is the global one.
 pub fn scope_prefix(project: Option<&ProjectId>) -> Vec<u8> {
-    let Some(project) = project else { return vec![0] };
-    let length = u16::try_from(project.as_str().len()).expect("an identifier has at most 200 bytes");
-    [&[1], length.to_be_bytes().as_slice(), project.as_str().as_bytes()].concat()
+    let mut key = Vec::with_capacity(SCOPE_KEY_BYTES + project.map_or(0, |project| project.as_str().len()));
+    match project {
+        None => key.push(0),
+        Some(project) => {
+            let length = u16::try_from(project.as_str().len()).expect("an identifier has at most 200 bytes");
+            key.push(1);
+            key.extend_from_slice(&length.to_be_bytes());
+            key.extend_from_slice(project.as_str().as_bytes());
+        }
+    }
+    key
 }
 
 /// Returns a key prefix of `scopes`: the entries of one scope and service.

@@ -119,7 +119,7 @@ fn an_answer_about_integrations_has_the_keys_of_its_schema() {
     let credentials = Secret::from("{\"a\":1}".to_owned());
     let custom =
         Integration { provider: Provider::Custom, name: Some("x".parse().unwrap()), ..integration.clone() };
-    let array = credentials_array(&[(&custom, &credentials)]);
+    let array = credentials_array([(&custom, &credentials)]);
     let array: Vec<&RawValue> = serde_json::from_slice(array.expose()).unwrap();
     same_keys("DisclosedCredential", array[0].get().as_bytes());
     let (token, end, project) = (Secret::from("ghs_x".to_owned()), Some(NOW), "acme/app".parse().unwrap());
