@@ -40,7 +40,8 @@ impl FromStr for Name {
     type Err = Invalid;
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
-        let invalid = Invalid::new("name", "1 to 100 characters, none of them a control character or invisible");
+        let invalid =
+            Invalid::new("name", "1 to 100 characters, none of them a control character or invisible");
         if text.chars().any(is_unseen) {
             return Err(invalid);
         }
@@ -58,7 +59,15 @@ mod tests {
         for text in ["deploy", "clé d’Ada – 2", "ключ", "密钥", "🔑", "a b"] {
             assert_eq!(text.parse::<Name>().unwrap().as_str(), text);
         }
-        for text in ["de\u{200b}ploy", "\u{202e}yolped", "a\u{2066}b", "a\u{ad}b", "a\u{feff}", "\u{2800}", "a\u{e0041}"] {
+        for text in [
+            "de\u{200b}ploy",
+            "\u{202e}yolped",
+            "a\u{2066}b",
+            "a\u{ad}b",
+            "a\u{feff}",
+            "\u{2800}",
+            "a\u{e0041}",
+        ] {
             assert!(text.parse::<Name>().is_err(), "{text:?}");
             assert_eq!(Name::recorded(text).unwrap().as_str(), text);
         }

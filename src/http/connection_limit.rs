@@ -200,7 +200,8 @@ mod tests {
         assert_eq!(limiter.state().taken, 18, "two places are kept");
         held.push(limiter.acquire(peer("192.0.2.2")).unwrap());
         assert_eq!(limiter.state().taken, 18, "which came at the cost of the other one");
-        let honest: Vec<_> = (3..9).map(|n| limiter.acquire(peer(&format!("192.0.2.{n}"))).unwrap()).collect();
+        let honest: Vec<_> =
+            (3..9).map(|n| limiter.acquire(peer(&format!("192.0.2.{n}"))).unwrap()).collect();
         assert_eq!(limiter.state().taken, 18);
         let evicted = held.iter().filter(|slot| slot.place.evicted.load(Ordering::Relaxed)).count();
         assert_eq!(evicted, 7);

@@ -161,7 +161,8 @@ pub(super) fn check_origin(headers: &HeaderMap) -> Result<(), HttpError> {
     let host = headers.get(header::HOST).map(header::HeaderValue::as_bytes);
     for origin in headers.get_all(header::ORIGIN) {
         let authority = origin.to_str().ok().and_then(|text| text.split_once("://")).map(|(_, rest)| rest);
-        let is_own = |authority: &str| host.is_some_and(|host| host.eq_ignore_ascii_case(authority.as_bytes()));
+        let is_own =
+            |authority: &str| host.is_some_and(|host| host.eq_ignore_ascii_case(authority.as_bytes()));
         if !authority.is_some_and(is_own) {
             return Err(HttpError::ForeignOrigin);
         }
@@ -227,7 +228,10 @@ mod tests {
 
     #[test]
     fn a_host_name_is_a_name_alone() {
-        assert_eq!("Vault.Example.com.".parse::<HostName>().unwrap(), HostName("vault.example.com".to_owned()));
+        assert_eq!(
+            "Vault.Example.com.".parse::<HostName>().unwrap(),
+            HostName("vault.example.com".to_owned())
+        );
         for text in ["", ".", "https://a", "a:1", "a/b", "a b", "*"] {
             assert!(text.parse::<HostName>().is_err(), "{text}");
         }

@@ -77,9 +77,7 @@ impl HttpError {
             Self::Vault(
                 vault::Error::TooManyTries { retry_after_secs }
                 | vault::Error::TooManyDisclosures { retry_after_secs },
-            ) => {
-                answer.header("retry-after", retry_after_secs)
-            }
+            ) => answer.header("retry-after", retry_after_secs),
             Self::Vault(vault::Error::NotMinted(unminted)) if status == StatusCode::BAD_GATEWAY => {
                 answer.header("retry-after", unminted.wait.as_secs().max(RETRY_SECS))
             }
@@ -253,7 +251,8 @@ fn describe(error: &vault::Error) -> (StatusCode, &'static str, String) {
         }
         Error::WouldShadow { integrations } => {
             let message = match integrations {
-                1 => "It would be read in the place of 1 integration of an owner; ask an owner to store it".to_owned(),
+                1 => "It would be read in the place of 1 integration of an owner; ask an owner to store it"
+                    .to_owned(),
                 _ => format!(
                     "It would be read in the place of {integrations} integrations of owners; ask an owner to store it"
                 ),

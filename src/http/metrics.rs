@@ -135,7 +135,12 @@ impl Page {
             rejected.encode_family(&labels)?.encode_counter::<NoLabelSet, _, f64>(&count, None)?;
         }
         let held = self.gauges.answer_bytes;
-        gauge(encoder, "answers_in_flight_bytes", "Bytes of credentials in answers that are not sent yet", held)?;
+        gauge(
+            encoder,
+            "answers_in_flight_bytes",
+            "Bytes of credentials in answers that are not sent yet",
+            held,
+        )?;
         let help = "Requests refused because their caller was over its budget";
         encoder
             .encode_descriptor("requests_over_budget", help, None, MetricType::Counter)?

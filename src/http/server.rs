@@ -83,18 +83,7 @@ impl Server {
         let (limits, metrics) = (ArcSwap::from_pointee(limits), Metrics::new());
         let closing = watch::Sender::new(false);
         let reads = ReadSummary::default();
-        Arc::new(Self {
-            vault,
-            clock,
-            limits,
-            edge,
-            started,
-            metrics,
-            closing,
-            limiter,
-            lingering,
-            reads,
-        })
+        Arc::new(Self { vault, clock, limits, edge, started, metrics, closing, limiter, lingering, reads })
     }
 
     /// Replaces the limits for new requests and connections, except `connections_max`, which stays.

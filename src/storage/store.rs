@@ -342,7 +342,8 @@ impl Store {
         drop(snapshot);
         self.engine.release().map_err(|error| StorageError::Engine(Box::new(redb::Error::Io(error))))?;
         source.stats.log_size.send_replace(head.frontier.size());
-        let committer = Committer::new(source, log_key, head, sealed).with_row_version(row_version).with_access_sum(sum);
+        let committer =
+            Committer::new(source, log_key, head, sealed).with_row_version(row_version).with_access_sum(sum);
         committer.catch_up(missed);
         let (writer, ended) = Writer::start(committer, writing);
         Ok(Running { writer, ended })

@@ -139,8 +139,7 @@ impl AnswerBytes {
     pub(super) fn grow(&mut self, bytes: usize, limits: &CallerLimits) -> Result<(), Error> {
         let mut held = lock(&self.budgets.held);
         let of_caller = held.by_caller.get(&self.caller).copied().unwrap_or_default();
-        if held.total + bytes > limits.answers_bytes
-            || of_caller + bytes > limits.answers_bytes / CALLER_PART
+        if held.total + bytes > limits.answers_bytes || of_caller + bytes > limits.answers_bytes / CALLER_PART
         {
             self.budgets.refused.fetch_add(1, Ordering::Relaxed);
             return Err(Error::Overloaded);

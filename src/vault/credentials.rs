@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     auth::policy::{Permit, Verb},
-    domain::{Event, Integration, IntegrationId, Name, ProjectId, Provider, Secret},
+    domain::{Event, Integration, IntegrationId, Name, ProjectId, Provider, Secret, Timestamp},
     storage::{self, Decision, Receipt, View},
 };
 
@@ -127,9 +127,18 @@ impl Vault {
         }
     }
 
+    /// Takes one disclosure out of the caller's minute.
+    ///
+    /// # Errors
+    /// The minute is used up, which is counted.
+    pub(super) fn measure_one(&self, caller: &Admitted, now: Timestamp) -> Result<(), Error> {
+        let (Measure { budgets, limits, is_disk_scarce }, actor) = (self.measure(), caller.caller().actor());
+        let taken = budgets.disclose(&actor, 1, &limits, is_disk_scarce, now);
+        taken.inspect_err(|_| self.tally.count_limited(&actor))
+    }
+
     fn measure(&self) -> Measure {
-        let is_disk_scarce =
-            self.free_bytes().is_some_and(|free| free / 2 < self.settings().disk_low_bytes);
+        let is_disk_scarce = self.free_bytes().is_some_and(|free| free / 2 < self.settings().disk_low_bytes);
         Measure { budgets: Arc::clone(&self.budgets), limits: self.settings().callers, is_disk_scarce }
     }
 }

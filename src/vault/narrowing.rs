@@ -6,9 +6,7 @@
 
 use super::error::Error;
 use crate::{
-    domain::{
-        AccessScope, Action, ApplicationToken, Detail, DetailKey, Event, ProjectId, Timestamp, User,
-    },
+    domain::{AccessScope, Action, ApplicationToken, Detail, DetailKey, Event, ProjectId, Timestamp, User},
     storage::{Changes, View},
 };
 

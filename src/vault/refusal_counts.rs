@@ -122,7 +122,8 @@ impl Minute {
             outcome: crate::domain::Outcome::Denied,
             ..Event::new(now, actor, Action::RequestRefused)
         };
-        let mut limited: Vec<(Actor, u64)> = limited.iter().map(|(actor, count)| (actor.clone(), *count)).collect();
+        let mut limited: Vec<(Actor, u64)> =
+            limited.iter().map(|(actor, count)| (actor.clone(), *count)).collect();
         limited.sort_by_key(|(actor, _)| actor.to_string());
         let of_budget = |(actor, count): (Actor, u64)| Event {
             detail: Detail::NONE
@@ -171,7 +172,10 @@ mod tests {
         let detail =
             Detail::NONE.text(DetailKey::Reason, "too_many_disclosures").number(DetailKey::Count, 1_001);
         assert_eq!(events.len(), 1);
-        assert_eq!((&events[0].actor, events[0].action, &events[0].detail), (&one, Action::RequestRefused, &detail));
+        assert_eq!(
+            (&events[0].actor, events[0].action, &events[0].detail),
+            (&one, Action::RequestRefused, &detail)
+        );
     }
 
     #[test]

@@ -214,7 +214,9 @@ fn check(vault: &Vault, own: &Own, path: &Path) -> Result<Option<String>, NotWri
     match own_root {
         Some(Ok(root)) if root == there.root => return Ok(Some(note)),
         // It stays, since it may be the only trace of another history.
-        Some(Err(StorageError::Archived { .. })) => return Err(NotWritten::Archived { path: path.to_owned() }),
+        Some(Err(StorageError::Archived { .. })) => {
+            return Err(NotWritten::Archived { path: path.to_owned() });
+        }
         Some(Err(StorageError::Engine(_))) => return Err(NotWritten::Own),
         Some(Ok(_) | Err(_)) | None => {}
     }

@@ -20,7 +20,8 @@ pub(super) async fn keep(vault: &Arc<Vault>) {
             match check(vault).await {
                 Ok(()) | Err(Error::Locked) => {}
                 Err(error @ Error::Tampered(_)) => {
-                    let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+                    let cause =
+                        std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
                     tracing::error!(
                         target: ASKED,
                         cause,

@@ -82,8 +82,7 @@ async fn serve(
     let keeper = Some(keeping::keeper(file.path(), plan.locking, output));
     let accepts_rollback = args.accept_rollback;
     let settings = Settings { scratch, keeper, outgoing, accepts_rollback, ..plan.settings };
-    let vault = Vault::open(file.medium(), settings)
-        .map_err(|error| CliError::open(&data, &error))?;
+    let vault = Vault::open(file.medium(), settings).map_err(|error| CliError::open(&data, &error))?;
     let vault = Arc::new(vault);
     let rollback = checkpoints::find_rollback(plan.checkpoints.as_ref(), &vault).await;
     let checked = RunClock::check(&vault, args.accept_clock)?;
@@ -147,7 +146,8 @@ async fn settle_rollback(rollback: Option<Rollback>, plan: Option<&CheckpointPla
     let (Some(Rollback { known, held }), Some(plan)) = (rollback, plan) else { return };
     tracing::warn!(target: ASKED, known, held, "an older copy of the file was accepted; the log goes on with a new key");
     let (folder, vault) = (plan.folder.clone(), Arc::clone(vault));
-    let settled = tokio::task::spawn_blocking(move || checkpoints::settle(&folder, &vault).map_err(|e| e.to_string()));
+    let settled =
+        tokio::task::spawn_blocking(move || checkpoints::settle(&folder, &vault).map_err(|e| e.to_string()));
     if let Ok(Err(error)) = settled.await {
         tracing::error!(error, "the checkpoints of the replaced history were not put aside");
     }

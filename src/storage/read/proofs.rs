@@ -92,7 +92,11 @@ impl Snapshot {
             for entry in table.range(begin.as_slice()..).map_err(engine)?.take(count) {
                 let (key, value) = entry.map_err(engine)?;
                 let index = first + hashes.len() as u64;
-                let hash = value.value().try_into().ok().filter(|_| key.value() == hash_key(level, index).as_slice());
+                let hash = value
+                    .value()
+                    .try_into()
+                    .ok()
+                    .filter(|_| key.value() == hash_key(level, index).as_slice());
                 hashes.push(hash.ok_or_else(|| missing(index))?);
             }
         }

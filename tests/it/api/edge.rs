@@ -15,16 +15,29 @@ async fn ask(t: &TestServer, target: &str, headers: &str) -> Reply {
 async fn a_loopback_server_answers_to_no_name_but_its_own() {
     let t = TestServer::start().await;
     let port = t.address.rsplit(':').next().unwrap().to_owned();
-    for host in ["localhost", "LocalHost", "localhost.", "127.0.0.1", "[::1]", "[::ffff:127.0.0.1]", "10.1.2.3"] {
+    for host in
+        ["localhost", "LocalHost", "localhost.", "127.0.0.1", "[::1]", "[::ffff:127.0.0.1]", "10.1.2.3"]
+    {
         for host in [host.to_owned(), format!("{host}:{port}")] {
             assert_eq!(ask(&t, "/metrics", &format!("Host: {host}\r\n")).await.status, 200, "{host}");
         }
     }
     let login = json!({ "email": OWNER, "password": PASSWORD }).to_string();
-    for host in ["evil.example", "evil.example:3029", "localhost.evil.example", "127.0.0.1.evil.example", "localhos", "0x7f.1"] {
+    for host in [
+        "evil.example",
+        "evil.example:3029",
+        "localhost.evil.example",
+        "127.0.0.1.evil.example",
+        "localhos",
+        "0x7f.1",
+    ] {
         for target in ["/metrics", "/health", "/sfp/api/ping", "/sfp/api/users/me"] {
             let reply = ask(&t, target, &format!("Host: {host}\r\n")).await;
-            assert_eq!((reply.status, &reply.json()["code"]), (421, &json!("misdirected")), "{host} {target}");
+            assert_eq!(
+                (reply.status, &reply.json()["code"]),
+                (421, &json!("misdirected")),
+                "{host} {target}"
+            );
         }
         let request = format!(
             "POST /sfp/api/auth/login HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n\
@@ -50,9 +63,17 @@ async fn a_loopback_server_answers_to_no_name_but_its_own() {
 async fn elsewhere_a_server_answers_to_its_configured_names_if_it_has_any() {
     let named = Edge { host_names: vec!["Vault.example.com".parse().unwrap()], ..Edge::default() };
     for (listen, edge, names) in [
-        ("127.0.0.1:0", named.clone(), [("vault.example.com", 200), ("localhost", 200), ("evil.example", 421)]),
+        (
+            "127.0.0.1:0",
+            named.clone(),
+            [("vault.example.com", 200), ("localhost", 200), ("evil.example", 421)],
+        ),
         ("0.0.0.0:0", named, [("VAULT.example.com:8443", 200), ("127.0.0.1", 421), ("evil.example", 421)]),
-        ("0.0.0.0:0", Edge::default(), [("vault.example.com", 200), ("127.0.0.1", 200), ("evil.example", 200)]),
+        (
+            "0.0.0.0:0",
+            Edge::default(),
+            [("vault.example.com", 200), ("127.0.0.1", 200), ("evil.example", 200)],
+        ),
     ] {
         let t = TestServer::start_at(Limits::STANDARD, listen, edge).await;
         for (host, status) in names {
@@ -98,7 +119,11 @@ async fn only_a_trusted_proxy_speaks_for_others_and_it_has_to() {
     let edge = |text: &str| Edge { trusted_proxies: vec![text.parse().unwrap()], ..Edge::default() };
     let peer = async |t: &TestServer, forwarded: &str| {
         let reply = ask(t, "/sfp/api/audit?limit=1", &format!("Host: localhost\r\n{forwarded}")).await;
-        if reply.status == 200 { reply.json()[0]["peer"].as_str().unwrap().to_owned() } else { reply.json()["code"].as_str().unwrap().to_owned() }
+        if reply.status == 200 {
+            reply.json()[0]["peer"].as_str().unwrap().to_owned()
+        } else {
+            reply.json()["code"].as_str().unwrap().to_owned()
+        }
     };
     let t = TestServer::start_at(Limits::STANDARD, "127.0.0.1:0", edge("127.0.0.0/8")).await;
     for (forwarded, expected) in [

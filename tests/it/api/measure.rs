@@ -93,8 +93,10 @@ async fn answers_that_nobody_reads_hold_a_bounded_part_of_the_memory() {
     let mut refused = 0;
     for n in 0..6 {
         let mut client = Client::connect(&t.address).await;
-        let request =
-            format!("GET {CREDENTIALS} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {}\r\n\r\n", t.app);
+        let request = format!(
+            "GET {CREDENTIALS} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {}\r\n\r\n",
+            t.app
+        );
         client.write(&request).await;
         let start = client.read_some(12).await;
         refused += usize::from(start.ends_with("503"));

@@ -46,7 +46,9 @@ async fn a_narrowed_member_rotates_nothing_outside_its_narrowing() {
     let path = format!("/sfp/api/integrations/{x_then_global}");
     assert_eq!(t.send("PATCH", &path, &t.owner, r#"{"isGlobal":true}"#).await.status, 200);
     assert_eq!(renew(&t, &t.member, &own).await, [200, 200]);
-    for (what, id) in [("global", &global), ("other", &other), ("both", &both), ("global since", &x_then_global)] {
+    for (what, id) in
+        [("global", &global), ("other", &other), ("both", &both), ("global since", &x_then_global)]
+    {
         assert_eq!(renew(&t, &t.member, id).await, [403, 403], "{what}");
     }
     let path = format!("/sfp/api/integrations/{other}/credentials");
@@ -95,7 +97,8 @@ async fn a_project_registered_anew_gives_nothing_to_who_was_narrowed_to_the_one_
     assert_eq!(t.send("POST", "/sfp/api/integrations", &member, create).await.status, 403);
     // The log says which members lost it, and a narrowing that is set now means the new project.
     let events = t.send("GET", "/sfp/api/audit?action=user.update", &t.owner, "").await.json();
-    let emails: Vec<&Value> = events.as_array().unwrap().iter().map(|event| &event["detail"]["email"]).collect();
+    let emails: Vec<&Value> =
+        events.as_array().unwrap().iter().map(|event| &event["detail"]["email"]).collect();
     assert_eq!(emails.len(), 2, "{events}");
     t.change_user("joe@example.com", r#"{"projects":["acme/app"]}"#).await;
     assert_eq!(read(&member, "?project=acme/app").await, 200);
@@ -119,20 +122,25 @@ const THERE: [u8; 4] = [127, 9, 0, 1];
 async fn login(t: &TestServer) -> (String, String) {
     let body = json!({ "email": OWNER, "password": PASSWORD }).to_string();
     let login = t.send("POST", "/sfp/api/auth/login", "", &body).await.json();
-    let [access, refresh] = ["access_token", "refresh_token"].map(|name| login[name].as_str().unwrap().to_owned());
+    let [access, refresh] =
+        ["access_token", "refresh_token"].map(|name| login[name].as_str().unwrap().to_owned());
     (access, refresh)
 }
 
 #[tokio::test]
 async fn a_stolen_refresh_token_cannot_fork_a_session_unseen() {
     let t = TestServer::start().await;
-    let me = async |access: &Value| t.send("GET", "/sfp/api/users/me", access.as_str().unwrap(), "").await.status;
+    let me =
+        async |access: &Value| t.send("GET", "/sfp/api/users/me", access.as_str().unwrap(), "").await.status;
     // The same desk, at once: the same pair, and only one chain goes on.
     let (_, first) = login(&t).await;
     let (status, pair) = refresh_from(&t, HERE, &first).await;
     let (again, same) = refresh_from(&t, HERE, &first).await;
     assert_eq!((status, again), (200, 200));
-    assert_eq!((&pair["access_token"], &pair["refresh_token"]), (&same["access_token"], &same["refresh_token"]));
+    assert_eq!(
+        (&pair["access_token"], &pair["refresh_token"]),
+        (&same["access_token"], &same["refresh_token"])
+    );
     t.clock.set(t.clock.now().plus(seconds(20)));
     assert_eq!(refresh_from(&t, HERE, &first).await.1["expires_in"], 3_580);
     let second = pair["refresh_token"].as_str().unwrap();
@@ -151,8 +159,10 @@ async fn a_stolen_refresh_token_cannot_fork_a_session_unseen() {
         }
     }
     let owner = t.login(OWNER).await;
-    let events = t.send("GET", "/sfp/api/audit?action=session.refresh&outcome=denied", &owner, "").await.json();
-    let reasons: Vec<&Value> = events.as_array().unwrap().iter().map(|event| &event["detail"]["reason"]).collect();
+    let events =
+        t.send("GET", "/sfp/api/audit?action=session.refresh&outcome=denied", &owner, "").await.json();
+    let reasons: Vec<&Value> =
+        events.as_array().unwrap().iter().map(|event| &event["detail"]["reason"]).collect();
     assert_eq!(reasons, vec!["reused"; 4], "{events}");
 }
 

@@ -52,7 +52,9 @@ async fn a_member_hides_no_owners_integration_without_an_event_or_where_the_sett
             assert_eq!(store(&t, bearer, provider, scope).await.0, 201, "{provider} {scope}");
         }
         let mut hidden = Vec::new();
-        for (provider, scope, of) in [("npm", APP, &scoped), ("github", GLOBAL, &global), ("github", APP, &global)] {
+        for (provider, scope, of) in
+            [("npm", APP, &scoped), ("github", GLOBAL, &global), ("github", APP, &global)]
+        {
             let (status, made) = store(&t, &t.member, provider, scope).await;
             assert_eq!(status, if may { 201 } else { 409 }, "{provider} {scope}: {made}");
             if !may {

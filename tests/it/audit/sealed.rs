@@ -97,10 +97,7 @@ fn forgeries(image: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
     vec![
         ("changed", put_one(at, other.clone())),
         ("changed in the second block", put_one(300, forged(image, 300))),
-        (
-            "deleted",
-            edit(image, |txn| drop(txn.open_table(AUDIT).unwrap().remove(at).unwrap())),
-        ),
+        ("deleted", edit(image, |txn| drop(txn.open_table(AUDIT).unwrap().remove(at).unwrap()))),
         ("doubled", put_one(at, record(image, at + 1))),
         ("no record at all", put_one(at, junk)),
         (
@@ -239,10 +236,16 @@ async fn a_last_access_that_was_deleted_or_put_back_is_read_from_the_log_again()
     let cases = [
         ("one deleted", edit(&after, |txn| remove(txn, &new[2].0))),
         ("one put back", edit(&after, |txn| insert(txn, &old[2]))),
-        ("all but the watermark deleted", edit(&after, |txn| new[1..].iter().for_each(|row| remove(txn, &row.0)))),
+        (
+            "all but the watermark deleted",
+            edit(&after, |txn| new[1..].iter().for_each(|row| remove(txn, &row.0))),
+        ),
         ("all deleted", edit(&after, |txn| new.iter().for_each(|row| remove(txn, &row.0)))),
         ("all put back", edit(&after, |txn| old.iter().for_each(|row| insert(txn, row)))),
-        ("all but the watermark put back", edit(&after, |txn| old[1..].iter().for_each(|row| insert(txn, row)))),
+        (
+            "all but the watermark put back",
+            edit(&after, |txn| old[1..].iter().for_each(|row| insert(txn, row))),
+        ),
         ("the watermark put back", edit(&after, |txn| insert(txn, &old[0]))),
     ];
     for (what, image) in cases {
@@ -251,9 +254,10 @@ async fn a_last_access_that_was_deleted_or_put_back_is_read_from_the_log_again()
     }
     // What they are read from is held against the head as well: a forged record becomes nobody's last access.
     let lie = edit(&after, |txn| {
-        let last = log(&after).into_iter().rev().find(|(_, row)| {
-            String::from_utf8_lossy(row).contains("credentials.read")
-        });
+        let last = log(&after)
+            .into_iter()
+            .rev()
+            .find(|(_, row)| String::from_utf8_lossy(row).contains("credentials.read"));
         put(txn, last.as_ref().unwrap().0, &forged(&after, last.as_ref().unwrap().0));
         new.iter().for_each(|row| remove(txn, &row.0));
     });

@@ -124,7 +124,16 @@ fn no_vault_is_made_with_a_secret_that_nobody_can_type() {
     ] {
         write(folder.path(), "bad", bytes);
         let init = |passphrase, password| {
-            let args = ["init", "--data", "n.redb", "--owner-email", "a@example.com", "--weak-kdf", "--kdf-memory", "64"];
+            let args = [
+                "init",
+                "--data",
+                "n.redb",
+                "--owner-email",
+                "a@example.com",
+                "--weak-kdf",
+                "--kdf-memory",
+                "64",
+            ];
             let files = ["--passphrase-file", passphrase, "--owner-password-file", password];
             sealroom(folder.path(), &[&args[..], &files].concat())
         };

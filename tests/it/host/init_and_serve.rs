@@ -147,7 +147,10 @@ fn what_is_asked_wrongly_ends_with_two_and_a_way_on() {
         (&["init", "--owner-email", "nobody", "--passphrase-file", "x"], "email"),
         (&["init", "--owner-email", "a@b", "--kdf-memory", "4000000000"], "1 GiB"),
         (&["init", "--owner-email", "a@b.example", "--kdf-memory", "32", "--kdf-passes", "1"], "--weak-kdf"),
-        (&["init", "--owner-email", "a@b.example", "--kdf-memory", "4096", "--kdf-passes", "16"], "--weak-kdf"),
+        (
+            &["init", "--owner-email", "a@b.example", "--kdf-memory", "4096", "--kdf-passes", "16"],
+            "--weak-kdf",
+        ),
         (&["serve", "--config", "none.toml"], "config"),
     ] {
         let output = sealroom(folder.path(), args);

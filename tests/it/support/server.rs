@@ -233,13 +233,7 @@ impl TestServer {
         Self::listening(vault, now, Limits::STANDARD, "127.0.0.1:0", Edge::default()).await
     }
 
-    async fn listening(
-        vault: Arc<Vault>,
-        now: Timestamp,
-        limits: Limits,
-        listen: &str,
-        edge: Edge,
-    ) -> Self {
+    async fn listening(vault: Arc<Vault>, now: Timestamp, limits: Limits, listen: &str, edge: Edge) -> Self {
         let clock = Clock::manual(now);
         let listener = Listener::tcp(listen.parse().unwrap()).await.unwrap();
         let address = listener.url().unwrap().trim_start_matches("http://").replace("0.0.0.0", "127.0.0.1");

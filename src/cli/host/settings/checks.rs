@@ -113,7 +113,8 @@ fn check_socket(path: &Path, plan: &Plan) -> Result<(), CliError> {
 /// Checks that nobody but this user and root writes a file that the server trusts, or replaces it in its folder.
 fn check_writers(path: &Path, source: &Source) -> Result<(), CliError> {
     let Ok(file) = fs::metadata(path) else { return Ok(()) };
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+    let folder =
+        path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
     let shown = path.display();
     let own = rustix::process::geteuid().as_raw();
     if ![own, 0].contains(&file.uid()) && !(file.uid() == UNMAPPED && is_in_user_namespace()) {
@@ -131,7 +132,10 @@ fn check_writers(path: &Path, source: &Source) -> Result<(), CliError> {
     let Ok(holder) = fs::metadata(folder) else { return Ok(()) };
     if others_write(&holder) && holder.mode() & 0o1000 == 0 {
         return Err(CliError::failed(
-            format!("{source}: others can replace {shown}: its folder has mode {:04o}", holder.mode() & 0o7777),
+            format!(
+                "{source}: others can replace {shown}: its folder has mode {:04o}",
+                holder.mode() & 0o7777
+            ),
             format!("chmod o-w {}", folder.display()),
         ));
     }
@@ -142,7 +146,8 @@ fn check_writers(path: &Path, source: &Source) -> Result<(), CliError> {
 /// `fsGroup` shares a volume.
 fn others_write(file: &fs::Metadata) -> bool {
     let is_own = |gid: u32| {
-        let mut groups = rustix::process::getgroups().unwrap_or_default().into_iter().map(|group| group.as_raw());
+        let mut groups =
+            rustix::process::getgroups().unwrap_or_default().into_iter().map(|group| group.as_raw());
         gid == 0 || gid == rustix::process::getegid().as_raw() || groups.any(|group| group == gid)
     };
     file.mode() & 0o002 != 0 || (file.mode() & 0o020 != 0 && !is_own(file.gid()))

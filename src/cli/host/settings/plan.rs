@@ -151,7 +151,10 @@ fn edge(
 
 fn list<T: FromStr<Err = Invalid>>(texts: &[String], source: &Source) -> Result<Vec<T>, CliError> {
     let refuse = |text: &str, error: Invalid| {
-        source.refuse(format!("'{}' is not a {}", text.escape_debug(), error.what), format!("use {}", error.rule))
+        source.refuse(
+            format!("'{}' is not a {}", text.escape_debug(), error.what),
+            format!("use {}", error.rule),
+        )
     };
     texts.iter().map(|text| text.trim().parse().map_err(|error| refuse(text, error))).collect()
 }
