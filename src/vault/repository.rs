@@ -86,6 +86,7 @@ impl Vault {
         caller: &Admitted,
         project: &ProjectId,
     ) -> Result<RepositoryToken, Error> {
+        self.measure_one(caller, context.now)?;
         for _ in 0..TRIES_MAX {
             let minted = match self.chosen_app(context, caller, project)? {
                 None => None,
