@@ -19,7 +19,7 @@ use crate::{
     config::default,
     crypto::kdf::KdfParams,
     disk::Medium,
-    domain::{Actor, Timestamp, days, seconds},
+    domain::{Actor, NewMembersSee, Timestamp, days, seconds},
     storage::{OpenError, StorageError, Store, Writer, Writing},
 };
 
@@ -47,6 +47,8 @@ impl SessionLife {
 pub struct Settings {
     /// Allows members to store integrations.
     pub members_may_create: bool,
+    /// The projects of a new member whose creator names none.
+    pub new_members_see: NewMembersSee,
     /// The most jobs that may wait for the writer.
     pub queue_max: usize,
     /// The engine's page cache.
@@ -81,6 +83,7 @@ impl Settings {
     pub const fn new(host: Actor, monotonic: fn() -> Duration) -> Self {
         Self {
             members_may_create: true,
+            new_members_see: NewMembersSee::All,
             queue_max: default::QUEUE_MAX as usize,
             cache_bytes: default::CACHE_BYTES as usize,
             sessions: SessionLife::STANDARD,

@@ -67,6 +67,9 @@ pub(super) struct Tuning {
     /// Allow members to store integrations; otherwise only owners may.
     #[arg(long, env = "SEALROOM_MEMBERS_MAY_CREATE", value_name = "BOOL")]
     pub(super) members_may_create: Option<bool>,
+    /// Projects that a new member sees whose creator names none: all or none.
+    #[arg(long, env = "SEALROOM_NEW_MEMBERS_SEE", value_name = "WHICH")]
+    pub(super) new_members_see: Option<String>,
     /// Threads that serve connections.
     #[arg(long, env = "SEALROOM_WORKER_THREADS", value_name = "N")]
     pub(super) worker_threads: Option<u16>,
