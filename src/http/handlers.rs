@@ -22,7 +22,7 @@ use crate::{
         },
     },
     audit::receipt,
-    auth::token,
+    auth::{policy::Verb, token},
     domain::{Actor, Email, IntegrationId, ProjectId, Revision, TokenRef},
     vault::{CredentialQuery, Listed, LoggedIn},
 };
@@ -53,7 +53,8 @@ async fn answer_another(endpoint: Endpoint, call: Box<Call>) -> HandlerResult {
         Endpoint::UpdateUser => update_user(call).await,
         Endpoint::DeleteUser => delete_user(call).await,
         Endpoint::DeleteUserByBody => delete_user_by_body(call).await,
-        Endpoint::ListIntegrations => list_integrations(call).await,
+        Endpoint::ListIntegrations => list_integrations(call, Verb::ListIntegrations).await,
+        Endpoint::ListOwnIntegrations => list_integrations(call, Verb::ListOwnIntegrations).await,
         Endpoint::CreateIntegration => create_integration(call).await,
         Endpoint::ShowIntegration => show_integration(call).await,
         Endpoint::UpdateIntegration => update_integration(call).await,
@@ -155,12 +156,12 @@ async fn removed_user(call: &Call, email: Email) -> HandlerResult {
     Ok(Answer::json(StatusCode::OK, &Removed::User(&email)))
 }
 
-async fn list_integrations(mut call: Box<Call>) -> HandlerResult {
+async fn list_integrations(mut call: Box<Call>, verb: Verb) -> HandlerResult {
     let (provider, name) = (call.query.take("provider")?, call.query.take("name")?);
     let page = (call.query.number("limit", PAGE_MAX)?, call.query.take("cursor")?);
     call.query.finish()?;
     let (listed, next) =
-        call.vault.list_integrations(&call.context, call.caller()?, provider, name, page).await?;
+        call.vault.list_integrations(&call.context, call.caller()?, verb, provider, name, page).await?;
     let accesses: Vec<_> = listed.iter().map(last_access).collect();
     let bodies: Vec<_> = listed
         .iter()

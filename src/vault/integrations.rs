@@ -77,11 +77,13 @@ impl Vault {
         Ok(self.act(context, caller, Verb::CreateIntegration, work).await?.value)
     }
 
-    /// Lists metadata, newest first; if there is more than `limit`, also returns a cursor.
+    /// Lists metadata, newest first: all of it, or with [`Verb::ListOwnIntegrations`] what the caller created. If there
+    /// is more than `limit`, also returns a cursor.
     pub async fn list_integrations(
         &self,
         context: &Context,
         caller: &Admitted,
+        verb: Verb,
         provider: Option<Provider>,
         name: Option<Name>,
         page: (Option<usize>, Option<IntegrationId>),
@@ -89,7 +91,8 @@ impl Vault {
         let work = move |work: Request<'_>| {
             let (limit, cursor) = page;
             let wanted = |one: &Integration| {
-                provider.is_none_or(|provider| one.provider.service() == provider.service())
+                (verb != Verb::ListOwnIntegrations || work.permit.created(one))
+                    && provider.is_none_or(|provider| one.provider.service() == provider.service())
                     && name.as_ref().is_none_or(|name| one.name.as_ref() == Some(name))
                     && cursor.is_none_or(|cursor| one.id < cursor)
             };
@@ -107,7 +110,7 @@ impl Vault {
             let event = Event { provider, detail, ..work.event };
             Ok(Decision::recording((listed, next), vec![event]))
         };
-        Ok(self.act(context, caller, Verb::ListIntegrations, work).await?.value)
+        Ok(self.act(context, caller, verb, work).await?.value)
     }
 
     /// Returns one integration's metadata.
@@ -128,7 +131,8 @@ impl Vault {
         Ok(self.act(context, caller, Verb::ShowIntegration, work).await?.value)
     }
 
-    /// Changes metadata; the credential and its revision stay as they are.
+    /// Changes metadata; the credential and its revision stay as they are. A member changes what it created, and never
+    /// for which projects it is.
     ///
     /// # Errors
     /// The policy forbids it, the integration does not exist, or the change breaks a rule.
@@ -140,7 +144,10 @@ impl Vault {
         request: UpdateIntegration,
     ) -> Result<Listed, Error> {
         let work = move |work: Request<'_>| {
-            let before = work.view.integration(id)?.ok_or(Error::IntegrationNotFound)?;
+            let before = owned(&work, id)?;
+            if request.scope.is_some() {
+                work.permit.owner()?;
+            }
             let now = work.context.now;
             let mut after = Integration::clone(&before);
             apply(request.name, &mut after.name);
@@ -237,7 +244,7 @@ impl Vault {
     }
 }
 
-/// Returns an integration that the caller may rotate. For a member, another's integration and an unknown id give the
+/// Returns an integration that the caller may change. For a member, another's integration and an unknown id give the
 /// same refusal.
 fn owned(work: &Request<'_>, id: IntegrationId) -> Result<Arc<Integration>, Error> {
     let found = work.view.integration(id)?;

@@ -12,6 +12,7 @@ mod exec;
 mod expiry;
 mod export;
 mod git_credential;
+mod group;
 mod integration;
 mod integration_find;
 mod integration_text;
@@ -28,6 +29,7 @@ mod shell;
 mod status;
 mod time_range;
 mod token;
+mod token_source;
 mod user;
 
 use std::process::ExitCode;
@@ -35,7 +37,7 @@ use std::process::ExitCode;
 use clap::Subcommand;
 
 use super::{error::CliError, runtime::block_on, terminal::output::Output};
-use remote::GroupArgs;
+use group::GroupArgs;
 
 pub(super) use credentials::may_feed_a_shell;
 #[cfg(unix)]

@@ -8,6 +8,7 @@ mod lingering;
 mod malformed;
 mod metrics;
 mod openapi;
+mod own;
 mod policy;
 mod projects;
 mod revocation;
