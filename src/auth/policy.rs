@@ -57,7 +57,7 @@ policy! {
     ShowIntegration:     [Owner]                      IntegrationRead;
     /// `PATCH /integrations/{id}`; a member what it created, but not its scope: [`Permit::owns`].
     UpdateIntegration:   [Owner, Member]              IntegrationUpdate;
-    /// `PUT /integrations/{id}/credentials`; a member what it created: [`Permit::owns`].
+    /// `PUT /integrations/{id}/credentials`; a member what it created and could create now: [`Permit::owns`].
     RotateCredentials:   [Owner, Member]              IntegrationRotate;
     /// `POST /integrations/{id}/rollback`; likewise.
     RollbackCredentials: [Owner, Member]              IntegrationRollback;
@@ -115,7 +115,12 @@ pub struct Rules {
 impl Rules {
     fn allowed(self, verb: Verb) -> &'static [Role] {
         match verb {
-            Verb::CreateIntegration if !self.members_may_create => &[Owner],
+            // Who rotates decides what pipelines read, as who creates does.
+            Verb::CreateIntegration | Verb::RotateCredentials | Verb::RollbackCredentials
+                if !self.members_may_create =>
+            {
+                &[Owner]
+            }
             _ => verb.allowed(),
         }
     }
@@ -239,14 +244,19 @@ impl Permit {
         if self.caller.scope == AccessScope::default() { Ok(()) } else { Err(Denied::Project) }
     }
 
-    /// Allows changing this integration's credential: an owner any, a member only its own creations.
+    /// Allows changing this integration's credential: an owner any, a member only its own creations, and of those only
+    /// what it could create as they are now.
     ///
     /// # Errors
-    /// [`Denied::NotCreator`]. An id that does not exist must be answered with the same.
+    /// [`Denied::NotCreator`]. An id that does not exist must be answered with the same. The member's own creation may
+    /// lie past its narrowing since: [`Permit::scope`].
     pub fn owns(&self, integration: &Integration) -> Result<(), Denied> {
         match self.caller.role {
             Owner => Ok(()),
-            Member if self.created(integration) => Ok(()),
+            Member if self.created(integration) => {
+                self.scope(&integration.scope)?;
+                self.provider(integration.provider)
+            }
             Member | Application | Auditor | Operator => Err(Denied::NotCreator),
         }
     }

@@ -292,6 +292,26 @@ pub struct Credential {
     pub config: Option<serde_json::Value>,
 }
 
+/// A token for one repository.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RepositoryToken {
+    /// The token.
+    pub token: SecretText,
+    /// The time at which it ends at the provider, if that is known.
+    #[serde(with = "text::optional")]
+    pub expires_at: Option<Timestamp>,
+    /// `pat`, or `installation` for a token that a GitHub App minted for the repository alone.
+    pub r#type: String,
+    /// The service.
+    pub provider: String,
+    /// The project that it is for.
+    pub scope: String,
+    /// `audit-receipt`: evidence to check against the log later.
+    #[serde(skip)]
+    pub receipt: Option<String>,
+}
+
 /// The result of a disclosing read.
 pub struct Credentials {
     /// The array as the server sent it.

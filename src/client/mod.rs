@@ -39,8 +39,8 @@ mod tls;
 mod tls_failure;
 
 pub use answers::{
-    Credential, Credentials, Event, Health, Integration, Pair, Project, Scoped, SecretJson, SecretText,
-    Token, User, WhoLoggedIn,
+    Credential, Credentials, Event, Health, Integration, Pair, Project, RepositoryToken, Scoped, SecretJson,
+    SecretText, Token, User, WhoLoggedIn,
 };
 pub use call::{ANSWER_TIMEOUT, WAIT_MAX};
 pub use connect::CONNECT_TIMEOUT;

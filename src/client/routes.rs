@@ -1,5 +1,7 @@
 //! Every route as a method.
 
+use std::collections::HashSet;
+
 use form_urlencoded::Serializer;
 use hyper::Method;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -8,8 +10,8 @@ use serde_json::{json, value::RawValue};
 
 use super::{
     Client, CredentialFilter, Credentials, Error, EventFilter, Health, Integration, IntegrationChange,
-    NewIntegration, NewProject, NewToken, NewUser, Pair, Project, Refusal, Scope, Session, Token, User,
-    UserChange,
+    NewIntegration, NewProject, NewToken, NewUser, Pair, Project, Refusal, RepositoryToken, Scope, Session,
+    Token, User, UserChange,
     call::{As, Call},
     requests::{LoginBody, NotJson, RefreshBody, new_scope, rotation},
 };
@@ -89,6 +91,8 @@ impl Client {
     ) -> Result<Vec<Integration>, Error> {
         let mut all = Vec::new();
         let mut cursor: Option<String> = None;
+        // A server that repeats a cursor would never come to an end.
+        let mut seen = HashSet::new();
         loop {
             let parameters = [
                 ("provider", provider),
@@ -100,10 +104,12 @@ impl Client {
             let page: Vec<Integration> =
                 serde_json::from_slice(answer.body.expose()).map_err(|_| self.foreign(answer.status))?;
             all.extend(page);
-            cursor = answer.header("x-next-cursor").map(str::to_owned);
-            if cursor.is_none() {
-                return Ok(all);
+            let next = answer.header("x-next-cursor").map(str::to_owned);
+            let Some(next) = next else { return Ok(all) };
+            if !seen.insert(next.clone()) {
+                return Err(self.foreign(answer.status));
             }
+            cursor = Some(next);
         }
     }
 
@@ -198,6 +204,17 @@ impl Client {
         let receipt = answer.header("audit-receipt").map(str::to_owned);
         let next = answer.header("x-next-cursor").map(str::to_owned);
         Ok(Credentials { receipt, next, server: self.endpoint().to_string(), body: answer.body })
+    }
+
+    /// Returns a token for a repository: a stored one, or one that a GitHub App mints for it.
+    ///
+    /// # Errors
+    /// [`Error`]; without a token for it the refusal is a 404, and a provider that gives none is a 502.
+    pub async fn repository_token(&self, project: &str) -> Result<RepositoryToken, Error> {
+        let path = "/sfp/api/repository/auth-token";
+        let answer = self.answer(get(path, &[("repositoryIdentifier", Some(project))])).await?;
+        let read = serde_json::from_slice(answer.body.expose()).map_err(|_| self.foreign(answer.status))?;
+        Ok(RepositoryToken { receipt: answer.header("audit-receipt").map(str::to_owned), ..read })
     }
 
     /// Returns all projects that the caller may see.

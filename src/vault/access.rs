@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Context, error::Error, state::Vault};
+use super::{Context, error::Error, narrowing, state::Vault};
 use crate::{
     auth::policy::{self, Denied, Permit, Rules, Verb},
     domain::{
@@ -157,7 +157,7 @@ pub(super) fn authenticate(view: &View<'_>, bearer: Bearer, now: Timestamp) -> R
             Caller {
                 identity: Identity::Token(token.id),
                 role: token.role,
-                scope: token.scope.clone(),
+                scope: narrowing::of_token(view, &token, now)?,
                 bearer,
                 token_expires_at: Some(token.expires_at),
             }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{
     access::{self, Admitted},
     error::Error,
+    narrowing::user_detail,
     projects::check_registered,
     state::Vault,
     work::{Context, Request},
@@ -246,13 +247,4 @@ fn updated_user(
 fn is_last_owner(view: &View<'_>, user: &User) -> Result<bool, Error> {
     let enabled = |one: &User| one.role == Role::Owner && !one.disabled;
     Ok(enabled(user) && !view.users()?.iter().any(|one| enabled(one) && one.id != user.id))
-}
-
-fn user_detail(user: &User) -> Detail {
-    let detail = Detail::NONE.text(DetailKey::Email, &user.email).text(DetailKey::Role, user.role);
-    let detail = if user.disabled { detail.truth(DetailKey::Disabled, true) } else { detail };
-    match &user.scope.projects {
-        Some(projects) => detail.list(DetailKey::Projects, projects),
-        None => detail,
-    }
 }

@@ -122,12 +122,14 @@ fn an_owner_may_whatever_a_member_may() {
 }
 
 #[test]
-fn the_configuration_takes_creation_from_members_and_nothing_else() {
+fn the_configuration_takes_creation_and_rotation_from_members_and_nothing_else() {
     let closed = Rules { members_may_create: false };
     for verb in Verb::ALL {
         for role in Role::ALL {
             let may = |rules| authorize(&caller(*role, AccessScope::default()), *verb, rules).is_ok();
-            let taken = (*verb, *role) == (Verb::CreateIntegration, Member);
+            let stores =
+                [Verb::CreateIntegration, Verb::RotateCredentials, Verb::RollbackCredentials].contains(verb);
+            let taken = stores && *role == Member;
             assert_eq!(may(&closed), may(&OPEN) && !taken, "{role} {verb:?}");
         }
     }
@@ -203,6 +205,32 @@ fn a_member_owns_what_it_created_and_an_owner_everything() {
         let verb = if role == Auditor { Verb::ReadAudit } else { Verb::ReadCredentials };
         assert_eq!(permit(role, verb, AccessScope::default()).owns(&own), Err(Denied::NotCreator));
     }
+}
+
+/// A member that an owner narrowed went on rotating what lay outside: every pipeline read what the member chose.
+#[test]
+fn a_member_rotates_nothing_that_it_could_not_create_now() {
+    let created = "user:ada@example.com";
+    let within = integration(Provider::Github, Scope::Projects(projects(&["a/b"])), created);
+    let elsewhere = integration(Provider::Github, Scope::Projects(projects(&["a/c"])), created);
+    let both = integration(Provider::Github, Scope::Projects(projects(&["a/b", "a/c"])), created);
+    let global = integration(Provider::Github, Scope::Global, created);
+    let other = integration(Provider::Github, Scope::Projects(projects(&["a/b"])), "user:bob@example.com");
+    for verb in [Verb::RotateCredentials, Verb::RollbackCredentials] {
+        let narrowed = permit(Member, verb, to_projects(&["a/b"]));
+        assert_eq!(narrowed.owns(&within), Ok(()));
+        assert_eq!(narrowed.owns(&elsewhere), Err(Denied::Project), "created before the narrowing");
+        assert_eq!(narrowed.owns(&both), Err(Denied::Project), "widened since by an owner");
+        assert_eq!(narrowed.owns(&global), Err(Denied::Project), "made global since by an owner");
+        assert_eq!(narrowed.owns(&other), Err(Denied::NotCreator));
+        assert_eq!(permit(Member, verb, to_projects(&[])).owns(&within), Err(Denied::Project));
+        let by_provider = permit(Member, verb, to_providers(&[Provider::Jira]));
+        assert_eq!(by_provider.owns(&within), Err(Denied::Provider));
+        assert_eq!(permit(Member, verb, AccessScope::default()).owns(&global), Ok(()));
+        assert_eq!(permit(Owner, verb, to_projects(&["a/b"])).owns(&global), Ok(()));
+    }
+    let narrowed = permit(Member, Verb::RollbackCredentials, to_projects(&["a/b"]));
+    assert_eq!(narrowed.restore(&global).err(), Some(Denied::Project));
 }
 
 #[test]

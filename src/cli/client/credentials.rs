@@ -43,7 +43,7 @@ use file::Sink;
 #[cfg(unix)]
 pub(super) use names::MASKED_BYTES_MIN;
 pub(super) use names::{Naming, Variable, variables};
-pub(super) use pages::{Pages, report};
+pub(super) use pages::{Pages, report, report_receipt};
 pub(super) use selector::{Assignment, is_variable};
 pub(super) use steering::steers;
 

@@ -13,6 +13,7 @@ mod expiry;
 mod export;
 mod git_credential;
 mod group;
+mod health;
 mod integration;
 mod integration_find;
 mod integration_text;
@@ -96,6 +97,11 @@ pub(super) enum Command {
     /// Show the server's health; owners also see counts and what expires soon.
     #[command(after_help = "Examples:\n  sealroom status")]
     Status(status::Args),
+    /// Probe a server once: exit 0 if it is ready, else 1.
+    #[command(
+        after_help = "Uses no session and no token, and does not wait for a server that is starting.\n\nExamples:\n  sealroom health --server http://127.0.0.1:3029\n  sealroom health --live --server unix:/run/sealroom.sock"
+    )]
+    Health(health::Args),
     /// Print the completion script of a shell.
     #[command(
         after_help = "Examples:\n  source <(sealroom completions bash)\n  sealroom completions fish > ~/.config/fish/completions/sealroom.fish"
@@ -129,6 +135,7 @@ pub(super) fn run(command: Command, grammar: clap::Command, output: Output) -> R
         Command::User(args) => block_on(user::run(args, output)),
         Command::Backup(args) => block_on(backup::run(args, output)),
         Command::Status(args) => block_on(status::run(args, output)),
+        Command::Health(args) => block_on(health::run(args, output)),
         Command::Completions(args) => shell::completions(args, grammar, output),
         Command::Man(args) => shell::man(args, grammar, output),
     };

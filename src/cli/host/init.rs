@@ -7,7 +7,12 @@ use std::{
 
 use serde_json::json;
 
-use super::{file_args::LockArgs, host_actor::host_actor, memory, passphrase::PassphraseArgs};
+use super::{
+    file_args::LockArgs,
+    host_actor::host_actor,
+    memory,
+    passphrase::{PassphraseArgs, warn_if_short},
+};
 use crate::{
     auth::password,
     cli::{
@@ -21,9 +26,6 @@ use crate::{
     domain::{Email, Invalid, Secret},
     vault::{Created, InitPlan, Vault},
 };
-
-/// Length in bytes below which a passphrase is short: the minimum length of a password.
-const SHORT: usize = 12;
 
 /// `init`'s flags.
 #[derive(Debug, clap::Args)]
@@ -46,6 +48,9 @@ pub(in crate::cli) struct Args {
     /// Passes for deriving the key from the passphrase.
     #[arg(long, default_value_t = KdfParams::STANDARD.passes(), value_name = "N")]
     kdf_passes: u32,
+    /// Accept a key derivation that makes guessing the passphrase cheap, as for a test.
+    #[arg(long)]
+    weak_kdf: bool,
     #[command(flatten)]
     lock: LockArgs,
     #[command(flatten)]
@@ -57,6 +62,15 @@ pub(super) fn run(args: Args, output: &Output) -> Result<(), CliError> {
     let owner: Email = args.owner_email.parse().map_err(invalid)?;
     let kdf = KdfParams::new(args.kdf_memory, args.kdf_passes, KdfParams::STANDARD.lanes())
         .map_err(|error| CliError::usage(error.to_string(), "omit --kdf-memory and --kdf-passes"))?;
+    if kdf.is_weak() && !args.weak_kdf {
+        return Err(CliError::usage(
+            format!(
+                "--kdf-memory {} and --kdf-passes {} make each guess at the passphrase cheap",
+                args.kdf_memory, args.kdf_passes
+            ),
+            "omit them; use at least 19456 KiB and 2 passes; or accept it with --weak-kdf",
+        ));
+    }
     memory::check_new(kdf)?;
     // Before any prompt: a user must not type a passphrase for a file that cannot be created.
     let file = NewFile::begin_with(&args.data, args.lock.locking())?;
@@ -64,9 +78,7 @@ pub(super) fn run(args: Args, output: &Output) -> Result<(), CliError> {
     // Only a check, which removes the file again: a kill during the prompts leaves no file behind.
     recovery.map(secrets::NewFile::begin).transpose().map(drop)?;
     let passphrase = args.passphrase.read(Asking::Twice, output)?;
-    if passphrase.expose().len() < SHORT {
-        output.warning("short passphrase: anyone with the file can brute-force it");
-    }
+    warn_if_short(&passphrase, output);
     let (password, generated) = owner_password(args.owner_password_file.as_deref(), output)?;
     password::check_rule(&password).map_err(invalid)?;
     let shown_password = generated.then(|| shown(&password));

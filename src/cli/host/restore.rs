@@ -8,8 +8,8 @@ use serde_json::json;
 
 use self::comparison::{Comparison, compare};
 use super::{
-    checkpoints, file_args::LockArgs, host_actor::host_actor, memory, offline, passphrase::PassphraseArgs,
-    verify,
+    checkpoints, file_args::LockArgs, host_actor::host_actor, keeping, memory, offline,
+    passphrase::PassphraseArgs, verify,
 };
 use crate::{
     cli::{
@@ -142,7 +142,9 @@ fn restored(
     plan: RestorePlan,
     args: &Args,
 ) -> Result<Restored, CliError> {
-    let settings = Settings { adopts_copies: false, ..Settings::new(host_actor(), clock::monotonic) };
+    // The backup itself is the copy of an older format.
+    let keeper = Some(keeping::none());
+    let settings = Settings { adopts_copies: false, keeper, ..Settings::new(host_actor(), clock::monotonic) };
     let vault =
         Vault::open(medium.clone(), settings).map_err(|error| CliError::open(&args.backup, &error))?;
     memory::check_unlock(&vault, &passphrase)?;

@@ -107,6 +107,12 @@ pub(super) fn disclosed() -> Value {
     }])
 }
 
+pub(super) fn repository_token() -> Value {
+    json!({
+        "token": "ghs_example", "expiresAt": LATER, "type": "installation", "provider": "github", "scope": PROJECT,
+    })
+}
+
 pub(super) fn removed_by_id() -> Value {
     json!({ "success": true, "id": ID })
 }

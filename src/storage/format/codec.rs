@@ -175,8 +175,8 @@ impl Row for User {
         Some(Self {
             id: UserId::from_bytes(stored.id),
             email: key_text::<Email>(key)?,
-            first_name: parse_option::<Name>(stored.first_name)?,
-            last_name: parse_option::<Name>(stored.last_name)?,
+            first_name: Name::recorded_option(stored.first_name)?,
+            last_name: Name::recorded_option(stored.last_name)?,
             role: stored.role.parse().ok()?,
             scope: stored.scope.read()?,
             disabled: stored.disabled,
@@ -349,7 +349,7 @@ impl Row for Integration {
             id: IntegrationId::from_bytes(key.try_into().ok()?),
             provider: stored.provider.parse().ok()?,
             auth_type: stored.auth_type.parse().ok()?,
-            name: parse_option(stored.name)?,
+            name: Name::recorded_option(stored.name)?,
             scope: match stored.projects {
                 None => Scope::Global,
                 Some(projects) => Scope::Projects(recorded(&projects)?),
@@ -384,10 +384,6 @@ fn parse_all<T: std::str::FromStr>(texts: Vec<String>) -> Option<Vec<T>> {
 
 fn parse_all_option<T: std::str::FromStr>(texts: Option<Vec<String>>) -> Option<Option<Vec<T>>> {
     texts.map_or(Some(None), |texts| parse_all(texts).map(Some))
-}
-
-fn parse_option<T: std::str::FromStr>(text: Option<String>) -> Option<Option<T>> {
-    text.map_or(Some(None), |text| text.parse().ok().map(Some))
 }
 
 fn key_text<T: std::str::FromStr>(key: &[u8]) -> Option<T> {

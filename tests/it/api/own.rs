@@ -47,6 +47,19 @@ async fn a_member_can_see_and_change_only_what_it_created() {
         let refused = t.send("PATCH", &path(&ids[0]), &ada, scope).await;
         assert_eq!((refused.status, refused.json()["code"].as_str()), (403, Some("forbidden")), "{scope}");
     }
+    // An owner's options stay, whatever the creator says of its names.
+    let options = r#"{"config":{"region":"eu","env":{"token":"T"}}}"#;
+    assert_eq!(t.send("PATCH", &path(&ids[0]), &t.owner, options).await.status, 200);
+    assert_eq!(t.send("GET", MINE, &ada, "").await.json()[0]["config"]["region"], "eu");
+    for (config, status) in [
+        (r#"{"config":{"region":"eu","env":{"token":"OTHER"}}}"#, 200),
+        (r#"{"config":{"env":{"token":"T"}}}"#, 403),
+        (r#"{"config":{"region":"us"}}"#, 403),
+        (r#"{"config":null}"#, 403),
+        (r#"{"config":{"region":"eu"}}"#, 200),
+    ] {
+        assert_eq!(t.send("PATCH", &path(&ids[0]), &ada, config).await.status, status, "{config}");
+    }
     // Another's, an owner's and none are the same refusal, also for whoever may create nothing.
     let none = "01a21198-0ea8-7d5a-987c-6ee7878c59a0";
     let refusals = [&ids[1], &ids[2], none].map(|id| (path(id), r#"{"name":"taken"}"#));
@@ -76,7 +89,7 @@ async fn a_member_can_see_and_change_only_what_it_created() {
     for action in ["integration.list", "integration.update"] {
         assert!(log.body.contains(&format!(r#""action":"{action}","outcome":"allowed""#)), "{action}");
     }
-    assert_eq!(log.body.matches(r#""action":"integration.update","outcome":"denied""#).count(), 7);
+    assert_eq!(log.body.matches(r#""action":"integration.update","outcome":"denied""#).count(), 10);
 }
 
 #[tokio::test]
@@ -118,5 +131,40 @@ async fn a_new_member_never_sees_more_than_its_creator_or_the_setting_gives() {
         }
         let refused = t.send("POST", "/sfp/api/integrations", &bearer, &github("x")).await;
         assert_eq!(refused.status, 403, "{}", refused.body);
+    }
+}
+
+/// A member could store a custom integration under a free name and give it an owner's afterwards.
+#[tokio::test]
+async fn a_new_name_can_never_hide_what_a_new_integration_could_not() {
+    let custom = |name: &str, projects: &str| {
+        format!(
+            r#"{{"provider":"custom","authType":"api_key","credentials":{{"value":"x"}},"name":"{name}",{projects}}}"#
+        )
+    };
+    for may_shadow in [true, false] {
+        let (_, disk) = shared(&[]);
+        Vault::create(disk.clone(), 1 << 20, &plan()).map_err(drop).unwrap();
+        let settings = Settings { members_may_shadow: may_shadow, ..settings() };
+        let vault = Vault::open(disk, settings).map_err(drop).unwrap();
+        let t = TestServer::over(vault, Limits::STANDARD, "127.0.0.1:0", false).await;
+        t.project("acme/app").await;
+        let create = |bearer: &str, body: String| {
+            let bearer = bearer.to_owned();
+            let t = &t;
+            async move { t.send("POST", "/sfp/api/integrations", &bearer, &body).await }
+        };
+        assert_eq!(create(&t.owner, custom("prod", r#""isGlobal":true"#)).await.status, 201);
+        for scope in [r#""isGlobal":true"#, r#""projects":["acme/app"]"#] {
+            let made = create(&t.member, custom("free", scope)).await;
+            let path = format!("/sfp/api/integrations/{}", made.json()["id"].as_str().unwrap());
+            let renamed = t.send("PATCH", &path, &t.member, r#"{"name":"prod"}"#).await;
+            let expected = if may_shadow { (200, None) } else { (409, Some("would_shadow")) };
+            assert_eq!((renamed.status, renamed.json()["code"].as_str()), expected, "{scope}");
+            // A change that hides nothing new is no event.
+            assert_eq!(t.send("PATCH", &path, &t.member, r#"{"expiresAt":null}"#).await.status, 200);
+        }
+        let log = t.send("GET", "/sfp/api/audit?action=integration.shadow", &t.owner, "").await.json();
+        assert_eq!(log.as_array().unwrap().len(), if may_shadow { 2 } else { 0 });
     }
 }

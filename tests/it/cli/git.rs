@@ -9,45 +9,48 @@ use std::{
     thread,
 };
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::json;
 
 use super::exec::Stage;
 
 /// The only password that the git server lets in.
-pub const TOKEN: &str = "ghp_git_example";
-/// `x-access-token:ghp_git_example`, as HTTP's basic authentication has it.
-pub const BASIC: &str = "Basic eC1hY2Nlc3MtdG9rZW46Z2hwX2dpdF9leGFtcGxl";
-pub const BACKEND: &str = "/usr/lib/git-core/git-http-backend";
+pub(super) const TOKEN: &str = "ghp_git_example";
+pub(super) const BACKEND: &str = "/usr/lib/git-core/git-http-backend";
 
 /// A git server that asks for a password.
-pub struct GitServer {
-    pub port: u16,
+pub(super) struct GitServer {
+    port: u16,
     /// The Authorization headers that came.
-    pub seen: Arc<Mutex<Vec<String>>>,
+    pub(super) seen: Arc<Mutex<Vec<String>>>,
 }
 
 impl GitServer {
-    pub fn start(root: &Path) -> Self {
+    /// Serves the repositories below a folder to `x-access-token` with one of these passwords.
+    pub(super) fn start(root: &Path, passwords: &[&str]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let seen = Arc::new(Mutex::new(Vec::new()));
         let (root, kept) = (root.to_owned(), Arc::clone(&seen));
+        let basic =
+            |password: &&str| format!("Basic {}", STANDARD.encode(format!("x-access-token:{password}")));
+        let allowed: Arc<[String]> = passwords.iter().map(basic).collect();
         thread::spawn(move || {
             for stream in listener.incoming() {
-                let (root, kept) = (root.clone(), Arc::clone(&kept));
-                thread::spawn(move || answer(stream.unwrap(), &root, &kept));
+                let (root, kept, allowed) = (root.clone(), Arc::clone(&kept), Arc::clone(&allowed));
+                thread::spawn(move || answer(stream.unwrap(), &root, &kept, &allowed));
             }
         });
         Self { port, seen }
     }
 
-    pub fn url(&self, host: &str, path: &str) -> String {
+    pub(super) fn url(&self, host: &str, path: &str) -> String {
         format!("http://{host}:{}/{path}", self.port)
     }
 }
 
 /// Answers one request as a CGI server does.
-fn answer(stream: TcpStream, root: &Path, seen: &Mutex<Vec<String>>) {
+fn answer(stream: TcpStream, root: &Path, seen: &Mutex<Vec<String>>, allowed: &[String]) {
     let mut reader = BufReader::new(stream.try_clone().unwrap());
     let mut stream = stream;
     let mut line = String::new();
@@ -77,7 +80,7 @@ fn answer(stream: TcpStream, root: &Path, seen: &Mutex<Vec<String>>) {
     if !authorization.is_empty() {
         seen.lock().unwrap().push(authorization.clone());
     }
-    if authorization != BASIC {
+    if !allowed.contains(&authorization) {
         let head = "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic realm=\"git\"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
         drop(stream.write_all(head.as_bytes()));
         return;
@@ -111,7 +114,7 @@ fn answer(stream: TcpStream, root: &Path, seen: &Mutex<Vec<String>>) {
     drop(stream.write_all(said.get(end + 4..).unwrap_or_default()));
 }
 
-pub fn git(stage: &Stage, folder: &Path, args: &[&str]) -> Output {
+pub(super) fn git(stage: &Stage, folder: &Path, args: &[&str]) -> Output {
     let mut git = Command::new("git");
     git.args(args).current_dir(folder).env_clear().env("PATH", "/usr/local/bin:/usr/bin:/bin");
     git.env("HOME", stage.path()).env("GIT_TERMINAL_PROMPT", "0").env("GIT_CONFIG_NOSYSTEM", "1");
@@ -122,7 +125,7 @@ pub fn git(stage: &Stage, folder: &Path, args: &[&str]) -> Output {
     git.stdin(Stdio::null()).output().unwrap()
 }
 
-pub fn done(output: &Output) {
+pub(super) fn done(output: &Output) {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
@@ -157,7 +160,7 @@ fn git_clones_and_pushes_with_a_stored_credential_and_sends_it_nowhere_else() {
         let bare = root.join(repository);
         done(&git(&stage, &bare, &["config", "http.receivepack", "true"]));
     }
-    let server = GitServer::start(&root);
+    let server = GitServer::start(&root, &[TOKEN]);
     for name in ["acme/app", "acme/lib"] {
         let url = server.url("127.0.0.1", &format!("{name}.git"));
         let end = stage.run(&["project", "register", name, &url, "--platform", "github"]);

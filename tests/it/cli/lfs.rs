@@ -6,8 +6,11 @@ use serde_json::{Value, json};
 
 use super::{
     exec::Stage,
-    git::{BACKEND, BASIC, GitServer, TOKEN, done, git},
+    git::{BACKEND, GitServer, TOKEN, done, git},
 };
+
+/// `x-access-token:ghp_git_example`, as HTTP's basic authentication has it.
+const BASIC: &str = "Basic eC1hY2Nlc3MtdG9rZW46Z2hwX2dpdF9leGFtcGxl";
 
 /// Answers a request of LFS, which came with the password: the batch API and the basic transfer. Objects are files.
 pub fn answer(method: &str, path: &str, body: &[u8], root: &Path, stream: &TcpStream) -> Option<Vec<u8>> {
@@ -58,7 +61,7 @@ fn git_lfs_pushes_and_fetches_with_a_stored_credential_and_sends_it_nowhere_else
     let bare = root.join("acme/app.git");
     done(&git(&stage, stage.path(), &["init", "-q", "--bare", "-b", "main", bare.to_str().unwrap()]));
     done(&git(&stage, &bare, &["config", "http.receivepack", "true"]));
-    let server = GitServer::start(&root);
+    let server = GitServer::start(&root, &[TOKEN]);
     let url = server.url("127.0.0.1", "acme/app.git");
     let end = stage.run(&["project", "register", "acme/app", &url, "--platform", "github"]);
     assert_eq!(end.code, 0, "{}", end.err);

@@ -14,6 +14,7 @@ pub(super) fn all() -> Map<String, Value> {
         ("Integration", integration(&[])),
         ("CreatedIntegration", integration(&[("shadows", shadows())])),
         ("DisclosedCredential", disclosed()),
+        ("RepositoryToken", repository_token()),
         ("Project", project()),
         ("ApplicationToken", token()),
         ("CreatedApplicationToken", created_token()),
@@ -41,7 +42,7 @@ fn health() -> Value {
         ],
         &[(
             "detail",
-            json!({ "type": "array", "items": { "enum": ["disk_low", "checkpoint_lost", "backup_failed", "file_gone"] } }),
+            json!({ "type": "array", "items": { "enum": ["disk_low", "checkpoint_lost", "backup_failed", "file_gone", "log_flawed"] } }),
         )],
     )
 }
@@ -123,6 +124,23 @@ fn disclosed() -> Value {
             ("credentials", credentials),
         ],
         &[("config", any_object()), ("expires_at", reference("Time")), ("name", label)],
+    )
+}
+
+fn repository_token() -> Value {
+    let kind = json!({
+        "type": "string", "enum": ["pat", "installation"],
+        "description": "`installation` is a token that a GitHub App minted for this repository alone.",
+    });
+    object(
+        &[
+            ("token", text()),
+            ("expiresAt", or_null(reference("Time"))),
+            ("type", kind),
+            ("provider", json!({ "const": "github" })),
+            ("scope", reference("ProjectIdentifier")),
+        ],
+        &[],
     )
 }
 

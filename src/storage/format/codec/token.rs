@@ -8,7 +8,7 @@
 
 use super::{Decode, Encode, Row, StoredScope, decode, encode, encode_version, text, version};
 use crate::{
-    domain::{AccessScope, ApplicationToken, Digest, IntegrationId, Timestamp, TokenId},
+    domain::{AccessScope, ApplicationToken, Digest, IntegrationId, Name, Timestamp, TokenId},
     storage::format::tables::Table,
 };
 
@@ -67,7 +67,7 @@ impl Row for ApplicationToken {
         Some(Self {
             id: TokenId::from_bytes(stored.id),
             digest: Digest(key.try_into().ok()?),
-            name: stored.name.parse().ok()?,
+            name: Name::recorded(&stored.name)?,
             role: stored.role.parse().ok()?,
             scope: AccessScope { integrations, ..stored.scope.read()? },
             created_by: stored.created_by.parse().ok()?,
