@@ -47,14 +47,16 @@ macro_rules! policy {
 policy! {
     /// `GET /integrations`
     ListIntegrations:    [Owner, Auditor]             IntegrationList;
+    /// `GET /integrations/mine`: what the caller created.
+    ListOwnIntegrations: [Owner, Member]              IntegrationList;
     /// `POST /integrations`; the configuration can take it from members.
     CreateIntegration:   [Owner, Member]              IntegrationCreate;
     /// `GET /integrations/credentials`
     ReadCredentials:     [Owner, Member, Application] CredentialsRead;
     /// `GET /integrations/{id}`
     ShowIntegration:     [Owner]                      IntegrationRead;
-    /// `PATCH /integrations/{id}`
-    UpdateIntegration:   [Owner]                      IntegrationUpdate;
+    /// `PATCH /integrations/{id}`; a member what it created, but not its scope: [`Permit::owns`].
+    UpdateIntegration:   [Owner, Member]              IntegrationUpdate;
     /// `PUT /integrations/{id}/credentials`; a member what it created and could create now: [`Permit::owns`].
     RotateCredentials:   [Owner, Member]              IntegrationRotate;
     /// `POST /integrations/{id}/rollback`; likewise.
@@ -253,12 +255,17 @@ impl Permit {
     pub fn owns(&self, integration: &Integration) -> Result<(), Denied> {
         match self.caller.role {
             Owner => Ok(()),
-            Member if integration.creator.is_some() && integration.creator == self.caller.user() => {
+            Member if self.created(integration) => {
                 self.scope(&integration.scope)?;
                 self.provider(integration.provider)
             }
             Member | Application | Auditor | Operator => Err(Denied::NotCreator),
         }
+    }
+
+    /// Returns whether the caller created this integration.
+    pub fn created(&self, integration: &Integration) -> bool {
+        integration.creator.is_some() && integration.creator == self.caller.user()
     }
 
     /// Allows reading this integration's credential. The choice among several (a project's own before the

@@ -261,9 +261,9 @@ pub struct NewUser {
     /// The password; the server generates one if absent.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "exposed")]
     pub password: Option<Secret>,
-    /// The only projects that the user may name.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub projects: Vec<String>,
+    /// The only projects that the user may name; `Some(None)` means all, and absent the server's default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub projects: Option<Option<Vec<String>>>,
 }
 
 /// A change of a user; absent fields stay as they are.

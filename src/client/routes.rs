@@ -71,6 +71,24 @@ impl Client {
         provider: Option<&str>,
         name: Option<&str>,
     ) -> Result<Vec<Integration>, Error> {
+        self.listed("/sfp/api/integrations", provider, name).await
+    }
+
+    /// Returns the integrations that the caller created, or those of that provider or label; newest first.
+    pub async fn own_integrations(
+        &self,
+        provider: Option<&str>,
+        name: Option<&str>,
+    ) -> Result<Vec<Integration>, Error> {
+        self.listed("/sfp/api/integrations/mine", provider, name).await
+    }
+
+    async fn listed(
+        &self,
+        path: &str,
+        provider: Option<&str>,
+        name: Option<&str>,
+    ) -> Result<Vec<Integration>, Error> {
         let mut all = Vec::new();
         let mut cursor: Option<String> = None;
         // A server that repeats a cursor would never come to an end.
@@ -82,7 +100,7 @@ impl Client {
                 ("limit", Some(PAGE)),
                 ("cursor", cursor.as_deref()),
             ];
-            let answer = self.answer(get("/sfp/api/integrations", &parameters)).await?;
+            let answer = self.answer(get(path, &parameters)).await?;
             let page: Vec<Integration> =
                 serde_json::from_slice(answer.body.expose()).map_err(|_| self.foreign(answer.status))?;
             all.extend(page);

@@ -22,7 +22,7 @@ use crate::{
         },
     },
     audit::receipt,
-    auth::token,
+    auth::{policy::Verb, token},
     domain::{Actor, Email, Integration, IntegrationId, ProjectId, Revision, Role, TokenRef},
     vault::{Admitted, CredentialQuery, Listed, LoggedIn, Receipt},
 };
@@ -53,7 +53,8 @@ async fn answer_another(endpoint: Endpoint, call: Box<Call>) -> HandlerResult {
         Endpoint::UpdateUser => update_user(call).await,
         Endpoint::DeleteUser => delete_user(call).await,
         Endpoint::DeleteUserByBody => delete_user_by_body(call).await,
-        Endpoint::ListIntegrations => list_integrations(call).await,
+        Endpoint::ListIntegrations => list_integrations(call, Verb::ListIntegrations).await,
+        Endpoint::ListOwnIntegrations => list_integrations(call, Verb::ListOwnIntegrations).await,
         Endpoint::CreateIntegration => create_integration(call).await,
         Endpoint::ShowIntegration => show_integration(call).await,
         Endpoint::UpdateIntegration => update_integration(call).await,
@@ -157,18 +158,19 @@ async fn removed_user(call: &Call, email: Email) -> HandlerResult {
     Ok(Answer::json(StatusCode::OK, &Removed::User(&email)))
 }
 
-async fn list_integrations(mut call: Box<Call>) -> HandlerResult {
+async fn list_integrations(mut call: Box<Call>, verb: Verb) -> HandlerResult {
     let (provider, name) = (call.query.take("provider")?, call.query.take("name")?);
     let page = (call.query.number("limit", PAGE_MAX)?, call.query.take("cursor")?);
     call.query.finish()?;
     let (listed, next) =
-        call.vault.list_integrations(&call.context, call.caller()?, provider, name, page).await?;
+        call.vault.list_integrations(&call.context, call.caller()?, verb, provider, name, page).await?;
     let accesses: Vec<_> = listed.iter().map(last_access).collect();
-    let is_owner = call.caller()?.caller().role == Role::Owner;
+    // A creator needs its config to change the names in it.
+    let sees_config = verb == Verb::ListOwnIntegrations || call.caller()?.caller().role == Role::Owner;
     let bodies: Vec<_> = listed
         .iter()
         .zip(&accesses)
-        .map(|(one, access)| IntegrationBody::new(&one.integration, access.as_ref()).for_owner(is_owner))
+        .map(|(one, access)| IntegrationBody::new(&one.integration, access.as_ref()).for_owner(sees_config))
         .collect();
     Ok(with_cursor(Answer::json(StatusCode::OK, &bodies), next))
 }

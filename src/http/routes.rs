@@ -47,6 +47,8 @@ pub enum Endpoint {
     DeleteUserByBody,
     /// Lists integrations, without credentials.
     ListIntegrations,
+    /// Lists what the caller created, without credentials.
+    ListOwnIntegrations,
     /// Stores an integration.
     CreateIntegration,
     /// Discloses credentials.
@@ -176,6 +178,7 @@ pub static ROUTES: &[Route] = &[
     route("GET",    "/sfp/api/integrations",                      Needs(V::ListIntegrations),         None,                                 E::ListIntegrations),
     route("POST",   "/sfp/api/integrations",                      Needs(V::CreateIntegration),        Some(json::<CreateIntegration>()),    E::CreateIntegration),
     route("GET",    "/sfp/api/integrations/credentials",          Needs(V::ReadCredentials),          None,                                 E::ReadCredentials),
+    route("GET",    "/sfp/api/integrations/mine",                 Needs(V::ListOwnIntegrations),      None,                                 E::ListOwnIntegrations),
     route("GET",    "/sfp/api/integrations/{id}",                 Needs(V::ShowIntegration),          None,                                 E::ShowIntegration),
     route("PATCH",  "/sfp/api/integrations/{id}",                 Needs(V::UpdateIntegration),        Some(json::<UpdateIntegration>()),    E::UpdateIntegration),
     route("DELETE", "/sfp/api/integrations/{id}",                 Needs(V::DeleteIntegration),        None,                                 E::DeleteIntegration),

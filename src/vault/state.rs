@@ -27,7 +27,7 @@ use crate::{
     config::default,
     crypto::kdf::KdfParams,
     disk::Medium,
-    domain::{Actor, Timestamp, days, seconds},
+    domain::{Actor, NewMembersSee, Timestamp, days, seconds},
     outgoing::Outgoing,
     storage::{Keeper, Migrations, OpenError, StorageError, Store, Writer, Writing},
 };
@@ -60,6 +60,8 @@ pub struct Settings {
     pub members_may_create: bool,
     /// Allows members to store integrations that hide an owner's.
     pub members_may_shadow: bool,
+    /// The projects of a new member whose creator names none.
+    pub new_members_see: NewMembersSee,
     /// The most jobs that may wait for the writer.
     pub queue_max: usize,
     /// The engine's page cache.
@@ -107,6 +109,7 @@ impl Settings {
         Self {
             members_may_create: true,
             members_may_shadow: true,
+            new_members_see: NewMembersSee::All,
             queue_max: default::QUEUE_MAX as usize,
             cache_bytes: default::CACHE_BYTES as usize,
             sessions: SessionLife::STANDARD,

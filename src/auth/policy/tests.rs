@@ -69,10 +69,11 @@ fn integration(provider: Provider, scope: Scope, created_by: &str) -> Integratio
 /// owner, member, application, auditor, operator: `x` may, `.` may not.
 const MATRIX: &[(Verb, &str, &str)] = &[
     (Verb::ListIntegrations, "x..x.", "integration.list"),
+    (Verb::ListOwnIntegrations, "xx...", "integration.list"),
     (Verb::CreateIntegration, "xx...", "integration.create"),
     (Verb::ReadCredentials, "xxx..", "credentials.read"),
     (Verb::ShowIntegration, "x....", "integration.read"),
-    (Verb::UpdateIntegration, "x....", "integration.update"),
+    (Verb::UpdateIntegration, "xx...", "integration.update"),
     (Verb::RotateCredentials, "xx...", "integration.rotate"),
     (Verb::RollbackCredentials, "xx...", "integration.rollback"),
     (Verb::ReadRevisions, "x....", "credentials.read"),

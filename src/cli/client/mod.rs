@@ -12,6 +12,7 @@ mod exec;
 mod expiry;
 mod export;
 mod git_credential;
+mod group;
 mod health;
 mod import;
 mod integration;
@@ -30,6 +31,7 @@ mod shell;
 mod status;
 mod time_range;
 mod token;
+mod token_source;
 mod user;
 mod vault_export;
 
@@ -38,7 +40,7 @@ use std::process::ExitCode;
 use clap::Subcommand;
 
 use super::{error::CliError, runtime::block_on, terminal::output::Output};
-use remote::GroupArgs;
+use group::GroupArgs;
 
 pub(super) use credentials::may_feed_a_shell;
 #[cfg(unix)]

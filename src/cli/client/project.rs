@@ -4,8 +4,9 @@ use clap::Subcommand;
 use serde_json::json;
 
 use super::{
+    group::GroupArgs,
     near,
-    remote::{GroupArgs, Need, Remote},
+    remote::{Need, Remote},
 };
 use crate::{
     cli::{

@@ -57,7 +57,7 @@ pub(super) fn run(args: &Args, output: &Output) -> Result<(), CliError> {
     let mut copy = unfinished_file(folder).map_err(|error| unwritable(to, &error))?;
     let (RescueHead { bytes, foreign }, mut held) = match args.pid {
         Some(pid) => held_by(pid)?,
-        None => control::rescue(args.server.reach(output)?)?,
+        None => control::rescue(args.server.socket(output)?)?,
     };
     receive(&mut held, bytes, &mut copy, to, output)?;
     let temporary = copy.path().display().to_string();

@@ -13,6 +13,7 @@ mod measure;
 mod metrics;
 mod minting;
 mod openapi;
+mod own;
 mod policy;
 mod projects;
 mod revisions;

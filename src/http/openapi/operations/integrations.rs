@@ -11,15 +11,22 @@ use crate::http::openapi::{
 pub(super) const TAG: &str = "Integrations";
 
 pub(super) fn list() -> Operation {
+    listing("List integrations", "Metadata only, newest first; never a credential.")
+}
+
+pub(super) fn list_own() -> Operation {
+    listing("List your integrations", "Metadata of the integrations that the caller created, newest first.")
+}
+
+fn listing(summary: &'static str, description: &'static str) -> Operation {
     let example = [examples::integration()].into_iter().collect();
-    let listing =
-        Operation::new(TAG, "List integrations", "Metadata only, newest first; never a credential.")
-            .query(
-                "provider",
-                reference("Provider"),
-                "The provider; `azure-devops` and `azuredevops` are equivalent.",
-            )
-            .query("name", reference("Name"), "The exact name.");
+    let listing = Operation::new(TAG, summary, description)
+        .query(
+            "provider",
+            reference("Provider"),
+            "The provider; `azure-devops` and `azuredevops` are equivalent.",
+        )
+        .query("name", reference("Name"), "The exact name.");
     paged(listing)
         .answers(Reply::json(200, "The metadata.", array_of("Integration"), example).with("x-next-cursor"))
         .codes(&["disk_low"])
@@ -94,9 +101,11 @@ pub(super) fn update() -> Operation {
         TAG,
         "Change an integration's metadata",
         "Absent fields keep their value; `null` clears `name`, `config` or `expiresAt`. The revision does not change. \
-         `is_global` is accepted as an alias of `isGlobal`.",
+         `is_global` is accepted as an alias of `isGlobal`. Members may change the name, expiry and `config.env` of integrations \
+         that they created.",
     ))
     .takes(examples::update_integration())
+    .codes(&["not_creator", "outside_projects", "outside_providers", "would_shadow"])
     .codes(&["duplicate_field", "invalid_scope", "project_not_registered", "expiry_past", "name_needed"])
     .codes(&["disk_low"])
 }

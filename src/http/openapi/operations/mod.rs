@@ -40,6 +40,7 @@ pub(super) fn describe(endpoint: E) -> Operation {
         E::DeleteUser => users::delete(),
         E::DeleteUserByBody => users::delete_by_body(),
         E::ListIntegrations => integrations::list(),
+        E::ListOwnIntegrations => integrations::list_own(),
         E::CreateIntegration => integrations::create(),
         E::ReadCredentials => integrations::read_credentials(),
         E::ShowIntegration => integrations::show(),
