@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use crate::domain::{Email, Peer, Timestamp, minutes};
+use crate::domain::{Email, Peer, Timestamp, days, minutes};
 
 /// For how long a failure counts (contract §6).
 const WINDOW: Duration = minutes(5);
@@ -21,6 +21,8 @@ const WINDOW: Duration = minutes(5);
 const PAIR_MAX: usize = 5;
 /// Failures of one e-mail, or from one address.
 const ALONE_MAX: usize = 50;
+/// For how long an address is a user's own after a login from it (contract §6).
+const KNOWN: Duration = days(30);
 /// The most pairs, e-mails and addresses that are remembered, each; 20 MB at most.
 const ENTRIES_MAX: usize = 10_000;
 
@@ -32,11 +34,21 @@ pub struct RetryAfter {
     pub seconds: u64,
 }
 
+impl RetryAfter {
+    fn of(wait: Duration) -> Self {
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        Self { seconds: seconds.max(1) }
+    }
+}
+
 /// Counts failed logins by e-mail, by address, and by both together.
 pub struct Limiter {
     pairs: Counts<(Email, Address)>,
     emails: Counts<Email>,
     addresses: Counts<Address>,
+    refreshes: Counts<Address>,
+    /// When each user last logged in from each address.
+    known: HashMap<(Email, Address), Timestamp>,
 }
 
 impl Limiter {
@@ -46,27 +58,67 @@ impl Limiter {
             pairs: Counts::new(PAIR_MAX, ENTRIES_MAX),
             emails: Counts::new(ALONE_MAX, ENTRIES_MAX),
             addresses: Counts::new(ALONE_MAX, ENTRIES_MAX),
+            refreshes: Counts::new(ALONE_MAX, ENTRIES_MAX),
+            known: HashMap::new(),
         }
+    }
+
+    /// Notes a login of that user from that address: for [`KNOWN`] only its own failures from there count.
+    pub fn know(&mut self, email: &Email, peer: Peer, at: Timestamp) {
+        let key = (email.clone(), Address::of(peer));
+        if self.known.len() >= ENTRIES_MAX && !self.known.contains_key(&key) {
+            // A walk over all, but only in a house of ten thousand desks.
+            let oldest = self.known.iter().min_by_key(|(_, at)| **at).map(|(key, _)| key.clone());
+            oldest.and_then(|key| self.known.remove(&key));
+        }
+        let newest = self.known.entry(key).or_insert(at);
+        *newest = at.max(*newest);
+    }
+
+    /// Returns whether that user logged in from that address of late.
+    pub fn is_known(&self, email: &Email, peer: Peer, now: Timestamp) -> bool {
+        let at = self.known.get(&(email.clone(), Address::of(peer)));
+        at.is_some_and(|at| now.since(*at) <= KNOWN)
+    }
+
+    /// Lets a refresh in, and counts it as failed until [`Self::refreshed`] takes it back.
+    ///
+    /// # Errors
+    /// Too many refreshes from that address failed.
+    pub fn check_refresh(&mut self, peer: Peer, now: Timestamp) -> Result<(), RetryAfter> {
+        let address = Address::of(peer);
+        if let Some(wait) = self.refreshes.wait(&address, now) {
+            return Err(RetryAfter::of(wait));
+        }
+        self.refreshes.add(address, now);
+        Ok(())
+    }
+
+    /// The refresh that was let in last has not failed.
+    pub fn refreshed(&mut self, peer: Peer) {
+        self.refreshes.take_back(&Address::of(peer));
     }
 
     /// Lets a try in, and counts it as failed until [`Self::succeeded`] takes it back.
     ///
-    /// `email` is `None` where the request names no valid address, or none at all, as a refresh does: then the peer
-    /// alone counts.
+    /// `email` is `None` where the request names no valid address: then the peer alone counts. An address from which
+    /// that user logged in of late is held back by its own failures for that user alone, so that no stranger and no
+    /// neighbour keeps somebody out.
     ///
     /// # Errors
     /// The e-mail, the address or both together have failed too often; such a try does not count.
     pub fn check(&mut self, email: Option<&Email>, peer: Peer, now: Timestamp) -> Result<(), RetryAfter> {
         let address = Address::of(peer);
         let pair = email.map(|email| (email.clone(), address));
-        let waits = [
-            pair.as_ref().and_then(|pair| self.pairs.wait(pair, now)),
-            email.and_then(|email| self.emails.wait(email, now)),
-            self.addresses.wait(&address, now),
-        ];
-        if let Some(wait) = waits.into_iter().flatten().max() {
-            let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-            return Err(RetryAfter { seconds: seconds.max(1) });
+        let of_pair = pair.as_ref().and_then(|pair| self.pairs.wait(pair, now));
+        let of_others = if email.is_some_and(|email| self.is_known(email, peer, now)) {
+            None
+        } else {
+            let of_email = email.and_then(|email| self.emails.wait(email, now));
+            of_email.max(self.addresses.wait(&address, now))
+        };
+        if let Some(wait) = of_pair.max(of_others) {
+            return Err(RetryAfter::of(wait));
         }
         if let Some((pair, email)) = pair.zip(email) {
             self.pairs.add(pair, now);
@@ -255,6 +307,42 @@ mod tests {
         limiter.check(None, at, START).unwrap();
         assert!(limiter.check(Some(&email("ada@example.com")), at, START).is_err());
         assert!(limiter.check(None, at, START).is_err());
+    }
+
+    /// Fifty wrong tries from anywhere kept an owner out for as long as somebody went on with them.
+    #[test]
+    fn a_stranger_cannot_lock_a_user_out_of_the_desk_that_it_logs_in_from() {
+        let (mut limiter, ada, bob) = (Limiter::new(), email("ada@example.com"), email("bob@example.com"));
+        let desk = peer("192.0.2.1");
+        limiter.know(&ada, desk, START);
+        for number in 0..ALONE_MAX {
+            limiter.check(Some(&ada), host(number), START).unwrap();
+        }
+        assert!(limiter.check(Some(&ada), host(99), START).is_err(), "the e-mail is held back");
+        assert_eq!(limiter.check(Some(&ada), desk, START), Ok(()));
+        limiter.succeeded(Some(&ada), desk);
+        // Nor can a neighbour behind the same address, a refresh that fails, or an e-mail that is none.
+        for number in 0..ALONE_MAX {
+            let other = email(&format!("u{number}@example.com"));
+            let _ = limiter.check(Some(&other), desk, START);
+            let _ = limiter.check_refresh(desk, START);
+            let _ = limiter.check(None, desk, START);
+        }
+        assert!(limiter.check(Some(&bob), desk, START).is_err(), "the address is held back");
+        assert!(limiter.check_refresh(desk, START).is_err());
+        for _ in 0..PAIR_MAX {
+            assert_eq!(limiter.check(Some(&ada), desk, START), Ok(()));
+        }
+        assert!(limiter.check(Some(&ada), desk, START).is_err(), "its own failures count");
+        let later = START.plus(days(31));
+        for number in 0..ALONE_MAX {
+            limiter.check(Some(&ada), host(number), later).unwrap();
+        }
+        assert!(limiter.check(Some(&ada), desk, later).is_err(), "after thirty days it is any address");
+        for number in 0..ENTRIES_MAX + 50 {
+            limiter.know(&email(&format!("u{number}@example.com")), desk, START);
+        }
+        assert!(limiter.known.len() <= ENTRIES_MAX);
     }
 
     #[test]

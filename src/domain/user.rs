@@ -38,7 +38,7 @@ pub struct User {
     /// Owner or member.
     pub role: Role,
     /// To what a member is narrowed.
-    pub narrowing: AccessScope,
+    pub scope: AccessScope,
     /// True for a user that is kept out.
     pub disabled: bool,
     /// The password.

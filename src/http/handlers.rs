@@ -17,14 +17,14 @@ use crate::{
             RollbackCredentials, RotateCredentials, UpdateIntegration, UpdateUser,
         },
         responses::{
-            self, CreatedToken, IntegrationBody, LoginBody, ProjectBody, Removed, RepositoryToken, TokenBody,
-            UpdatedUser, UserBody, to_secret_json,
+            self, CreatedToken, IntegrationBody, LoginBody, ProjectBody, Removed, RepositoryToken,
+            RevisionsBody, TokenBody, UpdatedUser, UserBody, to_secret_json,
         },
     },
     audit::receipt,
     auth::token,
-    domain::{Actor, Email, IntegrationId, ProjectId, Revision, TokenRef},
-    vault::{CredentialQuery, Listed, LoggedIn, Receipt},
+    domain::{Actor, Email, Integration, IntegrationId, ProjectId, Revision, Role, TokenRef},
+    vault::{Admitted, CredentialQuery, Listed, LoggedIn, Receipt},
 };
 
 pub(super) async fn answer(endpoint: Endpoint, call: Box<Call>) -> HandlerResult {
@@ -60,6 +60,7 @@ async fn answer_another(endpoint: Endpoint, call: Box<Call>) -> HandlerResult {
         Endpoint::DeleteIntegration => delete_integration(call).await,
         Endpoint::RotateCredentials => rotate_credentials(call).await,
         Endpoint::RollbackCredentials => rollback_credentials(call).await,
+        Endpoint::ReadRevisions => read_revisions(call).await,
         Endpoint::RepositoryToken => repository_token(call).await,
         Endpoint::ListProjects => list_projects(call).await,
         Endpoint::CreateProject => create_project(call).await,
@@ -163,10 +164,11 @@ async fn list_integrations(mut call: Box<Call>) -> HandlerResult {
     let (listed, next) =
         call.vault.list_integrations(&call.context, call.caller()?, provider, name, page).await?;
     let accesses: Vec<_> = listed.iter().map(last_access).collect();
+    let is_owner = call.caller()?.caller().role == Role::Owner;
     let bodies: Vec<_> = listed
         .iter()
         .zip(&accesses)
-        .map(|(one, access)| IntegrationBody::new(&one.integration, access.as_ref()))
+        .map(|(one, access)| IntegrationBody::new(&one.integration, access.as_ref()).for_owner(is_owner))
         .collect();
     Ok(with_cursor(Answer::json(StatusCode::OK, &bodies), next))
 }
@@ -190,8 +192,8 @@ async fn read_credentials(mut call: Box<Call>) -> HandlerResult {
     };
     call.query.finish()?;
     let read = call.vault.read_credentials(&call.context, call.caller()?, query).await?;
-    let items: Vec<_> = read.items.iter().map(|(integration, secret)| (&**integration, secret)).collect();
-    let answer = Answer::secret(StatusCode::OK, responses::credentials_array(&items));
+    let items = read.items.iter().map(|(integration, secret)| (&**integration, secret));
+    let answer = Answer::held_secret(StatusCode::OK, responses::credentials_array(items), read.held);
     Ok(with_cursor(with_receipts(answer, &read.receipts), read.next).disclosing(read.disclosed))
 }
 
@@ -207,8 +209,8 @@ async fn repository_token(mut call: Box<Call>) -> HandlerResult {
 }
 
 fn with_receipts(answer: Answer, receipts: &[Receipt]) -> Answer {
-    let records: Vec<_> = receipts.iter().map(|receipt| (receipt.sequence, receipt.leaf_hash)).collect();
-    match receipt::header(&records) {
+    let records = receipts.iter().map(|receipt| (receipt.sequence, receipt.leaf_hash));
+    match receipt::header(records) {
         Some(receipts) => answer.header(receipt::HEADER, receipts),
         None => answer,
     }
@@ -217,14 +219,15 @@ fn with_receipts(answer: Answer, receipts: &[Receipt]) -> Answer {
 async fn show_integration(call: Box<Call>) -> HandlerResult {
     call.query.finish()?;
     let listed = call.vault.show_integration(&call.context, call.caller()?, call.argument()?).await?;
-    Ok(metadata(&listed))
+    metadata(&listed, call.caller()?)
 }
 
 async fn update_integration(call: Box<Call>) -> HandlerResult {
     call.query.finish()?;
     let id: IntegrationId = call.argument()?;
     let request: UpdateIntegration = call.parse()?;
-    Ok(metadata(&call.vault.update_integration(&call.context, call.caller()?, id, request).await?))
+    let listed = call.vault.update_integration(&call.context, call.caller()?, id, request).await?;
+    metadata(&listed, call.caller()?)
 }
 
 async fn rotate_credentials(call: Box<Call>) -> HandlerResult {
@@ -232,7 +235,8 @@ async fn rotate_credentials(call: Box<Call>) -> HandlerResult {
     let id: IntegrationId = call.argument()?;
     let expected = if_match(&call)?;
     let request: RotateCredentials = call.parse()?;
-    Ok(metadata(&call.vault.rotate_credentials(&call.context, call.caller()?, id, expected, request).await?))
+    let listed = call.vault.rotate_credentials(&call.context, call.caller()?, id, expected, request).await?;
+    metadata(&listed, call.caller()?)
 }
 
 /// Parses `If-Match`: `3`, `"3"` or `*`.
@@ -251,7 +255,20 @@ async fn rollback_credentials(call: Box<Call>) -> HandlerResult {
     call.query.finish()?;
     let id: IntegrationId = call.argument()?;
     let RollbackCredentials { revision } = call.parse()?;
-    Ok(metadata(&call.vault.rollback_credentials(&call.context, call.caller()?, id, revision).await?))
+    let listed = call.vault.rollback_credentials(&call.context, call.caller()?, id, revision).await?;
+    metadata(&listed, call.caller()?)
+}
+
+async fn read_revisions(mut call: Box<Call>) -> HandlerResult {
+    let id: IntegrationId = call.argument()?;
+    let limit = call.query.number("limit", Integration::KEPT_MAX)?;
+    call.query.finish()?;
+    let read = call.vault.read_revisions(&call.context, call.caller()?, id, limit).await?;
+    let access = last_access(&read.listed);
+    let kept: Vec<_> = read.revisions.iter().map(|(kept, secret)| (*kept, secret)).collect();
+    let body = to_secret_json(&RevisionsBody::new(&read.listed.integration, access.as_ref(), &kept));
+    let answer = with_receipts(Answer::secret(StatusCode::OK, body), &read.receipts);
+    Ok(answer.disclosing(read.disclosed))
 }
 
 async fn delete_integration(call: Box<Call>) -> HandlerResult {
@@ -261,9 +278,11 @@ async fn delete_integration(call: Box<Call>) -> HandlerResult {
     Ok(Answer::json(StatusCode::OK, &Removed::Integration(id)))
 }
 
-fn metadata(listed: &Listed) -> Answer {
+fn metadata(listed: &Listed, reader: &Admitted) -> HandlerResult {
     let access = last_access(listed);
-    Answer::json(StatusCode::OK, &IntegrationBody::new(&listed.integration, access.as_ref()))
+    let is_owner = reader.caller().role == Role::Owner;
+    let body = IntegrationBody::new(&listed.integration, access.as_ref()).for_owner(is_owner);
+    Ok(Answer::json(StatusCode::OK, &body))
 }
 
 fn last_access(listed: &Listed) -> Option<responses::LastAccess> {

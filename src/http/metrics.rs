@@ -150,6 +150,17 @@ impl Page {
                 MetricType::Histogram,
             )?
             .encode_histogram::<NoLabelSet>(sum, mints.micros.count(), &buckets, None)?;
+        let held = self.gauges.answer_bytes;
+        gauge(
+            encoder,
+            "answers_in_flight_bytes",
+            "Bytes of credentials in answers that are not sent yet",
+            held,
+        )?;
+        let help = "Requests refused because their caller was over its budget";
+        encoder
+            .encode_descriptor("requests_over_budget", help, None, MetricType::Counter)?
+            .encode_counter::<NoLabelSet, _, f64>(&self.gauges.over_budget, None)?;
         let help = "Password verifications (Argon2 runs)";
         encoder
             .encode_descriptor("password_checks", help, None, MetricType::Counter)?

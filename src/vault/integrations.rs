@@ -6,6 +6,7 @@ use super::{
     access::Admitted,
     error::Error,
     projects::check_registered,
+    shadow,
     state::Vault,
     work::{Context, Request},
 };
@@ -14,8 +15,8 @@ use crate::{
     auth::policy::Verb,
     crypto::random,
     domain::{
-        AuthType, Detail, DetailKey, Event, Integration, IntegrationId, Json, KeptRevision, Name, ProjectId,
-        Provider, Revision, Scope, Secret, Timestamp,
+        Action, AuthType, Detail, DetailKey, Event, Integration, IntegrationId, Json, KeptRevision, Name,
+        ProjectId, Provider, Revision, Scope, Secret, Timestamp,
     },
     outgoing::{App, AppConfig},
     storage::{Changes, Decision, LastAccess, View},
@@ -46,16 +47,23 @@ impl Vault {
         if is_app(request.provider, request.auth_type) {
             check_app(&request.credentials, request.config.as_ref())?;
         }
+        let may_shadow = self.settings().members_may_shadow;
         let work = move |work: Request<'_>| {
-            let CreateIntegration { provider, auth_type, credentials, scope, config, name, expires_at } =
-                request;
+            let CreateIntegration {
+                provider,
+                auth_type,
+                credentials,
+                scope,
+                config,
+                name,
+                expires_at,
+                allow_expired,
+            } = request;
             work.permit.scope(&scope)?;
             work.permit.provider(provider)?;
             check_registered(work.view, scope.projects())?;
             let now = work.context.now;
-            if expires_at.is_some_and(|end| end <= now) {
-                return Err(Error::ExpiryPast);
-            }
+            check_expiry(&work, expires_at, allow_expired)?;
             let kept = vec![KeptRevision { revision: Revision::FIRST, expires_at }];
             let (created_by, creator) = (work.caller().actor(), work.caller().user());
             let integration = Integration {
@@ -73,11 +81,20 @@ impl Vault {
                 version: 0,
             };
             let shadows = shadows(work.view, &integration)?;
+            let hidden = shadow::hidden_by_member(work.view, work.permit, &integration)?;
+            if !hidden.is_empty() && !may_shadow {
+                return Err(Error::WouldShadow { integrations: hidden.len() });
+            }
+            let shadow = (!hidden.is_empty()).then(|| Event {
+                action: Action::IntegrationShadow,
+                detail: Detail::NONE.list(DetailKey::Integrations, &hidden),
+                ..event_about(work.event.clone(), &integration)
+            });
             let mut changes = Changes::none();
             changes.credential(&integration, Revision::FIRST, credentials);
             changes.integration(None, integration.clone());
             let event = Event { detail: scope_detail(&integration), ..event_about(work.event, &integration) };
-            Ok(Decision::changing((integration, shadows), changes, event))
+            Ok(Decision::changing((integration, shadows), changes, event).also(shadow))
         };
         Ok(self.act(context, caller, Verb::CreateIntegration, work).await?.value)
     }
@@ -202,9 +219,7 @@ impl Vault {
             if is_app(before.provider, before.auth_type) {
                 as_app?;
             }
-            if request.expires_at.is_some_and(|end| end <= work.context.now) {
-                return Err(Error::ExpiryPast);
-            }
+            check_expiry(&work, request.expires_at, request.allow_expired)?;
             renew(work, &before, request.credentials, request.expires_at, Detail::NONE)
         };
         Ok(self.act(context, caller, Verb::RotateCredentials, work).await?.value)
@@ -275,6 +290,14 @@ fn owned(work: &Request<'_>, id: IntegrationId) -> Result<Arc<Integration>, Erro
     }
 }
 
+/// Refuses an expiry in the past: usually a mistyped year. An import stores a credential that has ended, on purpose.
+fn check_expiry(work: &Request<'_>, expires_at: Option<Timestamp>, allow_expired: bool) -> Result<(), Error> {
+    if allow_expired {
+        return Ok(work.permit.owner()?);
+    }
+    if expires_at.is_some_and(|end| end <= work.context.now) { Err(Error::ExpiryPast) } else { Ok(()) }
+}
+
 fn check_expected(integration: &Integration, expected: Option<Revision>) -> Result<(), Error> {
     let current = integration.revision();
     if expected.is_none_or(|expected| expected == current) {
@@ -306,7 +329,7 @@ fn renew(
     Ok(Decision::changing(with_last_access(work.view, Arc::new(after))?, changes, event))
 }
 
-fn with_last_access(view: &View<'_>, integration: Arc<Integration>) -> Result<Listed, Error> {
+pub(super) fn with_last_access(view: &View<'_>, integration: Arc<Integration>) -> Result<Listed, Error> {
     let last_access = view.last_access(integration.id.as_bytes())?;
     Ok(Listed { integration, last_access })
 }

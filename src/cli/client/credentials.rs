@@ -25,6 +25,7 @@ use zeroize::Zeroizing;
 use super::{
     near,
     remote::{Need, Remote, ServerArgs},
+    selection::Selection,
 };
 use crate::{
     cli::{
@@ -59,18 +60,8 @@ Examples:
 /// `credentials`' flags.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
-    /// Only of this provider.
-    #[arg(long)]
-    provider: Option<String>,
-    /// Only with this name.
-    #[arg(long)]
-    name: Option<String>,
-    /// For this project: its own integrations, else the global ones.
-    #[arg(long, conflicts_with = "all")]
-    project: Option<String>,
-    /// For any project; required without --project.
-    #[arg(long)]
-    all: bool,
+    #[command(flatten)]
+    selection: Selection,
     /// Print only this field of the one matching credential; a line end follows only on a terminal.
     #[arg(long, conflicts_with = "format")]
     field: Option<String>,
@@ -127,7 +118,7 @@ pub(in crate::cli) fn may_feed_a_shell(arguments: impl Iterator<Item = OsString>
 }
 
 pub(super) async fn run(args: Args, output: Output) -> Result<(), CliError> {
-    if args.project.is_none() && !args.all {
+    if !args.selection.has_projects() {
         return Err(CliError::usage(
             "no project given",
             "pass --project PROJECT, or --all for every project",
@@ -141,7 +132,7 @@ pub(super) async fn run(args: Args, output: Output) -> Result<(), CliError> {
         ));
     }
     let remote = args.server.connect(Need::Token, output)?;
-    let filter = CredentialFilter { provider: args.provider, project: args.project, name: args.name };
+    let filter = args.selection.into_filter();
     let printing = Printing { remote: &remote, filter: &filter, given: &args.env };
     let printed = match (args.field, format) {
         (Some(field), _) => printing.field(&field, Sink::open(args.output, output)?).await,

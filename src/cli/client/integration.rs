@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Subcommand;
-use serde_json::json;
+use serde_json::{json, value::to_raw_value};
 
 use super::{
     credential_form,
@@ -14,7 +14,7 @@ use super::{
     integration_text::{kind, scope_text},
     integration_update, near,
     pair::Pair,
-    remote::{Need, Remote, ServerArgs},
+    remote::{GroupArgs, Need, Remote},
     shadows,
 };
 use crate::{
@@ -27,22 +27,13 @@ use crate::{
             table::{ALL, NOTHING, facts, local, local_or_nothing},
         },
     },
-    client::{Integration, NewIntegration, Scope},
+    client::{Expired, Integration, NewIntegration, Scope},
     clock::Clock,
     domain::{AuthType, IntegrationId, Provider, Secret, Timestamp},
 };
 
-/// `integration`'s flags.
-#[derive(Debug, clap::Args)]
-pub(in crate::cli) struct Args {
-    #[command(flatten)]
-    server: ServerArgs,
-    #[command(subcommand)]
-    command: Command,
-}
-
 #[derive(Debug, Subcommand)]
-enum Command {
+pub(in crate::cli) enum Command {
     /// Store a credential; prompts for its fields, secret ones without echo.
     #[command(
         after_help = "Examples:\n  sealroom integration add github/pat --global\n  sealroom integration add jira/basic_auth --project acme/app --from-json jira.json"
@@ -107,7 +98,7 @@ struct Source {
 }
 
 #[derive(Debug, clap::Args)]
-struct AddArgs {
+pub(in crate::cli) struct AddArgs {
     /// Provider and type.
     #[arg(
         value_name = "PROVIDER/TYPE",
@@ -126,7 +117,7 @@ struct AddArgs {
 }
 
 #[derive(Debug, clap::Args)]
-struct ListArgs {
+pub(in crate::cli) struct ListArgs {
     /// Only of this provider.
     #[arg(long)]
     provider: Option<String>,
@@ -136,13 +127,13 @@ struct ListArgs {
 }
 
 #[derive(Debug, clap::Args)]
-struct ShowArgs {
+pub(in crate::cli) struct ShowArgs {
     /// Its id or name.
     integration: String,
 }
 
 #[derive(Debug, clap::Args)]
-struct RotateArgs {
+pub(in crate::cli) struct RotateArgs {
     /// Its id or name.
     integration: String,
     #[command(flatten)]
@@ -150,7 +141,7 @@ struct RotateArgs {
 }
 
 #[derive(Debug, clap::Args)]
-struct RollbackArgs {
+pub(in crate::cli) struct RollbackArgs {
     /// Its id or name.
     integration: String,
     /// The revision to restore.
@@ -158,7 +149,7 @@ struct RollbackArgs {
 }
 
 #[derive(Debug, clap::Args)]
-struct ScopeArgs {
+pub(in crate::cli) struct ScopeArgs {
     /// Its id or name.
     integration: String,
     #[command(flatten)]
@@ -166,14 +157,14 @@ struct ScopeArgs {
 }
 
 #[derive(Debug, clap::Args)]
-struct DeleteArgs {
+pub(in crate::cli) struct DeleteArgs {
     /// Its id or name.
     integration: String,
     #[command(flatten)]
     consent: Consent,
 }
 
-pub(super) async fn run(args: Args, output: Output) -> Result<(), CliError> {
+pub(super) async fn run(args: GroupArgs<Command>, output: Output) -> Result<(), CliError> {
     if let Command::Delete(args) = &args.command {
         args.consent.check()?;
     }
@@ -207,7 +198,8 @@ async fn add(args: AddArgs, remote: &Remote) -> Result<(), CliError> {
         scope,
         name,
         expires_at: args.source.expires_at,
-        config: args.env.over(None),
+        expired: Expired::Refused,
+        config: args.env.over(None).and_then(|config| to_raw_value(&config).ok()),
     };
     let made = match remote.client.create_integration(&new).await {
         Ok(made) => made,

@@ -1,6 +1,10 @@
 //! The integration that a command line names, by its id or its name.
 
-use super::{near, remote::Remote};
+use super::{
+    integration_text::{kind, scope_text},
+    near,
+    remote::Remote,
+};
 use crate::{cli::error::CliError, client::Integration, domain::IntegrationId};
 
 /// Returns the integration with that id, or the only one with that name.
@@ -9,12 +13,17 @@ pub(super) async fn find(text: &str, remote: &Remote) -> Result<Integration, Cli
         return Ok(remote.client.integration(id).await?);
     }
     let named = remote.client.integrations(None, Some(text)).await?;
-    if let Some(one) = near::only(named, "integration", text, |one| one.id.to_string())? {
+    if let Some(one) = near::only(named, "integration", text, description)? {
         return Ok(one);
     }
     let all = remote.client.integrations(None, None).await?;
     let known = all.iter().filter_map(|one| one.name.as_deref());
     Err(near::unknown("integration", text, known, "what is stored: sealroom integration list"))
+}
+
+/// Describes one of several that have the same name.
+fn description(one: &Integration) -> String {
+    format!("{} ({}, {})", one.id, kind(one), scope_text(one))
 }
 
 /// Like [`find`], without a look-up if an id is given.

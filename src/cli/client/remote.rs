@@ -96,6 +96,15 @@ pub(in crate::cli) struct ServerArgs {
     token_file: Option<PathBuf>,
 }
 
+/// The commands of a group, and the server that they call.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct GroupArgs<C: clap::Subcommand> {
+    #[command(flatten)]
+    pub(super) server: ServerArgs,
+    #[command(subcommand)]
+    pub(super) command: C,
+}
+
 /// A server that a command calls.
 pub(super) struct Remote {
     pub(super) client: Client,

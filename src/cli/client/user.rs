@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{
     client_error, near,
-    remote::{Need, Remote, ServerArgs},
+    remote::{GroupArgs, Need, Remote},
 };
 use crate::{
     cli::{
@@ -23,17 +23,8 @@ use crate::{
     client::{NewUser, SecretText, User, UserChange},
 };
 
-/// `user`'s flags.
-#[derive(Debug, clap::Args)]
-pub(in crate::cli) struct Args {
-    #[command(flatten)]
-    server: ServerArgs,
-    #[command(subcommand)]
-    command: Command,
-}
-
 #[derive(Debug, Subcommand)]
-enum Command {
+pub(in crate::cli) enum Command {
     /// Add a user; without --password-file, generates a password and shows it once.
     #[command(
         after_help = "Examples:\n  sealroom user add bob@example.com\n  sealroom user add eve@example.com --project acme/app"
@@ -65,7 +56,7 @@ enum Command {
 }
 
 #[derive(Debug, clap::Args)]
-struct AddArgs {
+pub(in crate::cli) struct AddArgs {
     /// The address.
     email: String,
     /// Role of the user.
@@ -86,13 +77,13 @@ struct AddArgs {
 }
 
 #[derive(Debug, clap::Args)]
-struct EmailArgs {
+pub(in crate::cli) struct EmailArgs {
     /// The address.
     email: String,
 }
 
 #[derive(Debug, clap::Args)]
-struct RoleArgs {
+pub(in crate::cli) struct RoleArgs {
     /// The address.
     email: String,
     /// Role of the user.
@@ -101,7 +92,7 @@ struct RoleArgs {
 }
 
 #[derive(Debug, clap::Args)]
-struct ProjectsArgs {
+pub(in crate::cli) struct ProjectsArgs {
     /// The address.
     email: String,
     #[command(flatten)]
@@ -120,7 +111,7 @@ struct Which {
 }
 
 #[derive(Debug, clap::Args)]
-struct PasswordArgs {
+pub(in crate::cli) struct PasswordArgs {
     /// The user's e-mail address [default: your own].
     email: Option<String>,
     /// Read your current password from this file (mode 0600).
@@ -132,14 +123,14 @@ struct PasswordArgs {
 }
 
 #[derive(Debug, clap::Args)]
-struct RemoveArgs {
+pub(in crate::cli) struct RemoveArgs {
     /// The address.
     email: String,
     #[command(flatten)]
     consent: Consent,
 }
 
-pub(super) async fn run(args: Args, output: Output) -> Result<(), CliError> {
+pub(super) async fn run(args: GroupArgs<Command>, output: Output) -> Result<(), CliError> {
     if let Command::Remove(args) = &args.command {
         args.consent.check()?;
     }

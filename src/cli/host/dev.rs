@@ -122,7 +122,7 @@ async fn tokens(
         name: "dev".parse().expect("a constant that is a name"),
         expires_in_days: 3_650,
         role: Role::Application,
-        narrowing: AccessScope::default(),
+        scope: AccessScope::default(),
     };
     let (_, application) = vault.create_token(&context, &caller, request).await?;
     Ok([text, shown(&member.access), shown(&application)])

@@ -8,9 +8,11 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::{
     archives, backups,
     bind::{listen, url},
-    certificate, checkpoints, control, descriptors, dev,
+    certificate,
+    checkpoints::{self, CheckpointPlan},
+    control, descriptors, dev,
     host_actor::host_actor,
-    memory,
+    keeping, log_watch, memory,
     offline::RunClock,
     repeats::ASKED,
     settings::{self, Args, OutgoingPlan, Plan, TlsFiles, check_files, check_listener},
@@ -29,9 +31,11 @@ use crate::{
     disk::DataFile,
     domain::{Action, DetailKey, Event},
     http::{Server, Tls},
-    vault::{Settings, UnlockError, Vault},
+    vault::{Rollback, Settings, UnlockError, Vault},
 };
 
+/// The longest wait for threads that work on files when the server stops.
+const THREADS_WAIT: Duration = Duration::from_secs(2);
 /// Interval between checks of the free disk space.
 const DISK_EVERY: Duration = Duration::from_secs(1);
 
@@ -51,11 +55,14 @@ pub(super) fn run(args: Args, output: &Output) -> Result<(), CliError> {
     let runtime = runtime.worker_threads(plan.workers).enable_all().build();
     let runtime = runtime
         .map_err(|error| CliError::failed(format!("no threads: {error}"), "free memory or threads"))?;
-    if args.dev {
+    let ended = if args.dev {
         runtime.block_on(dev::serve(plan.address, plan.limits, output))
     } else {
         runtime.block_on(serve(plan, passed, &args, &log, output))
-    }
+    };
+    // The vault is closed by now: a thread that a share holds must not hold the process.
+    runtime.shutdown_timeout(THREADS_WAIT);
+    ended
 }
 
 async fn serve(
@@ -77,13 +84,16 @@ async fn serve(
     let socket = control::bind(file.path())?;
     // A copy for a client lies on the vault's own disk, which is as private as the vault.
     let scratch = file.path().parent().map(Path::to_owned);
-    let vault = Vault::open(file.medium(), Settings { scratch, outgoing, ..plan.settings })
-        .map_err(|error| CliError::open(&data, &error))?;
+    let keeper = Some(keeping::keeper(file.path(), plan.locking, output));
+    let accepts_rollback = args.accept_rollback;
+    let settings = Settings { scratch, keeper, outgoing, accepts_rollback, ..plan.settings };
+    let vault = Vault::open(file.medium(), settings).map_err(|error| CliError::open(&data, &error))?;
+    let vault = Arc::new(vault);
+    let rollback = checkpoints::find_rollback(plan.checkpoints.as_ref(), &vault).await;
     let checked = RunClock::check(&vault, args.accept_clock)?;
     let start = checked.event(Action::ServerStart);
     let version = start.detail.clone().text(DetailKey::Version, env!("CARGO_PKG_VERSION"));
     let (clock, start) = (checked.clock, Event { detail: version, ..start });
-    let vault = Arc::new(vault);
     measure(&file, &vault);
     let is_given = plan.passphrase.has_source();
     // A pipe may block forever, and there is nothing yet that a signal would have to shut down.
@@ -94,14 +104,21 @@ async fn serve(
     if is_given {
         let passphrase = early.unwrap_or_else(|| plan.passphrase.read(Asking::Once, output))?;
         memory::check_unlock(&vault, &passphrase)?;
-        let unlocked = vault.unlock(passphrase, host_actor(), clock.now(), Some(start)).await;
-        unlocked.map_err(|error: UnlockError| CliError::unlock(&error))?;
+        match vault.unlock(passphrase, host_actor(), clock.now(), Some(start)).await {
+            Ok(()) => settle_rollback(rollback, plan.checkpoints.as_ref(), &vault).await,
+            // It stays up, locked, so that its health says why.
+            Err(error @ UnlockError::RolledBack { .. }) => {
+                let CliError { message, hint, .. } = CliError::unlock(&error);
+                output.warning(&format!("locked: {message}; {hint}"));
+            }
+            Err(error) => return Err(CliError::unlock(&error)),
+        }
     } else {
         output.warning(&format!("locked: run `sealroom unlock --data {}`", data.display()));
     }
     let control = control::serve(socket, Arc::clone(&vault), Arc::clone(&file), clock.clone());
     let url = url(&listener)?;
-    let server = Server::new(Arc::clone(&vault), clock.clone(), plan.limits, plan.behind_tls_proxy);
+    let server = Server::new(Arc::clone(&vault), clock.clone(), plan.limits, plan.edge);
     output.result(&format!("listening on {url}"), &json!({ "url": url }))?;
     systemd::ready();
     let serving = Arc::clone(&server).run(listener, stop);
@@ -109,6 +126,7 @@ async fn serve(
         () = serving => {}
         () = watch(&file, &vault) => {}
         () = checkpoints::keep(plan.checkpoints.as_ref(), &vault) => {}
+        () = log_watch::keep(&vault) => {}
         () = backups::keep(plan.backups.as_ref(), &vault, &clock) => {}
         () = archives::keep(plan.archives.as_ref(), &vault, &clock) => {}
         () = reload(hang_up, args, &server, tls.as_deref(), log, output) => {}
@@ -126,6 +144,18 @@ async fn serve(
             "restore a backup, or start with the file that `sealroom rescue` wrote",
         )
     })
+}
+
+/// Puts the checkpoints aside that an accepted rollback contradicts.
+async fn settle_rollback(rollback: Option<Rollback>, plan: Option<&CheckpointPlan>, vault: &Arc<Vault>) {
+    let (Some(Rollback { known, held }), Some(plan)) = (rollback, plan) else { return };
+    tracing::warn!(target: ASKED, known, held, "an older copy of the file was accepted; the log goes on with a new key");
+    let (folder, vault) = (plan.folder.clone(), Arc::clone(vault));
+    let settled =
+        tokio::task::spawn_blocking(move || checkpoints::settle(&folder, &vault).map_err(|e| e.to_string()));
+    if let Ok(Err(error)) = settled.await {
+        tracing::error!(error, "the checkpoints of the replaced history were not put aside");
+    }
 }
 
 fn passed_wrong(error: &std::io::Error) -> CliError {

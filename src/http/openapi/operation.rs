@@ -136,6 +136,10 @@ impl Operation {
     /// Returns the codes that follow from the route and those listed by hand, in the order of [`CODES`].
     fn codes_of(&self, route: &Route) -> Vec<&'static Code> {
         let mut names = BAD_TARGET.to_vec();
+        names.push("misdirected");
+        if route.changes_state() {
+            names.push("foreign_origin");
+        }
         if route.access != Access::Open {
             names.extend([INTERNAL, UNAVAILABLE].concat());
         }

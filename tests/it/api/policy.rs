@@ -29,6 +29,7 @@ const MATRIX: &[(&str, &str, [bool; 5])] = &[
     // A member only what it created; the id below is unknown to it.
     ("PUT", "/integrations/{id}/credentials", [true, false, false, false, false]),
     ("POST", "/integrations/{id}/rollback", [true, false, false, false, false]),
+    ("GET", "/integrations/{id}/revisions", [true, false, false, false, false]),
     ("GET", "/repository/auth-token", [true, true, true, false, false]),
     ("GET", "/projects", [true, true, true, false, false]),
     ("POST", "/projects", [true, false, false, false, false]),
@@ -220,14 +221,14 @@ async fn every_narrowing_reads_exactly_what_the_contract_gives_it() {
     let mut cells = 0;
     for (n, projects) in narrowings.iter().enumerate() {
         for providers in services {
-            let narrowing = AccessScope {
+            let scope = AccessScope {
                 projects: projects.map(|all| all.iter().map(|one| one.parse().unwrap()).collect()),
                 providers: providers.map(|all| all.iter().map(|one| one.parse().unwrap()).collect()),
                 ..AccessScope::default()
             };
-            let mut bearers = vec![t.token(Role::Application, narrowing.clone()).await];
+            let mut bearers = vec![t.token(Role::Application, scope.clone()).await];
             if providers.is_none() {
-                bearers.push(t.user(&format!("narrow{n}@example.com"), Role::Member, narrowing).await);
+                bearers.push(t.user(&format!("narrow{n}@example.com"), Role::Member, scope).await);
             }
             for project in [None, Some("acme/app"), Some("acme/web")] {
                 for provider in [None, Some("github"), Some("npm")] {

@@ -162,7 +162,8 @@ fn after_a_prompt_a_signal_ends_a_command_as_it_always_did() {
 #[test]
 fn a_new_passphrase_is_typed_twice_and_a_short_one_is_said_to_be_short() {
     let folder = tempfile::tempdir().unwrap();
-    let init = ["init", "--data", "n.redb", "--owner-email", "ada@example.com", "--kdf-memory", "64"];
+    let init =
+        ["init", "--data", "n.redb", "--owner-email", "ada@example.com", "--weak-kdf", "--kdf-memory", "64"];
     let begin = || {
         let mut typing = Typing::start(folder.path(), "", &init);
         typing.prompted("New passphrase: ");

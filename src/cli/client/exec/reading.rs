@@ -7,6 +7,7 @@ use crate::{
             remote::{Need, ServerArgs},
         },
         error::CliError,
+        runtime::block_on,
         terminal::output::Output,
     },
     client::CredentialFilter,
@@ -25,10 +26,7 @@ pub(super) struct Reading {
 impl Reading {
     /// Reads on a runtime of its own, which ends before the program begins.
     pub(super) fn read_blocking(&self, output: Output) -> Result<Vec<Variable>, CliError> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime
-            .map_err(|error| CliError::failed(format!("no runtime: {error}"), "free memory or files"))?;
-        runtime.block_on(self.read(output))
+        block_on(self.read(output))
     }
 
     async fn read(&self, output: Output) -> Result<Vec<Variable>, CliError> {

@@ -1,6 +1,6 @@
 //! Settings in effect, and the source of each.
 
-use std::{ops::RangeInclusive, path::PathBuf, time::Duration};
+use std::{ops::RangeInclusive, path::PathBuf, str::FromStr, time::Duration};
 
 use super::{
     address::{self, Address},
@@ -21,16 +21,21 @@ use crate::{
     clock,
     config::{FileArchive, FileBackup, FileCheckpoint, FileLimits, default},
     disk::Locking,
-    domain::days,
-    http::Limits,
-    vault::Settings,
+    domain::{Invalid, days},
+    http::{Edge, Limits},
+    vault::{CallerLimits, Settings},
 };
 
 /// The settings, merged from flags, environment, file and defaults.
 pub(in crate::cli::host) struct Plan {
     pub(in crate::cli::host) data: PathBuf,
+    /// The config file.
+    pub(super) config: Option<PathBuf>,
     pub(in crate::cli::host) address: Address,
     pub(in crate::cli::host) behind_tls_proxy: bool,
+    pub(in crate::cli::host) edge: Edge,
+    /// True where a setting names the proxies.
+    pub(super) names_proxies: bool,
     pub(in crate::cli::host) tls: Option<TlsFiles>,
     pub(in crate::cli::host) passphrase: PassphraseArgs,
     pub(in crate::cli::host) checkpoints: Option<CheckpointPlan>,
@@ -83,6 +88,9 @@ pub(in crate::cli::host) fn read(args: &Args) -> Result<Plan, CliError> {
         Some(true) => Locking::Waived,
         Some(false) | None => Locking::Required,
     };
+    let behind_tls_proxy = args.behind_tls_proxy.or(file.behind_tls_proxy).unwrap_or(false);
+    let proxies = args.trusted_proxies.clone().or(file.trusted_proxies);
+    let names = args.host_names.clone().or(file.host_names);
     Ok(Plan {
         tls: tls_files(tls, &sources)?,
         passphrase,
@@ -91,14 +99,27 @@ pub(in crate::cli::host) fn read(args: &Args) -> Result<Plan, CliError> {
         archives: archive_plan(args, &file.archive, &sources)?,
         outgoing: outgoing::read(file.outgoing, &sources)?,
         data,
+        config: args.config.clone(),
         address: address::parse(&listen, &sources.of_top("listen"))?,
-        behind_tls_proxy: args.behind_tls_proxy.or(file.behind_tls_proxy).unwrap_or(false),
+        behind_tls_proxy,
+        edge: edge(behind_tls_proxy, proxies.as_deref(), names.as_deref(), &sources)?,
+        names_proxies: proxies.is_some(),
         workers,
         limits: client_limits(&tuning, limits, &sources)?,
         locking,
         settings: Settings {
             members_may_create: tuning.members_may_create.or(file.members_may_create).unwrap_or(true),
+            members_may_shadow: tuning.members_may_shadow.or(file.members_may_shadow).unwrap_or(true),
             queue_max: size(&sources.of("queue_max", "limits.queue_max"), queue_max, 1..=u32::MAX)?,
+            callers: caller_limits(&tuning, limits, &sources)?,
+            passwords_waiting: size(
+                &sources.of("passwords_waiting_max", "limits.passwords_waiting_max"),
+                tuning
+                    .passwords_waiting_max
+                    .or(limits.passwords_waiting_max)
+                    .unwrap_or(default::PASSWORDS_WAITING_MAX),
+                1..=u32::MAX,
+            )?,
             cache_bytes: size(&sources.of_top("cache_bytes"), cache_bytes, CACHE_BYTES)?,
             disk_low_bytes: tuning.disk_low_bytes.or(file.disk_low_bytes).unwrap_or(default::DISK_LOW_BYTES),
             ..Settings::new(host_actor(), clock::monotonic)
@@ -113,6 +134,30 @@ pub(in crate::cli::host) fn read(args: &Args) -> Result<Plan, CliError> {
 
 /// Bounds of the engine's cache, as in `config.example.toml`.
 const CACHE_BYTES: RangeInclusive<u32> = 1 << 20..=1 << 30;
+
+fn edge(
+    behind_tls_proxy: bool,
+    proxies: Option<&[String]>,
+    names: Option<&[String]>,
+    sources: &Sources,
+) -> Result<Edge, CliError> {
+    let mut edge = Edge::from(behind_tls_proxy);
+    if let Some(proxies) = proxies.filter(|_| behind_tls_proxy) {
+        edge.trusted_proxies = list(proxies, &sources.of_top("trusted_proxies"))?;
+    }
+    edge.host_names = list(names.unwrap_or_default(), &sources.of_top("host_names"))?;
+    Ok(edge)
+}
+
+fn list<T: FromStr<Err = Invalid>>(texts: &[String], source: &Source) -> Result<Vec<T>, CliError> {
+    let refuse = |text: &str, error: Invalid| {
+        source.refuse(
+            format!("'{}' is not a {}", text.escape_debug(), error.what),
+            format!("use {}", error.rule),
+        )
+    };
+    texts.iter().map(|text| text.trim().parse().map_err(|error| refuse(text, error))).collect()
+}
 
 fn checkpoint_plan(
     args: &Args,
@@ -224,5 +269,30 @@ fn client_limits(flags: &Tuning, file: &FileLimits, sources: &Sources) -> Result
             default::CONNECTIONS_MAX,
             1,
         )?,
+    })
+}
+
+/// The least bytes of answers: one credential has to fit.
+const ANSWER_BYTES_MIN: u32 = 1 << 20;
+
+fn caller_limits(flags: &Tuning, file: &FileLimits, sources: &Sources) -> Result<CallerLimits, CliError> {
+    let one = flags.answer_bytes_max.or(file.answer_bytes_max).unwrap_or(default::ANSWER_BYTES_MAX);
+    let all = flags.answers_bytes_max.or(file.answers_bytes_max).unwrap_or(default::ANSWERS_BYTES_MAX);
+    let count = flags.disclosures_per_minute_max.or(file.disclosures_per_minute_max);
+    let of_count = sources.of("disclosures_per_minute_max", "limits.disclosures_per_minute_max");
+    let count = count.unwrap_or(default::DISCLOSURES_PER_MINUTE_MAX);
+    Ok(CallerLimits {
+        answer_bytes: size(
+            &sources.of("answer_bytes_max", "limits.answer_bytes_max"),
+            one,
+            ANSWER_BYTES_MIN..=u32::MAX,
+        )?,
+        // One caller gets a quarter, in which one whole answer has to fit.
+        answers_bytes: size(
+            &sources.of("answers_bytes_max", "limits.answers_bytes_max"),
+            all,
+            one.saturating_mul(4)..=u32::MAX,
+        )?,
+        disclosures_per_minute: bounded(&of_count, count, 1..=u32::MAX)?.into(),
     })
 }

@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::http::openapi::{
     examples,
     operation::{Operation, Reply},
-    schemas::{array_of, id, if_match, limit, reference},
+    schemas::{array_of, id, if_match, kept_limit, limit, reference},
 };
 
 pub(super) const TAG: &str = "Integrations";
@@ -39,7 +39,7 @@ pub(super) fn create() -> Operation {
         reference("CreatedIntegration"),
         examples::created_integration(),
     ))
-    .codes(&["duplicate_field", "invalid_scope", "project_not_registered", "expiry_past", "disk_low"])
+    .codes(&["duplicate_field", "invalid_scope", "project_not_registered", "expiry_past", "disk_low", "would_shadow"])
     .codes(&["outside_projects", "outside_providers"])
 }
 
@@ -61,6 +61,7 @@ pub(super) fn read_credentials() -> Operation {
         "integration_not_found",
         "project_not_found",
         "too_many_matches",
+        "too_many_disclosures",
         "disk_low",
     ])
 }
@@ -123,7 +124,8 @@ pub(super) fn rotate() -> Operation {
     ))
     .header("If-Match", if_match(), "The revision that must be current, as `3` or `\"3\"`; `*` matches any.")
     .takes(examples::rotate_credentials())
-    .codes(&["not_creator", "invalid_if_match", "revision_conflict", "expiry_past", "disk_low"])
+    .codes(&["not_creator", "outside_projects", "outside_providers"])
+    .codes(&["invalid_if_match", "revision_conflict", "expiry_past", "disk_low"])
 }
 
 pub(super) fn rollback() -> Operation {
@@ -133,7 +135,22 @@ pub(super) fn rollback() -> Operation {
         "Stores an older revision, with its expiry, as the newest one. Members may roll back integrations that they created.",
     ))
     .takes(json!({ "revision": 1 }))
-    .codes(&["not_creator", "revision_not_found", "disk_low"])
+    .codes(&["not_creator", "outside_projects", "outside_providers", "revision_not_found", "disk_low"])
+}
+
+pub(super) fn revisions() -> Operation {
+    with_path(Operation::new(
+        TAG,
+        "Read the kept revisions of a credential",
+        "Discloses the current credential and the older ones that a rollback could restore, newest first, each with its \
+         own expiry, for an export. Each disclosure is an audit event that is durable before the answer is sent.",
+    ))
+    .query("limit", kept_limit(), "Maximum number of revisions; 1 reads only the current one.")
+    .answers(
+        Reply::json(200, "The metadata and the revisions.", reference("Revisions"), examples::revisions())
+            .with("audit-receipt"),
+    )
+    .codes(&["integration_not_found", "outside_projects", "outside_providers", "disk_low"])
 }
 
 /// One integration, answered with its metadata.
