@@ -166,9 +166,10 @@ impl Import<'_> {
         let (lines, output) = (self.lines(), remote.output);
         let or_nothing = |text: &Option<String>| text.clone().unwrap_or_else(|| NOTHING.to_owned());
         let rows = lines.iter().map(|line| {
-            [or_nothing(&line.r#type), or_nothing(&line.name), line.reach.clone(), line.result.clone()]
+            // What matters most comes first: a narrow terminal does not show the rest.
+            [or_nothing(&line.name), line.result.clone(), or_nothing(&line.r#type), line.reach.clone()]
         });
-        let shown = table(["TYPE", "NAME", "FOR", "RESULT"], rows.collect());
+        let shown = table(["NAME", "RESULT", "TYPE", "FOR"], rows.collect());
         let changes = self.others.as_ref().map_or(0, Others::count)
             + self.steps.iter().filter(|step| !step.is_same()).count();
         let is_asked = !args.dry_run && !args.consent.is_given() && prompt::is_possible() && changes > 0;
