@@ -198,8 +198,8 @@ impl Import<'_> {
                 counted(self.tokens, "application token")
             ));
         }
-        let users = self.others.iter().flat_map(|others| &others.users);
-        if is_applied && users.filter(|(_, what)| *what == Other::New).count() > 0 {
+        let mut users = self.others.iter().flat_map(|others| &others.users);
+        if is_applied && users.any(|(_, what)| *what == Other::New) {
             output.note("the new users have no password yet: set one with `sealroom user password EMAIL`");
         }
         if !is_applied && changes > 0 {
