@@ -105,7 +105,7 @@ pub(super) async fn run(args: Args, output: Output) -> Result<(), CliError> {
             let tokens = own.tokens.len();
             let import =
                 Import { format: "sealroom", steps, others: Some(others), skipped: Vec::new(), tokens };
-            import.finish(&args, &remote).await
+            import.finish(&args, &remote).await.map(drop)
         }
         Input::Tool(values) => {
             let plan = Plan { scope: scope(&args)?, name: args.name.clone(), pair: args.provider };
@@ -119,8 +119,8 @@ pub(super) async fn run(args: Args, output: Output) -> Result<(), CliError> {
             plan::check_projects(&plan.scope, &remote).await?;
             let steps = plan::steps(wanted, &remote).await?;
             let import = Import { format, steps, others: None, skipped, tokens: 0 };
-            import.finish(&args, &remote).await?;
-            if !is_stdin && args.consent.is_given() {
+            let is_applied = import.finish(&args, &remote).await?;
+            if is_applied && !is_stdin {
                 output.note(&format!("{shown} still holds the values: delete it once nothing reads it"));
             }
             Ok(())
@@ -162,7 +162,8 @@ struct Line {
 }
 
 impl Import<'_> {
-    async fn finish(self, args: &Args, remote: &Remote) -> Result<(), CliError> {
+    /// Shows the plan, carries it out with a yes, and returns whether it had one.
+    async fn finish(self, args: &Args, remote: &Remote) -> Result<bool, CliError> {
         let (lines, output) = (self.lines(), remote.output);
         let or_nothing = |text: &Option<String>| text.clone().unwrap_or_else(|| NOTHING.to_owned());
         let rows = lines.iter().map(|line| {
@@ -187,7 +188,7 @@ impl Import<'_> {
         let done = format!("{changes} imported");
         output.result(if is_asked { &done } else { &shown }, &value)?;
         self.tell(changes, is_applied, output);
-        Ok(())
+        Ok(is_applied)
     }
 
     /// Says what the table does not.
