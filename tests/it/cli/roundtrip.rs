@@ -96,13 +96,21 @@ async fn fill(owner: &Client) {
         owner.create_project(&new).await.unwrap();
     }
     for (email, role, projects, disabled) in [
-        ("bob@example.com", "member", vec!["acme/app".to_owned()], false),
-        ("eve@example.com", "member", Vec::new(), true),
-        ("zoe@example.com", "owner", Vec::new(), false),
+        ("bob@example.com", "member", Some(vec!["acme/app".to_owned()]), false),
+        ("nat@example.com", "member", Some(Vec::new()), false),
+        ("eve@example.com", "member", None, true),
+        ("zoe@example.com", "owner", None, false),
     ] {
         let (first_name, last_name) = (Some("Bo \"b\"".to_owned()), None);
         let (email, role) = (email.to_owned(), role.to_owned());
-        let new = NewUser { email: email.clone(), role, first_name, last_name, password: None, projects };
+        let new = NewUser {
+            email: email.clone(),
+            role,
+            first_name,
+            last_name,
+            password: None,
+            projects: Some(projects),
+        };
         owner.create_user(&new).await.unwrap();
         let change = UserChange { disabled: Some(true), ..UserChange::default() };
         if disabled {
@@ -247,7 +255,7 @@ async fn an_import_that_stopped_anywhere_is_finished_by_a_repeat() {
     }
     let (email, role, first_name) =
         ("eve@example.com".to_owned(), "member".to_owned(), Some("Bo \"b\"".to_owned()));
-    let eve = NewUser { email, role, first_name, last_name: None, password: None, projects: Vec::new() };
+    let eve = NewUser { email, role, first_name, last_name: None, password: None, projects: Some(None) };
     owner.create_user(&eve).await.unwrap();
     let scope = Scope::Projects(vec!["acme/app".to_owned(), "payments".to_owned()]);
     owner

@@ -117,7 +117,7 @@ pub(super) async fn make_user(one: &User, what: Other, remote: &Remote) -> Resul
             first_name: one.first_name.clone(),
             last_name: one.last_name.clone(),
             password: None,
-            projects: one.projects.clone().unwrap_or_default(),
+            projects: Some(one.projects.clone()),
         };
         // The generated password is dropped unseen: an owner sets one, or the user is told one.
         drop(remote.client.create_user(&new).await?);
