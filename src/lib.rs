@@ -64,6 +64,8 @@
 //!   (`host::displaced::nothing_is_acknowledged_or_disclosed_into_a_file_that_its_path_does_not_lead_to`).
 //! - A backup is the state of one moment, whatever is committed meanwhile, and is verified before it is called done
 //!   (`storage::copy::tests::no_change_of_any_kind_at_any_step_of_a_copy_is_lost_or_half_in_it`).
+//! - An export, imported into an empty vault, gives the same vault
+//!   (`cli::roundtrip::an_export_imported_into_an_empty_vault_gives_the_same_vault`).
 //! - An older file is migrated once and whole, with a copy of it kept before its first byte changes
 //!   (`crash::migrations::a_migration_that_fails_or_is_killed_at_any_call_is_done_once_by_the_next_unlock`).
 //! - A copy that takes a file's place is whole, or the file stays

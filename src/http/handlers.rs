@@ -17,13 +17,13 @@ use crate::{
             RollbackCredentials, RotateCredentials, UpdateIntegration, UpdateUser,
         },
         responses::{
-            self, CreatedToken, IntegrationBody, LoginBody, ProjectBody, Removed, RepositoryToken, TokenBody,
-            UpdatedUser, UserBody, to_secret_json,
+            self, CreatedToken, IntegrationBody, LoginBody, ProjectBody, Removed, RepositoryToken,
+            RevisionsBody, TokenBody, UpdatedUser, UserBody, to_secret_json,
         },
     },
     audit::receipt,
     auth::{policy::Verb, token},
-    domain::{Actor, Email, IntegrationId, ProjectId, Revision, Role, TokenRef},
+    domain::{Actor, Email, Integration, IntegrationId, ProjectId, Revision, Role, TokenRef},
     vault::{Admitted, CredentialQuery, Listed, LoggedIn, Receipt},
 };
 
@@ -61,6 +61,7 @@ async fn answer_another(endpoint: Endpoint, call: Box<Call>) -> HandlerResult {
         Endpoint::DeleteIntegration => delete_integration(call).await,
         Endpoint::RotateCredentials => rotate_credentials(call).await,
         Endpoint::RollbackCredentials => rollback_credentials(call).await,
+        Endpoint::ReadRevisions => read_revisions(call).await,
         Endpoint::RepositoryToken => repository_token(call).await,
         Endpoint::ListProjects => list_projects(call).await,
         Endpoint::CreateProject => create_project(call).await,
@@ -258,6 +259,18 @@ async fn rollback_credentials(call: Box<Call>) -> HandlerResult {
     let RollbackCredentials { revision } = call.parse()?;
     let listed = call.vault.rollback_credentials(&call.context, call.caller()?, id, revision).await?;
     metadata(&listed, call.caller()?)
+}
+
+async fn read_revisions(mut call: Box<Call>) -> HandlerResult {
+    let id: IntegrationId = call.argument()?;
+    let limit = call.query.number("limit", Integration::KEPT_MAX)?;
+    call.query.finish()?;
+    let read = call.vault.read_revisions(&call.context, call.caller()?, id, limit).await?;
+    let access = last_access(&read.listed);
+    let kept: Vec<_> = read.revisions.iter().map(|(kept, secret)| (*kept, secret)).collect();
+    let body = to_secret_json(&RevisionsBody::new(&read.listed.integration, access.as_ref(), &kept));
+    let answer = with_receipts(Answer::secret(StatusCode::OK, body), &read.receipts);
+    Ok(answer.disclosing(read.disclosed))
 }
 
 async fn delete_integration(call: Box<Call>) -> HandlerResult {

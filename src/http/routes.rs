@@ -63,6 +63,8 @@ pub enum Endpoint {
     RotateCredentials,
     /// Restores an older revision of a credential.
     RollbackCredentials,
+    /// Discloses the kept revisions of a credential.
+    ReadRevisions,
     /// Discloses a repository's token.
     RepositoryToken,
     /// Lists projects.
@@ -182,6 +184,7 @@ pub static ROUTES: &[Route] = &[
     route("DELETE", "/sfp/api/integrations/{id}",                 Needs(V::DeleteIntegration),        None,                                 E::DeleteIntegration),
     route("PUT",    "/sfp/api/integrations/{id}/credentials",     Needs(V::RotateCredentials),        Some(json::<RotateCredentials>()),    E::RotateCredentials),
     route("POST",   "/sfp/api/integrations/{id}/rollback",        Needs(V::RollbackCredentials),      Some(json::<RollbackCredentials>()),  E::RollbackCredentials),
+    route("GET",    "/sfp/api/integrations/{id}/revisions",       Needs(V::ReadRevisions),            None,                                 E::ReadRevisions),
     route("GET",    "/sfp/api/repository/auth-token",             Needs(V::RepositoryToken),          None,                                 E::RepositoryToken),
     route("GET",    "/sfp/api/projects",                          Needs(V::ListProjects),             None,                                 E::ListProjects),
     route("POST",   "/sfp/api/projects",                          Needs(V::CreateProject),            Some(json::<CreateProject>()),        E::CreateProject),
@@ -201,7 +204,10 @@ pub static ROUTES: &[Route] = &[
 impl Endpoint {
     /// Returns whether the answer discloses or streams, so that `HEAD` is not served.
     pub const fn discloses(self) -> bool {
-        matches!(self, Self::ReadCredentials | Self::RepositoryToken | Self::ExportAudit)
+        matches!(
+            self,
+            Self::ReadCredentials | Self::ReadRevisions | Self::RepositoryToken | Self::ExportAudit
+        )
     }
 }
 

@@ -60,14 +60,14 @@ pub(super) async fn run(args: Args, output: Output) -> Result<(), CliError> {
 
 /// Syncs the folder: without it, a power cut can lose the name of a file whose content is safe.
 #[cfg(unix)]
-fn sync(folder: &Path) -> io::Result<()> {
+pub(super) fn sync(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
 /// Elsewhere a folder cannot be synced.
 #[cfg(not(unix))]
 #[allow(clippy::unnecessary_wraps, reason = "as on unix")]
-const fn sync(_: &Path) -> io::Result<()> {
+pub(super) const fn sync(_: &Path) -> io::Result<()> {
     Ok(())
 }
 

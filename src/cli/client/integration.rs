@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Subcommand;
-use serde_json::json;
+use serde_json::{json, value::to_raw_value};
 
 use super::{
     credential_form,
@@ -28,7 +28,7 @@ use crate::{
             table::{ALL, NOTHING, facts, local, local_or_nothing},
         },
     },
-    client::{Error, Integration, NewIntegration, Scope},
+    client::{Error, Expired, Integration, NewIntegration, Scope},
     clock::Clock,
     domain::{AuthType, IntegrationId, Provider, Secret, Timestamp},
 };
@@ -204,7 +204,8 @@ async fn add(args: AddArgs, remote: &Remote) -> Result<(), CliError> {
         scope,
         name,
         expires_at: args.source.expires_at,
-        config: args.env.over(None),
+        expired: Expired::Refused,
+        config: args.env.over(None).and_then(|config| to_raw_value(&config).ok()),
     };
     let made = match remote.client.create_integration(&new).await {
         Ok(made) => made,

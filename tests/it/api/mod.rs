@@ -16,6 +16,7 @@ mod openapi;
 mod own;
 mod policy;
 mod projects;
+mod revisions;
 mod revocation;
 mod rights;
 mod shadow;

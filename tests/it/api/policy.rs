@@ -30,6 +30,7 @@ const MATRIX: &[(&str, &str, [bool; 5])] = &[
     ("PATCH", "/integrations/{id}", [true, false, false, false, false]),
     ("PUT", "/integrations/{id}/credentials", [true, false, false, false, false]),
     ("POST", "/integrations/{id}/rollback", [true, false, false, false, false]),
+    ("GET", "/integrations/{id}/revisions", [true, false, false, false, false]),
     ("GET", "/repository/auth-token", [true, true, true, false, false]),
     ("GET", "/projects", [true, true, true, false, false]),
     ("POST", "/projects", [true, false, false, false, false]),

@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::http::openapi::{
     examples,
     operation::{Operation, Reply},
-    schemas::{array_of, id, if_match, limit, reference},
+    schemas::{array_of, id, if_match, kept_limit, limit, reference},
 };
 
 pub(super) const TAG: &str = "Integrations";
@@ -145,6 +145,21 @@ pub(super) fn rollback() -> Operation {
     ))
     .takes(json!({ "revision": 1 }))
     .codes(&["not_creator", "outside_projects", "outside_providers", "revision_not_found", "disk_low"])
+}
+
+pub(super) fn revisions() -> Operation {
+    with_path(Operation::new(
+        TAG,
+        "Read the kept revisions of a credential",
+        "Discloses the current credential and the older ones that a rollback could restore, newest first, each with its \
+         own expiry, for an export. Each disclosure is an audit event that is durable before the answer is sent.",
+    ))
+    .query("limit", kept_limit(), "Maximum number of revisions; 1 reads only the current one.")
+    .answers(
+        Reply::json(200, "The metadata and the revisions.", reference("Revisions"), examples::revisions())
+            .with("audit-receipt"),
+    )
+    .codes(&["integration_not_found", "outside_projects", "outside_providers", "disk_low"])
 }
 
 /// One integration, answered with its metadata.

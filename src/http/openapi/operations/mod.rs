@@ -48,6 +48,7 @@ pub(super) fn describe(endpoint: E) -> Operation {
         E::DeleteIntegration => integrations::delete(),
         E::RotateCredentials => integrations::rotate(),
         E::RollbackCredentials => integrations::rollback(),
+        E::ReadRevisions => integrations::revisions(),
         E::RepositoryToken => integrations::repository_token(),
         E::ListProjects => projects::list(),
         E::CreateProject => projects::create(),

@@ -115,6 +115,7 @@ fn create_integration() -> Value {
                     "The credential's expiry at the provider; must be in the future.",
                 ),
             ),
+            ("allowExpired", allow_expired()),
         ],
     );
     schema["anyOf"] = json!([
@@ -214,14 +215,24 @@ fn update_integration() -> Value {
 fn rotate_credentials() -> Value {
     object(
         &[("credentials", credentials())],
-        &[(
-            "expiresAt",
-            with_description(
-                or_null(reference("Time")),
-                "Must be in the future; if absent, the new expiry is unknown.",
+        &[
+            (
+                "expiresAt",
+                with_description(
+                    or_null(reference("Time")),
+                    "Must be in the future; if absent, the new expiry is unknown.",
+                ),
             ),
-        )],
+            ("allowExpired", allow_expired()),
+        ],
     )
+}
+
+fn allow_expired() -> Value {
+    json!({
+        "type": ["boolean", "null"],
+        "description": "Accepts an `expiresAt` in the past, for an import; owners only.",
+    })
 }
 
 fn rollback_credentials() -> Value {
