@@ -196,7 +196,7 @@ mod tests {
             (r#""password":"""#, "password must be a string that is not empty"),
             (
                 r#""firstName":"a\u0007""#,
-                "firstName must be 1 to 100 characters, none of them a control character",
+                "firstName must be 1 to 100 characters, none of them a control character or invisible",
             ),
         ] {
             assert_eq!(refused::<CreateUser>(&format!(r#"{{"email":"a@b.c",{rest}}}"#)).message, message);
