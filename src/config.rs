@@ -31,6 +31,8 @@ pub struct FileConfig {
     pub members_may_create: Option<bool>,
     /// Members may store integrations that hide an owner's.
     pub members_may_shadow: Option<bool>,
+    /// The projects of a new member whose creator names none: all or none.
+    pub new_members_see: Option<String>,
     /// Threads for connections.
     pub worker_threads: Option<u16>,
     /// The engine's page cache, in bytes.
@@ -169,6 +171,8 @@ pub mod default {
     pub const CACHE_BYTES: u32 = 4 << 20;
     /// Free disk space below which nothing is stored or disclosed.
     pub const DISK_LOW_BYTES: u64 = 64 << 20;
+    /// The projects of a new member whose creator names none.
+    pub const NEW_MEMBERS_SEE: &str = "all";
     /// The log level.
     pub const LOG_LEVEL: &str = "info";
     /// The longest body; a credential with a private key is a few KiB.
@@ -284,6 +288,7 @@ mod tests {
             passphrase_file: Some("/run/secrets/sealroom-passphrase".into()),
             members_may_create: Some(true),
             members_may_shadow: Some(true),
+            new_members_see: Some(default::NEW_MEMBERS_SEE.to_owned()),
             worker_threads: Some(1),
             cache_bytes: Some(default::CACHE_BYTES),
             disk_low_bytes: Some(default::DISK_LOW_BYTES),

@@ -50,6 +50,7 @@
 //!   `api::minting::nothing_that_was_taken_away_during_the_call_is_disclosed_after_it`).
 //! - After a revocation or a lock is answered, nothing that it took away leaves
 //!   (`api::revocation::a_revoked_token_cannot_finish_a_read`,
+//!   `api::backup_revocation::a_backup_under_way_cannot_outlive_the_right_to_it`,
 //!   `audit::tree::nothing_is_decided_or_recorded_once_a_lock_is_decided`).
 //! - A record leaves the server only if the sealed head vouches for it
 //!   (`audit::sealed::an_old_record_that_was_changed_in_the_closed_file_cannot_leave_the_server`).
@@ -63,10 +64,13 @@
 //!   (`host::displaced::nothing_is_acknowledged_or_disclosed_into_a_file_that_its_path_does_not_lead_to`).
 //! - A backup is the state of one moment, whatever is committed meanwhile, and is verified before it is called done
 //!   (`storage::copy::tests::no_change_of_any_kind_at_any_step_of_a_copy_is_lost_or_half_in_it`).
+//! - An export, imported into an empty vault, gives the same vault
+//!   (`cli::roundtrip::an_export_imported_into_an_empty_vault_gives_the_same_vault`).
 //! - An older file is migrated once and whole, with a copy of it kept before its first byte changes
 //!   (`crash::migrations::a_migration_that_fails_or_is_killed_at_any_call_is_done_once_by_the_next_unlock`).
 //! - A copy that takes a file's place is whole, or the file stays
-//!   (`crash::copies::a_killed_compact_or_rekey_leaves_one_whole_file_and_the_next_good_run_clears_up`).
+//!   (`crash::copies::a_killed_compact_or_rekey_leaves_one_whole_file_and_the_next_good_run_clears_up`,
+//!   `crash::upkeep::a_power_cut_at_any_call_of_a_copy_leaves_a_whole_one_or_none_and_never_touches_its_source`).
 //! - An internal error keeps its cause, logged once under the request's id and never sent
 //!   (`crash::internal::an_internal_error_keeps_its_cause_for_the_log_and_hides_it_from_the_client`).
 //! - [`http`] cannot name [`storage`]; nothing below [`http`] and [`cli`] reads a clock; no files of a room form a
@@ -85,9 +89,9 @@
 //! |---|---|
 //! | Where is a revoke decided? | `vault/tokens.rs`, and `storage/commit/in_flight.rs` for answers in flight |
 //! | Where are the bytes of a row drawn? | `storage/format/`: `tables.rs`, `codec.rs`, `head.rs` |
+//! | How does an older file become one of a newer format? | `storage/migrate.rs`; its copy is kept by `cli/host/keeping.rs` |
 //! | What makes a record believed? | `storage/read/sealed_log.rs`, and `vault/log_check.rs` for the whole log |
 //! | What bounds a caller? | `auth/limiter.rs` for strangers, `vault/budgets.rs` for the known |
-//! | How does an older file become one of a newer format? | `storage/migrate.rs`; its copy is kept by `cli/host/keeping.rs` |
 //! | What happens between the disk and a 200? | `vault/audited.rs`, then `storage/commit/writer.rs` and `batch.rs` |
 //! | How is a copy of one moment made while the server goes on? | `storage/copy/mod.rs`; the file takes another's place in `disk/file.rs` |
 //! | Where is a new route added? | `ROUTES` in `http/routes.rs`; the compiler names the rest |

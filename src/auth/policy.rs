@@ -1,7 +1,7 @@
 //! The one policy table: which role may do what.
 //!
-//! Owns [`Permit`], [`Disclosure`] and [`Restoration`], the proofs that a question was asked and answered with yes;
-//! they are made here and nowhere else. Knows no routes, and no rows except those in its arguments.
+//! Owns [`Permit`], [`Disclosure`], [`KeptDisclosure`] and [`Restoration`], the proofs that a question was asked and
+//! answered with yes; they are made here and nowhere else. Knows no routes, and no rows except those in its arguments.
 
 #[cfg(test)]
 mod tests;
@@ -47,18 +47,22 @@ macro_rules! policy {
 policy! {
     /// `GET /integrations`
     ListIntegrations:    [Owner, Auditor]             IntegrationList;
+    /// `GET /integrations/mine`: what the caller created.
+    ListOwnIntegrations: [Owner, Member]              IntegrationList;
     /// `POST /integrations`; the configuration can take it from members.
     CreateIntegration:   [Owner, Member]              IntegrationCreate;
     /// `GET /integrations/credentials`
     ReadCredentials:     [Owner, Member, Application] CredentialsRead;
     /// `GET /integrations/{id}`
     ShowIntegration:     [Owner]                      IntegrationRead;
-    /// `PATCH /integrations/{id}`
-    UpdateIntegration:   [Owner]                      IntegrationUpdate;
+    /// `PATCH /integrations/{id}`; a member what it created, but not its scope: [`Permit::owns`].
+    UpdateIntegration:   [Owner, Member]              IntegrationUpdate;
     /// `PUT /integrations/{id}/credentials`; a member what it created and could create now: [`Permit::owns`].
     RotateCredentials:   [Owner, Member]              IntegrationRotate;
     /// `POST /integrations/{id}/rollback`; likewise.
     RollbackCredentials: [Owner, Member]              IntegrationRollback;
+    /// `GET /integrations/{id}/revisions`
+    ReadRevisions:       [Owner]                      CredentialsRead;
     /// `DELETE /integrations/{id}`
     DeleteIntegration:   [Owner]                      IntegrationDelete;
     /// `GET /projects`
@@ -251,12 +255,17 @@ impl Permit {
     pub fn owns(&self, integration: &Integration) -> Result<(), Denied> {
         match self.caller.role {
             Owner => Ok(()),
-            Member if integration.creator.is_some() && integration.creator == self.caller.user() => {
+            Member if self.created(integration) => {
                 self.scope(&integration.scope)?;
                 self.provider(integration.provider)
             }
             Member | Application | Auditor | Operator => Err(Denied::NotCreator),
         }
+    }
+
+    /// Returns whether the caller created this integration.
+    pub fn created(&self, integration: &Integration) -> bool {
+        integration.creator.is_some() && integration.creator == self.caller.user()
     }
 
     /// Allows reading this integration's credential. The choice among several (a project's own before the
@@ -268,14 +277,20 @@ impl Permit {
         if !matches!(self.verb, Verb::ReadCredentials | Verb::RepositoryToken) {
             return Err(Denied::Role { required: Verb::ReadCredentials.allowed() });
         }
-        self.provider(integration.provider)?;
-        if !self.reaches(&integration.scope) {
-            return Err(Denied::Project);
-        }
-        if !self.access_scope().admits_integration(integration.id) {
-            return Err(Denied::Integration);
-        }
+        self.within_reach(integration)?;
         Ok(Disclosure { integration })
+    }
+
+    /// Returns the proof that every kept credential of this integration may be read by this caller.
+    ///
+    /// # Errors
+    /// [`Denied`] where the permit is for something else, or the integration is outside the caller's narrowing.
+    pub fn disclose_kept<'a>(&self, integration: &'a Integration) -> Result<KeptDisclosure<'a>, Denied> {
+        if self.verb != Verb::ReadRevisions {
+            return Err(Denied::Role { required: Verb::ReadRevisions.allowed() });
+        }
+        self.within_reach(integration)?;
+        Ok(KeptDisclosure { integration })
     }
 
     /// Returns the proof that a kept credential may be made current again by this caller.
@@ -288,6 +303,18 @@ impl Permit {
         }
         self.owns(integration)?;
         Ok(Restoration { integration })
+    }
+
+    /// Checks that the narrowing admits the integration.
+    fn within_reach(&self, integration: &Integration) -> Result<(), Denied> {
+        self.provider(integration.provider)?;
+        if !self.reaches(&integration.scope) {
+            return Err(Denied::Project);
+        }
+        if !self.access_scope().admits_integration(integration.id) {
+            return Err(Denied::Integration);
+        }
+        Ok(())
     }
 
     /// Returns whether the scope names a project that the caller may name. A global one reaches every caller except
@@ -310,6 +337,19 @@ pub struct Disclosure<'a> {
 
 impl<'a> Disclosure<'a> {
     /// The integration whose credential may be opened.
+    pub const fn integration(&self) -> &'a Integration {
+        self.integration
+    }
+}
+
+/// The proof that every kept credential of this integration may be opened for the caller that asked.
+#[derive(Debug)]
+pub struct KeptDisclosure<'a> {
+    integration: &'a Integration,
+}
+
+impl<'a> KeptDisclosure<'a> {
+    /// The integration whose kept credentials may be opened.
     pub const fn integration(&self) -> &'a Integration {
         self.integration
     }

@@ -143,14 +143,14 @@ impl CliError {
             UnlockError::Open(_) => {
                 "check the disk and the file; the server tries again with the next unlock"
             }
-            UnlockError::RolledBack { .. } => {
-                "stop the server and put the newest file back, or `sealroom restore` a backup with \
-                 --checkpoint-folder; to go on with this copy, start with --accept-rollback"
-            }
             UnlockError::Migration(MigrationError::NotKept(error)) => &error.hint,
             UnlockError::Migration(_) => {
                 "check the disk, then start again: the file is whole, and the copy that was kept opens with the \
                  version of sealroom before"
+            }
+            UnlockError::RolledBack { .. } => {
+                "stop the server and put the newest file back, or `sealroom restore` a backup with \
+                 --checkpoint-folder; to go on with this copy, start with --accept-rollback"
             }
             UnlockError::AuditUnavailable => "check the disk's space and the file's mode",
         };

@@ -17,6 +17,7 @@ mod paths;
 mod pem;
 mod runtime;
 mod secrets;
+mod signals;
 mod source;
 mod terminal;
 mod usage;

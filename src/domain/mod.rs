@@ -36,4 +36,4 @@ pub use text_enum::Invalid;
 pub use time::{Timestamp, days, minutes, seconds};
 pub use token::{ApplicationToken, TokenRef, TokenStatus};
 pub use unseen::is_unseen;
-pub use user::{PasswordHash, SessionKey, SessionKind, SessionRow, User};
+pub use user::{NewMembersSee, PasswordHash, SessionKey, SessionKind, SessionRow, User};

@@ -37,6 +37,8 @@ struct Held {
     taken: bool,
     /// Set while a request has no answer yet.
     begun: bool,
+    /// Those of the pieces of a stream that hyper's buffer has.
+    pieces: Vec<Disclosure>,
 }
 
 impl Connection {
@@ -64,6 +66,11 @@ impl Connection {
         (held.taken, held.begun) = (false, false);
     }
 
+    /// Adds the disclosure of a piece that goes to hyper's buffer.
+    pub(super) fn hold_piece(&self, disclosure: Disclosure) {
+        self.lock().pieces.push(disclosure);
+    }
+
     /// Records whether the answer precedes the end of its request.
     pub(super) fn answers(&self, early: bool) {
         self.early.store(early, Ordering::Relaxed);
@@ -81,12 +88,14 @@ impl Connection {
 
     /// Returns whether bytes disclosed in this epoch or an earlier one may be undelivered.
     pub(super) fn holds(&self, epoch: u64) -> bool {
-        self.lock().disclosures.iter().any(|disclosure| disclosure.epoch() <= epoch)
+        let held = self.lock();
+        held.disclosures.iter().chain(&held.pieces).any(|disclosure| disclosure.epoch() <= epoch)
     }
 
     /// Records that the socket has everything hyper had buffered.
     fn flushed(&self) {
         let mut held = self.lock();
+        held.pieces.clear();
         if held.taken {
             held.disclosures.clear();
             // The bytes may be those of the answer before.

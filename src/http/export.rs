@@ -2,14 +2,13 @@
 
 use std::{io, sync::Arc};
 
-use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use super::{
     audit::whole_number,
     error::{HandlerResult, HttpError},
     request::{Call, bad},
-    response::Answer,
+    response::{Answer, Piece},
 };
 use crate::{
     audit::record,
@@ -42,7 +41,7 @@ struct Export {
     next: u64,
     /// The sequence to stop before; `None` to follow the log until the client disconnects.
     end: Option<u64>,
-    pieces: mpsc::Sender<io::Result<Bytes>>,
+    pieces: mpsc::Sender<io::Result<Piece>>,
 }
 
 pub(super) async fn export(mut call: Box<Call>) -> HandlerResult {

@@ -17,13 +17,13 @@ use crate::{
             RollbackCredentials, RotateCredentials, UpdateIntegration, UpdateUser,
         },
         responses::{
-            self, CreatedToken, IntegrationBody, LoginBody, ProjectBody, Removed, RepositoryToken, TokenBody,
-            UpdatedUser, UserBody, to_secret_json,
+            self, CreatedToken, IntegrationBody, LoginBody, ProjectBody, Removed, RepositoryToken,
+            RevisionsBody, TokenBody, UpdatedUser, UserBody, to_secret_json,
         },
     },
     audit::receipt,
-    auth::token,
-    domain::{Actor, Email, IntegrationId, ProjectId, Revision, Role, TokenRef},
+    auth::{policy::Verb, token},
+    domain::{Actor, Email, Integration, IntegrationId, ProjectId, Revision, Role, TokenRef},
     vault::{Admitted, CredentialQuery, Listed, LoggedIn, Receipt},
 };
 
@@ -53,13 +53,15 @@ async fn answer_another(endpoint: Endpoint, call: Box<Call>) -> HandlerResult {
         Endpoint::UpdateUser => update_user(call).await,
         Endpoint::DeleteUser => delete_user(call).await,
         Endpoint::DeleteUserByBody => delete_user_by_body(call).await,
-        Endpoint::ListIntegrations => list_integrations(call).await,
+        Endpoint::ListIntegrations => list_integrations(call, Verb::ListIntegrations).await,
+        Endpoint::ListOwnIntegrations => list_integrations(call, Verb::ListOwnIntegrations).await,
         Endpoint::CreateIntegration => create_integration(call).await,
         Endpoint::ShowIntegration => show_integration(call).await,
         Endpoint::UpdateIntegration => update_integration(call).await,
         Endpoint::DeleteIntegration => delete_integration(call).await,
         Endpoint::RotateCredentials => rotate_credentials(call).await,
         Endpoint::RollbackCredentials => rollback_credentials(call).await,
+        Endpoint::ReadRevisions => read_revisions(call).await,
         Endpoint::RepositoryToken => repository_token(call).await,
         Endpoint::ListProjects => list_projects(call).await,
         Endpoint::CreateProject => create_project(call).await,
@@ -156,18 +158,19 @@ async fn removed_user(call: &Call, email: Email) -> HandlerResult {
     Ok(Answer::json(StatusCode::OK, &Removed::User(&email)))
 }
 
-async fn list_integrations(mut call: Box<Call>) -> HandlerResult {
+async fn list_integrations(mut call: Box<Call>, verb: Verb) -> HandlerResult {
     let (provider, name) = (call.query.take("provider")?, call.query.take("name")?);
     let page = (call.query.number("limit", PAGE_MAX)?, call.query.take("cursor")?);
     call.query.finish()?;
     let (listed, next) =
-        call.vault.list_integrations(&call.context, call.caller()?, provider, name, page).await?;
+        call.vault.list_integrations(&call.context, call.caller()?, verb, provider, name, page).await?;
     let accesses: Vec<_> = listed.iter().map(last_access).collect();
-    let is_owner = call.caller()?.caller().role == Role::Owner;
+    // A creator needs its config to change the names in it.
+    let sees_config = verb == Verb::ListOwnIntegrations || call.caller()?.caller().role == Role::Owner;
     let bodies: Vec<_> = listed
         .iter()
         .zip(&accesses)
-        .map(|(one, access)| IntegrationBody::new(&one.integration, access.as_ref()).for_owner(is_owner))
+        .map(|(one, access)| IntegrationBody::new(&one.integration, access.as_ref()).for_owner(sees_config))
         .collect();
     Ok(with_cursor(Answer::json(StatusCode::OK, &bodies), next))
 }
@@ -256,6 +259,18 @@ async fn rollback_credentials(call: Box<Call>) -> HandlerResult {
     let RollbackCredentials { revision } = call.parse()?;
     let listed = call.vault.rollback_credentials(&call.context, call.caller()?, id, revision).await?;
     metadata(&listed, call.caller()?)
+}
+
+async fn read_revisions(mut call: Box<Call>) -> HandlerResult {
+    let id: IntegrationId = call.argument()?;
+    let limit = call.query.number("limit", Integration::KEPT_MAX)?;
+    call.query.finish()?;
+    let read = call.vault.read_revisions(&call.context, call.caller()?, id, limit).await?;
+    let access = last_access(&read.listed);
+    let kept: Vec<_> = read.revisions.iter().map(|(kept, secret)| (*kept, secret)).collect();
+    let body = to_secret_json(&RevisionsBody::new(&read.listed.integration, access.as_ref(), &kept));
+    let answer = with_receipts(Answer::secret(StatusCode::OK, body), &read.receipts);
+    Ok(answer.disclosing(read.disclosed))
 }
 
 async fn delete_integration(call: Box<Call>) -> HandlerResult {

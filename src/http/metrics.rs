@@ -134,17 +134,6 @@ impl Page {
             let labels = [("kind", kind)];
             rejected.encode_family(&labels)?.encode_counter::<NoLabelSet, _, f64>(&count, None)?;
         }
-        let held = self.gauges.answer_bytes;
-        gauge(
-            encoder,
-            "answers_in_flight_bytes",
-            "Bytes of credentials in answers that are not sent yet",
-            held,
-        )?;
-        let help = "Requests refused because their caller was over its budget";
-        encoder
-            .encode_descriptor("requests_over_budget", help, None, MetricType::Counter)?
-            .encode_counter::<NoLabelSet, _, f64>(&self.gauges.over_budget, None)?;
         let help = "Tokens of GitHub Apps: minted by the provider, disclosed again, or not obtained";
         let mut tokens = encoder.encode_descriptor("provider_tokens", help, None, MetricType::Counter)?;
         let mints = &self.gauges.mints;
@@ -161,6 +150,17 @@ impl Page {
                 MetricType::Histogram,
             )?
             .encode_histogram::<NoLabelSet>(sum, mints.micros.count(), &buckets, None)?;
+        let held = self.gauges.answer_bytes;
+        gauge(
+            encoder,
+            "answers_in_flight_bytes",
+            "Bytes of credentials in answers that are not sent yet",
+            held,
+        )?;
+        let help = "Requests refused because their caller was over its budget";
+        encoder
+            .encode_descriptor("requests_over_budget", help, None, MetricType::Counter)?
+            .encode_counter::<NoLabelSet, _, f64>(&self.gauges.over_budget, None)?;
         let help = "Password verifications (Argon2 runs)";
         encoder
             .encode_descriptor("password_checks", help, None, MetricType::Counter)?

@@ -37,7 +37,20 @@ pub(super) struct Answer {
 }
 
 /// The pieces of a streamed body.
-pub(super) type Pieces = mpsc::Receiver<io::Result<Bytes>>;
+pub(super) type Pieces = mpsc::Receiver<io::Result<Piece>>;
+
+/// A piece of a streamed body.
+pub(super) struct Piece {
+    pub(super) bytes: Bytes,
+    /// Held until the piece is with the connection: a revocation waits for it.
+    pub(super) disclosure: Option<Disclosure>,
+}
+
+impl<T: Into<Bytes>> From<T> for Piece {
+    fn from(bytes: T) -> Self {
+        Self { bytes: bytes.into(), disclosure: None }
+    }
+}
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const JSON: &str = "application/json";
@@ -157,17 +170,24 @@ impl Body for Payload {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        match &mut self.content {
+        let Self { content, connection } = &mut *self;
+        match content {
             Content::Whole(bytes) => {
                 let bytes = bytes.take().filter(|bytes| !bytes.is_empty());
                 Poll::Ready(bytes.map(|bytes| Ok(Frame::data(bytes))))
             }
             Content::Pieces(pieces, left) => {
-                let piece = pieces.poll_recv(cx);
-                if let (Poll::Ready(Some(Ok(bytes))), Some(left)) = (&piece, left) {
-                    *left = left.saturating_sub(bytes.len() as u64);
-                }
-                piece.map(|piece| piece.map(|piece| piece.map(Frame::data)))
+                let piece = std::task::ready!(pieces.poll_recv(cx));
+                Poll::Ready(piece.map(|piece| {
+                    let Piece { bytes, disclosure } = piece?;
+                    if let Some(left) = left {
+                        *left = left.saturating_sub(bytes.len() as u64);
+                    }
+                    if let Some(disclosure) = disclosure {
+                        connection.hold_piece(disclosure);
+                    }
+                    Ok(Frame::data(bytes))
+                }))
             }
         }
     }

@@ -20,7 +20,7 @@ pub use commit::{
     job::{Committed, Decision, JobError, Receipt, Refusal, Verdict},
     writer::{Writer, Writing},
 };
-pub use copy::{Copied, CopyError, Copying, Moment, Rekeying, Step, Supervisor, Ticket, Unsealed};
+pub use copy::{Blank, Copied, CopyError, Copying, Moment, Rekeying, Step, Supervisor, Ticket, Unsealed};
 pub use engine::{Batch, Engine, FORMAT, RowWrite};
 pub use error::{CommitError, OpenError, StorageError};
 pub use examine::{Check, Findings, Read, Status, Surroundings};

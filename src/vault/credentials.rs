@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     auth::policy::{Permit, Verb},
-    domain::{Event, Integration, IntegrationId, Name, ProjectId, Provider, Secret, Timestamp},
+    domain::{Event, Integration, IntegrationId, Name, ProjectId, Provider, Secret},
     storage::{self, Decision, Receipt, View},
 };
 
@@ -127,16 +127,6 @@ impl Vault {
         }
     }
 
-    /// Takes one disclosure out of the caller's minute.
-    ///
-    /// # Errors
-    /// The minute is used up, which is counted.
-    pub(super) fn measure_one(&self, caller: &Admitted, now: Timestamp) -> Result<(), Error> {
-        let (Measure { budgets, limits, is_disk_scarce }, actor) = (self.measure(), caller.caller().actor());
-        let taken = budgets.disclose(&actor, 1, &limits, is_disk_scarce, now);
-        taken.inspect_err(|_| self.tally.count_limited(&actor))
-    }
-
     fn measure(&self) -> Measure {
         let is_disk_scarce = self.free_bytes().is_some_and(|free| free / 2 < self.settings().disk_low_bytes);
         Measure { budgets: Arc::clone(&self.budgets), limits: self.settings().callers, is_disk_scarce }
@@ -193,18 +183,14 @@ pub(super) fn find(
     Ok(found)
 }
 
-/// Selects a page of what matches, and opens it.
+/// Selects the matching credentials that the caller may read, and opens them.
 fn select(
     view: &View<'_>,
     permit: &Permit,
     query: &CredentialQuery,
     measure: &Measure,
 ) -> Result<Selection, Error> {
-    let mut found = find(view, permit, query)?;
-    found.retain(|integration| query.cursor.is_none_or(|cursor| integration.id < cursor));
-    if found.is_empty() && query.cursor.is_none() {
-        return Err(query.nothing());
-    }
+    let found = matching(view, permit, query)?;
     let limit = query.limit.unwrap_or(MATCHES_MAX).min(MATCHES_MAX);
     if query.limit.is_none() && found.len() > limit {
         return Err(Error::TooManyMatches);
@@ -228,6 +214,20 @@ fn select(
     }
     let next = items.last().filter(|_| items.len() < all).map(|(integration, _)| integration.id);
     Ok(Selection { items, next, held })
+}
+
+/// Returns what matches from the cursor on.
+fn matching(
+    view: &View<'_>,
+    permit: &Permit,
+    query: &CredentialQuery,
+) -> Result<Vec<Arc<Integration>>, Error> {
+    let mut found = find(view, permit, query)?;
+    found.retain(|integration| query.cursor.is_none_or(|cursor| integration.id < cursor));
+    if found.is_empty() && query.cursor.is_none() {
+        return Err(query.nothing());
+    }
+    Ok(found)
 }
 
 /// Selects by group: the project's own integrations first, global ones only for groups without one. A project's own

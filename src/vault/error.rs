@@ -349,6 +349,9 @@ pub enum SlotError {
         /// Its kind.
         found: &'static str,
     },
+    /// Another slot has the new secret already.
+    #[error("slot {0} has this secret already")]
+    Taken(u32),
     /// The new secret breaks a rule.
     #[error(transparent)]
     Invalid(#[from] Invalid),

@@ -5,16 +5,38 @@ use std::collections::BTreeSet;
 use super::error::Error;
 use crate::{
     auth::policy::Permit,
-    domain::{Actor, Integration, IntegrationId, Role, Scope},
+    domain::{Action, Actor, Detail, DetailKey, Event, Integration, IntegrationId, Role, Scope},
     storage::View,
 };
+
+/// Returns the event of a member's integration that hides others, if it hides any; `event` is about it.
+///
+/// # Errors
+/// It hides some, and members may not; or a row cannot be read.
+pub(super) fn event(
+    view: &View<'_>,
+    permit: &Permit,
+    new: &Integration,
+    event: Event,
+    may_shadow: bool,
+) -> Result<Option<Event>, Error> {
+    let hidden = hidden_by_member(view, permit, new)?;
+    if hidden.is_empty() {
+        return Ok(None);
+    }
+    if !may_shadow {
+        return Err(Error::WouldShadow { integrations: hidden.len() });
+    }
+    let detail = Detail::NONE.list(DetailKey::Integrations, &hidden);
+    Ok(Some(Event { action: Action::IntegrationShadow, detail, ..event }))
+}
 
 /// Returns the integrations of owners that a member's new one hides: those of its own scope, which it is read before,
 /// and for a project also the global ones, which are read only where a project has none.
 ///
 /// # Errors
 /// A row cannot be read.
-pub(super) fn hidden_by_member(
+fn hidden_by_member(
     view: &View<'_>,
     permit: &Permit,
     new: &Integration,

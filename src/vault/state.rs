@@ -27,7 +27,7 @@ use crate::{
     config::default,
     crypto::kdf::KdfParams,
     disk::Medium,
-    domain::{Actor, Timestamp, days, seconds},
+    domain::{Actor, NewMembersSee, Timestamp, days, seconds},
     outgoing::Outgoing,
     storage::{Keeper, Migrations, OpenError, StorageError, Store, Writer, Writing},
 };
@@ -60,6 +60,8 @@ pub struct Settings {
     pub members_may_create: bool,
     /// Allows members to store integrations that hide an owner's.
     pub members_may_shadow: bool,
+    /// The projects of a new member whose creator names none.
+    pub new_members_see: NewMembersSee,
     /// The most jobs that may wait for the writer.
     pub queue_max: usize,
     /// The engine's page cache.
@@ -86,14 +88,14 @@ pub struct Settings {
     pub scratch: Option<PathBuf>,
     /// Makes a backup's copy the vault's own file when it is unlocked; a restore does so in its own commit.
     pub adopts_copies: bool,
-    /// Unlocks an older copy of the file though a checkpoint gives it away; the log then goes on with a new key.
-    pub accepts_rollback: bool,
     /// The formats that an unlock migrates; other ones than this program's are for tests.
     pub migrations: Migrations,
     /// Keeps a copy of a file that is about to be migrated; without it, an older file stays locked.
     pub keeper: Option<Keeper>,
     /// The permission to call providers, and the means; none calls nobody.
     pub outgoing: Option<Arc<Outgoing>>,
+    /// Unlocks an older copy of the file though a checkpoint gives it away; the log then goes on with a new key.
+    pub accepts_rollback: bool,
 }
 
 impl Settings {
@@ -107,6 +109,7 @@ impl Settings {
         Self {
             members_may_create: true,
             members_may_shadow: true,
+            new_members_see: NewMembersSee::All,
             queue_max: default::QUEUE_MAX as usize,
             cache_bytes: default::CACHE_BYTES as usize,
             sessions: SessionLife::STANDARD,
@@ -124,10 +127,10 @@ impl Settings {
             passwords_waiting: default::PASSWORDS_WAITING_MAX as usize,
             scratch: None,
             adopts_copies: true,
-            accepts_rollback: false,
             migrations: Migrations::RELEASED,
             keeper: None,
             outgoing: None,
+            accepts_rollback: false,
         }
     }
 
@@ -173,9 +176,9 @@ pub(super) struct Open {
     /// Set by the lock's own decision: the commit thread refuses every decision after it.
     pub(super) locked: Arc<AtomicBool>,
     pub(super) ended: Mutex<Option<oneshot::Receiver<()>>>,
+    pub(super) minted: MintedTokens,
     /// The pairs of tokens that may be given out a second time; wiped by a lock.
     pub(super) given: Arc<GivenPairs>,
-    pub(super) minted: MintedTokens,
 }
 
 impl Vault {
@@ -260,7 +263,8 @@ impl Vault {
         self.settings.scratch.as_deref()
     }
 
-    pub(super) fn file_bytes(&self) -> Option<u64> {
+    /// Returns the length of the file in bytes, if the disk tells.
+    pub fn file_bytes(&self) -> Option<u64> {
         self.store.bytes().ok()
     }
 

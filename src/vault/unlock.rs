@@ -49,8 +49,13 @@ impl Vault {
         let host = actor.clone();
         let event = Event { detail, ..Event::new(now, actor, Action::VaultUnlock) };
         let events = std::iter::once(event).chain(then).collect();
-        let (locked, ended, minted) = (Arc::default(), Mutex::default(), MintedTokens::new());
-        let open = Open { writer: running.writer, locked, ended, minted, given: Arc::default() };
+        let open = Open {
+            writer: running.writer,
+            locked: Arc::default(),
+            ended: Mutex::default(),
+            minted: MintedTokens::new(),
+            given: Arc::default(),
+        };
         let adopted = self.adopt(&open, rollback, host, now).await;
         if let Err(error) = match adopted {
             Ok(()) => open.record(events).await,

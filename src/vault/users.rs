@@ -85,6 +85,12 @@ impl Vault {
             (Secret::new(made.expose().to_vec()), Some(made))
         };
         let password = self.new_password(password).await?;
+        let new_members_see = self.settings().new_members_see;
+        let projects = match projects {
+            Change::Set(projects) => Some(projects),
+            Change::Keep if role == Role::Member => new_members_see.projects(),
+            Change::Keep | Change::Clear => None,
+        };
         let work = move |work: Request<'_>| {
             if work.view.user(&email)?.is_some() {
                 return Err(Error::UserExists);

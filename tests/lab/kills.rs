@@ -48,7 +48,7 @@ pub struct Killed {
     pub tally: Tally,
 }
 
-fn ran(command: &mut Command) -> Result<String, Broken> {
+pub fn ran(command: &mut Command) -> Result<String, Broken> {
     let done = command.stdin(Stdio::null()).output().unwrap();
     let said = format!("{}{}", String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
     if done.status.success() { Ok(said) } else { Err(format!("{command:?}: {}: {said}", done.status)) }

@@ -69,12 +69,14 @@ fn integration(provider: Provider, scope: Scope, created_by: &str) -> Integratio
 /// owner, member, application, auditor, operator: `x` may, `.` may not.
 const MATRIX: &[(Verb, &str, &str)] = &[
     (Verb::ListIntegrations, "x..x.", "integration.list"),
+    (Verb::ListOwnIntegrations, "xx...", "integration.list"),
     (Verb::CreateIntegration, "xx...", "integration.create"),
     (Verb::ReadCredentials, "xxx..", "credentials.read"),
     (Verb::ShowIntegration, "x....", "integration.read"),
-    (Verb::UpdateIntegration, "x....", "integration.update"),
+    (Verb::UpdateIntegration, "xx...", "integration.update"),
     (Verb::RotateCredentials, "xx...", "integration.rotate"),
     (Verb::RollbackCredentials, "xx...", "integration.rollback"),
+    (Verb::ReadRevisions, "x....", "credentials.read"),
     (Verb::DeleteIntegration, "x....", "integration.delete"),
     (Verb::ListProjects, "xxx..", "request.denied"),
     (Verb::ReadProject, "xxx..", "request.denied"),
@@ -241,6 +243,18 @@ fn only_a_permit_to_read_credentials_discloses() {
             .map(|proof| proof.integration().id);
         let reads = matches!(verb, Verb::ReadCredentials | Verb::RepositoryToken);
         assert_eq!(answer.ok(), reads.then_some(stored.id), "{verb:?}");
+    }
+}
+
+#[test]
+fn kept_credentials_cannot_be_read_without_a_permit_for_that_nor_beyond_the_narrowing() {
+    let stored = integration(Provider::Github, Scope::Global, "user:ada@example.com");
+    for verb in Verb::ALL {
+        let answer = permit(Owner, *verb, AccessScope::default()).disclose_kept(&stored).map(|_| ()).ok();
+        assert_eq!(answer.is_some(), *verb == Verb::ReadRevisions, "{verb:?}");
+    }
+    for narrowing in [to_projects(&[]), to_providers(&[Provider::Jira]), to_integrations(&[])] {
+        assert!(permit(Owner, Verb::ReadRevisions, narrowing).disclose_kept(&stored).is_err());
     }
 }
 

@@ -141,12 +141,12 @@ pub(super) async fn run(args: Args, output: Output) -> Result<(), CliError> {
     };
     match printed {
         Ok(()) => Ok(()),
-        Err(error) => Err(meant(error, &filter, &remote).await),
+        Err(error) => Err(with_suggestion(error, &filter, &remote).await),
     }
 }
 
 /// Returns the error with a suggestion for a mistyped provider or project.
-pub(super) async fn meant(error: CliError, filter: &CredentialFilter, remote: &Remote) -> CliError {
+pub(super) async fn with_suggestion(error: CliError, filter: &CredentialFilter, remote: &Remote) -> CliError {
     let known = || Provider::ALL.iter().map(|one| one.as_str());
     match &filter.provider {
         Some(provider) if provider.parse::<Provider>().is_err() => match near::nearest(provider, known()) {
@@ -184,9 +184,9 @@ impl Printing<'_> {
 
     async fn all(&self, format: Option<Format>, sink: Sink) -> Result<(), CliError> {
         match format {
-            Some(Format::Env) => self.whole(shell::exports, sink).await,
-            Some(Format::Dotenv) => self.whole(dotenv::lines, sink).await,
-            Some(Format::Docker) => self.whole(docker::lines, sink).await,
+            Some(Format::Env) => self.print_variables(shell::exports, sink).await,
+            Some(Format::Dotenv) => self.print_variables(dotenv::lines, sink).await,
+            Some(Format::Docker) => self.print_variables(docker::lines, sink).await,
             Some(Format::Json) => self.array(sink).await,
             Some(Format::Github) => self.job().await,
             None => self.listing(sink).await,
@@ -207,7 +207,7 @@ impl Printing<'_> {
     }
 
     /// Prints all variables, or none if one has no name, two values or no spelling.
-    async fn whole(
+    async fn print_variables(
         &self,
         spell: fn(&[Variable]) -> Result<Zeroizing<String>, CliError>,
         mut sink: Sink,

@@ -32,8 +32,9 @@ use rustix::fs::{Access, access};
 
 use super::{
     credentials::{Assignment, Variable},
-    remote::{ServerArgs, tokens_of_environment},
+    remote::ServerArgs,
     selection::Selection,
+    token_source::tokens_of_environment,
 };
 use crate::cli::{error::CliError, terminal::output::Output};
 use reading::{PREVENTED, Reading};

@@ -13,6 +13,7 @@ use crate::{
     cli::{
         error::CliError,
         secrets::cause,
+        signals::unfinished_file,
         terminal::{
             output::Reader,
             table::{NOTHING, local_second},
@@ -99,7 +100,7 @@ async fn to_file(records: &mut Records, path: &Path) -> Result<(u64, u64), CliEr
         CliError::failed(format!("{}: {}", path.display(), cause(&error)), "check the folder and its disk")
     };
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
+    let file = unfinished_file(folder).map_err(failed)?;
     let mut writer = BufWriter::new(file);
     let (mut lines, mut bytes) = (0, 0);
     while let Some(piece) = records.next().await? {

@@ -77,7 +77,7 @@ pub(super) async fn run(args: Args, output: Output) -> Result<(), CliError> {
             install::install(place, provider, &args.server.connect(Need::Token, output)?).await
         }
         Command::Uninstall(place) => {
-            install::uninstall(place, &args.server.connect(Need::Token, output)?).await
+            install::uninstall(place, provider, &args.server.connect(Need::Token, output)?).await
         }
     }
 }

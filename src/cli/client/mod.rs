@@ -12,7 +12,9 @@ mod exec;
 mod expiry;
 mod export;
 mod git_credential;
+mod group;
 mod health;
+mod import;
 mod integration;
 mod integration_find;
 mod integration_text;
@@ -29,14 +31,16 @@ mod shell;
 mod status;
 mod time_range;
 mod token;
+mod token_source;
 mod user;
+mod vault_export;
 
 use std::process::ExitCode;
 
 use clap::Subcommand;
 
 use super::{error::CliError, runtime::block_on, terminal::output::Output};
-use remote::GroupArgs;
+use group::GroupArgs;
 
 pub(super) use credentials::may_feed_a_shell;
 #[cfg(unix)]
@@ -92,6 +96,12 @@ pub(super) enum Command {
         after_help = "Needs an owner's session, or a token of the role operator.\n\nExamples:\n  sealroom backup team-2026-11-24.redb"
     )]
     Backup(backup::Args),
+    /// Store the credentials of an export, a .env file or another tool; shows first what it would do.
+    #[command(after_help = import::EXAMPLES)]
+    Import(import::Args),
+    /// Write every credential, project and user to a file or a pipe, for a move to another vault.
+    #[command(after_help = vault_export::EXAMPLES)]
+    Export(vault_export::Args),
     /// Show the server's health; owners also see counts and what expires soon.
     #[command(after_help = "Examples:\n  sealroom status")]
     Status(status::Args),
@@ -132,6 +142,8 @@ pub(super) fn run(command: Command, grammar: clap::Command, output: Output) -> R
         Command::Token(args) => block_on(token::run(args, output)),
         Command::User(args) => block_on(user::run(args, output)),
         Command::Backup(args) => block_on(backup::run(args, output)),
+        Command::Import(args) => block_on(import::run(args, output)),
+        Command::Export(args) => block_on(vault_export::run(args, output)),
         Command::Status(args) => block_on(status::run(args, output)),
         Command::Health(args) => block_on(health::run(args, output)),
         Command::Completions(args) => shell::completions(args, grammar, output),

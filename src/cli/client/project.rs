@@ -4,8 +4,9 @@ use clap::Subcommand;
 use serde_json::json;
 
 use super::{
+    group::GroupArgs,
     near,
-    remote::{GroupArgs, Need, Remote},
+    remote::{Need, Remote},
 };
 use crate::{
     cli::{
@@ -81,7 +82,10 @@ pub(super) async fn run(args: GroupArgs<Command>, output: Output) -> Result<(), 
 
 async fn register(args: RegisterArgs, remote: &Remote) -> Result<(), CliError> {
     let RegisterArgs { identifier, remote_url, platform } = args;
-    let made = remote.client.create_project(&NewProject { identifier, remote_url, platform }).await?;
+    let made = remote
+        .client
+        .create_project(&NewProject { identifier, remote_url, platform, configuration: None })
+        .await?;
     if let Some(twin) = near::twin(&made.identifier, &remote.client).await {
         remote.output.warning(&format!("{twin} is registered too: project names are case-sensitive"));
     }

@@ -6,8 +6,10 @@ use clap::Subcommand;
 use serde_json::json;
 
 use super::{
-    client_error, integration_find, near,
-    remote::{GroupArgs, Need, Remote},
+    client_error,
+    group::GroupArgs,
+    integration_find, near,
+    remote::{Need, Remote},
 };
 use crate::{
     cli::{

@@ -12,7 +12,7 @@ use super::{
     shutdown::{shut, stop_signal},
 };
 use crate::{
-    api::requests::{CreateToken, CreateUser},
+    api::requests::{Change, CreateToken, CreateUser},
     auth::{password, token},
     cli::{error::CliError, secrets::shown, terminal::output::Output},
     clock::{self, Clock},
@@ -114,7 +114,7 @@ async fn tokens(
         first_name: None,
         last_name: None,
         password: Some(copy),
-        projects: None,
+        projects: Change::Clear,
     };
     vault.create_user(&context, &caller, request).await?;
     let member = vault.login(&context, MEMBER, member).await?;

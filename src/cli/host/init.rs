@@ -7,7 +7,12 @@ use std::{
 
 use serde_json::json;
 
-use super::{file_args::LockArgs, host_actor::host_actor, memory, passphrase::PassphraseArgs};
+use super::{
+    file_args::LockArgs,
+    host_actor::host_actor,
+    memory,
+    passphrase::{PassphraseArgs, warn_if_short},
+};
 use crate::{
     auth::password,
     cli::{
@@ -21,9 +26,6 @@ use crate::{
     domain::{Email, Invalid, Secret},
     vault::{Created, InitPlan, Vault},
 };
-
-/// Length in bytes below which a passphrase is short: the minimum length of a password.
-const SHORT: usize = 12;
 
 /// `init`'s flags.
 #[derive(Debug, clap::Args)]
@@ -76,9 +78,7 @@ pub(super) fn run(args: Args, output: &Output) -> Result<(), CliError> {
     // Only a check, which removes the file again: a kill during the prompts leaves no file behind.
     recovery.map(secrets::NewFile::begin).transpose().map(drop)?;
     let passphrase = args.passphrase.read(Asking::Twice, output)?;
-    if passphrase.expose().len() < SHORT {
-        output.warning("short passphrase: anyone with the file can brute-force it");
-    }
+    warn_if_short(&passphrase, output);
     let (password, generated) = owner_password(args.owner_password_file.as_deref(), output)?;
     password::check_rule(&password).map_err(invalid)?;
     let shown_password = generated.then(|| shown(&password));

@@ -12,6 +12,7 @@ mod descriptors;
 mod dev;
 mod doctor;
 mod file_args;
+mod hanging;
 mod host_actor;
 mod init;
 mod keeping;

@@ -34,6 +34,8 @@ use crate::{
     vault::{Rollback, Settings, UnlockError, Vault},
 };
 
+/// The longest wait for threads that work on files when the server stops.
+const THREADS_WAIT: Duration = Duration::from_secs(2);
 /// Interval between checks of the free disk space.
 const DISK_EVERY: Duration = Duration::from_secs(1);
 
@@ -53,11 +55,14 @@ pub(super) fn run(args: Args, output: &Output) -> Result<(), CliError> {
     let runtime = runtime.worker_threads(plan.workers).enable_all().build();
     let runtime = runtime
         .map_err(|error| CliError::failed(format!("no threads: {error}"), "free memory or threads"))?;
-    if args.dev {
+    let ended = if args.dev {
         runtime.block_on(dev::serve(plan.address, plan.limits, output))
     } else {
         runtime.block_on(serve(plan, passed, &args, &log, output))
-    }
+    };
+    // The vault is closed by now: a thread that a share holds must not hold the process.
+    runtime.shutdown_timeout(THREADS_WAIT);
+    ended
 }
 
 async fn serve(

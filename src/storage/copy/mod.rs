@@ -29,7 +29,7 @@ mod verify;
 
 pub(super) use self::tap::Tap;
 pub use self::{
-    copier::{Copied, Copying, Moment, Unsealed},
+    copier::{Blank, Copied, Copying, Moment, Unsealed},
     error::CopyError,
     reseal::Rekeying,
     steps::{Step, Supervisor},

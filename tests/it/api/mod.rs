@@ -1,6 +1,7 @@
 //! The HTTP API over a real socket.
 
 mod auth_token;
+mod backup_revocation;
 mod changes;
 mod codes;
 mod contract;
@@ -12,8 +13,10 @@ mod measure;
 mod metrics;
 mod minting;
 mod openapi;
+mod own;
 mod policy;
 mod projects;
+mod revisions;
 mod revocation;
 mod rights;
 mod shadow;

@@ -9,6 +9,7 @@ use std::fs;
 use redb::{Database, WriteTransaction};
 use sealroom::{
     audit::tree::{Frontier, leaf_hash},
+    auth::policy::Verb,
     crypto::digest::sha256,
     domain::Timestamp,
     storage::tables::hash_key,
@@ -201,7 +202,8 @@ async fn a_check_of_the_whole_log_stops_signing_and_disclosing_at_the_first_flaw
 async fn last_access(vault: &Vault) -> Vec<Option<u64>> {
     let caller = owner(vault).await;
     let context = context(now());
-    let listed = vault.list_integrations(&context, &caller, None, None, (None, None)).await;
+    let listed =
+        vault.list_integrations(&context, &caller, Verb::ListIntegrations, None, None, (None, None)).await;
     let (listed, _) = listed.map_err(drop).unwrap();
     listed.iter().map(|one| one.last_access.as_ref().map(|access| access.sequence)).collect()
 }

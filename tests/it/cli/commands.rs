@@ -147,6 +147,8 @@ const CALLS: &[&str] = &[
     "status",
     "health",
     "backup copy.redb",
+    "import app.env --global --yes",
+    "export --all --output export.json",
     "logout",
     "completions bash",
     "man pages",
@@ -185,6 +187,7 @@ fn json_of_every_command_is_one_value_and_its_errors_are_one_object() {
     secret_file(folder.path(), "owner.password", said["owner_password"].as_str().unwrap(), 0o600);
     secret_file(folder.path(), "github.json", r#"{"token":"ghp_example"}"#, 0o600);
     secret_file(folder.path(), "other", "another passphrase of example words\n", 0o600);
+    secret_file(folder.path(), "app.env", "A=example\n", 0o600);
     secret_file(folder.path(), "pass", "correct horse battery staple example\n", 0o600);
     let run = |args: Vec<&str>, url: &str| {
         let mut command = command(folder.path(), &args);

@@ -15,7 +15,7 @@ use serde_json::json;
 use super::exec::Stage;
 
 /// The only password that the git server lets in.
-const TOKEN: &str = "ghp_git_example";
+pub(super) const TOKEN: &str = "ghp_git_example";
 pub(super) const BACKEND: &str = "/usr/lib/git-core/git-http-backend";
 
 /// A git server that asks for a password.
@@ -86,6 +86,10 @@ fn answer(stream: TcpStream, root: &Path, seen: &Mutex<Vec<String>>, allowed: &[
         return;
     }
     let (path, query) = target.split_once('?').unwrap_or((&target, ""));
+    if let Some(answer) = super::lfs::answer(&method, path, &body, root, &stream) {
+        drop(stream.write_all(&answer));
+        return;
+    }
     let mut backend = Command::new(BACKEND);
     backend
         .env_clear()
@@ -110,7 +114,7 @@ fn answer(stream: TcpStream, root: &Path, seen: &Mutex<Vec<String>>, allowed: &[
     drop(stream.write_all(said.get(end + 4..).unwrap_or_default()));
 }
 
-fn git(stage: &Stage, folder: &Path, args: &[&str]) -> Output {
+pub(super) fn git(stage: &Stage, folder: &Path, args: &[&str]) -> Output {
     let mut git = Command::new("git");
     git.args(args).current_dir(folder).env_clear().env("PATH", "/usr/local/bin:/usr/bin:/bin");
     git.env("HOME", stage.path()).env("GIT_TERMINAL_PROMPT", "0").env("GIT_CONFIG_NOSYSTEM", "1");
@@ -307,4 +311,66 @@ fn another_programs_helper_is_never_replaced_or_removed() {
     assert_eq!((local("uninstall"), set().as_str()), (0, "\n!gh auth git-credential\n"));
     done(&git(&stage, stage.path(), &["config", "--local", "--unset-all", key]));
     assert_eq!((local("install"), local("uninstall"), set()), (0, 0, String::new()));
+}
+
+/// `uninstall` without a place printed `--unset-all` with no value, and `install` `--replace-all`: whoever ran the lines
+/// lost the helper of another program for that host.
+#[test]
+fn printed_commands_can_never_remove_another_programs_helper() {
+    if Command::new("git").arg("--version").output().is_err() {
+        eprintln!("skipped: git is needed");
+        return;
+    }
+    let stage = Stage::start();
+    for (name, url) in [("acme/app", "https://github.com/acme/app"), ("a/b", "https://gitlab.com/a/b")] {
+        assert_eq!(stage.run(&["project", "register", name, url]).code, 0);
+    }
+    let key = "credential.https://github.com.helper";
+    let config = |args: &[&str]| {
+        let output = git(&stage, stage.path(), &[&["config", "--global"], args].concat());
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let printed = |args: &[&str]| {
+        let mut command = stage.command(&[&["git-credential"], args].concat());
+        command.env("GIT_CONFIG_NOSYSTEM", "1");
+        stage.end(command)
+    };
+    let run = |lines: &str| {
+        let mut shell = Command::new("sh");
+        shell.args(["-e", "-c", lines]).current_dir(stage.path()).env_clear();
+        shell.env("PATH", "/usr/local/bin:/usr/bin:/bin").env("HOME", stage.path());
+        done(&shell.env("GIT_CONFIG_NOSYSTEM", "1").output().unwrap());
+    };
+    for other in ["!gh auth git-credential", "!/opt/sealroom auth git-credential", "store", ""] {
+        // Before, after, and twice.
+        for (before, after) in [(1, 0), (0, 1), (2, 0), (0, 2)] {
+            (0..before).for_each(|_| drop(config(&["--add", key, other])));
+            config(&["--add", key, "!/usr/bin/sealroom git-credential"]);
+            config(&["--add", key, "!'/a b/sealroom' git-credential --provider github"]);
+            (0..after).for_each(|_| drop(config(&["--add", key, other])));
+            let kept =
+                if other.is_empty() { String::new() } else { format!("{other}\n").repeat(before + after) };
+            let removal = printed(&["uninstall"]);
+            assert_eq!(removal.code, 0, "{}", removal.err);
+            // Another program comes between the printing and the run.
+            config(&["--add", key, "late"]);
+            run(&removal
+                .out
+                .lines()
+                .filter(|line| line.contains("github.com"))
+                .collect::<Vec<_>>()
+                .join("\n"));
+            assert_eq!(config(&["--get-all", key]), format!("{kept}late\n"), "{other}: {}", removal.out);
+            let install = printed(&["install"]);
+            assert!(install.code == 1 && install.out.is_empty(), "{}", install.out);
+            config(&["--unset-all", key]);
+        }
+    }
+    // Ours alone goes whole.
+    for provider in [&[][..], &["--provider", "github"]] {
+        run(&printed(&[provider, &["install"]].concat()).out);
+        assert_eq!(config(&["--get-all", key]).lines().count(), 2);
+        run(&printed(&["uninstall"]).out);
+        assert_eq!(config(&["--list"]), "");
+    }
 }

@@ -92,7 +92,7 @@ async fn the_client_refuses_a_password_that_is_no_text_and_sends_nothing() {
         first_name: None,
         last_name: None,
         password: Some(bad()),
-        projects: Vec::new(),
+        projects: None,
     };
     let change = UserChange { current_password: Some(bad()), ..UserChange::default() };
     for refusal in [

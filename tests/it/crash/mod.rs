@@ -6,5 +6,7 @@ mod faults;
 mod internal;
 mod kills;
 mod migrations;
+mod order;
 mod power_cuts;
 mod stale;
+mod upkeep;

@@ -3,7 +3,7 @@
 use std::{fs, path::Path, process::Stdio};
 
 use sealroom::{
-    client::{Client, CredentialFilter, Endpoint, Error, NewIntegration, Roots, Scope},
+    client::{Client, CredentialFilter, Endpoint, Error, Expired, NewIntegration, Roots, Scope},
     domain::Secret,
 };
 use serde_json::Value;
@@ -105,6 +105,7 @@ async fn another_program_uses_the_client_by_itself() {
         scope: Scope::Global,
         name: Some("library".to_owned()),
         expires_at: None,
+        expired: Expired::Refused,
         config: None,
     };
     let made = owner.create_integration(&new).await.unwrap();

@@ -1,6 +1,8 @@
 //! The real binary on its host: files, clocks, sockets, TLS and limits.
 
 mod backup;
+mod backup_cut;
+mod backup_hangs;
 mod clock;
 mod disks;
 mod displaced;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use sealroom::{
-    api::requests::{CreateToken, CreateUser},
+    api::requests::{Change, CreateToken, CreateUser},
     auth::token,
     clock::Clock,
     crypto::kdf::KdfParams,
@@ -286,7 +286,7 @@ impl TestServer {
             first_name: None,
             last_name: None,
             password: Some(secret(PASSWORD)),
-            projects: scope.projects,
+            projects: scope.projects.map_or(Change::Clear, Change::Set),
         };
         let (context, caller) = (context(self.clock.now()), self.caller(&self.owner));
         self.vault.create_user(&context, &caller, request).await.map_err(drop).unwrap();

@@ -3,7 +3,7 @@
 use crate::{
     cli::{
         client::{
-            credentials::{Assignment, Naming, Pages, Variable, meant, variables},
+            credentials::{Assignment, Naming, Pages, Variable, variables, with_suggestion},
             remote::{Need, ServerArgs},
         },
         error::CliError,
@@ -35,7 +35,7 @@ impl Reading {
         let naming = Naming { asked_name: pages.asked_name(), given: &self.env, prevented: PREVENTED };
         match pages.all().await {
             Ok(credentials) => variables(&credentials, &naming),
-            Err(error) => Err(meant(error, &self.filter, &remote).await),
+            Err(error) => Err(with_suggestion(error, &self.filter, &remote).await),
         }
     }
 }

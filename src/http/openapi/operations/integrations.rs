@@ -5,21 +5,28 @@ use serde_json::json;
 use crate::http::openapi::{
     examples,
     operation::{Operation, Reply},
-    schemas::{array_of, id, if_match, limit, reference},
+    schemas::{array_of, id, if_match, kept_limit, limit, reference},
 };
 
 pub(super) const TAG: &str = "Integrations";
 
 pub(super) fn list() -> Operation {
+    listing("List integrations", "Metadata only, newest first; never a credential.")
+}
+
+pub(super) fn list_own() -> Operation {
+    listing("List your integrations", "Metadata of the integrations that the caller created, newest first.")
+}
+
+fn listing(summary: &'static str, description: &'static str) -> Operation {
     let example = [examples::integration()].into_iter().collect();
-    let listing =
-        Operation::new(TAG, "List integrations", "Metadata only, newest first; never a credential.")
-            .query(
-                "provider",
-                reference("Provider"),
-                "The provider; `azure-devops` and `azuredevops` are equivalent.",
-            )
-            .query("name", reference("Name"), "The exact name.");
+    let listing = Operation::new(TAG, summary, description)
+        .query(
+            "provider",
+            reference("Provider"),
+            "The provider; `azure-devops` and `azuredevops` are equivalent.",
+        )
+        .query("name", reference("Name"), "The exact name.");
     paged(listing)
         .answers(Reply::json(200, "The metadata.", array_of("Integration"), example).with("x-next-cursor"))
         .codes(&["disk_low"])
@@ -94,9 +101,11 @@ pub(super) fn update() -> Operation {
         TAG,
         "Change an integration's metadata",
         "Absent fields keep their value; `null` clears `name`, `config` or `expiresAt`. The revision does not change. \
-         `is_global` is accepted as an alias of `isGlobal`.",
+         `is_global` is accepted as an alias of `isGlobal`. Members may change the name, expiry and `config.env` of integrations \
+         that they created.",
     ))
     .takes(examples::update_integration())
+    .codes(&["not_creator", "outside_projects", "outside_providers", "would_shadow"])
     .codes(&["duplicate_field", "invalid_scope", "project_not_registered", "expiry_past", "name_needed"])
     .codes(&["disk_low"])
 }
@@ -137,6 +146,21 @@ pub(super) fn rollback() -> Operation {
     ))
     .takes(json!({ "revision": 1 }))
     .codes(&["not_creator", "outside_projects", "outside_providers", "revision_not_found", "disk_low"])
+}
+
+pub(super) fn revisions() -> Operation {
+    with_path(Operation::new(
+        TAG,
+        "Read the kept revisions of a credential",
+        "Discloses the current credential and the older ones that a rollback could restore, newest first, each with its \
+         own expiry, for an export. Each disclosure is an audit event that is durable before the answer is sent.",
+    ))
+    .query("limit", kept_limit(), "Maximum number of revisions; 1 reads only the current one.")
+    .answers(
+        Reply::json(200, "The metadata and the revisions.", reference("Revisions"), examples::revisions())
+            .with("audit-receipt"),
+    )
+    .codes(&["integration_not_found", "outside_projects", "outside_providers", "disk_low"])
 }
 
 /// One integration, answered with its metadata.

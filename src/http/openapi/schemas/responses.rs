@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::values::{IN_EMAIL, any_object, object, or_null, reference, text, truth};
+use crate::domain::Integration;
 
 pub(super) fn all() -> Map<String, Value> {
     [
@@ -14,6 +15,7 @@ pub(super) fn all() -> Map<String, Value> {
         ("Integration", integration(&[])),
         ("CreatedIntegration", integration(&[("shadows", shadows())])),
         ("DisclosedCredential", disclosed()),
+        ("Revisions", revisions()),
         ("RepositoryToken", repository_token()),
         ("Project", project()),
         ("ApplicationToken", token()),
@@ -125,6 +127,25 @@ fn disclosed() -> Value {
         ],
         &[("config", any_object()), ("expires_at", reference("Time")), ("name", label)],
     )
+}
+
+fn revisions() -> Value {
+    let one = object(
+        &[
+            ("revision", revision()),
+            ("expiresAt", or_null(reference("Time"))),
+            (
+                "credentials",
+                json!({ "type": "object", "minProperties": 1, "description": "Verbatim as stored." }),
+            ),
+        ],
+        &[],
+    );
+    let list = json!({
+        "type": "array", "items": one, "minItems": 1, "maxItems": Integration::KEPT_MAX,
+        "description": "The current revision first.",
+    });
+    object(&[("integration", reference("Integration")), ("revisions", list)], &[])
 }
 
 fn repository_token() -> Value {
