@@ -229,7 +229,7 @@ fn load(
     let reader = |n: usize| {
         let (address, stop, count) = (address.to_owned(), Arc::clone(stop), Arc::clone(count));
         let request = format!(
-            "GET /sfp/api/integrations/credentials?name=key-{n} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {bearer}\r\n\r\n"
+            "GET /sfp/api/integrations/credentials?name=key-{n} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {bearer}\r\n\r\n"
         );
         thread::spawn(move || {
             let mut socket = TcpStream::connect(address).unwrap();

@@ -39,7 +39,7 @@ async fn begun(socket: &std::path::Path, bearer: &str) -> UnixStream {
     let asked = tokio::task::spawn_blocking(move || {
         let mut client = UnixStream::connect(socket).unwrap();
         let request = format!(
-            "POST /sfp/api/backup HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {bearer}\r\n\r\n"
+            "POST /sfp/api/backup HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAuthorization: Bearer {bearer}\r\n\r\n"
         );
         client.write_all(request.as_bytes()).unwrap();
         client.read_exact(&mut [0]).unwrap();
