@@ -4,7 +4,7 @@
 use std::{
     fs,
     io::{BufRead, BufReader},
-    os::unix::fs::PermissionsExt,
+    os::unix::fs::{MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -64,6 +64,8 @@ pub struct Interrupted {
     pub(super) paper: String,
     /// The time that the work takes if nobody interrupts it.
     span: Duration,
+    /// The file that the work begins with.
+    pub(super) inode: u64,
     /// The call to the disk at which strace kills the work.
     at_call: Option<usize>,
     pub tally: Tally,
@@ -80,6 +82,7 @@ impl Interrupted {
             pass: "pass".to_owned(),
             paper: "paper".to_owned(),
             span: Duration::ZERO,
+            inode: 0,
             at_call: None,
             tally: Tally::default(),
         };
@@ -213,6 +216,7 @@ impl Interrupted {
 
     pub(super) fn prepare(&mut self, work: Work) -> Result<(), Broken> {
         self.named += 1;
+        self.inode = fs::metadata(self.folder.join("v.redb")).unwrap().ino();
         if work != Work::Archive {
             return Ok(());
         }
