@@ -84,7 +84,7 @@ impl Interrupted {
     }
 
     /// Verifies a file, and returns the first and the last record that it holds.
-    fn sequences(&self, name: &str) -> Result<(u64, u64), Broken> {
+    pub(super) fn sequences(&self, name: &str) -> Result<(u64, u64), Broken> {
         let said = ran(&mut self.command(&["audit", "verify", name]))?;
         let found = said.split_once("sequences ").and_then(|(_, rest)| {
             let (first, rest) = rest.split_once(" to ")?;
