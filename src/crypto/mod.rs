@@ -9,6 +9,7 @@
 //!
 //! Callers never choose a nonce, a salt or an associated-data string.
 
+mod areas;
 pub mod digest;
 mod error;
 pub mod kdf;

@@ -211,7 +211,7 @@ impl Vault {
         .await
     }
 
-    /// Runs argon2 outside the serving threads, on at most as many cores as there are.
+    /// Runs argon2 outside the serving threads, on as many cores as there are, up to three.
     pub(super) async fn derive<T: Send + 'static>(
         &self,
         run: impl FnOnce() -> Result<T, PasswordError> + Send + 'static,

@@ -12,6 +12,7 @@ mod fixture;
 mod handshakes;
 mod init_and_serve;
 mod knocking;
+mod memory;
 mod overload;
 mod recover;
 mod replace;
