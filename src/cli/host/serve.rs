@@ -7,13 +7,15 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{
     archives, backups,
-    bind::{listen, url},
+    bind::{bind, no_listener, url},
     certificate, checkpoints, control, descriptors, dev,
     host_actor::host_actor,
     memory,
     offline::RunClock,
     repeats::ASKED,
-    settings::{self, Args, Plan, TlsFiles, check_files, check_listener},
+    sandbox::{Access, Outgoing, Rules, Sandbox},
+    settings::{self, Address, Args, Plan, TlsFiles, check_files, check_listener},
+    runtime::runtime,
     shutdown::{shut, stop_signal},
     systemd::{self, Passed},
     tracing::Log,
@@ -28,7 +30,7 @@ use crate::{
     },
     disk::DataFile,
     domain::{Action, DetailKey, Event},
-    http::{Server, Tls},
+    http::{Bound, Server, Tls},
     vault::{Settings, UnlockError, Vault},
 };
 
@@ -46,34 +48,72 @@ pub(super) fn run(args: Args, output: &Output) -> Result<(), CliError> {
         check_files(&plan, output)?;
     }
     plan.limits.connections_max = descriptors::provide(plan.limits.connections_max, output);
-    let log = Log::start(plan.log_level);
-    let mut runtime = tokio::runtime::Builder::new_multi_thread();
-    let runtime = runtime.worker_threads(plan.workers).enable_all().build();
-    let runtime = runtime
-        .map_err(|error| CliError::failed(format!("no threads: {error}"), "free memory or threads"))?;
     if args.dev {
-        runtime.block_on(dev::serve(plan.address, plan.limits, output))
-    } else {
-        runtime.block_on(serve(plan, passed, &args, &log, output))
+        return dev::run(&plan, output);
     }
+    let started = Started::new(&plan, passed, output)?;
+    // Before the log's threads and the runtime's: a thread has the rights of the one that starts it.
+    let sandbox = plan.sandbox.then(|| Sandbox::enter(&rules(&plan, &started.file)));
+    let log = Log::start(plan.log_level);
+    Sandbox::tell(sandbox.as_ref());
+    runtime(&plan)?.block_on(serve(plan, started, &args, &log, output))
+}
+
+/// What a server opens before it drops its rights. Cheap failures come before the key derivation, and before anything
+/// is written.
+struct Started {
+    tls: Option<Arc<Tls>>,
+    file: Arc<DataFile>,
+    listener: Bound,
+    control: Bound,
+}
+
+impl Started {
+    fn new(plan: &Plan, passed: Option<Passed>, output: &Output) -> Result<Self, CliError> {
+        let tls = plan.tls.as_ref().map(|files| certificate::load(files, output)).transpose()?;
+        let file = DataFile::open(&plan.data, plan.locking)?;
+        let listener = match passed {
+            Some(passed) => passed.bound().map_err(|error| passed_wrong(&error))?,
+            None => bind(&plan.address)?,
+        };
+        let control = control::bind(file.path())?;
+        Ok(Self { tls: tls.map(Arc::new), file: Arc::new(file), listener, control })
+    }
+}
+
+/// Returns the files that a server opens later.
+fn rules(plan: &Plan, file: &DataFile) -> Rules {
+    let mut rules = Rules::new(Outgoing::Refused);
+    let vault = file.path().parent();
+    let checkpoints = plan.checkpoints.as_ref().map(|plan| &*plan.folder);
+    let backups = plan.backups.as_ref().map(|plan| &*plan.folder);
+    let archives = plan.archives.as_ref().map(|plan| &*plan.folder);
+    [vault, checkpoints, backups, archives].into_iter().flatten().for_each(|folder| rules.write(folder));
+    let tls = plan.tls.iter().flat_map(|files| [&*files.cert, &*files.key]);
+    plan.config.as_deref().into_iter().chain(tls).for_each(|path| rules.read(path));
+    if let Some(passphrase) = &plan.passphrase.passphrase_file {
+        rules.add(passphrase, Access::Read);
+    }
+    if let Address::Unix(path) = &plan.address
+        && let Ok(path) = std::path::absolute(path)
+        && let Some(folder) = path.parent()
+    {
+        rules.add(folder, Access::Remove);
+    }
+    rules
 }
 
 async fn serve(
     plan: Plan,
-    passed: Option<Passed>,
+    started: Started,
     args: &Args,
     log: &Log,
     output: &Output,
 ) -> Result<(), CliError> {
     let data = plan.data;
-    let tls = plan.tls.as_ref().map(|files| certificate::load(files, output)).transpose()?.map(Arc::new);
-    let file = Arc::new(DataFile::open(&data, plan.locking)?);
-    // Cheap failures come before the key derivation, and before anything is written.
-    let listener = match passed {
-        Some(passed) => passed.listen(tls.clone()).map_err(|error| passed_wrong(&error))?,
-        None => listen(&plan.address, tls.clone()).await?,
-    };
-    let socket = control::bind(file.path())?;
+    let Started { tls, file, listener, control } = started;
+    let listener = listener.listen(tls.clone()).map_err(|error| no_listener(&error))?;
+    let socket = control.listen(None).map_err(|error| no_listener(&error))?;
     // A copy for a client lies on the vault's own disk, which is as private as the vault.
     let scratch = file.path().parent().map(Path::to_owned);
     let vault = Vault::open(file.medium(), Settings { scratch, ..plan.settings })

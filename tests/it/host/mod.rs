@@ -18,6 +18,7 @@ mod recover;
 mod replace;
 mod request_log;
 mod restore;
+mod sandbox;
 mod slots;
 mod storms;
 mod systemd;

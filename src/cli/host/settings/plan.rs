@@ -44,6 +44,10 @@ pub(in crate::cli::host) struct Plan {
     pub(in crate::cli::host) limits: Limits,
     pub(in crate::cli::host) locking: Locking,
     pub(in crate::cli::host) settings: Settings,
+    /// Drops rights before the first connection.
+    pub(in crate::cli::host) sandbox: bool,
+    /// The config file, which a SIGHUP reads again.
+    pub(in crate::cli::host) config: Option<PathBuf>,
     pub(in crate::cli::host) log_level: tracing::Level,
     pub(super) sources: Sources,
 }
@@ -116,6 +120,8 @@ pub(in crate::cli::host) fn read(args: &Args) -> Result<Plan, CliError> {
         workers,
         limits: client_limits(&tuning, limits, &sources)?,
         locking,
+        sandbox: tuning.sandbox.or(file.sandbox).unwrap_or(true),
+        config: args.config.clone(),
         settings: Settings {
             members_may_create: tuning.members_may_create.or(file.members_may_create).unwrap_or(true),
             queue_max: size(&sources.of("queue_max", "limits.queue_max"), queue_max, 1..=u32::MAX)?,
