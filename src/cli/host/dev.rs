@@ -42,7 +42,8 @@ struct Dev {
 pub(super) fn run(plan: &Plan, output: &Output) -> Result<(), CliError> {
     // The step that fails cheaply comes first.
     let listener = bind(&plan.address)?;
-    let folder = tempfile::Builder::new().prefix("sealroom-dev-").tempdir().map_err(|error| failed(&error))?;
+    let folder =
+        tempfile::Builder::new().prefix("sealroom-dev-").tempdir().map_err(|error| failed(&error))?;
     let data = folder.path().join("dev.redb");
     let new = NewFile::begin(&data)?;
     let control = control::bind(&data)?;
@@ -87,7 +88,8 @@ async fn serve(
     Vault::create(new.medium(), 1 << 20, &plan).map_err(|error| failed(&error))?;
     let file = Arc::new(new.publish()?);
     let scratch = file.path().parent().map(Path::to_owned);
-    let vault = Vault::open(file.medium(), Settings { scratch, ..settings() }).map_err(|error| CliError::open(data, &error))?;
+    let vault = Vault::open(file.medium(), Settings { scratch, ..settings() })
+        .map_err(|error| CliError::open(data, &error))?;
     let vault = Arc::new(vault);
     let start = Event::new(clock.now(), host_actor(), Action::ServerStart);
     vault

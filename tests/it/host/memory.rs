@@ -53,7 +53,10 @@ async fn logins_good_or_bad_from_one_address_or_many_leave_no_more_memory_than_r
         let answers = all.join_all().await;
         ran += answers.iter().filter(|status| matches!(status, 200 | 401)).count();
         let resident = resident(&server);
-        assert!(resident < RESIDENT_KIB_MAX, "{resident} KiB, right {is_right}, one address {is_one_address}");
+        assert!(
+            resident < RESIDENT_KIB_MAX,
+            "{resident} KiB, right {is_right}, one address {is_one_address}"
+        );
     }
     assert!(ran > LOGINS, "the limiter let {ran} logins through");
     assert!(server.stop());

@@ -122,9 +122,17 @@ fn nothing_can_be_executed_opened_connected_or_signalled_from_inside() {
         if !(of_landlock && lacks_landlock) {
             assert!(error.is_string(), "{what} succeeded: {report}");
             // Refused, and not only missing on this machine.
-            let refused = ["Permission denied", "Operation not permitted", "Function not implemented", "Invalid cross-device"];
+            let refused = [
+                "Permission denied",
+                "Operation not permitted",
+                "Function not implemented",
+                "Invalid cross-device",
+            ];
             let refused = refused.iter().any(|cause| error.as_str().unwrap().contains(cause));
-            assert!(refused || (what.contains("shadow") && !Path::new("/etc/shadow").exists()), "{what}: {error}");
+            assert!(
+                refused || (what.contains("shadow") && !Path::new("/etc/shadow").exists()),
+                "{what}: {error}"
+            );
         }
     }
     assert_eq!(report["attempts"].as_object().unwrap().len(), 18, "each was tried: {report}");

@@ -7,8 +7,8 @@
 use std::collections::BTreeMap;
 
 use seccompiler::{
-    BpfProgram, SeccompAction, SeccompCmpArgLen::Dword, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
-    TargetArch, apply_filter_all_threads,
+    BpfProgram, SeccompAction, SeccompCmpArgLen::Dword, SeccompCmpOp, SeccompCondition, SeccompFilter,
+    SeccompRule, TargetArch, apply_filter_all_threads,
 };
 
 use super::rules::Outgoing;
@@ -221,7 +221,8 @@ fn rules(outgoing: Outgoing) -> Result<Allowed, seccompiler::BackendError> {
     }
     let controls = CONTROLS.iter().map(|control| rule(vec![equal(1, *control)?]));
     rules.insert(libc::SYS_ioctl, controls.collect::<Result<_, _>>()?);
-    let controls = PROCESS_CONTROLS.iter().map(|control| rule(vec![equal(0, control.unsigned_abs().into())?]));
+    let controls =
+        PROCESS_CONTROLS.iter().map(|control| rule(vec![equal(0, control.unsigned_abs().into())?]));
     rules.insert(libc::SYS_prctl, controls.collect::<Result<_, _>>()?);
     // The type's low four bits; the others are flags.
     let local = [equal(0, socket(libc::AF_UNIX))?, masked(1, 0xf, libc::SOCK_DGRAM)?];
@@ -292,7 +293,8 @@ mod tests {
             ] {
                 assert!(!rules.contains_key(&call), "{call}");
             }
-            let conditional = [libc::SYS_clone, libc::SYS_socket, libc::SYS_mmap, libc::SYS_ioctl, libc::SYS_prctl];
+            let conditional =
+                [libc::SYS_clone, libc::SYS_socket, libc::SYS_mmap, libc::SYS_ioctl, libc::SYS_prctl];
             assert!(conditional.iter().all(|call| !rules[call].is_empty()));
             assert_eq!(rules.contains_key(&libc::SYS_bind), outgoing == Outgoing::Allowed);
             assert!(!rules.contains_key(&libc::SYS_listen));

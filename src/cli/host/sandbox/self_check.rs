@@ -13,7 +13,8 @@ use std::{
 };
 
 use rustix::process::{
-    DumpableBehavior, Resource, Rlimit, getppid, getrlimit, set_dumpable_behavior, setrlimit, test_kill_process,
+    DumpableBehavior, Resource, Rlimit, getppid, getrlimit, set_dumpable_behavior, setrlimit,
+    test_kill_process,
 };
 
 use super::{
@@ -34,9 +35,8 @@ pub(in crate::cli) fn check_sandbox(words: &[OsString], output: &Output) -> Resu
     let mut rules = Rules::new(Outgoing::Refused);
     rules.write(folder);
     let sandbox = Sandbox::enter(&rules);
-    let attempts = attempts(folder).into_iter().map(|(name, tried)| {
-        (name, tried.err().map(|error| error.to_string()))
-    });
+    let attempts =
+        attempts(folder).into_iter().map(|(name, tried)| (name, tried.err().map(|error| error.to_string())));
     let attempts: BTreeMap<_, _> = attempts.collect();
     let value = serde_json::json!({ "holds": sandbox.holds, "lacks": sandbox.lacks, "attempts": attempts });
     output.result(&value.to_string(), &value)
