@@ -15,7 +15,7 @@ use super::{
     copy::Tap,
     engine::Engine,
     format::{last_access::LastAccess, tables::Table},
-    read::cache::Generation,
+    read::cache::{self, Generation},
 };
 use crate::{
     crypto::keys::Keys,
@@ -119,6 +119,13 @@ pub(super) struct VaultState {
     pub(super) stats: Stats,
     /// The commits that a copy in progress still has to write.
     pub(super) tap: Tap,
+}
+
+impl Drop for VaultState {
+    /// Takes the opened rows along: a thread that idles would keep them.
+    fn drop(&mut self) {
+        cache::forget(self.vault);
+    }
 }
 
 impl VaultState {
