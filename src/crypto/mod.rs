@@ -13,11 +13,14 @@ mod areas;
 pub mod digest;
 mod error;
 pub mod kdf;
+mod key_bytes;
 pub mod keys;
 pub mod machine;
 pub mod random;
 pub mod recovery;
 pub mod seal;
 pub mod sign;
+pub mod stack;
 
 pub use error::WrongKey;
+pub use key_bytes::KeyBytes;

@@ -30,12 +30,12 @@ const SALT: usize = 16;
 const TAG: usize = 16;
 const PAD: usize = 64;
 
-/// The root key of every sealing, as HMAC state; wiped on drop.
-pub struct RowKey(Hkdf<Sha256>);
+/// The root key of every sealing, as HMAC state at one place of the heap; wiped on drop.
+pub struct RowKey(Box<Hkdf<Sha256>>);
 
 impl RowKey {
     pub(super) fn new(key: &[u8; 32]) -> Self {
-        Self(Hkdf::from_prk(key).expect("32 bytes are a SHA-256 key"))
+        Self(Box::new(Hkdf::from_prk(key).expect("32 bytes are a SHA-256 key")))
     }
 }
 

@@ -19,7 +19,7 @@ use crate::{
         policy::Verb,
         token::{self, NewToken},
     },
-    crypto::{kdf::KdfParams, random},
+    crypto::{kdf::KdfParams, random, stack::leaving_nothing},
     domain::{
         Action, Actor, Email, Identity, PasswordHash, Peer, Secret, SessionId, SessionKey, SessionKind,
         SessionRow, Timestamp, User, seconds,
@@ -217,7 +217,7 @@ impl Vault {
         run: impl FnOnce() -> Result<T, PasswordError> + Send + 'static,
     ) -> Result<T, Error> {
         let _turn = self.passwords.acquire().await.expect("nothing closes this semaphore");
-        let ran = tokio::task::spawn_blocking(run).await;
+        let ran = tokio::task::spawn_blocking(|| leaving_nothing(run)).await;
         Ok(ran.map_err(|_| InternalError::TaskPanicked)??)
     }
 

@@ -8,6 +8,7 @@ use super::{
     state::{Open, Vault},
 };
 use crate::{
+    crypto::stack::leaving_nothing,
     domain::{Action, Actor, Detail, DetailKey, Event, Secret, Timestamp},
     storage::{Changes, Decision, View},
 };
@@ -33,12 +34,14 @@ impl Vault {
         }
         self.store.wake()?;
         let slots = self.store.slots()?;
-        let key = tokio::task::spawn_blocking(move || try_slots(&slots, &secret).outcome).await;
+        let key =
+            tokio::task::spawn_blocking(move || leaving_nothing(|| try_slots(&slots, &secret).outcome)).await;
         let key = key.map_err(|_| InternalError::TaskPanicked)?.inspect_err(|_| {
             self.failed_tries.fetch_add(1, Ordering::Relaxed);
         })?;
         let (key, _) = key;
-        let running = self.store.unlock(&key, self.settings().writing())?;
+        let running = leaving_nothing(|| self.store.unlock(&key, self.settings().writing()))?;
+        drop(key);
         let tries = self.failed_tries.load(Ordering::Relaxed);
         let detail = Detail::NONE.number(DetailKey::FailedTries, tries);
         let host = actor.clone();

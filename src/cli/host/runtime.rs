@@ -3,10 +3,14 @@
 use tokio::runtime::{Builder, Runtime};
 
 use super::settings::Plan;
-use crate::cli::error::CliError;
+use crate::{cli::error::CliError, crypto::stack};
 
 /// Starts the threads that serve connections; each has the rights of the thread that calls this.
 pub(super) fn runtime(plan: &Plan) -> Result<Runtime, CliError> {
-    let runtime = Builder::new_multi_thread().worker_threads(plan.workers).enable_all().build();
+    let mut runtime = Builder::new_multi_thread();
+    runtime.worker_threads(plan.workers).enable_all();
+    // What a request left on the stack goes as soon as its thread has nothing to do.
+    runtime.on_thread_park(stack::wipe).on_thread_stop(stack::wipe);
+    let runtime = runtime.build();
     runtime.map_err(|error| CliError::failed(format!("no threads: {error}"), "free memory or threads"))
 }

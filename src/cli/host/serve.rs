@@ -13,9 +13,9 @@ use super::{
     memory,
     offline::RunClock,
     repeats::ASKED,
+    runtime::runtime,
     sandbox::{Access, Outgoing, Rules, Sandbox},
     settings::{self, Address, Args, Plan, TlsFiles, check_files, check_listener},
-    runtime::runtime,
     shutdown::{shut, stop_signal},
     systemd::{self, Passed},
     tracing::Log,
@@ -28,6 +28,7 @@ use crate::{
             prompt::{self, Asking},
         },
     },
+    crypto::stack::leaving_nothing_async,
     disk::DataFile,
     domain::{Action, DetailKey, Event},
     http::{Bound, Server, Tls},
@@ -56,7 +57,7 @@ pub(super) fn run(args: Args, output: &Output) -> Result<(), CliError> {
     let sandbox = plan.sandbox.then(|| Sandbox::enter(&rules(&plan, &started.file)));
     let log = Log::start(plan.log_level);
     Sandbox::tell(sandbox.as_ref());
-    runtime(&plan)?.block_on(serve(plan, started, &args, &log, output))
+    runtime(&plan)?.block_on(leaving_nothing_async(serve(plan, started, &args, &log, output)))
 }
 
 /// What a server opens before it drops its rights. Cheap failures come before the key derivation, and before anything
@@ -227,7 +228,7 @@ fn measure(file: &DataFile, vault: &Vault) {
         (false, Err(displaced)) if displaced.is_intact() => tracing::error!(
             target: ASKED,
             "{displaced}: disclosures and changes are refused; put the file back, or save what this \
-             server holds: sealroom rescue --data {} --to FILE, or without its socket --pid {}",
+             server holds: sealroom rescue --data {} --to FILE, or, without its socket and as root, --pid {}",
             file.path().display(),
             std::process::id()
         ),
