@@ -12,6 +12,7 @@ mod fixture;
 mod handshakes;
 mod init_and_serve;
 mod knocking;
+mod leftovers;
 mod memory;
 mod overload;
 mod recover;
