@@ -9,6 +9,8 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
+use super::key_bytes::lock_page;
+
 /// Returns the SHA-256 of bytes (FIPS 180-4).
 pub fn sha256(bytes: &[u8]) -> [u8; 32] {
     Sha256::digest(bytes).into()
@@ -31,7 +33,10 @@ pub struct StateKey(Box<Hmac<Sha256>>);
 
 impl StateKey {
     pub(crate) fn new(key: &[u8; 32]) -> Self {
-        Self(Box::new(Hmac::new_from_slice(key).expect("HMAC takes a key of any length")))
+        let key: Box<Hmac<Sha256>> =
+            Box::new(Hmac::new_from_slice(key).expect("HMAC takes a key of any length"));
+        lock_page(&*key);
+        Self(key)
     }
 
     /// Returns the tag of one row.

@@ -23,4 +23,4 @@ pub mod sign;
 pub mod stack;
 
 pub use error::WrongKey;
-pub use key_bytes::KeyBytes;
+pub use key_bytes::{KeyBytes, may_be_swapped};

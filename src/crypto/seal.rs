@@ -20,6 +20,7 @@ use zeroize::{Zeroize, Zeroizing};
 
 use super::{
     digest::sha256,
+    key_bytes::lock_page,
     random::{self, RandomError},
 };
 use crate::domain::{AuthType, FileId, IntegrationId, Provider, Revision, Secret};
@@ -35,7 +36,9 @@ pub struct RowKey(Box<Hkdf<Sha256>>);
 
 impl RowKey {
     pub(super) fn new(key: &[u8; 32]) -> Self {
-        Self(Box::new(Hkdf::from_prk(key).expect("32 bytes are a SHA-256 key")))
+        let key: Box<Hkdf<Sha256>> = Box::new(Hkdf::from_prk(key).expect("32 bytes are a SHA-256 key"));
+        lock_page(&*key);
+        Self(key)
     }
 }
 

@@ -10,7 +10,7 @@ use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 
 use super::{
     error::WrongKey,
-    key_bytes::KeyBytes,
+    key_bytes::{KeyBytes, lock_page},
     random::{self, RandomError},
 };
 use crate::domain::FileId;
@@ -34,9 +34,15 @@ impl LogWrapKey {
 pub struct LogKey(Box<SigningKey>);
 
 impl LogKey {
+    fn new(private: &[u8; 32]) -> Self {
+        let key = Box::new(SigningKey::from_bytes(private));
+        lock_page(&*key);
+        Self(key)
+    }
+
     /// Generates a log key.
     pub fn generate() -> Result<Self, RandomError> {
-        Ok(Self(Box::new(SigningKey::from_bytes(random::secret()?.bytes()))))
+        Ok(Self::new(random::secret()?.bytes()))
     }
 
     /// Returns the public key.
@@ -89,7 +95,7 @@ impl LogKey {
                 &tag,
             )
             .map_err(|_| WrongKey)?;
-        let key = Self(Box::new(SigningKey::from_bytes(private.bytes())));
+        let key = Self::new(private.bytes());
         if key.public() == public { Ok(key) } else { Err(WrongKey) }
     }
 }
@@ -114,7 +120,7 @@ mod tests {
         let hex = |text: &str| data_encoding::HEXLOWER.decode(text.as_bytes()).unwrap();
         let private: [u8; 32] =
             hex("4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb").try_into().unwrap();
-        let key = LogKey(Box::new(SigningKey::from_bytes(&private)));
+        let key = LogKey::new(&private);
         assert_eq!(
             key.public()[..],
             hex("3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c")[..]

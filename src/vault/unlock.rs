@@ -8,7 +8,7 @@ use super::{
     state::{Open, Vault},
 };
 use crate::{
-    crypto::stack::leaving_nothing,
+    crypto::{may_be_swapped, stack::leaving_nothing},
     domain::{Action, Actor, Detail, DetailKey, Event, Secret, Timestamp},
     storage::{Changes, Decision, View},
 };
@@ -65,6 +65,9 @@ impl Vault {
             });
         }
         self.failed_tries.fetch_sub(tries, Ordering::Relaxed);
+        if may_be_swapped() {
+            tracing::info!("not every key could be locked into memory: raise LimitMEMLOCK, or turn swap off");
+        }
         self.open.store(Some(Arc::new(Open { ended: Mutex::new(Some(running.ended)), ..open })));
         Ok(())
     }

@@ -101,6 +101,8 @@ async fn no_key_and_no_secret_is_in_memory_or_a_core_after_any_lock() {
         use_it(&server, &owner, round, &mut hunted).await;
         let open = hunted.in_process(pid);
         assert!(open.iter().any(|name| name.contains("row key")), "an open vault has its keys: {open:?}");
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        assert!(!status.contains("VmLck:\t       0 kB"), "the pages of its keys are locked: {status}");
         lock(folder);
         let left = left(&hunted, pid);
         assert!(left.is_empty(), "after lock {round}: {left:#?}");
