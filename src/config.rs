@@ -17,6 +17,10 @@ pub struct FileConfig {
     pub listen: Option<String>,
     /// A reverse proxy terminates TLS.
     pub behind_tls_proxy: Option<bool>,
+    /// The networks of that proxy.
+    pub trusted_proxies: Option<Vec<String>>,
+    /// The names under which clients reach the server.
+    pub host_names: Option<Vec<String>>,
     /// The TLS certificate chain.
     pub tls_cert: Option<PathBuf>,
     /// The private key of the TLS certificate.
@@ -25,6 +29,10 @@ pub struct FileConfig {
     pub passphrase_file: Option<PathBuf>,
     /// Members may store integrations.
     pub members_may_create: Option<bool>,
+    /// Members may store integrations that hide an owner's.
+    pub members_may_shadow: Option<bool>,
+    /// The projects of a new member whose creator names none: all or none.
+    pub new_members_see: Option<String>,
     /// Threads for connections.
     pub worker_threads: Option<u16>,
     /// The engine's page cache, in bytes.
@@ -54,6 +62,23 @@ pub struct FileConfig {
     /// The server's own archives.
     #[serde(default)]
     pub archive: FileArchive,
+    /// Calls to providers.
+    #[serde(default)]
+    pub outgoing: FileOutgoing,
+}
+
+/// `[outgoing]`, which has neither flags nor variables: who may set only those cannot make the server call a host.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FileOutgoing {
+    /// Allow calls.
+    pub enabled: Option<bool>,
+    /// The hosts that may be called.
+    pub hosts: Option<Vec<String>>,
+    /// The authorities that are trusted beside the system's.
+    pub ca_file: Option<PathBuf>,
+    /// The time for one token, in seconds.
+    pub timeout_secs: Option<u16>,
 }
 
 /// `[client]`.
@@ -126,6 +151,14 @@ pub struct FileLimits {
     pub connections_max: Option<u32>,
     /// The most requests that may wait for the writer.
     pub queue_max: Option<u32>,
+    /// The most password checks that may wait for a core.
+    pub passwords_waiting_max: Option<u32>,
+    /// The most bytes of credentials in one answer.
+    pub answer_bytes_max: Option<u32>,
+    /// The most bytes of credentials in all answers that are not sent yet.
+    pub answers_bytes_max: Option<u32>,
+    /// The most credentials that one caller reads in a minute.
+    pub disclosures_per_minute_max: Option<u32>,
 }
 
 /// The defaults.
@@ -140,6 +173,8 @@ pub mod default {
     pub const CACHE_BYTES: u32 = 4 << 20;
     /// Free disk space below which nothing is stored or disclosed.
     pub const DISK_LOW_BYTES: u64 = 64 << 20;
+    /// The projects of a new member whose creator names none.
+    pub const NEW_MEMBERS_SEE: &str = "all";
     /// The log level.
     pub const LOG_LEVEL: &str = "info";
     /// The longest body; a credential with a private key is a few KiB.
@@ -160,10 +195,22 @@ pub mod default {
     pub const BACKUP_EVERY_SECS: u32 = 86_400;
     /// The number of days for which an event stays in the vault, if there is a folder for archives.
     pub const ARCHIVE_KEEP_DAYS: u16 = 365;
+    /// The host that may be called: GitHub's.
+    pub const OUTGOING_HOST: &str = "api.github.com";
+    /// The time for one token: two calls of a second each, and a slow day.
+    pub const OUTGOING_TIMEOUT_SECS: u16 = 10;
     /// The number of backups that are kept: a week of them.
     pub const BACKUP_KEEP: u16 = 7;
     /// The most requests that may wait for the writer.
     pub const QUEUE_MAX: u32 = 4096;
+    /// The most password checks that may wait for a core: two seconds of two cores.
+    pub const PASSWORDS_WAITING_MAX: u32 = 128;
+    /// The most bytes of credentials in one answer: 1,000 with a private key each.
+    pub const ANSWER_BYTES_MAX: u32 = 16 << 20;
+    /// The most bytes of credentials in all answers that are not sent yet.
+    pub const ANSWERS_BYTES_MAX: u32 = 128 << 20;
+    /// The most credentials that one caller reads in a minute: 10,000 a second, far above any pipeline.
+    pub const DISCLOSURES_PER_MINUTE_MAX: u32 = 600_000;
     /// The time to wait for a server that is starting, which derives its key first.
     pub const CONNECT_WAIT_SECS: u16 = 5;
 }
@@ -236,10 +283,14 @@ mod tests {
             data: Some(default::DATA.into()),
             listen: Some(default::LISTEN.to_owned()),
             behind_tls_proxy: Some(false),
+            trusted_proxies: Some(vec!["127.0.0.0/8".to_owned(), "::1".to_owned()]),
+            host_names: Some(vec!["vault.example.com".to_owned()]),
             tls_cert: Some("/etc/sealroom/tls.crt".into()),
             tls_key: Some("/etc/sealroom/tls.key".into()),
             passphrase_file: Some("/run/secrets/sealroom-passphrase".into()),
             members_may_create: Some(true),
+            members_may_shadow: Some(true),
+            new_members_see: Some(default::NEW_MEMBERS_SEE.to_owned()),
             worker_threads: Some(1),
             cache_bytes: Some(default::CACHE_BYTES),
             disk_low_bytes: Some(default::DISK_LOW_BYTES),
@@ -255,6 +306,10 @@ mod tests {
                 stall_timeout_secs: Some(default::STALL_TIMEOUT_SECS),
                 connections_max: Some(default::CONNECTIONS_MAX),
                 queue_max: Some(default::QUEUE_MAX),
+                passwords_waiting_max: Some(default::PASSWORDS_WAITING_MAX),
+                answer_bytes_max: Some(default::ANSWER_BYTES_MAX),
+                answers_bytes_max: Some(default::ANSWERS_BYTES_MAX),
+                disclosures_per_minute_max: Some(default::DISCLOSURES_PER_MINUTE_MAX),
             },
             client: FileClient {
                 server: Some(default::SERVER.to_owned()),
@@ -277,6 +332,12 @@ mod tests {
             archive: FileArchive {
                 folder: Some("/mnt/elsewhere/archives".into()),
                 keep_days: Some(default::ARCHIVE_KEEP_DAYS),
+            },
+            outgoing: FileOutgoing {
+                enabled: Some(false),
+                hosts: Some(vec![default::OUTGOING_HOST.to_owned()]),
+                ca_file: Some("/etc/sealroom/ghe-ca.crt".into()),
+                timeout_secs: Some(default::OUTGOING_TIMEOUT_SECS),
             },
         };
         assert_eq!(FileConfig::parse(&uncommented).unwrap(), expected);

@@ -25,6 +25,7 @@
 //! | 1 | [`stats`] | counters and histograms |
 //! | 2 | [`audit`] | records, Merkle tree, signed checkpoints |
 //! | 2 | [`auth`] | tokens, passwords, the policy table, the limiter |
+//! | 2 | [`outgoing`] | calls to a provider: allowed hosts, TLS, GitHub's App tokens |
 //! | 3 | [`storage`] | the file, the view, the writer |
 //! | 4 | [`vault`] | the use cases |
 //! | 5 | [`clock`], [`http`], [`client`] | time; the server; the client, which knows `api` and `domain` alone |
@@ -44,17 +45,32 @@
 //!   (`audit::export::over_any_mix_of_requests_disclosures_and_their_events_are_the_same`).
 //! - Opening a credential takes a proof that only [`auth::policy`] makes
 //!   (`auth::policy::tests::only_a_permit_to_read_credentials_discloses`).
+//! - The server calls no host that its config file does not list, and a minted token outlives neither its App's version
+//!   nor the open vault (`api::auth_token::no_other_host_is_ever_called_than_the_settings_list`,
+//!   `api::minting::nothing_that_was_taken_away_during_the_call_is_disclosed_after_it`).
 //! - After a revocation or a lock is answered, nothing that it took away leaves
 //!   (`api::revocation::a_revoked_token_cannot_finish_a_read`,
+//!   `api::backup_revocation::a_backup_under_way_cannot_outlive_the_right_to_it`,
 //!   `audit::tree::nothing_is_decided_or_recorded_once_a_lock_is_decided`).
+//! - A record leaves the server only if the sealed head vouches for it
+//!   (`audit::sealed::an_old_record_that_was_changed_in_the_closed_file_cannot_leave_the_server`).
+//! - An older copy of the file stays locked where a checkpoint is kept elsewhere
+//!   (`audit::rollback::an_older_copy_of_the_file_stays_locked_until_the_operator_accepts_it`).
+//! - Whoever rotates a credential could create it now
+//!   (`api::rights::a_narrowed_member_rotates_nothing_outside_its_narrowing`).
 //! - One process has the file: its own inode is locked before the first byte is read, whatever the file is called
 //!   (`host::exclusion::no_other_name_of_a_served_file_lets_a_second_server_in`).
 //! - Nothing is acknowledged into a file that its path does not lead to: each sync looks
 //!   (`host::displaced::nothing_is_acknowledged_or_disclosed_into_a_file_that_its_path_does_not_lead_to`).
 //! - A backup is the state of one moment, whatever is committed meanwhile, and is verified before it is called done
 //!   (`storage::copy::tests::no_change_of_any_kind_at_any_step_of_a_copy_is_lost_or_half_in_it`).
+//! - An export, imported into an empty vault, gives the same vault
+//!   (`cli::roundtrip::an_export_imported_into_an_empty_vault_gives_the_same_vault`).
+//! - An older file is migrated once and whole, with a copy of it kept before its first byte changes
+//!   (`crash::migrations::a_migration_that_fails_or_is_killed_at_any_call_is_done_once_by_the_next_unlock`).
 //! - A copy that takes a file's place is whole, or the file stays
-//!   (`crash::copies::a_killed_compact_or_rekey_leaves_one_whole_file_and_the_next_good_run_clears_up`).
+//!   (`crash::copies::a_killed_compact_or_rekey_leaves_one_whole_file_and_the_next_good_run_clears_up`,
+//!   `crash::upkeep::a_power_cut_at_any_call_of_a_copy_leaves_a_whole_one_or_none_and_never_touches_its_source`).
 //! - An internal error keeps its cause, logged once under the request's id and never sent
 //!   (`crash::internal::an_internal_error_keeps_its_cause_for_the_log_and_hides_it_from_the_client`).
 //! - [`http`] cannot name [`storage`]; nothing below [`http`] and [`cli`] reads a clock; no files of a room form a
@@ -80,6 +96,9 @@
 //! |---|---|
 //! | Where is a revoke decided? | `vault/tokens.rs`, and `storage/commit/in_flight.rs` for answers in flight |
 //! | Where are the bytes of a row drawn? | `storage/format/`: `tables.rs`, `codec.rs`, `head.rs` |
+//! | How does an older file become one of a newer format? | `storage/migrate.rs`; its copy is kept by `cli/host/keeping.rs` |
+//! | What makes a record believed? | `storage/read/sealed_log.rs`, and `vault/log_check.rs` for the whole log |
+//! | What bounds a caller? | `auth/limiter.rs` for strangers, `vault/budgets.rs` for the known |
 //! | What happens between the disk and a 200? | `vault/audited.rs`, then `storage/commit/writer.rs` and `batch.rs` |
 //! | How is a copy of one moment made while the server goes on? | `storage/copy/mod.rs`; the file takes another's place in `disk/file.rs` |
 //! | Which files may the process open, and which calls may it make? | `cli/host/sandbox/`: `rules.rs`, `seccomp.rs` |
@@ -104,8 +123,9 @@
 //! (`crash::power_cuts::a_disk_that_fails_for_a_while_costs_nothing_that_was_answered`).
 //!
 //! The argument would break if a state table left the digest, if the engine changed a page of the last commit in place,
-//! or if it wrote its header elsewhere than into the first 320 bytes. It does not cover `last_access`, whose rows the
-//! log replaces, nor older pages of the log, which `audit verify` examines. If the process is killed between a failed
+//! or if it wrote its header elsewhere than into the first 320 bytes. It does not cover `last_access`, whose watermark
+//! holds a sum of its own and whose rows the log replaces, nor older pages of the log: each read of one climbs to the
+//! head (`storage/read/sealed_log.rs`), and a check of the whole log follows each unlock. If the process is killed between a failed
 //! sync and the write of the old header, microseconds later, the next process cannot know of the failure.
 //!
 //! # Where this differs from the first design
@@ -134,6 +154,8 @@
 //!   such slots alone.
 //! - The sandbox is entered on the main thread before any other starts: landlock holds for a thread and for those that it
 //!   starts. So the vault file and both sockets are opened before the runtime exists ([`http::Bound`]).
+//! - A GitHub App's token is minted between two decisions: the first chooses the App, the commit thread chooses again
+//!   and records before the token leaves (`vault/repository.rs`). The open vault is not held meanwhile.
 //! - Variables do not go through the parser of flags (`cli/arguments.rs`): an empty one is unset, and a wrong one is
 //!   named in its own message.
 
@@ -154,6 +176,8 @@ pub mod disk;
 pub mod domain;
 #[cfg(feature = "server")]
 pub mod http;
+#[cfg(feature = "server")]
+pub mod outgoing;
 #[cfg(feature = "server")]
 pub mod stats;
 #[cfg(feature = "server")]

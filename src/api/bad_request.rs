@@ -60,7 +60,7 @@ impl BadRequest {
     }
 
     /// Creates the refusal of a field's value; `rule` follows "must be".
-    pub(super) fn invalid(field: &str, rule: &str) -> Self {
+    pub(crate) fn invalid(field: &str, rule: &str) -> Self {
         Self::new(INVALID_FIELD, format!("{field} must be {rule}"))
     }
 

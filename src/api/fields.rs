@@ -178,10 +178,19 @@ impl<'a> Value<'a> {
     where
         T: FromStr<Err = Invalid> + PartialEq,
     {
+        self.list_of(1..=most)
+    }
+
+    /// Parses a list of so many distinct values.
+    pub(super) fn list_of<T>(self, count: RangeInclusive<usize>) -> Result<Vec<T>, BadRequest>
+    where
+        T: FromStr<Err = Invalid> + PartialEq,
+    {
         let items: Vec<&RawValue> =
             serde_json::from_str(self.raw).map_err(|_| self.invalid("an array of strings"))?;
-        if !(1..=most).contains(&items.len()) {
-            return Err(self.invalid(&format!("an array of 1 to {most} strings")));
+        if !count.contains(&items.len()) {
+            let (least, most) = count.into_inner();
+            return Err(self.invalid(&format!("an array of {least} to {most} strings")));
         }
         let mut list = Vec::with_capacity(items.len());
         for (index, item) in items.iter().enumerate() {

@@ -8,6 +8,8 @@ pub mod bad_request;
 mod fields;
 pub mod requests;
 pub mod responses;
+#[cfg(feature = "server")]
+pub mod stored;
 pub mod strict;
 mod unescape;
 

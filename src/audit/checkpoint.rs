@@ -8,7 +8,7 @@
 //! — sealroom/<file id> <base64 of key hash (4) ‖ signature (64)>
 //! ```
 
-use std::{fmt, str::FromStr};
+use std::{fmt, fmt::Write, str::FromStr};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 
@@ -25,6 +25,8 @@ use crate::{
 const ED25519: u8 = 1;
 /// The longest note that is read: a checkpoint with many witnesses has a few KiB.
 pub const NOTE_BYTES_MAX: usize = 64 * 1024;
+/// The bytes that a note with one signature needs.
+const NOTE_BYTES_USUAL: usize = 320;
 
 /// The origin of a vault's log, and the name of its keys.
 pub fn origin(file: FileId) -> String {
@@ -49,10 +51,8 @@ impl VerifierKey {
         &self.name
     }
 
-    /// The first four bytes of SHA-256(name ‖ "\n" ‖ 0x01 ‖ public key).
     fn hash(&self) -> [u8; 4] {
-        let hash = sha256_parts(&[self.name.as_bytes(), b"\n", &[ED25519], &self.public]);
-        *hash.first_chunk().expect("a hash has 32 bytes")
+        key_hash(&self.name, &self.public)
     }
 }
 
@@ -115,15 +115,29 @@ pub enum BadNote {
 
 /// Writes and signs a checkpoint.
 pub fn note(origin: &str, size: u64, root: &Hash, extensions: &[String], signers: &[&LogKey]) -> String {
-    let mut text = format!("{origin}\n{size}\n{}\n", STANDARD.encode(root));
-    extensions.iter().for_each(|line| text.extend([line.as_str(), "\n"]));
-    let signatures = signers.iter().map(|signer| {
-        let hash = VerifierKey::new(origin, signer.public()).hash();
-        let signature = [hash.as_slice(), &signer.sign(text.as_bytes())].concat();
-        format!("— {origin} {}\n", STANDARD.encode(signature))
-    });
-    let signatures: String = signatures.collect();
-    format!("{text}\n{signatures}")
+    let mut note = String::with_capacity(NOTE_BYTES_USUAL);
+    // Every commit writes one of these.
+    write!(note, "{origin}\n{size}\n").expect("writing text to memory cannot fail");
+    STANDARD.encode_string(root, &mut note);
+    note.push('\n');
+    extensions.iter().for_each(|line| note.extend([line.as_str(), "\n"]));
+    let signed = note.len();
+    note.push('\n');
+    for signer in signers {
+        let mut signature = [0; 4 + 64];
+        signature[..4].copy_from_slice(&key_hash(origin, &signer.public()));
+        signature[4..].copy_from_slice(&signer.sign(&note.as_bytes()[..signed]));
+        note.extend(["— ", origin, " "]);
+        STANDARD.encode_string(signature, &mut note);
+        note.push('\n');
+    }
+    note
+}
+
+/// Returns the first four bytes of SHA-256(name ‖ "\n" ‖ 0x01 ‖ public key).
+fn key_hash(name: &str, public: &[u8; 32]) -> [u8; 4] {
+    let hash = sha256_parts(&[name.as_bytes(), b"\n", &[ED25519], public]);
+    *hash.first_chunk().expect("a hash has 32 bytes")
 }
 
 /// Reads a checkpoint that at least one of the keys signed; signatures of others, such as witnesses, are passed over.

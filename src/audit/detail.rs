@@ -17,6 +17,9 @@ const LIST_BYTES_MAX: usize = 200;
 
 /// A detail's JSON.
 pub(super) fn to_json(detail: &Detail) -> String {
+    if detail.entries().is_empty() {
+        return "{}".to_owned();
+    }
     let entry = |(key, value): &(DetailKey, DetailValue)| {
         let value = match value {
             DetailValue::Text(text) if text.len() > TEXT_BYTES_MAX => {

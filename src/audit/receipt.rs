@@ -5,7 +5,7 @@
 //! audit-receipt: 7-40:<base64 of SHA-256 over the leaf hashes 7 to 40>
 //! ```
 
-use std::ops::RangeInclusive;
+use std::{fmt::Write, ops::RangeInclusive};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 
@@ -22,8 +22,8 @@ pub const PATTERN: &str = "^(?:[0-9]+:[0-9A-Za-z+/]{43}=(?:,[0-9]+:[0-9A-Za-z+/]
 
 /// The most receipts of one header; more records share one.
 const RECEIPTS_MAX: usize = 16;
-/// The most bytes of one receipt: a comma, a sequence, a colon and a hash in base64.
-const RECEIPT_BYTES: usize = 1 + 20 + 1 + 44;
+/// The bytes of a hash in base64.
+const HASH_CHARS: usize = 44;
 
 /// A receipt for one record, or for several that follow each other.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,17 +61,19 @@ impl Receipt {
 }
 
 /// Writes the header's value for the records of one answer, in their order; `None` where there are none.
-pub fn header(records: &[(u64, Hash)]) -> Option<String> {
-    let (first, last) = (records.first()?.0, records.last()?.0);
+pub fn header(records: impl ExactSizeIterator<Item = (u64, Hash)> + Clone) -> Option<String> {
+    let ((first, _), (last, _)) = (records.clone().next()?, records.clone().last()?);
     if records.len() > RECEIPTS_MAX {
-        let hashes: Vec<u8> = records.iter().flat_map(|(_, hash)| *hash).collect();
-        return Some(format!("{first}-{last}:{}", STANDARD.encode(sha256(&hashes))));
+        let hashes: Vec<Hash> = records.map(|(_, hash)| hash).collect();
+        return Some(format!("{first}-{last}:{}", STANDARD.encode(sha256(hashes.as_flattened()))));
     }
-    let mut text = String::with_capacity(records.len() * RECEIPT_BYTES);
+    let digits = |sequence: u64| sequence.checked_ilog10().unwrap_or(0) as usize + 1;
+    let length: usize = records.clone().map(|(sequence, _)| digits(sequence) + 2 + HASH_CHARS).sum();
+    // Its exact length, without a comma before the first: a header's value takes over a full buffer as it is.
+    let mut text = String::with_capacity(length - 1);
     for (sequence, hash) in records {
-        text.push_str(if text.is_empty() { "" } else { "," });
-        text.push_str(&sequence.to_string());
-        text.push(':');
+        let comma = if text.is_empty() { "" } else { "," };
+        write!(text, "{comma}{sequence}:").expect("writing text to memory cannot fail");
         STANDARD.encode_string(hash, &mut text);
     }
     Some(text)
@@ -98,7 +100,7 @@ mod tests {
         let leaf = |n: u64| [u8::try_from(n).unwrap(); 32];
         for count in [1, 2, 16, 17, 40] {
             let records: Vec<(u64, Hash)> = (7..7 + count).map(|n| (n, leaf(n))).collect();
-            let line = format!("< {HEADER}: {}\r\n", header(&records).unwrap());
+            let line = format!("< {HEADER}: {}\r\n", header(records.iter().copied()).unwrap());
             let receipts = find_in(&line);
             assert_eq!(receipts.len(), if count > 16 { 1 } else { records.len() }, "{line}");
             assert_eq!(receipts.iter().flat_map(Receipt::records).collect::<Vec<_>>().len(), records.len());
@@ -108,7 +110,7 @@ mod tests {
                 assert!(!receipt.fits(receipt.records().skip(1).map(leaf)), "{line}");
             }
         }
-        assert_eq!(header(&[]), None);
+        assert_eq!(header([].into_iter()), None);
         for wrong in ["7", "7:", "7:AAA", "8-7:AAAA", "x:AAAA", "-1:AAAA"] {
             let hash = format!("{}=", "A".repeat(43));
             assert_eq!(find_in(&format!("{LABEL} {}", wrong.replace("AAAA", &hash))).len(), 0, "{wrong}");

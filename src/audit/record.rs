@@ -3,6 +3,11 @@
 //! Members in this order, no white space between tokens, absent values `null`:
 //! `v, sequence, time, actor, action, outcome, integrationId, revision, provider, project, requestId, peer, detail`.
 
+use std::{
+    fmt::Display,
+    io::{self, Write},
+};
+
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -39,26 +44,6 @@ struct Wire<'a> {
     request_id: Option<String>,
     peer: Option<String>,
     #[serde(borrow)]
-    detail: &'a RawValue,
-}
-
-/// The members of [`Wire`] on their way out: each goes to its place without a text of its own, since every read writes
-/// one of these.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Written<'a> {
-    v: u8,
-    sequence: u64,
-    time: Text<Timestamp>,
-    actor: Text<&'a Actor>,
-    action: &'static str,
-    outcome: &'static str,
-    integration_id: Option<Text<IntegrationId>>,
-    revision: Option<u64>,
-    provider: Option<&'static str>,
-    project: Option<&'a str>,
-    request_id: Option<Text<RequestId>>,
-    peer: Option<Text<Peer>>,
     detail: &'a RawValue,
 }
 
@@ -193,25 +178,47 @@ fn plain(field: String) -> String {
 }
 
 fn encode_with(sequence: u64, event: &Event, project: Option<&ProjectId>, detail: &str) -> Vec<u8> {
-    let detail: &RawValue = serde_json::from_str(detail).expect("a detail is JSON of our own making");
-    let record = Written {
-        v: VERSION,
-        sequence,
-        time: Text(event.time),
-        actor: Text(&event.actor),
-        action: event.action.as_str(),
-        outcome: event.outcome.as_str(),
-        integration_id: event.integration.map(Text),
-        revision: event.revision.map(Revision::number),
-        provider: event.provider.map(Provider::as_str),
-        project: project.map(ProjectId::as_str),
-        request_id: event.request.map(Text),
-        peer: event.peer.map(Text),
-        detail,
-    };
     let mut bytes = Vec::with_capacity(RECORD_BYTES_USUAL);
-    serde_json::to_writer(&mut bytes, &record).expect("plain data into memory cannot fail");
+    write_to(&mut bytes, sequence, event, project, detail).expect("plain data into memory cannot fail");
     bytes
+}
+
+/// Writes the members of [`Wire`], each straight to its place, since every read writes one of these. Only an actor and a
+/// project can hold what JSON escapes.
+fn write_to(
+    bytes: &mut Vec<u8>,
+    sequence: u64,
+    event: &Event,
+    project: Option<&ProjectId>,
+    detail: &str,
+) -> io::Result<()> {
+    let Event { time, actor, action, outcome, integration, revision, provider, request, peer, .. } = event;
+    write!(bytes, r#"{{"v":{VERSION},"sequence":{sequence},"time":"{time}","actor":"#)?;
+    match actor {
+        Actor::App(id) => write!(bytes, r#""app:{id}""#)?,
+        Actor::User(_) | Actor::Host(_) => serde_json::to_writer(&mut *bytes, &Text(actor))?,
+    }
+    let (action, outcome) = (action.as_str(), outcome.as_str());
+    write!(bytes, r#","action":"{action}","outcome":"{outcome}""#)?;
+    write_member(bytes, "integrationId", integration.as_ref())?;
+    match revision {
+        Some(revision) => write!(bytes, r#","revision":{}"#, revision.number())?,
+        None => bytes.extend_from_slice(br#","revision":null"#),
+    }
+    write_member(bytes, "provider", provider.map(Provider::as_str))?;
+    bytes.extend_from_slice(br#","project":"#);
+    serde_json::to_writer(&mut *bytes, &project.map(ProjectId::as_str))?;
+    write_member(bytes, "requestId", request.as_ref())?;
+    write_member(bytes, "peer", peer.as_ref())?;
+    write!(bytes, r#","detail":{detail}}}"#)
+}
+
+/// Writes a member that needs no escapes.
+fn write_member(bytes: &mut Vec<u8>, name: &str, value: Option<impl Display>) -> io::Result<()> {
+    match value {
+        Some(value) => write!(bytes, r#","{name}":"{value}""#),
+        None => write!(bytes, r#","{name}":null"#),
+    }
 }
 
 fn parse<T: std::str::FromStr>(text: &str) -> Result<T, BadRecord> {

@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use crate::domain::{Email, Peer, Timestamp, minutes};
+use crate::domain::{Email, Peer, Timestamp, days, minutes};
 
 /// For how long a failure counts (contract §6).
 const WINDOW: Duration = minutes(5);
@@ -21,6 +21,8 @@ const WINDOW: Duration = minutes(5);
 const PAIR_MAX: usize = 5;
 /// Failures of one e-mail, or from one address.
 const ALONE_MAX: usize = 50;
+/// For how long an address is a user's own after a login from it (contract §6).
+const KNOWN: Duration = days(30);
 /// The most pairs, e-mails and addresses that are remembered, each; 20 MB at most.
 const ENTRIES_MAX: usize = 10_000;
 
@@ -32,11 +34,21 @@ pub struct RetryAfter {
     pub seconds: u64,
 }
 
+impl RetryAfter {
+    fn of(wait: Duration) -> Self {
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        Self { seconds: seconds.max(1) }
+    }
+}
+
 /// Counts failed logins by e-mail, by address, and by both together.
 pub struct Limiter {
     pairs: Counts<(Email, Address)>,
     emails: Counts<Email>,
     addresses: Counts<Address>,
+    refreshes: Counts<Address>,
+    /// When each user last logged in from each address.
+    known: HashMap<(Email, Address), Timestamp>,
 }
 
 impl Limiter {
@@ -46,27 +58,67 @@ impl Limiter {
             pairs: Counts::new(PAIR_MAX, ENTRIES_MAX),
             emails: Counts::new(ALONE_MAX, ENTRIES_MAX),
             addresses: Counts::new(ALONE_MAX, ENTRIES_MAX),
+            refreshes: Counts::new(ALONE_MAX, ENTRIES_MAX),
+            known: HashMap::new(),
         }
+    }
+
+    /// Notes a login of that user from that address: for [`KNOWN`] only its own failures from there count.
+    pub fn know(&mut self, email: &Email, peer: Peer, at: Timestamp) {
+        let key = (email.clone(), Address::of(peer));
+        if self.known.len() >= ENTRIES_MAX && !self.known.contains_key(&key) {
+            // A walk over all, but only in a house of ten thousand desks.
+            let oldest = self.known.iter().min_by_key(|(_, at)| **at).map(|(key, _)| key.clone());
+            oldest.and_then(|key| self.known.remove(&key));
+        }
+        let newest = self.known.entry(key).or_insert(at);
+        *newest = at.max(*newest);
+    }
+
+    /// Returns whether that user logged in from that address of late.
+    pub fn is_known(&self, email: &Email, peer: Peer, now: Timestamp) -> bool {
+        let at = self.known.get(&(email.clone(), Address::of(peer)));
+        at.is_some_and(|at| now.since(*at) <= KNOWN)
+    }
+
+    /// Lets a refresh in, and counts it as failed until [`Self::refreshed`] takes it back.
+    ///
+    /// # Errors
+    /// Too many refreshes from that address failed.
+    pub fn check_refresh(&mut self, peer: Peer, now: Timestamp) -> Result<(), RetryAfter> {
+        let address = Address::of(peer);
+        if let Some(wait) = self.refreshes.wait(&address, now) {
+            return Err(RetryAfter::of(wait));
+        }
+        self.refreshes.add(address, now);
+        Ok(())
+    }
+
+    /// The refresh that was let in last has not failed.
+    pub fn refreshed(&mut self, peer: Peer) {
+        self.refreshes.take_back(&Address::of(peer));
     }
 
     /// Lets a try in, and counts it as failed until [`Self::succeeded`] takes it back.
     ///
-    /// `email` is `None` where the request names no valid address, or none at all, as a refresh does: then the peer
-    /// alone counts.
+    /// `email` is `None` where the request names no valid address: then the peer alone counts. An address from which
+    /// that user logged in of late is held back by its own failures for that user alone, so that no stranger and no
+    /// neighbour keeps somebody out.
     ///
     /// # Errors
     /// The e-mail, the address or both together have failed too often; such a try does not count.
     pub fn check(&mut self, email: Option<&Email>, peer: Peer, now: Timestamp) -> Result<(), RetryAfter> {
         let address = Address::of(peer);
         let pair = email.map(|email| (email.clone(), address));
-        let waits = [
-            pair.as_ref().and_then(|pair| self.pairs.wait(pair, now)),
-            email.and_then(|email| self.emails.wait(email, now)),
-            self.addresses.wait(&address, now),
-        ];
-        if let Some(wait) = waits.into_iter().flatten().max() {
-            let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-            return Err(RetryAfter { seconds: seconds.max(1) });
+        let of_pair = pair.as_ref().and_then(|pair| self.pairs.wait(pair, now));
+        let of_others = if email.is_some_and(|email| self.is_known(email, peer, now)) {
+            None
+        } else {
+            let of_email = email.and_then(|email| self.emails.wait(email, now));
+            of_email.max(self.addresses.wait(&address, now))
+        };
+        if let Some(wait) = of_pair.max(of_others) {
+            return Err(RetryAfter::of(wait));
         }
         if let Some((pair, email)) = pair.zip(email) {
             self.pairs.add(pair, now);
@@ -197,148 +249,4 @@ impl<K: Hash + Eq + Clone> Counts<K> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::seconds;
-
-    const START: Timestamp = Timestamp::from_millis(1_764_000_000_000);
-
-    fn email(text: &str) -> Email {
-        text.parse().unwrap()
-    }
-
-    fn peer(text: &str) -> Peer {
-        text.parse().unwrap()
-    }
-
-    fn host(number: usize) -> Peer {
-        peer(&format!("10.{}.{}.1", number / 256, number % 256))
-    }
-
-    #[test]
-    fn the_sixth_try_of_a_pair_waits_and_then_is_let_in() {
-        let (mut limiter, ada, at) = (Limiter::new(), email("ada@example.com"), peer("192.0.2.1"));
-        for second in 0..5 {
-            assert_eq!(limiter.check(Some(&ada), at, START.plus(seconds(second))), Ok(()));
-        }
-        assert_eq!(limiter.check(Some(&ada), at, START.plus(seconds(10))), Err(RetryAfter { seconds: 290 }));
-        assert_eq!(limiter.check(Some(&ada), at, START.plus(minutes(5))), Ok(()));
-        assert_eq!(limiter.check(Some(&ada), at, START.plus(minutes(5))), Err(RetryAfter { seconds: 1 }));
-    }
-
-    #[test]
-    fn another_address_and_another_email_are_not_held_back() {
-        let (mut limiter, ada, at) = (Limiter::new(), email("ada@example.com"), peer("192.0.2.1"));
-        for _ in 0..5 {
-            limiter.check(Some(&ada), at, START).unwrap();
-        }
-        assert!(limiter.check(Some(&ada), at, START).is_err());
-        assert_eq!(limiter.check(Some(&ada), peer("192.0.2.2"), START), Ok(()));
-        assert_eq!(limiter.check(Some(&email("bob@example.com")), at, START), Ok(()));
-    }
-
-    #[test]
-    fn an_email_alone_is_held_back_after_fifty_failures_from_anywhere() {
-        let (mut limiter, ada) = (Limiter::new(), email("ada@example.com"));
-        for number in 0..50 {
-            limiter.check(Some(&ada), host(number), START).unwrap();
-        }
-        assert_eq!(limiter.check(Some(&ada), host(50), START), Err(RetryAfter { seconds: 300 }));
-    }
-
-    #[test]
-    fn an_address_alone_is_held_back_after_fifty_failures_with_any_email() {
-        let (mut limiter, at) = (Limiter::new(), peer("192.0.2.1"));
-        for number in 0..49 {
-            limiter.check(Some(&email(&format!("u{number}@example.com"))), at, START).unwrap();
-        }
-        limiter.check(None, at, START).unwrap();
-        assert!(limiter.check(Some(&email("ada@example.com")), at, START).is_err());
-        assert!(limiter.check(None, at, START).is_err());
-    }
-
-    #[test]
-    fn tries_at_the_same_time_do_not_outrun_the_count() {
-        let (mut limiter, ada, at) = (Limiter::new(), email("ada@example.com"), peer("192.0.2.1"));
-        let let_in = (0..1_000).filter(|_| limiter.check(Some(&ada), at, START).is_ok()).count();
-        assert_eq!(let_in, PAIR_MAX);
-    }
-
-    #[test]
-    fn a_success_clears_the_pair_and_costs_nothing() {
-        let (mut limiter, ada, at) = (Limiter::new(), email("ada@example.com"), peer("192.0.2.1"));
-        for _ in 0..1_000 {
-            limiter.check(Some(&ada), at, START).unwrap();
-            limiter.succeeded(Some(&ada), at);
-        }
-        for _ in 0..4 {
-            limiter.check(Some(&ada), at, START).unwrap();
-        }
-        limiter.check(Some(&ada), at, START).unwrap();
-        limiter.succeeded(Some(&ada), at);
-        assert_eq!(limiter.check(Some(&ada), at, START), Ok(()));
-    }
-
-    #[test]
-    fn a_try_without_a_judgement_counts_for_nothing() {
-        let (mut limiter, ada, at) = (Limiter::new(), email("ada@example.com"), peer("192.0.2.1"));
-        limiter.check(Some(&ada), at, START).unwrap();
-        for _ in 0..1_000 {
-            limiter.check(Some(&ada), at, START).unwrap();
-            limiter.undecided(Some(&ada), at);
-        }
-        let let_in = (0..10).filter(|_| limiter.check(Some(&ada), at, START).is_ok()).count();
-        assert_eq!(let_in, PAIR_MAX - 1, "the failure before them still counts");
-    }
-
-    #[test]
-    fn a_success_does_not_clear_an_address_for_guessing_at_others() {
-        let (mut limiter, own, at) = (Limiter::new(), email("own@example.com"), peer("192.0.2.1"));
-        let mut let_in = 0;
-        for number in 0..200 {
-            let_in += usize::from(
-                limiter.check(Some(&email(&format!("u{number}@example.com"))), at, START).is_ok(),
-            );
-            if limiter.check(Some(&own), at, START).is_ok() {
-                limiter.succeeded(Some(&own), at);
-            }
-        }
-        assert_eq!(let_in, ALONE_MAX);
-    }
-
-    #[test]
-    fn one_host_is_one_address_however_it_is_written() {
-        let (mut limiter, ada) = (Limiter::new(), email("ada@example.com"));
-        for number in 0..5 {
-            limiter.check(Some(&ada), peer(&format!("2001:db8::{number}")), START).unwrap();
-        }
-        assert!(limiter.check(Some(&ada), peer("2001:db8::ffff:1"), START).is_err());
-        assert!(limiter.check(Some(&ada), peer("2001:db8:0:1::1"), START).is_ok());
-        assert_eq!(Address::of(peer("::ffff:192.0.2.1")), Address::of(peer("192.0.2.1")));
-    }
-
-    #[test]
-    fn a_clock_that_jumps_back_locks_nobody_out_for_longer_than_the_window() {
-        let (mut limiter, ada, at) = (Limiter::new(), email("ada@example.com"), peer("192.0.2.1"));
-        let late = START.plus(crate::domain::days(365));
-        for _ in 0..5 {
-            limiter.check(Some(&ada), at, late).unwrap();
-        }
-        assert_eq!(limiter.check(Some(&ada), at, START), Err(RetryAfter { seconds: 300 }));
-        assert_eq!(limiter.check(Some(&ada), at, START.plus(minutes(5))), Ok(()));
-    }
-
-    #[test]
-    fn memory_is_bounded_and_what_is_under_attack_is_remembered() {
-        let mut counts = Counts::new(2, 100);
-        for number in 0..10_000 {
-            counts.add(number, START.plus(Duration::from_millis(number)));
-            counts.add(u64::MAX, START.plus(Duration::from_millis(number)));
-            assert!(counts.failures.len() <= 100);
-        }
-        let now = START.plus(seconds(10));
-        assert!(counts.wait(&u64::MAX, now).is_some());
-        assert_eq!(counts.failures[&u64::MAX].len(), 2);
-        assert!(!counts.failures.contains_key(&0));
-    }
-}
+mod tests;

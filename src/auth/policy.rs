@@ -1,7 +1,7 @@
 //! The one policy table: which role may do what.
 //!
-//! Owns [`Permit`], [`Disclosure`] and [`Restoration`], the proofs that a question was asked and answered with yes;
-//! they are made here and nowhere else. Knows no routes, and no rows except those in its arguments.
+//! Owns [`Permit`], [`Disclosure`], [`KeptDisclosure`] and [`Restoration`], the proofs that a question was asked and
+//! answered with yes; they are made here and nowhere else. Knows no routes, and no rows except those in its arguments.
 
 #[cfg(test)]
 mod tests;
@@ -47,18 +47,22 @@ macro_rules! policy {
 policy! {
     /// `GET /integrations`
     ListIntegrations:    [Owner, Auditor]             IntegrationList;
+    /// `GET /integrations/mine`: what the caller created.
+    ListOwnIntegrations: [Owner, Member]              IntegrationList;
     /// `POST /integrations`; the configuration can take it from members.
     CreateIntegration:   [Owner, Member]              IntegrationCreate;
     /// `GET /integrations/credentials`
     ReadCredentials:     [Owner, Member, Application] CredentialsRead;
     /// `GET /integrations/{id}`
     ShowIntegration:     [Owner]                      IntegrationRead;
-    /// `PATCH /integrations/{id}`
-    UpdateIntegration:   [Owner]                      IntegrationUpdate;
-    /// `PUT /integrations/{id}/credentials`; a member what it created: [`Permit::owns`].
+    /// `PATCH /integrations/{id}`; a member what it created, but not its scope: [`Permit::owns`].
+    UpdateIntegration:   [Owner, Member]              IntegrationUpdate;
+    /// `PUT /integrations/{id}/credentials`; a member what it created and could create now: [`Permit::owns`].
     RotateCredentials:   [Owner, Member]              IntegrationRotate;
     /// `POST /integrations/{id}/rollback`; likewise.
     RollbackCredentials: [Owner, Member]              IntegrationRollback;
+    /// `GET /integrations/{id}/revisions`
+    ReadRevisions:       [Owner]                      CredentialsRead;
     /// `DELETE /integrations/{id}`
     DeleteIntegration:   [Owner]                      IntegrationDelete;
     /// `GET /projects`
@@ -113,7 +117,12 @@ pub struct Rules {
 impl Rules {
     fn allowed(self, verb: Verb) -> &'static [Role] {
         match verb {
-            Verb::CreateIntegration if !self.members_may_create => &[Owner],
+            // Who rotates decides what pipelines read, as who creates does.
+            Verb::CreateIntegration | Verb::RotateCredentials | Verb::RollbackCredentials
+                if !self.members_may_create =>
+            {
+                &[Owner]
+            }
             _ => verb.allowed(),
         }
     }
@@ -128,13 +137,13 @@ pub enum Denied {
         /// The roles that may.
         required: &'static [Role],
     },
-    /// The project, or the global scope, is outside the caller's narrowing.
+    /// The project, or the global scope, is outside the caller's scope.
     #[error("Forbidden - this caller is narrowed to other projects")]
     Project,
-    /// The provider is outside the caller's narrowing.
+    /// The provider is outside the caller's scope.
     #[error("Forbidden - this caller is narrowed to other providers")]
     Provider,
-    /// The integration is outside the caller's narrowing.
+    /// The integration is outside the caller's scope.
     #[error("Forbidden - this caller is narrowed to other integrations")]
     Integration,
     /// A member may change only its own creations.
@@ -190,7 +199,7 @@ impl Permit {
 
     /// The projects, providers and integrations that the caller may reach.
     pub fn access_scope(&self) -> &AccessScope {
-        &self.caller.narrowing
+        &self.caller.scope
     }
 
     /// Allows the part that is an owner's.
@@ -206,7 +215,7 @@ impl Permit {
     /// # Errors
     /// [`Denied::Project`] where it is narrowed to others.
     pub fn project(&self, project: &ProjectId) -> Result<(), Denied> {
-        if self.caller.narrowing.admits_project(project) { Ok(()) } else { Err(Denied::Project) }
+        if self.caller.scope.admits_project(project) { Ok(()) } else { Err(Denied::Project) }
     }
 
     /// Allows naming this provider.
@@ -214,7 +223,7 @@ impl Permit {
     /// # Errors
     /// [`Denied::Provider`] where it is narrowed to others.
     pub fn provider(&self, provider: Provider) -> Result<(), Denied> {
-        if self.caller.narrowing.admits_provider(provider) { Ok(()) } else { Err(Denied::Provider) }
+        if self.caller.scope.admits_provider(provider) { Ok(()) } else { Err(Denied::Provider) }
     }
 
     /// Allows storing in this scope: a caller limited to projects creates nothing global.
@@ -223,7 +232,7 @@ impl Permit {
     /// [`Denied::Project`] where it reaches past its narrowing.
     pub fn scope(&self, scope: &Scope) -> Result<(), Denied> {
         match scope {
-            Scope::Global if self.caller.narrowing.projects.is_some() => Err(Denied::Project),
+            Scope::Global if self.caller.scope.projects.is_some() => Err(Denied::Project),
             Scope::Global => Ok(()),
             Scope::Projects(projects) => projects.iter().try_for_each(|project| self.project(project)),
         }
@@ -234,38 +243,54 @@ impl Permit {
     /// # Errors
     /// [`Denied::Project`] where it is narrowed to some.
     pub fn everything(&self) -> Result<(), Denied> {
-        if self.caller.narrowing == AccessScope::default() { Ok(()) } else { Err(Denied::Project) }
+        if self.caller.scope == AccessScope::default() { Ok(()) } else { Err(Denied::Project) }
     }
 
-    /// Allows changing this integration's credential: an owner any, a member only its own creations.
+    /// Allows changing this integration's credential: an owner any, a member only its own creations, and of those only
+    /// what it could create as they are now.
     ///
     /// # Errors
-    /// [`Denied::NotCreator`]. An id that does not exist must be answered with the same.
+    /// [`Denied::NotCreator`]. An id that does not exist must be answered with the same. The member's own creation may
+    /// lie past its narrowing since: [`Permit::scope`].
     pub fn owns(&self, integration: &Integration) -> Result<(), Denied> {
         match self.caller.role {
             Owner => Ok(()),
-            Member if integration.creator.is_some() && integration.creator == self.caller.user() => Ok(()),
+            Member if self.created(integration) => {
+                self.scope(&integration.scope)?;
+                self.provider(integration.provider)
+            }
             Member | Application | Auditor | Operator => Err(Denied::NotCreator),
         }
+    }
+
+    /// Returns whether the caller created this integration.
+    pub fn created(&self, integration: &Integration) -> bool {
+        integration.creator.is_some() && integration.creator == self.caller.user()
     }
 
     /// Allows reading this integration's credential. The choice among several (a project's own before the
     /// global one) is the reader's rule and not decided here.
     ///
     /// # Errors
-    /// [`Denied`] where the permit is for something else, or the integration is outside the caller's narrowing.
+    /// [`Denied`] where the permit is for something else, or the integration is outside the caller's scope.
     pub fn disclose<'a>(&self, integration: &'a Integration) -> Result<Disclosure<'a>, Denied> {
         if !matches!(self.verb, Verb::ReadCredentials | Verb::RepositoryToken) {
             return Err(Denied::Role { required: Verb::ReadCredentials.allowed() });
         }
-        self.provider(integration.provider)?;
-        if !self.reaches(&integration.scope) {
-            return Err(Denied::Project);
-        }
-        if !self.access_scope().admits_integration(integration.id) {
-            return Err(Denied::Integration);
-        }
+        self.within_reach(integration)?;
         Ok(Disclosure { integration })
+    }
+
+    /// Returns the proof that every kept credential of this integration may be read by this caller.
+    ///
+    /// # Errors
+    /// [`Denied`] where the permit is for something else, or the integration is outside the caller's narrowing.
+    pub fn disclose_kept<'a>(&self, integration: &'a Integration) -> Result<KeptDisclosure<'a>, Denied> {
+        if self.verb != Verb::ReadRevisions {
+            return Err(Denied::Role { required: Verb::ReadRevisions.allowed() });
+        }
+        self.within_reach(integration)?;
+        Ok(KeptDisclosure { integration })
     }
 
     /// Returns the proof that a kept credential may be made current again by this caller.
@@ -280,15 +305,25 @@ impl Permit {
         Ok(Restoration { integration })
     }
 
+    /// Checks that the narrowing admits the integration.
+    fn within_reach(&self, integration: &Integration) -> Result<(), Denied> {
+        self.provider(integration.provider)?;
+        if !self.reaches(&integration.scope) {
+            return Err(Denied::Project);
+        }
+        if !self.access_scope().admits_integration(integration.id) {
+            return Err(Denied::Integration);
+        }
+        Ok(())
+    }
+
     /// Returns whether the scope names a project that the caller may name. A global one reaches every caller except
     /// the one that is narrowed to nothing.
     fn reaches(&self, scope: &Scope) -> bool {
         match scope {
-            Scope::Global => {
-                self.caller.narrowing.projects.as_ref().is_none_or(|projects| !projects.is_empty())
-            }
+            Scope::Global => self.caller.scope.projects.as_ref().is_none_or(|projects| !projects.is_empty()),
             Scope::Projects(projects) => {
-                projects.iter().any(|project| self.caller.narrowing.admits_project(project))
+                projects.iter().any(|project| self.caller.scope.admits_project(project))
             }
         }
     }
@@ -302,6 +337,19 @@ pub struct Disclosure<'a> {
 
 impl<'a> Disclosure<'a> {
     /// The integration whose credential may be opened.
+    pub const fn integration(&self) -> &'a Integration {
+        self.integration
+    }
+}
+
+/// The proof that every kept credential of this integration may be opened for the caller that asked.
+#[derive(Debug)]
+pub struct KeptDisclosure<'a> {
+    integration: &'a Integration,
+}
+
+impl<'a> KeptDisclosure<'a> {
+    /// The integration whose kept credentials may be opened.
     pub const fn integration(&self) -> &'a Integration {
         self.integration
     }

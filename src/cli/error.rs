@@ -3,7 +3,7 @@
 #[cfg(feature = "server")]
 use crate::{
     disk::FileError,
-    storage::{OpenError, StorageError},
+    storage::{MigrationError, OpenError, StorageError},
     vault::{InitError, InternalError, UnlockError},
 };
 
@@ -134,11 +134,23 @@ impl CliError {
             UnlockError::Storage(StorageError::Engine(_)) => {
                 "the disk or the system refuses, and the file may be whole: check them, then try again"
             }
+            UnlockError::Storage(StorageError::Older { .. }) => {
+                "start the server with it once, then run this again"
+            }
             UnlockError::Storage(_) => {
                 "the file was changed from outside or is damaged: `sealroom doctor FILE` names where; restore a backup"
             }
             UnlockError::Open(_) => {
                 "check the disk and the file; the server tries again with the next unlock"
+            }
+            UnlockError::Migration(MigrationError::NotKept(error)) => &error.hint,
+            UnlockError::Migration(_) => {
+                "check the disk, then start again: the file is whole, and the copy that was kept opens with the \
+                 version of sealroom before"
+            }
+            UnlockError::RolledBack { .. } => {
+                "stop the server and put the newest file back, or `sealroom restore` a backup with \
+                 --checkpoint-folder; to go on with this copy, start with --accept-rollback"
             }
             UnlockError::AuditUnavailable => "check the disk's space and the file's mode",
         };

@@ -51,6 +51,48 @@ pub struct Integration {
     pub shadows: Vec<String>,
 }
 
+/// The kept revisions of one credential, with its metadata of the same moment.
+pub struct Revisions {
+    /// The answer as the server sent it.
+    pub body: Secret,
+    /// `audit-receipt`: evidence to check against the log later.
+    pub receipt: Option<String>,
+    pub(super) server: String,
+}
+
+/// The parts of [`Revisions`].
+#[derive(Deserialize)]
+pub struct Kept {
+    /// The metadata.
+    pub integration: Integration,
+    /// The revisions, the current one first.
+    pub revisions: Vec<KeptRevision>,
+}
+
+/// One revision of a credential.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct KeptRevision {
+    /// Its number.
+    pub revision: u64,
+    /// Its own expiry at the provider.
+    #[serde(with = "text::optional")]
+    pub expires_at: Option<Timestamp>,
+    /// The credential.
+    pub credentials: SecretJson,
+}
+
+impl Revisions {
+    /// Returns the metadata and the revisions.
+    ///
+    /// # Errors
+    /// The answer does not follow this API.
+    pub fn parts(&self) -> Result<Kept, super::Error> {
+        serde_json::from_slice(self.body.expose())
+            .map_err(|_| super::Error::Foreign { server: self.server.clone(), status: 200 })
+    }
+}
+
 /// A project, with the integrations scoped to it if the caller may see them.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -290,6 +332,26 @@ pub struct Credential {
     /// Provider options, if any are set.
     #[serde(default)]
     pub config: Option<serde_json::Value>,
+}
+
+/// A token for one repository.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RepositoryToken {
+    /// The token.
+    pub token: SecretText,
+    /// The time at which it ends at the provider, if that is known.
+    #[serde(with = "text::optional")]
+    pub expires_at: Option<Timestamp>,
+    /// `pat`, or `installation` for a token that a GitHub App minted for the repository alone.
+    pub r#type: String,
+    /// The service.
+    pub provider: String,
+    /// The project that it is for.
+    pub scope: String,
+    /// `audit-receipt`: evidence to check against the log later.
+    #[serde(skip)]
+    pub receipt: Option<String>,
 }
 
 /// The result of a disclosing read.

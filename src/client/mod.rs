@@ -39,8 +39,8 @@ mod tls;
 mod tls_failure;
 
 pub use answers::{
-    Credential, Credentials, Event, Health, Integration, Pair, Project, Scoped, SecretJson, SecretText,
-    Token, User, WhoLoggedIn,
+    Credential, Credentials, Event, Health, Integration, Kept, KeptRevision, Pair, Project, RepositoryToken,
+    Revisions, Scoped, SecretJson, SecretText, Token, User, WhoLoggedIn,
 };
 pub use call::{ANSWER_TIMEOUT, WAIT_MAX};
 pub use connect::CONNECT_TIMEOUT;
@@ -49,8 +49,8 @@ pub use error::{Error, Refusal};
 pub use proxy::Proxies;
 pub use proxy_failure::ProxyFailure;
 pub use requests::{
-    CredentialFilter, EventFilter, IntegrationChange, NewIntegration, NewProject, NewToken, NewUser, Scope,
-    UserChange,
+    CredentialFilter, EventFilter, Expired, IntegrationChange, Listing, NewIntegration, NewProject, NewToken,
+    NewUser, Scope, UserChange,
 };
 pub use session::{Place, Session, SessionError, SessionFile};
 pub use sessions::{NoProfile, Profile, Sessions};

@@ -35,6 +35,24 @@ impl Scope {
     }
 }
 
+/// Whether an expiry in the past is stored, or refused as a mistake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expired {
+    /// A mistyped year is refused.
+    Refused,
+    /// An import stores what has ended; owners alone.
+    Allowed,
+}
+
+impl Expired {
+    const fn field(self) -> Option<bool> {
+        match self {
+            Self::Refused => None,
+            Self::Allowed => Some(true),
+        }
+    }
+}
+
 /// A new integration.
 pub struct NewIntegration {
     /// The service.
@@ -49,8 +67,10 @@ pub struct NewIntegration {
     pub name: Option<String>,
     /// The expiry of the credential at the provider.
     pub expires_at: Option<Timestamp>,
-    /// Provider options.
-    pub config: Option<serde_json::Value>,
+    /// Whether that expiry may be in the past.
+    pub expired: Expired,
+    /// Provider options, sent byte for byte.
+    pub config: Option<Box<RawValue>>,
 }
 
 /// A change of an integration; what is absent stays, an inner `None` clears.
@@ -97,7 +117,9 @@ struct IntegrationBody<'a> {
     #[serde(skip_serializing_if = "Option::is_none", with = "text::optional")]
     expires_at: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    config: Option<&'a serde_json::Value>,
+    allow_expired: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    config: Option<&'a RawValue>,
 }
 
 impl IntegrationBody<'_> {
@@ -109,6 +131,7 @@ impl IntegrationBody<'_> {
         projects: None,
         name: None,
         expires_at: None,
+        allow_expired: None,
         config: None,
     };
 }
@@ -124,7 +147,8 @@ impl NewIntegration {
             projects,
             name: self.name.as_deref(),
             expires_at: self.expires_at,
-            config: self.config.as_ref(),
+            allow_expired: self.expired.field(),
+            config: self.config.as_deref(),
         }))
     }
 }
@@ -137,9 +161,22 @@ fn raw(json: &Secret) -> Result<&RawValue, NotJson> {
     serde_json::from_slice(json.expose()).map_err(|_| NotJson)
 }
 
-pub(super) fn rotation(credentials: &Secret, expires_at: Option<Timestamp>) -> Result<Secret, NotJson> {
-    let body = IntegrationBody { credentials: Some(raw(credentials)?), expires_at, ..IntegrationBody::EMPTY };
+pub(super) fn rotation(
+    credentials: &Secret,
+    expires_at: Option<Timestamp>,
+    expired: Expired,
+) -> Result<Secret, NotJson> {
+    let (credentials, allow_expired) = (Some(raw(credentials)?), expired.field());
+    let body = IntegrationBody { credentials, expires_at, allow_expired, ..IntegrationBody::EMPTY };
     Ok(to_secret_json(&body))
+}
+
+pub(super) fn new_config(config: Option<&RawValue>) -> Secret {
+    #[derive(Serialize)]
+    struct Body<'a> {
+        config: Option<&'a RawValue>,
+    }
+    to_secret_json(&Body { config })
 }
 
 pub(super) fn new_scope(scope: &Scope) -> Secret {
@@ -158,6 +195,17 @@ pub struct CredentialFilter {
     pub name: Option<String>,
 }
 
+/// A listing that is read as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Listing {
+    /// The projects.
+    Projects,
+    /// The users, without their passwords.
+    Users,
+    /// The application tokens, described and without themselves.
+    Tokens,
+}
+
 /// The request to register a project.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -170,6 +218,9 @@ pub struct NewProject {
     /// The hosting platform; derived from the URL if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub platform: Option<String>,
+    /// Configuration to store with it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub configuration: Option<Box<RawValue>>,
 }
 
 /// The request to create a token.
@@ -210,9 +261,9 @@ pub struct NewUser {
     /// The password; the server generates one if absent.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "exposed")]
     pub password: Option<Secret>,
-    /// The only projects that the user may name.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub projects: Vec<String>,
+    /// The only projects that the user may name; `Some(None)` means all, and absent the server's default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub projects: Option<Option<Vec<String>>>,
 }
 
 /// A change of a user; absent fields stay as they are.

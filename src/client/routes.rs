@@ -1,5 +1,7 @@
 //! Every route as a method.
 
+use std::collections::HashSet;
+
 use form_urlencoded::Serializer;
 use hyper::Method;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -7,11 +9,11 @@ use serde::Serialize;
 use serde_json::{json, value::RawValue};
 
 use super::{
-    Client, CredentialFilter, Credentials, Error, EventFilter, Health, Integration, IntegrationChange,
-    NewIntegration, NewProject, NewToken, NewUser, Pair, Project, Refusal, Scope, Session, Token, User,
-    UserChange,
+    Client, CredentialFilter, Credentials, Error, EventFilter, Expired, Health, Integration,
+    IntegrationChange, Listing, NewIntegration, NewProject, NewToken, NewUser, Pair, Project, Refusal,
+    RepositoryToken, Revisions, Scope, Session, Token, User, UserChange,
     call::{As, Call},
-    requests::{LoginBody, NotJson, RefreshBody, new_scope, rotation},
+    requests::{LoginBody, NotJson, RefreshBody, new_config, new_scope, rotation},
 };
 use crate::{
     api::responses::to_secret_json,
@@ -69,8 +71,28 @@ impl Client {
         provider: Option<&str>,
         name: Option<&str>,
     ) -> Result<Vec<Integration>, Error> {
+        self.listed("/sfp/api/integrations", provider, name).await
+    }
+
+    /// Returns the integrations that the caller created, or those of that provider or label; newest first.
+    pub async fn own_integrations(
+        &self,
+        provider: Option<&str>,
+        name: Option<&str>,
+    ) -> Result<Vec<Integration>, Error> {
+        self.listed("/sfp/api/integrations/mine", provider, name).await
+    }
+
+    async fn listed(
+        &self,
+        path: &str,
+        provider: Option<&str>,
+        name: Option<&str>,
+    ) -> Result<Vec<Integration>, Error> {
         let mut all = Vec::new();
         let mut cursor: Option<String> = None;
+        // A server that repeats a cursor would never come to an end.
+        let mut seen = HashSet::new();
         loop {
             let parameters = [
                 ("provider", provider),
@@ -78,14 +100,16 @@ impl Client {
                 ("limit", Some(PAGE)),
                 ("cursor", cursor.as_deref()),
             ];
-            let answer = self.answer(get("/sfp/api/integrations", &parameters)).await?;
+            let answer = self.answer(get(path, &parameters)).await?;
             let page: Vec<Integration> =
                 serde_json::from_slice(answer.body.expose()).map_err(|_| self.foreign(answer.status))?;
             all.extend(page);
-            cursor = answer.header("x-next-cursor").map(str::to_owned);
-            if cursor.is_none() {
-                return Ok(all);
+            let next = answer.header("x-next-cursor").map(str::to_owned);
+            let Some(next) = next else { return Ok(all) };
+            if !seen.insert(next.clone()) {
+                return Err(self.foreign(answer.status));
             }
+            cursor = Some(next);
         }
     }
 
@@ -108,9 +132,29 @@ impl Client {
         credentials: &Secret,
         expires_at: Option<Timestamp>,
     ) -> Result<Integration, Error> {
-        let body = rotation(credentials, expires_at).map_err(no_json)?;
+        self.rotate_to(id, revision, credentials, (expires_at, Expired::Refused)).await
+    }
+
+    /// Replaces a credential as [`Client::rotate`] does; the expiry may be allowed to be in the past.
+    pub async fn rotate_to(
+        &self,
+        id: IntegrationId,
+        revision: Option<u64>,
+        credentials: &Secret,
+        (expires_at, expired): (Option<Timestamp>, Expired),
+    ) -> Result<Integration, Error> {
+        let body = rotation(credentials, expires_at, expired).map_err(no_json)?;
         let call = Call::new(Method::PUT, format!("/sfp/api/integrations/{id}/credentials")).with_body(body);
         self.json(Call { revision, ..call }).await
+    }
+
+    /// Reads the kept revisions of a credential, at most `limit` of the newest; each is an event in the audit log.
+    pub async fn revisions(&self, id: IntegrationId, limit: Option<usize>) -> Result<Revisions, Error> {
+        let limit = limit.map(|limit| limit.to_string());
+        let call = get(&format!("/sfp/api/integrations/{id}/revisions"), &[("limit", limit.as_deref())]);
+        let answer = self.answer(call).await?;
+        let receipt = answer.header("audit-receipt").map(str::to_owned);
+        Ok(Revisions { receipt, server: self.endpoint().to_string(), body: answer.body })
     }
 
     /// Makes an older revision current again.
@@ -136,6 +180,16 @@ impl Client {
     ) -> Result<Integration, Error> {
         let call = Call::new(Method::PATCH, format!("/sfp/api/integrations/{id}"));
         self.json(call.with_body(change.body())).await
+    }
+
+    /// Replaces an integration's options, all of them, sent byte for byte; `None` clears them.
+    pub async fn replace_config(
+        &self,
+        id: IntegrationId,
+        config: Option<&RawValue>,
+    ) -> Result<Integration, Error> {
+        let call = Call::new(Method::PATCH, format!("/sfp/api/integrations/{id}"));
+        self.json(call.with_body(new_config(config))).await
     }
 
     /// Deletes an integration with all its revisions.
@@ -180,6 +234,27 @@ impl Client {
         let receipt = answer.header("audit-receipt").map(str::to_owned);
         let next = answer.header("x-next-cursor").map(str::to_owned);
         Ok(Credentials { receipt, next, server: self.endpoint().to_string(), body: answer.body })
+    }
+
+    /// Returns a whole listing as the server sends it, byte for byte.
+    pub async fn listing(&self, of: Listing) -> Result<Secret, Error> {
+        let path = match of {
+            Listing::Projects => "/sfp/api/projects",
+            Listing::Users => "/sfp/api/users",
+            Listing::Tokens => "/sfp/api/application-tokens",
+        };
+        self.answer(Call::new(Method::GET, path)).await.map(|answer| answer.body)
+    }
+
+    /// Returns a token for a repository: a stored one, or one that a GitHub App mints for it.
+    ///
+    /// # Errors
+    /// [`Error`]; without a token for it the refusal is a 404, and a provider that gives none is a 502.
+    pub async fn repository_token(&self, project: &str) -> Result<RepositoryToken, Error> {
+        let path = "/sfp/api/repository/auth-token";
+        let answer = self.answer(get(path, &[("repositoryIdentifier", Some(project))])).await?;
+        let read = serde_json::from_slice(answer.body.expose()).map_err(|_| self.foreign(answer.status))?;
+        Ok(RepositoryToken { receipt: answer.header("audit-receipt").map(str::to_owned), ..read })
     }
 
     /// Returns all projects that the caller may see.

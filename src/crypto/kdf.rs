@@ -50,6 +50,14 @@ impl KdfParams {
         }
     }
 
+    /// Returns whether a derivation costs less than one of a password: that is the least for a secret that people choose.
+    /// Less memory makes up for more passes down to 7 MiB (OWASP Password Storage Cheat Sheet).
+    pub fn is_weak(self) -> bool {
+        const MEMORY_KIB_MIN: u32 = 7 * 1024;
+        let work = |params: Self| u64::from(params.memory_kib) * u64::from(params.passes);
+        self.memory_kib < MEMORY_KIB_MIN || work(self) < work(Self::PASSWORD)
+    }
+
     /// Returns the memory, in KiB.
     pub const fn memory_kib(self) -> u32 {
         self.memory_kib

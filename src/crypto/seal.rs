@@ -15,11 +15,10 @@ use aes_gcm::{
     aead::{AeadInOut, KeyInit},
 };
 use hkdf::Hkdf;
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
 use zeroize::{Zeroize, Zeroizing};
 
 use super::{
-    digest::sha256,
     key_bytes::lock_page,
     random::{self, RandomError},
 };
@@ -70,15 +69,15 @@ impl Context {
     }
 
     fn new(table: u8, file: FileId, fields: &[&[u8]]) -> Self {
-        let mut aad = Vec::with_capacity(128);
-        aad.extend_from_slice(b"sealroom");
-        aad.extend_from_slice(&[FORMAT, table]);
-        aad.extend_from_slice(file.as_bytes());
+        let mut aad = Sha256::new();
+        aad.update(b"sealroom");
+        aad.update([FORMAT, table]);
+        aad.update(file.as_bytes());
         for field in fields {
-            aad.extend_from_slice(&u32::try_from(field.len()).expect("a key is short").to_le_bytes());
-            aad.extend_from_slice(field);
+            aad.update(u32::try_from(field.len()).expect("a key is short").to_le_bytes());
+            aad.update(field);
         }
-        Self(sha256(&aad))
+        Self(aad.finalize().into())
     }
 }
 
@@ -126,7 +125,13 @@ pub fn open(key: &RowKey, context: &Context, sealed: &[u8]) -> Result<Secret, Op
     opened.map_err(|_| OpenFailed)?;
     let (length, content) = plain.split_first_chunk::<4>().ok_or(OpenFailed)?;
     let length = usize::try_from(u32::from_le_bytes(*length)).map_err(|_| OpenFailed)?;
-    content.get(..length).map(|content| Secret::new(content.to_vec())).ok_or(OpenFailed)
+    if length > content.len() {
+        return Err(OpenFailed);
+    }
+    // In place: a secret wipes its whole buffer, the padding too.
+    plain.drain(..4);
+    plain.truncate(length);
+    Ok(Secret::new(std::mem::take(&mut *plain)))
 }
 
 fn cipher(key: &RowKey, salt: &[u8; SALT], context: &Context) -> (Aes256Gcm, [u8; 12]) {
@@ -146,6 +151,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::crypto::digest::sha256;
 
     fn context(key: &[u8]) -> Context {
         Context::row(4, FileId::from_bytes([1; 16]), key)

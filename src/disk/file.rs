@@ -170,6 +170,14 @@ impl NewFile {
         self.file.medium()
     }
 
+    /// Returns the free space on the new file's disk, in bytes.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub fn free_bytes(&self) -> io::Result<u64> {
+        self.file.free_bytes()
+    }
+
     /// Links the finished file into place, without ever replacing another; it stays locked.
     ///
     /// # Errors

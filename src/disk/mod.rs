@@ -12,6 +12,8 @@ mod preallocated;
 mod read_ahead;
 mod replacement;
 mod rollback;
+mod unfinished;
+mod watched;
 
 use std::sync::Arc;
 
@@ -25,8 +27,10 @@ pub use lock::Locking;
 pub use path::{UNFINISHED, beside, resolved};
 pub use preallocated::Preallocated;
 pub use read_ahead::ReadAhead;
-pub use replacement::Replacement;
+pub use replacement::{Replacement, copy};
 pub use rollback::Rollback;
+pub use unfinished::{claim, sweep_unclaimed};
+pub use watched::{Calls, Watched};
 
 /// The medium of an engine: a file, or in tests a disk that loses power.
 pub type Medium = Arc<dyn StorageBackend>;

@@ -103,20 +103,27 @@ impl DataFile {
     ///
     /// # Errors
     /// The disk refuses, or the file became shorter meanwhile.
-    pub fn copy_into(&self, to: &Medium, mut advance: impl FnMut(u64)) -> io::Result<()> {
-        let length = self.bytes()?;
-        to.set_len(length)?;
-        let mut piece = vec![0; PIECE_BYTES];
-        let mut at = 0;
-        while at < length {
-            let read = self.read_at(at, &mut piece)?;
-            if read == 0 {
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            }
-            to.write(at, &piece[..read])?;
-            at += read as u64;
-            advance(read as u64);
-        }
-        to.sync_data()
+    pub fn copy_into(&self, to: &Medium, advance: impl FnMut(u64)) -> io::Result<()> {
+        copy(&self.medium, to, advance)
     }
+}
+
+/// Copies a medium's bytes to an empty one, a piece at a time, and syncs them; `advance` hears of each piece.
+///
+/// # Errors
+/// A disk refuses, or the source became shorter meanwhile.
+pub fn copy(from: &Medium, to: &Medium, mut advance: impl FnMut(u64)) -> io::Result<()> {
+    let length = from.len()?;
+    to.set_len(length)?;
+    let mut piece = vec![0; PIECE_BYTES];
+    let mut at = 0;
+    while at < length {
+        let step = (length - at).min(PIECE_BYTES as u64);
+        let piece = &mut piece[..usize::try_from(step).expect("at most a piece")];
+        from.read(at, piece)?;
+        to.write(at, piece)?;
+        at += step;
+        advance(step);
+    }
+    to.sync_data()
 }

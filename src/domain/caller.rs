@@ -111,7 +111,7 @@ pub struct Caller {
     /// Its role.
     pub role: Role,
     /// The projects, providers and integrations that it may reach.
-    pub narrowing: AccessScope,
+    pub scope: AccessScope,
     /// The token it came with.
     pub bearer: Bearer,
     /// The end of that token; `None` for sessions.

@@ -27,6 +27,8 @@ text_enum! {
         IntegrationList = "integration.list",
         /// One integration's metadata was read.
         IntegrationRead = "integration.read",
+        /// A member's integration hides one that is not its own.
+        IntegrationShadow = "integration.shadow",
         /// A project was registered.
         ProjectCreate = "project.create",
         /// A project was deleted.

@@ -18,6 +18,7 @@ mod text_enum;
 mod time;
 mod token;
 pub mod token_text;
+mod unseen;
 mod user;
 
 pub use access_scope::AccessScope;
@@ -34,4 +35,5 @@ pub use secret::Secret;
 pub use text_enum::Invalid;
 pub use time::{Timestamp, days, minutes, seconds};
 pub use token::{ApplicationToken, TokenRef, TokenStatus};
-pub use user::{PasswordHash, SessionKey, SessionKind, SessionRow, User};
+pub use unseen::is_unseen;
+pub use user::{NewMembersSee, PasswordHash, SessionKey, SessionKind, SessionRow, User};

@@ -35,7 +35,7 @@ pub struct ApplicationToken {
     /// The role of its holder.
     pub role: Role,
     /// The projects, providers and integrations that its holder may reach.
-    pub narrowing: AccessScope,
+    pub scope: AccessScope,
     /// The actor who made it.
     pub created_by: Actor,
     /// The time at which it was made.

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::{
-    AccessScope, Digest, Email, Name, Role, SessionId, Timestamp, UserId, minutes, text_enum::text_enum,
+    AccessScope, Digest, Email, Name, ProjectId, Role, SessionId, Timestamp, UserId, minutes,
+    text_enum::text_enum,
 };
 
 /// The most that a token's issue time may lie ahead of the clock: clocks differ a little from run to run.
@@ -38,7 +39,7 @@ pub struct User {
     /// Owner or member.
     pub role: Role,
     /// To what a member is narrowed.
-    pub narrowing: AccessScope,
+    pub scope: AccessScope,
     /// True for a user that is kept out.
     pub disabled: bool,
     /// The password.
@@ -60,6 +61,26 @@ text_enum! {
         Access = "access",
         /// Gives a new pair, once.
         Refresh = "refresh",
+    }
+}
+
+text_enum! {
+    /// The projects that a new member sees if its creator names none.
+    NewMembersSee, "new_members_see", "all or none" {
+        /// Every project, registered now or later.
+        All = "all",
+        /// No project, until an owner names one.
+        None = "none",
+    }
+}
+
+impl NewMembersSee {
+    /// Returns a new member's only projects.
+    pub const fn projects(self) -> Option<Vec<ProjectId>> {
+        match self {
+            Self::All => None,
+            Self::None => Some(Vec::new()),
+        }
     }
 }
 

@@ -8,17 +8,22 @@ use tokio::{
     task::spawn_blocking,
 };
 
-use super::{error::HandlerResult, request::Call, response::Answer};
+use super::{
+    error::HandlerResult,
+    request::Call,
+    response::{Answer, Piece},
+};
 use crate::{
+    clock::Clock,
     disk,
-    vault::{Error, InternalError},
+    vault::{Admitted, Context, Error, InternalError, Vault},
 };
 
 /// Bytes of the file in memory at a time; one more piece waits for a slow client.
 const PIECE_BYTES: usize = 256 * 1024;
 
 pub(super) async fn create(call: Box<Call>) -> HandlerResult {
-    let mut closing = call.closing.clone();
+    let mut closing = call.closing.subscribe();
     call.query.finish()?;
     let (file, medium) = {
         let vault = Arc::clone(&call.vault);
@@ -32,39 +37,66 @@ pub(super) async fn create(call: Box<Call>) -> HandlerResult {
         // A server that stops does not wait for a copy.
         _ = closing.wait_for(|closing| *closing) => return Err(Error::Overloaded.into()),
     };
+    let caller = call.caller()?.clone();
     let (pieces, stream) = mpsc::channel(1);
-    tokio::spawn(send(file, copied.bytes, pieces, closing));
+    let Call { vault, clock, context, .. } = *call;
+    let sending =
+        Sending { file: Arc::new(file), bytes: copied.bytes, vault, clock, context, caller, pieces };
+    tokio::spawn(sending.until(closing));
     Ok(Answer::file(stream, copied.bytes))
 }
 
-/// Sends the file's pieces; a disk that fails, or a server that stops, breaks the answer off.
-async fn send(
-    file: File,
+/// A copy on its way to a client.
+struct Sending {
+    file: Arc<File>,
     bytes: u64,
-    pieces: mpsc::Sender<io::Result<Bytes>>,
-    mut closing: watch::Receiver<bool>,
-) {
-    let (file, mut at) = (Arc::new(file), 0);
-    while at < bytes {
-        let source = Arc::clone(&file);
-        let length = usize::try_from(bytes - at).unwrap_or(PIECE_BYTES).min(PIECE_BYTES);
+    vault: Arc<Vault>,
+    clock: Clock,
+    context: Context,
+    caller: Admitted,
+    pieces: mpsc::Sender<io::Result<Piece>>,
+}
+
+impl Sending {
+    /// Sends the file, unless the server stops first: a client then sees the answer break off.
+    async fn until(self, mut closing: watch::Receiver<bool>) {
+        let stops = tokio::select! {
+            () = self.send() => false,
+            closing = closing.wait_for(|closing| *closing) => closing.is_ok(),
+        };
+        if stops {
+            drop(self.pieces.send(Err(io::Error::other("the server stops"))).await);
+        }
+    }
+
+    /// Sends piece after piece; a disk that fails, a lock or a revocation breaks the answer off.
+    async fn send(&self) {
+        let mut at = 0;
+        while at < self.bytes {
+            let length = usize::try_from(self.bytes - at).unwrap_or(PIECE_BYTES).min(PIECE_BYTES);
+            let piece = self.piece(at, length).await;
+            at += length as u64;
+            let broke = piece.is_err();
+            if self.pieces.send(piece).await.is_err() || broke {
+                return;
+            }
+        }
+    }
+
+    /// Reads a piece, then admits the caller to it: the permit is as new as the piece.
+    async fn piece(&self, at: u64, length: usize) -> io::Result<Piece> {
+        let file = Arc::clone(&self.file);
         let read = spawn_blocking(move || {
             let mut piece = vec![0; length];
-            source.read_exact_at(&mut piece, at).map(|()| Bytes::from(piece))
+            file.read_exact_at(&mut piece, at).map(|()| Bytes::from(piece))
         });
-        let piece = read.await.unwrap_or_else(|_| Err(io::Error::other("the read panicked")));
-        at += length as u64;
-        let broke = piece.is_err();
-        let closes = async { drop(closing.wait_for(|closing| *closing).await) };
-        let sent = tokio::select! {
-            sent = pieces.send(piece) => sent.is_ok(),
-            () = closes => {
-                drop(pieces.send(Err(io::Error::other("the server stops"))).await);
-                false
+        let bytes = read.await.unwrap_or_else(|_| Err(io::Error::other("the read panicked")))?;
+        match self.vault.admit_piece(&self.context, &self.caller, self.clock.now()).await {
+            Ok(disclosure) => Ok(Piece { bytes, disclosure }),
+            Err(error) => {
+                tracing::warn!(%error, "backup aborted");
+                Err(io::Error::other("broken off"))
             }
-        };
-        if broke || !sent {
-            return;
         }
     }
 }

@@ -19,11 +19,12 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
+use super::connection_limit::Slot;
 use crate::vault::Disclosure;
 
 /// The state of a connection.
-#[derive(Default)]
 pub(super) struct Connection {
+    slot: Arc<Slot>,
     held: Mutex<Held>,
     /// True if the latest answer was sent before its request was read to the end.
     early: AtomicBool,
@@ -34,14 +35,40 @@ struct Held {
     disclosures: Vec<Disclosure>,
     /// Set once hyper's buffer has all bytes.
     taken: bool,
+    /// Set while a request has no answer yet.
+    begun: bool,
+    /// Those of the pieces of a stream that hyper's buffer has.
+    pieces: Vec<Disclosure>,
 }
 
 impl Connection {
+    /// Returns a connection that waits for its first request.
+    pub(super) fn of(slot: Arc<Slot>) -> Self {
+        Self { slot, held: Mutex::default(), early: AtomicBool::new(false) }
+    }
+
+    /// Records that a request has begun.
+    pub(super) fn begins(&self) {
+        self.lock().begun = true;
+        self.slot.set_busy(true);
+    }
+
     /// Adds the disclosure of a response that begins.
     pub(super) fn hold(&self, disclosure: Disclosure) {
         let mut held = self.lock();
         held.disclosures.push(disclosure);
-        held.taken = false;
+        (held.taken, held.begun) = (false, false);
+    }
+
+    /// Records that a response begins that discloses nothing.
+    pub(super) fn holds_bytes(&self) {
+        let mut held = self.lock();
+        (held.taken, held.begun) = (false, false);
+    }
+
+    /// Adds the disclosure of a piece that goes to hyper's buffer.
+    pub(super) fn hold_piece(&self, disclosure: Disclosure) {
+        self.lock().pieces.push(disclosure);
     }
 
     /// Records whether the answer precedes the end of its request.
@@ -61,14 +88,20 @@ impl Connection {
 
     /// Returns whether bytes disclosed in this epoch or an earlier one may be undelivered.
     pub(super) fn holds(&self, epoch: u64) -> bool {
-        self.lock().disclosures.iter().any(|disclosure| disclosure.epoch() <= epoch)
+        let held = self.lock();
+        held.disclosures.iter().chain(&held.pieces).any(|disclosure| disclosure.epoch() <= epoch)
     }
 
     /// Records that the socket has everything hyper had buffered.
     fn flushed(&self) {
         let mut held = self.lock();
+        held.pieces.clear();
         if held.taken {
             held.disclosures.clear();
+            // The bytes may be those of the answer before.
+            if !held.begun {
+                self.slot.set_busy(false);
+            }
         }
     }
 

@@ -10,6 +10,9 @@ use crate::{
     vault,
 };
 
+/// The seconds after which a client may try again where nothing else is known.
+const RETRY_SECS: u64 = 5;
+
 /// The result of a handler.
 pub(super) type HandlerResult = Result<Answer, HttpError>;
 
@@ -27,6 +30,10 @@ pub(super) enum HttpError {
     Timeout,
     /// The client disconnected within the body.
     BrokenBody,
+    /// The request names another server.
+    Misdirected,
+    /// A page of another origin made the request.
+    ForeignOrigin,
     /// A part of the request is invalid.
     Bad(BadRequest),
     /// The use case failed or refused.
@@ -67,10 +74,14 @@ impl HttpError {
             Self::Vault(
                 vault::Error::Unauthenticated | vault::Error::TokenExpired { .. } | vault::Error::BadLogin,
             ) => answer.header("www-authenticate", "Bearer"),
-            Self::Vault(vault::Error::TooManyTries { retry_after_secs }) => {
-                answer.header("retry-after", retry_after_secs)
+            Self::Vault(
+                vault::Error::TooManyTries { retry_after_secs }
+                | vault::Error::TooManyDisclosures { retry_after_secs },
+            ) => answer.header("retry-after", retry_after_secs),
+            Self::Vault(vault::Error::NotMinted(unminted)) if status == StatusCode::BAD_GATEWAY => {
+                answer.header("retry-after", unminted.wait.as_secs().max(RETRY_SECS))
             }
-            _ if status == StatusCode::SERVICE_UNAVAILABLE => answer.header("retry-after", 5),
+            _ if status == StatusCode::SERVICE_UNAVAILABLE => answer.header("retry-after", RETRY_SECS),
             _ => answer,
         }
     }
@@ -101,6 +112,16 @@ impl HttpError {
                 "broken_body",
                 "The connection ended before the whole body arrived".to_owned(),
             ),
+            Self::Misdirected => (
+                StatusCode::MISDIRECTED_REQUEST,
+                "misdirected",
+                "This server does not answer for that Host; the operator can add it to host_names".to_owned(),
+            ),
+            Self::ForeignOrigin => (
+                StatusCode::FORBIDDEN,
+                "foreign_origin",
+                "A page of another origin may not change anything here".to_owned(),
+            ),
             Self::Bad(BadRequest { code, message }) => (StatusCode::BAD_REQUEST, code, message.clone()),
             Self::Vault(error) => describe(error),
         }
@@ -109,7 +130,7 @@ impl HttpError {
 
 #[allow(clippy::too_many_lines, reason = "one table, an arm a variant; two halves would hide a gap")]
 fn describe(error: &vault::Error) -> (StatusCode, &'static str, String) {
-    use vault::Error;
+    use vault::{Error, MissingRepository};
     let unavailable = StatusCode::SERVICE_UNAVAILABLE;
     let (status, code, message) = match error {
         Error::Logged(error) => return describe(error),
@@ -159,6 +180,12 @@ fn describe(error: &vault::Error) -> (StatusCode, &'static str, String) {
             let message = format!("Too many attempts; try again in {retry_after_secs} seconds");
             return (StatusCode::TOO_MANY_REQUESTS, "too_many_tries", message);
         }
+        Error::TooManyDisclosures { retry_after_secs } => {
+            let message = format!(
+                "This caller has read too many credentials in this minute; try again in {retry_after_secs} seconds"
+            );
+            return (StatusCode::TOO_MANY_REQUESTS, "too_many_disclosures", message);
+        }
         Error::BadRequest(BadRequest { code, message }) => {
             return (StatusCode::BAD_REQUEST, code, message.clone());
         }
@@ -180,10 +207,24 @@ fn describe(error: &vault::Error) -> (StatusCode, &'static str, String) {
             let by = if filters.is_empty() { String::new() } else { format!(" for {}", filters.join(", ")) };
             return (StatusCode::NOT_FOUND, "integration_not_found", format!("No integration found{by}"));
         }
+        Error::RepositoryNotFound(missing) => {
+            let code = match missing {
+                MissingRepository::Project => "project_not_found",
+                MissingRepository::Integration => "integration_not_found",
+                MissingRepository::Installation => "app_not_installed",
+            };
+            (StatusCode::NOT_FOUND, code, "Repository not found")
+        }
+        Error::OutgoingDisabled(disabled) => {
+            return (unavailable, "outgoing_disabled", disabled.to_string());
+        }
+        Error::NotMinted(unminted) => {
+            return (StatusCode::BAD_GATEWAY, "provider_unreachable", unminted.message());
+        }
         Error::TooManyMatches => (
             StatusCode::BAD_REQUEST,
             "too_many_matches",
-            "More than 1000 integrations match; narrow the filters, or page with limit and cursor",
+            "More integrations match than one answer may hold; narrow the filters, or page with limit and cursor",
         ),
         Error::IntegrationNotFound => {
             (StatusCode::NOT_FOUND, "integration_not_found", "No integration with that id")
@@ -207,6 +248,16 @@ fn describe(error: &vault::Error) -> (StatusCode, &'static str, String) {
                 ),
             };
             return (StatusCode::CONFLICT, "project_in_use", message);
+        }
+        Error::WouldShadow { integrations } => {
+            let message = match integrations {
+                1 => "It would be read in the place of 1 integration of an owner; ask an owner to store it"
+                    .to_owned(),
+                _ => format!(
+                    "It would be read in the place of {integrations} integrations of owners; ask an owner to store it"
+                ),
+            };
+            return (StatusCode::CONFLICT, "would_shadow", message);
         }
         Error::TokenNotFound => (StatusCode::NOT_FOUND, "token_not_found", "No such application token"),
         Error::OutOfRange => (

@@ -2,14 +2,13 @@
 
 use std::{io, sync::Arc};
 
-use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use super::{
     audit::whole_number,
     error::{HandlerResult, HttpError},
     request::{Call, bad},
-    response::Answer,
+    response::{Answer, Piece},
 };
 use crate::{
     audit::record,
@@ -42,7 +41,7 @@ struct Export {
     next: u64,
     /// The sequence to stop before; `None` to follow the log until the client disconnects.
     end: Option<u64>,
-    pieces: mpsc::Sender<io::Result<Bytes>>,
+    pieces: mpsc::Sender<io::Result<Piece>>,
 }
 
 pub(super) async fn export(mut call: Box<Call>) -> HandlerResult {
@@ -70,7 +69,8 @@ pub(super) async fn export(mut call: Box<Call>) -> HandlerResult {
     let (pieces, stream) = mpsc::channel(PIECES);
     let end = (!follow).then_some(size);
     let caller = call.caller()?.clone();
-    let Call { vault, clock, mut closing, context, .. } = *call;
+    let Call { vault, clock, closing, context, .. } = *call;
+    let mut closing = closing.subscribe();
     let export = Export { vault, clock, context, caller, format, from, to, next, end, pieces };
     let (pieces, has_end) = (export.pieces.clone(), export.end.is_some());
     tokio::spawn(async move {

@@ -17,14 +17,14 @@ use crate::{
             RollbackCredentials, RotateCredentials, UpdateIntegration, UpdateUser,
         },
         responses::{
-            self, CreatedToken, IntegrationBody, LoginBody, ProjectBody, Removed, TokenBody, UpdatedUser,
-            UserBody, to_secret_json,
+            self, CreatedToken, IntegrationBody, LoginBody, ProjectBody, Removed, RepositoryToken,
+            RevisionsBody, TokenBody, UpdatedUser, UserBody, to_secret_json,
         },
     },
     audit::receipt,
-    auth::token,
-    domain::{Actor, Email, IntegrationId, ProjectId, Revision, TokenRef},
-    vault::{CredentialQuery, Listed, LoggedIn},
+    auth::{policy::Verb, token},
+    domain::{Actor, Email, Integration, IntegrationId, ProjectId, Revision, Role, TokenRef},
+    vault::{Admitted, CredentialQuery, Listed, LoggedIn, Receipt},
 };
 
 pub(super) async fn answer(endpoint: Endpoint, call: Box<Call>) -> HandlerResult {
@@ -53,13 +53,16 @@ async fn answer_another(endpoint: Endpoint, call: Box<Call>) -> HandlerResult {
         Endpoint::UpdateUser => update_user(call).await,
         Endpoint::DeleteUser => delete_user(call).await,
         Endpoint::DeleteUserByBody => delete_user_by_body(call).await,
-        Endpoint::ListIntegrations => list_integrations(call).await,
+        Endpoint::ListIntegrations => list_integrations(call, Verb::ListIntegrations).await,
+        Endpoint::ListOwnIntegrations => list_integrations(call, Verb::ListOwnIntegrations).await,
         Endpoint::CreateIntegration => create_integration(call).await,
         Endpoint::ShowIntegration => show_integration(call).await,
         Endpoint::UpdateIntegration => update_integration(call).await,
         Endpoint::DeleteIntegration => delete_integration(call).await,
         Endpoint::RotateCredentials => rotate_credentials(call).await,
         Endpoint::RollbackCredentials => rollback_credentials(call).await,
+        Endpoint::ReadRevisions => read_revisions(call).await,
+        Endpoint::RepositoryToken => repository_token(call).await,
         Endpoint::ListProjects => list_projects(call).await,
         Endpoint::CreateProject => create_project(call).await,
         Endpoint::ReadProject => read_project(call).await,
@@ -155,17 +158,19 @@ async fn removed_user(call: &Call, email: Email) -> HandlerResult {
     Ok(Answer::json(StatusCode::OK, &Removed::User(&email)))
 }
 
-async fn list_integrations(mut call: Box<Call>) -> HandlerResult {
+async fn list_integrations(mut call: Box<Call>, verb: Verb) -> HandlerResult {
     let (provider, name) = (call.query.take("provider")?, call.query.take("name")?);
     let page = (call.query.number("limit", PAGE_MAX)?, call.query.take("cursor")?);
     call.query.finish()?;
     let (listed, next) =
-        call.vault.list_integrations(&call.context, call.caller()?, provider, name, page).await?;
+        call.vault.list_integrations(&call.context, call.caller()?, verb, provider, name, page).await?;
     let accesses: Vec<_> = listed.iter().map(last_access).collect();
+    // A creator needs its config to change the names in it.
+    let sees_config = verb == Verb::ListOwnIntegrations || call.caller()?.caller().role == Role::Owner;
     let bodies: Vec<_> = listed
         .iter()
         .zip(&accesses)
-        .map(|(one, access)| IntegrationBody::new(&one.integration, access.as_ref()))
+        .map(|(one, access)| IntegrationBody::new(&one.integration, access.as_ref()).for_owner(sees_config))
         .collect();
     Ok(with_cursor(Answer::json(StatusCode::OK, &bodies), next))
 }
@@ -189,27 +194,42 @@ async fn read_credentials(mut call: Box<Call>) -> HandlerResult {
     };
     call.query.finish()?;
     let read = call.vault.read_credentials(&call.context, call.caller()?, query).await?;
-    let items: Vec<_> = read.items.iter().map(|(integration, secret)| (&**integration, secret)).collect();
-    let answer = Answer::secret(StatusCode::OK, responses::credentials_array(&items));
-    let records: Vec<_> = read.receipts.iter().map(|receipt| (receipt.sequence, receipt.leaf_hash)).collect();
-    let answer = match receipt::header(&records) {
+    let items = read.items.iter().map(|(integration, secret)| (&**integration, secret));
+    let answer = Answer::held_secret(StatusCode::OK, responses::credentials_array(items), read.held);
+    Ok(with_cursor(with_receipts(answer, &read.receipts), read.next).disclosing(read.disclosed))
+}
+
+async fn repository_token(mut call: Box<Call>) -> HandlerResult {
+    let repository: Option<ProjectId> = call.query.take("repositoryIdentifier")?;
+    call.query.finish()?;
+    let needed = || bad("invalid_parameter", "Query parameter repositoryIdentifier is required".to_owned());
+    let repository = repository.ok_or_else(needed)?;
+    let token = call.vault.repository_token(&call.context, call.caller()?, &repository).await?;
+    let body = RepositoryToken::new(token.secret(), token.kind(), token.expires_at(), &repository);
+    let answer = Answer::secret(StatusCode::OK, to_secret_json(&body));
+    Ok(with_receipts(answer, &token.receipts).disclosing(token.disclosed))
+}
+
+fn with_receipts(answer: Answer, receipts: &[Receipt]) -> Answer {
+    let records = receipts.iter().map(|receipt| (receipt.sequence, receipt.leaf_hash));
+    match receipt::header(records) {
         Some(receipts) => answer.header(receipt::HEADER, receipts),
         None => answer,
-    };
-    Ok(with_cursor(answer, read.next).disclosing(read.disclosed))
+    }
 }
 
 async fn show_integration(call: Box<Call>) -> HandlerResult {
     call.query.finish()?;
     let listed = call.vault.show_integration(&call.context, call.caller()?, call.argument()?).await?;
-    Ok(metadata(&listed))
+    metadata(&listed, call.caller()?)
 }
 
 async fn update_integration(call: Box<Call>) -> HandlerResult {
     call.query.finish()?;
     let id: IntegrationId = call.argument()?;
     let request: UpdateIntegration = call.parse()?;
-    Ok(metadata(&call.vault.update_integration(&call.context, call.caller()?, id, request).await?))
+    let listed = call.vault.update_integration(&call.context, call.caller()?, id, request).await?;
+    metadata(&listed, call.caller()?)
 }
 
 async fn rotate_credentials(call: Box<Call>) -> HandlerResult {
@@ -217,7 +237,8 @@ async fn rotate_credentials(call: Box<Call>) -> HandlerResult {
     let id: IntegrationId = call.argument()?;
     let expected = if_match(&call)?;
     let request: RotateCredentials = call.parse()?;
-    Ok(metadata(&call.vault.rotate_credentials(&call.context, call.caller()?, id, expected, request).await?))
+    let listed = call.vault.rotate_credentials(&call.context, call.caller()?, id, expected, request).await?;
+    metadata(&listed, call.caller()?)
 }
 
 /// Parses `If-Match`: `3`, `"3"` or `*`.
@@ -236,7 +257,20 @@ async fn rollback_credentials(call: Box<Call>) -> HandlerResult {
     call.query.finish()?;
     let id: IntegrationId = call.argument()?;
     let RollbackCredentials { revision } = call.parse()?;
-    Ok(metadata(&call.vault.rollback_credentials(&call.context, call.caller()?, id, revision).await?))
+    let listed = call.vault.rollback_credentials(&call.context, call.caller()?, id, revision).await?;
+    metadata(&listed, call.caller()?)
+}
+
+async fn read_revisions(mut call: Box<Call>) -> HandlerResult {
+    let id: IntegrationId = call.argument()?;
+    let limit = call.query.number("limit", Integration::KEPT_MAX)?;
+    call.query.finish()?;
+    let read = call.vault.read_revisions(&call.context, call.caller()?, id, limit).await?;
+    let access = last_access(&read.listed);
+    let kept: Vec<_> = read.revisions.iter().map(|(kept, secret)| (*kept, secret)).collect();
+    let body = to_secret_json(&RevisionsBody::new(&read.listed.integration, access.as_ref(), &kept));
+    let answer = with_receipts(Answer::secret(StatusCode::OK, body), &read.receipts);
+    Ok(answer.disclosing(read.disclosed))
 }
 
 async fn delete_integration(call: Box<Call>) -> HandlerResult {
@@ -246,9 +280,11 @@ async fn delete_integration(call: Box<Call>) -> HandlerResult {
     Ok(Answer::json(StatusCode::OK, &Removed::Integration(id)))
 }
 
-fn metadata(listed: &Listed) -> Answer {
+fn metadata(listed: &Listed, reader: &Admitted) -> HandlerResult {
     let access = last_access(listed);
-    Answer::json(StatusCode::OK, &IntegrationBody::new(&listed.integration, access.as_ref()))
+    let is_owner = reader.caller().role == Role::Owner;
+    let body = IntegrationBody::new(&listed.integration, access.as_ref()).for_owner(is_owner);
+    Ok(Answer::json(StatusCode::OK, &body))
 }
 
 fn last_access(listed: &Listed) -> Option<responses::LastAccess> {

@@ -66,7 +66,11 @@ impl Bound {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        let listener = std::os::unix::net::UnixListener::bind(path)?;
+        // Between a bind and a chmod anybody could connect: the file is made with its mode.
+        let before = rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o177));
+        let listener = std::os::unix::net::UnixListener::bind(path);
+        rustix::process::umask(before);
+        let listener = listener?;
         fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
         Ok(Self::Unix(listener, SocketFile::at(path)))
     }
@@ -164,6 +168,11 @@ impl Listener {
             }
             Self::Unix(..) => true,
         }
+    }
+
+    /// Returns whether the listener is a loopback address.
+    pub(super) fn is_loopback(&self) -> bool {
+        !matches!(self, Self::Unix(..)) && self.is_local()
     }
 
     pub(super) async fn accept(&self) -> io::Result<(Socket, Peer)> {

@@ -134,6 +134,33 @@ impl Page {
             let labels = [("kind", kind)];
             rejected.encode_family(&labels)?.encode_counter::<NoLabelSet, _, f64>(&count, None)?;
         }
+        let help = "Tokens of GitHub Apps: minted by the provider, disclosed again, or not obtained";
+        let mut tokens = encoder.encode_descriptor("provider_tokens", help, None, MetricType::Counter)?;
+        let mints = &self.gauges.mints;
+        for (kind, count) in [("minted", mints.minted), ("reused", mints.reused), ("failed", mints.failed)] {
+            let labels = [("outcome", kind)];
+            tokens.encode_family(&labels)?.encode_counter::<NoLabelSet, _, f64>(&count, None)?;
+        }
+        let (sum, buckets) = in_seconds(&mints.micros);
+        encoder
+            .encode_descriptor(
+                "provider_call_duration_seconds",
+                "Seconds that the provider took for a token, or to refuse it",
+                None,
+                MetricType::Histogram,
+            )?
+            .encode_histogram::<NoLabelSet>(sum, mints.micros.count(), &buckets, None)?;
+        let held = self.gauges.answer_bytes;
+        gauge(
+            encoder,
+            "answers_in_flight_bytes",
+            "Bytes of credentials in answers that are not sent yet",
+            held,
+        )?;
+        let help = "Requests refused because their caller was over its budget";
+        encoder
+            .encode_descriptor("requests_over_budget", help, None, MetricType::Counter)?
+            .encode_counter::<NoLabelSet, _, f64>(&self.gauges.over_budget, None)?;
         let help = "Password verifications (Argon2 runs)";
         encoder
             .encode_descriptor("password_checks", help, None, MetricType::Counter)?

@@ -7,6 +7,7 @@ mod audit;
 mod backup;
 mod connection;
 mod connection_limit;
+mod edge;
 mod error;
 mod export;
 mod handlers;
@@ -23,6 +24,7 @@ mod server;
 mod service;
 mod tls;
 
+pub use edge::{Edge, HostName, Network};
 pub use listener::{Bound, Listener, pause_after};
 pub use request_log::{ANSWERED, STRANGERS};
 pub use server::{Limits, Server};

@@ -8,6 +8,8 @@ pub(super) struct Origin {
     pub(super) peer: Peer,
     /// True where the listener serves the metrics without a token.
     pub(super) metrics_open: bool,
+    /// True where only this host connects, by TCP: a browser on it does too.
+    pub(super) is_loopback: bool,
 }
 
 impl Origin {

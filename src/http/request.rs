@@ -30,7 +30,7 @@ pub(super) struct Call {
     pub(super) vault: Arc<Vault>,
     pub(super) clock: Clock,
     /// Set to true once the server shuts down.
-    pub(super) closing: watch::Receiver<bool>,
+    pub(super) closing: watch::Sender<bool>,
     pub(super) context: Context,
     pub(super) caller: Option<Admitted>,
     pub(super) argument: String,
@@ -132,6 +132,9 @@ pub(super) fn digits<T: FromStr>(text: &str) -> Option<T> {
 
 /// Returns whether two hexadecimal digits follow every `%`, and the decoded text is UTF-8.
 pub(super) fn is_well_formed(encoded: &str) -> bool {
+    if !encoded.contains('%') {
+        return true;
+    }
     let escape =
         |rest: &str| rest.as_bytes().get(..2).is_some_and(|two| two.iter().all(u8::is_ascii_hexdigit));
     encoded.split('%').skip(1).all(escape) && percent_decode_str(encoded).decode_utf8().is_ok()

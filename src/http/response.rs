@@ -19,7 +19,7 @@ use super::connection::Connection;
 use crate::{
     api::responses,
     domain::{Actor, RequestId, Secret},
-    vault::Disclosure,
+    vault::{AnswerBytes, Disclosure},
 };
 
 /// An answer before it has its common headers.
@@ -37,8 +37,22 @@ pub(super) struct Answer {
 }
 
 /// The pieces of a streamed body.
-pub(super) type Pieces = mpsc::Receiver<io::Result<Bytes>>;
+pub(super) type Pieces = mpsc::Receiver<io::Result<Piece>>;
 
+/// A piece of a streamed body.
+pub(super) struct Piece {
+    pub(super) bytes: Bytes,
+    /// Held until the piece is with the connection: a revocation waits for it.
+    pub(super) disclosure: Option<Disclosure>,
+}
+
+impl<T: Into<Bytes>> From<T> for Piece {
+    fn from(bytes: T) -> Self {
+        Self { bytes: bytes.into(), disclosure: None }
+    }
+}
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const JSON: &str = "application/json";
 const TEXT: &str = "text/plain; charset=utf-8";
 
@@ -49,7 +63,12 @@ impl Answer {
 
     /// Creates a JSON answer that holds a secret; the body is wiped on drop.
     pub(super) fn secret(status: StatusCode, body: Secret) -> Self {
-        Self::new(status, JSON, Bytes::from_owner(SecretBytes(body)))
+        Self::new(status, JSON, Bytes::from_owner(SecretBytes(body, None)))
+    }
+
+    /// Creates a JSON answer that holds secrets and counts against a budget until its last byte is sent.
+    pub(super) fn held_secret(status: StatusCode, body: Secret, held: AnswerBytes) -> Self {
+        Self::new(status, JSON, Bytes::from_owner(SecretBytes(body, Some(held))))
     }
 
     /// Creates an answer from serialized JSON.
@@ -104,8 +123,9 @@ impl Answer {
 
     /// Adds the common headers and turns the answer into a response.
     pub(super) fn finish(self, id: RequestId, connection: &Arc<Connection>) -> Response<Payload> {
-        if let Some(disclosure) = self.disclosure {
-            connection.hold(disclosure);
+        match self.disclosure {
+            Some(disclosure) => connection.hold(disclosure),
+            None => connection.holds_bytes(),
         }
         let content = match self.stream {
             Some(pieces) => Content::Pieces(pieces, self.length),
@@ -121,7 +141,7 @@ impl Answer {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         let own = self.headers.into_iter();
-        for (name, value) in own.chain([(HeaderName::from_static("x-request-id"), id.to_string())]) {
+        for (name, value) in own.chain([(REQUEST_ID, id.to_string())]) {
             if let Ok(value) = HeaderValue::try_from(value) {
                 headers.append(name, value);
             }
@@ -150,17 +170,24 @@ impl Body for Payload {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        match &mut self.content {
+        let Self { content, connection } = &mut *self;
+        match content {
             Content::Whole(bytes) => {
                 let bytes = bytes.take().filter(|bytes| !bytes.is_empty());
                 Poll::Ready(bytes.map(|bytes| Ok(Frame::data(bytes))))
             }
             Content::Pieces(pieces, left) => {
-                let piece = pieces.poll_recv(cx);
-                if let (Poll::Ready(Some(Ok(bytes))), Some(left)) = (&piece, left) {
-                    *left = left.saturating_sub(bytes.len() as u64);
-                }
-                piece.map(|piece| piece.map(|piece| piece.map(Frame::data)))
+                let piece = std::task::ready!(pieces.poll_recv(cx));
+                Poll::Ready(piece.map(|piece| {
+                    let Piece { bytes, disclosure } = piece?;
+                    if let Some(left) = left {
+                        *left = left.saturating_sub(bytes.len() as u64);
+                    }
+                    if let Some(disclosure) = disclosure {
+                        connection.hold_piece(disclosure);
+                    }
+                    Ok(Frame::data(bytes))
+                }))
             }
         }
     }
@@ -189,7 +216,8 @@ impl Drop for Payload {
     }
 }
 
-struct SecretBytes(Secret);
+/// A body that is wiped, and whose bytes are given back, once hyper has sent it.
+struct SecretBytes(Secret, #[allow(dead_code, reason = "held for its drop")] Option<AnswerBytes>);
 
 impl AsRef<[u8]> for SecretBytes {
     fn as_ref(&self) -> &[u8] {

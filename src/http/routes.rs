@@ -47,6 +47,8 @@ pub enum Endpoint {
     DeleteUserByBody,
     /// Lists integrations, without credentials.
     ListIntegrations,
+    /// Lists what the caller created, without credentials.
+    ListOwnIntegrations,
     /// Stores an integration.
     CreateIntegration,
     /// Discloses credentials.
@@ -61,6 +63,10 @@ pub enum Endpoint {
     RotateCredentials,
     /// Restores an older revision of a credential.
     RollbackCredentials,
+    /// Discloses the kept revisions of a credential.
+    ReadRevisions,
+    /// Discloses a repository's token.
+    RepositoryToken,
     /// Lists projects.
     ListProjects,
     /// Registers a project.
@@ -128,6 +134,13 @@ pub struct Route {
     pub endpoint: Endpoint,
 }
 
+impl Route {
+    /// Returns whether a request to it may change anything.
+    pub const fn changes_state(&self) -> bool {
+        !matches!(self.method.as_bytes(), b"GET" | b"HEAD")
+    }
+}
+
 const fn route(
     method: &'static str,
     path: &'static str,
@@ -165,11 +178,14 @@ pub static ROUTES: &[Route] = &[
     route("GET",    "/sfp/api/integrations",                      Needs(V::ListIntegrations),         None,                                 E::ListIntegrations),
     route("POST",   "/sfp/api/integrations",                      Needs(V::CreateIntegration),        Some(json::<CreateIntegration>()),    E::CreateIntegration),
     route("GET",    "/sfp/api/integrations/credentials",          Needs(V::ReadCredentials),          None,                                 E::ReadCredentials),
+    route("GET",    "/sfp/api/integrations/mine",                 Needs(V::ListOwnIntegrations),      None,                                 E::ListOwnIntegrations),
     route("GET",    "/sfp/api/integrations/{id}",                 Needs(V::ShowIntegration),          None,                                 E::ShowIntegration),
     route("PATCH",  "/sfp/api/integrations/{id}",                 Needs(V::UpdateIntegration),        Some(json::<UpdateIntegration>()),    E::UpdateIntegration),
     route("DELETE", "/sfp/api/integrations/{id}",                 Needs(V::DeleteIntegration),        None,                                 E::DeleteIntegration),
     route("PUT",    "/sfp/api/integrations/{id}/credentials",     Needs(V::RotateCredentials),        Some(json::<RotateCredentials>()),    E::RotateCredentials),
     route("POST",   "/sfp/api/integrations/{id}/rollback",        Needs(V::RollbackCredentials),      Some(json::<RollbackCredentials>()),  E::RollbackCredentials),
+    route("GET",    "/sfp/api/integrations/{id}/revisions",       Needs(V::ReadRevisions),            None,                                 E::ReadRevisions),
+    route("GET",    "/sfp/api/repository/auth-token",             Needs(V::RepositoryToken),          None,                                 E::RepositoryToken),
     route("GET",    "/sfp/api/projects",                          Needs(V::ListProjects),             None,                                 E::ListProjects),
     route("POST",   "/sfp/api/projects",                          Needs(V::CreateProject),            Some(json::<CreateProject>()),        E::CreateProject),
     route("GET",    "/sfp/api/projects/{identifier...}",          Needs(V::ReadProject),              None,                                 E::ReadProject),
@@ -188,7 +204,10 @@ pub static ROUTES: &[Route] = &[
 impl Endpoint {
     /// Returns whether the answer discloses or streams, so that `HEAD` is not served.
     pub const fn discloses(self) -> bool {
-        matches!(self, Self::ReadCredentials | Self::ExportAudit)
+        matches!(
+            self,
+            Self::ReadCredentials | Self::ReadRevisions | Self::RepositoryToken | Self::ExportAudit
+        )
     }
 }
 

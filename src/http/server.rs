@@ -16,6 +16,7 @@ use tokio::{
 use super::{
     connection::{Connection, Watched},
     connection_limit::{ConnectionLimiter, Slot},
+    edge::Edge,
     linger::Lingering,
     listener::{Listener, Socket, pause_after},
     metrics::Metrics,
@@ -64,36 +65,25 @@ pub struct Server {
     pub(super) vault: Arc<Vault>,
     pub(super) clock: Clock,
     pub(super) limits: ArcSwap<Limits>,
-    pub(super) behind_proxy: bool,
+    pub(super) edge: Edge,
     pub(super) started: Timestamp,
     pub(super) metrics: Metrics,
     pub(super) closing: watch::Sender<bool>,
-    limiter: Arc<ConnectionLimiter>,
+    pub(super) limiter: Arc<ConnectionLimiter>,
     lingering: Lingering,
     reads: ReadSummary,
 }
 
 impl Server {
-    /// Creates a server that does not listen yet. `behind_proxy` takes the peer from the last hop of `X-Forwarded-For`.
-    pub fn new(vault: Arc<Vault>, clock: Clock, limits: Limits, behind_proxy: bool) -> Arc<Self> {
-        let started = clock.now();
-        let limiter = ConnectionLimiter::new(limits.connections_max, behind_proxy);
+    /// Creates a server that does not listen yet.
+    pub fn new(vault: Arc<Vault>, clock: Clock, limits: Limits, edge: impl Into<Edge>) -> Arc<Self> {
+        let (started, edge) = (clock.now(), edge.into());
+        let limiter = ConnectionLimiter::new(limits.connections_max);
         let lingering = Lingering::new(limits.connections_max);
         let (limits, metrics) = (ArcSwap::from_pointee(limits), Metrics::new());
         let closing = watch::Sender::new(false);
         let reads = ReadSummary::default();
-        Arc::new(Self {
-            vault,
-            clock,
-            limits,
-            behind_proxy,
-            started,
-            metrics,
-            closing,
-            limiter,
-            lingering,
-            reads,
-        })
+        Arc::new(Self { vault, clock, limits, edge, started, metrics, closing, limiter, lingering, reads })
     }
 
     /// Replaces the limits for new requests and connections, except `connections_max`, which stays.
@@ -104,7 +94,8 @@ impl Server {
     /// Serves until `stop`, then drains the requests in flight.
     pub async fn run(self: Arc<Self>, listener: Listener, stop: impl Future<Output = ()>) {
         let (stopping, stopped) = watch::channel(false);
-        let metrics_open = listener.is_local() && !self.behind_proxy;
+        let metrics_open = listener.is_local() && !self.edge.is_proxied();
+        let is_loopback = listener.is_loopback();
         let mut connections = JoinSet::new();
         let mut stop = pin!(stop);
         let mut minute = interval(COUNTS_INTERVAL);
@@ -123,8 +114,10 @@ impl Server {
             match accepted {
                 Ok((socket, peer)) => {
                     // Over the limit: the drop closes the socket before a task or a handshake is spent on it.
-                    if let Some(slot) = self.limiter.acquire(peer) {
-                        let origin = Origin { peer, metrics_open };
+                    // A proxy's connections are those of many clients: none of them has a share of its own.
+                    let address = Some(peer).filter(|peer| !self.edge.trusts(*peer));
+                    if let Some(slot) = self.limiter.acquire(address) {
+                        let origin = Origin { peer, metrics_open, is_loopback };
                         connections.spawn(Arc::clone(&self).connection(
                             socket,
                             origin,
@@ -165,13 +158,19 @@ impl Server {
         slot: Slot,
         stopped: watch::Receiver<bool>,
     ) {
-        match socket {
-            Socket::Tcp(socket) => self.serve(socket, origin, stopped).await,
-            Socket::Unix(socket) => self.serve(socket, origin, stopped).await,
-            // Boxed: the state of a TLS connection is three times that of a plain one.
-            Socket::Tls(socket, tls) => Box::pin(self.shake(socket, tls, origin, stopped)).await,
+        let slot = Arc::new(slot);
+        let served = async {
+            match socket {
+                Socket::Tcp(socket) => self.serve(socket, origin, &slot, stopped).await,
+                Socket::Unix(socket) => self.serve(socket, origin, &slot, stopped).await,
+                // Boxed: the state of a TLS connection is three times that of a plain one.
+                Socket::Tls(socket, tls) => Box::pin(self.shake(socket, tls, origin, &slot, stopped)).await,
+            }
+        };
+        tokio::select! {
+            () = served => {}
+            () = slot.evicted() => tracing::debug!(peer = %origin.peer, "idle connection dropped for a newcomer"),
         }
-        drop(slot);
     }
 
     async fn shake(
@@ -179,21 +178,27 @@ impl Server {
         socket: TcpStream,
         tls: Arc<Tls>,
         origin: Origin,
+        slot: &Arc<Slot>,
         stopped: watch::Receiver<bool>,
     ) {
         match timeout(self.limits.load().header_timeout, tls.acceptor().accept(socket)).await {
-            Ok(Ok(socket)) => self.serve(socket, origin, stopped).await,
+            Ok(Ok(socket)) => self.serve(socket, origin, slot, stopped).await,
             Ok(Err(error)) => tracing::debug!(%error, peer = %origin.peer, "TLS handshake failed"),
             Err(_) => tracing::debug!(peer = %origin.peer, "TLS handshake timed out"),
         }
     }
 
-    async fn serve<S>(self: Arc<Self>, socket: S, origin: Origin, mut stopped: watch::Receiver<bool>)
-    where
+    async fn serve<S>(
+        self: Arc<Self>,
+        socket: S,
+        origin: Origin,
+        slot: &Arc<Slot>,
+        mut stopped: watch::Receiver<bool>,
+    ) where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let limits = **self.limits.load();
-        let connection = Arc::new(Connection::default());
+        let connection = Arc::new(Connection::of(Arc::clone(slot)));
         let mut closed_through = self.vault.closed_through();
         let service = {
             let (server, connection) = (Arc::clone(&self), Arc::clone(&connection));

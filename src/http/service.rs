@@ -14,6 +14,7 @@ use tokio::time::timeout;
 
 use super::{
     connection::Connection,
+    edge::check_origin,
     error::HttpError,
     handlers, metrics, openapi,
     origin::Origin,
@@ -28,7 +29,7 @@ use crate::{
     auth::policy::Verb,
     clock::monotonic,
     crypto::random,
-    domain::{Actor, Caller, Email, Peer, RequestId, Timestamp, days},
+    domain::{Actor, Caller, Email, RequestId, Timestamp, days},
     vault::{Admitted, Context, Error},
 };
 
@@ -42,6 +43,8 @@ struct Seen {
     caller: OnceLock<Actor>,
     /// Set once the whole body has been read.
     body_read: bool,
+    /// Set where a proxy does not say for which client the request is.
+    unnamed: Option<HttpError>,
 }
 
 impl Server {
@@ -51,12 +54,17 @@ impl Server {
         origin: Origin,
         connection: &Arc<Connection>,
     ) -> Response<Payload> {
+        connection.begins();
         let started = monotonic();
         let now = self.clock.now();
         let id = RequestId::new(now, random::for_id().unwrap_or_default());
-        let peer = self.peer(request.headers(), origin.peer());
+        let client = self.edge.client(request.headers(), origin.peer());
+        let (peer, unnamed) = match client {
+            Ok(peer) => (peer, None),
+            Err(error) => (origin.peer(), Some(error)),
+        };
         let context = Context { now, request: Some(id), peer: Some(peer) };
-        let mut seen = Seen { body_read: request.body().is_end_stream(), ..Seen::default() };
+        let mut seen = Seen { body_read: request.body().is_end_stream(), unnamed, ..Seen::default() };
         let answered = self.answer(request, context, origin, &mut seen).await;
         let answer = answered.unwrap_or_else(|error| error.answer(id));
         let took = monotonic().saturating_sub(started);
@@ -72,7 +80,13 @@ impl Server {
         };
         line.log();
         connection.answers(!seen.body_read);
-        answer.finish(id, connection)
+        let response = answer.finish(id, connection);
+        // The revocation that calls this disclosure in may have looked at the connection before it held any.
+        if connection.holds(*self.vault.closed_through().borrow()) {
+            drop(response);
+            return HttpError::from(Error::Overloaded).answer(id).finish(id, connection);
+        }
+        response
     }
 
     async fn answer(
@@ -90,6 +104,17 @@ impl Server {
             Found::Nothing => return Err(HttpError::NoRoute),
         };
         seen.route = Some(route);
+        self.edge.check_host(&head.headers, &head.uri, origin.is_loopback)?;
+        if route.changes_state() {
+            check_origin(&head.headers)?;
+        }
+        // The proxy's own probes are for nobody.
+        if let Some(error) = seen.unnamed.take()
+            && !matches!(route.endpoint, Endpoint::Health | Endpoint::Ping)
+        {
+            tracing::warn!(peer = %origin.peer(), "the proxy named no client in X-Forwarded-For");
+            return Err(error);
+        }
         let query = Query::parse(head.uri.query());
         match route.endpoint {
             Endpoint::Health => return query.finish().map(|()| self.health(context.now)),
@@ -115,7 +140,7 @@ impl Server {
         let if_match = head.headers.get(header::IF_MATCH).cloned();
         // Release hyper's read buffer, which the headers point into, before the handler waits.
         drop(head);
-        let (vault, clock, closing) = (Arc::clone(&self.vault), self.clock.clone(), self.closing.subscribe());
+        let (vault, clock, closing) = (Arc::clone(&self.vault), self.clock.clone(), self.closing.clone());
         let call = Call { vault, clock, closing, context, caller, argument, query, if_match, body };
         // Boxed: the handlers' futures are large, and `Call` would be moved into each of them.
         let answer = handlers::answer(route.endpoint, Box::new(call)).await?;
@@ -149,7 +174,11 @@ impl Server {
             let is_own = own != other && caller.email().is_some_and(|email| named().as_ref() == Some(email));
             if is_own { own } else { other }
         };
-        self.vault.admit(context, bearer(headers), verb).await.map(Some).map_err(HttpError::from)
+        let admitted = self.vault.admit(context, bearer(headers), verb).await?;
+        if let Some(peer) = context.peer {
+            self.limiter.know(peer);
+        }
+        Ok(Some(admitted))
     }
 
     async fn body(&self, headers: &HeaderMap, body: Incoming) -> Result<Bytes, HttpError> {
@@ -195,6 +224,9 @@ impl Server {
         if gone {
             health = health.with_detail("file_gone");
         }
+        if self.vault.is_log_flawed() {
+            health = health.with_detail("log_flawed");
+        }
         let status = StatusCode::from_u16(health.status_code()).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
         Answer::json(status, &health)
     }
@@ -206,16 +238,6 @@ impl Server {
 
     fn uptime_secs(&self, now: Timestamp) -> u64 {
         now.since(self.started).as_secs()
-    }
-
-    /// Returns the peer: behind a proxy the last hop of `X-Forwarded-For`, which is ignored otherwise.
-    fn peer(&self, headers: &HeaderMap, socket: Peer) -> Peer {
-        if !self.behind_proxy {
-            return socket;
-        }
-        let last = headers.get_all("x-forwarded-for").iter().next_back();
-        let hop = last.and_then(|value| value.to_str().ok()?.rsplit(',').next());
-        hop.and_then(|hop| hop.trim().parse().ok()).map_or(socket, Peer::Ip)
     }
 }
 

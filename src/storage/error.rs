@@ -15,12 +15,14 @@ pub enum OpenError {
     #[error("the file is damaged")]
     Damaged(#[source] Option<Box<dyn std::error::Error + Send + Sync>>),
     /// A newer sealroom wrote the file.
-    #[error("the file has format {found}, this program knows formats up to {known}")]
+    #[error("the file has format {found}{}, this program knows formats up to {known}", written_by(program))]
     Newer {
         /// The format in the file.
         found: u32,
         /// The newest format that this program supports.
         known: u32,
+        /// The version of the program that migrated the file; empty if the file does not say.
+        program: String,
     },
     /// The file holds rows of a newer version.
     #[error(
@@ -72,9 +74,25 @@ pub enum StorageError {
         /// The newest version that this program reads in that table.
         known: u8,
     },
+    /// The file has an older format, and only its unlock by a server migrates it.
+    #[error(
+        "the file has format {found}: start the server with it once, which keeps a copy and migrates it to \
+         format {newest}"
+    )]
+    Older {
+        /// The format in the file.
+        found: u32,
+        /// The newest format.
+        newest: u32,
+    },
     /// The operating system gives no random bytes.
     #[error("the operating system gives no random bytes")]
     Random,
+}
+
+/// Returns the part of a message that names a program's version.
+fn written_by(program: &str) -> String {
+    if program.is_empty() { String::new() } else { format!(", written by sealroom {program}") }
 }
 
 /// An error of a commit.

@@ -9,6 +9,7 @@ mod engine;
 mod error;
 mod examine;
 mod format;
+mod migrate;
 mod read;
 mod state;
 mod store;
@@ -19,7 +20,7 @@ pub use commit::{
     job::{Committed, Decision, JobError, Receipt, Refusal, Verdict},
     writer::{Writer, Writing},
 };
-pub use copy::{Copied, CopyError, Copying, Moment, Rekeying, Step, Supervisor, Ticket, Unsealed};
+pub use copy::{Blank, Copied, CopyError, Copying, Moment, Rekeying, Step, Supervisor, Ticket, Unsealed};
 pub use engine::{Batch, Engine, FORMAT, RowWrite};
 pub use error::{CommitError, OpenError, StorageError};
 pub use examine::{Check, Findings, Read, Status, Surroundings};
@@ -28,6 +29,7 @@ pub use format::{
     last_access::LastAccess,
     tables,
 };
+pub use migrate::{Keeper, Migrating, Migration, MigrationError, Migrations, NotKept, Upgrade};
 pub(crate) use read::cache::Generation;
 pub use read::{
     log::StoredRecord,

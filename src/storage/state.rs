@@ -116,10 +116,14 @@ pub(super) struct VaultState {
     pub(super) file: FileId,
     pub(super) state: StateClock,
     pub(super) accesses: Accesses,
+    pub(super) log_check: LogCheck,
     pub(super) stats: Stats,
     /// The commits that a copy in progress still has to write.
     pub(super) tap: Tap,
 }
+
+/// Numbers the vaults of one process, so that the per-thread caches tell them apart.
+static VAULTS: AtomicU64 = AtomicU64::new(1);
 
 impl Drop for VaultState {
     /// Takes the opened rows along: a thread that idles would keep them.
@@ -129,9 +133,56 @@ impl Drop for VaultState {
 }
 
 impl VaultState {
+    pub(super) fn new(engine: &Arc<Engine>, keys: Keys, file: FileId, stats: Stats) -> Self {
+        Self {
+            vault: VAULTS.fetch_add(1, Ordering::Relaxed),
+            engine: Arc::clone(engine),
+            keys,
+            file,
+            state: StateClock::default(),
+            accesses: Accesses::default(),
+            log_check: LogCheck::default(),
+            stats,
+            tap: Tap::default(),
+        }
+    }
+
+    /// Returns the state of a file that no writer has.
+    pub(super) fn at_rest(engine: &Arc<Engine>, keys: Keys, file: FileId) -> Self {
+        Self::new(engine, keys, file, Stats::new(|| Duration::ZERO, Duration::MAX))
+    }
+
     /// Returns the current generation; its number is odd while a commit that changes state is in flight.
     pub(super) fn generation(&self) -> Generation {
         Generation { vault: self.vault, number: self.state.read() }
+    }
+}
+
+/// The result of the checks of the whole log since the unlock.
+#[derive(Debug, Default)]
+pub(super) struct LogCheck {
+    /// Set for good once a record disagrees with the sealed head.
+    flawed: AtomicBool,
+    /// The monotonic time of the last whole check in milliseconds, plus one; 0 before the first.
+    ended: AtomicU64,
+}
+
+impl LogCheck {
+    pub(super) fn is_flawed(&self) -> bool {
+        self.flawed.load(Ordering::Acquire)
+    }
+
+    pub(super) fn set_flawed(&self) {
+        self.flawed.store(true, Ordering::Release);
+    }
+
+    pub(super) fn end(&self, now: Duration) {
+        let millis = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
+        self.ended.store(millis.saturating_add(1), Ordering::Relaxed);
+    }
+
+    pub(super) fn ended(&self) -> Option<Duration> {
+        self.ended.load(Ordering::Relaxed).checked_sub(1).map(Duration::from_millis)
     }
 }
 

@@ -1,40 +1,34 @@
 //! A vault file: creation, opening, verification and unlocking.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
 use super::{
     commit::{
+        accesses,
         batch::Committer,
         changes::Changes,
         job::Decision,
-        rows::{accesses_of_record, last_access_watermark, signed},
+        rows::signed,
         writer::{Writer, Writing},
     },
-    copy::{Tap, Unsealed},
+    copy::Unsealed,
     engine::{Batch, Engine, FORMAT},
     error::{CommitError, OpenError, StorageError},
     examine::{Check, Examination, Read, Surroundings},
     format::{
-        codec::Row,
         head::{Head, LogKeys, Slot, decode_slots, encode_slots},
-        last_access::LastAccess,
         needs::Needs,
-        tables::{Table, meta, split_audit_row},
+        tables::{meta, split_audit_row},
     },
+    migrate::Migrations,
     read::{
         integrity,
         log::StoredRecord,
         snapshot::{Snapshot, SubtreeHash},
     },
-    state::{Accesses, StateClock, Stats, VaultState},
+    state::{Stats, VaultState},
 };
 use crate::{
     audit::{
@@ -43,18 +37,11 @@ use crate::{
     },
     crypto::{
         keys::{Keys, VaultKey},
-        seal::{self, Context},
         sign::LogKey,
     },
     disk::Medium,
     domain::{Event, FileId, User},
 };
-
-/// The number of records that one snapshot returns while [`missed_accesses`] walks the log.
-const RECORDS_CHUNK: usize = 4096;
-
-/// Numbers the vaults of one process, so that the per-thread caches tell them apart.
-static VAULTS: AtomicU64 = AtomicU64::new(1);
 
 /// The contents of a new vault.
 pub struct NewVault<'a> {
@@ -86,8 +73,9 @@ pub enum CreateError {
 
 /// An open vault file, locked or not.
 pub struct Store {
-    engine: Arc<Engine>,
-    file: FileId,
+    pub(super) engine: Arc<Engine>,
+    pub(super) file: FileId,
+    pub(super) migrations: Migrations,
 }
 
 /// A running writer, and the signal of its end.
@@ -120,8 +108,7 @@ impl Store {
             ..Batch::default()
         };
         let engine = Arc::new(Engine::create(medium, cache_bytes, &first)?);
-        let stats = Stats::new(|| Duration::ZERO, Duration::MAX);
-        let source = source(&engine, keys, new.file, stats);
+        let source = VaultState::at_rest(&engine, keys, new.file);
         let mut committer = Committer::new(Arc::new(source), log_key, head, sealed);
         let mut changes = Changes::none();
         changes.user(new.owner);
@@ -131,7 +118,7 @@ impl Store {
             return Err(CreateError::First);
         }
         committer.idle();
-        Ok(Self { engine, file: new.file })
+        Ok(Self { engine, file: new.file, migrations: Migrations::RELEASED })
     }
 
     /// Opens and verifies a file; none of its bytes change before it is unlocked.
@@ -139,10 +126,18 @@ impl Store {
     /// # Errors
     /// The file is no vault, is damaged, or has a newer format.
     pub fn open(medium: Medium, cache_bytes: usize) -> Result<Self, OpenError> {
-        let engine = Arc::new(Engine::open(medium, cache_bytes)?);
+        Self::open_with(medium, cache_bytes, Migrations::RELEASED)
+    }
+
+    /// Opens a file as [`Store::open`] does; an unlock brings it to the newest format of `migrations`.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn open_with(medium: Medium, cache_bytes: usize, migrations: Migrations) -> Result<Self, OpenError> {
+        let engine = Arc::new(Engine::open_up_to(medium, cache_bytes, migrations.newest())?);
         let damaged = |error: StorageError| OpenError::Damaged(Some(Box::new(error)));
         let file = engine.snapshot().and_then(|snapshot| file_id(&snapshot)).map_err(damaged)?;
-        Ok(Self { engine, file })
+        Ok(Self { engine, file, migrations })
     }
 
     /// Returns the vault's id.
@@ -317,8 +312,8 @@ impl Store {
     /// # Errors
     /// As [`Store::unlock`].
     pub fn unseal(&self, vault_key: &VaultKey) -> Result<Unsealed, StorageError> {
-        let stats = Stats::new(|| Duration::ZERO, Duration::MAX);
-        let state = source(&self.engine, Keys::derive(vault_key), self.file, stats);
+        self.check_newest()?;
+        let state = VaultState::at_rest(&self.engine, Keys::derive(vault_key), self.file);
         let snapshot = self.engine.snapshot()?;
         let head = Head::open(&snapshot.required_meta(meta::HEAD)?, &state.keys, self.file)?;
         integrity::check(&snapshot, &state, &head)?;
@@ -331,12 +326,9 @@ impl Store {
     /// # Errors
     /// A row, slot, log key, record or the checkpoint disagrees with the head: nothing is written.
     pub fn unlock(&self, vault_key: &VaultKey, writing: Writing) -> Result<Running, StorageError> {
-        let source = Arc::new(source(
-            &self.engine,
-            Keys::derive(vault_key),
-            self.file,
-            Stats::new(writing.monotonic, writing.commit_timeout),
-        ));
+        self.check_newest()?;
+        let stats = Stats::new(writing.monotonic, writing.commit_timeout);
+        let source = Arc::new(VaultState::new(&self.engine, Keys::derive(vault_key), self.file, stats));
         let keys = &source.keys;
         let snapshot = self.engine.snapshot()?;
         let sealed = snapshot.required_meta(meta::HEAD)?;
@@ -346,27 +338,15 @@ impl Store {
             .map_err(|_| StorageError::tampered("meta", meta::LOG_KEYS))?;
         let needs = Needs::from_bytes(snapshot.meta(meta::NEEDS)?.as_deref());
         let row_version = needs.and_then(|needs| u8::try_from(needs.rows).ok()).unwrap_or(1);
-        let missed = missed_accesses(&snapshot, keys, self.file)?;
+        let (sum, missed) = accesses::examine(&snapshot, &head, &source)?;
         drop(snapshot);
         self.engine.release().map_err(|error| StorageError::Engine(Box::new(redb::Error::Io(error))))?;
         source.stats.log_size.send_replace(head.frontier.size());
-        let committer = Committer::new(source, log_key, head, sealed).with_row_version(row_version);
+        let committer =
+            Committer::new(source, log_key, head, sealed).with_row_version(row_version).with_access_sum(sum);
         committer.catch_up(missed);
         let (writer, ended) = Writer::start(committer, writing);
         Ok(Running { writer, ended })
-    }
-}
-
-fn source(engine: &Arc<Engine>, keys: Keys, file: FileId, stats: Stats) -> VaultState {
-    VaultState {
-        vault: VAULTS.fetch_add(1, Ordering::Relaxed),
-        engine: Arc::clone(engine),
-        keys,
-        file,
-        state: StateClock::default(),
-        accesses: Accesses::default(),
-        stats,
-        tap: Tap::default(),
     }
 }
 
@@ -374,22 +354,4 @@ fn source(engine: &Arc<Engine>, keys: Keys, file: FileId, stats: Stats) -> Vault
 fn file_id(snapshot: &Snapshot) -> Result<FileId, StorageError> {
     let bytes = snapshot.required_meta(meta::FILE_ID)?;
     bytes.try_into().map(FileId::from_bytes).map_err(|_| StorageError::tampered("meta", meta::FILE_ID))
-}
-
-/// Reads from the log the last accesses that are not in their table yet.
-fn missed_accesses(snapshot: &Snapshot, keys: &Keys, file: FileId) -> Result<Vec<LastAccess>, StorageError> {
-    let key = last_access_watermark(0).key();
-    let spoken = snapshot.row(Table::LastAccess, &key)?.and_then(|sealed| {
-        let opened =
-            seal::open(keys.row(), &Context::row(Table::LastAccess.number(), file, &key), &sealed).ok()?;
-        LastAccess::from_bytes(&key, opened.expose())
-    });
-    let mut next = spoken.map_or(0, |row| row.sequence);
-    let mut missed = Vec::new();
-    loop {
-        let records = snapshot.records(next, RECORDS_CHUNK)?;
-        let Some((last, _)) = records.last() else { return Ok(missed) };
-        next = last + 1;
-        missed.extend(records.iter().flat_map(|(sequence, bytes)| accesses_of_record(*sequence, bytes)));
-    }
 }

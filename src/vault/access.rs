@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Context, error::Error, state::Vault};
+use super::{Context, error::Error, narrowing, state::Vault};
 use crate::{
     auth::policy::{self, Denied, Permit, Rules, Verb},
     domain::{
@@ -157,7 +157,7 @@ pub(super) fn authenticate(view: &View<'_>, bearer: Bearer, now: Timestamp) -> R
             Caller {
                 identity: Identity::Token(token.id),
                 role: token.role,
-                narrowing: token.narrowing.clone(),
+                scope: narrowing::of_token(view, &token, now)?,
                 bearer,
                 token_expires_at: Some(token.expires_at),
             }
@@ -170,7 +170,7 @@ pub(super) fn authenticate(view: &View<'_>, bearer: Bearer, now: Timestamp) -> R
             Caller {
                 identity: Identity::User { id: user.id, email: user.email.clone(), session },
                 role: user.role,
-                narrowing: user.narrowing.clone(),
+                scope: user.scope.clone(),
                 bearer,
                 token_expires_at: None,
             }

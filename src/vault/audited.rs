@@ -20,18 +20,18 @@ use crate::{
 
 impl Vault {
     /// Runs a use case through the corridor for an admitted caller.
-    pub(super) async fn act<T, F>(
-        &self,
+    pub(super) fn act<'v, T, F>(
+        &'v self,
         context: &Context,
         caller: &Admitted,
         verb: Verb,
         work: F,
-    ) -> Result<Committed<T>, Error>
+    ) -> impl Future<Output = Result<Committed<T>, Error>> + Send + use<'v, T, F>
     where
         T: Send + 'static,
         F: FnOnce(Request<'_>) -> Result<Decision<T>, Error> + Send + 'static,
     {
-        self.walk(context, caller.bearer(), Some(caller.clone()), verb, work).await
+        self.walk(context, caller.bearer(), Some(caller.clone()), verb, work)
     }
 
     /// Records a refusal that was decided outside the corridor, and returns the error to answer with.
@@ -42,14 +42,15 @@ impl Vault {
         }
     }
 
-    async fn walk<T, F>(
-        &self,
+    /// Queues the use case; the future waits for it, and for the disclosures that it revokes.
+    fn walk<'v, T, F>(
+        &'v self,
         context: &Context,
         bearer: Bearer,
         admitted: Option<Admitted>,
         verb: Verb,
         work: F,
-    ) -> Result<Committed<T>, Error>
+    ) -> impl Future<Output = Result<Committed<T>, Error>> + Send + use<'v, T, F>
     where
         T: Send + 'static,
         F: FnOnce(Request<'_>) -> Result<Decision<T>, Error> + Send + 'static,
@@ -63,9 +64,9 @@ impl Vault {
             tally: Arc::clone(&self.tally),
             disk_low: self.is_disk_low(),
         };
-        let committed =
-            self.opened()?.decide(context.request, move |view| admission.decide(view, work)).await?;
-        self.settle(committed).await
+        let queued =
+            self.opened().map(|open| open.decide(context.request, move |view| admission.decide(view, work)));
+        async move { self.settle(queued?.await?).await }
     }
 
     /// Waits until no disclosure is in flight that the decision revokes.
@@ -79,11 +80,11 @@ impl Vault {
 
 impl Open {
     /// Decides in the commit thread, unless the vault was locked first; logs there why a decision fails.
-    pub(super) async fn decide<T, F>(
+    pub(super) fn decide<T, F>(
         &self,
         request: Option<RequestId>,
         decide: F,
-    ) -> Result<Committed<T>, Error>
+    ) -> impl Future<Output = Result<Committed<T>, Error>> + Send + use<T, F>
     where
         T: Send + 'static,
         F: FnOnce(&View<'_>) -> Verdict<T, Error> + Send + 'static,
@@ -95,7 +96,8 @@ impl Open {
             }
             decide(view).map_err(|refusal| Refusal { error: refusal.error.into_logged(request), ..refusal })
         };
-        self.writer.submit(decide).await.map_err(Error::from)
+        let queued = self.writer.submit(decide);
+        async move { queued.await.map_err(Error::from) }
     }
 
     /// Records events that change nothing and that no caller requested.
@@ -128,17 +130,17 @@ impl Admission {
             Some(admitted) => admitted,
             None => access::authenticate(view, self.bearer, self.context.now).map_err(silent)?,
         };
-        let event = self.context.event(admitted.caller().actor(), self.verb.action());
+        let event = || self.context.event(admitted.caller().actor(), self.verb.action());
         let permit = match admitted.permit(self.verb, &self.rules) {
             Ok(permit) => permit,
-            Err(denied) => return Err(self.refusal(denied.into(), event)),
+            Err(denied) => return Err(self.refusal(denied.into(), event())),
         };
         let context = &self.context;
-        let request = Request { view, permit: &permit, context, is_current, event: event.clone() };
+        let request = Request { view, permit: &permit, context, is_current, event: event() };
         match work(request) {
             Ok(decision) if self.disk_low && !decision.revokes() => Err(silent(Error::DiskLow)),
             Ok(decision) => Ok(decision),
-            Err(error) => Err(self.refusal(error, event)),
+            Err(error) => Err(self.refusal(error, event())),
         }
     }
 
@@ -146,9 +148,13 @@ impl Admission {
     fn refusal(&self, error: Error, mut event: Event) -> Refusal<Error> {
         let outcome = match &error {
             Error::Denied(_) | Error::WrongPassword => Some(Outcome::Denied),
-            Error::NothingMatches { .. } | Error::Tampered(_) => Some(Outcome::Failed),
+            Error::NothingMatches { .. } | Error::NotMinted(_) | Error::Tampered(_) => Some(Outcome::Failed),
             // Without this event a token could probe project names unnoticed.
-            Error::ProjectNotFound(_) if self.verb == Verb::ReadCredentials => Some(Outcome::Failed),
+            Error::ProjectNotFound(_)
+                if matches!(self.verb, Verb::ReadCredentials | Verb::RepositoryToken) =>
+            {
+                Some(Outcome::Failed)
+            }
             _ => None,
         };
         if let Error::NothingMatches { provider, project } = &error {
@@ -156,6 +162,9 @@ impl Admission {
         }
         if let Error::ProjectNotFound(project) = &error {
             event.project = Some(project.clone());
+        }
+        if let Error::NotMinted(unminted) = &error {
+            event = unminted.event(event);
         }
         let outcome = outcome.filter(|_| self.tally.count_refusal(&event.actor));
         Refusal { error, events: outcome.map(|outcome| Event { outcome, ..event }).into_iter().collect() }

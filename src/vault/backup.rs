@@ -13,7 +13,9 @@ use std::{
 use tokio::{sync::watch, task::spawn_blocking};
 
 use super::{
-    access::Admitted,
+    Disclosure,
+    access::{self, Admitted},
+    audited::silent,
     error::{Error, InternalError},
     state::{Open, Vault},
     work::{Context, Request},
@@ -22,13 +24,15 @@ use crate::{
     auth::policy::Verb,
     disk::Medium,
     domain::{Action, Event, Outcome, Timestamp},
-    storage::{Copied, CopyError, Decision, Moment, Step},
+    storage::{Blank, Copied, CopyError, Decision, Moment, Step, View},
 };
 
 /// The rest of a copy after a chunk, in multiples of the chunk's own time, while the log grows: requests come first.
 const REST: u32 = 3;
 /// The longest rest.
 const REST_MAX: Duration = Duration::from_millis(100);
+/// The most attempts to admit a caller to a piece while requests fill the queue: half a minute.
+const PIECE_TRIES: usize = 300;
 
 impl Vault {
     /// Copies the vault to an empty medium for a caller, and verifies the copy. Records `backup.create` first: the copy
@@ -56,6 +60,34 @@ impl Vault {
         Ok(copied)
     }
 
+    /// Admits a caller again to the next piece of its copy. Hold the disclosure until the piece is with the connection: a
+    /// revocation waits for it.
+    ///
+    /// # Errors
+    /// The caller lost its rights, the vault was locked, or its disk fails.
+    pub async fn admit_piece(
+        &self,
+        context: &Context,
+        caller: &Admitted,
+        now: Timestamp,
+    ) -> Result<Option<Disclosure>, Error> {
+        for _ in 0..PIECE_TRIES {
+            let (bearer, rules) = (caller.bearer(), self.rules());
+            let decide = move |view: &View<'_>| {
+                let admitted = access::authenticate(view, bearer, now).map_err(silent)?;
+                let permit = admitted.permit(Verb::CreateBackup, &rules);
+                permit.and_then(|permit| permit.everything()).map_err(|denied| silent(denied.into()))?;
+                Ok(Decision::disclosing((), Vec::new()))
+            };
+            match self.opened()?.decide(context.request, decide).await {
+                // The queue is full: the requests in it go first.
+                Err(Error::Overloaded) => tokio::time::sleep(REST_MAX).await,
+                admitted => return Ok(admitted?.disclosed),
+            }
+        }
+        Err(Error::Overloaded)
+    }
+
     /// Copies the vault to an empty medium for its host, as [`Vault::create_backup`] does for a caller.
     ///
     /// # Errors
@@ -64,6 +96,18 @@ impl Vault {
         let event = Event::new(now, self.settings().host.clone(), Action::BackupCreate);
         self.opened()?.record(vec![event.clone()]).await?;
         self.copied(to, event).await
+    }
+
+    /// Records that a scheduled backup was given up.
+    pub async fn record_lost_backup(&self, now: Timestamp) {
+        let event = Event::new(now, self.settings().host.clone(), Action::BackupCreate);
+        self.record_failed(event).await;
+    }
+
+    async fn record_failed(&self, event: Event) {
+        if let Err(error) = self.record(Event { outcome: Outcome::Failed, ..event }).await {
+            tracing::error!(%error, "a backup that failed could not be recorded");
+        }
     }
 
     /// Checks that a copy fits on the vault's own disk.
@@ -85,10 +129,7 @@ impl Vault {
             }
             Err(error) => {
                 if !matches!(error, Error::Locked | Error::Overloaded) {
-                    let failed = Event { outcome: Outcome::Failed, ..event };
-                    if let Err(error) = self.record(failed).await {
-                        tracing::error!(%error, "a backup that failed could not be recorded");
-                    }
+                    self.record_failed(event).await;
                 }
                 Err(error)
             }
@@ -98,10 +139,15 @@ impl Vault {
     async fn copy(&self, to: Medium) -> Result<Copied, Error> {
         // Set when the future is dropped, as when the client goes away.
         let stop = Stop(Arc::default());
+        // The new file's disk may hang: only threads of their own call it.
+        let blank =
+            spawn_blocking(move || Blank::on(to)).await.map_err(|_| InternalError::TaskPanicked)??;
         let (mut copying, mut pace) = {
             let open = self.opened()?;
-            (open.writer.begin_copy(to)?, Pace::new(&open, &stop, self.settings().monotonic))
+            (open.writer.begin_copy(blank)?, Pace::new(&open, &stop, self.settings().monotonic))
         };
+        // Nothing is collected for a copy that is given up, even if its thread hangs.
+        let _tap = copying.tap();
         // From here on only the copy's own chunks hold the keys, each for its own length.
         let run = spawn_blocking(move || {
             let run = copying.run(&mut |step| pace.step(step));

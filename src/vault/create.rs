@@ -115,7 +115,7 @@ impl Vault {
             first_name: None,
             last_name: None,
             role: Role::Owner,
-            narrowing: AccessScope::default(),
+            scope: AccessScope::default(),
             disabled: false,
             password: password::hash(&plan.password, plan.password_kdf)?,
             epoch: 0,

@@ -4,6 +4,7 @@ use std::{collections::HashSet, sync::Arc};
 
 use super::{
     access::Admitted,
+    budgets::{AnswerBytes, Budgets, CallerLimits},
     error::Error,
     state::Vault,
     work::{Context, Request},
@@ -42,12 +43,33 @@ pub struct Disclosed {
     pub next: Option<IntegrationId>,
     /// The guard of the disclosure.
     pub disclosed: Option<storage::InFlightGuard>,
+    /// The bytes that the answer holds.
+    pub held: AnswerBytes,
+}
+
+impl CredentialQuery {
+    /// Returns the error of a read that finds nothing.
+    pub(super) fn nothing(&self) -> Error {
+        Error::NothingMatches { provider: self.provider, project: self.project.clone() }
+    }
 }
 
 struct Selection {
     items: Vec<(Arc<Integration>, Secret)>,
     next: Option<IntegrationId>,
+    held: AnswerBytes,
 }
+
+/// The budgets of a read.
+#[derive(Clone)]
+struct Measure {
+    budgets: Arc<Budgets>,
+    limits: CallerLimits,
+    is_disk_scarce: bool,
+}
+
+/// The bytes of an answer's item beside its credential: ids, names and JSON.
+const ITEM_BYTES: usize = 256;
 
 impl Vault {
     /// Opens the credentials that match, after their events are durable.
@@ -62,30 +84,52 @@ impl Vault {
     ) -> Result<Disclosed, Error> {
         // Runs in the request's own task, on the last committed state. If that state is still the newest when the
         // commit thread decides, the commit thread has nothing to look up.
-        let prepared = self.prepare(caller, &query)?;
+        let measure = self.measure();
+        let prepared = self.prepare(caller, &query, &measure)?;
         let work = move |work: Request<'_>| {
             let selection = match prepared {
                 Some(selection) if work.is_current => selection,
-                _ => select(work.view, work.permit, &query)?,
+                _ => select(work.view, work.permit, &query, &measure)?,
             };
+            let Measure { budgets, limits, is_disk_scarce } = &measure;
+            let (actor, count) = (work.caller().actor(), selection.items.len() as u64);
+            budgets.disclose(&actor, count, limits, *is_disk_scarce, work.context.now)?;
             Ok(disclose(&work, selection, query.project.as_ref()))
         };
-        let committed = self.act(context, caller, Verb::ReadCredentials, work).await?;
-        let Selection { items, next } = committed.value;
-        Ok(Disclosed { items, receipts: committed.receipts, next, disclosed: committed.disclosed })
+        let committed = self.act(context, caller, Verb::ReadCredentials, work).await;
+        if let Err(Error::TooManyDisclosures { .. }) = &committed {
+            self.tally.count_limited(&caller.caller().actor());
+        }
+        let committed = committed?;
+        let Selection { items, next, held } = committed.value;
+        Ok(Disclosed { items, receipts: committed.receipts, next, disclosed: committed.disclosed, held })
     }
 
     /// Selects and opens on the generation that authenticated the caller. Returns `None` if that is not the committed
     /// one, or if the read fails: then the commit thread decides.
-    fn prepare(&self, caller: &Admitted, query: &CredentialQuery) -> Result<Option<Selection>, Error> {
+    fn prepare(
+        &self,
+        caller: &Admitted,
+        query: &CredentialQuery,
+        measure: &Measure,
+    ) -> Result<Option<Selection>, Error> {
         let open = self.opened()?;
         let view = open.writer.view();
         if !caller.is_current(&view) {
             return Ok(None);
         }
         let Ok(permit) = caller.permit(Verb::ReadCredentials, &self.rules()) else { return Ok(None) };
-        let selection = select(&view, &permit, query).ok();
-        Ok(selection.filter(|_| caller.is_current(&view)))
+        match select(&view, &permit, query, measure) {
+            Ok(selection) => Ok(Some(selection).filter(|_| caller.is_current(&view))),
+            // The commit thread is not asked again for what there is no room for.
+            Err(Error::Overloaded) => Err(Error::Overloaded),
+            Err(_) => Ok(None),
+        }
+    }
+
+    fn measure(&self) -> Measure {
+        let is_disk_scarce = self.free_bytes().is_some_and(|free| free / 2 < self.settings().disk_low_bytes);
+        Measure { budgets: Arc::clone(&self.budgets), limits: self.settings().callers, is_disk_scarce }
     }
 }
 
@@ -101,8 +145,12 @@ fn disclose(work: &Request<'_>, selection: Selection, project: Option<&ProjectId
     Decision::disclosing(selection, events)
 }
 
-/// Selects the matching credentials that the caller may read, and opens them.
-fn select(view: &View<'_>, permit: &Permit, query: &CredentialQuery) -> Result<Selection, Error> {
+/// Finds the matching integrations whose credentials the caller may read, newest first.
+pub(super) fn find(
+    view: &View<'_>,
+    permit: &Permit,
+    query: &CredentialQuery,
+) -> Result<Vec<Arc<Integration>>, Error> {
     if let Some(provider) = query.provider {
         permit.provider(provider)?;
     }
@@ -132,23 +180,54 @@ fn select(view: &View<'_>, permit: &Permit, query: &CredentialQuery) -> Result<S
     });
     found.sort_by_key(|integration| std::cmp::Reverse(integration.id));
     found.dedup_by_key(|integration| integration.id);
-    found.retain(|integration| query.cursor.is_none_or(|cursor| integration.id < cursor));
-    if found.is_empty() && query.cursor.is_none() {
-        return Err(Error::NothingMatches { provider: query.provider, project: query.project.clone() });
-    }
+    Ok(found)
+}
+
+/// Selects the matching credentials that the caller may read, and opens them.
+fn select(
+    view: &View<'_>,
+    permit: &Permit,
+    query: &CredentialQuery,
+    measure: &Measure,
+) -> Result<Selection, Error> {
+    let found = matching(view, permit, query)?;
     let limit = query.limit.unwrap_or(MATCHES_MAX).min(MATCHES_MAX);
     if query.limit.is_none() && found.len() > limit {
         return Err(Error::TooManyMatches);
     }
-    let more = found.len() > limit;
-    found.truncate(limit);
-    let next = found.last().filter(|_| more).map(|integration| integration.id);
-    let open = |integration: Arc<Integration>| -> Result<_, Error> {
+    let mut held = measure.budgets.answer(permit.caller().actor());
+    let (all, mut bytes) = (found.len(), 0);
+    let mut items = Vec::with_capacity(all.min(limit));
+    for integration in found.into_iter().take(limit) {
         let secret = view.open_credential(&permit.disclose(&integration)?)?;
-        Ok((integration, secret))
-    };
-    let items = found.into_iter().map(open).collect::<Result<_, _>>()?;
-    Ok(Selection { items, next })
+        let size = secret.expose().len() + ITEM_BYTES;
+        bytes += size;
+        if bytes > measure.limits.answer_bytes && !items.is_empty() {
+            if query.limit.is_none() {
+                return Err(Error::TooManyMatches);
+            }
+            // A page by bytes: the rest comes with the cursor.
+            break;
+        }
+        held.grow(size, &measure.limits)?;
+        items.push((integration, secret));
+    }
+    let next = items.last().filter(|_| items.len() < all).map(|(integration, _)| integration.id);
+    Ok(Selection { items, next, held })
+}
+
+/// Returns what matches from the cursor on.
+fn matching(
+    view: &View<'_>,
+    permit: &Permit,
+    query: &CredentialQuery,
+) -> Result<Vec<Arc<Integration>>, Error> {
+    let mut found = find(view, permit, query)?;
+    found.retain(|integration| query.cursor.is_none_or(|cursor| integration.id < cursor));
+    if found.is_empty() && query.cursor.is_none() {
+        return Err(query.nothing());
+    }
+    Ok(found)
 }
 
 /// Selects by group: the project's own integrations first, global ones only for groups without one. A project's own

@@ -29,6 +29,13 @@ impl Vault {
             },
         };
         let mut checks = vec![check];
+        let key = key.filter(|_| match self.store().check_newest() {
+            Ok(()) => true,
+            Err(older) => {
+                checks.push(Check::new("format", Status::Warning, older.to_string()));
+                false
+            }
+        });
         checks.extend(self.store().examine(key.as_ref(), surroundings, read));
         checks
     }

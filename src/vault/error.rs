@@ -4,13 +4,15 @@
 
 use std::error::Error as _;
 
+use super::not_minted::{MissingRepository, NotMinted};
 use crate::{
     api::BadRequest,
     audit::record::BadRecord,
     auth::{password::PasswordError, policy::Denied},
     crypto::random::RandomError,
     domain::{Email, Invalid, ProjectId, Provider, RequestId, Revision, Timestamp},
-    storage::{CopyError, JobError, OpenError, SLOTS_MAX, StorageError},
+    outgoing::Disabled,
+    storage::{CopyError, JobError, MigrationError, OpenError, SLOTS_MAX, StorageError},
 };
 
 /// An error of a use case, with a variant for each case that a caller can act on.
@@ -64,6 +66,12 @@ pub enum Error {
         /// Seconds until the next attempt is allowed.
         retry_after_secs: u64,
     },
+    /// The caller read too many credentials in this minute.
+    #[error("too many disclosures")]
+    TooManyDisclosures {
+        /// Seconds until the next minute begins.
+        retry_after_secs: u64,
+    },
     /// The request breaks a rule that depends on stored data.
     #[error("the request cannot be carried out")]
     BadRequest(BadRequest),
@@ -84,6 +92,15 @@ pub enum Error {
         /// The project asked for.
         project: Option<ProjectId>,
     },
+    /// There is no token for a repository.
+    #[error(transparent)]
+    RepositoryNotFound(#[from] MissingRepository),
+    /// Nothing may be called, or not that host.
+    #[error(transparent)]
+    OutgoingDisabled(#[from] Disabled),
+    /// A GitHub App's token could not be minted.
+    #[error("no token was minted")]
+    NotMinted(Box<NotMinted>),
     /// More integrations match than one answer may hold.
     #[error("too many matches")]
     TooManyMatches,
@@ -108,6 +125,12 @@ pub enum Error {
     /// Integrations are scoped to the project.
     #[error("the project is in use")]
     ProjectInUse {
+        /// The number of these integrations.
+        integrations: usize,
+    },
+    /// A member's integration would hide owners' ones.
+    #[error("it would hide another's integration")]
+    WouldShadow {
         /// The number of these integrations.
         integrations: usize,
     },
@@ -181,7 +204,7 @@ impl From<StorageError> for Error {
             StorageError::Engine(_) => Self::Unreadable(error),
             StorageError::Tampered { .. } => Self::Tampered(error),
             StorageError::Archived { last } => Self::Archived { last },
-            StorageError::Newer { .. } => InternalError::Newer(error).into(),
+            StorageError::Newer { .. } | StorageError::Older { .. } => InternalError::Newer(error).into(),
             StorageError::Random => RandomError.into(),
         }
     }
@@ -210,7 +233,7 @@ pub enum InternalError {
     /// The operating system gives no random bytes.
     #[error(transparent)]
     Random(#[from] RandomError),
-    /// A newer program wrote a row.
+    /// A newer program wrote a row, or the file has an older format.
     #[error(transparent)]
     Newer(StorageError),
     /// A background task panicked. Only the log gets the text of a panic, which may hold anything.
@@ -260,9 +283,31 @@ pub enum UnlockError {
     /// The file no longer opens.
     #[error(transparent)]
     Open(#[from] OpenError),
+    /// The file has an older format, and was not migrated.
+    #[error(transparent)]
+    Migration(MigrationError),
     /// The unlock could not be recorded.
     #[error("the audit log cannot be written")]
     AuditUnavailable,
+    /// A checkpoint gives the file away as an older copy.
+    #[error(
+        "the file is an older copy: a checkpoint of this log knows {known} records, the file holds {held}, or different ones"
+    )]
+    RolledBack {
+        /// The number of records that the checkpoint knows.
+        known: u64,
+        /// The number of records in the file.
+        held: u64,
+    },
+}
+
+impl From<MigrationError> for UnlockError {
+    fn from(error: MigrationError) -> Self {
+        match error {
+            MigrationError::Storage(error) => error.into(),
+            MigrationError::NotKept(_) | MigrationError::Commit(_) => Self::Migration(error),
+        }
+    }
 }
 
 impl From<StorageError> for UnlockError {
@@ -272,7 +317,8 @@ impl From<StorageError> for UnlockError {
             StorageError::Engine(_)
             | StorageError::Tampered { .. }
             | StorageError::Archived { .. }
-            | StorageError::Newer { .. } => Self::Storage(error),
+            | StorageError::Newer { .. }
+            | StorageError::Older { .. } => Self::Storage(error),
         }
     }
 }
@@ -303,6 +349,9 @@ pub enum SlotError {
         /// Its kind.
         found: &'static str,
     },
+    /// Another slot has the new secret already.
+    #[error("slot {0} has this secret already")]
+    Taken(u32),
     /// The new secret breaks a rule.
     #[error(transparent)]
     Invalid(#[from] Invalid),

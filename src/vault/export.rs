@@ -6,6 +6,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::{
     access::Admitted,
+    budgets::ExportShare,
     error::Error,
     state::Vault,
     work::{Context, Request},
@@ -17,9 +18,9 @@ use crate::{
     storage::{Decision, StorageError, StoredRecord},
 };
 
-/// The number of records in a chunk, read from one snapshot. A long-held snapshot makes the file grow, and a slow
-/// client holds two chunks.
-const CHUNK: usize = 250;
+/// The number of records in a chunk, read from one snapshot: a block of the tree, which is verified as a whole. A
+/// long-held snapshot makes the file grow, and a slow client holds two chunks.
+const CHUNK: usize = 256;
 
 /// The statement to prove.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +39,13 @@ pub enum Proof {
         /// The larger size.
         to: u64,
     },
+}
+
+/// A running export's place among all exports and among its caller's, given back on drop.
+#[derive(Debug)]
+pub struct ExportTurn {
+    _turn: OwnedSemaphorePermit,
+    _share: ExportShare,
 }
 
 impl Vault {
@@ -64,10 +72,7 @@ impl Vault {
         };
         self.act(context, caller, Verb::ReadAudit, work).await?;
         let open = self.opened()?;
-        let hashes = {
-            let view = open.writer.fresh_view();
-            ranges.iter().map(|range| view.tree_hash(range).map_err(Error::from)).collect()
-        };
+        let hashes = open.writer.fresh_view().tree_hashes(&ranges).map_err(Error::from);
         self.noted(context, caller.caller().actor(), Verb::ReadAudit.action(), hashes).await
     }
 
@@ -81,8 +86,10 @@ impl Vault {
         context: &Context,
         caller: &Admitted,
         first: u64,
-    ) -> Result<(u64, OwnedSemaphorePermit), Error> {
+    ) -> Result<(u64, ExportTurn), Error> {
+        let share = self.budgets.export(caller.caller().actor())?;
         let turn = Arc::clone(&self.exports).try_acquire_owned().map_err(|_| Error::Overloaded)?;
+        let turn = ExportTurn { _turn: turn, _share: share };
         let work = move |work: Request<'_>| {
             let archived = work.view.first_sequence()?;
             if first < archived {
@@ -108,7 +115,8 @@ impl Vault {
         let open = self.opened()?;
         let view = open.writer.fresh_view();
         self.admit_again(&view, caller, now, Verb::ExportAudit)?;
-        let mut records = view.records(first, CHUNK)?;
+        // To the end of the block: the next chunk begins with the next one.
+        let mut records = view.records(first, CHUNK - rest(first))?;
         // An archive may take records away while an export is under way: an export has no gaps.
         if let Some((found, _)) = records.first().filter(|(found, _)| *found > first) {
             return Err(Error::Archived { last: found - 1 });
@@ -146,4 +154,9 @@ impl Vault {
         // An error means that the writer and its vault are gone.
         drop(sizes.wait_for(|now| *now > size).await);
     }
+}
+
+/// Returns the number of records of a block before `sequence`.
+fn rest(sequence: u64) -> usize {
+    usize::try_from(sequence % CHUNK as u64).expect("it is below the chunk's length")
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::state::Vault;
+use super::{mints::MintReading, state::Vault};
 use crate::{
     domain::{Provider, Timestamp, days},
     stats::Reading,
@@ -24,8 +24,14 @@ pub struct Gauges {
     pub backup_age: Option<Duration>,
     /// True while the last scheduled backup has failed.
     pub backup_failed: bool,
+    /// Bytes of credentials in answers that are not sent yet.
+    pub answer_bytes: u64,
+    /// Requests that a caller's budget refused.
+    pub over_budget: u64,
     /// Password verifications, in argon2 runs.
     pub password_runs: u64,
+    /// Minted tokens.
+    pub mints: MintReading,
     /// The metrics of an unlocked vault.
     pub open: Option<OpenGauges>,
 }
@@ -56,7 +62,10 @@ impl Vault {
             checkpoint_lost: self.is_checkpoint_lost(),
             backup_age: self.backed_up().map(|at| now.since(at)),
             backup_failed: self.is_backup_failed(),
+            answer_bytes: self.budgets.held_bytes() as u64,
+            over_budget: self.budgets.refused(),
             password_runs: self.password_runs(),
+            mints: self.mints.read(),
             open: self.opened().ok().map(|open| {
                 let stats = open.writer.stats();
                 let mut integrations: BTreeMap<_, (u64, u64)> =
@@ -74,7 +83,7 @@ impl Vault {
                 OpenGauges {
                     log_size: *stats.log_size.borrow(),
                     waiting: open.writer.waiting(),
-                    is_failing: stats.is_unavailable(),
+                    is_failing: open.writer.is_unavailable(),
                     commit_micros: stats.commit_micros.read(),
                     batch_jobs: stats.batch_jobs.read(),
                     integrations,
@@ -83,8 +92,8 @@ impl Vault {
         }
     }
 
-    /// Returns whether the last commit failed or one is stalled, so that events cannot be recorded.
+    /// Returns whether events cannot be recorded: the last commit failed, one is stalled, or the log is flawed.
     pub fn is_failing(&self) -> bool {
-        self.opened().is_ok_and(|open| open.writer.stats().is_unavailable())
+        self.opened().is_ok_and(|open| open.writer.is_unavailable())
     }
 }

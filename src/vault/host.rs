@@ -1,8 +1,8 @@
 //! The host's reports of its disk, its file and its checkpoint folder.
 
-use std::sync::atomic::Ordering;
+use std::sync::{PoisonError, atomic::Ordering};
 
-use super::state::Vault;
+use super::{rollback::Rollback, state::Vault};
 use crate::domain::Timestamp;
 
 impl Vault {
@@ -59,5 +59,10 @@ impl Vault {
     /// Returns whether the last scheduled backup failed.
     pub fn is_backup_failed(&self) -> bool {
         self.backup_failed.load(Ordering::Relaxed)
+    }
+
+    /// Reports a rollback; the vault does not unlock while there is one, unless the settings accept it.
+    pub fn set_rollback(&self, found: Option<Rollback>) {
+        *self.rollback.lock().unwrap_or_else(PoisonError::into_inner) = found;
     }
 }

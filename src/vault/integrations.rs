@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
+use serde_json::{Map, Value};
+
 use super::{
     access::Admitted,
     error::Error,
     projects::check_registered,
+    shadow,
     state::Vault,
     work::{Context, Request},
 };
@@ -14,9 +17,10 @@ use crate::{
     auth::policy::Verb,
     crypto::random,
     domain::{
-        Detail, DetailKey, Event, Integration, IntegrationId, KeptRevision, Name, ProjectId, Provider,
-        Revision, Scope, Secret, Timestamp,
+        AuthType, Detail, DetailKey, Event, Integration, IntegrationId, Json, KeptRevision, Name, ProjectId,
+        Provider, Revision, Scope, Secret, Timestamp,
     },
+    outgoing::{App, AppConfig},
     storage::{Changes, Decision, LastAccess, View},
 };
 
@@ -41,16 +45,27 @@ impl Vault {
         request: CreateIntegration,
     ) -> Result<(Integration, Vec<IntegrationId>), Error> {
         let id = IntegrationId::new(context.now, random::bytes()?);
+        // In the request's task: reading a key takes longer than a commit should.
+        if is_app(request.provider, request.auth_type) {
+            check_app(&request.credentials, request.config.as_ref())?;
+        }
+        let may_shadow = self.settings().members_may_shadow;
         let work = move |work: Request<'_>| {
-            let CreateIntegration { provider, auth_type, credentials, scope, config, name, expires_at } =
-                request;
+            let CreateIntegration {
+                provider,
+                auth_type,
+                credentials,
+                scope,
+                config,
+                name,
+                expires_at,
+                allow_expired,
+            } = request;
             work.permit.scope(&scope)?;
             work.permit.provider(provider)?;
             check_registered(work.view, scope.projects())?;
             let now = work.context.now;
-            if expires_at.is_some_and(|end| end <= now) {
-                return Err(Error::ExpiryPast);
-            }
+            check_expiry(&work, expires_at, allow_expired)?;
             let kept = vec![KeptRevision { revision: Revision::FIRST, expires_at }];
             let (created_by, creator) = (work.caller().actor(), work.caller().user());
             let integration = Integration {
@@ -68,20 +83,24 @@ impl Vault {
                 version: 0,
             };
             let shadows = shadows(work.view, &integration)?;
+            let about = event_about(work.event.clone(), &integration);
+            let shadow = shadow::event(work.view, work.permit, &integration, about, may_shadow)?;
             let mut changes = Changes::none();
             changes.credential(&integration, Revision::FIRST, credentials);
             changes.integration(None, integration.clone());
             let event = Event { detail: scope_detail(&integration), ..event_about(work.event, &integration) };
-            Ok(Decision::changing((integration, shadows), changes, event))
+            Ok(Decision::changing((integration, shadows), changes, event).also(shadow))
         };
         Ok(self.act(context, caller, Verb::CreateIntegration, work).await?.value)
     }
 
-    /// Lists metadata, newest first; if there is more than `limit`, also returns a cursor.
+    /// Lists metadata, newest first: all of it, or with [`Verb::ListOwnIntegrations`] what the caller created. If there
+    /// is more than `limit`, also returns a cursor.
     pub async fn list_integrations(
         &self,
         context: &Context,
         caller: &Admitted,
+        verb: Verb,
         provider: Option<Provider>,
         name: Option<Name>,
         page: (Option<usize>, Option<IntegrationId>),
@@ -89,7 +108,8 @@ impl Vault {
         let work = move |work: Request<'_>| {
             let (limit, cursor) = page;
             let wanted = |one: &Integration| {
-                provider.is_none_or(|provider| one.provider.service() == provider.service())
+                (verb != Verb::ListOwnIntegrations || work.permit.created(one))
+                    && provider.is_none_or(|provider| one.provider.service() == provider.service())
                     && name.as_ref().is_none_or(|name| one.name.as_ref() == Some(name))
                     && cursor.is_none_or(|cursor| one.id < cursor)
             };
@@ -107,7 +127,7 @@ impl Vault {
             let event = Event { provider, detail, ..work.event };
             Ok(Decision::recording((listed, next), vec![event]))
         };
-        Ok(self.act(context, caller, Verb::ListIntegrations, work).await?.value)
+        Ok(self.act(context, caller, verb, work).await?.value)
     }
 
     /// Returns one integration's metadata.
@@ -128,7 +148,8 @@ impl Vault {
         Ok(self.act(context, caller, Verb::ShowIntegration, work).await?.value)
     }
 
-    /// Changes metadata; the credential and its revision stay as they are.
+    /// Changes metadata; the credential and its revision stay as they are. A member changes what it created: its name,
+    /// its expiry and the names of its variables.
     ///
     /// # Errors
     /// The policy forbids it, the integration does not exist, or the change breaks a rule.
@@ -139,12 +160,19 @@ impl Vault {
         id: IntegrationId,
         request: UpdateIntegration,
     ) -> Result<Listed, Error> {
+        let may_shadow = self.settings().members_may_shadow;
         let work = move |work: Request<'_>| {
-            let before = work.view.integration(id)?.ok_or(Error::IntegrationNotFound)?;
+            let before = owned(&work, id)?;
             let now = work.context.now;
             let mut after = Integration::clone(&before);
             apply(request.name, &mut after.name);
             apply(request.config, &mut after.config);
+            if request.scope.is_some() || differ_beyond_names(before.config.as_ref(), after.config.as_ref()) {
+                work.permit.owner()?;
+            }
+            if is_app(after.provider, after.auth_type) {
+                AppConfig::read(after.config.as_ref()).map_err(|bad| Error::BadRequest(bad.into()))?;
+            }
             if let Change::Set(end) = &request.expires_at
                 && *end <= now
             {
@@ -160,12 +188,17 @@ impl Vault {
                 return Err(Error::NameNeeded);
             }
             after.updated_at = now;
+            // A new name may hide an owner's integration as a new integration may.
+            let about = event_about(work.event.clone(), &after);
+            let is_renamed = before.group() != after.group();
+            let shadow = is_renamed.then(|| shadow::event(work.view, work.permit, &after, about, may_shadow));
             let mut changes = Changes::none();
             changes.integration(Some(&before), after.clone());
             let event = Event { detail: scope_detail(&after), ..event_about(work.event, &after) };
             // A narrower scope revokes access. Treat every change of scope so: an error in telling narrower from wider
             // would leak.
-            let decision = Decision::changing(with_last_access(work.view, Arc::new(after))?, changes, event);
+            let decision = Decision::changing(with_last_access(work.view, Arc::new(after))?, changes, event)
+                .also(shadow.transpose()?.flatten());
             Ok(if rescoped { decision.revoking() } else { decision })
         };
         Ok(self.act(context, caller, Verb::UpdateIntegration, work).await?.value)
@@ -183,14 +216,18 @@ impl Vault {
         expected: Option<Revision>,
         request: RotateCredentials,
     ) -> Result<Listed, Error> {
+        // In the request's task, before the stored row says whether it is an App's: reading a key takes longer than a
+        // commit should.
+        let as_app = check_app(&request.credentials, None);
         let work = move |work: Request<'_>| {
             let before = owned(&work, id)?;
             check_expected(&before, expected)?;
             check_fields(before.provider, before.auth_type, &request.credentials)
                 .map_err(Error::BadRequest)?;
-            if request.expires_at.is_some_and(|end| end <= work.context.now) {
-                return Err(Error::ExpiryPast);
+            if is_app(before.provider, before.auth_type) {
+                as_app?;
             }
+            check_expiry(&work, request.expires_at, request.allow_expired)?;
             renew(work, &before, request.credentials, request.expires_at, Detail::NONE)
         };
         Ok(self.act(context, caller, Verb::RotateCredentials, work).await?.value)
@@ -237,7 +274,17 @@ impl Vault {
     }
 }
 
-/// Returns an integration that the caller may rotate. For a member, another's integration and an unknown id give the
+/// Returns whether the vault itself works with the credential: it mints tokens of GitHub Apps.
+fn is_app(provider: Provider, auth_type: AuthType) -> bool {
+    provider == Provider::Github && auth_type == AuthType::App
+}
+
+/// Refuses a GitHub App that could not mint a token.
+fn check_app(credentials: &Secret, config: Option<&Json>) -> Result<(), Error> {
+    App::read(credentials, config).map(drop).map_err(|bad| Error::BadRequest(bad.into()))
+}
+
+/// Returns an integration that the caller may change. For a member, another's integration and an unknown id give the
 /// same refusal.
 fn owned(work: &Request<'_>, id: IntegrationId) -> Result<Arc<Integration>, Error> {
     let found = work.view.integration(id)?;
@@ -249,6 +296,14 @@ fn owned(work: &Request<'_>, id: IntegrationId) -> Result<Arc<Integration>, Erro
         None if work.permit.role() == crate::domain::Role::Owner => Err(Error::IntegrationNotFound),
         None => Err(crate::auth::policy::Denied::NotCreator.into()),
     }
+}
+
+/// Refuses an expiry in the past: usually a mistyped year. An import stores a credential that has ended, on purpose.
+fn check_expiry(work: &Request<'_>, expires_at: Option<Timestamp>, allow_expired: bool) -> Result<(), Error> {
+    if allow_expired {
+        return Ok(work.permit.owner()?);
+    }
+    if expires_at.is_some_and(|end| end <= work.context.now) { Err(Error::ExpiryPast) } else { Ok(()) }
 }
 
 fn check_expected(integration: &Integration, expected: Option<Revision>) -> Result<(), Error> {
@@ -282,7 +337,7 @@ fn renew(
     Ok(Decision::changing(with_last_access(work.view, Arc::new(after))?, changes, event))
 }
 
-fn with_last_access(view: &View<'_>, integration: Arc<Integration>) -> Result<Listed, Error> {
+pub(super) fn with_last_access(view: &View<'_>, integration: Arc<Integration>) -> Result<Listed, Error> {
     let last_access = view.last_access(integration.id.as_bytes())?;
     Ok(Listed { integration, last_access })
 }
@@ -317,6 +372,19 @@ fn shadows(view: &View<'_>, new: &Integration) -> Result<Vec<IntegrationId>, Err
     ids.sort_unstable();
     ids.dedup();
     Ok(ids)
+}
+
+/// Returns whether two configs differ in more than `env`: the names of variables are the creator's to choose, and every
+/// other option an owner's.
+fn differ_beyond_names(before: Option<&Json>, after: Option<&Json>) -> bool {
+    let options = |config: Option<&Json>| {
+        let options =
+            config.and_then(|config| serde_json::from_str::<Map<String, Value>>(config.as_str()).ok());
+        let mut options = options.unwrap_or_default();
+        options.remove("env");
+        options
+    };
+    options(before) != options(after)
 }
 
 fn apply<T>(change: Change<T>, field: &mut Option<T>) {

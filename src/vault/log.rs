@@ -17,8 +17,9 @@ use crate::{
     storage::{Decision, StorageError},
 };
 
-/// The number of records read from one snapshot while the log is searched.
-const CHUNK: usize = 250;
+/// The number of records read from one snapshot while the log is searched: a block of the tree, which is verified as a
+/// whole.
+const CHUNK: usize = 256;
 /// The most records that one call reads; it then returns a cursor, even if it found fewer than requested.
 const LOOKED_AT_MAX: usize = 100_000;
 
@@ -80,10 +81,15 @@ impl Vault {
             if looked_at >= LOOKED_AT_MAX {
                 return Ok((found, Some(end)));
             }
-            looked_at += CHUNK;
+            // To the start of the block that `end` is in: the next chunk is the whole block before it.
+            let chunk = match end % CHUNK as u64 {
+                rest if end < u64::MAX && rest > 0 => usize::try_from(rest).unwrap_or(CHUNK),
+                _ => CHUNK,
+            };
+            looked_at += chunk;
             // One short transaction per chunk: a long-held snapshot makes the file grow. The view is dropped before any
             // await.
-            let read = open.writer.fresh_view().records_before(end, CHUNK);
+            let read = open.writer.fresh_view().records_before(end, chunk);
             let records = match read {
                 Err(StorageError::Tampered { key, .. }) => {
                     return Err(self.damaged_record(context, caller, key).await);

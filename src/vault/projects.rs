@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{
     access::Admitted,
     error::Error,
+    narrowing::take_from_members,
     state::Vault,
     work::{Context, Request},
 };
@@ -46,9 +47,10 @@ impl Vault {
             };
             let mut changes = Changes::none();
             changes.project(project.clone());
+            let taken = take_from_members(work.view, &project.identifier, &mut changes, &work.event)?;
             let event = Event { project: Some(project.identifier.clone()), ..work.event };
             // The answer shows the version that the write assigns.
-            Ok(Decision::changing(Project { version: 1, ..project }, changes, event))
+            Ok(Decision::changing(Project { version: 1, ..project }, changes, event).also(taken))
         };
         Ok(self.act(context, caller, Verb::CreateProject, work).await?.value)
     }

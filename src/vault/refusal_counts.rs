@@ -28,6 +28,8 @@ struct Counts {
 pub(super) struct Minute {
     /// By authenticated caller: never more entries than tokens and users.
     refusals: HashMap<Actor, u64>,
+    /// By caller: the reads beyond its budget.
+    limited: HashMap<Actor, u64>,
     rejected: Rejected,
     peers: HashSet<Option<Peer>>,
 }
@@ -51,6 +53,11 @@ impl Tally {
         };
         *refusals += 1;
         *refusals <= EVENTS_MAX
+    }
+
+    /// Counts a read beyond its caller's budget; all of a minute are one event.
+    pub(super) fn count_limited(&self, actor: &Actor) {
+        *self.lock().minute.limited.entry(actor.clone()).or_default() += 1;
     }
 
     /// Counts a request without a valid token.
@@ -79,6 +86,9 @@ impl Tally {
         for (actor, count) in minute.refusals {
             *now.refusals.entry(actor).or_default() += count;
         }
+        for (actor, count) in minute.limited {
+            *now.limited.entry(actor).or_default() += count;
+        }
         now.rejected.tokens += minute.rejected.tokens;
         now.rejected.logins += minute.rejected.logins;
         now.peers.extend(minute.peers);
@@ -103,12 +113,22 @@ impl Tally {
 impl Minute {
     /// Returns the minute's counts as events.
     pub(super) fn events(&self, now: Timestamp, host: &Actor) -> Vec<Event> {
-        let Self { refusals, rejected, peers } = self;
+        let Self { refusals, limited, rejected, peers } = self;
         let over = refusals.iter().filter(|(_, count)| **count > EVENTS_MAX);
         let mut over: Vec<(Actor, u64)> = over.map(|(actor, count)| (actor.clone(), *count)).collect();
         over.sort_by_key(|(actor, _)| actor.to_string());
         let refused = |(actor, count): (Actor, u64)| Event {
             detail: Detail::NONE.number(DetailKey::Count, count - EVENTS_MAX),
+            outcome: crate::domain::Outcome::Denied,
+            ..Event::new(now, actor, Action::RequestRefused)
+        };
+        let mut limited: Vec<(Actor, u64)> =
+            limited.iter().map(|(actor, count)| (actor.clone(), *count)).collect();
+        limited.sort_by_key(|(actor, _)| actor.to_string());
+        let of_budget = |(actor, count): (Actor, u64)| Event {
+            detail: Detail::NONE
+                .text(DetailKey::Reason, "too_many_disclosures")
+                .number(DetailKey::Count, count),
             outcome: crate::domain::Outcome::Denied,
             ..Event::new(now, actor, Action::RequestRefused)
         };
@@ -119,7 +139,7 @@ impl Minute {
         let outcome = crate::domain::Outcome::Denied;
         let sum = Event { outcome, detail, ..Event::new(now, host.clone(), Action::AuthRejected) };
         let sum = Some(sum).filter(|_| *rejected != Rejected::default());
-        over.into_iter().map(refused).chain(sum).collect()
+        over.into_iter().map(refused).chain(limited.into_iter().map(of_budget)).chain(sum).collect()
     }
 }
 
@@ -139,6 +159,23 @@ mod tests {
         assert_eq!(events[0].detail, Detail::NONE.number(DetailKey::Count, 40));
         assert!(tally.count_refusal(&one), "the next minute begins");
         assert!(tally.take().events(now, &host).is_empty());
+    }
+
+    #[test]
+    fn reads_beyond_a_budget_are_one_event_a_minute() {
+        let (tally, now, one) = (Tally::default(), Timestamp::from_millis(0), Actor::host("one"));
+        (0..1_000).for_each(|_| tally.count_limited(&one));
+        let minute = tally.take();
+        tally.give_back(minute);
+        tally.count_limited(&one);
+        let events = tally.take().events(now, &Actor::host("test"));
+        let detail =
+            Detail::NONE.text(DetailKey::Reason, "too_many_disclosures").number(DetailKey::Count, 1_001);
+        assert_eq!(events.len(), 1);
+        assert_eq!(
+            (&events[0].actor, events[0].action, &events[0].detail),
+            (&one, Action::RequestRefused, &detail)
+        );
     }
 
     #[test]

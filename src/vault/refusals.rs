@@ -1,7 +1,7 @@
 //! Counted refusals, recorded as events once a minute.
 
 use super::{error::Error, refusal_counts::Rejected, state::Vault, work::Context};
-use crate::domain::Timestamp;
+use crate::domain::{Action, Timestamp};
 
 impl Vault {
     /// Records the refusals counted since the last call; to be called once a minute, and before a lock or a stop.
@@ -14,6 +14,9 @@ impl Vault {
         let events = minute.events(now, &self.settings().host);
         if events.is_empty() {
             return Ok(());
+        }
+        for event in events.iter().filter(|event| event.action == Action::RequestRefused) {
+            tracing::warn!(caller = %event.actor, "refused in the last minute: see request.refused in the audit log");
         }
         // Keep counts that cannot be recorded until the next call: a flood must not erase its own trace.
         open.record(events).await.inspect_err(|_| self.tally.give_back(minute))

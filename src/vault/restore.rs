@@ -169,13 +169,13 @@ impl<'a> Work<'a> {
                 Projects::Only(projects) => Some(projects.clone()),
                 Projects::Unknown => Some(Vec::new()),
             };
-            let narrower = only.filter(|only| match &before.narrowing.projects {
+            let narrower = only.filter(|only| match &before.scope.projects {
                 None => true,
                 Some(before) => before.iter().any(|project| !only.contains(project)),
             });
             if let Some(only) = narrower {
                 what.push(format!("narrowed to {} projects", only.len()));
-                after.narrowing.projects = Some(only);
+                after.scope.projects = Some(only);
             }
         }
         if what.is_empty() {
@@ -192,7 +192,7 @@ impl<'a> Work<'a> {
         self.outcome.applied.push(format!("user {email} {}", what.join(", ")));
         let detail = Detail::NONE.text(DetailKey::Email, email).text(DetailKey::Role, after.role);
         let detail = if after.disabled { detail.truth(DetailKey::Disabled, true) } else { detail };
-        let detail = match &after.narrowing.projects {
+        let detail = match &after.scope.projects {
             Some(projects) => detail.list(DetailKey::Projects, projects),
             None => detail,
         };

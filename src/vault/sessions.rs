@@ -1,12 +1,15 @@
-//! Logins, refreshes and logouts.
+//! Logins and logouts.
 
 use std::{
-    sync::{Arc, MutexGuard, PoisonError, atomic::Ordering},
+    sync::{
+        Arc, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
 use super::{
-    access::{self, Admitted},
+    access::Admitted,
     audited::silent,
     error::{Error, InternalError},
     state::{SessionLife, Vault},
@@ -22,14 +25,11 @@ use crate::{
     crypto::{kdf::KdfParams, random, stack::leaving_nothing},
     domain::{
         Action, Actor, Email, Identity, PasswordHash, Peer, Secret, SessionId, SessionKey, SessionKind,
-        SessionRow, Timestamp, User, seconds,
+        SessionRow, Timestamp, User,
     },
-    storage::{Changes, Decision, Verdict, View},
+    storage::{Changes, Decision, View},
 };
 
-/// The grace period in which a used refresh token still returns another pair: an answer got lost, or two commands ran
-/// at once.
-const REFRESH_GRACE: Duration = seconds(30);
 /// The most of the oldest session rows that a login checks for expiry.
 const SWEPT_MAX: usize = 64;
 
@@ -45,13 +45,14 @@ pub struct LoggedIn {
     pub user: User,
 }
 
-struct Pair {
-    access: (NewToken, SessionKey),
-    refresh: (NewToken, SessionKey),
+/// A pair of tokens before its rows are written.
+pub(super) struct Pair {
+    pub(super) access: (NewToken, SessionKey),
+    pub(super) refresh: (NewToken, SessionKey),
 }
 
 impl Pair {
-    fn new(session: SessionId) -> Result<Self, Error> {
+    pub(super) fn new(session: SessionId) -> Result<Self, Error> {
         let new = |kind| token::session(kind, session);
         Ok(Self { access: new(SessionKind::Access)?, refresh: new(SessionKind::Refresh)? })
     }
@@ -97,7 +98,7 @@ impl Vault {
         let host = self.settings().host.clone();
         let outcome = self.noted(context, host, Action::SessionLogin, outcome).await;
         match &outcome {
-            Ok(_) => self.limiter().succeeded(email.as_ref(), peer),
+            Ok(_) => self.login_succeeded(email.as_ref(), peer, context.now),
             Err(Error::BadLogin) => self.tally.login(context.peer),
             // A failing disk does not count as a wrong password.
             Err(_) => self.limiter().undecided(email.as_ref(), peer),
@@ -141,42 +142,6 @@ impl Vault {
         Ok(pair.into_answer(user, life))
     }
 
-    /// Exchanges a refresh token for a new pair, once. A second use within the grace period returns another pair; a
-    /// later one ends the session.
-    ///
-    /// # Errors
-    /// The token is not valid or no longer valid, or there were too many attempts.
-    pub async fn refresh(&self, context: &Context, refresh_token: &Secret) -> Result<LoggedIn, Error> {
-        let peer = context.peer.unwrap_or(Peer::Unix);
-        self.opened()?;
-        self.limit(None, peer, context.now).inspect_err(|_| self.tally.login(context.peer))?;
-        let refreshed = self.refresh_with(context, refresh_token).await;
-        let host = self.settings().host.clone();
-        let refreshed = self.noted(context, host, Action::SessionRefresh, refreshed).await;
-        match &refreshed {
-            Ok(_) => self.limiter().succeeded(None, peer),
-            Err(Error::Unauthenticated | Error::TokenExpired { .. }) => self.tally.login(context.peer),
-            Err(_) => self.limiter().undecided(None, peer),
-        }
-        refreshed
-    }
-
-    async fn refresh_with(&self, context: &Context, refresh_token: &Secret) -> Result<LoggedIn, Error> {
-        let open = self.opened()?;
-        if self.is_disk_low() {
-            return Err(Error::DiskLow);
-        }
-        let text = std::str::from_utf8(refresh_token.expose()).map_err(|_| Error::Unauthenticated)?;
-        let key = token::parse_refresh(text).ok_or(Error::Unauthenticated)?;
-        let pair = Pair::new(key.session)?;
-        let (life, context) = (self.settings().sessions, *context);
-        let keys = (pair.access.1, pair.refresh.1);
-        let decide = move |view: &View<'_>| refresh_session(view, &context, &key, keys, life);
-        let committed = open.decide(context.request, decide).await?;
-        let user = self.settle(committed).await?.value.ok_or(Error::Unauthenticated)?;
-        Ok(pair.into_answer(user, life))
-    }
-
     /// Ends the caller's session.
     pub async fn logout(&self, context: &Context, caller: &Admitted) -> Result<(), Error> {
         let work = move |work: Request<'_>| {
@@ -199,6 +164,7 @@ impl Vault {
         password: Secret,
     ) -> Result<bool, Error> {
         let runs = Arc::clone(&self.password_runs);
+        let _waiting = self.wait_for_password()?;
         self.derive(move || {
             let trial = match hash {
                 Some(hash) => password::verify(&hash, &password),
@@ -209,6 +175,15 @@ impl Vault {
             Ok(trial.is_right)
         })
         .await
+    }
+
+    /// Counts a check that waits for a core.
+    ///
+    /// # Errors
+    /// Too many wait already: one more would wait for seconds.
+    fn wait_for_password(&self) -> Result<PasswordWait<'_>, Error> {
+        let waiting = PasswordWait::begin(&self.passwords_waiting);
+        if waiting.others >= self.settings().passwords_waiting { Err(Error::Overloaded) } else { Ok(waiting) }
     }
 
     /// Runs argon2 outside the serving threads, on as many cores as there are, up to three.
@@ -231,6 +206,20 @@ impl Vault {
         self.limiter.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn login_succeeded(&self, email: Option<&Email>, peer: Peer, now: Timestamp) {
+        let mut limiter = self.limiter();
+        limiter.succeeded(email, peer);
+        if let Some(email) = email {
+            limiter.know(email, peer, now);
+        }
+    }
+
+    pub(super) fn limit_refresh(&self, peer: Peer, now: Timestamp) -> Result<(), Error> {
+        self.limiter()
+            .check_refresh(peer, now)
+            .map_err(|retry| Error::TooManyTries { retry_after_secs: retry.seconds })
+    }
+
     pub(super) fn limit(&self, email: Option<&Email>, peer: Peer, now: Timestamp) -> Result<(), Error> {
         self.limiter()
             .check(email, peer, now)
@@ -238,45 +227,22 @@ impl Vault {
     }
 }
 
-fn refresh_session(
-    view: &View<'_>,
-    context: &Context,
-    key: &SessionKey,
-    (access, refresh): (SessionKey, SessionKey),
-    life: SessionLife,
-) -> Verdict<Option<User>, Error> {
-    let now = context.now;
-    let (user, row) = access::session_user(view, key, SessionKind::Refresh).map_err(silent)?;
-    if row.is_expired(now) {
-        return Err(silent(Error::TokenExpired { since: row.expires_at.min(now) }));
+/// A password check from its request to its result.
+struct PasswordWait<'a> {
+    count: &'a AtomicUsize,
+    others: usize,
+}
+
+impl<'a> PasswordWait<'a> {
+    fn begin(count: &'a AtomicUsize) -> Self {
+        Self { count, others: count.fetch_add(1, Ordering::Relaxed) }
     }
-    let event = context.event(Actor::User(user.email.clone()), Action::SessionRefresh);
-    let tokens = view.session_tokens(key.session).map_err(|error| silent(error.into()))?;
-    let mut changes = Changes::none();
-    // A use far in the future was recorded before the clock was corrected: do not wait for that day.
-    let past_grace = |used: Timestamp| now.since(used).max(used.since(now)) > REFRESH_GRACE;
-    if row.used_at.is_some_and(past_grace) {
-        // A second party has a copy of the token: end the session for both.
-        tokens.iter().for_each(|token| changes.remove_session(&token.key));
-        let event = crate::domain::Event { outcome: crate::domain::Outcome::Denied, ..event };
-        return Ok(Decision::changing(None, changes, event).revoking());
+}
+
+impl Drop for PasswordWait<'_> {
+    fn drop(&mut self) {
+        self.count.fetch_sub(1, Ordering::Relaxed);
     }
-    tokens.iter().filter(|token| token.is_expired(now)).for_each(|token| changes.remove_session(&token.key));
-    let mut used = SessionRow::clone(&row);
-    used.used_at = used.used_at.or(Some(now));
-    changes.session(used);
-    let fresh = |key, kind, life| SessionRow {
-        key,
-        kind,
-        issued_at: now,
-        expires_at: now.plus(life),
-        used_at: None,
-        version: 0,
-        ..SessionRow::clone(&row)
-    };
-    changes.session(fresh(access, SessionKind::Access, life.access));
-    changes.session(fresh(refresh, SessionKind::Refresh, life.refresh));
-    Ok(Decision::changing(Some(User::clone(&user)), changes, event))
 }
 
 /// Deletes expired sessions. Session ids are in the order of their logins, so expired ones gather at the front.

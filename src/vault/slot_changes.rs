@@ -170,7 +170,9 @@ fn changed(mut slots: Vec<Slot>, own: u32, change: SlotChange, key: &VaultKey) -
             // The lowest number that is free: numbers stay short, and the log tells which slot bore one when.
             let is_free = |id: &u32| slots.iter().all(|slot| slot.header.id != *id);
             let id = (1..=u32::MAX).find(is_free).expect("at most eight are taken");
-            slots.push(slot(id, &new, key)?);
+            let added = slot(id, &new, key)?;
+            check_untaken(&slots, id, &new)?;
+            slots.push(added);
             (id, new.kind, "slot_added")
         }
         SlotChange::Change { id, new } => {
@@ -180,7 +182,9 @@ fn changed(mut slots: Vec<Slot>, own: u32, change: SlotChange, key: &VaultKey) -
             if found != new.kind {
                 return Err(SlotError::Kind { id, found: found.name() });
             }
-            slots[at] = slot(id, &new, key)?;
+            let changed = slot(id, &new, key)?;
+            check_untaken(&slots, id, &new)?;
+            slots[at] = changed;
             (id, new.kind, "slot_changed")
         }
         SlotChange::Remove { id } => {
@@ -195,6 +199,17 @@ fn changed(mut slots: Vec<Slot>, own: u32, change: SlotChange, key: &VaultKey) -
         }
     };
     Ok(Changed { slots, id, kind, reason })
+}
+
+/// Checks that no other slot opens with a new secret, in any spelling: whoever removes one of two such slots has taken
+/// nothing away.
+fn check_untaken(slots: &[Slot], id: u32, new: &NewSecret) -> Result<(), SlotError> {
+    let others: Vec<Slot> = slots.iter().filter(|slot| slot.header.id != id).cloned().collect();
+    match try_slots(&others, &new.secret).outcome {
+        Ok((_, taken)) => Err(SlotError::Taken(taken)),
+        Err(UnlockError::Kdf) => Err(UnlockError::Kdf.into()),
+        Err(_) => Ok(()),
+    }
 }
 
 /// Wraps the vault key for a new secret.

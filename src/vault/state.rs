@@ -4,7 +4,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, AtomicU64},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize},
     },
     time::Duration,
 };
@@ -12,15 +12,24 @@ use std::{
 use arc_swap::ArcSwapOption;
 use tokio::sync::{Semaphore, oneshot, watch};
 
-use super::{error::Error, refusal_counts::Tally};
+use super::{
+    budgets::{Budgets, CallerLimits},
+    error::Error,
+    given_pairs::GivenPairs,
+    minted::MintedTokens,
+    mints::Mints,
+    refusal_counts::Tally,
+    rollback::Rollback,
+};
 use crate::{
     audit::checkpoint::VerifierKey,
     auth::{limiter::Limiter, policy::Rules},
     config::default,
     crypto::kdf::KdfParams,
     disk::Medium,
-    domain::{Actor, Timestamp, days, seconds},
-    storage::{OpenError, StorageError, Store, Writer, Writing},
+    domain::{Actor, NewMembersSee, Timestamp, days, seconds},
+    outgoing::Outgoing,
+    storage::{Keeper, Migrations, OpenError, StorageError, Store, Writer, Writing},
 };
 
 /// The most concurrent exports; each holds half a megabyte at most.
@@ -37,13 +46,15 @@ pub struct SessionLife {
     pub access: Duration,
     /// Lifetime of a refresh token.
     pub refresh: Duration,
+    /// The time from its login after which a session ends, however often it is refreshed.
+    pub whole: Duration,
 }
 
 impl SessionLife {
-    /// One hour, and thirty days.
-    pub const STANDARD: Self = Self { access: seconds(3_600), refresh: days(30) };
+    /// One hour, thirty days, and ninety.
+    pub const STANDARD: Self = Self { access: seconds(3_600), refresh: days(30), whole: days(90) };
     /// For `serve --dev`: longer than any such server runs.
-    pub const ENDLESS: Self = Self { access: days(36_500), refresh: days(36_500) };
+    pub const ENDLESS: Self = Self { access: days(36_500), refresh: days(36_500), whole: days(36_500) };
 }
 
 /// Settings that hold for the life of the process.
@@ -51,6 +62,10 @@ impl SessionLife {
 pub struct Settings {
     /// Allows members to store integrations.
     pub members_may_create: bool,
+    /// Allows members to store integrations that hide an owner's.
+    pub members_may_shadow: bool,
+    /// The projects of a new member whose creator names none.
+    pub new_members_see: NewMembersSee,
     /// The most jobs that may wait for the writer.
     pub queue_max: usize,
     /// The engine's page cache.
@@ -69,10 +84,22 @@ pub struct Settings {
     pub host: Actor,
     /// The free space in bytes below which nothing is added or disclosed.
     pub disk_low_bytes: u64,
+    /// The limits on authenticated callers.
+    pub callers: CallerLimits,
+    /// The most password verifications that may wait for a core.
+    pub passwords_waiting: usize,
     /// The folder of files without a name; without one it is the system's for temporary files.
     pub scratch: Option<PathBuf>,
     /// Makes a backup's copy the vault's own file when it is unlocked; a restore does so in its own commit.
     pub adopts_copies: bool,
+    /// The formats that an unlock migrates; other ones than this program's are for tests.
+    pub migrations: Migrations,
+    /// Keeps a copy of a file that is about to be migrated; without it, an older file stays locked.
+    pub keeper: Option<Keeper>,
+    /// The permission to call providers, and the means; none calls nobody.
+    pub outgoing: Option<Arc<Outgoing>>,
+    /// Unlocks an older copy of the file though a checkpoint gives it away; the log then goes on with a new key.
+    pub accepts_rollback: bool,
 }
 
 impl Settings {
@@ -85,6 +112,8 @@ impl Settings {
     pub const fn new(host: Actor, monotonic: fn() -> Duration) -> Self {
         Self {
             members_may_create: true,
+            members_may_shadow: true,
+            new_members_see: NewMembersSee::All,
             queue_max: default::QUEUE_MAX as usize,
             cache_bytes: default::CACHE_BYTES as usize,
             sessions: SessionLife::STANDARD,
@@ -94,8 +123,18 @@ impl Settings {
             flush_interval: Self::FLUSH_INTERVAL,
             host,
             disk_low_bytes: default::DISK_LOW_BYTES,
+            callers: CallerLimits {
+                answer_bytes: default::ANSWER_BYTES_MAX as usize,
+                answers_bytes: default::ANSWERS_BYTES_MAX as usize,
+                disclosures_per_minute: default::DISCLOSURES_PER_MINUTE_MAX as u64,
+            },
+            passwords_waiting: default::PASSWORDS_WAITING_MAX as usize,
             scratch: None,
             adopts_copies: true,
+            migrations: Migrations::RELEASED,
+            keeper: None,
+            outgoing: None,
+            accepts_rollback: false,
         }
     }
 
@@ -120,14 +159,19 @@ pub struct Vault {
     /// Free space on the file's disk, as the host last reported it.
     pub(super) free_bytes: Arc<AtomicU64>,
     pub(super) checkpoint_lost: AtomicBool,
+    pub(super) rollback: Mutex<Option<Rollback>>,
     pub(super) file_gone: AtomicBool,
     /// The time of the last verified backup, in milliseconds; 0 if none is known.
     pub(super) backed_up: AtomicU64,
     pub(super) backup_failed: AtomicBool,
     /// Limits concurrent password verifications to the number of cores, and to [`PASSWORDS_MAX`].
     pub(super) passwords: Semaphore,
+    pub(super) passwords_waiting: AtomicUsize,
+    pub(super) budgets: Arc<Budgets>,
     /// Limits concurrent exports.
     pub(super) exports: Arc<Semaphore>,
+    /// Counts minted tokens.
+    pub(super) mints: Mints,
 }
 
 /// Parts that exist only while the vault is unlocked.
@@ -136,6 +180,9 @@ pub(super) struct Open {
     /// Set by the lock's own decision: the commit thread refuses every decision after it.
     pub(super) locked: Arc<AtomicBool>,
     pub(super) ended: Mutex<Option<oneshot::Receiver<()>>>,
+    pub(super) minted: MintedTokens,
+    /// The pairs of tokens that may be given out a second time; wiped by a lock.
+    pub(super) given: Arc<GivenPairs>,
 }
 
 impl Vault {
@@ -144,7 +191,7 @@ impl Vault {
     /// # Errors
     /// The file is no vault, is damaged, or has a newer format.
     pub fn open(medium: Medium, settings: Settings) -> Result<Self, OpenError> {
-        let store = Store::open(medium, settings.cache_bytes)?;
+        let store = Store::open_with(medium, settings.cache_bytes, settings.migrations)?;
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         Ok(Self {
             store,
@@ -158,11 +205,15 @@ impl Vault {
             tally: Arc::default(),
             free_bytes: Arc::new(AtomicU64::new(u64::MAX)),
             checkpoint_lost: AtomicBool::new(false),
+            rollback: Mutex::default(),
             file_gone: AtomicBool::new(false),
             backed_up: AtomicU64::new(0),
             backup_failed: AtomicBool::new(false),
             passwords: Semaphore::new(cores.min(PASSWORDS_MAX)),
+            passwords_waiting: AtomicUsize::new(0),
+            budgets: Arc::default(),
             exports: Arc::new(Semaphore::new(EXPORTS_MAX)),
+            mints: Mints::new(),
         })
     }
 
@@ -216,7 +267,8 @@ impl Vault {
         self.settings.scratch.as_deref()
     }
 
-    pub(super) fn file_bytes(&self) -> Option<u64> {
+    /// Returns the length of the file in bytes, if the disk tells.
+    pub fn file_bytes(&self) -> Option<u64> {
         self.store.bytes().ok()
     }
 

@@ -32,9 +32,9 @@ impl Vault {
         let new = token::application()?;
         let digest = new.digest;
         let work = move |work: Request<'_>| {
-            let CreateToken { name, expires_in_days, role, narrowing } = request;
-            check_registered(work.view, narrowing.projects.iter().flatten())?;
-            check_stored(work.view, narrowing.integrations.iter().flatten())?;
+            let CreateToken { name, expires_in_days, role, scope } = request;
+            check_registered(work.view, scope.projects.iter().flatten())?;
+            check_stored(work.view, scope.integrations.iter().flatten())?;
             let now = work.context.now;
             let expires_at = now.plus(days(expires_in_days));
             let created_by = work.caller().actor();
@@ -43,7 +43,7 @@ impl Vault {
                 digest,
                 name,
                 role,
-                narrowing,
+                scope,
                 created_by,
                 created_at: now,
                 expires_at,
@@ -110,15 +110,15 @@ pub(super) fn token_detail(token: &ApplicationToken) -> Detail {
         .text(DetailKey::Id, token.id)
         .text(DetailKey::Name, &token.name)
         .text(DetailKey::Role, token.role);
-    let detail = match &token.narrowing.projects {
+    let detail = match &token.scope.projects {
         Some(projects) => detail.list(DetailKey::Projects, projects),
         None => detail,
     };
-    let detail = match &token.narrowing.providers {
+    let detail = match &token.scope.providers {
         Some(providers) => detail.list(DetailKey::Providers, providers),
         None => detail,
     };
-    match &token.narrowing.integrations {
+    match &token.scope.integrations {
         Some(integrations) => detail.list(DetailKey::Integrations, integrations),
         None => detail,
     }

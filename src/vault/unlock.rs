@@ -4,11 +4,13 @@ use std::sync::{Arc, Mutex, PoisonError, atomic::Ordering};
 
 use super::{
     error::{Error, InternalError, UnlockError},
+    minted::MintedTokens,
+    rollback::Rollback,
     slots::try_slots,
     state::{Open, Vault},
 };
 use crate::{
-    crypto::{may_be_swapped, stack::leaving_nothing},
+    crypto::{keys::VaultKey, may_be_swapped, stack::leaving_nothing},
     domain::{Action, Actor, Detail, DetailKey, Event, Secret, Timestamp},
     storage::{Changes, Decision, View},
 };
@@ -32,6 +34,7 @@ impl Vault {
         if !self.is_locked() {
             return Ok(());
         }
+        let rollback = self.accepted_rollback()?;
         self.store.wake()?;
         let slots = self.store.slots()?;
         let key =
@@ -40,6 +43,7 @@ impl Vault {
             self.failed_tries.fetch_add(1, Ordering::Relaxed);
         })?;
         let (key, _) = key;
+        leaving_nothing(|| self.migrate(&key, actor.clone(), now))?;
         let running = leaving_nothing(|| self.store.unlock(&key, self.settings().writing()))?;
         drop(key);
         let tries = self.failed_tries.load(Ordering::Relaxed);
@@ -47,8 +51,14 @@ impl Vault {
         let host = actor.clone();
         let event = Event { detail, ..Event::new(now, actor, Action::VaultUnlock) };
         let events = std::iter::once(event).chain(then).collect();
-        let open = Open { writer: running.writer, locked: Arc::default(), ended: Mutex::default() };
-        let adopted = self.adopt_copy(&open, host, now).await;
+        let open = Open {
+            writer: running.writer,
+            locked: Arc::default(),
+            ended: Mutex::default(),
+            minted: MintedTokens::new(),
+            given: Arc::default(),
+        };
+        let adopted = self.adopt(&open, rollback, host, now).await;
         if let Err(error) = match adopted {
             Ok(()) => open.record(events).await,
             Err(error) => Err(error),
@@ -69,20 +79,59 @@ impl Vault {
             tracing::info!("not every key could be locked into memory: raise LimitMEMLOCK, or turn swap off");
         }
         self.open.store(Some(Arc::new(Open { ended: Mutex::new(Some(running.ended)), ..open })));
+        self.set_rollback(None);
         Ok(())
     }
 
-    /// Starts a new log key if the file is a copy that a backup made: the copies beside it hold the old one, and none
-    /// of them may sign a second history.
-    async fn adopt_copy(&self, open: &Open, actor: Actor, now: Timestamp) -> Result<(), Error> {
-        if !self.settings().adopts_copies || !self.store.is_copy().map_err(Error::from)? {
+    /// Brings an older file to the newest format, once a copy of it is kept.
+    fn migrate(&self, key: &VaultKey, actor: Actor, now: Timestamp) -> Result<(), UnlockError> {
+        let Some(keeper) =
+            self.settings().keeper.as_ref().filter(|_| self.store.is_older().is_ok_and(|older| older))
+        else {
+            return Ok(());
+        };
+        let (from, to) = (self.store.format()?, self.settings().migrations.newest());
+        let detail = Detail::NONE.text(DetailKey::Version, env!("CARGO_PKG_VERSION"));
+        let detail = detail.text(DetailKey::Reason, format!("format_{from}_to_{to}"));
+        let event = Event { detail, ..Event::new(now, actor, Action::VaultMigrate) };
+        Ok(self.store.migrate(key, keeper, &event)?)
+    }
+
+    /// Returns the rollback that the settings have to accept, if there is one.
+    ///
+    /// # Errors
+    /// They do not.
+    fn accepted_rollback(&self) -> Result<Option<Rollback>, UnlockError> {
+        let found = *self.rollback.lock().unwrap_or_else(PoisonError::into_inner);
+        match found {
+            Some(Rollback { known, held }) if !self.settings().accepts_rollback => {
+                Err(UnlockError::RolledBack { known, held })
+            }
+            found => Ok(found),
+        }
+    }
+
+    /// Starts a new log key if the file is a copy that a backup made, or an older copy that the operator accepts: other
+    /// copies of the log hold the old key, and none of them may sign a second history.
+    async fn adopt(
+        &self,
+        open: &Open,
+        rollback: Option<Rollback>,
+        actor: Actor,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let is_copy = self.settings().adopts_copies && self.store.is_copy().map_err(Error::from)?;
+        if !is_copy && rollback.is_none() {
             return Ok(());
         }
         let decide = move |_: &View<'_>| {
             let mut changes = Changes::none();
             changes.new_log_key();
-            changes.adopt_copy();
-            let detail = Detail::NONE.text(DetailKey::Reason, "copy_served");
+            if is_copy {
+                changes.adopt_copy();
+            }
+            let copied = || Detail::NONE.text(DetailKey::Reason, "copy_served");
+            let detail = rollback.map_or_else(copied, Rollback::detail);
             let event = Event { detail, ..Event::new(now, actor, Action::VaultRestore) };
             Ok(Decision::changing((), changes, event))
         };

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{
     access::{self, Admitted},
     error::Error,
+    narrowing::user_detail,
     projects::check_registered,
     state::Vault,
     work::{Context, Request},
@@ -84,6 +85,12 @@ impl Vault {
             (Secret::new(made.expose().to_vec()), Some(made))
         };
         let password = self.new_password(password).await?;
+        let new_members_see = self.settings().new_members_see;
+        let projects = match projects {
+            Change::Set(projects) => Some(projects),
+            Change::Keep if role == Role::Member => new_members_see.projects(),
+            Change::Keep | Change::Clear => None,
+        };
         let work = move |work: Request<'_>| {
             if work.view.user(&email)?.is_some() {
                 return Err(Error::UserExists);
@@ -95,7 +102,7 @@ impl Vault {
                 first_name,
                 last_name,
                 role,
-                narrowing: AccessScope { projects, ..AccessScope::default() },
+                scope: AccessScope { projects, ..AccessScope::default() },
                 disabled: false,
                 password,
                 epoch: 0,
@@ -219,12 +226,12 @@ fn updated_user(
     if after.role == Role::Owner && matches!(request.projects, Change::Set(_)) {
         return Err(Error::BadRequest(BadRequest::projects_of_an_owner()));
     }
-    after.narrowing.projects = request.projects.apply(after.narrowing.projects);
+    after.scope.projects = request.projects.apply(after.scope.projects);
     if after.role == Role::Owner {
-        after.narrowing.projects = None;
+        after.scope.projects = None;
     }
-    if after.narrowing != before.narrowing {
-        check_registered(view, after.narrowing.projects.iter().flatten())?;
+    if after.scope != before.scope {
+        check_registered(view, after.scope.projects.iter().flatten())?;
     }
     if (after.role != Role::Owner || after.disabled) && is_last_owner(view, before)? {
         return Err(Error::LastOwner);
@@ -232,7 +239,7 @@ fn updated_user(
     let ends_sessions = password.is_some() || (after.role, after.disabled) != (before.role, before.disabled);
     after.epoch += u64::from(ends_sessions);
     after.password = password.unwrap_or(after.password);
-    let takes_away = ends_sessions || after.narrowing != before.narrowing;
+    let takes_away = ends_sessions || after.scope != before.scope;
     Ok((after, takes_away))
 }
 
@@ -240,13 +247,4 @@ fn updated_user(
 fn is_last_owner(view: &View<'_>, user: &User) -> Result<bool, Error> {
     let enabled = |one: &User| one.role == Role::Owner && !one.disabled;
     Ok(enabled(user) && !view.users()?.iter().any(|one| enabled(one) && one.id != user.id))
-}
-
-fn user_detail(user: &User) -> Detail {
-    let detail = Detail::NONE.text(DetailKey::Email, &user.email).text(DetailKey::Role, user.role);
-    let detail = if user.disabled { detail.truth(DetailKey::Disabled, true) } else { detail };
-    match &user.narrowing.projects {
-        Some(projects) => detail.list(DetailKey::Projects, projects),
-        None => detail,
-    }
 }

@@ -3,24 +3,28 @@
 //!
 //! `cargo bench --bench counts` runs this program under callgrind and dhat, and fails if a count of instructions is more
 //! than a tenth above the one in `tests/bench/counts.txt`, or an allocation is added; `-- --bless` writes that file
-//! anew. Time would not do: it is another one on every machine, and on this one in an hour. Instructions are alike on every x86-64 processor, for valgrind shows a
-//! program a processor of its own (AES-NI, AVX2 and no SHA-NI, whatever the host can do beyond), and so the paths
-//! that SHA-256, AES and `memcpy` choose for themselves are always the same. What remains is the C library and the
-//! compiler, hence the tolerance. Without valgrind, AVX2 or x86-64 it says so in one line and judges nothing.
+//! anew. Time would not do: it is another one on every machine, and on this one in an hour. Instructions are alike on
+//! every x86-64 processor, for valgrind shows a program a processor of its own (AES-NI, AVX2 and no SHA-NI, whatever
+//! the host can do beyond), and so the paths that SHA-256, AES and `memcpy` choose for themselves are always the same.
+//! What remains is the C library and the compiler, hence the tolerance. Without valgrind, AVX2 or x86-64 it says so in
+//! one line and judges nothing.
+//!
+//! `read64` and `read256` are reads that meet in batches, as over so many connections: one goes to the disk, the others
+//! queue behind it and share the next commit.
 //!
 //! Each work is counted with few and with many repetitions, and the difference divided: what comes once, from the
 //! loader to the key derivation, falls out. The file is one in memory, so no system call of the disk is in it.
 #![allow(clippy::unwrap_used, clippy::pedantic, clippy::print_stdout, missing_docs, reason = "a benchmark")]
 
 use std::{
-    fs,
+    fs, io,
     process::{Command, exit},
-    sync::Arc,
+    sync::{Arc, Condvar, Mutex},
 };
 
 use clap::{Parser, ValueEnum};
 use indicatif::ProgressBar;
-use redb::backends::InMemoryBackend;
+use redb::{StorageBackend, backends::InMemoryBackend};
 use sealroom::{
     api::{self, requests::CreateToken},
     audit::{tree::leaf_hash, verify::Verifier},
@@ -45,16 +49,20 @@ const NOW: Timestamp = Timestamp::from_millis(1_795_600_000_000);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Work {
     Read,
+    Read64,
+    Read256,
     Create,
     Verify,
 }
 
 impl Work {
-    const ALL: [Self; 3] = [Self::Read, Self::Create, Self::Verify];
+    const ALL: [Self; 5] = [Self::Read, Self::Read64, Self::Read256, Self::Create, Self::Verify];
 
     const fn name(self) -> &'static str {
         match self {
             Self::Read => "read",
+            Self::Read64 => "read64",
+            Self::Read256 => "read256",
             Self::Create => "create",
             Self::Verify => "verify",
         }
@@ -64,7 +72,17 @@ impl Work {
     const fn repetitions(self) -> [u64; 2] {
         match self {
             Self::Read | Self::Create => [20, 220],
+            Self::Read64 | Self::Read256 => [256, 2_816],
             Self::Verify => [100, 2_100],
+        }
+    }
+
+    /// The number of reads that are under way together.
+    const fn at_once(self) -> u64 {
+        match self {
+            Self::Read64 => 64,
+            Self::Read256 => 256,
+            Self::Read | Self::Create | Self::Verify => 1,
         }
     }
 }
@@ -131,7 +149,7 @@ fn judge(counts: &[(Work, [u64; 2])], baseline: &str) -> bool {
     let mut good = true;
     println!("one      instructions   in the file            allocations  in the file");
     for (work, [instructions, allocations]) in counts {
-        let line = baseline.lines().find_map(|line| line.strip_prefix(work.name()));
+        let line = baseline.lines().find_map(|line| line.strip_prefix(work.name())?.strip_prefix(' '));
         let line = line.unwrap_or_else(|| panic!("{BASELINE} has no `{}`", work.name()));
         let written: Vec<u64> = line.split_whitespace().map(|count| count.parse().unwrap()).collect();
         let change = *instructions as f64 / written[0] as f64 - 1.0;
@@ -185,7 +203,8 @@ fn run(work: Work, times: u64) {
     // One thread beside the commit thread, so that nothing depends on which of two wakes first.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let vault = vault().await;
+        let gate = Arc::new(Gate::default());
+        let vault = vault(gate.clone()).await;
         let context = Context { now: NOW, request: None, peer: Some("127.0.0.1".parse().unwrap()) };
         let login = vault.login(&context, "owner@example.com", Secret::new(PASSWORD.to_vec())).await;
         let owner = String::from_utf8(login.map_err(drop).unwrap().access.expose().to_vec()).unwrap();
@@ -204,16 +223,76 @@ fn run(work: Work, times: u64) {
             }
             return;
         }
-        let reader = application(&vault, &context, &owner).await;
-        for _ in 0..times {
-            let caller = vault.authenticate(token::parse_bearer(&reader).unwrap(), &context).unwrap();
-            let read = vault.read_credentials(&context, &caller, CredentialQuery::default()).await;
-            drop(read.map_err(drop).unwrap());
+        let reader: Arc<str> = application(&vault, &context, &owner).await.into();
+        if work == Work::Read {
+            for _ in 0..times {
+                read(&vault, &context, &reader).await;
+            }
+            return;
+        }
+        for _ in 0..times / work.at_once() {
+            gate.shut(true);
+            let reads: Vec<_> = (0..work.at_once())
+                .map(|_| {
+                    let (vault, reader) = (Arc::clone(&vault), Arc::clone(&reader));
+                    tokio::spawn(async move { read(&vault, &context, &reader).await })
+                })
+                .collect();
+            // Each task runs up to its wait for the commit.
+            tokio::task::yield_now().await;
+            gate.shut(false);
+            for read in reads {
+                read.await.unwrap();
+            }
         }
     });
 }
 
-async fn vault() -> Arc<Vault> {
+async fn read(vault: &Vault, context: &Context, reader: &str) {
+    let caller = vault.authenticate(token::parse_bearer(reader).unwrap(), context).unwrap();
+    let read = vault.read_credentials(context, &caller, CredentialQuery::default()).await;
+    drop(read.map_err(drop).unwrap());
+}
+
+/// A file in memory whose syncs wait while the gate is shut.
+#[derive(Debug, Default)]
+struct Gate {
+    file: InMemoryBackend,
+    is_shut: Mutex<bool>,
+    opened: Condvar,
+}
+
+impl Gate {
+    fn shut(&self, is_shut: bool) {
+        *self.is_shut.lock().unwrap() = is_shut;
+        self.opened.notify_all();
+    }
+}
+
+impl StorageBackend for Gate {
+    fn len(&self) -> io::Result<u64> {
+        self.file.len()
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.file.read(offset, out)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.file.set_len(len)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        drop(self.opened.wait_while(self.is_shut.lock().unwrap(), |is_shut| *is_shut).unwrap());
+        self.file.sync_data()
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.file.write(offset, data)
+    }
+}
+
+async fn vault(medium: Medium) -> Arc<Vault> {
     let plan = InitPlan {
         owner: "owner@example.com".parse().unwrap(),
         password: Secret::new(PASSWORD.to_vec()),
@@ -224,13 +303,12 @@ async fn vault() -> Arc<Vault> {
         now: NOW,
     };
     let settings = Settings {
-        queue_max: 16,
+        queue_max: 1024,
         sessions: SessionLife::ENDLESS,
         password_kdf: KdfParams::LIGHT,
         disk_low_bytes: 0,
         ..Settings::new(Actor::host("bench"), clock::monotonic)
     };
-    let medium: Medium = Arc::new(InMemoryBackend::new());
     Vault::create(Arc::clone(&medium), 1 << 20, &plan).unwrap();
     let vault = Arc::new(Vault::open(medium, settings).unwrap());
     vault.unlock(Secret::new(PASSPHRASE.to_vec()), Actor::host("bench"), NOW, None).await.unwrap();
@@ -256,7 +334,7 @@ async fn application(vault: &Vault, context: &Context, owner: &str) -> String {
         name: "bench".parse().unwrap(),
         expires_in_days: 30,
         role: Role::Application,
-        narrowing: AccessScope::default(),
+        scope: AccessScope::default(),
     };
     let (_, text) = vault.create_token(context, &caller, request).await.map_err(drop).unwrap();
     String::from_utf8(text.expose().to_vec()).unwrap()

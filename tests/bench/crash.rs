@@ -1,8 +1,10 @@
 //! The whole crash laboratory: power cuts, failing calls, damaged files and killed servers.
 //!
 //! `cargo bench --bench crash -- --points 1000000 --seed 1` cuts the power a million times; `--faults`, `--flips` and
-//! `--kills` say how many calls fail, how many files are damaged and how often the real binary is killed. Without any
-//! of them it takes some of each, with `BENCH_QUICK=1` a few. A failure prints what repeats it.
+//! `--kills` say how many calls fail, how many files are damaged and how often the real binary is killed. The work of
+//! an operator (key slots, archive, backup, restore, compact, rekey) is cut at every call, `--upkeep` times, each of its
+//! calls fails, and `--work-kills` says how often each piece of it is killed. Without any of them it takes some of each,
+//! with `BENCH_QUICK=1` a few. A failure prints what repeats it.
 #![allow(
     clippy::unwrap_used,
     clippy::pedantic,
@@ -36,6 +38,9 @@ use lab::{
     kills::Killed,
     recording::Recording,
     rng::Rng,
+    upkeep::{Copying, Upkeep, Used},
+    upkeep_cuts,
+    upkeep_kills::{Interrupted, Work},
 };
 
 /// The number of further remains for each cut.
@@ -57,6 +62,15 @@ struct Args {
     /// Kills of the real binary.
     #[arg(long)]
     kills: Option<u64>,
+    /// Variants of what remains after a power cut at each call of an operator's work.
+    #[arg(long)]
+    upkeep: Option<u64>,
+    /// Kills of the real binary at each piece of an operator's work.
+    #[arg(long)]
+    work_kills: Option<u64>,
+    /// Kill each piece of an operator's work at each of its calls to the disk; needs strace.
+    #[arg(long)]
+    work_calls: bool,
     /// The seed of all choices.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -86,18 +100,106 @@ fn main() {
         run_cuts(&args, numbers[0], Wanted::Only(point), &mut tally, |_| true);
         return println!("holds: {tally:?}");
     }
-    let asked = [args.points, args.faults, args.flips, args.kills];
+    if args.work_calls {
+        return interrupt_everywhere(&args);
+    }
+    let asked = [args.points, args.faults, args.flips, args.kills, args.upkeep, args.work_kills];
     let quick = std::env::var_os("BENCH_QUICK").is_some();
     let usual = match (asked.iter().all(Option::is_none), quick) {
-        (false, _) => [0; 4],
-        (true, true) => [4_000, 200, 250, 16],
-        (true, false) => [100_000, 2_000, 5_000, 200],
+        (false, _) => [0; 6],
+        (true, true) => [4_000, 200, 250, 16, 1, 4],
+        (true, false) => [100_000, 2_000, 5_000, 200, 8, 200],
     };
-    let [points, faults, flips, kills] = std::array::from_fn(|n| asked[n].unwrap_or(usual[n]));
+    let [points, faults, flips, kills, upkeep, work] = std::array::from_fn(|n| asked[n].unwrap_or(usual[n]));
     cut(&args, points);
     fail(&args, faults);
     flip(&args, flips);
     kill(&args, kills);
+    keep_up(&args, upkeep);
+    interrupt(&args, work);
+}
+
+/// Cuts the power at each call of an operator's work, and fails each of them.
+fn keep_up(args: &Args, variants: u64) {
+    if variants == 0 {
+        return;
+    }
+    let (start, mut tally) = (Instant::now(), upkeep_cuts::Tally::default());
+    let done: Result<(), String> = runtime().block_on(async {
+        let used = Used::make(args.seed).await?;
+        for upkeep in Upkeep::ALL {
+            upkeep_cuts::cut(&used, upkeep, variants as usize, &mut tally).await?;
+            upkeep_cuts::fail(&used, upkeep, 1, &mut tally).await?;
+        }
+        for copy in Copying::ALL {
+            upkeep_cuts::cut_copy(&used, copy, variants as usize, &mut tally).await?;
+        }
+        Ok(())
+    });
+    done.unwrap_or_else(|error| broken(&format!("seed {}: {error}", args.seed)));
+    println!(
+        "cuts of an operator's work{:>9}   before it or after it, in {:.0} s",
+        tally.cuts,
+        start.elapsed().as_secs_f64()
+    );
+    println!("  of them in a recovery   {:>9}", tally.in_recovery);
+    println!("  its calls that fail     {:>9}", tally.faults);
+}
+
+/// Kills the real binary at each piece of an operator's work.
+fn interrupt(args: &Args, kills: u64) {
+    for work in Work::ALL.into_iter().filter(|_| kills > 0) {
+        let (bar, start) = (bar("kill -9 of an operator's work", kills), Instant::now());
+        let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        let mut rng = Rng::new(&[args.seed, 8]);
+        let mut run = || {
+            let mut killed = Interrupted::new(Path::new(env!("CARGO_BIN_EXE_sealroom")), folder.path())?;
+            for cycle in 0..kills {
+                killed.cycle(work, &mut rng).map_err(|error| format!("cycle {cycle}: {error}"))?;
+                bar.inc(1);
+            }
+            killed.finish(work).map(|()| killed.tally)
+        };
+        let tally = run().unwrap_or_else(|error| {
+            broken(&format!("{work:?}, seed {}, {error}\nthe files: {}", args.seed, folder.path().display()))
+        });
+        bar.finish_and_clear();
+        println!(
+            "kill -9: {:<17}{:>9}   {} left the work done, {} came after its end, in {:.0} s",
+            format!("{work:?}"),
+            tally.kills,
+            tally.done,
+            tally.late,
+            start.elapsed().as_secs_f64()
+        );
+    }
+}
+
+/// Kills the real binary at each call to the disk that an operator's work makes.
+fn interrupt_everywhere(args: &Args) {
+    for work in Work::ALL.into_iter().filter(|work| *work != Work::ScheduledBackup) {
+        let start = Instant::now();
+        let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        let run = || {
+            let mut killed = Interrupted::new(Path::new(env!("CARGO_BIN_EXE_sealroom")), folder.path())?;
+            let mut call = 1;
+            while killed.cycle_at(work, call).map_err(|error| format!("call {call}: {error}"))? {
+                call += 1;
+            }
+            killed.finish(work).map(|()| killed.tally)
+        };
+        let tally: Result<_, String> = run();
+        let tally = tally.unwrap_or_else(|error| {
+            broken(&format!("{work:?}, seed {}, {error}\nthe files: {}", args.seed, folder.path().display()))
+        });
+        println!(
+            "kill at each call: {:<12}{:>4}   {} left the work done, in {:.0} s",
+            format!("{work:?}"),
+            tally.kills,
+            tally.done,
+            start.elapsed().as_secs_f64()
+        );
+    }
 }
 
 fn runtime() -> tokio::runtime::Runtime {

@@ -89,8 +89,9 @@ async fn fill(vault: &Arc<Vault>, events: u64) {
 /// Fetches the whole export over a socket; what it takes and where it is put.
 async fn export(address: &str, bearer: &str, to: &Path) -> (Duration, u64) {
     let mut socket = TcpStream::connect(address).await.unwrap();
-    let request =
-        format!("GET /sfp/api/audit/export HTTP/1.0\r\nHost: x\r\nAuthorization: Bearer {bearer}\r\n\r\n");
+    let request = format!(
+        "GET /sfp/api/audit/export HTTP/1.0\r\nHost: localhost\r\nAuthorization: Bearer {bearer}\r\n\r\n"
+    );
     let start = Instant::now();
     socket.write_all(request.as_bytes()).await.unwrap();
     let mut file = std::io::BufWriter::new(fs::File::create(to).unwrap());

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use sealroom::{
+    auth::policy::Verb,
     domain::{IntegrationId, Scope},
     vault::{Admitted, Context, CredentialQuery, Error, Vault},
 };
@@ -85,7 +86,9 @@ pub async fn observe(
     for (token, _) in vault.list_tokens(context, owner).await? {
         content.tokens.insert(token.name.to_string(), token.revoked_at.is_some());
     }
-    for listed in vault.list_integrations(context, owner, None, None, (None, None)).await?.0 {
+    for listed in
+        vault.list_integrations(context, owner, Verb::ListIntegrations, None, None, (None, None)).await?.0
+    {
         let one = &listed.integration;
         let projects = match &one.scope {
             Scope::Global => Vec::new(),

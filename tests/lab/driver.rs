@@ -51,6 +51,11 @@ pub fn settings() -> Settings {
 
 /// Returns the file of a new vault.
 pub fn fresh() -> Arc<Vec<u8>> {
+    fresh_with_key().0
+}
+
+/// Returns the file of a new vault, and its recovery key.
+pub fn fresh_with_key() -> (Arc<Vec<u8>>, Secret) {
     let disk = Disk::new(Arc::default());
     let plan = InitPlan {
         owner: OWNER.parse().unwrap(),
@@ -61,8 +66,8 @@ pub fn fresh() -> Arc<Vec<u8>> {
         actor: Actor::host("lab"),
         now: Timestamp::from_millis(START),
     };
-    Vault::create(disk.medium(), 1 << 20, &plan).unwrap();
-    Arc::new(disk.image())
+    let created = Vault::create(disk.medium(), 1 << 20, &plan).unwrap();
+    (Arc::new(disk.image()), created.recovery_key)
 }
 
 /// The model's knowledge beside the content: ids, texts of tokens, values by revision.

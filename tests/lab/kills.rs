@@ -48,7 +48,7 @@ pub struct Killed {
     pub tally: Tally,
 }
 
-fn ran(command: &mut Command) -> Result<String, Broken> {
+pub fn ran(command: &mut Command) -> Result<String, Broken> {
     let done = command.stdin(Stdio::null()).output().unwrap();
     let said = format!("{}{}", String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
     if done.status.success() { Ok(said) } else { Err(format!("{command:?}: {}: {said}", done.status)) }
@@ -68,7 +68,7 @@ pub fn request(
     let length = body.len();
     write!(
         socket,
-        "{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {bearer}\r\n{content}Content-Length: {length}\r\n\r\n{body}"
+        "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAuthorization: Bearer {bearer}\r\n{content}Content-Length: {length}\r\n\r\n{body}"
     )
     .ok()?;
     let mut text = String::new();
@@ -121,6 +121,7 @@ impl Killed {
             "owner",
             "--passphrase-file",
             "pass",
+            "--weak-kdf",
             "--kdf-memory",
             "64",
             "--kdf-passes",

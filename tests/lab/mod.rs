@@ -14,3 +14,7 @@ pub mod kills;
 pub mod recording;
 pub mod rng;
 pub mod steps;
+pub mod upkeep;
+pub mod upkeep_cuts;
+pub mod upkeep_kills;
+pub mod upkeep_left;

@@ -32,12 +32,23 @@ pub struct CreateIntegration {
     pub name: Option<Name>,
     /// The credential's expiry at the provider.
     pub expires_at: Option<Timestamp>,
+    /// Accepts an expiry in the past, for an import; owners alone.
+    pub allow_expired: bool,
 }
 
 impl Request for CreateIntegration {
     const NAME: &'static str = "CreateIntegration";
-    const FIELDS: &'static [&'static str] =
-        &["provider", "authType", "credentials", "isGlobal", "projects", "config", "name", "expiresAt"];
+    const FIELDS: &'static [&'static str] = &[
+        "provider",
+        "authType",
+        "credentials",
+        "isGlobal",
+        "projects",
+        "config",
+        "name",
+        "expiresAt",
+        "allowExpired",
+    ];
 
     fn read(fields: &mut Fields<'_>) -> Result<Self, BadRequest> {
         let provider = fields.required("provider")?.parse()?;
@@ -56,6 +67,7 @@ impl Request for CreateIntegration {
             config: fields.optional("config").map(Value::json_object).transpose()?,
             name,
             expires_at: fields.optional("expiresAt").map(Value::parse).transpose()?,
+            allow_expired: allow_expired(fields)?,
         })
     }
 }
@@ -100,16 +112,19 @@ pub struct RotateCredentials {
     pub credentials: Secret,
     /// The expiry at the provider, if known.
     pub expires_at: Option<Timestamp>,
+    /// Accepts an expiry in the past, for an import; owners alone.
+    pub allow_expired: bool,
 }
 
 impl Request for RotateCredentials {
     const NAME: &'static str = "RotateCredentials";
-    const FIELDS: &'static [&'static str] = &["credentials", "expiresAt"];
+    const FIELDS: &'static [&'static str] = &["credentials", "expiresAt", "allowExpired"];
 
     fn read(fields: &mut Fields<'_>) -> Result<Self, BadRequest> {
         Ok(Self {
             credentials: credentials(fields.required("credentials")?)?,
             expires_at: fields.optional("expiresAt").map(Value::parse).transpose()?,
+            allow_expired: allow_expired(fields)?,
         })
     }
 }
@@ -175,6 +190,10 @@ fn credentials(value: Value<'_>) -> Result<Secret, BadRequest> {
         return Err(BadRequest::invalid("credentials", "an object that is not empty"));
     }
     Ok(Secret::new(raw.as_bytes().to_vec()))
+}
+
+fn allow_expired(fields: &mut Fields<'_>) -> Result<bool, BadRequest> {
+    Ok(fields.optional("allowExpired").map(Value::truth).transpose()?.unwrap_or(false))
 }
 
 fn scope(fields: &mut Fields<'_>) -> Result<Scope, BadRequest> {

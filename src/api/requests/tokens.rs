@@ -24,7 +24,7 @@ pub struct CreateToken {
     /// A token's role.
     pub role: Role,
     /// The projects, providers and integrations it may read; a list is never empty.
-    pub narrowing: AccessScope,
+    pub scope: AccessScope,
 }
 
 impl Request for CreateToken {
@@ -40,7 +40,7 @@ impl Request for CreateToken {
             name: fields.required("name")?.parse()?,
             expires_in_days: fields.optional("expiresIn").map_or(Ok(DAYS_DEFAULT), in_days)?,
             role: fields.optional("role").map_or(Ok(Role::Application), of_machines)?,
-            narrowing: AccessScope {
+            scope: AccessScope {
                 projects: fields.optional("projects").map(|list| list.list(PROJECTS_MAX)).transpose()?,
                 providers: fields
                     .optional("providers")
@@ -66,16 +66,16 @@ mod tests {
     fn a_token_is_an_application_for_thirty_days_unless_it_says_otherwise() {
         let token: CreateToken = taken(r#"{"name":"ci","projects":null}"#);
         assert_eq!(
-            (token.expires_in_days, token.role, token.narrowing),
+            (token.expires_in_days, token.role, token.scope),
             (30, Role::Application, AccessScope::default())
         );
         let token: CreateToken = taken(
             r#"{"name":"ci","expiresIn":3650,"role":"auditor","projects":["a/b"],"providers":["jira","azure-devops"],"integrations":["01A21198-0ea8-7d5a-987c-6ee7878c59a0"]}"#,
         );
         assert_eq!((token.expires_in_days, token.role), (3650, Role::Auditor));
-        assert_eq!(token.narrowing.projects.unwrap().len(), 1);
-        assert_eq!(token.narrowing.providers.unwrap(), [Provider::Jira, Provider::AzureDevops]);
-        let id = token.narrowing.integrations.unwrap()[0];
+        assert_eq!(token.scope.projects.unwrap().len(), 1);
+        assert_eq!(token.scope.providers.unwrap(), [Provider::Jira, Provider::AzureDevops]);
+        let id = token.scope.integrations.unwrap()[0];
         assert_eq!(id.to_string(), "01a21198-0ea8-7d5a-987c-6ee7878c59a0");
     }
 

@@ -54,8 +54,8 @@ pub struct CreateUser {
     pub last_name: Option<Name>,
     /// The password; generated if absent.
     pub password: Option<Secret>,
-    /// The only projects of a member; `None` for an owner, never empty.
-    pub projects: Option<Vec<ProjectId>>,
+    /// The only projects of a member; cleared means all, kept means the server's default.
+    pub projects: Change<Vec<ProjectId>>,
 }
 
 impl Request for CreateUser {
@@ -70,9 +70,9 @@ impl Request for CreateUser {
             first_name: fields.optional("firstName").map(Value::parse).transpose()?,
             last_name: fields.optional("lastName").map(Value::parse).transpose()?,
             password: fields.optional("password").map(Value::secret).transpose()?,
-            projects: fields.optional("projects").map(|list| list.list(PROJECTS_MAX)).transpose()?,
+            projects: fields.change("projects", |list| list.list_of(0..=PROJECTS_MAX))?,
         };
-        if request.role == Role::Owner && request.projects.is_some() {
+        if request.role == Role::Owner && matches!(request.projects, Change::Set(_)) {
             return Err(BadRequest::new(INVALID_FIELD, "projects narrows a member: an owner has them all"));
         }
         Ok(request)
@@ -128,7 +128,7 @@ impl Request for UpdateUser {
             last_name: fields.change("lastName", Value::parse)?,
             role: fields.optional("role").map(of_people).transpose()?,
             disabled: fields.optional("disabled").map(Value::truth).transpose()?,
-            projects: fields.change("projects", |list| list.list(PROJECTS_MAX))?,
+            projects: fields.change("projects", |list| list.list_of(0..=PROJECTS_MAX))?,
             password: fields.optional("password").map(Value::secret).transpose()?,
             current_password: fields.optional("currentPassword").map(Value::secret).transpose()?,
         };
@@ -188,15 +188,18 @@ mod tests {
         let user: CreateUser = taken(r#"{"email":"Ada@example.com","firstName":"Ada","lastName":null}"#);
         assert_eq!((user.email.as_str(), user.role), ("ada@example.com", Role::Member));
         assert_eq!((user.first_name.unwrap().as_str(), user.last_name), ("Ada", None));
-        assert!(user.password.is_none() && user.projects.is_none());
+        assert!(user.password.is_none() && user.projects.is_keep());
+        let projects =
+            |value: &str| taken::<CreateUser>(&format!(r#"{{"email":"a@b.c","projects":{value}}}"#)).projects;
+        assert_eq!((projects("[]"), projects("null")), (Change::Set(Vec::new()), Change::Clear));
         for (rest, message) in [
             (r#""role":"auditor""#, "role must be one of owner, member"),
             (r#""role":"owner","projects":["a/b"]"#, "projects narrows a member: an owner has them all"),
-            (r#""projects":[]"#, "projects must be an array of 1 to 100 strings"),
+            (r#""projects":"a/b""#, "projects must be an array of strings"),
             (r#""password":"""#, "password must be a string that is not empty"),
             (
                 r#""firstName":"a\u0007""#,
-                "firstName must be 1 to 100 characters, none of them a control character",
+                "firstName must be 1 to 100 characters, none of them a control character or invisible",
             ),
         ] {
             assert_eq!(refused::<CreateUser>(&format!(r#"{{"email":"a@b.c",{rest}}}"#)).message, message);

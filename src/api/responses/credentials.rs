@@ -15,15 +15,18 @@ const LABEL_GROWTH: usize = 2;
 /// `GET /integrations/credentials` (contract §3): the stored JSON bytes, unparsed, each between its metadata.
 ///
 /// Each item is an integration and the bytes of its opened credential.
-pub fn credentials_array(items: &[(&Integration, &Secret)]) -> Secret {
+pub fn credentials_array<'a>(
+    items: impl IntoIterator<Item = (&'a Integration, &'a Secret), IntoIter: Clone>,
+) -> Secret {
+    let items = items.into_iter();
     let config_len = |of: &Integration| of.config.as_ref().map_or(0, |config| config.as_str().len());
     let label_len = |of: &Integration| label(of).map_or(0, |label| label.as_str().len() * LABEL_GROWTH);
     let element_len =
-        |(of, secret): &(&Integration, &Secret)| secret.expose().len() + config_len(of) + label_len(of);
-    let total: usize = items.iter().map(|item| element_len(item) + ELEMENT_BYTES).sum();
+        |(of, secret): (&Integration, &Secret)| secret.expose().len() + config_len(of) + label_len(of);
+    let total: usize = items.clone().map(|item| element_len(item) + ELEMENT_BYTES).sum();
     let mut array = Vec::with_capacity(total + 2);
     array.push(b'[');
-    for (index, (integration, credentials)) in items.iter().enumerate() {
+    for (index, (integration, credentials)) in items.enumerate() {
         if index > 0 {
             array.push(b',');
         }
@@ -116,12 +119,12 @@ mod tests {
         let credentials = Secret::from(r#"{ "b":1e999, "a":"\u0041" }"#.to_owned());
         let stored = integration();
         assert_eq!(
-            plain(&credentials_array(&[(&stored, &credentials)])),
+            plain(&credentials_array([(&stored, &credentials)])),
             format!(
                 r#"[{{"integration_id":"{ID}","provider":"jira","auth_type":"basic_auth","credentials":{{ "b":1e999, "a":"\u0041" }}}}]"#
             )
         );
-        assert_eq!(plain(&credentials_array(&[])), "[]");
+        assert_eq!(plain(&credentials_array([])), "[]");
     }
 
     #[test]
@@ -130,7 +133,7 @@ mod tests {
         let mut stored = integration();
         stored.config = Some(Json::new_checked("{\"x\":1.0}".to_owned()));
         stored.kept[0].expires_at = Some(NOW);
-        let array = credentials_array(&[(&stored, &credentials), (&integration(), &credentials)]);
+        let array = credentials_array([(&stored, &credentials), (&integration(), &credentials)]);
         assert!(plain(&array).contains(&format!(
             r#""credentials":{{}},"config":{{"x":1.0}},"expires_at":"{NOW_TEXT}"}},{{"integration_id""#
         )));
@@ -142,9 +145,9 @@ mod tests {
         let credentials = Secret::from("{}".to_owned());
         let mut stored = integration();
         stored.name = Some("say \"x\" \\ é".parse().unwrap());
-        assert!(plain(&credentials_array(&[(&stored, &credentials)])).ends_with(r#""credentials":{}}]"#));
+        assert!(plain(&credentials_array([(&stored, &credentials)])).ends_with(r#""credentials":{}}]"#));
         stored.provider = Provider::Custom;
-        let array = credentials_array(&[(&stored, &credentials)]);
+        let array = credentials_array([(&stored, &credentials)]);
         assert!(
             plain(&array).ends_with(r#""credentials":{},"name":"say \"x\" \\ é"}]"#),
             "{}",
@@ -162,7 +165,7 @@ mod tests {
         for provider in Provider::ALL {
             for auth_type in AuthType::ALL {
                 (stored.provider, stored.auth_type) = (*provider, *auth_type);
-                let array = credentials_array(&[(&stored, &credentials)]);
+                let array = credentials_array([(&stored, &credentials)]);
                 let label = label(&stored).map_or(0, |label| label.as_str().len() * LABEL_GROWTH);
                 assert!(array.expose().len() <= ELEMENT_BYTES + label, "{provider} {auth_type}");
             }

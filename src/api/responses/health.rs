@@ -41,8 +41,8 @@ impl<'a> Health<'a> {
         }
     }
 
-    /// Adds a condition that needs the operator: `disk_low`, `checkpoint_lost`, `backup_failed` or
-    /// `file_gone`.
+    /// Adds a condition that needs the operator: `disk_low`, `checkpoint_lost`, `backup_failed`,
+    /// `file_gone` or `log_flawed`.
     #[must_use]
     pub fn with_detail(mut self, detail: &'static str) -> Self {
         self.detail.push(detail);

@@ -61,6 +61,12 @@ impl<'a> IntegrationBody<'a> {
         }
     }
 
+    /// Leaves the provider's options out, unless the reader is an owner.
+    #[must_use]
+    pub fn for_owner(self, is_owner: bool) -> Self {
+        if is_owner { self } else { Self { config: verbatim_or_empty(None), ..self } }
+    }
+
     /// Adds the ids of integrations with the same provider and an overlapping scope.
     #[must_use]
     pub fn with_shadows(mut self, shadows: &[IntegrationId]) -> Self {

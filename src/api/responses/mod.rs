@@ -10,6 +10,7 @@ mod health;
 mod integrations;
 mod projects;
 mod removed;
+mod revisions;
 mod tokens;
 mod users;
 
@@ -29,6 +30,7 @@ pub use health::{AuditState, Health};
 pub use integrations::{IntegrationBody, LastAccess};
 pub use projects::ProjectBody;
 pub use removed::Removed;
+pub use revisions::RevisionsBody;
 pub use tokens::{CreatedToken, TokenBody};
 pub use users::{LoginBody, UpdatedUser, UserBody};
 

@@ -58,9 +58,9 @@ impl<'a> TokenBody<'a> {
             id: Text(row.id),
             name: Text(&row.name),
             role: Text(row.role),
-            projects: row.narrowing.projects.as_deref().map(texts),
-            providers: row.narrowing.providers.as_deref().map(texts),
-            integrations: row.narrowing.integrations.as_deref().map(texts),
+            projects: row.scope.projects.as_deref().map(texts),
+            providers: row.scope.providers.as_deref().map(texts),
+            integrations: row.scope.integrations.as_deref().map(texts),
             created_by: Text(&row.created_by),
             created_at: Text(row.created_at),
             expires_at: Text(row.expires_at),
@@ -84,7 +84,7 @@ mod tests {
             digest: Digest([7; 32]),
             name: "ci".parse().unwrap(),
             role: Role::Application,
-            narrowing: AccessScope::default(),
+            scope: AccessScope::default(),
             created_by: "user:ada@acme.com".parse().unwrap(),
             created_at: NOW,
             expires_at: NOW.plus(days(1)),
@@ -116,12 +116,12 @@ mod tests {
     #[test]
     fn narrowing_use_and_status_are_shown() {
         let mut row = row();
-        row.narrowing.projects = Some(vec!["acme/app".parse().unwrap()]);
-        row.narrowing.providers = Some(Vec::new());
-        row.narrowing.integrations = Some(vec![IntegrationId::from_bytes([0x11; 16])]);
+        row.scope.projects = Some(vec!["acme/app".parse().unwrap()]);
+        row.scope.providers = Some(Vec::new());
+        row.scope.integrations = Some(vec![IntegrationId::from_bytes([0x11; 16])]);
         let body = text(&TokenBody::new(&row, Some(NOW), NOW.plus(days(1))));
-        let narrowing = format!(r#""projects":["acme/app"],"providers":[],"integrations":["{ID}"],"#);
-        assert!(body.contains(&narrowing), "{body}");
+        let scope = format!(r#""projects":["acme/app"],"providers":[],"integrations":["{ID}"],"#);
+        assert!(body.contains(&scope), "{body}");
         assert!(body.ends_with(&format!(r#""lastUsedAt":"{NOW_TEXT}","status":"expired"}}"#)), "{body}");
     }
 }

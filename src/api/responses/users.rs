@@ -33,7 +33,7 @@ impl<'a> UserBody<'a> {
             first_name: user.first_name.as_ref().map(Text),
             last_name: user.last_name.as_ref().map(Text),
             role: Text(user.role),
-            projects: user.narrowing.projects.as_deref().map(texts),
+            projects: user.scope.projects.as_deref().map(texts),
             disabled: user.disabled,
             created_at: Text(user.created_at),
             last_login_at: user.last_login_at.map(Text),
@@ -108,7 +108,7 @@ mod tests {
             first_name: None,
             last_name: None,
             role: Role::Member,
-            narrowing: AccessScope::default(),
+            scope: AccessScope::default(),
             disabled: false,
             password: PasswordHash { memory_kib: 1, passes: 1, lanes: 1, salt: [1; 16], hash: [2; 32] },
             epoch: 1,
@@ -143,7 +143,7 @@ mod tests {
         let mut user = user();
         user.first_name = Some("Ada".parse().unwrap());
         user.last_name = Some("L".parse().unwrap());
-        user.narrowing.projects = Some(vec!["acme/app".parse().unwrap()]);
+        user.scope.projects = Some(vec!["acme/app".parse().unwrap()]);
         user.disabled = true;
         user.last_login_at = Some(NOW);
         let body = text(&UserBody::new(&user));

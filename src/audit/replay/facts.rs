@@ -93,7 +93,7 @@ impl Facts {
         facts.made_at(&user.created_at.to_string());
         facts.set(Fact::Role, Some(short(user.role.as_str().as_bytes())));
         facts.state(Fact::Disabled, user.disabled);
-        facts.rows(Fact::Projects, user.narrowing.projects.as_deref());
+        facts.rows(Fact::Projects, user.scope.projects.as_deref());
         facts
     }
 
@@ -124,9 +124,9 @@ impl Facts {
         facts.made(&token.created_at.to_string(), &token.created_by.to_string());
         facts.set(Fact::Name, Some(short(token.name.as_str().as_bytes())));
         facts.set(Fact::Role, Some(short(token.role.as_str().as_bytes())));
-        facts.rows(Fact::Projects, token.narrowing.projects.as_deref());
-        facts.rows(Fact::Providers, token.narrowing.providers.as_deref());
-        facts.rows(Fact::Integrations, token.narrowing.integrations.as_deref());
+        facts.rows(Fact::Projects, token.scope.projects.as_deref());
+        facts.rows(Fact::Providers, token.scope.providers.as_deref());
+        facts.rows(Fact::Integrations, token.scope.integrations.as_deref());
         facts.state(Fact::Revoked, token.revoked_at.is_some());
         facts
     }
@@ -169,7 +169,7 @@ impl Facts {
     }
 
     /// Sets a list as a record states it: absent means all, and a long one is its hash.
-    pub(super) fn narrowing(&mut self, fact: Fact, list: Option<&Value>) {
+    pub(super) fn scope(&mut self, fact: Fact, list: Option<&Value>) {
         self.set(fact, list.map_or_else(|| Some(short(b"all")), listed));
     }
 

@@ -208,9 +208,9 @@ impl Replay {
         }
         facts.set(Fact::Name, told.detail.get("name").and_then(text));
         facts.set(Fact::Role, told.detail.get("role").and_then(text));
-        facts.narrowing(Fact::Projects, told.detail.get("projects"));
-        facts.narrowing(Fact::Providers, told.detail.get("providers"));
-        facts.narrowing(Fact::Integrations, told.detail.get("integrations"));
+        facts.scope(Fact::Projects, told.detail.get("projects"));
+        facts.scope(Fact::Providers, told.detail.get("providers"));
+        facts.scope(Fact::Integrations, told.detail.get("integrations"));
         // A token that was revoked once stays so.
         if action == Action::TokenRevoke {
             facts.state(Fact::Revoked, true);
@@ -237,7 +237,7 @@ impl Replay {
         let role = told.detail.get("role").and_then(text);
         facts.set(Fact::Role, role.or_else(|| (action == Action::VaultInit).then(|| short(b"owner"))));
         facts.state(Fact::Disabled, told.detail.get("disabled") == Some(&Value::Bool(true)));
-        facts.narrowing(Fact::Projects, told.detail.get("projects"));
+        facts.scope(Fact::Projects, told.detail.get("projects"));
         Ok(())
     }
 

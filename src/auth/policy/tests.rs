@@ -9,7 +9,7 @@ use crate::domain::{
 const NOW: Timestamp = Timestamp::from_millis(1_764_000_000_000);
 const OPEN: Rules = Rules { members_may_create: true };
 
-fn caller(role: Role, narrowing: AccessScope) -> Arc<Caller> {
+fn caller(role: Role, scope: AccessScope) -> Arc<Caller> {
     let user = Identity::User {
         id: UserId::new(NOW, [1; 10]),
         email: "ada@example.com".parse().unwrap(),
@@ -19,14 +19,14 @@ fn caller(role: Role, narrowing: AccessScope) -> Arc<Caller> {
     Arc::new(Caller {
         identity: if role.is_user_role() { user } else { token },
         role,
-        narrowing,
+        scope,
         bearer: Bearer::Application(Digest([0; 32])),
         token_expires_at: None,
     })
 }
 
-fn permit(role: Role, verb: Verb, narrowing: AccessScope) -> Permit {
-    authorize(&caller(role, narrowing), verb, &OPEN).unwrap()
+fn permit(role: Role, verb: Verb, scope: AccessScope) -> Permit {
+    authorize(&caller(role, scope), verb, &OPEN).unwrap()
 }
 
 fn project(text: &str) -> ProjectId {
@@ -69,12 +69,14 @@ fn integration(provider: Provider, scope: Scope, created_by: &str) -> Integratio
 /// owner, member, application, auditor, operator: `x` may, `.` may not.
 const MATRIX: &[(Verb, &str, &str)] = &[
     (Verb::ListIntegrations, "x..x.", "integration.list"),
+    (Verb::ListOwnIntegrations, "xx...", "integration.list"),
     (Verb::CreateIntegration, "xx...", "integration.create"),
     (Verb::ReadCredentials, "xxx..", "credentials.read"),
     (Verb::ShowIntegration, "x....", "integration.read"),
-    (Verb::UpdateIntegration, "x....", "integration.update"),
+    (Verb::UpdateIntegration, "xx...", "integration.update"),
     (Verb::RotateCredentials, "xx...", "integration.rotate"),
     (Verb::RollbackCredentials, "xx...", "integration.rollback"),
+    (Verb::ReadRevisions, "x....", "credentials.read"),
     (Verb::DeleteIntegration, "x....", "integration.delete"),
     (Verb::ListProjects, "xxx..", "request.denied"),
     (Verb::ReadProject, "xxx..", "request.denied"),
@@ -121,12 +123,14 @@ fn an_owner_may_whatever_a_member_may() {
 }
 
 #[test]
-fn the_configuration_takes_creation_from_members_and_nothing_else() {
+fn the_configuration_takes_creation_and_rotation_from_members_and_nothing_else() {
     let closed = Rules { members_may_create: false };
     for verb in Verb::ALL {
         for role in Role::ALL {
             let may = |rules| authorize(&caller(*role, AccessScope::default()), *verb, rules).is_ok();
-            let taken = (*verb, *role) == (Verb::CreateIntegration, Member);
+            let stores =
+                [Verb::CreateIntegration, Verb::RotateCredentials, Verb::RollbackCredentials].contains(verb);
+            let taken = stores && *role == Member;
             assert_eq!(may(&closed), may(&OPEN) && !taken, "{role} {verb:?}");
         }
     }
@@ -204,6 +208,32 @@ fn a_member_owns_what_it_created_and_an_owner_everything() {
     }
 }
 
+/// A member that an owner narrowed went on rotating what lay outside: every pipeline read what the member chose.
+#[test]
+fn a_member_rotates_nothing_that_it_could_not_create_now() {
+    let created = "user:ada@example.com";
+    let within = integration(Provider::Github, Scope::Projects(projects(&["a/b"])), created);
+    let elsewhere = integration(Provider::Github, Scope::Projects(projects(&["a/c"])), created);
+    let both = integration(Provider::Github, Scope::Projects(projects(&["a/b", "a/c"])), created);
+    let global = integration(Provider::Github, Scope::Global, created);
+    let other = integration(Provider::Github, Scope::Projects(projects(&["a/b"])), "user:bob@example.com");
+    for verb in [Verb::RotateCredentials, Verb::RollbackCredentials] {
+        let narrowed = permit(Member, verb, to_projects(&["a/b"]));
+        assert_eq!(narrowed.owns(&within), Ok(()));
+        assert_eq!(narrowed.owns(&elsewhere), Err(Denied::Project), "created before the narrowing");
+        assert_eq!(narrowed.owns(&both), Err(Denied::Project), "widened since by an owner");
+        assert_eq!(narrowed.owns(&global), Err(Denied::Project), "made global since by an owner");
+        assert_eq!(narrowed.owns(&other), Err(Denied::NotCreator));
+        assert_eq!(permit(Member, verb, to_projects(&[])).owns(&within), Err(Denied::Project));
+        let by_provider = permit(Member, verb, to_providers(&[Provider::Jira]));
+        assert_eq!(by_provider.owns(&within), Err(Denied::Provider));
+        assert_eq!(permit(Member, verb, AccessScope::default()).owns(&global), Ok(()));
+        assert_eq!(permit(Owner, verb, to_projects(&["a/b"])).owns(&global), Ok(()));
+    }
+    let narrowed = permit(Member, Verb::RollbackCredentials, to_projects(&["a/b"]));
+    assert_eq!(narrowed.restore(&global).err(), Some(Denied::Project));
+}
+
 #[test]
 fn only_a_permit_to_read_credentials_discloses() {
     let stored = integration(Provider::Github, Scope::Global, "user:ada@example.com");
@@ -213,6 +243,18 @@ fn only_a_permit_to_read_credentials_discloses() {
             .map(|proof| proof.integration().id);
         let reads = matches!(verb, Verb::ReadCredentials | Verb::RepositoryToken);
         assert_eq!(answer.ok(), reads.then_some(stored.id), "{verb:?}");
+    }
+}
+
+#[test]
+fn kept_credentials_cannot_be_read_without_a_permit_for_that_nor_beyond_the_narrowing() {
+    let stored = integration(Provider::Github, Scope::Global, "user:ada@example.com");
+    for verb in Verb::ALL {
+        let answer = permit(Owner, *verb, AccessScope::default()).disclose_kept(&stored).map(|_| ()).ok();
+        assert_eq!(answer.is_some(), *verb == Verb::ReadRevisions, "{verb:?}");
+    }
+    for narrowing in [to_projects(&[]), to_providers(&[Provider::Jira]), to_integrations(&[])] {
+        assert!(permit(Owner, Verb::ReadRevisions, narrowing).disclose_kept(&stored).is_err());
     }
 }
 
@@ -235,8 +277,8 @@ fn a_kept_credential_cannot_be_opened_without_a_permit_to_roll_this_one_back() {
 fn a_disclosure_stays_within_the_narrowing() {
     let scoped = |texts: &[&str]| integration(Provider::Jira, Scope::Projects(projects(texts)), "host:root");
     let global = integration(Provider::Jira, Scope::Global, "host:root");
-    let asked = |narrowing: AccessScope, of: &Integration| {
-        permit(Application, Verb::ReadCredentials, narrowing).disclose(of).map(|_| ()).err()
+    let asked = |scope: AccessScope, of: &Integration| {
+        permit(Application, Verb::ReadCredentials, scope).disclose(of).map(|_| ()).err()
     };
     assert_eq!(asked(to_projects(&["a/b"]), &scoped(&["x/y", "a/b"])), None);
     assert_eq!(asked(to_projects(&["a/b"]), &scoped(&["x/y"])), Some(Denied::Project));
@@ -256,8 +298,8 @@ fn a_disclosure_stays_within_the_narrowing() {
 fn narrowed_to_nothing_means_nothing_allowed() {
     let global = integration(Provider::Jira, Scope::Global, "host:root");
     let scoped = integration(Provider::Jira, Scope::Projects(projects(&["a/b"])), "host:root");
-    for narrowing in [to_projects(&[]), to_providers(&[]), to_integrations(&[])] {
-        let permit = permit(Application, Verb::ReadCredentials, narrowing);
+    for scope in [to_projects(&[]), to_providers(&[]), to_integrations(&[])] {
+        let permit = permit(Application, Verb::ReadCredentials, scope);
         assert!(permit.disclose(&global).is_err());
         assert!(permit.disclose(&scoped).is_err());
     }

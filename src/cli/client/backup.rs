@@ -13,6 +13,7 @@ use crate::{
     cli::{
         error::CliError,
         secrets::cause,
+        signals::unfinished_file,
         terminal::{output::Output, progress::Progress},
     },
     client::Records,
@@ -43,7 +44,7 @@ pub(super) async fn run(args: Args, output: Output) -> Result<(), CliError> {
         return Err(CliError::usage(format!("{name} cannot name a vault file"), hint));
     }
     let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut copy = tempfile::NamedTempFile::new_in(folder).map_err(|error| unwritten(to, &error))?;
+    let mut copy = unfinished_file(folder).map_err(|error| unwritten(to, &error))?;
     let remote = args.server.connect(Need::Token, output)?;
     let bytes = receive(&remote, copy.as_file_mut(), to).await?;
     let records = verified(copy.path(), to, &output)?;
@@ -59,14 +60,14 @@ pub(super) async fn run(args: Args, output: Output) -> Result<(), CliError> {
 
 /// Syncs the folder: without it, a power cut can lose the name of a file whose content is safe.
 #[cfg(unix)]
-fn sync(folder: &Path) -> io::Result<()> {
+pub(super) fn sync(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
 /// Elsewhere a folder cannot be synced.
 #[cfg(not(unix))]
 #[allow(clippy::unnecessary_wraps, reason = "as on unix")]
-const fn sync(_: &Path) -> io::Result<()> {
+pub(super) const fn sync(_: &Path) -> io::Result<()> {
     Ok(())
 }
 

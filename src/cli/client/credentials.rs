@@ -25,6 +25,7 @@ use zeroize::Zeroizing;
 use super::{
     near,
     remote::{Need, Remote, ServerArgs},
+    selection::Selection,
 };
 use crate::{
     cli::{
@@ -42,7 +43,7 @@ use file::Sink;
 #[cfg(unix)]
 pub(super) use names::MASKED_BYTES_MIN;
 pub(super) use names::{Naming, Variable, variables};
-pub(super) use pages::{Pages, report};
+pub(super) use pages::{Pages, report, report_receipt};
 pub(super) use selector::{Assignment, is_variable};
 pub(super) use steering::steers;
 
@@ -59,18 +60,8 @@ Examples:
 /// `credentials`' flags.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
-    /// Only of this provider.
-    #[arg(long)]
-    provider: Option<String>,
-    /// Only with this name.
-    #[arg(long)]
-    name: Option<String>,
-    /// For this project: its own integrations, else the global ones.
-    #[arg(long, conflicts_with = "all")]
-    project: Option<String>,
-    /// For any project; required without --project.
-    #[arg(long)]
-    all: bool,
+    #[command(flatten)]
+    selection: Selection,
     /// Print only this field of the one matching credential; a line end follows only on a terminal.
     #[arg(long, conflicts_with = "format")]
     field: Option<String>,
@@ -127,7 +118,7 @@ pub(in crate::cli) fn may_feed_a_shell(arguments: impl Iterator<Item = OsString>
 }
 
 pub(super) async fn run(args: Args, output: Output) -> Result<(), CliError> {
-    if args.project.is_none() && !args.all {
+    if !args.selection.has_projects() {
         return Err(CliError::usage(
             "no project given",
             "pass --project PROJECT, or --all for every project",
@@ -141,7 +132,7 @@ pub(super) async fn run(args: Args, output: Output) -> Result<(), CliError> {
         ));
     }
     let remote = args.server.connect(Need::Token, output)?;
-    let filter = CredentialFilter { provider: args.provider, project: args.project, name: args.name };
+    let filter = args.selection.into_filter();
     let printing = Printing { remote: &remote, filter: &filter, given: &args.env };
     let printed = match (args.field, format) {
         (Some(field), _) => printing.field(&field, Sink::open(args.output, output)?).await,
@@ -150,12 +141,12 @@ pub(super) async fn run(args: Args, output: Output) -> Result<(), CliError> {
     };
     match printed {
         Ok(()) => Ok(()),
-        Err(error) => Err(meant(error, &filter, &remote).await),
+        Err(error) => Err(with_suggestion(error, &filter, &remote).await),
     }
 }
 
 /// Returns the error with a suggestion for a mistyped provider or project.
-pub(super) async fn meant(error: CliError, filter: &CredentialFilter, remote: &Remote) -> CliError {
+pub(super) async fn with_suggestion(error: CliError, filter: &CredentialFilter, remote: &Remote) -> CliError {
     let known = || Provider::ALL.iter().map(|one| one.as_str());
     match &filter.provider {
         Some(provider) if provider.parse::<Provider>().is_err() => match near::nearest(provider, known()) {
@@ -193,9 +184,9 @@ impl Printing<'_> {
 
     async fn all(&self, format: Option<Format>, sink: Sink) -> Result<(), CliError> {
         match format {
-            Some(Format::Env) => self.whole(shell::exports, sink).await,
-            Some(Format::Dotenv) => self.whole(dotenv::lines, sink).await,
-            Some(Format::Docker) => self.whole(docker::lines, sink).await,
+            Some(Format::Env) => self.print_variables(shell::exports, sink).await,
+            Some(Format::Dotenv) => self.print_variables(dotenv::lines, sink).await,
+            Some(Format::Docker) => self.print_variables(docker::lines, sink).await,
             Some(Format::Json) => self.array(sink).await,
             Some(Format::Github) => self.job().await,
             None => self.listing(sink).await,
@@ -216,7 +207,7 @@ impl Printing<'_> {
     }
 
     /// Prints all variables, or none if one has no name, two values or no spelling.
-    async fn whole(
+    async fn print_variables(
         &self,
         spell: fn(&[Variable]) -> Result<Zeroizing<String>, CliError>,
         mut sink: Sink,

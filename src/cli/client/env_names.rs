@@ -79,7 +79,7 @@ impl EnvFlags {
 }
 
 /// Returns the stored names of a config, for people; `None` if it has none.
-pub(super) fn shown(config: &Value) -> Option<String> {
+pub(super) fn description(config: &Value) -> Option<String> {
     match config.get("env")? {
         Value::Object(names) => {
             let pair = |(field, name): (&String, &Value)| format!("{field}={}", name.as_str().unwrap_or("?"));

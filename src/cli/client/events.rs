@@ -4,8 +4,9 @@ use clap::Subcommand;
 use serde_json::json;
 
 use super::{
-    export,
-    names::{self, Names, nearest},
+    export, integration_find,
+    names::{self, Names},
+    near::nearest,
     remote::{Need, Remote, ServerArgs, Speaker},
     time_range::TimeRange,
 };
@@ -111,7 +112,7 @@ async fn show_all(args: ListArgs, remote: &Remote) -> Result<(), CliError> {
         None => None,
     };
     let integration = match &args.integration {
-        Some(text) => Some(names::integration_id(text, remote).await?),
+        Some(text) => Some(integration_find::id_of(text, remote).await?.to_string()),
         None => None,
     };
     let [from, to] = args.between.parameters();
@@ -164,10 +165,10 @@ fn row(event: &Event, names: &Names<'_>) -> [String; 11] {
     [
         event.sequence.to_string(),
         local_second(event.time),
-        actor.shown,
+        actor.text,
         event.action.clone(),
         event.outcome.clone(),
-        subject.shown,
+        subject.text,
         or_nothing(event.provider.as_ref()),
         or_nothing(event.project.as_ref()),
         or_nothing(event.peer.as_ref()),

@@ -32,12 +32,11 @@ use rustix::fs::{Access, access};
 
 use super::{
     credentials::{Assignment, Variable},
-    remote::{ServerArgs, tokens_of_environment},
+    remote::ServerArgs,
+    selection::Selection,
+    token_source::tokens_of_environment,
 };
-use crate::{
-    cli::{error::CliError, terminal::output::Output},
-    client::CredentialFilter,
-};
+use crate::cli::{error::CliError, terminal::output::Output};
 use reading::{PREVENTED, Reading};
 use supervise::{OnChange, Supervised};
 
@@ -59,18 +58,8 @@ const DEFAULT_PATH: &str = "/bin:/usr/bin";
 /// `exec`'s flags.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
-    /// Only of this provider.
-    #[arg(long)]
-    provider: Option<String>,
-    /// Only with this name.
-    #[arg(long)]
-    name: Option<String>,
-    /// For this project: its own integrations, else the global ones.
-    #[arg(long, conflicts_with = "all")]
-    project: Option<String>,
-    /// Every credential that you may read.
-    #[arg(long)]
-    all: bool,
+    #[command(flatten)]
+    selection: Selection,
     /// Name a field yourself, such as `GH_TOKEN=github.token`; NAME.FIELD and ID.FIELD select too.
     #[arg(long, value_name = "NAME=SELECTOR")]
     env: Vec<Assignment>,
@@ -100,7 +89,7 @@ pub(in crate::cli) struct Args {
 
 /// Runs the command, and returns its exit code.
 pub(super) fn run(args: Args, output: Output) -> Result<ExitCode, CliError> {
-    if args.project.is_none() && args.provider.is_none() && args.name.is_none() && !args.all {
+    if !args.selection.is_given() {
         return Err(CliError::usage(
             "no credentials selected",
             "pass --project PROJECT, --provider PROVIDER or --name NAME, or --all for every one",
@@ -108,8 +97,7 @@ pub(super) fn run(args: Args, output: Output) -> Result<ExitCode, CliError> {
     }
     // Before anything is disclosed for it.
     find(&args.command[0])?;
-    let filter = CredentialFilter { provider: args.provider, project: args.project, name: args.name };
-    let reading = Reading { server: args.server, filter, env: args.env };
+    let reading = Reading { server: args.server, filter: args.selection.into_filter(), env: args.env };
     let variables = reading.read_blocking(output)?;
     check(&variables, output)?;
     memory::leave_no_core();

@@ -13,6 +13,7 @@ use crate::{
     cli::{
         error::CliError,
         secrets::cause,
+        signals::unfinished_file,
         terminal::{
             output::Reader,
             table::{NOTHING, local_second},
@@ -99,7 +100,7 @@ async fn to_file(records: &mut Records, path: &Path) -> Result<(u64, u64), CliEr
         CliError::failed(format!("{}: {}", path.display(), cause(&error)), "check the folder and its disk")
     };
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
+    let file = unfinished_file(folder).map_err(failed)?;
     let mut writer = BufWriter::new(file);
     let (mut lines, mut bytes) = (0, 0);
     while let Some(piece) = records.next().await? {
@@ -260,8 +261,8 @@ impl Tail<'_> {
         let (actor, subject) = (self.names.actor(&event), self.names.subject(&event));
         let or_nothing = |text: Option<String>| text.unwrap_or_else(|| NOTHING.to_owned());
         let (provider, project) = (or_nothing(event.provider), or_nothing(event.project));
-        let mut words = vec![event.sequence.to_string(), local_second(event.time), actor.shown];
-        words.extend([event.action, event.outcome, provider, project, subject.shown]);
+        let mut words = vec![event.sequence.to_string(), local_second(event.time), actor.text];
+        words.extend([event.action, event.outcome, provider, project, subject.text]);
         words.extend(actor.id.map(|id| format!("app:{id}")));
         words.extend(subject.id);
         self.remote.output.piece(format!("{}\n", on_one_line(&words.join(" "))).as_bytes())

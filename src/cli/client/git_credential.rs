@@ -13,12 +13,12 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use super::{
-    credentials::{report, text_fields},
+    credentials::{report, report_receipt, text_fields},
     remote::{Need, Remote, ServerArgs},
 };
 use crate::{
     cli::{error::CliError, terminal::output::Output},
-    client::{Credential, CredentialFilter, Error, Project},
+    client::{Credential, CredentialFilter, Error, Project, RepositoryToken},
     domain::{Platform, Provider},
 };
 use request::{REQUEST_BYTES_MAX, Request};
@@ -77,7 +77,7 @@ pub(super) async fn run(args: Args, output: Output) -> Result<(), CliError> {
             install::install(place, provider, &args.server.connect(Need::Token, output)?).await
         }
         Command::Uninstall(place) => {
-            install::uninstall(place, &args.server.connect(Need::Token, output)?).await
+            install::uninstall(place, provider, &args.server.connect(Need::Token, output)?).await
         }
     }
 }
@@ -96,28 +96,50 @@ async fn get(request: &Request, provider: Option<&str>, remote: &Remote) -> Resu
     if projects.len() > PROJECTS_MAX {
         return Ok(());
     }
-    let mut found: Option<Credential> = None;
+    let mut found: Option<Answer> = None;
+    let several = projects.len() > 1;
     for project in projects {
-        let Some(one) = newest(project, provider, remote).await? else { return Ok(()) };
-        // Two integrations are two answers, and a guess would send one project's credential for another.
-        if found.as_ref().is_some_and(|known| known.integration_id != one.integration_id) {
+        let Some(one) = answer(project, provider, request, remote).await? else { return Ok(()) };
+        // A guess would send one project's credential for another. A minted token is for one repository alone.
+        if (several && one.is_minted) || found.as_ref().is_some_and(|known| !known.is_same(&one)) {
             return Ok(());
         }
         found = Some(one);
     }
-    match found.as_ref().and_then(|one| Answer::of(one, request.username.as_deref())) {
+    match found {
         Some(answer) => remote.output.bytes(answer.text(request).as_bytes()),
         None => Ok(()),
     }
 }
 
-/// Returns the only credential of a project's provider, or the newest; `None` if there is none.
-async fn newest(
+/// Returns the answer for one project; `None` if there is none.
+async fn answer(
     project: &Project,
     provider: Option<&str>,
+    request: &Request,
     remote: &Remote,
-) -> Result<Option<Credential>, CliError> {
+) -> Result<Option<Answer>, CliError> {
     let Some(provider) = provider.or_else(|| of_host(project)) else { return Ok(None) };
+    let asked = request.username.as_deref();
+    if provider.parse().map(Provider::service) == Ok(Provider::Github) {
+        match remote.client.repository_token(&project.identifier).await {
+            Ok(token) => {
+                report_receipt(token.receipt.as_deref(), remote.output);
+                return Ok(Answer::of_token(&token, asked));
+            }
+            // It may have one of another type. An older server does not know the route.
+            Err(Error::Refused(refusal))
+                if matches!(refusal.code.as_str(), "integration_not_found" | "route_not_found") => {}
+            Err(Error::Refused(refusal)) if refusal.status == 404 => return Ok(None),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let newest = newest(project, provider, remote).await?;
+    Ok(newest.and_then(|one| Answer::of(&one, asked)))
+}
+
+/// Returns the only credential of a project's provider, or the newest; `None` if there is none.
+async fn newest(project: &Project, provider: &str, remote: &Remote) -> Result<Option<Credential>, CliError> {
     let filter = CredentialFilter {
         provider: Some(provider.to_owned()),
         project: Some(project.identifier.clone()),
@@ -152,9 +174,34 @@ struct Answer {
     password: Zeroizing<String>,
     /// Seconds since 1970.
     expires_at: Option<u64>,
+    is_minted: bool,
+}
+
+/// Returns whether git's protocol can carry a text.
+fn is_line(text: &str) -> bool {
+    !text.is_empty() && !text.contains(['\n', '\r', '\0'])
 }
 
 impl Answer {
+    /// Returns the answer of a repository's token; `None` if one line cannot carry it.
+    fn of_token(token: &RepositoryToken, asked: Option<&str>) -> Option<Self> {
+        // The platform looks at the token alone.
+        let username = asked.unwrap_or("x-access-token").to_owned();
+        let password = Zeroizing::new(token.token.expose().to_owned());
+        let expires_at = token.expires_at.map(|end| end.millis() / 1000);
+        let is_minted = token.r#type == "installation";
+        (is_line(&username) && is_line(&password)).then_some(Self {
+            username,
+            password,
+            expires_at,
+            is_minted,
+        })
+    }
+
+    fn is_same(&self, other: &Self) -> bool {
+        (&self.username, &self.password) == (&other.username, &other.password)
+    }
+
     /// Returns the answer of a credential; `None` if it is another user's, or has no password that one line can carry.
     fn of(one: &Credential, asked: Option<&str>) -> Option<Self> {
         let mut fields = text_fields(one).ok()?;
@@ -173,9 +220,13 @@ impl Answer {
                 str::to_owned,
             ),
         };
-        let is_line = |text: &str| !text.is_empty() && !text.contains(['\n', '\r', '\0']);
         let expires_at = one.expires_at.map(|end| end.millis() / 1000);
-        (is_line(&username) && is_line(&password)).then_some(Self { username, password, expires_at })
+        (is_line(&username) && is_line(&password)).then_some(Self {
+            username,
+            password,
+            expires_at,
+            is_minted: false,
+        })
     }
 
     fn text(&self, request: &Request) -> Zeroizing<String> {

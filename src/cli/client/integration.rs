@@ -3,18 +3,19 @@
 use std::path::PathBuf;
 
 use clap::Subcommand;
-use serde_json::json;
+use serde_json::{json, value::to_raw_value};
 
 use super::{
     credential_form,
     doubts::doubts,
     env_names::{self, EnvFlags},
     expiry,
+    group::GroupArgs,
     integration_find::{find, id_of},
     integration_text::{kind, scope_text},
     integration_update, near,
     pair::Pair,
-    remote::{Need, Remote, ServerArgs},
+    remote::{Need, Remote},
     shadows,
 };
 use crate::{
@@ -27,29 +28,22 @@ use crate::{
             table::{ALL, NOTHING, facts, local, local_or_nothing},
         },
     },
-    client::{Integration, NewIntegration, Scope},
+    client::{Error, Expired, Integration, NewIntegration, Scope},
     clock::Clock,
     domain::{AuthType, IntegrationId, Provider, Secret, Timestamp},
 };
 
-/// `integration`'s flags.
-#[derive(Debug, clap::Args)]
-pub(in crate::cli) struct Args {
-    #[command(flatten)]
-    server: ServerArgs,
-    #[command(subcommand)]
-    command: Command,
-}
-
 #[derive(Debug, Subcommand)]
-enum Command {
+pub(in crate::cli) enum Command {
     /// Store a credential; prompts for its fields, secret ones without echo.
     #[command(
         after_help = "Examples:\n  sealroom integration add github/pat --global\n  sealroom integration add jira/basic_auth --project acme/app --from-json jira.json"
     )]
     Add(AddArgs),
     /// List integrations, without their credentials.
-    #[command(after_help = "Examples:\n  sealroom integration list --provider github")]
+    #[command(
+        after_help = "Examples:\n  sealroom integration list --provider github\n  sealroom integration list --mine"
+    )]
     List(ListArgs),
     /// Show one integration, without its credential.
     #[command(after_help = "Examples:\n  sealroom integration show 'deploy key'")]
@@ -107,7 +101,7 @@ struct Source {
 }
 
 #[derive(Debug, clap::Args)]
-struct AddArgs {
+pub(in crate::cli) struct AddArgs {
     /// Provider and type.
     #[arg(
         value_name = "PROVIDER/TYPE",
@@ -126,23 +120,26 @@ struct AddArgs {
 }
 
 #[derive(Debug, clap::Args)]
-struct ListArgs {
+pub(in crate::cli) struct ListArgs {
     /// Only of this provider.
     #[arg(long)]
     provider: Option<String>,
     /// Only with this name.
     #[arg(long)]
     name: Option<String>,
+    /// Only those that you created; members see no others.
+    #[arg(long)]
+    mine: bool,
 }
 
 #[derive(Debug, clap::Args)]
-struct ShowArgs {
+pub(in crate::cli) struct ShowArgs {
     /// Its id or name.
     integration: String,
 }
 
 #[derive(Debug, clap::Args)]
-struct RotateArgs {
+pub(in crate::cli) struct RotateArgs {
     /// Its id or name.
     integration: String,
     #[command(flatten)]
@@ -150,7 +147,7 @@ struct RotateArgs {
 }
 
 #[derive(Debug, clap::Args)]
-struct RollbackArgs {
+pub(in crate::cli) struct RollbackArgs {
     /// Its id or name.
     integration: String,
     /// The revision to restore.
@@ -158,7 +155,7 @@ struct RollbackArgs {
 }
 
 #[derive(Debug, clap::Args)]
-struct ScopeArgs {
+pub(in crate::cli) struct ScopeArgs {
     /// Its id or name.
     integration: String,
     #[command(flatten)]
@@ -166,14 +163,14 @@ struct ScopeArgs {
 }
 
 #[derive(Debug, clap::Args)]
-struct DeleteArgs {
+pub(in crate::cli) struct DeleteArgs {
     /// Its id or name.
     integration: String,
     #[command(flatten)]
     consent: Consent,
 }
 
-pub(super) async fn run(args: Args, output: Output) -> Result<(), CliError> {
+pub(super) async fn run(args: GroupArgs<Command>, output: Output) -> Result<(), CliError> {
     if let Command::Delete(args) = &args.command {
         args.consent.check()?;
     }
@@ -207,7 +204,8 @@ async fn add(args: AddArgs, remote: &Remote) -> Result<(), CliError> {
         scope,
         name,
         expires_at: args.source.expires_at,
-        config: args.env.over(None),
+        expired: Expired::Refused,
+        config: args.env.over(None).and_then(|config| to_raw_value(&config).ok()),
     };
     let made = match remote.client.create_integration(&new).await {
         Ok(made) => made,
@@ -234,8 +232,19 @@ fn warn(pair: Option<Pair>, credentials: &Secret, output: Output) {
 }
 
 async fn show_all(args: ListArgs, remote: &Remote) -> Result<(), CliError> {
-    let all = remote.client.integrations(args.provider.as_deref(), args.name.as_deref()).await;
-    let all = all.map_err(|error| near::provider(error, &args.provider))?;
+    let (provider, name) = (args.provider.as_deref(), args.name.as_deref());
+    let all = if args.mine {
+        remote.client.own_integrations(provider, name).await
+    } else {
+        remote.client.integrations(provider, name).await
+    };
+    let all = match all {
+        Err(Error::Refused(refusal)) if refusal.status == 403 && remote.is_member().await => {
+            let hint = "`sealroom integration list --mine` lists those that you created";
+            return Err(CliError { hint: hint.to_owned(), ..Error::Refused(refusal).into() });
+        }
+        all => all.map_err(|error| near::provider(error, &args.provider))?,
+    };
     let now = Clock::system().now();
     let row = |one: &Integration| {
         [
@@ -340,6 +349,6 @@ fn facts_of(one: &Integration) -> String {
         ("changed", local(one.updated_at)),
         ("last read", read),
     ];
-    lines.extend(env_names::shown(&one.config).map(|names| ("env", names)));
+    lines.extend(env_names::description(&one.config).map(|names| ("env", names)));
     facts(&lines)
 }

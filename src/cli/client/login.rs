@@ -9,7 +9,8 @@ use serde_json::json;
 
 use super::{
     expiry,
-    remote::{Need, PlaceArgs, Remote, ServerArgs, Speaker, has_token, say},
+    remote::{Need, PlaceArgs, Remote, ServerArgs, Speaker, say},
+    token_source::has_token,
 };
 use crate::{
     cli::{

@@ -12,6 +12,9 @@ mod exec;
 mod expiry;
 mod export;
 mod git_credential;
+mod group;
+mod health;
+mod import;
 mod integration;
 mod integration_find;
 mod integration_text;
@@ -22,18 +25,22 @@ mod near;
 mod pair;
 mod project;
 mod remote;
+mod selection;
 mod shadows;
 mod shell;
 mod status;
 mod time_range;
 mod token;
+mod token_source;
 mod user;
+mod vault_export;
 
 use std::process::ExitCode;
 
 use clap::Subcommand;
 
-use super::{error::CliError, terminal::output::Output};
+use super::{error::CliError, runtime::block_on, terminal::output::Output};
+use group::GroupArgs;
 
 pub(super) use credentials::may_feed_a_shell;
 #[cfg(unix)]
@@ -60,7 +67,7 @@ pub(super) enum Command {
     #[command(
         after_help = "Examples:\n  sealroom integration add github/pat --global\n  sealroom integration list"
     )]
-    Integration(integration::Args),
+    Integration(GroupArgs<integration::Command>),
     /// Print credentials; each disclosure is recorded first.
     #[command(
         after_help = credentials::EXAMPLES
@@ -75,23 +82,34 @@ pub(super) enum Command {
     GitCredential(git_credential::Args),
     /// Register, list and delete projects.
     #[command(after_help = "Examples:\n  sealroom project register acme/app https://github.com/acme/app")]
-    Project(project::Args),
+    Project(GroupArgs<project::Command>),
     /// Create, list and revoke tokens for machines.
     #[command(
         after_help = "Examples:\n  sealroom token create deploy --project acme/app --write-to deploy.token"
     )]
-    Token(token::Args),
+    Token(GroupArgs<token::Command>),
     /// Add, list, change and remove users.
     #[command(after_help = "Examples:\n  sealroom user add bob@example.com")]
-    User(user::Args),
+    User(GroupArgs<user::Command>),
     /// Save a verified copy of the running vault to a new file, sealed as the original is.
     #[command(
         after_help = "Needs an owner's session, or a token of the role operator.\n\nExamples:\n  sealroom backup team-2026-11-24.redb"
     )]
     Backup(backup::Args),
+    /// Store the credentials of an export, a .env file or another tool; shows first what it would do.
+    #[command(after_help = import::EXAMPLES)]
+    Import(import::Args),
+    /// Write every credential, project and user to a file or a pipe, for a move to another vault.
+    #[command(after_help = vault_export::EXAMPLES)]
+    Export(vault_export::Args),
     /// Show the server's health; owners also see counts and what expires soon.
     #[command(after_help = "Examples:\n  sealroom status")]
     Status(status::Args),
+    /// Probe a server once: exit 0 if it is ready, else 1.
+    #[command(
+        after_help = "Uses no session and no token, and does not wait for a server that is starting.\n\nExamples:\n  sealroom health --server http://127.0.0.1:3029\n  sealroom health --live --server unix:/run/sealroom.sock"
+    )]
+    Health(health::Args),
     /// Print the completion script of a shell.
     #[command(
         after_help = "Examples:\n  source <(sealroom completions bash)\n  sealroom completions fish > ~/.config/fish/completions/sealroom.fish"
@@ -124,7 +142,10 @@ pub(super) fn run(command: Command, grammar: clap::Command, output: Output) -> R
         Command::Token(args) => block_on(token::run(args, output)),
         Command::User(args) => block_on(user::run(args, output)),
         Command::Backup(args) => block_on(backup::run(args, output)),
+        Command::Import(args) => block_on(import::run(args, output)),
+        Command::Export(args) => block_on(vault_export::run(args, output)),
         Command::Status(args) => block_on(status::run(args, output)),
+        Command::Health(args) => block_on(health::run(args, output)),
         Command::Completions(args) => shell::completions(args, grammar, output),
         Command::Man(args) => shell::man(args, grammar, output),
     };
@@ -134,12 +155,4 @@ pub(super) fn run(command: Command, grammar: clap::Command, output: Output) -> R
 /// Runs the subcommands of `audit` that call a server.
 pub(super) fn run_audit(command: events::Command, output: Output) -> Result<(), CliError> {
     block_on(events::run(command, output))
-}
-
-/// Runs a command on one thread, which is enough for sequential calls.
-fn block_on(work: impl Future<Output = Result<(), CliError>>) -> Result<(), CliError> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime =
-        runtime.map_err(|error| CliError::failed(format!("no runtime: {error}"), "free memory or files"))?;
-    runtime.block_on(work)
 }

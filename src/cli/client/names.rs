@@ -5,21 +5,19 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use super::remote::{Remote, Speaker};
+use super::{
+    near,
+    remote::{Remote, Speaker},
+};
 use crate::{
-    cli::{
-        error::CliError,
-        terminal::table::{ALL_PROJECTS, NOTHING},
-    },
+    cli::{error::CliError, terminal::table::NOTHING},
     client::{Event, Integration, Token},
     clock,
-    domain::{IntegrationId, TokenId},
+    domain::TokenId,
 };
 
 /// Minimum interval between two listings while a follower meets unknown ids.
 const AGAIN: Duration = Duration::from_mins(1);
-/// Jaro-Winkler similarity below which a suggestion does not help.
-const LIKENESS_MIN: f64 = 0.7;
 
 /// Names by id, as one listing gave them.
 #[derive(Default)]
@@ -62,20 +60,20 @@ impl Labels {
 /// A name, if there is one, and the id that it stands for.
 pub(super) struct Named {
     /// The text for the row.
-    pub(super) shown: String,
-    /// The id, if it is not the shown text.
+    pub(super) text: String,
+    /// The id, if it is not the text.
     pub(super) id: Option<String>,
 }
 
 impl Named {
     fn nothing() -> Self {
-        Self { shown: NOTHING.to_owned(), id: None }
+        Self { text: NOTHING.to_owned(), id: None }
     }
 
     fn of(id: &str, name: Option<&str>, kind: &str) -> Self {
         match name {
-            Some(name) => Self { shown: format!("{kind}{name}"), id: Some(id.to_owned()) },
-            None => Self { shown: format!("{kind}{id}"), id: None },
+            Some(name) => Self { text: format!("{kind}{name}"), id: Some(id.to_owned()) },
+            None => Self { text: format!("{kind}{id}"), id: None },
         }
     }
 }
@@ -114,7 +112,7 @@ impl<'a> Names<'a> {
     pub(super) fn actor(&self, event: &Event) -> Named {
         match event.actor.strip_prefix("app:") {
             Some(id) => Named::of(id, self.tokens.name(id), "app:"),
-            None => Named { shown: event.actor.clone(), id: None },
+            None => Named { text: event.actor.clone(), id: None },
         }
     }
 
@@ -127,39 +125,10 @@ impl<'a> Names<'a> {
         match (event.action.split('.').next(), detail("id"), detail("email")) {
             (Some("token"), Some(id), _) => Named::of(id, detail("name"), ""),
             (Some("user" | "vault" | "session"), _, Some(email)) => {
-                Named { shown: email.to_owned(), id: None }
+                Named { text: email.to_owned(), id: None }
             }
             _ => Named::nothing(),
         }
-    }
-}
-
-/// Resolves an integration's name or id to its id.
-///
-/// # Errors
-/// None has that name, or several have; the listing fails.
-pub(super) async fn integration_id(text: &str, remote: &Remote) -> Result<String, CliError> {
-    if text.parse::<IntegrationId>().is_ok() {
-        return Ok(text.to_owned());
-    }
-    let all = remote.client.integrations(None, None).await?;
-    let found: Vec<&Integration> = all.iter().filter(|one| one.name.as_deref() == Some(text)).collect();
-    match found.as_slice() {
-        [one] => Ok(one.id.to_string()),
-        [] => {
-            let names = all.iter().filter_map(|one| one.name.as_deref());
-            let hint = "see `sealroom integration list`; a deleted one can be found only by its id";
-            Err(unknown("integration", text, nearest(text, names), hint))
-        }
-        several => Err(ambiguous(
-            "integrations",
-            "--integration",
-            text,
-            several.iter().map(|one| {
-                let reach = if one.is_global { ALL_PROJECTS.to_owned() } else { one.projects.join(", ") };
-                format!("{} ({}/{}, {reach})", one.id, one.provider, one.auth_type)
-            }),
-        )),
     }
 }
 
@@ -185,44 +154,18 @@ pub(super) async fn actor(text: &str, remote: &Remote) -> Result<String, CliErro
         ));
     }
     let all = remote.client.tokens().await?;
-    let found: Vec<&Token> = all.iter().filter(|one| one.name == name).collect();
-    match found.as_slice() {
-        [one] => Ok(format!("app:{}", one.id)),
-        [] => {
-            let names = all.iter().map(|one| one.name.as_str());
-            let hint =
-                "pass an e-mail address, a token's name or id, or host:NAME; tokens: `sealroom token list`";
-            Err(unknown("token", name, nearest(name, names), hint))
-        }
-        several => Err(ambiguous(
-            "tokens",
-            "--actor",
+    let (found, others): (Vec<Token>, Vec<Token>) = all.into_iter().partition(|one| one.name == name);
+    let describe = |one: &Token| format!("{} ({})", one.id, one.status.as_deref().unwrap_or("unknown"));
+    let token = near::only(found, "token", name, describe)?.ok_or_else(|| {
+        let known = others.iter().map(|one| one.name.as_str());
+        near::unknown(
+            "token",
             name,
-            several.iter().map(|one| format!("{} ({})", one.id, one.status.as_deref().unwrap_or("unknown"))),
-        )),
-    }
-}
-
-fn unknown(what: &str, name: &str, nearest: Option<&str>, hint: &str) -> CliError {
-    let message = format!("no {what} has the name '{name}'");
-    match nearest {
-        Some(nearest) => CliError::failed(message, format!("the nearest is '{nearest}'; {hint}")),
-        None => CliError::failed(message, hint),
-    }
-}
-
-fn ambiguous(what: &str, flag: &str, name: &str, ids: impl Iterator<Item = String>) -> CliError {
-    let ids: Vec<String> = ids.collect();
-    CliError::failed(
-        format!("{} {what} have the name '{name}'", ids.len()),
-        format!("pass {flag} with the id of one: {}", ids.join("; ")),
-    )
-}
-
-/// Returns the most similar name, if it is similar enough for a suggestion.
-pub(super) fn nearest<'a>(text: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let likeness = |name: &str| strsim::jaro_winkler(text, name);
-    names.max_by(|a, b| likeness(a).total_cmp(&likeness(b))).filter(|name| likeness(name) > LIKENESS_MIN)
+            known,
+            "the tokens: sealroom token list; an actor is an e-mail address too",
+        )
+    })?;
+    Ok(format!("app:{}", token.id))
 }
 
 #[cfg(test)]
@@ -238,13 +181,5 @@ mod tests {
         let names = ["1", "2", "3", "4", "5", "6"].map(|id| labels.name(id));
         assert_eq!(names, [None, None, Some("build"), None, None, None]);
         assert!(!labels.is_due("1") && labels.is_due("6") && !labels.is_due("7"), "one listing a minute");
-    }
-
-    #[test]
-    fn the_nearest_name_is_near() {
-        let actions = || crate::domain::Action::ALL.iter().map(|action| action.as_str());
-        assert_eq!(nearest("credential.read", actions()), Some("credentials.read"));
-        assert_eq!(nearest("token.created", actions()), Some("token.create"));
-        assert_eq!(nearest("xyzzy", actions()), None);
     }
 }

@@ -25,15 +25,15 @@ pub(super) fn only<T>(
     mut found: Vec<T>,
     kind: &str,
     text: &str,
-    id: impl Fn(&T) -> String,
+    describe: impl Fn(&T) -> String,
 ) -> Result<Option<T>, CliError> {
     if found.len() < 2 {
         return Ok(found.pop());
     }
-    let ids: Vec<String> = found.iter().map(id).collect();
+    let ids: Vec<String> = found.iter().map(describe).collect();
     Err(CliError::failed(
         format!("{} {kind}s have the name '{text}'", ids.len()),
-        format!("pass the id of one: {}", ids.join(", ")),
+        format!("pass the id of one: {}", ids.join("; ")),
     ))
 }
 
@@ -101,6 +101,9 @@ mod tests {
     #[test]
     fn a_mistyped_name_has_its_nearest_and_a_strange_one_has_none() {
         let known = ["github", "gitlab", "jira", "azure-devops", "npm"];
+        let actions = || crate::domain::Action::ALL.iter().map(|action| action.as_str());
+        assert_eq!(nearest("credential.read", actions()), Some("credentials.read"));
+        assert_eq!(nearest("token.created", actions()), Some("token.create"));
         for (typed, meant) in [
             ("gihub", Some("github")),
             ("GitHub", Some("github")),

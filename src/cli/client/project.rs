@@ -4,8 +4,9 @@ use clap::Subcommand;
 use serde_json::json;
 
 use super::{
+    group::GroupArgs,
     near,
-    remote::{Need, Remote, ServerArgs},
+    remote::{Need, Remote},
 };
 use crate::{
     cli::{
@@ -19,17 +20,8 @@ use crate::{
     client::{NewProject, Project},
 };
 
-/// `project`'s flags.
-#[derive(Debug, clap::Args)]
-pub(in crate::cli) struct Args {
-    #[command(flatten)]
-    server: ServerArgs,
-    #[command(subcommand)]
-    command: Command,
-}
-
 #[derive(Debug, Subcommand)]
-enum Command {
+pub(in crate::cli) enum Command {
     /// Register a project, so that credentials can be scoped to it.
     #[command(
         after_help = "Examples:\n  sealroom project register acme/app https://github.com/acme/app\n  sealroom project register payments"
@@ -47,7 +39,7 @@ enum Command {
 }
 
 #[derive(Debug, clap::Args)]
-struct RegisterArgs {
+pub(in crate::cli) struct RegisterArgs {
     /// 1 to 20 segments: org/repo, group/subgroup/repo, payments or a number.
     identifier: String,
     /// URL of its repository, if it has one.
@@ -58,20 +50,20 @@ struct RegisterArgs {
 }
 
 #[derive(Debug, clap::Args)]
-struct ShowArgs {
+pub(in crate::cli) struct ShowArgs {
     /// Its identifier.
     identifier: String,
 }
 
 #[derive(Debug, clap::Args)]
-struct DeleteArgs {
+pub(in crate::cli) struct DeleteArgs {
     /// Its identifier.
     identifier: String,
     #[command(flatten)]
     consent: Consent,
 }
 
-pub(super) async fn run(args: Args, output: Output) -> Result<(), CliError> {
+pub(super) async fn run(args: GroupArgs<Command>, output: Output) -> Result<(), CliError> {
     if let Command::Delete(args) = &args.command {
         args.consent.check()?;
     }
@@ -90,7 +82,10 @@ pub(super) async fn run(args: Args, output: Output) -> Result<(), CliError> {
 
 async fn register(args: RegisterArgs, remote: &Remote) -> Result<(), CliError> {
     let RegisterArgs { identifier, remote_url, platform } = args;
-    let made = remote.client.create_project(&NewProject { identifier, remote_url, platform }).await?;
+    let made = remote
+        .client
+        .create_project(&NewProject { identifier, remote_url, platform, configuration: None })
+        .await?;
     if let Some(twin) = near::twin(&made.identifier, &remote.client).await {
         remote.output.warning(&format!("{twin} is registered too: project names are case-sensitive"));
     }

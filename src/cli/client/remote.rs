@@ -1,22 +1,16 @@
 //! The server that a command calls, and the identity of its calls: flag, environment, config file, saved session,
 //! default.
 
-use std::{
-    env,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{path::PathBuf, time::Duration};
 
 use serde::Serialize;
-#[cfg(unix)]
-use zeroize::Zeroizing;
 
-use super::{client_error::sentence, expiry};
+use super::{client_error::sentence, expiry, token_source::Token};
 use crate::{
     cli::{
         config,
         error::CliError,
-        paths, secrets,
+        paths,
         source::{Given, Source},
         terminal::{
             output::Output,
@@ -29,10 +23,7 @@ use crate::{
     },
     clock::Clock,
     config::{FileClient, default},
-    domain::{
-        Secret,
-        token_text::{MalformedToken, TokenKind, check_bearer},
-    },
+    domain::token_text::TokenKind,
 };
 
 /// The flags of every command that speaks to a server: where it is.
@@ -128,7 +119,8 @@ impl ServerArgs {
     pub(super) fn connect(&self, need: Need, output: Output) -> Result<Remote, CliError> {
         let place = &self.place;
         let file = place.file()?;
-        let token = self.token(&file, output)?;
+        let named = place.source("token_file", "client.token_file");
+        let token = Token::find(self.token_file.as_deref(), file.token_file.as_deref(), &named, output)?;
         let session = match place.saved_session(&file) {
             // A given token is used without the session: a damaged session must not stop a pipeline.
             Err(_) if token.is_some() => None,
@@ -163,25 +155,6 @@ impl ServerArgs {
         };
         Ok(Remote { client, output, speaker })
     }
-
-    fn token(&self, file: &FileClient, output: Output) -> Result<Option<Token>, CliError> {
-        if let Some(path) = &self.token_file {
-            return Token::from_file(path, "--token-file", output).map(Some);
-        }
-        for name in TOKENS {
-            if name.ends_with("_FILE") {
-                if let Some(path) = env::var_os(name).filter(|path| !path.is_empty()) {
-                    paths::check(Path::new(&path), &Source::Variable(name.to_owned()))?;
-                    return Token::from_file(Path::new(&path), name, output).map(Some);
-                }
-            } else if let Some(secret) = secrets::from_variable(name)? {
-                return Token::checked(&secret, name.to_owned()).map(Some);
-            }
-        }
-        let Some(path) = &file.token_file else { return Ok(None) };
-        paths::check(path, &self.place.source("token_file", "client.token_file"))?;
-        Token::from_file(path, "client.token_file", output).map(Some)
-    }
 }
 
 impl Remote {
@@ -201,41 +174,16 @@ impl Remote {
     /// Returns whether the caller is an owner. Reads the caller's own record, since a refused attempt would be an
     /// event.
     pub(super) async fn is_owner(&self) -> bool {
-        self.speaker == Speaker::User && self.client.own_user().await.is_ok_and(|user| user.role == "owner")
-    }
-}
-
-/// A token that a server may have issued, and its source.
-struct Token {
-    secret: Secret,
-    kind: TokenKind,
-    /// A variable, or a file and the setting that named it.
-    source: String,
-}
-
-impl Token {
-    fn from_file(path: &Path, named_by: &str, output: Output) -> Result<Self, CliError> {
-        let secret = secrets::from_file(path, &output)
-            .map_err(|error| CliError { message: format!("{named_by}: {}", error.message), ..error })?;
-        Self::checked(&secret, format!("{} ({named_by})", path.display()))
+        self.has_role("owner").await
     }
 
-    /// Refuses, before sending it, a token that no server issued: it was mangled on its way, or is another system's
-    /// secret.
-    fn checked(secret: &Secret, source: String) -> Result<Self, CliError> {
-        let text = secret.expose_text().unwrap_or_default().trim();
-        let kind = check_bearer(text).map_err(|damage| {
-            let hint = match damage {
-                MalformedToken::Empty => "put the token there, or unset it",
-                MalformedToken::Foreign => {
-                    "nothing was sent; to store a secret, run `sealroom integration add`"
-                }
-                _ => "store only the token there, as it was printed; nothing was sent",
-            };
-            let told = CliError::failed(format!("the token in {source} is malformed: {damage}"), hint);
-            CliError { code: Some("malformed".to_owned()), ..told }
-        })?;
-        Ok(Self { secret: Secret::from(text.to_owned()), kind, source })
+    /// Returns whether the caller is a member.
+    pub(super) async fn is_member(&self) -> bool {
+        self.has_role("member").await
+    }
+
+    async fn has_role(&self, role: &str) -> bool {
+        self.speaker == Speaker::User && self.client.own_user().await.is_ok_and(|user| user.role == role)
     }
 }
 
@@ -360,22 +308,6 @@ impl PlaceArgs {
         Ok(client.on_notice(move |notice| say(&notice, output)))
     }
 }
-
-/// Returns the tokens in the environment, for a mask.
-#[cfg(unix)]
-pub(super) fn tokens_of_environment() -> Vec<Zeroizing<String>> {
-    let names = TOKENS.iter().filter(|name| !name.ends_with("_FILE"));
-    names.filter_map(|name| env::var(name).ok()).map(Zeroizing::new).collect()
-}
-
-/// Returns whether the environment has a token, which takes precedence over a session.
-pub(super) fn has_token() -> bool {
-    TOKENS.iter().any(|name| env::var_os(name).is_some_and(|value| !value.is_empty()))
-}
-
-/// Environment variables of a token; the first non-empty one counts, since pipelines set empty ones.
-const TOKENS: [&str; 4] =
-    ["SFP_SERVER_TOKEN", "SFP_SERVER_TOKEN_FILE", "SFP_APPLICATION_TOKEN", "SFP_APPLICATION_TOKEN_FILE"];
 
 pub(super) fn say(notice: &Notice, output: Output) {
     match notice {

@@ -57,15 +57,20 @@ pub(super) async fn run(args: Args, output: Output) -> Result<(), CliError> {
         if is_healthy && remote.speaker != Speaker::Nobody { counts(&remote).await } else { Ok(None) };
     report(&health, counted.as_ref().ok().and_then(Option::as_ref), &remote)?;
     counted?;
+    ready(&health)
+}
+
+/// Refuses a server that is locked or not healthy.
+pub(super) fn ready(health: &Health) -> Result<(), CliError> {
     if health.locked {
         return Err(CliError::failed("the vault is locked", "on its host: sealroom unlock --data FILE"));
     }
-    if !is_healthy {
+    if health.status != "healthy" {
         let message = match &*health.detail {
             [] => "the server is not healthy".to_owned(),
             reasons => format!("the server is not healthy: {}", reasons.join(", ")),
         };
-        return Err(CliError::failed(message, remedy(&health)));
+        return Err(CliError::failed(message, remedy(health)));
     }
     Ok(())
 }

@@ -6,8 +6,10 @@ use clap::Subcommand;
 use serde_json::json;
 
 use super::{
-    client_error, integration_find, near,
-    remote::{Need, Remote, ServerArgs},
+    client_error,
+    group::GroupArgs,
+    integration_find, near,
+    remote::{Need, Remote},
 };
 use crate::{
     cli::{
@@ -23,17 +25,8 @@ use crate::{
     client::{NewToken, SecretText, Token},
 };
 
-/// `token`'s flags.
-#[derive(Debug, clap::Args)]
-pub(in crate::cli) struct Args {
-    #[command(flatten)]
-    server: ServerArgs,
-    #[command(subcommand)]
-    command: Command,
-}
-
 #[derive(Debug, Subcommand)]
-enum Command {
+pub(in crate::cli) enum Command {
     /// Create a token for a machine; it is shown only once.
     #[command(
         after_help = "Examples:\n  sealroom token create deploy --days 90 --project acme/app --write-to deploy.token\n  sealroom token create release --integration 'deploy key'\n  sealroom token create watcher --role auditor"
@@ -48,7 +41,7 @@ enum Command {
 }
 
 #[derive(Debug, clap::Args)]
-struct CreateArgs {
+pub(in crate::cli) struct CreateArgs {
     /// A name for the token.
     name: String,
     /// Days until it expires, 1 to 3650.
@@ -72,14 +65,14 @@ struct CreateArgs {
 }
 
 #[derive(Debug, clap::Args)]
-struct RevokeArgs {
+pub(in crate::cli) struct RevokeArgs {
     /// Its id or name.
     token: String,
     #[command(flatten)]
     consent: Consent,
 }
 
-pub(super) async fn run(args: Args, output: Output) -> Result<(), CliError> {
+pub(super) async fn run(args: GroupArgs<Command>, output: Output) -> Result<(), CliError> {
     if let Command::Revoke(args) = &args.command {
         args.consent.check()?;
     }

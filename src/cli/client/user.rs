@@ -6,8 +6,10 @@ use clap::Subcommand;
 use serde_json::json;
 
 use super::{
-    client_error, near,
-    remote::{Need, Remote, ServerArgs},
+    client_error,
+    group::GroupArgs,
+    near,
+    remote::{Need, Remote},
 };
 use crate::{
     cli::{
@@ -23,20 +25,11 @@ use crate::{
     client::{NewUser, SecretText, User, UserChange},
 };
 
-/// `user`'s flags.
-#[derive(Debug, clap::Args)]
-pub(in crate::cli) struct Args {
-    #[command(flatten)]
-    server: ServerArgs,
-    #[command(subcommand)]
-    command: Command,
-}
-
 #[derive(Debug, Subcommand)]
-enum Command {
+pub(in crate::cli) enum Command {
     /// Add a user; without --password-file, generates a password and shows it once.
     #[command(
-        after_help = "Examples:\n  sealroom user add bob@example.com\n  sealroom user add eve@example.com --project acme/app"
+        after_help = "Examples:\n  sealroom user add bob@example.com\n  sealroom user add eve@example.com --project acme/app\n  sealroom user add tim@example.com --no-projects"
     )]
     Add(AddArgs),
     /// List the users.
@@ -65,7 +58,7 @@ enum Command {
 }
 
 #[derive(Debug, clap::Args)]
-struct AddArgs {
+pub(in crate::cli) struct AddArgs {
     /// The address.
     email: String,
     /// Role of the user.
@@ -77,22 +70,43 @@ struct AddArgs {
     /// The last name.
     #[arg(long)]
     last_name: Option<String>,
-    /// Restrict the user to this project; may be repeated.
-    #[arg(long = "project", value_name = "PROJECT")]
-    projects: Vec<String>,
+    #[command(flatten)]
+    sees: NewSees,
     /// Read the password from this file (mode 0600), or - for standard input.
     #[arg(long, value_name = "FILE")]
     password_file: Option<PathBuf>,
 }
 
+/// The projects of a new user; the server's default if none is given.
 #[derive(Debug, clap::Args)]
-struct EmailArgs {
+#[group(multiple = false)]
+struct NewSees {
+    /// Restrict the user to this project; may be repeated.
+    #[arg(long = "project", value_name = "PROJECT")]
+    projects: Vec<String>,
+    /// No project, until `user projects` names some.
+    #[arg(long)]
+    no_projects: bool,
+    /// All projects [default unless the server has new_members_see = "none"].
+    #[arg(long)]
+    all_projects: bool,
+}
+
+impl NewSees {
+    fn projects(self) -> Option<Option<Vec<String>>> {
+        let is_given = self.no_projects || self.all_projects || !self.projects.is_empty();
+        is_given.then_some(if self.all_projects { None } else { Some(self.projects) })
+    }
+}
+
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct EmailArgs {
     /// The address.
     email: String,
 }
 
 #[derive(Debug, clap::Args)]
-struct RoleArgs {
+pub(in crate::cli) struct RoleArgs {
     /// The address.
     email: String,
     /// Role of the user.
@@ -101,7 +115,7 @@ struct RoleArgs {
 }
 
 #[derive(Debug, clap::Args)]
-struct ProjectsArgs {
+pub(in crate::cli) struct ProjectsArgs {
     /// The address.
     email: String,
     #[command(flatten)]
@@ -117,10 +131,13 @@ struct Which {
     /// All projects.
     #[arg(long)]
     all: bool,
+    /// No project.
+    #[arg(long)]
+    none: bool,
 }
 
 #[derive(Debug, clap::Args)]
-struct PasswordArgs {
+pub(in crate::cli) struct PasswordArgs {
     /// The user's e-mail address [default: your own].
     email: Option<String>,
     /// Read your current password from this file (mode 0600).
@@ -132,14 +149,14 @@ struct PasswordArgs {
 }
 
 #[derive(Debug, clap::Args)]
-struct RemoveArgs {
+pub(in crate::cli) struct RemoveArgs {
     /// The address.
     email: String,
     #[command(flatten)]
     consent: Consent,
 }
 
-pub(super) async fn run(args: Args, output: Output) -> Result<(), CliError> {
+pub(super) async fn run(args: GroupArgs<Command>, output: Output) -> Result<(), CliError> {
     if let Command::Remove(args) = &args.command {
         args.consent.check()?;
     }
@@ -153,8 +170,8 @@ pub(super) async fn run(args: Args, output: Output) -> Result<(), CliError> {
         }
         Command::Projects(args) => {
             let projects = if args.which.all { None } else { Some(args.which.projects) };
-            let reach = projects.as_deref().map_or_else(|| ALL_PROJECTS.to_owned(), list);
-            let said = format!("{} now sees {reach}", args.email);
+            let seen = projects.as_deref().map_or_else(|| ALL_PROJECTS.to_owned(), list_or_none);
+            let said = format!("{} now sees {seen}", args.email);
             let wanted = UserChange { projects: Some(projects), ..UserChange::default() };
             change(&args.email, wanted, &said, &remote).await
         }
@@ -173,20 +190,23 @@ pub(super) async fn run(args: Args, output: Output) -> Result<(), CliError> {
 }
 
 async fn add(args: AddArgs, remote: &Remote) -> Result<(), CliError> {
-    let AddArgs { email, role, first_name, last_name, projects, password_file } = args;
+    let AddArgs { email, role, first_name, last_name, sees, password_file } = args;
     let read =
         |path| confirm::password("Password", Some(path), "--password-file", Asking::Twice, remote.output);
     let password = password_file.as_ref().map(read).transpose()?;
     let in_doubt = format!(
         "if it is there, set its password or remove it: sealroom user list, sealroom user password {email}"
     );
-    let new = NewUser { email, role, first_name, last_name, password, projects };
+    let new = NewUser { email, role, first_name, last_name, password, projects: sees.projects() };
     let made = match remote.client.create_user(&new).await {
         Ok(made) => made,
         Err(error) if client_error::is_in_doubt(&error) => {
             return Err(CliError { hint: in_doubt, ..error.into() });
         }
-        Err(error) => return Err(near::project(error.into(), &new.projects, &remote.client).await),
+        Err(error) => {
+            let projects = new.projects.flatten().unwrap_or_default();
+            return Err(near::project(error.into(), &projects, &remote.client).await);
+        }
     };
     let lines = vec![("user", made.email.clone()), ("role", made.role.clone())];
     let Some(password) = &made.initial_password else {
@@ -226,12 +246,16 @@ async fn show_all(remote: &Remote) -> Result<(), CliError> {
             if name.is_empty() { NOTHING.to_owned() } else { name },
             one.role.clone(),
             if one.disabled { "disabled" } else { "enabled" }.to_owned(),
-            one.projects.as_deref().map_or_else(|| ALL.to_owned(), list),
+            one.projects.as_deref().map_or_else(|| ALL.to_owned(), list_or_none),
             local_or_nothing(one.last_login_at),
         ]
     };
     let headings = ["EMAIL", "NAME", "ROLE", "STATUS", "SEES", "LAST LOGIN"];
     remote.list(headings, &all, row, "no users")
+}
+
+fn list_or_none(projects: &[String]) -> String {
+    if projects.is_empty() { "nothing".to_owned() } else { list(projects) }
 }
 
 async fn change(email: &str, wanted: UserChange, said: &str, remote: &Remote) -> Result<(), CliError> {

@@ -10,7 +10,9 @@ use serde_json::json;
 use super::{
     archiving::{archive, check_new, failed},
     control,
+    file_args::FileArgs,
     host_actor::host_actor,
+    offline,
     passphrase::PassphraseArgs,
 };
 use crate::{
@@ -18,10 +20,9 @@ use crate::{
         error::CliError,
         terminal::{output::Output, prompt::Asking},
     },
-    clock::{self, Clock},
-    config::default,
-    disk::{DataFile, FileError, Locking, beside, resolved},
-    domain::{Action, Event, Timestamp},
+    clock,
+    disk::{DataFile, FileError, beside, resolved},
+    domain::Timestamp,
     vault::{Settings, Vault},
 };
 
@@ -34,12 +35,8 @@ pub(in crate::cli) struct Args {
     /// The archive, a new file.
     #[arg(long, value_name = "FILE")]
     to: PathBuf,
-    /// The vault file.
-    #[arg(long, env = "SEALROOM_DATA", default_value = default::DATA, value_name = "FILE")]
-    data: PathBuf,
-    /// Open the vault on a file system that has no locks; no other process may open the file.
-    #[arg(long, env = "SEALROOM_WITHOUT_FILE_LOCK", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
-    without_file_lock: Option<bool>,
+    #[command(flatten)]
+    file: FileArgs,
     #[command(flatten)]
     passphrase: PassphraseArgs,
 }
@@ -55,10 +52,9 @@ pub(in crate::cli) fn run(args: Args, output: &Output) -> Result<(), CliError> {
     // A server writes the file itself, from its own folder.
     let to = std::path::absolute(&args.to).unwrap_or_else(|_| args.to.clone());
     check_new(&to)?;
-    let locking = if args.without_file_lock == Some(true) { Locking::Waived } else { Locking::Required };
-    let range = match DataFile::open(&args.data, locking) {
+    let range = match DataFile::open(&args.file.data, args.file.locking()) {
         Err(in_use @ FileError::InUse { .. }) => {
-            let socket = std::os::unix::net::UnixStream::connect(beside(&resolved(&args.data), ".sock"));
+            let socket = std::os::unix::net::UnixStream::connect(beside(&resolved(&args.file.data), ".sock"));
             let server = socket.map_err(|_| CliError::from(in_use))?;
             control::archive(server, args.before, &to)?
         }
@@ -77,22 +73,12 @@ pub(in crate::cli) fn run(args: Args, output: &Output) -> Result<(), CliError> {
 
 fn offline(args: &Args, file: &DataFile, to: &Path, output: &Output) -> Result<Option<(u64, u64)>, CliError> {
     let vault = Vault::open(file.medium(), Settings::new(host_actor(), clock::monotonic))
-        .map_err(|error| CliError::open(&args.data, &error))?;
-    let newest =
-        vault.newest_time().map_err(|error| CliError::failed(error.to_string(), "restore a backup"))?;
-    let clock = newest.map_or_else(Clock::system, Clock::system_after);
+        .map_err(|error| CliError::open(&args.file.data, &error))?;
+    let clock = offline::clock(&vault)?;
     let passphrase = args.passphrase.read(Asking::Once, output)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime
-        .map_err(|error| CliError::failed(format!("no runtime: {error}"), "free memory or threads"))?;
     let vault = Arc::new(vault);
-    runtime.block_on(async {
-        let unlocked = vault.unlock(passphrase, host_actor(), clock.now(), None).await;
-        unlocked.map_err(|error| CliError::unlock(&error))?;
-        let done = archive(&vault, &clock, host_actor(), args.before, to).await;
-        let locked = vault.lock(Event::new(clock.now(), host_actor(), Action::VaultLock)).await;
-        let range = done?;
-        locked.map_err(|error| failed(&format!("the lock could not be recorded: {error}")))?;
-        Ok(range)
-    })
+    let work = async || archive(&vault, &clock, host_actor(), args.before, to).await;
+    let (range, locked) = offline::unlocked(&vault, &clock, passphrase, work)?;
+    locked.map_err(|error| failed(&format!("the lock could not be recorded: {error}")))?;
+    Ok(range)
 }

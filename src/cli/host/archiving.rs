@@ -21,10 +21,13 @@ use crate::{
     },
     cli::error::CliError,
     clock::Clock,
+    disk,
     domain::{Actor, Timestamp},
     vault::Vault,
 };
 
+/// The beginning of the name of an archive under construction.
+const UNFINISHED: &str = ".archive-";
 /// One archive of this process at a time: two would write the same records.
 static TURN: Mutex<()> = Mutex::const_new(());
 
@@ -72,8 +75,10 @@ fn write(vault: &Vault, before: Timestamp, to: &Path) -> Result<Option<Range<u64
              folders of its vault, [checkpoint], [backup] and [archive]",
         )
     };
+    disk::sweep_unclaimed(folder, UNFINISHED);
     // Mode 0600: the log names people and projects.
-    let file = tempfile::Builder::new().prefix(".archive-").tempfile_in(folder).map_err(unwritable)?;
+    let file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(folder).map_err(unwritable)?;
+    disk::claim(file.as_file());
     let mut writer = BufWriter::with_capacity(1 << 20, file.as_file());
     writer.write_all(header.to_line().as_bytes()).map_err(unwritable)?;
     let mut next = range.start;

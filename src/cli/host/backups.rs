@@ -9,9 +9,10 @@ use std::{
 
 use tokio::{task::spawn_blocking, time::sleep};
 
+use super::hanging::{Apart, Hung, unless_hung};
 use crate::{
     clock::Clock,
-    disk::{self, FileError, Locking, NewFile},
+    disk::{self, Calls, FileError, Locking, NewFile, Watched},
     domain::Timestamp,
     vault::{self, Vault},
 };
@@ -20,6 +21,8 @@ use crate::{
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 /// The pause before a failed or locked-out backup is tried again, if the interval is not shorter.
 const AGAIN_AFTER: Duration = Duration::from_mins(5);
+/// The time after which a folder that answers no call counts as hanging.
+const HUNG_AFTER: Duration = Duration::from_mins(1);
 /// The length of a time in a file's name: `20261124T100000Z`.
 const TIME_CHARS: usize = 16;
 
@@ -41,8 +44,18 @@ enum NotMade {
     Vault(#[from] vault::Error),
     #[error("{path}: {source}", path = .path.display())]
     Folder { path: PathBuf, source: io::Error },
+    #[error("the copy needs up to {needed} bytes, and {free} are free")]
+    Room { needed: u64, free: u64 },
+    #[error("the folder has answered no call for {} seconds: is its share there?", HUNG_AFTER.as_secs())]
+    Hung,
     #[error("a task panicked")]
     Panicked,
+}
+
+impl From<Hung> for NotMade {
+    fn from(Hung: Hung) -> Self {
+        Self::Hung
+    }
 }
 
 fn with_cause(error: &vault::Error) -> String {
@@ -56,15 +69,25 @@ fn with_cause(error: &vault::Error) -> String {
 /// Makes a backup at each interval, for as long as it is polled. Reports failures, which stop nothing.
 pub(super) async fn keep(plan: Option<&BackupPlan>, vault: &Arc<Vault>, clock: &Clock) {
     let Some(plan) = plan else { return std::future::pending().await };
-    let mut due = first_due(plan, vault, clock.now()).await.unwrap_or_else(|| clock.now());
+    // A call that hangs keeps its thread; the next backup waits until it has returned.
+    let mut calls = Arc::new(Calls::default());
+    let first = first_due(plan, vault, clock.now(), &calls);
+    let first = unless_hung(&calls, HUNG_AFTER, first).await.unwrap_or_default();
+    let mut due = first.unwrap_or_else(|| clock.now());
     loop {
         while clock.now() < due {
             sleep(due.since(clock.now()).min(LOOK_EVERY)).await;
         }
         let now = clock.now();
         // A locked vault has no key to verify a copy with: wait until somebody unlocks it.
-        let made =
-            if vault.is_locked() { Err(vault::Error::Locked.into()) } else { make(plan, vault, now).await };
+        let made = if vault.is_locked() {
+            Err(vault::Error::Locked.into())
+        } else if calls.under_way().is_some() {
+            Err(NotMade::Hung)
+        } else {
+            calls = Arc::default();
+            attempt(plan, vault, now, &calls).await
+        };
         due = match made {
             Ok(path) => {
                 vault.set_backup_failed(false);
@@ -82,29 +105,69 @@ pub(super) async fn keep(plan: Option<&BackupPlan>, vault: &Arc<Vault>, clock: &
 }
 
 /// Returns when the next backup is due, by the newest one in the folder.
-async fn first_due(plan: &BackupPlan, vault: &Arc<Vault>, now: Timestamp) -> Option<Timestamp> {
-    let (folder, stem) = (plan.folder.clone(), stem(vault)?);
-    let names = spawn_blocking(move || backups(&folder, &stem, now)).await.ok()?.ok()?;
+async fn first_due(
+    plan: &BackupPlan,
+    vault: &Arc<Vault>,
+    now: Timestamp,
+    calls: &Arc<Calls>,
+) -> Option<Timestamp> {
+    let (folder, stem, calls) = (plan.folder.clone(), stem(vault)?, Arc::clone(calls));
+    let names = spawn_blocking(move || calls.during(|| backups(&folder, &stem, now))).await.ok()?.ok()?;
     let newest = time_of(names.last()?)?;
     vault.set_backed_up(newest);
     Some(newest.plus(plan.every))
 }
 
-async fn make(plan: &BackupPlan, vault: &Arc<Vault>, now: Timestamp) -> Result<PathBuf, NotMade> {
+/// Makes a backup, unless the folder hangs: then the copy is given up, and the failure recorded.
+async fn attempt(
+    plan: &BackupPlan,
+    vault: &Arc<Vault>,
+    now: Timestamp,
+    calls: &Arc<Calls>,
+) -> Result<PathBuf, NotMade> {
+    let made = unless_hung(calls, HUNG_AFTER, make(plan, vault, now, calls)).await;
+    if matches!(made, Err(Hung)) {
+        vault.record_lost_backup(now).await;
+    }
+    made?
+}
+
+async fn make(
+    plan: &BackupPlan,
+    vault: &Arc<Vault>,
+    now: Timestamp,
+    calls: &Arc<Calls>,
+) -> Result<PathBuf, NotMade> {
     let stem = stem(vault).ok_or(vault::Error::Locked)?;
     let path = plan.folder.join(format!("{stem}-{}.redb", compact(now)));
-    let (begun, locking) = (path.clone(), plan.locking);
+    let (begun, locking, needed) = (path.clone(), plan.locking, vault.file_bytes().unwrap_or(0));
+    let counted = Arc::clone(calls);
     // A share that hangs must not hang the server too.
-    let new = spawn_blocking(move || NewFile::begin_with(&begun, locking)).await;
-    let new = new.map_err(|_| NotMade::Panicked)??;
-    vault.back_up(new.medium(), now).await?;
-    let (folder, keep) = (plan.folder.clone(), plan.keep);
+    let new = spawn_blocking(move || counted.during(|| begin(&begun, locking, needed))).await;
+    let new = Apart::new(new.map_err(|_| NotMade::Panicked)??);
+    vault.back_up(Watched::over(new.medium(), calls), now).await?;
+    let (folder, keep, counted) = (plan.folder.clone(), plan.keep, Arc::clone(calls));
     let done = spawn_blocking(move || {
-        drop(new.publish()?);
-        prune(&folder, &stem, keep, now).map_err(|source| NotMade::Folder { path: folder, source })
+        let finish = || {
+            new.into_inner().map(NewFile::publish).transpose()?;
+            prune(&folder, &stem, keep, now).map_err(|source| NotMade::Folder { path: folder, source })
+        };
+        counted.during(finish)
     });
     done.await.map_err(|_| NotMade::Panicked)??;
     Ok(path)
+}
+
+/// Begins the file of a copy, once the folder has room for it.
+fn begin(path: &Path, locking: Locking, needed: u64) -> Result<NewFile, NotMade> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let stat = rustix::fs::statvfs(folder)
+        .map_err(|error| NotMade::Folder { path: folder.to_owned(), source: error.into() })?;
+    let free = stat.f_bavail.saturating_mul(stat.f_frsize);
+    if free < needed {
+        return Err(NotMade::Room { needed, free });
+    }
+    Ok(NewFile::begin_with(path, locking)?)
 }
 
 /// Returns the beginning of the names of this vault's backups.
@@ -201,6 +264,18 @@ mod tests {
         ] {
             assert!(!is_backup(other, "sealroom-x"), "{other}");
         }
+    }
+
+    #[test]
+    fn a_copy_that_does_not_fit_is_refused_before_a_byte_of_it_is_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sealroom-x-20261124T102030Z.redb");
+        let refused = begin(&path, Locking::Required, u64::MAX).map(drop).unwrap_err();
+        assert!(refused.to_string().starts_with("the copy needs up to "), "{refused}");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+        assert!(begin(&path, Locking::Required, 1).is_ok());
+        let gone = begin(&folder.path().join("gone/x.redb"), Locking::Required, 1).map(drop).unwrap_err();
+        assert!(gone.to_string().contains("gone: No such file"), "{gone}");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::{
     fs,
     io::{self, Write},
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -11,8 +12,12 @@ use std::{
 use tokio::time::timeout;
 
 use crate::{
-    audit::checkpoint::{self, Checkpoint},
-    vault::Vault,
+    audit::{
+        checkpoint::{self, BadNote, Checkpoint},
+        key_ring::KeyRing,
+    },
+    storage::StorageError,
+    vault::{Rollback, Vault},
 };
 
 /// Time limit for a write, after which the folder counts as hanging.
@@ -37,6 +42,8 @@ enum NotWritten {
     Io { path: PathBuf, source: io::Error },
     #[error("{path} knows {there} records, this vault has {ours}, or different ones: the vault file was restored from an older copy", path = .path.display())]
     Larger { path: PathBuf, there: u64, ours: u64 },
+    #[error("{path} ends within records that were archived, so that it cannot be compared; move it away", path = .path.display())]
+    Archived { path: PathBuf },
     #[error("{path} is not a checkpoint and is not overwritten", path = .path.display())]
     Foreign { path: PathBuf },
     #[error("{path} does not answer", path = .path.display())]
@@ -68,20 +75,78 @@ pub(super) async fn write_now(plan: &CheckpointPlan, vault: &Arc<Vault>) {
     if let Err(error) = &written {
         tracing::error!(%error, "the checkpoint was not written to its folder");
     }
+    if let Err(NotWritten::Larger { there, ours, .. }) = &written {
+        // Only this log's key signs such a checkpoint: another history of it exists.
+        vault.distrust_log();
+        vault.set_rollback(Some(Rollback { known: *there, held: *ours }));
+    }
     vault.set_checkpoint_kept(written.is_ok());
 }
 
+/// Looks for a checkpoint of this log that the file does not hold, before the first unlock. A folder that does not
+/// answer stops nothing: a share may be mounted later.
+pub(super) async fn find_rollback(plan: Option<&CheckpointPlan>, vault: &Arc<Vault>) -> Option<Rollback> {
+    let (folder, from) = (plan?.folder.clone(), Arc::clone(vault));
+    let looking = tokio::task::spawn_blocking(move || look(&folder, &from));
+    let error = timeout(WRITE_MAX, looking).await.ok()?.ok()?.err()?;
+    let NotWritten::Larger { there, ours, .. } = error else { return None };
+    tracing::error!(%error, "the vault stays locked unless --accept-rollback is given");
+    let found = Rollback { known: there, held: ours };
+    vault.set_rollback(Some(found));
+    vault.set_checkpoint_kept(false);
+    Some(found)
+}
+
+fn look(folder: &Path, vault: &Vault) -> Result<(), NotWritten> {
+    let own = Own::of(folder, vault)?;
+    check(vault, &own, &folder.join(format!("{}.checkpoint", own.file_name()))).map(drop)
+}
+
+/// This log: its newest checkpoint, and the keys that may sign for it.
+struct Own {
+    newest: Checkpoint,
+    note: String,
+    keys: KeyRing,
+}
+
+impl Own {
+    /// Reads the log's own checkpoint. The folder may know a later key, by its handover from one of the file's.
+    fn of(folder: &Path, vault: &Vault) -> Result<Self, NotWritten> {
+        let own = |_| NotWritten::Own;
+        let note = vault.checkpoint().map_err(own)?;
+        let newest = checkpoint::read_unsigned(&note).map_err(|_| NotWritten::Own)?;
+        let mut handovers = vault.handovers().map_err(own)?;
+        let prefix = format!("{}.handover-", newest.origin.replace('/', "-"));
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            if entry.file_name().to_string_lossy().starts_with(&prefix) {
+                handovers.extend(read_checkpoint(&entry.path()).ok().flatten());
+            }
+        }
+        let first = vault.verifier_keys().map_err(own)?.into_iter().next().ok_or(NotWritten::Own)?.0;
+        Ok(Self { newest, note, keys: KeyRing::following(first, &handovers) })
+    }
+
+    fn file_name(&self) -> String {
+        self.newest.origin.replace('/', "-")
+    }
+
+    /// Returns whether a key of this log made the signature, one that has ended included: the log was replaced then.
+    fn has_signed(&self, note: &str) -> bool {
+        matches!(self.keys.open(note), Ok(_) | Err(BadNote::Ended { .. }))
+    }
+}
+
 fn write(folder: &Path, vault: &Vault) -> Result<(), NotWritten> {
-    let note = vault.checkpoint().map_err(|_| NotWritten::Own)?;
-    let ours = checkpoint::read_unsigned(&note).map_err(|_| NotWritten::Own)?;
-    let name = ours.origin.replace('/', "-");
+    let own = Own::of(folder, vault)?;
+    let name = own.file_name();
     keep_line_ends(folder);
     // With them, a verifier that has only an earlier key follows the log to its newest one.
     for handover in vault.handovers().map_err(|_| NotWritten::Own)? {
         let size = checkpoint::read_unsigned(&handover).map_err(|_| NotWritten::Own)?.size;
-        put(vault, folder, &folder.join(format!("{name}.handover-{size}.checkpoint")), &handover, ours.size)?;
+        let path = folder.join(format!("{name}.handover-{size}.checkpoint"));
+        put(vault, &own, folder, &path, &handover)?;
     }
-    put(vault, folder, &folder.join(format!("{name}.checkpoint")), &note, ours.size)
+    put(vault, &own, folder, &folder.join(format!("{name}.checkpoint")), &own.note)
 }
 
 /// Puts aside the folder's checkpoints that this log does not hold, after a restore, and writes the newest one. Returns
@@ -119,31 +184,47 @@ fn put_aside(folder: &Path, vault: &Vault) -> Result<Vec<PathBuf>, NotWritten> {
 }
 
 /// Writes a note in place of an earlier one that the log still holds.
-fn put(vault: &Vault, folder: &Path, path: &Path, note: &str, ours: u64) -> Result<(), NotWritten> {
+fn put(vault: &Vault, own: &Own, folder: &Path, path: &Path, note: &str) -> Result<(), NotWritten> {
     let failed = |source| NotWritten::Io { path: path.to_owned(), source };
-    match read_checkpoint(path).map_err(failed)? {
-        Some(there) if there == note => return Ok(()),
-        Some(there) => match checkpoint::read_unsigned(&there) {
-            // A log that lost its end never again holds what was signed there, however long it grows.
-            Ok(there) if there.size > ours || !holds(vault, &there) => {
-                return Err(NotWritten::Larger { path: path.to_owned(), there: there.size, ours });
-            }
-            Ok(_) => {}
-            Err(_) => return Err(NotWritten::Foreign { path: path.to_owned() }),
-        },
-        None => {}
+    if check(vault, own, path)?.is_some_and(|there| there == note) {
+        return Ok(());
     }
     // Write under a temporary name first: a reader of the folder never sees a partial checkpoint.
     let mut file = tempfile::Builder::new().prefix(".checkpoint-").tempfile_in(folder).map_err(failed)?;
+    // For auditors under another user: a checkpoint is public.
+    file.as_file().set_permissions(fs::Permissions::from_mode(0o644)).map_err(failed)?;
     file.write_all(note.as_bytes()).and_then(|()| file.as_file().sync_all()).map_err(failed)?;
     file.persist(path).map_err(|error| failed(error.error))?;
     fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)
 }
 
-/// Returns whether the log still has that checkpoint's root. Within archived records no root can be made: then the
-/// checkpoint stays, since it may be the only trace of another history.
-fn holds(vault: &Vault, there: &Checkpoint) -> bool {
-    vault.root(there.size).ok() == Some(there.root)
+/// Returns the note that lies there, if any, once it is known that nothing is lost with it.
+///
+/// # Errors
+/// A key of this log signed it and the log does not hold it, or it is no checkpoint.
+fn check(vault: &Vault, own: &Own, path: &Path) -> Result<Option<String>, NotWritten> {
+    let failed = |source| NotWritten::Io { path: path.to_owned(), source };
+    let Some(note) = read_checkpoint(path).map_err(failed)? else { return Ok(None) };
+    let Ok(there) = checkpoint::read_unsigned(&note) else {
+        return Err(NotWritten::Foreign { path: path.to_owned() });
+    };
+    let ours = own.newest.size;
+    // A log that lost its end never again holds what was signed there, however long it grows.
+    let own_root = if there.size > ours { None } else { Some(vault.root(there.size)) };
+    match own_root {
+        Some(Ok(root)) if root == there.root => return Ok(Some(note)),
+        // It stays, since it may be the only trace of another history.
+        Some(Err(StorageError::Archived { .. })) => {
+            return Err(NotWritten::Archived { path: path.to_owned() });
+        }
+        Some(Err(StorageError::Engine(_))) => return Err(NotWritten::Own),
+        Some(Ok(_) | Err(_)) | None => {}
+    }
+    if own.has_signed(&note) {
+        return Err(NotWritten::Larger { path: path.to_owned(), there: there.size, ours });
+    }
+    tracing::warn!(path = %path.display(), "no key of this log signed this checkpoint: it is replaced");
+    Ok(None)
 }
 
 /// Tells git not to convert checkpoints, if the folder is or becomes a work tree; existing rules stay.

@@ -8,18 +8,18 @@ use super::{
     bind::{bind, no_listener, url},
     control,
     host_actor::host_actor,
-    runtime::runtime,
+    runtime::{THREADS_WAIT, runtime},
     sandbox::{Access, Outgoing, Rules, Sandbox},
     settings::Plan,
     shutdown::{shut, stop_signal},
     tracing::Log,
 };
 use crate::{
-    api::requests::{CreateToken, CreateUser},
+    api::requests::{Change, CreateToken, CreateUser},
     auth::{password, token},
     cli::{error::CliError, secrets::shown, terminal::output::Output},
     clock::{self, Clock},
-    crypto::kdf::KdfParams,
+    crypto::{kdf::KdfParams, stack::leaving_nothing_async},
     disk::NewFile,
     domain::{AccessScope, Action, Email, Event, Role, Secret},
     http::{Bound, Limits, Server},
@@ -55,7 +55,11 @@ pub(super) fn run(plan: &Plan, output: &Output) -> Result<(), CliError> {
     });
     let _log = Log::start(plan.log_level);
     Sandbox::tell(sandbox.as_ref());
-    runtime(plan)?.block_on(serve((listener, control), new, &data, plan.limits, output))
+    let runtime = runtime(plan)?;
+    let served = serve((listener, control), new, &data, plan.limits, output);
+    let ended = runtime.block_on(leaving_nothing_async(served));
+    runtime.shutdown_timeout(THREADS_WAIT);
+    ended
 }
 
 fn failed(error: &dyn std::fmt::Display) -> CliError {
@@ -142,7 +146,7 @@ async fn tokens(
         first_name: None,
         last_name: None,
         password: Some(copy),
-        projects: None,
+        projects: Change::Clear,
     };
     vault.create_user(&context, &caller, request).await?;
     let member = vault.login(&context, MEMBER, member).await?;
@@ -150,7 +154,7 @@ async fn tokens(
         name: "dev".parse().expect("a constant that is a name"),
         expires_in_days: 3_650,
         role: Role::Application,
-        narrowing: AccessScope::default(),
+        scope: AccessScope::default(),
     };
     let (_, application) = vault.create_token(&context, &caller, request).await?;
     Ok([text, shown(&member.access), shown(&application)])

@@ -7,7 +7,12 @@ use std::{
 
 use serde_json::json;
 
-use super::{host_actor::host_actor, memory, passphrase::PassphraseArgs};
+use super::{
+    file_args::LockArgs,
+    host_actor::host_actor,
+    memory,
+    passphrase::{PassphraseArgs, warn_if_short},
+};
 use crate::{
     auth::password,
     cli::{
@@ -17,13 +22,10 @@ use crate::{
     },
     clock::Clock,
     crypto::kdf::KdfParams,
-    disk::{FileError, Locking, NewFile},
+    disk::{FileError, NewFile},
     domain::{Email, Invalid, Secret},
     vault::{Created, InitPlan, Vault},
 };
-
-/// Length in bytes below which a passphrase is short: the minimum length of a password.
-const SHORT: usize = 12;
 
 /// `init`'s flags.
 #[derive(Debug, clap::Args)]
@@ -46,9 +48,11 @@ pub(in crate::cli) struct Args {
     /// Passes for deriving the key from the passphrase.
     #[arg(long, default_value_t = KdfParams::STANDARD.passes(), value_name = "N")]
     kdf_passes: u32,
-    /// Create the vault on a file system without locks; no other process may open the file.
-    #[arg(long, env = "SEALROOM_WITHOUT_FILE_LOCK", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
-    without_file_lock: Option<bool>,
+    /// Accept a key derivation that makes guessing the passphrase cheap, as for a test.
+    #[arg(long)]
+    weak_kdf: bool,
+    #[command(flatten)]
+    lock: LockArgs,
     #[command(flatten)]
     passphrase: PassphraseArgs,
 }
@@ -58,17 +62,23 @@ pub(super) fn run(args: Args, output: &Output) -> Result<(), CliError> {
     let owner: Email = args.owner_email.parse().map_err(invalid)?;
     let kdf = KdfParams::new(args.kdf_memory, args.kdf_passes, KdfParams::STANDARD.lanes())
         .map_err(|error| CliError::usage(error.to_string(), "omit --kdf-memory and --kdf-passes"))?;
+    if kdf.is_weak() && !args.weak_kdf {
+        return Err(CliError::usage(
+            format!(
+                "--kdf-memory {} and --kdf-passes {} make each guess at the passphrase cheap",
+                args.kdf_memory, args.kdf_passes
+            ),
+            "omit them; use at least 19456 KiB and 2 passes; or accept it with --weak-kdf",
+        ));
+    }
     memory::check_new(kdf)?;
     // Before any prompt: a user must not type a passphrase for a file that cannot be created.
-    let locking = if args.without_file_lock == Some(true) { Locking::Waived } else { Locking::Required };
-    let file = NewFile::begin_with(&args.data, locking)?;
+    let file = NewFile::begin_with(&args.data, args.lock.locking())?;
     let recovery = args.recovery_key_file.as_deref();
     // Only a check, which removes the file again: a kill during the prompts leaves no file behind.
     recovery.map(secrets::NewFile::begin).transpose().map(drop)?;
     let passphrase = args.passphrase.read(Asking::Twice, output)?;
-    if passphrase.expose().len() < SHORT {
-        output.warning("short passphrase: anyone with the file can brute-force it");
-    }
+    warn_if_short(&passphrase, output);
     let (password, generated) = owner_password(args.owner_password_file.as_deref(), output)?;
     password::check_rule(&password).map_err(invalid)?;
     let shown_password = generated.then(|| shown(&password));

@@ -54,7 +54,7 @@ impl ServerArgs {
     }
 
     /// Connects to the server that the flags, the environment and the config file name.
-    pub(super) fn reach(&self, output: &Output) -> Result<UnixStream, CliError> {
+    pub(super) fn socket(&self, output: &Output) -> Result<UnixStream, CliError> {
         self.connect(self.file()?, output)
     }
 
@@ -83,7 +83,7 @@ pub(super) fn unlock(args: UnlockArgs, output: &Output) -> Result<(), CliError> 
 }
 
 pub(super) fn lock(args: LockArgs, output: &Output) -> Result<(), CliError> {
-    let already = control::lock(args.server.reach(output)?)?;
+    let already = control::lock(args.server.socket(output)?)?;
     output.result(
         if already { "locked already" } else { "locked" },
         &json!({ "locked": true, "already": already }),

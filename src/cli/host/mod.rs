@@ -11,10 +11,14 @@ mod control;
 mod descriptors;
 mod dev;
 mod doctor;
+mod file_args;
+mod hanging;
 mod host_actor;
 mod init;
+mod keeping;
 mod knock;
 mod lock;
+mod log_watch;
 mod memory;
 mod offline;
 mod passphrase;
@@ -78,7 +82,8 @@ pub(super) enum Command {
     Restore(restore::Args),
     /// List and change the key slots: the secrets that open the vault.
     #[command(
-        after_help = "Examples:\n  sealroom slot list --data team.redb\n  sealroom slot change --data team.redb"
+        after_help = "If a server has the file open, the command speaks to that server's local socket.\n\nExamples:\n  \
+                      sealroom slot list --data team.redb\n  sealroom slot change --data team.redb"
     )]
     Slot(slot::Args),
     /// Reset the lost password of an owner, with the passphrase or the recovery key.

@@ -4,11 +4,11 @@ use std::{path::Path, time::Duration};
 
 use super::host_actor::host_actor;
 use crate::{
-    cli::error::CliError,
+    cli::{error::CliError, runtime::block_on},
     clock::{self, Clock},
     disk::{DataFile, FileError, Locking},
-    domain::{Action, Detail, DetailKey, Event},
-    vault::{Settings, Vault},
+    domain::{Action, Detail, DetailKey, Event, Secret},
+    vault::{self, Settings, Vault},
 };
 
 /// Maximum lag of the clock behind the newest event; a larger lag needs `--accept-clock`.
@@ -29,6 +29,35 @@ pub(super) fn open(data: &Path, locking: Locking) -> Result<(DataFile, Vault), C
     let vault = Vault::open(file.medium(), Settings::new(host_actor(), clock::monotonic))
         .map_err(|error| CliError::open(data, &error))?;
     Ok((file, vault))
+}
+
+/// Returns a clock that continues after the newest event.
+///
+/// # Errors
+/// The newest event cannot be read.
+pub(super) fn clock(vault: &Vault) -> Result<Clock, CliError> {
+    let newest =
+        vault.newest_time().map_err(|error| CliError::failed(error.to_string(), "restore a backup"))?;
+    Ok(newest.map_or_else(Clock::system, Clock::system_after))
+}
+
+/// Unlocks the vault, does the work and locks it again; returns the work's result, and whether the lock is recorded.
+///
+/// # Errors
+/// The secret opens no slot, or the work fails.
+pub(super) fn unlocked<T>(
+    vault: &Vault,
+    clock: &Clock,
+    secret: Secret,
+    work: impl AsyncFnOnce() -> Result<T, CliError>,
+) -> Result<(T, Result<(), vault::Error>), CliError> {
+    block_on(async {
+        let unlocked = vault.unlock(secret, host_actor(), clock.now(), None).await;
+        unlocked.map_err(|error| CliError::unlock(&error))?;
+        let done = work().await;
+        let locked = vault.lock(Event::new(clock.now(), host_actor(), Action::VaultLock)).await;
+        Ok((done?, locked.map(drop)))
+    })
 }
 
 /// The clock of a run, checked against the newest event.

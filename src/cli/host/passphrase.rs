@@ -16,6 +16,16 @@ use crate::{
     domain::Secret,
 };
 
+/// Length in bytes below which a passphrase is short: the minimum length of a password.
+const SHORT: usize = 12;
+
+/// Warns of a new passphrase that is short.
+pub(super) fn warn_if_short(passphrase: &Secret, output: &Output) {
+    if passphrase.expose().len() < SHORT {
+        output.warning("short passphrase: anyone with the file can brute-force it");
+    }
+}
+
 /// The sources of the passphrase.
 #[derive(Debug, Clone, Args)]
 pub(in crate::cli) struct PassphraseArgs {

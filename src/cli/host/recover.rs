@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use super::{
-    host_actor::host_actor,
+    file_args::FileArgs,
     init::owner_password,
     offline::{self, RunClock},
     passphrase::PassphraseArgs,
@@ -17,9 +17,7 @@ use crate::{
         secrets::shown,
         terminal::{once::Discard, output::Output, prompt::Asking},
     },
-    config::default,
-    disk::Locking,
-    domain::{Action, Email, Event, Secret},
+    domain::{Action, Email, Secret},
     vault::{RecoverError, Vault},
 };
 
@@ -47,18 +45,14 @@ enum Whom {
 /// `recover owner`'s flags.
 #[derive(Debug, clap::Args)]
 struct OwnerArgs {
-    /// The vault file.
-    #[arg(long, env = "SEALROOM_DATA", default_value = default::DATA, value_name = "FILE")]
-    data: PathBuf,
+    #[command(flatten)]
+    file: FileArgs,
     /// The owner's e-mail address; needed where the vault has several owners.
     #[arg(long, value_name = "EMAIL")]
     owner_email: Option<String>,
     /// Read the new password from this file (mode 0600); without it one is generated.
     #[arg(long, value_name = "FILE")]
     owner_password_file: Option<PathBuf>,
-    /// Open the vault on a file system that has no locks; no other process may open the file.
-    #[arg(long, env = "SEALROOM_WITHOUT_FILE_LOCK", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
-    without_file_lock: Option<bool>,
     /// Accept a clock that is over five minutes behind the newest record.
     #[arg(long)]
     accept_clock: bool,
@@ -72,30 +66,20 @@ pub(super) fn run(args: Args, output: &Output) -> Result<(), CliError> {
     let email = email.map_err(|error| {
         CliError::usage(format!("--owner-email: {error}"), "pass an address like ada@example.com")
     })?;
-    let locking = if args.without_file_lock == Some(true) { Locking::Waived } else { Locking::Required };
     // Lock before any prompt: a user must not type a passphrase for a file in use.
-    let (_file, vault) = offline::open(&args.data, locking)?;
+    let (_file, vault) = offline::open(&args.file.data, args.file.locking())?;
     let checked = RunClock::check(&vault, args.accept_clock)?;
     let (password, is_generated) = owner_password(args.owner_password_file.as_deref(), output)?;
     password::check_rule(&password)
         .map_err(|invalid| CliError::failed(format!("the new password: {invalid}"), "choose another one"))?;
     let passphrase = args.passphrase.read(Asking::Once, output)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime
-        .map_err(|error| CliError::failed(format!("no runtime: {error}"), "free memory or threads"))?;
-    runtime.block_on(async {
-        let unlocked = vault.unlock(passphrase, host_actor(), checked.clock.now(), None).await;
-        unlocked.map_err(|error| CliError::unlock(&error))?;
-        let recovered = recover(&vault, &checked, email.as_ref(), password, is_generated, output).await;
-        let locked = vault.lock(Event::new(checked.clock.now(), host_actor(), Action::VaultLock)).await;
-        recovered.and_then(|()| {
-            locked.map_err(|error| {
-                CliError::failed(
-                    format!("the new password holds, but the lock could not be recorded: {error}"),
-                    "check the disk's space and the file's mode",
-                )
-            })
-        })
+    let work = async || recover(&vault, &checked, email.as_ref(), password, is_generated, output).await;
+    let ((), locked) = offline::unlocked(&vault, &checked.clock, passphrase, work)?;
+    locked.map_err(|error| {
+        CliError::failed(
+            format!("the new password holds, but the lock could not be recorded: {error}"),
+            "check the disk's space and the file's mode",
+        )
     })
 }
 

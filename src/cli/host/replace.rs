@@ -10,7 +10,7 @@ use std::{
 
 use serde_json::json;
 
-use super::{host_actor::host_actor, passphrase::PassphraseArgs};
+use super::{file_args::FileArgs, host_actor::host_actor, passphrase::PassphraseArgs};
 use crate::{
     cli::{
         error::CliError,
@@ -31,14 +31,14 @@ const MARGIN_BYTES: u64 = 1 << 20;
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct CompactArgs {
     #[command(flatten)]
-    file: FileArgs,
+    file: OpenArgs,
 }
 
 /// `rekey`'s flags.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct RekeyArgs {
     #[command(flatten)]
-    file: FileArgs,
+    file: OpenArgs,
     /// Write the new recovery key to this new file (mode 0600) instead of stdout.
     #[arg(long, value_name = "FILE")]
     recovery_key_file: Option<PathBuf>,
@@ -48,13 +48,9 @@ pub(in crate::cli) struct RekeyArgs {
 
 /// The file, and what opens it.
 #[derive(Debug, clap::Args)]
-struct FileArgs {
-    /// The vault file.
-    #[arg(long, env = "SEALROOM_DATA", default_value = default::DATA, value_name = "FILE")]
-    data: PathBuf,
-    /// Open the vault on a file system that has no locks; no other process may open the file.
-    #[arg(long, env = "SEALROOM_WITHOUT_FILE_LOCK", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
-    without_file_lock: Option<bool>,
+struct OpenArgs {
+    #[command(flatten)]
+    file: FileArgs,
     #[command(flatten)]
     passphrase: PassphraseArgs,
 }
@@ -68,11 +64,10 @@ struct Old {
     bytes: u64,
 }
 
-impl FileArgs {
+impl OpenArgs {
     /// Locks the file, checks the space, and opens it with the passphrase.
     fn open(self, output: &Output) -> Result<Old, CliError> {
-        let locking = if self.without_file_lock == Some(true) { Locking::Waived } else { Locking::Required };
-        Old::open(&self.data, locking, || self.passphrase.read(Asking::Once, output))
+        Old::open(&self.file.data, self.file.locking(), || self.passphrase.read(Asking::Once, output))
     }
 }
 

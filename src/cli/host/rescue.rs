@@ -18,6 +18,7 @@ use super::{
 };
 use crate::cli::{
     error::CliError,
+    signals::unfinished_file,
     terminal::{output::Output, progress::Progress},
 };
 
@@ -53,10 +54,10 @@ pub(super) fn run(args: &Args, output: &Output) -> Result<(), CliError> {
         return Err(CliError::usage(format!("{name} cannot name a vault file"), hint));
     }
     let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut copy = tempfile::NamedTempFile::new_in(folder).map_err(|error| unwritable(to, &error))?;
+    let mut copy = unfinished_file(folder).map_err(|error| unwritable(to, &error))?;
     let (RescueHead { bytes, foreign }, mut held) = match args.pid {
         Some(pid) => held_by(pid)?,
-        None => control::rescue(args.server.reach(output)?)?,
+        None => control::rescue(args.server.socket(output)?)?,
     };
     receive(&mut held, bytes, &mut copy, to, output)?;
     let temporary = copy.path().display().to_string();

@@ -7,16 +7,19 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use self::comparison::{Comparison, compare};
-use super::{checkpoints, host_actor::host_actor, memory, passphrase::PassphraseArgs, verify};
+use super::{
+    checkpoints, file_args::LockArgs, host_actor::host_actor, keeping, memory, offline,
+    passphrase::PassphraseArgs, verify,
+};
 use crate::{
     cli::{
         error::CliError,
         terminal::{output::Output, progress::Progress, prompt::Asking, visible::visible},
     },
-    clock::{self, Clock},
+    clock,
     config::default,
-    disk::{DataFile, FileError, Locking, Medium, NewFile, Replacement},
-    domain::{Action, Event, Timestamp},
+    disk::{DataFile, FileError, Medium, NewFile, Replacement},
+    domain::Timestamp,
     vault::{RestorePlan, Restored, Settings, Vault},
 };
 
@@ -44,15 +47,14 @@ pub(in crate::cli) struct Args {
     /// The folder of the vault's checkpoints: those of the replaced history are put aside.
     #[arg(long, env = "SEALROOM_CHECKPOINT_FOLDER", value_name = "FOLDER")]
     checkpoint_folder: Option<PathBuf>,
-    /// Open the vault on a file system that has no locks; no other process may open the file.
-    #[arg(long, env = "SEALROOM_WITHOUT_FILE_LOCK", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
-    without_file_lock: Option<bool>,
+    #[command(flatten)]
+    lock: LockArgs,
     #[command(flatten)]
     passphrase: PassphraseArgs,
 }
 
 pub(super) fn run(args: &Args, output: &Output) -> Result<(), CliError> {
-    let locking = if args.without_file_lock == Some(true) { Locking::Waived } else { Locking::Required };
+    let locking = args.lock.locking();
     // Before anything else: a file in use is never replaced, and a user types no passphrase for it in vain.
     let replaced = match DataFile::open(&args.data, locking) {
         Ok(file) => Some(file),
@@ -140,31 +142,20 @@ fn restored(
     plan: RestorePlan,
     args: &Args,
 ) -> Result<Restored, CliError> {
-    let settings = Settings { adopts_copies: false, ..Settings::new(host_actor(), clock::monotonic) };
+    // The backup itself is the copy of an older format.
+    let keeper = Some(keeping::none());
+    let settings = Settings { adopts_copies: false, keeper, ..Settings::new(host_actor(), clock::monotonic) };
     let vault =
         Vault::open(medium.clone(), settings).map_err(|error| CliError::open(&args.backup, &error))?;
     memory::check_unlock(&vault, &passphrase)?;
-    let newest =
-        vault.newest_time().map_err(|error| CliError::failed(error.to_string(), "use another backup"))?;
-    let clock = newest.map_or_else(Clock::system, Clock::system_after);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime
-        .map_err(|error| CliError::failed(format!("no runtime: {error}"), "free memory or threads"))?;
-    runtime.block_on(async {
-        let unlocked = vault.unlock(passphrase, host_actor(), clock.now(), None).await;
-        unlocked.map_err(|error| CliError::unlock(&error))?;
-        let restored = vault.restore(RestorePlan { now: clock.now(), ..plan }).await;
-        let locked = vault.lock(Event::new(clock.now(), host_actor(), Action::VaultLock)).await;
-        let failed = |error: crate::vault::Error| {
-            CliError::failed(
-                format!("the restored vault cannot be written: {error}"),
-                "check the disk's space",
-            )
-        };
-        let restored = restored.map_err(failed)?;
-        locked.map_err(failed)?;
-        Ok(restored)
-    })
+    let failed = |error: crate::vault::Error| {
+        CliError::failed(format!("the restored vault cannot be written: {error}"), "check the disk's space")
+    };
+    let clock = offline::clock(&vault)?;
+    let work = async || vault.restore(RestorePlan { now: clock.now(), ..plan }).await.map_err(failed);
+    let (restored, locked) = offline::unlocked(&vault, &clock, passphrase, work)?;
+    locked.map_err(failed)?;
+    Ok(restored)
 }
 
 /// Puts the folder's checkpoints of the replaced history aside, and writes the restored vault's own. The vault is in

@@ -1,9 +1,14 @@
 //! The threads of a server.
 
+use std::time::Duration;
+
 use tokio::runtime::{Builder, Runtime};
 
 use super::settings::Plan;
 use crate::{cli::error::CliError, crypto::stack};
+
+/// The longest wait for threads that work on files when the server stops.
+pub(super) const THREADS_WAIT: Duration = Duration::from_secs(2);
 
 /// Starts the threads that serve connections; each has the rights of the thread that calls this.
 pub(super) fn runtime(plan: &Plan) -> Result<Runtime, CliError> {

@@ -8,14 +8,16 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::{
     archives, backups,
     bind::{bind, no_listener, url},
-    certificate, checkpoints, control, descriptors, dev,
+    certificate,
+    checkpoints::{self, CheckpointPlan},
+    control, descriptors, dev,
     host_actor::host_actor,
-    memory,
+    keeping, log_watch, memory,
     offline::RunClock,
     repeats::ASKED,
-    runtime::runtime,
+    runtime::{THREADS_WAIT, runtime},
     sandbox::{Access, Outgoing, Rules, Sandbox},
-    settings::{self, Address, Args, Plan, TlsFiles, check_files, check_listener},
+    settings::{self, Address, Args, OutgoingPlan, Plan, TlsFiles, check_files, check_listener},
     shutdown::{shut, stop_signal},
     systemd::{self, Passed},
     tracing::Log,
@@ -32,7 +34,7 @@ use crate::{
     disk::DataFile,
     domain::{Action, DetailKey, Event},
     http::{Bound, Server, Tls},
-    vault::{Settings, UnlockError, Vault},
+    vault::{Rollback, Settings, UnlockError, Vault},
 };
 
 /// Interval between checks of the free disk space.
@@ -52,40 +54,47 @@ pub(super) fn run(args: Args, output: &Output) -> Result<(), CliError> {
     if args.dev {
         return dev::run(&plan, output);
     }
-    let started = Started::new(&plan, passed, output)?;
+    let started = Started::new(&mut plan, passed, output)?;
     // Before the log's threads and the runtime's: a thread has the rights of the one that starts it.
-    let sandbox = plan.sandbox.then(|| Sandbox::enter(&rules(&plan, &started.file)));
+    let sandbox = plan.sandbox.then(|| Sandbox::enter(&rules(&plan, &started)));
     let log = Log::start(plan.log_level);
     Sandbox::tell(sandbox.as_ref());
-    runtime(&plan)?.block_on(leaving_nothing_async(serve(plan, started, &args, &log, output)))
+    let runtime = runtime(&plan)?;
+    let ended = runtime.block_on(leaving_nothing_async(serve(plan, started, &args, &log, output)));
+    // The vault is closed by now: a thread that a share holds must not hold the process.
+    runtime.shutdown_timeout(THREADS_WAIT);
+    ended
 }
 
 /// What a server opens before it drops its rights. Cheap failures come before the key derivation, and before anything
 /// is written.
 struct Started {
     tls: Option<Arc<Tls>>,
+    outgoing: Option<Arc<crate::outgoing::Outgoing>>,
     file: Arc<DataFile>,
     listener: Bound,
     control: Bound,
 }
 
 impl Started {
-    fn new(plan: &Plan, passed: Option<Passed>, output: &Output) -> Result<Self, CliError> {
+    fn new(plan: &mut Plan, passed: Option<Passed>, output: &Output) -> Result<Self, CliError> {
         let tls = plan.tls.as_ref().map(|files| certificate::load(files, output)).transpose()?;
+        let outgoing = plan.outgoing.take().map(OutgoingPlan::open).transpose()?;
         let file = DataFile::open(&plan.data, plan.locking)?;
         let listener = match passed {
             Some(passed) => passed.bound().map_err(|error| passed_wrong(&error))?,
             None => bind(&plan.address)?,
         };
         let control = control::bind(file.path())?;
-        Ok(Self { tls: tls.map(Arc::new), file: Arc::new(file), listener, control })
+        Ok(Self { tls: tls.map(Arc::new), outgoing, file: Arc::new(file), listener, control })
     }
 }
 
 /// Returns the files that a server opens later.
-fn rules(plan: &Plan, file: &DataFile) -> Rules {
-    let mut rules = Rules::new(Outgoing::Refused);
-    let vault = file.path().parent();
+fn rules(plan: &Plan, started: &Started) -> Rules {
+    let outgoing = started.outgoing.as_ref().map_or(Outgoing::Refused, |_| Outgoing::Allowed);
+    let mut rules = Rules::new(outgoing);
+    let vault = started.file.path().parent();
     let checkpoints = plan.checkpoints.as_ref().map(|plan| &*plan.folder);
     let backups = plan.backups.as_ref().map(|plan| &*plan.folder);
     let archives = plan.archives.as_ref().map(|plan| &*plan.folder);
@@ -112,18 +121,21 @@ async fn serve(
     output: &Output,
 ) -> Result<(), CliError> {
     let data = plan.data;
-    let Started { tls, file, listener, control } = started;
+    let Started { tls, file, outgoing, listener, control } = started;
     let listener = listener.listen(tls.clone()).map_err(|error| no_listener(&error))?;
     let socket = control.listen(None).map_err(|error| no_listener(&error))?;
     // A copy for a client lies on the vault's own disk, which is as private as the vault.
     let scratch = file.path().parent().map(Path::to_owned);
-    let vault = Vault::open(file.medium(), Settings { scratch, ..plan.settings })
-        .map_err(|error| CliError::open(&data, &error))?;
+    let keeper = Some(keeping::keeper(file.path(), plan.locking, output));
+    let accepts_rollback = args.accept_rollback;
+    let settings = Settings { scratch, keeper, outgoing, accepts_rollback, ..plan.settings };
+    let vault = Vault::open(file.medium(), settings).map_err(|error| CliError::open(&data, &error))?;
+    let vault = Arc::new(vault);
+    let rollback = checkpoints::find_rollback(plan.checkpoints.as_ref(), &vault).await;
     let checked = RunClock::check(&vault, args.accept_clock)?;
     let start = checked.event(Action::ServerStart);
     let version = start.detail.clone().text(DetailKey::Version, env!("CARGO_PKG_VERSION"));
     let (clock, start) = (checked.clock, Event { detail: version, ..start });
-    let vault = Arc::new(vault);
     measure(&file, &vault);
     let is_given = plan.passphrase.has_source();
     // A pipe may block forever, and there is nothing yet that a signal would have to shut down.
@@ -134,14 +146,21 @@ async fn serve(
     if is_given {
         let passphrase = early.unwrap_or_else(|| plan.passphrase.read(Asking::Once, output))?;
         memory::check_unlock(&vault, &passphrase)?;
-        let unlocked = vault.unlock(passphrase, host_actor(), clock.now(), Some(start)).await;
-        unlocked.map_err(|error: UnlockError| CliError::unlock(&error))?;
+        match vault.unlock(passphrase, host_actor(), clock.now(), Some(start)).await {
+            Ok(()) => settle_rollback(rollback, plan.checkpoints.as_ref(), &vault).await,
+            // It stays up, locked, so that its health says why.
+            Err(error @ UnlockError::RolledBack { .. }) => {
+                let CliError { message, hint, .. } = CliError::unlock(&error);
+                output.warning(&format!("locked: {message}; {hint}"));
+            }
+            Err(error) => return Err(CliError::unlock(&error)),
+        }
     } else {
         output.warning(&format!("locked: run `sealroom unlock --data {}`", data.display()));
     }
     let control = control::serve(socket, Arc::clone(&vault), Arc::clone(&file), clock.clone());
     let url = url(&listener)?;
-    let server = Server::new(Arc::clone(&vault), clock.clone(), plan.limits, plan.behind_tls_proxy);
+    let server = Server::new(Arc::clone(&vault), clock.clone(), plan.limits, plan.edge);
     output.result(&format!("listening on {url}"), &json!({ "url": url }))?;
     systemd::ready();
     let serving = Arc::clone(&server).run(listener, stop);
@@ -149,6 +168,7 @@ async fn serve(
         () = serving => {}
         () = watch(&file, &vault) => {}
         () = checkpoints::keep(plan.checkpoints.as_ref(), &vault) => {}
+        () = log_watch::keep(&vault) => {}
         () = backups::keep(plan.backups.as_ref(), &vault, &clock) => {}
         () = archives::keep(plan.archives.as_ref(), &vault, &clock) => {}
         () = reload(hang_up, args, &server, tls.as_deref(), log, output) => {}
@@ -166,6 +186,18 @@ async fn serve(
             "restore a backup, or start with the file that `sealroom rescue` wrote",
         )
     })
+}
+
+/// Puts the checkpoints aside that an accepted rollback contradicts.
+async fn settle_rollback(rollback: Option<Rollback>, plan: Option<&CheckpointPlan>, vault: &Arc<Vault>) {
+    let (Some(Rollback { known, held }), Some(plan)) = (rollback, plan) else { return };
+    tracing::warn!(target: ASKED, known, held, "an older copy of the file was accepted; the log goes on with a new key");
+    let (folder, vault) = (plan.folder.clone(), Arc::clone(vault));
+    let settled =
+        tokio::task::spawn_blocking(move || checkpoints::settle(&folder, &vault).map_err(|e| e.to_string()));
+    if let Ok(Err(error)) = settled.await {
+        tracing::error!(error, "the checkpoints of the replaced history were not put aside");
+    }
 }
 
 fn passed_wrong(error: &std::io::Error) -> CliError {

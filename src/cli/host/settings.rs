@@ -3,12 +3,15 @@
 mod address;
 mod args;
 mod checks;
+mod outgoing;
 mod plan;
+mod sources;
 
 pub(in crate::cli) use self::args::Args;
 pub(super) use self::{
     address::Address,
     checks::{check_files, check_listener},
+    outgoing::OutgoingPlan,
     plan::{Plan, TlsFiles, read},
 };
 

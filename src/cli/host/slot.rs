@@ -10,12 +10,13 @@ use zeroize::Zeroizing;
 
 pub(in crate::cli) use self::args::Args;
 use self::{
-    args::{AddArgs, AddKind, ChangeArgs, FileArgs, RemoveArgs, Verb},
+    args::{AddArgs, AddKind, ChangeArgs, RemoveArgs, Verb},
     target::{NotDone, Target},
 };
 use super::{
     control::{NewSlot, SlotRequest, SlotRow, SlotVerb},
-    passphrase::PassphraseArgs,
+    file_args::FileArgs,
+    passphrase::{PassphraseArgs, warn_if_short},
     replace::compact_after_slot,
 };
 use crate::{
@@ -37,7 +38,7 @@ use crate::{
 pub(super) fn run(args: Args, output: &Output) -> Result<(), CliError> {
     match args.verb {
         Verb::List(file) => {
-            let slots = file.target()?.list(&file.data)?;
+            let slots = Target::of(&file.data, file.locking())?.list(&file.data)?;
             show(&slots, output)
         }
         Verb::Add(AddArgs { kind: AddKind::Passphrase(args) }) => {
@@ -73,7 +74,7 @@ fn begin(
     output: &Output,
 ) -> Result<(Target, Secret), CliError> {
     // Before any prompt: a user must not type a passphrase for a file that cannot be opened.
-    let target = file.target()?;
+    let target = Target::of(&file.data, file.locking())?;
     Ok((target, passphrase.read(Asking::Once, output)?))
 }
 
@@ -92,6 +93,7 @@ fn new_passphrase(path: Option<&Path>, output: &Output) -> Result<Secret, CliErr
         return Err(CliError::failed("the new passphrase is empty", "use a long one that you can remember"));
     }
     secrets::check_new(&new, "passphrase", path)?;
+    warn_if_short(&new, output);
     Ok(new)
 }
 
@@ -227,14 +229,25 @@ fn change(args: &ChangeArgs, output: &Output) -> Result<(), CliError> {
 fn remove(args: &RemoveArgs, output: &Output) -> Result<(), CliError> {
     args.consent.check()?;
     let (target, secret) = begin(&args.file, &args.passphrase, output)?;
-    let kind = kind_of(args.slot, &target.list(&args.file.data)?)?;
-    let loss =
+    let slots = target.list(&args.file.data)?;
+    let kind = kind_of(args.slot, &slots)?;
+    let mut loss =
         format!("slot {} holds a {} secret, which will no longer open this file", args.slot, kind.name());
+    let is_last_recovery = kind == SlotKind::Recovery
+        && !slots.iter().any(|slot| slot.kind == SlotKind::Recovery.name() && slot.id != args.slot);
+    if is_last_recovery {
+        loss.push_str("; no recovery key is left then: a forgotten passphrase loses the vault");
+    }
     args.consent.obtain(&loss, "Remove it?", *output)?;
     let request =
         SlotRequest { secret: text_of(&secret)?, change: SlotVerb::Remove, id: Some(args.slot), new: None };
     let (id, slots) = target.change(&args.file.data, request)?;
     output.note(&format!("slot {id} is removed"));
+    if is_last_recovery {
+        output.warning(
+            "no recovery key is left: a forgotten passphrase loses the vault; add one: sealroom slot add recovery",
+        );
+    }
     show(&slots, output)?;
     end_with_compact(&args.file, target, secret, output);
     Ok(())

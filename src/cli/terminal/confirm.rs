@@ -19,6 +19,12 @@ pub(in crate::cli) struct Consent {
 }
 
 impl Consent {
+    /// Returns whether no question is to be asked.
+    #[cfg(feature = "client")]
+    pub(in crate::cli) const fn is_given(self) -> bool {
+        self.yes
+    }
+
     /// Fails if a confirmation is needed and there is no terminal, before any look-up in vain.
     pub(in crate::cli) fn check(self) -> Result<(), CliError> {
         if self.yes || prompt::is_possible() {

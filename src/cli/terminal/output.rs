@@ -27,6 +27,17 @@ pub(in crate::cli) enum Reader {
     Gone,
 }
 
+#[cfg(feature = "client")]
+impl Reader {
+    /// Returns that the reader has gone, if either says so.
+    pub(in crate::cli) const fn and(self, earlier: Self) -> Self {
+        match earlier {
+            Self::Listens => self,
+            Self::Gone => Self::Gone,
+        }
+    }
+}
+
 impl Output {
     pub(in crate::cli) const fn new(json: bool) -> Self {
         Self { json }

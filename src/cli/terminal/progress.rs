@@ -27,7 +27,6 @@ pub(in crate::cli) struct Progress {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Unit {
     Bytes,
-    #[cfg_attr(not(feature = "server"), allow(dead_code, reason = "only the host counts entries"))]
     Entries,
 }
 
@@ -44,8 +43,7 @@ impl Progress {
         Self::new(what, Unit::Bytes, length, output)
     }
 
-    /// Starts the progress of rows and records.
-    #[cfg(feature = "server")]
+    /// Starts the progress of rows, records or other entries.
     pub(in crate::cli) fn entries(what: &'static str, output: &Output) -> Self {
         Self::new(what, Unit::Entries, 0, output)
     }
@@ -67,7 +65,6 @@ impl Progress {
     }
 
     /// Moves to `done` of `total`.
-    #[cfg(feature = "server")]
     pub(in crate::cli) fn reach(&self, done: u64, total: u64) {
         self.bar.set_length(total);
         self.bar.set_position(done);

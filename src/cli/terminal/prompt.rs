@@ -16,6 +16,8 @@ use crate::{cli::error::CliError, domain::Secret};
 
 #[cfg(all(unix, feature = "server"))]
 pub(in crate::cli) use signals::are_handled;
+#[cfg(unix)]
+pub(in crate::cli) use signals::is_asking;
 
 /// The number of times that a secret is typed: once or, where a mistake cannot be corrected, twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,39 +1,11 @@
 //! Untrusted text, escaped so that it can neither control a terminal nor pass for other text.
 //!
-//! Owns the set of characters that are escaped. All text from a server, a file or a log passes through here before
+//! All text from a server, a file or a log passes through here before
 //! people read it: `output.rs` does it for messages, `table.rs` for cells.
 
 use std::borrow::Cow;
 
-/// Characters that have no shape of their own, or that reorder others: Unicode 17's category `Cf`, the line and
-/// paragraph separators, and the letters that render as nothing.
-const UNSEEN: &[(char, char)] = &[
-    ('\u{ad}', '\u{ad}'),
-    ('\u{34f}', '\u{34f}'),
-    ('\u{600}', '\u{605}'),
-    ('\u{61c}', '\u{61c}'),
-    ('\u{6dd}', '\u{6dd}'),
-    ('\u{70f}', '\u{70f}'),
-    ('\u{890}', '\u{891}'),
-    ('\u{8e2}', '\u{8e2}'),
-    ('\u{115f}', '\u{1160}'),
-    ('\u{17b4}', '\u{17b5}'),
-    ('\u{180b}', '\u{180f}'),
-    ('\u{200b}', '\u{200f}'),
-    ('\u{2028}', '\u{202e}'),
-    ('\u{2060}', '\u{206f}'),
-    ('\u{2800}', '\u{2800}'),
-    ('\u{3164}', '\u{3164}'),
-    ('\u{feff}', '\u{feff}'),
-    ('\u{ffa0}', '\u{ffa0}'),
-    ('\u{fff0}', '\u{fffb}'),
-    ('\u{110bd}', '\u{110bd}'),
-    ('\u{110cd}', '\u{110cd}'),
-    ('\u{13430}', '\u{1343f}'),
-    ('\u{1bca0}', '\u{1bca3}'),
-    ('\u{1d173}', '\u{1d17a}'),
-    ('\u{e0000}', '\u{e0fff}'),
-];
+use crate::domain::is_unseen;
 
 /// Returns text of several lines with every unseen character escaped, except line ends and tabs.
 pub(in crate::cli) fn visible(text: &str) -> Cow<'_, str> {
@@ -54,10 +26,6 @@ fn escaped(text: &str, is_hidden: impl Fn(char) -> bool) -> Cow<'_, str> {
         if is_hidden(c) { shown.extend(c.escape_default()) } else { shown.push(c) }
     }
     Cow::Owned(shown)
-}
-
-fn is_unseen(c: char) -> bool {
-    c.is_control() || UNSEEN.iter().any(|(first, last)| (*first..=*last).contains(&c))
 }
 
 #[cfg(feature = "client")]

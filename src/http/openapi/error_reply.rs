@@ -10,7 +10,8 @@ use super::{
 /// A target or host that is refused before the route is known.
 const MALFORMED: &[&str] = &["invalid_host", "invalid_target"];
 /// A target that is refused on every route.
-pub(super) const BAD_TARGET: &[&str] = &["invalid_host", "invalid_target", "unknown_parameter"];
+pub(super) const BAD_TARGET: &[&str] =
+    &["invalid_host", "invalid_forwarded_for", "invalid_target", "unknown_parameter"];
 /// A query that is refused where parameters exist.
 pub(super) const BAD_QUERY: &[&str] = &["repeated_parameter", "empty_parameter", "invalid_field"];
 /// A body that is refused.
@@ -64,7 +65,7 @@ impl ErrorReply {
         let own = match status {
             401 => Some("www-authenticate"),
             405 => Some("allow"),
-            429 | 503 => Some("retry-after"),
+            429 | 502 | 503 => Some("retry-after"),
             _ => None,
         };
         json!({

@@ -107,6 +107,19 @@ pub(super) fn disclosed() -> Value {
     }])
 }
 
+pub(super) fn revisions() -> Value {
+    json!({
+        "integration": integration(),
+        "revisions": [{ "revision": 1, "expiresAt": null, "credentials": { "token": "ghp_example" } }],
+    })
+}
+
+pub(super) fn repository_token() -> Value {
+    json!({
+        "token": "ghs_example", "expiresAt": LATER, "type": "installation", "provider": "github", "scope": PROJECT,
+    })
+}
+
 pub(super) fn removed_by_id() -> Value {
     json!({ "success": true, "id": ID })
 }

@@ -55,6 +55,14 @@ impl Operation {
         self
     }
 
+    /// Adds a query parameter that is required.
+    pub(super) fn required_query(mut self, name: &str, schema: Value, description: &str) -> Self {
+        self.parameters.push(json!({
+            "name": name, "in": "query", "required": true, "schema": schema, "description": description,
+        }));
+        self
+    }
+
     /// Adds a request header.
     pub(super) fn header(mut self, name: &str, schema: Value, description: &str) -> Self {
         self.parameters
@@ -128,6 +136,10 @@ impl Operation {
     /// Returns the codes that follow from the route and those listed by hand, in the order of [`CODES`].
     fn codes_of(&self, route: &Route) -> Vec<&'static Code> {
         let mut names = BAD_TARGET.to_vec();
+        names.push("misdirected");
+        if route.changes_state() {
+            names.push("foreign_origin");
+        }
         if route.access != Access::Open {
             names.extend([INTERNAL, UNAVAILABLE].concat());
         }

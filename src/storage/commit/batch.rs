@@ -11,11 +11,11 @@ use std::{
 };
 
 use super::{
-    changes::Changes,
+    access_sum::AccessSum,
     handover::hand_over,
     job::{Decision, Receipt},
     outcomes::{Failure, Gathered, JobIndex, Outcomes},
-    rows::{accesses_of, deletes, last_access_watermark, seal_changes, signed, split_meta},
+    rows::{access_mark, access_rows, accesses_of, deletes, seal_changes, signed, split_meta},
 };
 use crate::{
     audit::{record, tree},
@@ -49,6 +49,8 @@ pub(in crate::storage) struct Committer {
     sealed_head: Vec<u8>,
     /// The newest event's time when the last accesses were last written.
     accesses_written: Timestamp,
+    /// The sum over the last accesses in their table.
+    access_sum: AccessSum,
     /// The row version that the file says it needs.
     row_version: u8,
     /// `true` if the tail of the log may hold records.
@@ -63,6 +65,7 @@ struct Next {
     sealed_head: Vec<u8>,
     /// The new log key, if the commit hands the log over.
     log_key: Option<LogKey>,
+    access_sum: AccessSum,
 }
 
 impl Committer {
@@ -79,6 +82,7 @@ impl Committer {
             head,
             sealed_head,
             accesses_written,
+            access_sum: AccessSum::default(),
             row_version: 1,
             has_tail: true,
             doubt: None,
@@ -88,6 +92,11 @@ impl Committer {
     /// Takes over the row version that the file says it needs.
     pub(in crate::storage) fn with_row_version(self, row_version: u8) -> Self {
         Self { row_version, ..self }
+    }
+
+    /// Takes over the sum over the last accesses in their table.
+    pub(in crate::storage) fn with_access_sum(self, access_sum: AccessSum) -> Self {
+        Self { access_sum, ..self }
     }
 
     pub(in crate::storage) const fn source(&self) -> &Arc<VaultState> {
@@ -166,8 +175,8 @@ impl Committer {
         }
     }
 
-    fn advance(&mut self, Next { head, sealed_head, log_key }: Next) {
-        (self.head, self.sealed_head) = (head, sealed_head);
+    fn advance(&mut self, Next { head, sealed_head, log_key, access_sum }: Next) {
+        (self.head, self.sealed_head, self.access_sum) = (head, sealed_head, access_sum);
         if let Some(next) = log_key {
             self.log_key = next;
         }
@@ -339,8 +348,10 @@ impl BatchBuilder<'_> {
         let source = Arc::clone(&self.committer.source);
         let idle = self.overlay.is_empty() && self.records.is_empty();
         let (mut rows, mut meta) = split_meta(std::mem::take(&mut self.overlay));
+        let mut access_sum = self.committer.access_sum;
         if with_accesses || idle {
-            rows.extend(self.access_rows(&source, &rows)?);
+            rows.extend(access_rows(&source, &rows)?);
+            rows.extend(access_mark(&source, self.committer.head.frontier.size(), &rows, &mut access_sum)?);
         }
         let mut head = Head {
             version: self.committer.head.version + 1,
@@ -377,17 +388,6 @@ impl BatchBuilder<'_> {
                 .then_some(self.first_sequence),
             meta,
         };
-        Ok((Next { head, sealed_head, log_key }, batch))
-    }
-
-    /// Seals the pending last accesses, except those of integrations that this batch deletes, and their new watermark.
-    fn access_rows(&self, source: &VaultState, rows: &[RowWrite]) -> Result<Vec<RowWrite>, StorageError> {
-        let gone = |id: &[u8]| rows.iter().any(|row| row.table == Table::LastAccess && row.key == id);
-        let mut changes = Changes::none();
-        let waiting = source.accesses.all();
-        waiting.iter().filter(|access| !gone(&access.id)).for_each(|access| changes.last_access(access));
-        let size = self.committer.head.frontier.size();
-        changes.last_access(&last_access_watermark(size));
-        seal_changes(source, changes)
+        Ok((Next { head, sealed_head, log_key, access_sum }, batch))
     }
 }

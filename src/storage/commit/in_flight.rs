@@ -4,12 +4,21 @@
 //! connection. A job that revokes access ends the epoch. Its answer carries a [`Drain`], which resolves once every
 //! guard of this and earlier epochs is dropped.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use tokio::sync::watch;
 
 /// The timeout after which a revocation closes the connections of the answers that are still in flight.
 pub const REVOCATION_WAIT: Duration = Duration::from_secs(5);
+
+/// Numbers the epochs of one process: after a lock and an unlock no epoch counts as an earlier one.
+static EPOCHS: AtomicU64 = AtomicU64::new(1);
 
 /// Guard of a disclosing answer: held until the answer's bytes are with the connection, then dropped.
 #[derive(Debug, Clone)]
@@ -38,7 +47,7 @@ pub(in crate::storage) struct InFlight {
 
 impl InFlight {
     pub(in crate::storage) fn new() -> Self {
-        Self { current: epoch(1), earlier: Vec::new() }
+        Self { current: new_epoch(), earlier: Vec::new() }
     }
 
     /// Returns a guard for an answer that discloses.
@@ -51,12 +60,13 @@ impl InFlight {
         let number = self.current.number;
         self.earlier.retain(|alive| alive.has_changed().is_ok());
         self.earlier.push(self.current.alive.subscribe());
-        self.current = epoch(number + 1);
+        self.current = new_epoch();
         Drain { number, earlier: self.earlier.clone() }
     }
 }
 
-fn epoch(number: u64) -> Arc<Epoch> {
+fn new_epoch() -> Arc<Epoch> {
+    let number = EPOCHS.fetch_add(1, Ordering::Relaxed);
     Arc::new(Epoch { number, alive: watch::Sender::new(()) })
 }
 
@@ -116,6 +126,15 @@ mod tests {
         let started = tokio::time::Instant::now();
         drain.wait(|epoch| assert_eq!(held.take().map(|held| held.epoch()), Some(epoch))).await;
         assert_eq!(started.elapsed(), REVOCATION_WAIT);
+    }
+
+    /// A connection that held an early epoch of the vault's second life would count as called in with its first.
+    #[test]
+    fn no_epoch_of_a_later_unlock_is_an_earlier_one() {
+        let mut first = InFlight::new();
+        let revoked = first.drain().epoch();
+        assert!(first.disclosed().epoch() > revoked);
+        assert!(InFlight::new().disclosed().epoch() > revoked);
     }
 
     /// A future that a test can poll for completion.

@@ -1,5 +1,7 @@
 //! Writing: decisions become batches, and the one commit thread makes each batch durable.
 
+pub(super) mod access_sum;
+pub(super) mod accesses;
 pub(super) mod batch;
 pub(super) mod changes;
 mod handover;

@@ -1,6 +1,9 @@
 //! The rows that a batch writes: sealed rows, last accesses and the signed checkpoint.
 
-use super::changes::{Change, Changes, Scoping};
+use super::{
+    access_sum::{AccessSum, WATERMARK},
+    changes::{Change, Changes, Scoping},
+};
 use crate::{
     audit::{checkpoint, record},
     crypto::{
@@ -28,9 +31,9 @@ pub(in crate::storage) fn deletes(batch: &Batch, access: &LastAccess) -> bool {
 }
 
 /// Returns the watermark of the last accesses, the row with a zero id: their table covers the records before
-/// `sequence`.
-pub(in crate::storage) fn last_access_watermark(sequence: u64) -> LastAccess {
-    LastAccess { id: [0; 16], sequence, time: Timestamp::from_millis(0), actor: Actor::host("sealroom") }
+/// `sequence`, and has that sum.
+pub(in crate::storage) fn last_access_watermark(sequence: u64, sum: AccessSum) -> LastAccess {
+    LastAccess { id: WATERMARK, sequence, time: sum.as_time(), actor: Actor::host("sealroom") }
 }
 
 /// Splits a batch's writes into rows and values of `meta`.
@@ -56,7 +59,10 @@ pub(in crate::storage) fn signed(file: FileId, head: &Head, log_key: &LogKey) ->
 
 /// Returns the last accesses of an event: that of the integration whose credential left, and that of the token that
 /// asked.
-pub(in crate::storage) fn accesses_of(sequence: u64, event: &Event) -> Vec<LastAccess> {
+pub(in crate::storage) fn accesses_of(
+    sequence: u64,
+    event: &Event,
+) -> impl Iterator<Item = LastAccess> + use<> {
     accesses(sequence, event.time, &event.actor, event.action, event.outcome, event.integration)
 }
 
@@ -64,6 +70,7 @@ pub(in crate::storage) fn accesses_of(sequence: u64, event: &Event) -> Vec<LastA
 pub(in crate::storage) fn accesses_of_record(sequence: u64, bytes: &[u8]) -> Vec<LastAccess> {
     let Ok(record) = record::decode(bytes) else { return Vec::new() };
     accesses(sequence, record.time, &record.actor, record.action, record.outcome, record.integration)
+        .collect()
 }
 
 fn accesses(
@@ -73,7 +80,7 @@ fn accesses(
     action: Action,
     outcome: Outcome,
     integration: Option<IntegrationId>,
-) -> Vec<LastAccess> {
+) -> impl Iterator<Item = LastAccess> + use<> {
     let access = |id: [u8; 16]| LastAccess { id, sequence, time, actor: actor.clone() };
     let disclosed =
         matches!(action, Action::CredentialsRead | Action::CredentialsMint) && outcome == Outcome::Allowed;
@@ -82,7 +89,36 @@ fn accesses(
         Actor::App(id) => Some(access(*id.as_bytes())),
         Actor::User(_) | Actor::Host(_) => None,
     };
-    integration.into_iter().chain(token).collect()
+    integration.into_iter().chain(token)
+}
+
+/// Seals the pending last accesses, except those of integrations that the batch of these rows deletes.
+pub(in crate::storage) fn access_rows(
+    source: &VaultState,
+    rows: &[RowWrite],
+) -> Result<Vec<RowWrite>, StorageError> {
+    let gone = |id: &[u8]| rows.iter().any(|row| row.table == Table::LastAccess && row.key == id);
+    let mut changes = Changes::none();
+    let waiting = source.accesses.all();
+    waiting.iter().filter(|access| !gone(&access.id)).for_each(|access| changes.last_access(access));
+    seal_changes(source, changes)
+}
+
+/// Seals the watermark of the last accesses of a log of that size, with the sum over their table after these rows.
+pub(in crate::storage) fn access_mark(
+    source: &VaultState,
+    size: u64,
+    rows: &[RowWrite],
+    sum: &mut AccessSum,
+) -> Result<Vec<RowWrite>, StorageError> {
+    let snapshot = source.engine.snapshot()?;
+    for row in rows.iter().filter(|row| row.table == Table::LastAccess) {
+        let before = snapshot.row(row.table, &row.key)?;
+        sum.replace(&source.keys, &row.key, before.as_deref(), row.value.as_deref());
+    }
+    let mut changes = Changes::none();
+    changes.last_access(&last_access_watermark(size, *sum));
+    seal_changes(source, changes)
 }
 
 /// Seals changes into rows.

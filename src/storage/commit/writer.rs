@@ -23,8 +23,9 @@ use super::{
 use crate::{
     crypto::stack::{self, leaving_nothing},
     storage::{
+        error::StorageError,
         examine::{Check, Examination, Read, Surroundings},
-        read::view::View,
+        read::{log::StoredRecord, view::View},
         state::VaultState,
     },
 };
@@ -99,51 +100,111 @@ impl Writer {
         &self.source.stats
     }
 
+    /// Returns whether events cannot be recorded: the last commit failed, the one in flight has stalled, or the log is
+    /// flawed.
+    pub fn is_unavailable(&self) -> bool {
+        self.source.stats.is_unavailable() || self.is_log_flawed()
+    }
+
+    /// Returns whether a check of the log has found a record that disagrees with the sealed head.
+    pub fn is_log_flawed(&self) -> bool {
+        self.source.log_check.is_flawed()
+    }
+
+    /// Holds at most `limit` records from `first` on against the sealed head, and returns them; none at the end of the
+    /// log. A flaw stops every later commit of an event.
+    ///
+    /// # Errors
+    /// The file cannot be read, or a record disagrees.
+    pub fn check_log(&self, first: u64, limit: usize) -> Result<Vec<StoredRecord>, StorageError> {
+        let read = self.fresh_view().records(first, limit);
+        if matches!(read, Err(StorageError::Tampered { .. })) {
+            self.source.log_check.set_flawed();
+        }
+        read
+    }
+
+    /// Stops every later commit of an event, as a flaw does.
+    pub fn distrust_log(&self) {
+        self.source.log_check.set_flawed();
+    }
+
+    /// Returns the monotonic time of the last whole check of the log.
+    pub fn log_checked(&self) -> Option<Duration> {
+        self.source.log_check.ended()
+    }
+
+    /// Records that the whole log was checked.
+    pub fn set_log_checked(&self, now: Duration) {
+        self.source.log_check.end(now);
+    }
+
     /// Examines the whole file while the commit thread may write to it.
     pub fn examine(&self, surroundings: Surroundings, read: &Read<'_>) -> Vec<Check> {
         let VaultState { engine, keys, file, .. } = &*self.source;
         Examination { engine, keys: Some(keys), file: *file, surroundings, is_live: true, read }.run()
     }
 
-    /// Runs the decision on the newest state in the commit thread, and waits until its writes are durable.
+    /// Queues the decision for the commit thread, which runs it on the newest state. The future waits until its writes
+    /// are durable; it does not contain the decision, so that the tasks of requests stay small.
     ///
     /// # Errors
     /// The decision's refusal, or the reason why the job has no answer.
-    pub async fn submit<T, E, F>(&self, decide: F) -> Result<Committed<T>, JobError<E>>
+    pub fn submit<T, E, F>(
+        &self,
+        decide: F,
+    ) -> impl Future<Output = Result<Committed<T>, JobError<E>>> + Send + use<T, E, F>
     where
         T: Send + 'static,
         E: Send + 'static,
         F: FnOnce(&View<'_>) -> Verdict<T, E> + Send + 'static,
     {
-        if self.source.stats.is_stalled() {
+        let waiting = Waiting::begin(&self.waiting);
+        let queued = self.enqueue(decide);
+        let timeout = self.source.stats.stall * 2;
+        async move {
+            let _waiting = waiting;
+            // Times out if the disk blocks. A late result is dropped, and its secrets are wiped.
+            match tokio::time::timeout(timeout, queued?).await {
+                Ok(answered) => answered.unwrap_or(Err(JobError::Stopped)),
+                Err(_) => Err(JobError::Unavailable),
+            }
+        }
+    }
+
+    fn enqueue<T, E, F>(&self, decide: F) -> Result<Answer<T, E>, JobError<E>>
+    where
+        T: Send + 'static,
+        E: Send + 'static,
+        F: FnOnce(&View<'_>) -> Verdict<T, E> + Send + 'static,
+    {
+        // Every event ends in a signed checkpoint: none is signed over a log that is known to be forged.
+        if self.source.stats.is_stalled() || self.source.log_check.is_flawed() {
             return Err(JobError::Unavailable);
         }
         let (reply, answer) = oneshot::channel();
         let job: Queued = Box::new(TypedJob::new(decide, reply));
-        let _waiting = Waiting::begin(&self.waiting);
-        self.queue.try_send(job).map_err(|error| match error {
-            TrySendError::Full(_) => JobError::Overloaded,
-            TrySendError::Disconnected(_) => JobError::Stopped,
-        })?;
-        // Times out if the disk blocks. A late result is dropped, and its secrets are wiped.
-        match tokio::time::timeout(self.source.stats.stall * 2, answer).await {
-            Ok(answered) => answered.unwrap_or(Err(JobError::Stopped)),
-            Err(_) => Err(JobError::Unavailable),
+        match self.queue.try_send(job) {
+            Ok(()) => Ok(answer),
+            Err(TrySendError::Full(_)) => Err(JobError::Overloaded),
+            Err(TrySendError::Disconnected(_)) => Err(JobError::Stopped),
         }
     }
 }
 
-/// Counts a job until its answer arrives or its client gives up.
-struct Waiting<'a>(&'a AtomicUsize);
+type Answer<T, E> = oneshot::Receiver<Result<Committed<T>, JobError<E>>>;
 
-impl<'a> Waiting<'a> {
-    fn begin(count: &'a AtomicUsize) -> Self {
+/// Counts a job until its answer arrives or its client gives up.
+struct Waiting(Arc<AtomicUsize>);
+
+impl Waiting {
+    fn begin(count: &Arc<AtomicUsize>) -> Self {
         count.fetch_add(1, Ordering::Relaxed);
-        Self(count)
+        Self(Arc::clone(count))
     }
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for Waiting {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }

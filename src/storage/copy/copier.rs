@@ -48,7 +48,7 @@ impl Unsealed {
         event: Event,
         supervisor: &mut Supervisor<'_>,
     ) -> Result<Copied, CopyError> {
-        let mut copying = Copying::new(Source::Still(Arc::clone(&self.0)), self.0.file, medium)?;
+        let mut copying = Copying::new(Source::Still(Arc::clone(&self.0)), self.0.file, Blank::on(medium)?);
         copying.rekeying = rekeying;
         copying.event = Some(event);
         copying.run(supervisor)?;
@@ -104,7 +104,7 @@ pub struct Copying {
 }
 
 /// Closes the tap of a copy that ended early.
-struct OpenTap(Weak<VaultState>, Ticket);
+pub struct OpenTap(Weak<VaultState>, Ticket);
 
 impl Drop for OpenTap {
     fn drop(&mut self) {
@@ -114,25 +114,40 @@ impl Drop for OpenTap {
     }
 }
 
-impl Writer {
-    /// Begins a copy of the running vault onto an empty medium; from here on every change is collected.
+/// A new file, without a row.
+pub struct Blank {
+    medium: Medium,
+    target: Target,
+}
+
+impl Blank {
+    /// Begins the file of a copy on an empty medium.
     ///
     /// # Errors
-    /// Another copy is being made, or either file refuses.
-    pub fn begin_copy(&self, medium: Medium) -> Result<Copying, CopyError> {
+    /// The medium refuses.
+    pub fn on(medium: Medium) -> Result<Self, CopyError> {
+        Ok(Self { target: Target::new(medium.clone())?, medium })
+    }
+}
+
+impl Writer {
+    /// Begins a copy of the running vault in a new file; from here on every change is collected. Calls no disk.
+    ///
+    /// # Errors
+    /// Another copy is being made.
+    pub fn begin_copy(&self, blank: Blank) -> Result<Copying, CopyError> {
         let state = Arc::downgrade(self.state());
         let ticket = self.state().tap.open().ok_or(CopyError::Busy)?;
         let open = OpenTap(Weak::clone(&state), ticket);
-        let copying = Copying::new(Source::Running(state), self.state().file, medium)?;
+        let copying = Copying::new(Source::Running(state), self.state().file, blank);
         Ok(Copying { open: Some(open), ..copying })
     }
 }
 
 impl Copying {
-    fn new(source: Source, file: FileId, medium: Medium) -> Result<Self, CopyError> {
-        let target = Target::new(medium.clone())?;
+    fn new(source: Source, file: FileId, Blank { medium, target }: Blank) -> Self {
         let at = Step { done: 0, total: 0 };
-        Ok(Self {
+        Self {
             source,
             file,
             medium,
@@ -143,7 +158,7 @@ impl Copying {
             next_record: 0,
             first_record: 0,
             open: None,
-        })
+        }
     }
 
     /// Copies everything but the newest changes.
@@ -163,6 +178,11 @@ impl Copying {
     /// Returns what [`Moment::of`] needs; `None` for a file that no writer has.
     pub fn ticket(&self) -> Option<Ticket> {
         self.open.as_ref().map(|open| open.1)
+    }
+
+    /// Returns a guard that ends the collection of changes when it is dropped: without them the copy is never done.
+    pub fn tap(&self) -> Option<OpenTap> {
+        self.open.as_ref().map(|OpenTap(state, ticket)| OpenTap(Weak::clone(state), *ticket))
     }
 
     fn table(&mut self, table: Table, supervisor: &mut Supervisor<'_>) -> Result<(), CopyError> {

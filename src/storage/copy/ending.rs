@@ -24,15 +24,15 @@ use crate::{
 type Values = Vec<(String, Vec<u8>)>;
 
 /// The additions of the last record to a copy.
-pub(super) struct Ending {
-    pub(super) record: (u64, Vec<u8>),
-    pub(super) subtrees: Vec<SubtreeHash>,
+pub(in crate::storage) struct Ending {
+    pub(in crate::storage) record: (u64, Vec<u8>),
+    pub(in crate::storage) subtrees: Vec<SubtreeHash>,
     /// All values of `meta`.
-    pub(super) values: Values,
+    pub(in crate::storage) values: Values,
 }
 
 /// Appends the event to the log that the source's values of `meta` describe, under the new keys if there are any.
-pub(super) fn append(
+pub(in crate::storage) fn append(
     source: &VaultState,
     rekeying: Option<&Rekeying>,
     mut values: Values,

@@ -17,7 +17,7 @@
 
 mod chunk;
 mod copier;
-mod ending;
+pub(super) mod ending;
 mod error;
 mod reseal;
 mod steps;
@@ -29,7 +29,7 @@ mod verify;
 
 pub(super) use self::tap::Tap;
 pub use self::{
-    copier::{Copied, Copying, Moment, Unsealed},
+    copier::{Blank, Copied, Copying, Moment, Unsealed},
     error::CopyError,
     reseal::Rekeying,
     steps::{Step, Supervisor},

@@ -7,13 +7,14 @@ use crate::{
         keys::{Keys, VaultKey},
         seal::{self, Context},
     },
-    domain::{Integration, IntegrationId, Revision},
+    domain::{Integration, IntegrationId, Revision, Timestamp},
     storage::{
-        commit::changes::Scoping,
+        commit::{access_sum::WATERMARK, changes::Scoping},
         error::StorageError,
         format::{
             codec::Row,
             head::{Slot, encode_slots},
+            last_access::LastAccess,
             tables::Table,
         },
         read::view::View,
@@ -60,6 +61,11 @@ impl Rekeying {
             match table {
                 Table::Scopes => {}
                 Table::TokenIds => sealed.push((key, value)),
+                // Every tag changes with the key: without a sum the next start reads the last accesses from the log.
+                Table::LastAccess if key == WATERMARK => {
+                    let context = Context::row(table.number(), old.file, &key);
+                    sealed.extend(self.unsummed(old, &context, &value)?.map(|value| (key, value)));
+                }
                 Table::Credentials => {
                     let context = credential(&view, old, &key)?;
                     sealed.push((key.clone(), self.again(old, table, &key, &context, &value)?));
@@ -80,6 +86,21 @@ impl Rekeying {
             tags.for_each(|tag| self.digest.add(tag));
         }
         Ok(written)
+    }
+
+    /// Seals the watermark of the last accesses anew, without its sum.
+    fn unsummed(
+        &self,
+        old: &VaultState,
+        context: &Context,
+        sealed: &[u8],
+    ) -> Result<Option<Vec<u8>>, CopyError> {
+        let bad = || CopyError::Source(StorageError::tampered_row(Table::LastAccess.name(), &WATERMARK));
+        let plain = seal::open(old.keys.row(), context, sealed).map_err(|_| bad())?;
+        let mut mark = LastAccess::read(&WATERMARK, plain.expose()).ok().flatten().ok_or_else(bad)?;
+        mark.time = Timestamp::from_millis(0);
+        let sealed = seal::seal(self.keys.row(), context, &mark.to_bytes());
+        sealed.map(Some).map_err(|_| CopyError::Source(StorageError::Random))
     }
 
     fn again(

@@ -49,7 +49,7 @@ fn user(email: &str) -> User {
         first_name: None,
         last_name: None,
         role: Role::Owner,
-        narrowing: AccessScope::default(),
+        scope: AccessScope::default(),
         disabled: false,
         password: PasswordHash { memory_kib: 64, passes: 1, lanes: 1, salt: [0; 16], hash: [0; 32] },
         epoch: 0,
@@ -148,8 +148,8 @@ async fn no_change_of_any_kind_at_any_step_of_a_copy_is_lost_or_half_in_it() {
     let (source, target, key) = (memory(), memory(), VaultKey::generate().unwrap());
     let Running { writer, ended } = created(&source, &key).unlock(&key, WRITING).unwrap();
     fill(&writer, 600).await;
-    let mut copying = writer.begin_copy(target.clone()).unwrap();
-    assert!(matches!(writer.begin_copy(memory()), Err(CopyError::Busy)));
+    let mut copying = writer.begin_copy(Blank::on(target.clone()).unwrap()).unwrap();
+    assert!(matches!(writer.begin_copy(Blank::on(memory()).unwrap()), Err(CopyError::Busy)));
     let (handle, during) = (Handle::current(), writer.clone());
     let run = tokio::task::spawn_blocking(move || {
         let mut number = 0;
@@ -188,7 +188,7 @@ async fn no_change_of_any_kind_at_any_step_of_a_copy_is_lost_or_half_in_it() {
     let copied = copied.await.unwrap();
     assert_eq!(copied.records, wanted.2.len() as u64);
     assert_eq!(content_of(&target), wanted);
-    assert!(writer.begin_copy(memory()).is_ok(), "the next one may begin");
+    assert!(writer.begin_copy(Blank::on(memory()).unwrap()).is_ok(), "the next one may begin");
     drop(writer);
     ended.await.unwrap();
     // The copy opens like any vault, with the same key.
@@ -204,7 +204,7 @@ async fn a_copy_holds_no_key_and_ends_once_the_vault_is_locked() {
     let (source, key) = (memory(), VaultKey::generate().unwrap());
     let Running { writer, ended } = created(&source, &key).unlock(&key, WRITING).unwrap();
     fill(&writer, 300).await;
-    let mut copying = writer.begin_copy(memory()).unwrap();
+    let mut copying = writer.begin_copy(Blank::on(memory()).unwrap()).unwrap();
     let mut held = Some(writer);
     let mut ended = Some(ended);
     let handle = Handle::current();
@@ -271,7 +271,7 @@ async fn a_copy_of_a_file_with_a_row_that_does_not_open_is_never_done() {
     let store = created(&source, &key);
     let Running { writer, ended } = store.unlock(&key, WRITING).unwrap();
     fill(&writer, 3).await;
-    let mut copying = writer.begin_copy(memory()).unwrap();
+    let mut copying = writer.begin_copy(Blank::on(memory()).unwrap()).unwrap();
     copying.run(&mut |_| ControlFlow::Continue(())).unwrap();
     // As a disk does that returns other bytes than it was given.
     copying.target.rows(Table::Projects, &[(b"acme/app".to_vec(), vec![1; 80])]).unwrap();

@@ -14,7 +14,7 @@ use crate::{
     },
     domain::{ApplicationToken, FileId, Integration, Project, SessionRow, User},
     storage::{
-        commit::rows::last_access_watermark,
+        commit::access_sum::WATERMARK,
         error::{StorageError, key_for_display},
         format::{codec::Row, last_access::LastAccess, tables::Table},
         read::snapshot::Snapshot,
@@ -182,7 +182,7 @@ impl<'a> Rows<'a> {
 
     fn last_access(&mut self, key: &[u8], value: &[u8]) {
         let Some(access) = self.open::<LastAccess>(key, value) else { return };
-        if access.id == last_access_watermark(0).id {
+        if access.id == WATERMARK {
             self.tables.watermark = access.sequence;
         } else {
             self.tables.accesses.get_or_insert_default().insert(access.id, access.sequence);

@@ -108,16 +108,16 @@ pub(in crate::storage) fn decode<T: Decode<()>>(bytes: &[u8]) -> Option<T> {
 }
 
 #[derive(Encode, Decode)]
-struct StoredNarrowing {
+struct StoredScope {
     projects: Option<Vec<String>>,
     providers: Option<Vec<String>>,
 }
 
-impl StoredNarrowing {
-    fn new(narrowing: &AccessScope) -> Self {
+impl StoredScope {
+    fn new(scope: &AccessScope) -> Self {
         Self {
-            projects: narrowing.projects.as_deref().map(texts),
-            providers: narrowing.providers.as_deref().map(texts),
+            projects: scope.projects.as_deref().map(texts),
+            providers: scope.providers.as_deref().map(texts),
         }
     }
 
@@ -136,7 +136,7 @@ struct StoredUser {
     first_name: Option<String>,
     last_name: Option<String>,
     role: String,
-    narrowing: StoredNarrowing,
+    scope: StoredScope,
     disabled: bool,
     password: (u32, u32, u32, [u8; 16], [u8; 32]),
     epoch: u64,
@@ -159,7 +159,7 @@ impl Row for User {
             first_name: self.first_name.as_ref().map(text),
             last_name: self.last_name.as_ref().map(text),
             role: text(&self.role),
-            narrowing: StoredNarrowing::new(&self.narrowing),
+            scope: StoredScope::new(&self.scope),
             disabled: self.disabled,
             password: (*memory_kib, *passes, *lanes, *salt, *hash),
             epoch: self.epoch,
@@ -175,10 +175,10 @@ impl Row for User {
         Some(Self {
             id: UserId::from_bytes(stored.id),
             email: key_text::<Email>(key)?,
-            first_name: parse_option::<Name>(stored.first_name)?,
-            last_name: parse_option::<Name>(stored.last_name)?,
+            first_name: Name::recorded_option(stored.first_name)?,
+            last_name: Name::recorded_option(stored.last_name)?,
             role: stored.role.parse().ok()?,
-            narrowing: stored.narrowing.read()?,
+            scope: stored.scope.read()?,
             disabled: stored.disabled,
             password: PasswordHash { memory_kib, passes, lanes, salt, hash },
             epoch: stored.epoch,
@@ -349,7 +349,7 @@ impl Row for Integration {
             id: IntegrationId::from_bytes(key.try_into().ok()?),
             provider: stored.provider.parse().ok()?,
             auth_type: stored.auth_type.parse().ok()?,
-            name: parse_option(stored.name)?,
+            name: Name::recorded_option(stored.name)?,
             scope: match stored.projects {
                 None => Scope::Global,
                 Some(projects) => Scope::Projects(recorded(&projects)?),
@@ -384,10 +384,6 @@ fn parse_all<T: std::str::FromStr>(texts: Vec<String>) -> Option<Vec<T>> {
 
 fn parse_all_option<T: std::str::FromStr>(texts: Option<Vec<String>>) -> Option<Option<Vec<T>>> {
     texts.map_or(Some(None), |texts| parse_all(texts).map(Some))
-}
-
-fn parse_option<T: std::str::FromStr>(text: Option<String>) -> Option<Option<T>> {
-    text.map_or(Some(None), |text| text.parse().ok().map(Some))
 }
 
 fn key_text<T: std::str::FromStr>(key: &[u8]) -> Option<T> {

@@ -43,6 +43,9 @@ const CHECK: usize = 8;
 /// The number of bytes of a group.
 const GROUP: usize = 8;
 
+/// The bytes of a key of `scopes` beside its project: kind, two lengths, the longest service, group and id.
+const SCOPE_KEY_BYTES: usize = 1 + 2 + 1 + 24 + GROUP + 16;
+
 /// `meta`: the few values that describe the file itself.
 pub(in crate::storage) const META: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("meta");
 /// `audit`: the records.
@@ -163,9 +166,17 @@ pub fn session_prefix(session: SessionId) -> Vec<u8> {
 
 /// Returns a key prefix of `scopes`: the entries of one scope; `None` is the global one.
 pub fn scope_prefix(project: Option<&ProjectId>) -> Vec<u8> {
-    let Some(project) = project else { return vec![0] };
-    let length = u16::try_from(project.as_str().len()).expect("an identifier has at most 200 bytes");
-    [&[1], length.to_be_bytes().as_slice(), project.as_str().as_bytes()].concat()
+    let mut key = Vec::with_capacity(SCOPE_KEY_BYTES + project.map_or(0, |project| project.as_str().len()));
+    match project {
+        None => key.push(0),
+        Some(project) => {
+            let length = u16::try_from(project.as_str().len()).expect("an identifier has at most 200 bytes");
+            key.push(1);
+            key.extend_from_slice(&length.to_be_bytes());
+            key.extend_from_slice(project.as_str().as_bytes());
+        }
+    }
+    key
 }
 
 /// Returns a key prefix of `scopes`: the entries of one scope and service.
@@ -211,31 +222,45 @@ pub fn split_audit_row(row: &[u8]) -> Option<(&[u8], &[u8])> {
 
 /// Encodes `meta/tail`: the rows, whose sequences are consecutive.
 pub fn tail(rows: &[(u64, Vec<u8>)]) -> Vec<u8> {
-    let Some((first, _)) = rows.first() else { return Vec::new() };
-    let mut bytes = first.to_le_bytes().to_vec();
+    let mut bytes = Vec::new();
+    extend_tail(&mut bytes, rows);
+    bytes
+}
+
+/// Appends rows, which continue its sequences, to a tail that may be empty.
+pub(in crate::storage) fn extend_tail(tail: &mut Vec<u8>, rows: &[(u64, Vec<u8>)]) {
+    let Some((first, _)) = rows.first() else { return };
+    if tail.is_empty() {
+        tail.extend_from_slice(&first.to_le_bytes());
+    }
     for (_, row) in rows {
         let length = u16::try_from(row.len()).expect("a record has at most 1,024 bytes");
-        bytes.extend_from_slice(&length.to_le_bytes());
-        bytes.extend_from_slice(row);
+        tail.extend_from_slice(&length.to_le_bytes());
+        tail.extend_from_slice(row);
     }
-    bytes
 }
 
 /// Decodes `meta/tail`; `None` if the bytes do not decode.
 pub fn tail_rows(bytes: &[u8]) -> Option<Vec<(u64, Vec<u8>)>> {
+    let mut rows = Vec::new();
+    walk_tail(bytes, |sequence, row| rows.push((sequence, row.to_vec())))?;
+    Some(rows)
+}
+
+/// Passes each row of `meta/tail` to `visit`; `None` if the bytes do not decode.
+pub(in crate::storage) fn walk_tail(bytes: &[u8], mut visit: impl FnMut(u64, &[u8])) -> Option<()> {
     if bytes.is_empty() {
-        return Some(Vec::new());
+        return Some(());
     }
     let (first, mut rest) = bytes.split_first_chunk::<8>()?;
     let mut sequence = u64::from_le_bytes(*first);
-    let mut rows = Vec::new();
     while let Some((length, after)) = rest.split_first_chunk::<2>() {
         let (row, after) = after.split_at_checked(u16::from_le_bytes(*length).into())?;
-        rows.push((sequence, row.to_vec()));
+        visit(sequence, row);
         sequence = sequence.checked_add(1)?;
         rest = after;
     }
-    rest.is_empty().then_some(rows)
+    rest.is_empty().then_some(())
 }
 
 /// Returns a key of `hashes`: level ‖ index.

@@ -5,10 +5,12 @@
 //! large, the commit moves all of it to `audit`. A writer that is idle or ends moves it too, so a file at rest has no
 //! tail.
 
-use redb::{ReadableTable, Table as Written};
+use redb::{AccessGuard, ReadableTable, Table as Written};
 
-use super::tables::{meta, tail, tail_rows};
+use super::tables::{extend_tail, meta, tail_rows, walk_tail};
 
+/// The bytes before the rows.
+const TAIL_HEAD: usize = 8;
 /// The longest tail, in bytes: with the other values of `meta` it has to fit into one page of 4,096 bytes.
 pub(in crate::storage) const TAIL_BYTES_MAX: usize = 1_500;
 
@@ -30,21 +32,25 @@ pub(in crate::storage) fn plan_tail(
     records: &[(u64, Vec<u8>)],
     settle: bool,
 ) -> Result<TailPlan, redb::Error> {
-    let held = meta.get(meta::TAIL)?.map(|guard| guard.value().to_vec()).unwrap_or_default();
-    let Some(mut rows) = tail_rows(&held) else {
+    let held = meta.get(meta::TAIL)?;
+    let held = held.as_ref().map_or(&[][..], AccessGuard::value);
+    let mut newest = None;
+    if walk_tail(held, |sequence, _| newest = Some(sequence)).is_none() {
         return Err(redb::Error::Corrupted("meta/tail has not the form".to_owned()));
-    };
-    if records.is_empty() && (rows.is_empty() || !settle) {
+    }
+    if records.is_empty() && (newest.is_none() || !settle) {
         return Ok(TailPlan::Nowhere);
     }
-    let follows = |(newest, next): (&Row, &Row)| newest.0.checked_add(1) == Some(next.0);
-    if !rows.last().zip(records.first()).is_none_or(follows) {
+    let follows = |(newest, next): (u64, &Row)| newest.checked_add(1) == Some(next.0);
+    if !newest.zip(records.first()).is_none_or(follows) {
         return Err(redb::Error::Corrupted("meta/tail is not what the log ended with".to_owned()));
     }
-    let bytes: usize = rows.iter().chain(records).map(|(_, row)| row.len() + 2).sum();
-    if settle || bytes > TAIL_BYTES_MAX {
-        return Ok(TailPlan::Table(rows));
+    let length = TAIL_HEAD.max(held.len()) + records.iter().map(|(_, row)| 2 + row.len()).sum::<usize>();
+    if settle || length > TAIL_HEAD + TAIL_BYTES_MAX {
+        return Ok(TailPlan::Table(tail_rows(held).unwrap_or_default()));
     }
-    rows.extend_from_slice(records);
-    Ok(TailPlan::Tail(tail(&rows)))
+    let mut tail = Vec::with_capacity(length);
+    tail.extend_from_slice(held);
+    extend_tail(&mut tail, records);
+    Ok(TailPlan::Tail(tail))
 }

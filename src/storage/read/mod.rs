@@ -4,6 +4,7 @@ pub(super) mod cache;
 pub(super) mod integrity;
 pub(super) mod log;
 mod proofs;
+pub(super) mod sealed_log;
 pub(super) mod snapshot;
 pub(super) mod view;
 mod view_log;

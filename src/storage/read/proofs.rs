@@ -2,14 +2,14 @@
 
 use std::ops::Range;
 
-use super::snapshot::Snapshot;
+use super::snapshot::{Snapshot, existing_table};
 use crate::{
     audit::{
         proof::{self, OutOfRange},
         tree::{Frontier, Hash, leaf_hash},
     },
     storage::{
-        error::StorageError,
+        error::{StorageError, engine},
         format::tables::{HASHES, hash_key},
     },
 };
@@ -73,6 +73,34 @@ impl Snapshot {
             frontier.push_subtree(BLOCK_LEVEL.into(), stored.ok_or_else(missing)?);
         }
         Ok(frontier)
+    }
+
+    /// Returns the stored hashes of one level, `count` of them from index `first` on.
+    ///
+    /// # Errors
+    /// The engine refuses, or one of them is missing or has another form.
+    pub(in crate::storage) fn stored_group(
+        &self,
+        level: u8,
+        first: u64,
+        count: usize,
+    ) -> Result<Vec<Hash>, StorageError> {
+        let missing = |index: u64| StorageError::tampered_row("hashes", &hash_key(level, index));
+        let mut hashes: Vec<Hash> = Vec::with_capacity(count);
+        if let Some(table) = existing_table(self.txn().open_table(HASHES))? {
+            let begin = hash_key(level, first);
+            for entry in table.range(begin.as_slice()..).map_err(engine)?.take(count) {
+                let (key, value) = entry.map_err(engine)?;
+                let index = first + hashes.len() as u64;
+                let hash = value
+                    .value()
+                    .try_into()
+                    .ok()
+                    .filter(|_| key.value() == hash_key(level, index).as_slice());
+                hashes.push(hash.ok_or_else(|| missing(index))?);
+            }
+        }
+        if hashes.len() == count { Ok(hashes) } else { Err(missing(first + hashes.len() as u64)) }
     }
 
     pub(in crate::storage) fn stored(&self, level: u8, index: u64) -> Result<Option<Hash>, StorageError> {

@@ -14,7 +14,7 @@ use super::{
     snapshot::Snapshot,
 };
 use crate::{
-    auth::policy::{Disclosure, Restoration},
+    auth::policy::{Disclosure, KeptDisclosure, Restoration},
     crypto::seal::{self, Context},
     domain::{
         ApplicationToken, Digest, Email, FileId, Integration, IntegrationId, Name, Project, ProjectId,
@@ -235,6 +235,15 @@ impl<'a> View<'a> {
     pub fn open_credential(&self, proof: &Disclosure<'_>) -> Result<Secret, StorageError> {
         let integration = proof.integration();
         self.credential(integration, integration.revision())
+    }
+
+    /// Opens a kept credential to disclose it; takes a proof that only policy creates.
+    pub fn disclose_kept(
+        &self,
+        proof: &KeptDisclosure<'_>,
+        revision: Revision,
+    ) -> Result<Secret, StorageError> {
+        self.credential(proof.integration(), revision)
     }
 
     /// Opens a kept credential to make it current again; takes a proof that only policy creates.

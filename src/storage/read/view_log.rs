@@ -1,19 +1,26 @@
-//! A view's reads of the log: always the committed records, whatever the batch under construction holds.
+//! A view's reads of the log: always the committed records, whatever the batch under construction holds, and only those
+//! that the sealed head vouches for.
 
 use std::ops::Range;
 
-use super::{log::StoredRecord, view::View};
-use crate::storage::error::StorageError;
+use super::{log::StoredRecord, sealed_log::SealedLog, view::View};
+use crate::{audit::tree::Hash, storage::error::StorageError};
 
 impl View<'_> {
     /// Returns at most `limit` committed records before sequence `end`, newest first.
+    ///
+    /// # Errors
+    /// The file cannot be read, or the records do not make the tree of the head.
     pub fn records_before(&self, end: u64, limit: usize) -> Result<Vec<StoredRecord>, StorageError> {
-        self.snapshot()?.records_before(end, limit)
+        self.sealed_log()?.records_before(end, limit)
     }
 
-    /// Returns at most `limit` committed records from `first` on, oldest first.
+    /// Returns at most `limit` committed records from `first` on that the file holds, oldest first.
+    ///
+    /// # Errors
+    /// As [`View::records_before`].
     pub fn records(&self, first: u64, limit: usize) -> Result<Vec<StoredRecord>, StorageError> {
-        self.snapshot()?.records(first, limit)
+        self.sealed_log()?.records(first, limit)
     }
 
     /// Returns the number of records in the log, archived ones included.
@@ -26,13 +33,21 @@ impl View<'_> {
         self.snapshot()?.first_sequence()
     }
 
-    /// Returns the root over a range of leaves.
-    pub fn tree_hash(&self, range: &Range<u64>) -> Result<[u8; 32], StorageError> {
-        self.snapshot()?.tree_hash(range)
+    /// Returns the roots over ranges of leaves.
+    ///
+    /// # Errors
+    /// As [`View::records_before`], or a leaf is archived.
+    pub fn tree_hashes(&self, ranges: &[Range<u64>]) -> Result<Vec<Hash>, StorageError> {
+        let log = self.sealed_log()?;
+        ranges.iter().map(|range| log.tree_hash(range)).collect()
     }
 
     /// Returns the newest signed checkpoint.
     pub fn checkpoint(&self) -> Result<String, StorageError> {
         self.snapshot()?.checkpoint()
+    }
+
+    fn sealed_log(&self) -> Result<SealedLog<'_>, StorageError> {
+        SealedLog::open(self.snapshot()?, &self.source.keys, self.source.file)
     }
 }

@@ -24,6 +24,29 @@ pub fn describe(folder: &Path, binary: &Path, plan: &Plan, report: &mut Report) 
     report.figure(&what, bytes as f64 / 1e6, "MB", String::new(), Goal::AtMost(10.0));
 }
 
+/// The processors' ticks so far.
+#[derive(Debug, Clone, Copy)]
+pub struct Ticks {
+    idle: u64,
+    all: u64,
+}
+
+impl Ticks {
+    pub fn now() -> Self {
+        let text = fs::read_to_string("/proc/stat").unwrap_or_default();
+        let line = text.lines().next().unwrap_or_default();
+        let ticks: Vec<u64> = line.split_whitespace().skip(1).flat_map(str::parse).collect();
+        // user, nice, system, idle, waiting for a disk, …
+        Self { idle: ticks.iter().skip(3).take(2).sum(), all: ticks.iter().sum() }
+    }
+
+    /// The share of the time since then in which a processor had nothing to do.
+    pub fn idle_share(self) -> f64 {
+        let now = Self::now();
+        (now.idle - self.idle) as f64 / (now.all - self.all).max(1) as f64
+    }
+}
+
 fn processor() -> String {
     let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let line = text.lines().find_map(|line| line.strip_prefix("model name"));

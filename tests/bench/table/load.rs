@@ -166,10 +166,11 @@ pub async fn once(address: &str, request: &[u8]) -> io::Result<Vec<u8>> {
     Ok(buffer)
 }
 
-/// hyper writes the name in lower case, and every server here is hyper.
+/// hyper writes the name in lower case, Go's server in capitals.
 fn content_length(head: &[u8]) -> usize {
-    const NAME: &[u8] = b"content-length: ";
-    let digits = find(head, NAME).map_or(&[][..], |at| &head[at + NAME.len()..]);
+    let names: [&[u8]; 2] = [b"content-length: ", b"Content-Length: "];
+    let after = |name: &[u8]| find(head, name).map(|at| &head[at + name.len()..]);
+    let digits = names.into_iter().find_map(after).unwrap_or_default();
     digits.iter().take_while(|c| c.is_ascii_digit()).fold(0, |sum, c| sum * 10 + usize::from(c - b'0'))
 }
 

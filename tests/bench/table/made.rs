@@ -66,7 +66,7 @@ impl Made {
 
 fn read((token, project): &(String, String)) -> Vec<u8> {
     format!(
-        "GET /sfp/api/integrations/credentials?provider=github&project={project} HTTP/1.1\r\nHost: x\r\n\
+        "GET /sfp/api/integrations/credentials?provider=github&project={project} HTTP/1.1\r\nHost: localhost\r\n\
          Authorization: Bearer {token}\r\n\r\n"
     )
     .into_bytes()

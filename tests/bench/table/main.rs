@@ -20,6 +20,7 @@
 mod host;
 mod load;
 mod made;
+mod openbao;
 mod plot;
 mod postgres;
 mod process;
@@ -38,7 +39,7 @@ use clap::{Parser, ValueEnum};
 /// The parts that can be measured separately.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Section {
-    /// Reads at 1 to 1,024 connections beside bare hyper, a bare commit and PostgreSQL; memory; the plot.
+    /// Reads at 1 to 1,024 connections beside bare hyper, a bare commit, PostgreSQL and OpenBao; memory; the plot.
     Reads,
     /// Creates, rotations and deletes.
     Changes,

@@ -125,7 +125,8 @@ impl Postgres {
 
     pub fn request(way: Way) -> Vec<u8> {
         let path = way.path();
-        format!("GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\n\r\n").into_bytes()
+        format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\n\r\n")
+            .into_bytes()
     }
 }
 

@@ -128,7 +128,7 @@ async fn a_body_that_does_not_come_is_not_waited_for() {
     let limits = Limits { request_timeout: Duration::from_millis(50), ..Limits::STANDARD };
     let t = TestServer::start_with(limits).await;
     let head = format!(
-        "POST /sfp/api/projects HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\n\
+        "POST /sfp/api/projects HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {}\r\n\
          Content-Type: application/json\r\nContent-Length: 9\r\n\r\n{{",
         t.owner
     );
@@ -142,8 +142,8 @@ async fn a_request_without_form_is_refused_before_its_route_is_looked_up() {
     for (code, head) in [
         ("invalid_host", "GET /sfp/api/projects HTTP/1.1\r\n\r\n"),
         ("invalid_host", "GET /nowhere HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"),
-        ("invalid_target", "GET /sfp/api/projects/%zz HTTP/1.1\r\nHost: x\r\n\r\n"),
-        ("invalid_target", "GET /nowhere?%ff HTTP/1.1\r\nHost: x\r\n\r\n"),
+        ("invalid_target", "GET /sfp/api/projects/%zz HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+        ("invalid_target", "GET /nowhere?%ff HTTP/1.1\r\nHost: localhost\r\n\r\n"),
     ] {
         let reply = Client::connect(&t.address).await.raw(head, "GET").await.expect("an answer");
         assert_eq!((reply.status, reply.json()["code"].as_str()), (400, Some(code)), "{head}");
@@ -154,7 +154,7 @@ async fn a_request_without_form_is_refused_before_its_route_is_looked_up() {
 async fn a_body_that_breaks_off_is_no_request() {
     let t = TestServer::start().await;
     let head = format!(
-        "POST /sfp/api/projects HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\n\
+        "POST /sfp/api/projects HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {}\r\n\
          Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\nno chunk size\r\n",
         t.owner
     );

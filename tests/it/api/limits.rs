@@ -12,7 +12,7 @@ use tokio::{
 
 use crate::support::server::{Client, OWNER, PASSWORD, TestServer};
 
-const PING: &[u8] = b"GET /sfp/api/ping HTTP/1.1\r\nHost: x\r\n\r\n";
+const PING: &[u8] = b"GET /sfp/api/ping HTTP/1.1\r\nHost: localhost\r\n\r\n";
 const CREDENTIALS: &str = "/sfp/api/integrations/credentials";
 const BOUND: Duration = Duration::from_secs(5);
 
@@ -39,7 +39,7 @@ async fn one_address_gets_half_of_the_connections_and_leaves_room_for_others() {
     for n in 0..4 {
         assert!(is_served(&t, other, &mut held).await, "connection {n} of another");
     }
-    assert!(!is_served(&t, Ipv4Addr::new(127, 0, 0, 4), &mut held).await, "all are taken");
+    assert!(is_served(&t, Ipv4Addr::new(127, 0, 0, 4), &mut held).await, "an idle one makes room");
     held.clear();
     for _ in 0..100 {
         tokio::task::yield_now().await;
@@ -63,8 +63,6 @@ async fn behind_a_proxy_every_connection_is_the_proxys_and_the_peer_is_the_last_
     for (forwarded, peer) in [
         ("X-Forwarded-For: 192.0.2.9, 198.51.100.7\r\n", "198.51.100.7"),
         ("X-Forwarded-For: 198.51.100.7\r\nX-Forwarded-For: 192.0.2.9, 2001:db8::1\r\n", "2001:db8::1"),
-        ("X-Forwarded-For: unknown\r\n", "127.0.0.1"),
-        ("", "127.0.0.1"),
     ] {
         let log = t.send_with("GET", "/sfp/api/audit?limit=1", &t.owner, forwarded, "").await;
         assert_eq!(log.json()[0]["peer"], peer, "{forwarded}");

@@ -18,7 +18,7 @@ const MIB: usize = 1 << 20;
 async fn a_head_out_of_form_is_refused_before_anybody_is_let_in() {
     let t = Stage::new(Limits::STANDARD).await;
     let header = |line: &str| t.get(CREDENTIALS, &format!("{line}\r\n"));
-    let line = |line: &str| format!("{line}\r\nHost: x\r\n{}Connection: close\r\n\r\n", t.app());
+    let line = |line: &str| format!("{line}\r\nHost: localhost\r\n{}Connection: close\r\n\r\n", t.app());
     let version = |version: &str| line(&format!("GET {CREDENTIALS} {version}"));
     let ping = |headers: &str| t.get(PING, headers);
     // Header blocks beyond 16 KiB, or of more than 100 lines, are a 431; so are long targets, where a 414 would do too.
@@ -48,10 +48,10 @@ async fn a_head_out_of_form_is_refused_before_anybody_is_let_in() {
         row("100 headers", ping(&"X-A: a\r\n".repeat(97)), &[200]),
         row("HTTP/1.0 without a host", format!("GET {PING} HTTP/1.0\r\n\r\n"), &[200]),
         // One host and no other (RFC 9112 §3.2); hyper does not look.
-        row("no host", ping("").replacen("Host: x\r\n", "", 1), &[400]),
+        row("no host", ping("").replacen("Host: localhost\r\n", "", 1), &[400]),
         row("two hosts", ping("Host: y\r\n"), &[400]),
-        row("a host with a path", ping("").replacen("Host: x", "Host: x/y", 1), &[400]),
-        row("a host with a user", ping("").replacen("Host: x", "Host: a b", 1), &[400]),
+        row("a host with a path", ping("").replacen("Host: localhost", "Host: x/y", 1), &[400]),
+        row("a host with a user", ping("").replacen("Host: localhost", "Host: a b", 1), &[400]),
     ];
     let lines = "X-A: a\rb|X-A: a\rX-B: b|X A: a|X-A : a|X\0A: a|X-A: a\0b|X-A|: a|X-A: \x7f|X-\u{e9}: a";
     let versions = "HTTP/0.9|HTTP/1.2|HTTP/2.0|HTTP/3.0|HTTP/11|http/1.1||HTTP/1.1 x";
@@ -72,8 +72,8 @@ async fn a_length_that_lies_never_makes_a_second_request() {
     // The body is a whole request, and another one follows: two answers, if the body is taken for a body.
     let hidden = |start: &str| format!("{start}Content-Length: {long}\r\n\r\n{smuggled}{last}");
     let chunk = format!("{long:x}\r\n{smuggled}\r\n0\r\n\r\n{last}");
-    let refusal = format!("POST {TOKENS} HTTP/1.1\r\nHost: x\r\n");
-    let get = format!("GET {PING} HTTP/1.1\r\nHost: x\r\n");
+    let refusal = format!("POST {TOKENS} HTTP/1.1\r\nHost: localhost\r\n");
+    let get = format!("GET {PING} HTTP/1.1\r\nHost: localhost\r\n");
     let spaces = " ".repeat(50_000 - long);
     let hidden_deep = format!("{refusal}Content-Length: 50000\r\n\r\n{spaces}{smuggled}{last}");
     let both = "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n";
@@ -97,8 +97,8 @@ async fn a_length_that_lies_never_makes_a_second_request() {
         row("body on a 401", hidden(&refusal), &[401, 200]),
         row("chunks on a 401", format!("{refusal}Transfer-Encoding: chunked\r\n\r\n{chunk}"), &[401, 200]),
         row("long body on a 401", hidden_deep, &[401]), // hyper's: not read at once, so it closes
-        row("body on a 404", hidden("POST /x HTTP/1.1\r\nHost: x\r\n"), &[404, 200]),
-        row("body on a 405", hidden(&format!("BREW {TOKENS} HTTP/1.1\r\nHost: x\r\n")), &[405, 200]),
+        row("body on a 404", hidden("POST /x HTTP/1.1\r\nHost: localhost\r\n"), &[404, 200]),
+        row("body on a 405", hidden(&format!("BREW {TOKENS} HTTP/1.1\r\nHost: localhost\r\n")), &[405, 200]),
         row("body on a 415", hidden(&format!("{refusal}{}", t.owner())), &[415, 200]),
     ];
     let lengths =
@@ -248,14 +248,14 @@ async fn a_client_that_stalls_is_closed_at_the_limit() {
     let sized = |body: &str| t.post(TOKENS, "Content-Length: 19\r\n", body);
     let chunks = |body: &str| t.post(TOKENS, "Transfer-Encoding: chunked\r\n", body);
     let whole = "13\r\n{\"name\":\"smuggled\"}\r\n";
-    let unread = format!("GET {PING} HTTP/1.1\r\nHost: x\r\nContent-Length: 19\r\n\r\n");
+    let unread = format!("GET {PING} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 19\r\n\r\n");
     let long_unread = unread.replace("19", "60000");
     t.run([
         row("nothing", "", &[]),
         row("half a line", cut(10), &[]),
         row("half a header", cut(60), &[]),
         row("no empty line", cut(get.len() - 2), &[]),
-        row("after an answer", format!("GET {PING} HTTP/1.1\r\nHost: x\r\n\r\n"), &[200]),
+        row("after an answer", format!("GET {PING} HTTP/1.1\r\nHost: localhost\r\n\r\n"), &[200]),
         row("no body", sized(""), &[408]),
         row("half a body", sized(r#"{"name":"#), &[408]),
         row("no chunk", chunks(""), &[408]),
@@ -340,7 +340,7 @@ async fn no_upgrade_is_taken_up_and_a_100_invites_only_a_body_that_is_wanted() {
 #[tokio::test]
 async fn pipelined_requests_are_answered_in_order_up_to_the_first_malformed_one() {
     let t = Stage::new(Limits::STANDARD).await;
-    let keep = |path: &str, headers: &str| format!("GET {path} HTTP/1.1\r\nHost: x\r\n{headers}\r\n");
+    let keep = |path: &str, headers: &str| format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n");
     let (ping, last, smuggled) = (keep(PING, ""), t.get(PING, ""), t.smuggled());
     let bad = keep(PING, "Content-Length: +1\r\n");
     t.run([

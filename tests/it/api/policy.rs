@@ -21,14 +21,17 @@ const MATRIX: &[(&str, &str, [bool; 5])] = &[
     ("POST", "/auth/logout", [true, true, false, false, false]),
     ("GET", "/users/me", [true, true, false, false, false]),
     ("GET", "/integrations", [true, false, false, true, false]),
+    ("GET", "/integrations/mine", [true, true, false, false, false]),
     ("POST", "/integrations", [true, true, false, false, false]),
     ("GET", "/integrations/credentials", [true, true, true, false, false]),
     ("GET", "/integrations/{id}", [true, false, false, false, false]),
-    ("PATCH", "/integrations/{id}", [true, false, false, false, false]),
     ("DELETE", "/integrations/{id}", [true, false, false, false, false]),
     // A member only what it created; the id below is unknown to it.
+    ("PATCH", "/integrations/{id}", [true, false, false, false, false]),
     ("PUT", "/integrations/{id}/credentials", [true, false, false, false, false]),
     ("POST", "/integrations/{id}/rollback", [true, false, false, false, false]),
+    ("GET", "/integrations/{id}/revisions", [true, false, false, false, false]),
+    ("GET", "/repository/auth-token", [true, true, true, false, false]),
     ("GET", "/projects", [true, true, true, false, false]),
     ("POST", "/projects", [true, false, false, false, false]),
     ("GET", "/projects/{identifier...}", [true, true, true, false, false]),
@@ -219,14 +222,14 @@ async fn every_narrowing_reads_exactly_what_the_contract_gives_it() {
     let mut cells = 0;
     for (n, projects) in narrowings.iter().enumerate() {
         for providers in services {
-            let narrowing = AccessScope {
+            let scope = AccessScope {
                 projects: projects.map(|all| all.iter().map(|one| one.parse().unwrap()).collect()),
                 providers: providers.map(|all| all.iter().map(|one| one.parse().unwrap()).collect()),
                 ..AccessScope::default()
             };
-            let mut bearers = vec![t.token(Role::Application, narrowing.clone()).await];
+            let mut bearers = vec![t.token(Role::Application, scope.clone()).await];
             if providers.is_none() {
-                bearers.push(t.user(&format!("narrow{n}@example.com"), Role::Member, narrowing).await);
+                bearers.push(t.user(&format!("narrow{n}@example.com"), Role::Member, scope).await);
             }
             for project in [None, Some("acme/app"), Some("acme/web")] {
                 for provider in [None, Some("github"), Some("npm")] {

@@ -122,7 +122,7 @@ fn unix_listener(t: &TestServer) -> (PathBuf, tempfile::TempDir) {
 
 fn ask(socket: &mut UnixStream, bearer: &str) {
     let request = format!(
-        "GET {READ} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {bearer}\r\n\r\n"
+        "GET {READ} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAuthorization: Bearer {bearer}\r\n\r\n"
     );
     socket.write_all(request.as_bytes()).unwrap();
 }

@@ -84,7 +84,8 @@ async fn what_breaks_a_rule_is_a_400_and_changes_nothing() {
     ] {
         assert_eq!(t.send("POST", USERS, &t.owner, body).await.status, 400, "{body}");
     }
-    for change in [json!({}), json!({"role":"auditor"}), json!({"projects":[]}), json!({"password":"short"})]
+    for change in
+        [json!({}), json!({"role":"auditor"}), json!({"projects":[""]}), json!({"password":"short"})]
     {
         assert_eq!(put(&t, &t.owner, "member@example.com", change.clone()).await.status, 400, "{change}");
     }

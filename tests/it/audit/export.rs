@@ -172,7 +172,7 @@ async fn a_follower_gets_what_comes_and_its_revocation_ends_the_stream() {
     let mut follower = Client::connect(&t.address).await;
     let path = format!("{EXPORT}?follow=true&fromSequence=2");
     follower
-        .write(&format!("GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {auditor}\r\n\r\n"))
+        .write(&format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {auditor}\r\n\r\n"))
         .await;
     let mut got = String::new();
     while !got.contains("audit.export") {

@@ -9,6 +9,8 @@ mod log_tail;
 mod outsiders;
 mod replay;
 mod replay_served;
+mod rollback;
+mod sealed;
 mod tail;
 mod tamper;
 mod tree;

@@ -142,13 +142,14 @@ async fn checkpoints_reach_their_folder_and_never_go_back() {
     let mut server = Serving::start(folder, &args);
     server.logged("the vault file was restored from an older copy");
     let health = server.health();
-    assert!(health.contains("200 OK") && health.contains(r#""detail":["checkpoint_lost"]"#), "{health}");
+    assert!(health.contains(" 503 ") && health.contains(r#""detail":["checkpoint_lost"]"#), "{health}");
     assert!(server.stop());
     assert_eq!(checkpoint::read_unsigned(&file().unwrap()).unwrap(), newest, "it stays as it was");
     // Also once that copy's own log has grown beyond.
     for _ in 0..3 {
-        assert!(Serving::start(folder, &args).stop());
+        assert!(Serving::start(folder, SERVE).stop());
     }
+    assert!(Serving::start(folder, &args).stop());
     let grown = log.said(&["v.redb", "--key", "key"]);
     let grown: u64 = grown.split(' ').nth(1).unwrap().parse().unwrap();
     assert!(grown > newest.size, "{grown}");

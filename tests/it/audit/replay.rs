@@ -141,9 +141,9 @@ const FORGERIES: &[Forgery] = &[
     (
         "a user narrowed",
         |view, changes| {
-            let narrowing =
+            let scope =
                 AccessScope { projects: Some(vec!["acme/x".parse().unwrap()]), ..AccessScope::default() };
-            changes.user(User { narrowing, ..member(view) });
+            changes.user(User { scope, ..member(view) });
         },
         "projects not as recorded",
     ),
@@ -193,8 +193,8 @@ const FORGERIES: &[Forgery] = &[
     (
         "a token narrowed",
         |view, changes| {
-            let narrowing = AccessScope { providers: Some(vec![Provider::Npm]), ..AccessScope::default() };
-            changes.token(ApplicationToken { narrowing, ..some_token(view) });
+            let scope = AccessScope { providers: Some(vec![Provider::Npm]), ..AccessScope::default() };
+            changes.token(ApplicationToken { scope, ..some_token(view) });
         },
         "providers not as recorded",
     ),

@@ -126,9 +126,8 @@ async fn integrations_and_reads_of_every_kind_are_explained() {
 async fn tokens_nobody_used_and_credentials_past_their_end_are_named_and_a_late_clock_is_seen() {
     let server = TestServer::start().await;
     server.project("acme/app").await;
-    let narrowing =
-        AccessScope { projects: Some(vec!["acme/app".parse().unwrap()]), ..AccessScope::default() };
-    server.token(Role::Application, narrowing).await;
+    let scope = AccessScope { projects: Some(vec!["acme/app".parse().unwrap()]), ..AccessScope::default() };
+    server.token(Role::Application, scope).await;
     let end = server.clock.now().plus(days(2));
     let body = json!({ "provider": "github", "authType": "pat", "credentials": { "token": "ghp_example" },
                        "isGlobal": true, "expiresAt": end.to_string() });

@@ -100,7 +100,7 @@ fn a_command_has_the_flags_of_a_server_only_where_it_speaks_to_one() {
         for flag in ["--server <URL>", "--insecure-http", "--ca-file <FILE>"] {
             assert_eq!(text.contains(flag), remote, "{name} {flag}: {text}");
         }
-        let speaks = remote && !["login", "logout"].contains(&words[0]);
+        let speaks = remote && !["login", "logout", "health"].contains(&words[0]);
         assert_eq!(text.contains("--token-file <FILE>"), speaks, "{name}: {text}");
     }
     let refused = sealroom(folder.path(), &["audit", "verify", "--server", "http://127.0.0.1:1"]);
@@ -145,11 +145,14 @@ const CALLS: &[&str] = &[
     "audit export --output export.ndjson",
     "audit tail -n 1",
     "status",
+    "health",
     "backup copy.redb",
+    "import app.env --global --yes",
+    "export --all --output export.json",
     "logout",
     "completions bash",
     "man pages",
-    "init --data v.redb --owner-email a@example.com --passphrase-file pass --kdf-memory 64 --kdf-passes 1",
+    "init --data v.redb --owner-email a@example.com --passphrase-file pass --weak-kdf --kdf-memory 64 --kdf-passes 1",
     "recover owner --data v.redb --passphrase-file pass",
     "audit archive --data v.redb --passphrase-file pass --before 2020-01-01 --to old.ndjson",
     "doctor v.redb --passphrase-file pass",
@@ -184,6 +187,7 @@ fn json_of_every_command_is_one_value_and_its_errors_are_one_object() {
     secret_file(folder.path(), "owner.password", said["owner_password"].as_str().unwrap(), 0o600);
     secret_file(folder.path(), "github.json", r#"{"token":"ghp_example"}"#, 0o600);
     secret_file(folder.path(), "other", "another passphrase of example words\n", 0o600);
+    secret_file(folder.path(), "app.env", "A=example\n", 0o600);
     secret_file(folder.path(), "pass", "correct horse battery staple example\n", 0o600);
     let run = |args: Vec<&str>, url: &str| {
         let mut command = command(folder.path(), &args);

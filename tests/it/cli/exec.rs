@@ -77,7 +77,7 @@ impl Stage {
     }
 
     /// Counts disclosures.
-    fn reads(&self) -> usize {
+    pub fn reads(&self) -> usize {
         let said = self.run(&["audit", "list", "--action", "credentials.read", "--limit", "1000", "--json"]);
         serde_json::from_str::<Value>(&said.out).unwrap().as_array().unwrap().len()
     }

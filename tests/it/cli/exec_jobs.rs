@@ -118,6 +118,40 @@ fn a_rotated_value_reaches_a_watched_command_and_neither_value_is_shown() {
     assert!(err.contains("{\"token\":\"***\"}") && !err.contains("third_example"), "{err}");
 }
 
+/// A value that changed while the old run was still ending was dropped: the next run began with the one before it, and
+/// kept it until the next change.
+#[test]
+fn a_value_rotated_during_a_restart_is_the_one_that_the_next_run_has() {
+    let stage = Stage::start();
+    let id = stage.store("github/pat", &json!({"token": "first_example"}), &[]);
+    let rotate = |value: &str| {
+        secret_file(stage.path(), "next.json", &json!({"token": value}).to_string(), 0o600);
+        let end = stage.run(&["integration", "rotate", &id, "--from-json", "next.json"]);
+        assert_eq!(end.code, 0, "{}", end.err);
+    };
+    let script = "trap 'echo > stopping; while [ ! -e go ]; do sleep 0.05; done; cat next.json; exit 5' TERM; \
+                  echo ${#GITHUB_TOKEN} $GITHUB_TOKEN >> seen; while :; do sleep 0.05; done";
+    let seen = || fs::read_to_string(stage.path().join("seen")).unwrap_or_default();
+    let mut command = stage.command(&["exec", "--all", "--watch", "--every", "1", "--", "sh", "-c", script]);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    wait_for("the first run", || seen() == "13 first_example\n");
+    rotate("second_example_");
+    wait_for("the end of the first run", || stage.path().join("stopping").exists());
+    rotate("third_example____");
+    // By the second read, what the first one found has been passed on.
+    let reads = stage.reads();
+    wait_for("two reads", || stage.reads() >= reads + 2);
+    fs::write(stage.path().join("go"), "").unwrap();
+    wait_for("the second run", || seen().lines().count() == 2);
+    assert_eq!(seen(), "13 first_example\n17 third_example____\n");
+    rustix::process::kill_process(rustix::process::Pid::from_child(&child), rustix::process::Signal::TERM)
+        .unwrap();
+    let output = child.wait_with_output().unwrap();
+    let (out, err) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    assert_eq!(output.status.code(), Some(5), "{err}");
+    assert!(out.contains("***") && !out.contains("third") && !out.contains("second"), "{out}");
+}
+
 fn files(folder: &Path, found: &mut Vec<Vec<u8>>) {
     for entry in fs::read_dir(folder).unwrap().flatten() {
         let kind = entry.file_type().unwrap();

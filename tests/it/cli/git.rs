@@ -9,45 +9,48 @@ use std::{
     thread,
 };
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::json;
 
 use super::exec::Stage;
 
 /// The only password that the git server lets in.
-const TOKEN: &str = "ghp_git_example";
-/// `x-access-token:ghp_git_example`, as HTTP's basic authentication has it.
-const BASIC: &str = "Basic eC1hY2Nlc3MtdG9rZW46Z2hwX2dpdF9leGFtcGxl";
-const BACKEND: &str = "/usr/lib/git-core/git-http-backend";
+pub(super) const TOKEN: &str = "ghp_git_example";
+pub(super) const BACKEND: &str = "/usr/lib/git-core/git-http-backend";
 
 /// A git server that asks for a password.
-struct GitServer {
+pub(super) struct GitServer {
     port: u16,
     /// The Authorization headers that came.
-    seen: Arc<Mutex<Vec<String>>>,
+    pub(super) seen: Arc<Mutex<Vec<String>>>,
 }
 
 impl GitServer {
-    fn start(root: &Path) -> Self {
+    /// Serves the repositories below a folder to `x-access-token` with one of these passwords.
+    pub(super) fn start(root: &Path, passwords: &[&str]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let seen = Arc::new(Mutex::new(Vec::new()));
         let (root, kept) = (root.to_owned(), Arc::clone(&seen));
+        let basic =
+            |password: &&str| format!("Basic {}", STANDARD.encode(format!("x-access-token:{password}")));
+        let allowed: Arc<[String]> = passwords.iter().map(basic).collect();
         thread::spawn(move || {
             for stream in listener.incoming() {
-                let (root, kept) = (root.clone(), Arc::clone(&kept));
-                thread::spawn(move || answer(stream.unwrap(), &root, &kept));
+                let (root, kept, allowed) = (root.clone(), Arc::clone(&kept), Arc::clone(&allowed));
+                thread::spawn(move || answer(stream.unwrap(), &root, &kept, &allowed));
             }
         });
         Self { port, seen }
     }
 
-    fn url(&self, host: &str, path: &str) -> String {
+    pub(super) fn url(&self, host: &str, path: &str) -> String {
         format!("http://{host}:{}/{path}", self.port)
     }
 }
 
 /// Answers one request as a CGI server does.
-fn answer(stream: TcpStream, root: &Path, seen: &Mutex<Vec<String>>) {
+fn answer(stream: TcpStream, root: &Path, seen: &Mutex<Vec<String>>, allowed: &[String]) {
     let mut reader = BufReader::new(stream.try_clone().unwrap());
     let mut stream = stream;
     let mut line = String::new();
@@ -77,12 +80,16 @@ fn answer(stream: TcpStream, root: &Path, seen: &Mutex<Vec<String>>) {
     if !authorization.is_empty() {
         seen.lock().unwrap().push(authorization.clone());
     }
-    if authorization != BASIC {
+    if !allowed.contains(&authorization) {
         let head = "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic realm=\"git\"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
         drop(stream.write_all(head.as_bytes()));
         return;
     }
     let (path, query) = target.split_once('?').unwrap_or((&target, ""));
+    if let Some(answer) = super::lfs::answer(&method, path, &body, root, &stream) {
+        drop(stream.write_all(&answer));
+        return;
+    }
     let mut backend = Command::new(BACKEND);
     backend
         .env_clear()
@@ -107,7 +114,7 @@ fn answer(stream: TcpStream, root: &Path, seen: &Mutex<Vec<String>>) {
     drop(stream.write_all(said.get(end + 4..).unwrap_or_default()));
 }
 
-fn git(stage: &Stage, folder: &Path, args: &[&str]) -> Output {
+pub(super) fn git(stage: &Stage, folder: &Path, args: &[&str]) -> Output {
     let mut git = Command::new("git");
     git.args(args).current_dir(folder).env_clear().env("PATH", "/usr/local/bin:/usr/bin:/bin");
     git.env("HOME", stage.path()).env("GIT_TERMINAL_PROMPT", "0").env("GIT_CONFIG_NOSYSTEM", "1");
@@ -118,7 +125,7 @@ fn git(stage: &Stage, folder: &Path, args: &[&str]) -> Output {
     git.stdin(Stdio::null()).output().unwrap()
 }
 
-fn done(output: &Output) {
+pub(super) fn done(output: &Output) {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
@@ -153,7 +160,7 @@ fn git_clones_and_pushes_with_a_stored_credential_and_sends_it_nowhere_else() {
         let bare = root.join(repository);
         done(&git(&stage, &bare, &["config", "http.receivepack", "true"]));
     }
-    let server = GitServer::start(&root);
+    let server = GitServer::start(&root, &[TOKEN]);
     for name in ["acme/app", "acme/lib"] {
         let url = server.url("127.0.0.1", &format!("{name}.git"));
         let end = stage.run(&["project", "register", name, &url, "--platform", "github"]);
@@ -304,4 +311,66 @@ fn another_programs_helper_is_never_replaced_or_removed() {
     assert_eq!((local("uninstall"), set().as_str()), (0, "\n!gh auth git-credential\n"));
     done(&git(&stage, stage.path(), &["config", "--local", "--unset-all", key]));
     assert_eq!((local("install"), local("uninstall"), set()), (0, 0, String::new()));
+}
+
+/// `uninstall` without a place printed `--unset-all` with no value, and `install` `--replace-all`: whoever ran the lines
+/// lost the helper of another program for that host.
+#[test]
+fn printed_commands_can_never_remove_another_programs_helper() {
+    if Command::new("git").arg("--version").output().is_err() {
+        eprintln!("skipped: git is needed");
+        return;
+    }
+    let stage = Stage::start();
+    for (name, url) in [("acme/app", "https://github.com/acme/app"), ("a/b", "https://gitlab.com/a/b")] {
+        assert_eq!(stage.run(&["project", "register", name, url]).code, 0);
+    }
+    let key = "credential.https://github.com.helper";
+    let config = |args: &[&str]| {
+        let output = git(&stage, stage.path(), &[&["config", "--global"], args].concat());
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let printed = |args: &[&str]| {
+        let mut command = stage.command(&[&["git-credential"], args].concat());
+        command.env("GIT_CONFIG_NOSYSTEM", "1");
+        stage.end(command)
+    };
+    let run = |lines: &str| {
+        let mut shell = Command::new("sh");
+        shell.args(["-e", "-c", lines]).current_dir(stage.path()).env_clear();
+        shell.env("PATH", "/usr/local/bin:/usr/bin:/bin").env("HOME", stage.path());
+        done(&shell.env("GIT_CONFIG_NOSYSTEM", "1").output().unwrap());
+    };
+    for other in ["!gh auth git-credential", "!/opt/sealroom auth git-credential", "store", ""] {
+        // Before, after, and twice.
+        for (before, after) in [(1, 0), (0, 1), (2, 0), (0, 2)] {
+            (0..before).for_each(|_| drop(config(&["--add", key, other])));
+            config(&["--add", key, "!/usr/bin/sealroom git-credential"]);
+            config(&["--add", key, "!'/a b/sealroom' git-credential --provider github"]);
+            (0..after).for_each(|_| drop(config(&["--add", key, other])));
+            let kept =
+                if other.is_empty() { String::new() } else { format!("{other}\n").repeat(before + after) };
+            let removal = printed(&["uninstall"]);
+            assert_eq!(removal.code, 0, "{}", removal.err);
+            // Another program comes between the printing and the run.
+            config(&["--add", key, "late"]);
+            run(&removal
+                .out
+                .lines()
+                .filter(|line| line.contains("github.com"))
+                .collect::<Vec<_>>()
+                .join("\n"));
+            assert_eq!(config(&["--get-all", key]), format!("{kept}late\n"), "{other}: {}", removal.out);
+            let install = printed(&["install"]);
+            assert!(install.code == 1 && install.out.is_empty(), "{}", install.out);
+            config(&["--unset-all", key]);
+        }
+    }
+    // Ours alone goes whole.
+    for provider in [&[][..], &["--provider", "github"]] {
+        run(&printed(&[provider, &["install"]].concat()).out);
+        assert_eq!(config(&["--get-all", key]).lines().count(), 2);
+        run(&printed(&["uninstall"]).out);
+        assert_eq!(config(&["--list"]), "");
+    }
 }

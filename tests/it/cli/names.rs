@@ -150,11 +150,15 @@ fn a_filter_takes_the_names_that_the_table_shows_and_never_guesses() {
         (
             "owner.token",
             &["--integration", "deploy-key"][..],
-            &["no integration", "nearest is 'deploy key'"][..],
+            &["no integration", "did you mean 'deploy key'"][..],
         ),
         ("owner.token", &["--integration", "twin"], &["2 integrations", &twins[0], &twins[1]]),
         ("owner.token", &["--actor", "pair"], &["2 tokens", &tokens[0], &tokens[1]]),
-        ("owner.token", &["--actor", "biuld"], &["no token has the name 'biuld'", "nearest is 'build'"]),
+        (
+            "owner.token",
+            &["--actor", "biuld"],
+            &["no token has the id or name 'biuld'", "did you mean 'build'"],
+        ),
         (
             "owner.token",
             &["--action", "credential.read"],

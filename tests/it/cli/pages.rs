@@ -9,7 +9,7 @@ use std::{
 };
 
 use sealroom::{
-    client::{Client, CredentialFilter, Endpoint, NewIntegration, Roots, Scope},
+    client::{Client, CredentialFilter, Endpoint, Expired, NewIntegration, Roots, Scope},
     domain::Secret,
 };
 use serde_json::Value;
@@ -52,6 +52,7 @@ async fn store(owner: &Client, of: usize, count: usize) {
             scope: Scope::Global,
             name: Some(format!("{of} {number}")),
             expires_at: None,
+            expired: Expired::Refused,
             config: None,
         };
         owner.create_integration(&new).await.unwrap();

@@ -6,6 +6,7 @@ use crate::{
     cli::terminal::{ALL, stage, stored},
     support::{
         binary::{command, secret_file, stderr},
+        github::keys,
         pty::Typing,
     },
 };
@@ -29,25 +30,27 @@ fn asked(folder: &std::path::Path, url: &str) -> Typing {
 /// The first block of two was stored as the key, and the shell read the second, echoed it and kept it in its history.
 #[test]
 fn a_pasted_key_is_stored_whole_and_none_of_it_is_left_for_the_shell() {
+    let Some((_, key)) = keys() else { return };
+    let key = key.trim_end();
     for (typed, expected) in [
-        (format!("{PARAMETERS}\n{KEY}\n"), format!("{PARAMETERS}\n{KEY}")),
-        (format!("{PARAMETERS}\n{KEY}\n").replace('\n', "\r"), format!("{PARAMETERS}\n{KEY}")),
-        (format!("{PARAMETERS}\n{KEY}\n").replace('\n', "\r\n"), format!("{PARAMETERS}\n{KEY}")),
-        (format!("{KEY}\n{CERTIFICATE}\n{CERTIFICATE}\n\n"), format!("{KEY}\n{CERTIFICATE}\n{CERTIFICATE}")),
+        (format!("{PARAMETERS}\n{key}\n"), format!("{PARAMETERS}\n{key}")),
+        (format!("{PARAMETERS}\n{key}\n").replace('\n', "\r"), format!("{PARAMETERS}\n{key}")),
+        (format!("{PARAMETERS}\n{key}\n").replace('\n', "\r\n"), format!("{PARAMETERS}\n{key}")),
+        (format!("{key}\n{CERTIFICATE}\n{CERTIFICATE}\n\n"), format!("{key}\n{CERTIFICATE}\n{CERTIFICATE}")),
         (
-            format!("Bag Attributes\n  friendlyName: example\n{KEY}\n"),
-            format!("Bag Attributes\n  friendlyName: example\n{KEY}"),
+            format!("Bag Attributes\n  friendlyName: example\n{key}\n"),
+            format!("Bag Attributes\n  friendlyName: example\n{key}"),
         ),
-        (format!("{KEY}\nwritten by hand\n"), format!("{KEY}\nwritten by hand")),
-        (format!("\n{KEY}\n"), KEY.to_owned()),
-        (format!("{BEGINS}{PARAMETERS}\r{KEY}\r{ENDS}\r"), format!("{PARAMETERS}\n{KEY}")),
-        (format!("{BEGINS}{KEY}{ENDS}\r"), KEY.to_owned()),
+        (format!("{key}\nwritten by hand\n"), format!("{key}\nwritten by hand")),
+        (format!("\n{key}\n"), key.to_owned()),
+        (format!("{BEGINS}{PARAMETERS}\r{key}\r{ENDS}\r"), format!("{PARAMETERS}\n{key}")),
+        (format!("{BEGINS}{key}{ENDS}\r"), key.to_owned()),
     ] {
         let (folder, server) = stage();
         let mut typing = asked(folder.path(), &server.url);
         typing.keys(&typed);
         assert_eq!(typing.end(), 0, "{typed:?}: {}", typing.screen);
-        assert!(!typing.screen.contains("BEGIN") && !typing.screen.contains("ZXhh"), "{}", typing.screen);
+        assert!(!typing.screen.contains("BEGIN") && !typing.screen.contains("MII"), "{}", typing.screen);
         // With the line end that a PEM file ends with, without which OpenSSH reads no key.
         assert_eq!(stored(folder.path(), &server, ALL)[0]["credentials"]["private_key"], expected + "\n");
     }
@@ -56,18 +59,22 @@ fn a_pasted_key_is_stored_whole_and_none_of_it_is_left_for_the_shell() {
 /// A terminal that brackets its pastes may be as slow as it likes.
 #[test]
 fn a_bracketed_paste_is_not_over_before_the_terminal_says_so() {
+    let Some((_, key)) = keys() else { return };
+    let (begin, rest) = key.trim_end().split_once('\n').unwrap();
+    let (middle, end) = rest.rsplit_once('\n').unwrap();
+    let middle = middle.replace('\n', "\r");
     let (folder, server) = stage();
     let mut typing = asked(folder.path(), &server.url);
     typing.wait_for("\x1b[?2004h");
-    for piece in [BEGINS, PARAMETERS, "\r", "-----BEGIN EC PRIVATE KEY-----\r", "ZXhhbXBsZQ==\r"] {
+    for piece in [BEGINS, PARAMETERS, "\r", begin, "\r", &middle, "\r"] {
         typing.keys(piece);
         typing.taken();
     }
-    typing.keys("-----END EC PRIVATE KEY-----\r");
+    typing.keys(&format!("{end}\r"));
     typing.taken();
     typing.keys(&format!("{ENDS}\r"));
     assert_eq!(typing.end(), 0, "{}", typing.screen);
-    let expected = format!("{PARAMETERS}\n{KEY}\n");
+    let expected = format!("{PARAMETERS}\n{key}");
     assert_eq!(stored(folder.path(), &server, ALL)[0]["credentials"]["private_key"], expected);
     assert!(typing.screen.contains("\x1b[?2004l"), "the shell's own way of pasting is back");
 }
@@ -101,7 +108,7 @@ fn a_file_without_a_key_is_stored_with_a_warning() {
     for (key, warns) in [(PARAMETERS, true), ("example", true), (KEY, false)] {
         let json = serde_json::json!({ "app_id": "12345", "private_key": key }).to_string();
         secret_file(folder.path(), "app.json", &json, 0o600);
-        let args = ["integration", "add", "github/app", "--global", "--name", "x", "--from-json", "app.json"];
+        let args = ["integration", "add", "gitlab/app", "--global", "--name", "x", "--from-json", "app.json"];
         let output = command(folder.path(), &args)
             .env("SFP_SERVER_URL", &server.url)
             .env("SFP_SERVER_TOKEN_FILE", "owner.token")

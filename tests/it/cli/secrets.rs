@@ -92,7 +92,7 @@ async fn the_client_refuses_a_password_that_is_no_text_and_sends_nothing() {
         first_name: None,
         last_name: None,
         password: Some(bad()),
-        projects: Vec::new(),
+        projects: None,
     };
     let change = UserChange { current_password: Some(bad()), ..UserChange::default() };
     for refusal in [
@@ -124,7 +124,16 @@ fn no_vault_is_made_with_a_secret_that_nobody_can_type() {
     ] {
         write(folder.path(), "bad", bytes);
         let init = |passphrase, password| {
-            let args = ["init", "--data", "n.redb", "--owner-email", "a@example.com", "--kdf-memory", "64"];
+            let args = [
+                "init",
+                "--data",
+                "n.redb",
+                "--owner-email",
+                "a@example.com",
+                "--weak-kdf",
+                "--kdf-memory",
+                "64",
+            ];
             let files = ["--passphrase-file", passphrase, "--owner-password-file", password];
             sealroom(folder.path(), &[&args[..], &files].concat())
         };
@@ -215,7 +224,7 @@ fn no_cause_of_a_failed_init_passes_for_another() {
         std::process::Command::new("sh")
             .args(["-c", &script, env!("CARGO_BIN_EXE_sealroom")])
             .args(init)
-            .args(["--kdf-passes", "1", "--kdf-memory", memory])
+            .args(["--weak-kdf", "--kdf-passes", "1", "--kdf-memory", memory])
             .current_dir(folder.path())
             .stdin(Stdio::null())
             .output()

@@ -5,5 +5,8 @@ mod damage;
 mod faults;
 mod internal;
 mod kills;
+mod migrations;
+mod order;
 mod power_cuts;
 mod stale;
+mod upkeep;

@@ -3,7 +3,7 @@
 use std::{fs, path::Path, process::Stdio};
 
 use sealroom::{
-    client::{Client, CredentialFilter, Endpoint, Error, NewIntegration, Roots, Scope},
+    client::{Client, CredentialFilter, Endpoint, Error, Expired, NewIntegration, Roots, Scope},
     domain::Secret,
 };
 use serde_json::Value;
@@ -73,6 +73,11 @@ fn a_unix_socket_is_a_server_like_any_other() {
     assert!(run(folder.path(), &["user", "list"]).status.success());
     let locked = run(folder.path(), &["lock", "--data", "v.redb"]);
     assert!(locked.status.success());
+    // A probe tells a locked server from one that is gone.
+    let probe =
+        |args: &[&str]| run(folder.path(), &[&["health", "--server", "unix:api.sock"], args].concat());
+    assert_eq!(probe(&[]).status.code(), Some(1));
+    assert_eq!(probe(&["--live"]).stdout, b"locked\n");
     // A login asks for nothing first: there is no e-mail for it here, and nobody to ask.
     for args in [&["user", "list"][..], &["status"], &["login", "--email", "ada@example.com"]] {
         let output = run(folder.path(), args);
@@ -100,6 +105,7 @@ async fn another_program_uses_the_client_by_itself() {
         scope: Scope::Global,
         name: Some("library".to_owned()),
         expires_at: None,
+        expired: Expired::Refused,
         config: None,
     };
     let made = owner.create_integration(&new).await.unwrap();

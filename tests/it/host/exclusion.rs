@@ -231,7 +231,15 @@ fn a_start_that_must_fail_writes_nothing_and_leaves_nothing() {
         &["--data", "v.redb", "--listen", &port],
         &["--data", "v.redb", "--listen", "unix:not-a-socket"],
         &["--data", "v.redb", "--tls-cert", "none", "--tls-key", "none"],
-        &["--data", "v.redb", "--listen", "192.0.2.1:1", "--behind-tls-proxy"],
+        &[
+            "--data",
+            "v.redb",
+            "--listen",
+            "192.0.2.1:1",
+            "--behind-tls-proxy",
+            "--trusted-proxies",
+            "192.0.2.2",
+        ],
     ];
     for args in bad {
         let refused = sealroom(folder.path(), &[&["serve", "--passphrase-file", "pass"], args].concat());

@@ -96,8 +96,11 @@ fn without_descriptors_it_keeps_those_who_are_in_and_takes_others_when_there_are
     let mut inside = TcpStream::connect(serving.address()).unwrap();
     inside.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
     let mut ask = || {
-        write!(inside, "GET {CREDENTIALS} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {owner}\r\n\r\n")
-            .unwrap();
+        write!(
+            inside,
+            "GET {CREDENTIALS} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {owner}\r\n\r\n"
+        )
+        .unwrap();
         let mut text = [0; 4096];
         let length = inside.read(&mut text).unwrap();
         String::from_utf8_lossy(&text[..length]).contains("200 OK")

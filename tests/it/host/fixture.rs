@@ -120,7 +120,7 @@ async fn a_file_with_a_row_of_version_2_opens_and_its_token_reads_one_credential
     let owner = caller(&vault).await;
     let tokens = vault.list_tokens(&at, &owner).await.map_err(drop).unwrap();
     let (token, _) = &tokens[0];
-    assert_eq!((token.name.as_str(), token.narrowing.integrations.as_ref().map(Vec::len)), ("one", Some(1)));
+    assert_eq!((token.name.as_str(), token.scope.integrations.as_ref().map(Vec::len)), ("one", Some(1)));
     let narrowed = vault.authenticate(Bearer::Application(token.digest), &at).map_err(drop).unwrap();
     let read = vault.read_credentials(&at, &narrowed, CredentialQuery::default()).await;
     let items = read.map_err(drop).unwrap().items;

@@ -137,12 +137,20 @@ fn what_is_asked_wrongly_ends_with_two_and_a_way_on() {
     let folder = tempfile::tempdir().unwrap();
     for (args, says) in [
         (&["serve", "--listen", "0.0.0.0:0"][..], "--behind-tls-proxy"),
+        (&["serve", "--listen", "0.0.0.0:0", "--behind-tls-proxy"], "--trusted-proxies"),
+        (&["serve", "--behind-tls-proxy", "--trusted-proxies", "10.0.0.0/40"], "10.0.0.0/8"),
+        (&["serve", "--host-names", "https://vault.example.com"], "vault.example.com"),
         (&["serve", "--dev", "--listen", "0.0.0.0:0"], "loopback"),
         (&["serve", "--listen", "nonsense"], "host:port"),
         (&["servee"], "serve"),
         (&["serve", "--dat"], "--data"),
         (&["init", "--owner-email", "nobody", "--passphrase-file", "x"], "email"),
         (&["init", "--owner-email", "a@b", "--kdf-memory", "4000000000"], "1 GiB"),
+        (&["init", "--owner-email", "a@b.example", "--kdf-memory", "32", "--kdf-passes", "1"], "--weak-kdf"),
+        (
+            &["init", "--owner-email", "a@b.example", "--kdf-memory", "4096", "--kdf-passes", "16"],
+            "--weak-kdf",
+        ),
         (&["serve", "--config", "none.toml"], "config"),
     ] {
         let output = sealroom(folder.path(), args);

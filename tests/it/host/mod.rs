@@ -1,11 +1,14 @@
 //! The real binary on its host: files, clocks, sockets, TLS and limits.
 
 mod backup;
+mod backup_cut;
+mod backup_hangs;
 mod clock;
 mod disks;
 mod displaced;
 mod doctor;
 mod endpoints;
+mod examples;
 mod exclusion;
 mod exhaustion;
 mod fixture;
@@ -14,6 +17,7 @@ mod init_and_serve;
 mod knocking;
 mod leftovers;
 mod memory;
+mod no_network;
 mod overload;
 mod recover;
 mod replace;
@@ -24,3 +28,4 @@ mod slots;
 mod storms;
 mod systemd;
 mod tls;
+mod writers;

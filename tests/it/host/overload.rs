@@ -31,7 +31,7 @@ fn hostile(kind: u8, owner: &str) -> (String, Vec<u8>) {
     let post = |bearer: &str, headers: &str| {
         let bearer =
             if bearer.is_empty() { String::new() } else { format!("Authorization: Bearer {bearer}\r\n") };
-        format!("POST /sfp/api/integrations HTTP/1.1\r\nHost: x\r\n{bearer}{JSON}{headers}\r\n")
+        format!("POST /sfp/api/integrations HTTP/1.1\r\nHost: localhost\r\n{bearer}{JSON}{headers}\r\n")
     };
     let chunked = "Transfer-Encoding: chunked\r\n";
     let chunk = |piece: &str| format!("{:x}\r\n{piece}\r\n", piece.len()).into_bytes();
@@ -43,7 +43,7 @@ fn hostile(kind: u8, owner: &str) -> (String, Vec<u8>) {
         2 => (post(owner, chunked), chunk(&"[".repeat(16_000))),
         3 => (post(owner, chunked), chunk(&r#"{"a":1,"#.repeat(2_000))),
         4 => (post(owner, "Content-Length: 65536\r\n"), vec![b' '; 1_000]),
-        _ => (format!("GET / HTTP/1.1\r\nHost: x\r\nX: {}", "x".repeat(1_000)), vec![b'x'; 1_000]),
+        _ => (format!("GET / HTTP/1.1\r\nHost: localhost\r\nX: {}", "x".repeat(1_000)), vec![b'x'; 1_000]),
     }
 }
 

@@ -193,3 +193,56 @@ fn a_new_slot_of_a_cost_that_this_host_cannot_pay_is_refused_before_anything_is_
     }
     assert_eq!(fs::read(folder.join("v.redb")).unwrap(), before);
 }
+
+#[test]
+fn no_two_slots_have_one_secret_so_that_a_removed_slot_takes_its_secret_away() {
+    let folder = vault();
+    let folder = folder.path();
+    let paper = fs::read_to_string(folder.join("paper")).unwrap();
+    secret_file(folder, "shouted", &paper.to_uppercase(), 0o600);
+    let light = |args: &[&'static str]| [args, &LIGHT].concat();
+    let add = |new: &'static str| light(&["add", "passphrase", "--new-passphrase-file", new]);
+    refused(folder, "pass", &add("pass"), "slot 1 has this secret already");
+    refused(folder, "paper", &add("pass"), "slot 1 has this secret already");
+    // The text of a recovery key is no second way to it.
+    refused(folder, "pass", &add("paper"), "slot 2 has this secret already");
+    refused(folder, "pass", &add("shouted"), "slot 2 has this secret already");
+    done(folder, "pass", &add("second"));
+    refused(
+        folder,
+        "second",
+        &light(&["change", "--new-passphrase-file", "pass"]),
+        "slot 1 has this secret already",
+    );
+    // The secret that a slot has may stay its own, at another cost.
+    done(folder, "second", &light(&["change", "--same"]));
+    let server = Serving::start(folder, &serve("pass"));
+    refused(folder, "pass", &add("second"), "slot 3 has this secret already");
+    drop(server);
+    assert_eq!(kinds(folder).len(), 3);
+    // Another Unicode spelling of a passphrase is the same passphrase.
+    secret_file(folder, "composed", "caf\u{e9} au lait example\n", 0o600);
+    secret_file(folder, "decomposed", "cafe\u{301} au lait example\n", 0o600);
+    done(folder, "pass", &add("composed"));
+    refused(folder, "pass", &add("decomposed"), "slot 4 has this secret already");
+}
+
+#[test]
+fn a_weak_new_slot_and_the_loss_of_the_last_recovery_key_are_said() {
+    let folder = vault();
+    let folder = folder.path();
+    secret_file(folder, "short", "short one\n", 0o600);
+    let new = [&["add", "passphrase", "--new-passphrase-file", "short"][..], &LIGHT].concat();
+    let added = slot(folder, "pass", &new);
+    assert!(added.status.success() && stderr(&added).contains("short passphrase"), "{}", stderr(&added));
+    let changed = [&["change", "--new-passphrase-file", "second"][..], &LIGHT].concat();
+    assert!(!stderr(&slot(folder, "short", &changed)).contains("short passphrase"));
+    let made = done(folder, "pass", &[&["add", "recovery"][..], &LIGHT].concat());
+    let one_of_two = slot(folder, "pass", &["remove", "2", "--yes"]);
+    assert!(one_of_two.status.success() && !stderr(&one_of_two).contains("no recovery key is left"));
+    assert!(made["recovery_key"].is_string());
+    let last = slot(folder, "pass", &["remove", "4", "--yes"]);
+    assert!(last.status.success() && stderr(&last).contains("no recovery key is left"), "{}", stderr(&last));
+    let passphrase = slot(folder, "pass", &["remove", "3", "--yes"]);
+    assert!(!stderr(&passphrase).contains("no recovery key is left"), "{}", stderr(&passphrase));
+}

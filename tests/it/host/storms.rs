@@ -60,7 +60,7 @@ fn health(serving: &Serving, from: Ipv4Addr) -> Option<String> {
     })?;
     socket.set_nonblocking(false).unwrap();
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
-    (&socket).write_all(b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").ok()?;
+    (&socket).write_all(b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").ok()?;
     let mut text = String::new();
     (&socket).read_to_string(&mut text).ok()?;
     text.lines().next().map(str::to_owned)
@@ -177,11 +177,11 @@ fn strangers_never_fill_the_log_and_admitted_callers_keep_the_line_of_every_chan
     let mut serving = Serving::start(folder.path(), SERVE);
     let owner = stocked(&serving);
     let ways = [
-        "GET /sfp/api/integrations HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer sfp_app_example\r\n\r\n",
-        "GET /sfp/api/integrations HTTP/1.1\r\nHost: x\r\n\r\n",
-        "GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n",
-        "GET /health HTTP/1.1\r\nHost: x\r\n\r\n",
-        "POST /sfp/api/auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nContent-Length: 0\r\n\r\n",
+        "GET /sfp/api/integrations HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer sfp_app_example\r\n\r\n",
+        "GET /sfp/api/integrations HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        "GET /nowhere HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        "GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        "POST /sfp/api/auth/login HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\nContent-Length: 0\r\n\r\n",
     ];
     for way in ways {
         let mut socket = TcpStream::connect(serving.address()).unwrap();
@@ -195,7 +195,7 @@ fn strangers_never_fill_the_log_and_admitted_callers_keep_the_line_of_every_chan
         for _ in 1..EACH {
             socket.write_all(way.as_bytes()).unwrap();
         }
-        let last = way.replace("Host: x\r\n", "Host: x\r\nConnection: close\r\n");
+        let last = way.replace("Host: localhost\r\n", "Host: localhost\r\nConnection: close\r\n");
         socket.write_all(last.as_bytes()).unwrap();
         assert_eq!(answered.join().unwrap(), EACH, "{way}");
     }

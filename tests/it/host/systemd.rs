@@ -89,8 +89,11 @@ fn the_socket_that_is_passed_is_the_one_that_is_served() {
     let mut early = TcpStream::connect(address).unwrap();
     let mut server = Serving::spawn(activated(folder.path(), socket.into(), SERVE), folder.path());
     assert_eq!(server.url, format!("http://{address}"));
-    std::io::Write::write_all(&mut early, b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-        .unwrap();
+    std::io::Write::write_all(
+        &mut early,
+        b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+    )
+    .unwrap();
     let mut answer = String::new();
     early.read_to_string(&mut answer).unwrap();
     assert!(answer.contains("200 OK"), "{answer}");

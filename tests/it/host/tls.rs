@@ -90,7 +90,7 @@ impl KeepAlive {
     }
 
     fn ping(&mut self) -> String {
-        self.0.write_all(b"GET /sfp/api/ping HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+        self.0.write_all(b"GET /sfp/api/ping HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
         let mut answer = vec![0; 4096];
         let mut length = 0;
         while !answer[..length].ends_with(b"pong") {
@@ -126,7 +126,7 @@ fn openssl_and_curl_speak_tls_1_2_and_1_3_with_it_and_nothing_older() {
     assert!(!curl(folder, &server, &[]).0, "an unknown issuer is the client's to refuse");
     // Plain HTTP on the TLS port is no request and gets no answer of ours.
     let mut plain = TcpStream::connect(server.address()).unwrap();
-    plain.write_all(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    plain.write_all(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
     let mut answer = Vec::new();
     drop(plain.read_to_end(&mut answer));
     assert!(!String::from_utf8_lossy(&answer).contains("HTTP/1.1"));
@@ -184,7 +184,7 @@ fn a_sighup_reads_limits_and_log_level_again_and_a_wrong_file_changes_nothing() 
     let login = |length: usize| {
         let mut socket = TcpStream::connect(server.address()).unwrap();
         let body = format!(r#"{{"email":"nobody@example.com","password":"{}"}}"#, "x".repeat(length));
-        let head = "POST /sfp/api/auth/login HTTP/1.1\r\nHost: x\r\nConnection: close\r\n";
+        let head = "POST /sfp/api/auth/login HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n";
         let kind = "Content-Type: application/json";
         write!(socket, "{head}{kind}\r\nContent-Length: {}\r\n\r\n{body}", body.len()).unwrap();
         let mut answer = String::new();
@@ -216,7 +216,7 @@ fn the_log_names_who_was_refused() {
     let member = said["member_token"].as_str().unwrap();
     write!(
         socket,
-        "GET /sfp/api/audit HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {member}\r\nConnection: close\r\n\r\n"
+        "GET /sfp/api/audit HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {member}\r\nConnection: close\r\n\r\n"
     )
     .unwrap();
     let mut answer = String::new();
@@ -235,7 +235,7 @@ fn a_sigterm_lets_what_is_under_way_finish() {
     let mut socket = TcpStream::connect(server.address()).unwrap();
     let body = r#"{"email":"nobody@example.com","password":"x"}"#;
     let (first, rest) = body.split_at(10);
-    let head = "POST /sfp/api/auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nExpect: 100-continue";
+    let head = "POST /sfp/api/auth/login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nExpect: 100-continue";
     write!(socket, "{head}\r\nContent-Length: {}\r\n\r\n{first}", body.len()).unwrap();
     let mut invited = [0; 25];
     socket.read_exact(&mut invited).unwrap();

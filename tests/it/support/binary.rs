@@ -69,6 +69,7 @@ pub const INIT: &[&str] = &[
     "ada@example.com",
     "--passphrase-file",
     "pass",
+    "--weak-kdf",
     "--kdf-memory",
     "64",
     "--kdf-passes",
@@ -140,9 +141,15 @@ impl Serving {
     }
 
     pub fn health(&self) -> String {
+        self.get("/health")
+    }
+
+    /// The whole response to a request without a token.
+    pub fn get(&self, path: &str) -> String {
         use std::io::{Read, Write};
         let mut socket = std::net::TcpStream::connect(self.url.trim_start_matches("http://")).unwrap();
-        socket.write_all(b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        socket.write_all(request.as_bytes()).unwrap();
         let mut text = String::new();
         socket.read_to_string(&mut text).unwrap();
         text

@@ -90,12 +90,12 @@ impl Stage {
 
     /// A GET that would be answered, by a caller who may read the canary, but for what the row breaks.
     pub fn get(&self, path: &str, headers: &str) -> String {
-        format!("GET {path} HTTP/1.1\r\nHost: x\r\n{}{headers}Connection: close\r\n\r\n", self.app())
+        format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{}{headers}Connection: close\r\n\r\n", self.app())
     }
 
     pub fn post(&self, path: &str, headers: &str, body: &str) -> String {
         let json = "Content-Type: application/json\r\n";
-        format!("POST {path} HTTP/1.1\r\nHost: x\r\n{}{json}{headers}\r\n{body}", self.owner())
+        format!("POST {path} HTTP/1.1\r\nHost: localhost\r\n{}{json}{headers}\r\n{body}", self.owner())
     }
 
     pub fn app(&self) -> String {

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use sealroom::{
-    api::requests::{CreateToken, CreateUser},
+    api::requests::{Change, CreateToken, CreateUser},
     auth::token,
     clock::Clock,
     crypto::kdf::KdfParams,
     disk::{DataFile, NewFile},
     domain::{AccessScope, Actor, Email, Role, Secret, Timestamp},
-    http::{Limits, Listener, Server},
+    http::{Edge, Limits, Listener, Server},
+    outgoing::Outgoing,
     vault::{Admitted, Context, InitPlan, Settings, Vault},
 };
 use serde_json::Value;
@@ -92,7 +93,7 @@ impl Client {
             format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len())
         };
         self.raw(
-            &format!("{method} {path} HTTP/1.1\r\nHost: x\r\n{authorization}{content}\r\n{body}"),
+            &format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n{authorization}{content}\r\n{body}"),
             method,
         )
         .await
@@ -156,6 +157,18 @@ impl Client {
         }
     }
 
+    /// A client over a connection that a test made itself.
+    pub const fn over(stream: TcpStream) -> Self {
+        Self(stream)
+    }
+
+    /// Returns this many bytes of what the server sends.
+    pub async fn read_some(&mut self, count: usize) -> String {
+        let mut bytes = vec![0; count];
+        self.0.read_exact(&mut bytes).await.unwrap();
+        String::from_utf8(bytes).unwrap()
+    }
+
     /// Writes a request and nothing more.
     pub async fn write(&mut self, request: &str) {
         self.0.write_all(request.as_bytes()).await.unwrap();
@@ -189,21 +202,31 @@ impl TestServer {
         Self::start_at(limits, "127.0.0.1:0", false).await
     }
 
-    pub async fn start_at(limits: Limits, listen: &str, behind_proxy: bool) -> Self {
+    pub async fn start_at(limits: Limits, listen: &str, edge: impl Into<Edge>) -> Self {
+        Self::start_set(settings(), limits, listen, edge).await
+    }
+
+    /// A server that may call a provider.
+    pub async fn calling(outgoing: Outgoing) -> Self {
+        let settings = Settings { outgoing: Some(Arc::new(outgoing)), ..settings() };
+        Self::start_set(settings, Limits::STANDARD, "127.0.0.1:0", false).await
+    }
+
+    async fn start_set(settings: Settings, limits: Limits, listen: &str, edge: impl Into<Edge>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("test.redb");
         let new = NewFile::begin(&data).unwrap();
         Vault::create(new.medium(), 1 << 20, &plan()).unwrap();
         let file = new.publish().unwrap();
-        let vault = Vault::open(file.medium(), settings()).unwrap();
-        Self { _home: Some((folder, file)), ..Self::over(vault, limits, listen, behind_proxy).await }
+        let vault = Vault::open(file.medium(), settings).unwrap();
+        Self { _home: Some((folder, file)), ..Self::over(vault, limits, listen, edge).await }
     }
 
     /// A server over a vault on whatever medium.
-    pub async fn over(vault: Vault, limits: Limits, listen: &str, behind_proxy: bool) -> Self {
+    pub async fn over(vault: Vault, limits: Limits, listen: &str, edge: impl Into<Edge>) -> Self {
         let (vault, now) = (Arc::new(vault), Timestamp::from_millis(START));
         vault.unlock(secret(PASSPHRASE), Actor::host("test"), now, None).await.unwrap();
-        let mut this = Self::listening(vault, now, limits, listen, behind_proxy).await;
+        let mut this = Self::listening(vault, now, limits, listen, edge.into()).await;
         this.owner = this.login(OWNER).await;
         this.member = this.user("member@example.com", Role::Member, AccessScope::default()).await;
         this.app = this.token(Role::Application, AccessScope::default()).await;
@@ -212,20 +235,14 @@ impl TestServer {
 
     /// A server over a vault that is open, at that time; not logged in.
     pub async fn serving(vault: Arc<Vault>, now: Timestamp) -> Self {
-        Self::listening(vault, now, Limits::STANDARD, "127.0.0.1:0", false).await
+        Self::listening(vault, now, Limits::STANDARD, "127.0.0.1:0", Edge::default()).await
     }
 
-    async fn listening(
-        vault: Arc<Vault>,
-        now: Timestamp,
-        limits: Limits,
-        listen: &str,
-        behind_proxy: bool,
-    ) -> Self {
+    async fn listening(vault: Arc<Vault>, now: Timestamp, limits: Limits, listen: &str, edge: Edge) -> Self {
         let clock = Clock::manual(now);
         let listener = Listener::tcp(listen.parse().unwrap()).await.unwrap();
         let address = listener.url().unwrap().trim_start_matches("http://").replace("0.0.0.0", "127.0.0.1");
-        let server = Server::new(Arc::clone(&vault), clock.clone(), limits, behind_proxy);
+        let server = Server::new(Arc::clone(&vault), clock.clone(), limits, edge);
         tokio::spawn(server.run(listener, std::future::pending()));
         let (owner, member, app) = Default::default();
         Self { vault, clock, address, owner, member, app, _home: None }
@@ -245,7 +262,7 @@ impl TestServer {
         body: &str,
     ) -> Reply {
         let request = format!(
-            "{method} {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {bearer}\r\n{headers}\
+            "{method} {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {bearer}\r\n{headers}\
              Content-Length: {}\r\n\r\n{body}",
             body.len()
         );
@@ -266,7 +283,7 @@ impl TestServer {
         self.vault.authenticate(token::parse_bearer(bearer).unwrap(), &context(self.clock.now())).unwrap()
     }
 
-    pub async fn user(&self, email: &str, role: Role, narrowing: AccessScope) -> String {
+    pub async fn user(&self, email: &str, role: Role, scope: AccessScope) -> String {
         let address: Email = email.parse().unwrap();
         let request = CreateUser {
             email: address,
@@ -274,7 +291,7 @@ impl TestServer {
             first_name: None,
             last_name: None,
             password: Some(secret(PASSWORD)),
-            projects: narrowing.projects,
+            projects: scope.projects.map_or(Change::Clear, Change::Set),
         };
         let (context, caller) = (context(self.clock.now()), self.caller(&self.owner));
         self.vault.create_user(&context, &caller, request).await.map_err(drop).unwrap();
@@ -289,8 +306,8 @@ impl TestServer {
         changed.await.map(drop).map_err(drop).unwrap();
     }
 
-    pub async fn token(&self, role: Role, narrowing: AccessScope) -> String {
-        let request = CreateToken { name: "test".parse().unwrap(), expires_in_days: 30, role, narrowing };
+    pub async fn token(&self, role: Role, scope: AccessScope) -> String {
+        let request = CreateToken { name: "test".parse().unwrap(), expires_in_days: 30, role, scope };
         let (context, caller) = (context(self.clock.now()), self.caller(&self.owner));
         let (_, text) = self.vault.create_token(&context, &caller, request).await.map_err(drop).unwrap();
         String::from_utf8(text.expose().to_vec()).unwrap()

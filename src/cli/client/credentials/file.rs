@@ -10,6 +10,7 @@ use tempfile::NamedTempFile;
 use crate::cli::{
     error::CliError,
     secrets::cause,
+    signals::unfinished_file,
     terminal::output::{Output, Reader},
 };
 
@@ -27,7 +28,7 @@ impl Sink {
         let Some(path) = path else { return Ok(Self::Stdout(output)) };
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         // It is created with mode 0600.
-        match NamedTempFile::new_in(folder) {
+        match unfinished_file(folder) {
             Ok(file) => Ok(Self::File { path, file }),
             Err(error) => Err(failed(&path, &error)),
         }

@@ -1,7 +1,10 @@
 //! A read, page by page. The receipt of each page and the expiry warnings of its credentials are printed as the page
 //! arrives, so that a later failure cannot hide a disclosure.
 
-use std::io::{self, IsTerminal};
+use std::{
+    collections::HashSet,
+    io::{self, IsTerminal},
+};
 
 use super::fields::described;
 use crate::{
@@ -21,6 +24,8 @@ pub(in crate::cli::client) struct Pages<'a> {
     remote: &'a Remote,
     filter: &'a CredentialFilter,
     next: Next,
+    /// The cursors so far.
+    seen: HashSet<String>,
 }
 
 enum Next {
@@ -30,8 +35,8 @@ enum Next {
 }
 
 impl<'a> Pages<'a> {
-    pub(in crate::cli::client) const fn new(remote: &'a Remote, filter: &'a CredentialFilter) -> Self {
-        Self { remote, filter, next: Next::First }
+    pub(in crate::cli::client) fn new(remote: &'a Remote, filter: &'a CredentialFilter) -> Self {
+        Self { remote, filter, next: Next::First, seen: HashSet::new() }
     }
 
     /// Returns the name that every credential of this read has.
@@ -53,7 +58,16 @@ impl<'a> Pages<'a> {
             Next::End => return Ok(None),
         };
         report(&page, self.remote.output);
-        self.next = page.next.take().map_or(Next::End, Next::At);
+        self.next = match page.next.take() {
+            Some(cursor) if !self.seen.insert(cursor.clone()) => {
+                return Err(CliError::failed(
+                    "the server repeats its cursor, so that this read would never end",
+                    "check that the URL is that of a sealroom server, and report this bug",
+                ));
+            }
+            Some(cursor) => Next::At(cursor),
+            None => Next::End,
+        };
         Ok(Some(page))
     }
 
@@ -67,12 +81,16 @@ impl<'a> Pages<'a> {
     }
 }
 
-/// Prints the receipt of the disclosure, and a warning for each credential that has expired or expires soon.
-pub(in crate::cli::client) fn report(page: &Credentials, output: Output) {
-    // In a pipeline's log, this is the line to check against the audit log.
-    if let Some(receipt) = page.receipt.as_ref().filter(|_| !io::stderr().is_terminal()) {
+/// Prints a receipt into a pipeline's log, as the line to check against the audit log.
+pub(in crate::cli::client) fn report_receipt(receipt: Option<&str>, output: Output) {
+    if let Some(receipt) = receipt.filter(|_| !io::stderr().is_terminal()) {
         output.note(&format!("audit-receipt: {receipt}"));
     }
+}
+
+/// Prints the receipt of the disclosure, and a warning for each credential that has expired or expires soon.
+pub(in crate::cli::client) fn report(page: &Credentials, output: Output) {
+    report_receipt(page.receipt.as_deref(), output);
     let now = Clock::system().now();
     // The code that prints a page reports one that does not parse.
     for one in page.items().unwrap_or_default() {

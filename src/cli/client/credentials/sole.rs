@@ -74,7 +74,7 @@ async fn refuse_several(remote: &Remote, filter: &CredentialFilter) -> Result<()
         // A missing project is the cause to report.
         remote.client.project(project).await?;
     }
-    let mut shown: Vec<String> = found.iter().take(SHOWN_MAX).map(|one| named(one)).collect();
+    let mut shown: Vec<String> = found.iter().take(SHOWN_MAX).map(|one| describe(one)).collect();
     if found.len() > SHOWN_MAX {
         shown.push(format!("and {} more", found.len() - SHOWN_MAX));
     }
@@ -84,7 +84,7 @@ async fn refuse_several(remote: &Remote, filter: &CredentialFilter) -> Result<()
     ))
 }
 
-fn named(one: &Integration) -> String {
+fn describe(one: &Integration) -> String {
     let name = one.name.as_ref().map(|name| format!(" ({})", shown(name))).unwrap_or_default();
     format!("{}/{} {}{name}", shown(&one.provider), shown(&one.auth_type), one.id)
 }

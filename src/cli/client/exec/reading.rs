@@ -3,10 +3,11 @@
 use crate::{
     cli::{
         client::{
-            credentials::{Assignment, Naming, Pages, Variable, meant, variables},
+            credentials::{Assignment, Naming, Pages, Variable, variables, with_suggestion},
             remote::{Need, ServerArgs},
         },
         error::CliError,
+        runtime::block_on,
         terminal::output::Output,
     },
     client::CredentialFilter,
@@ -25,10 +26,7 @@ pub(super) struct Reading {
 impl Reading {
     /// Reads on a runtime of its own, which ends before the program begins.
     pub(super) fn read_blocking(&self, output: Output) -> Result<Vec<Variable>, CliError> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime
-            .map_err(|error| CliError::failed(format!("no runtime: {error}"), "free memory or files"))?;
-        runtime.block_on(self.read(output))
+        block_on(self.read(output))
     }
 
     async fn read(&self, output: Output) -> Result<Vec<Variable>, CliError> {
@@ -37,7 +35,7 @@ impl Reading {
         let naming = Naming { asked_name: pages.asked_name(), given: &self.env, prevented: PREVENTED };
         match pages.all().await {
             Ok(credentials) => variables(&credentials, &naming),
-            Err(error) => Err(meant(error, &self.filter, &remote).await),
+            Err(error) => Err(with_suggestion(error, &self.filter, &remote).await),
         }
     }
 }

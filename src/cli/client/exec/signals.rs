@@ -3,7 +3,7 @@
 //! A terminal sends its signals (Ctrl-C, Ctrl-Z) to every process in its foreground, the program too. What another
 //! process sends to `exec` alone is passed on.
 
-use std::{fs, io, sync::mpsc::Sender, thread};
+use std::{io, sync::mpsc::Sender, thread};
 
 use signal_hook::{
     consts::{
@@ -12,6 +12,8 @@ use signal_hook::{
     iterator::{SignalsInfo, exfiltrator::WithOrigin},
     low_level::siginfo::{Cause, Origin},
 };
+
+use crate::cli::signals::ignored;
 
 /// The signals that are passed on, and those that tell of the program or the terminal.
 const CAUGHT: [i32; 11] =
@@ -44,11 +46,4 @@ pub(super) fn catch<T: From<Arrived> + Send + 'static>(to: Sender<T>, except: Op
         }
     });
     Ok(())
-}
-
-/// Returns the set of ignored signals, as Linux shows it; elsewhere none is known.
-fn ignored() -> u64 {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
 }

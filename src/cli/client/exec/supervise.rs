@@ -21,10 +21,13 @@ use super::{
     mask::{Mask, Needles},
     signals::{Arrived, catch},
 };
-use crate::cli::{
-    client::credentials::Variable,
-    error::CliError,
-    terminal::{output::Output, raw::Raw},
+use crate::{
+    cli::{
+        client::credentials::Variable,
+        error::CliError,
+        terminal::{output::Output, raw::Raw},
+    },
+    clock,
 };
 
 /// The time limit for a program to end before a restart kills it.
@@ -121,13 +124,13 @@ impl Supervised {
                     program.running.signal(SIGHUP);
                 }
                 Happened::Changed(mut variables) => {
-                    mask.set(self.learn(&variables, &mut seen));
+                    let mut learn = |variables: &[Variable]| mask.set(self.learn(variables, &mut seen));
+                    learn(&variables);
                     program.say("exec: a credential changed: restarting", self.output);
-                    if let Some(code) = program.stop(events, &mut variables) {
+                    if let Some(code) = program.stop(events, &mut variables, learn) {
                         program.running.drain();
                         return Ok(code);
                     }
-                    mask.set(self.learn(&variables, &mut seen));
                     let next = self.start(&variables, &mask, &program.keys)?;
                     std::mem::replace(&mut program.running, next).drain();
                     program.take_terminal();
@@ -213,21 +216,34 @@ impl Program {
         self.running.signal(SIGCONT);
     }
 
-    /// Ends the program before a restart; returns its exit code if it was to end anyway. What changes meanwhile replaces
-    /// `newest`, with which the program starts again.
-    fn stop(&mut self, events: &Receiver<Happened>, newest: &mut Vec<Variable>) -> Option<u8> {
+    /// Ends the program before a restart; returns its exit code if it was to end anyway. What changes meanwhile is
+    /// learnt at once and replaces `newest`, with which the program starts again.
+    fn stop(
+        &mut self,
+        events: &Receiver<Happened>,
+        newest: &mut Vec<Variable>,
+        mut learn: impl FnMut(&[Variable]),
+    ) -> Option<u8> {
         self.running.signal(SIGTERM);
         let mut is_final = false;
+        // No event extends it: a window that is resized or a value that changes every few seconds delays no kill.
+        let mut end = clock::monotonic() + RESTART_TIMEOUT;
         loop {
-            match events.recv_timeout(RESTART_TIMEOUT) {
+            match events.recv_timeout(end.saturating_sub(clock::monotonic())) {
                 Ok(Happened::Signal(arrived)) => {
                     is_final |= matches!(arrived.signal, SIGINT | SIGTERM | SIGQUIT | SIGHUP);
                     if let Next::Ended(code) = self.arrived(arrived) {
                         return is_final.then_some(code);
                     }
                 }
-                Ok(Happened::Changed(variables)) => *newest = variables,
-                Err(RecvTimeoutError::Timeout) => self.running.kill(),
+                Ok(Happened::Changed(variables)) => {
+                    learn(&variables);
+                    *newest = variables;
+                }
+                Err(RecvTimeoutError::Timeout) => {
+                    self.running.kill();
+                    end = clock::monotonic() + RESTART_TIMEOUT;
+                }
                 Err(RecvTimeoutError::Disconnected) => return Some(1),
             }
         }

@@ -12,6 +12,9 @@ use crate::{
 /// The name of this program's file, wherever it is.
 const BINARY: &str = "sealroom";
 
+/// The configuration that printed commands change.
+const PRINTED: &str = "--global";
+
 /// The configuration to change.
 #[derive(Debug, Clone, Copy, clap::Args)]
 #[group(multiple = false)]
@@ -40,7 +43,7 @@ pub(super) async fn install(place: Place, provider: Option<&str>, remote: &Remot
         ));
     }
     let is_taken = |host: &&String| {
-        let set = helpers(place, host);
+        let set = values(place, host, "helper");
         // An empty one alone is somebody's choice too.
         let is_foreign = |one: &String| !one.is_empty() && !is_ours(one);
         set.iter().any(is_foreign) || (!set.is_empty() && set.iter().all(String::is_empty))
@@ -64,30 +67,41 @@ pub(super) async fn install(place: Place, provider: Option<&str>, remote: &Remot
 }
 
 /// Removes what [`install`] has set.
-pub(super) async fn uninstall(place: Place, remote: &Remote) -> Result<(), CliError> {
+pub(super) async fn uninstall(place: Place, provider: Option<&str>, remote: &Remote) -> Result<(), CliError> {
     let hosts = hosts(&remote.client.projects().await?);
-    let commands: Vec<Vec<String>> = hosts.iter().flat_map(|host| removal(place, host)).collect();
+    let this = helper(provider)?;
+    let commands: Vec<Vec<String>> = hosts.iter().flat_map(|host| removal(place, host, &this)).collect();
     finish(place, &commands, "git no longer asks sealroom", remote)
 }
 
-/// Returns the commands that take this program from a host's helpers, and leave every other one.
-fn removal(place: Place, host: &str) -> Vec<Vec<String>> {
-    let unset = |name: &str| vec!["--unset-all".to_owned(), format!("credential.{host}.{name}")];
-    let all = helpers(place, host);
-    let (ours, others): (Vec<_>, Vec<_>) =
-        all.into_iter().filter(|one| !one.is_empty()).partition(|one| is_ours(one));
-    if place.flag().is_none() || (others.is_empty() && !ours.is_empty()) {
-        return vec![unset("helper"), unset("useHttpPath")];
+/// Returns the commands that take this program from a host's helpers, and leave every other one: each names the value
+/// that it removes, since another program may add its own before it runs.
+fn removal(place: Place, host: &str, this: &str) -> Vec<Vec<String>> {
+    let unset = |name: &str, value: &str| {
+        let key = format!("credential.{host}.{name}");
+        vec!["--fixed-value".to_owned(), "--unset-all".to_owned(), key, value.to_owned()]
+    };
+    let all: BTreeSet<String> = values(place, host, "helper").into_iter().collect();
+    let (ours, others): (Vec<&String>, Vec<&String>) = all.iter().partition(|one| is_ours(one));
+    if ours.is_empty() {
+        let printed = place.flag().is_none().then(|| unset("helper", this));
+        return printed.into_iter().collect();
     }
-    let alone = |helper| [vec!["--fixed-value".to_owned()], unset("helper"), vec![helper]].concat();
-    ours.into_iter().map(alone).collect()
+    let mut commands: Vec<_> = ours.into_iter().map(|one| unset("helper", one)).collect();
+    // The empty one and the paths serve another program's helper too.
+    if others.iter().all(|one| one.is_empty()) {
+        commands.extend(others.into_iter().map(|one| unset("helper", one)));
+        let paths: BTreeSet<String> = values(place, host, "useHttpPath").into_iter().collect();
+        commands.extend(paths.iter().map(|one| unset("useHttpPath", one)));
+    }
+    commands
 }
 
 fn finish(place: Place, commands: &[Vec<String>], done: &str, remote: &Remote) -> Result<(), CliError> {
     let Some(flag) = place.flag() else {
         let line = |words: &Vec<String>| {
             let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
-            format!("git config --global {}", words.join(" "))
+            format!("git config {PRINTED} {}", words.join(" "))
         };
         let lines: Vec<String> = commands.iter().map(line).collect();
         return remote.output.result(&lines.join("\n"), &lines);
@@ -106,10 +120,10 @@ fn finish(place: Place, commands: &[Vec<String>], done: &str, remote: &Remote) -
     remote.output.result(done, &serde_json::json!({ "changed": commands.len() }))
 }
 
-/// Returns the helpers of a host in that configuration; none where the commands are only printed.
-fn helpers(place: Place, host: &str) -> Vec<String> {
-    let Some(flag) = place.flag() else { return Vec::new() };
-    let key = format!("credential.{host}.helper");
+/// Returns a host's values of that name in that configuration: the user's own where the commands are only printed.
+fn values(place: Place, host: &str, name: &str) -> Vec<String> {
+    let flag = place.flag().unwrap_or(PRINTED);
+    let key = format!("credential.{host}.{name}");
     let outcome = Command::new("git").args(["config", flag, "--null", "--get-all", &key]).output();
     let Some(set) = outcome.ok().filter(|outcome| outcome.status.success()) else { return Vec::new() };
     let set = String::from_utf8_lossy(&set.stdout);

@@ -85,6 +85,7 @@ fn refused(error: SlotError) -> SlotAnswer {
         SlotError::Full => "remove one that is not needed: sealroom slot remove ID",
         SlotError::InUse(_) => "pass the secret of another slot, so that one is left that certainly opens",
         SlotError::Last(_) => "add another one first: sealroom slot add passphrase",
+        SlotError::Taken(_) => "choose another secret: one that two slots have is taken away only with both",
         SlotError::Kind { .. } => "name the slot and a secret of its kind, or add a slot",
         SlotError::Invalid(_) => "choose another one",
         SlotError::Conflict => "look at `sealroom slot list`, and run it again",

@@ -24,9 +24,18 @@ pub(in crate::cli) struct Args {
     /// A reverse proxy terminates TLS; the client is the last address in X-Forwarded-For.
     #[arg(long, env = "SEALROOM_BEHIND_TLS_PROXY", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
     pub(super) behind_tls_proxy: Option<bool>,
+    /// Networks of that proxy, separated by commas; by default this host.
+    #[arg(long, env = "SEALROOM_TRUSTED_PROXIES", value_delimiter = ',', value_name = "NETWORKS")]
+    pub(super) trusted_proxies: Option<Vec<String>>,
+    /// Names under which clients reach the server, separated by commas.
+    #[arg(long, env = "SEALROOM_HOST_NAMES", value_delimiter = ',', value_name = "NAMES")]
+    pub(super) host_names: Option<Vec<String>>,
     /// Accept a clock that is over five minutes behind the newest record.
     #[arg(long)]
     pub(in crate::cli::host) accept_clock: bool,
+    /// Serve an older copy of the file than the checkpoint folder knows; the log goes on with a new key.
+    #[arg(long)]
+    pub(in crate::cli::host) accept_rollback: bool,
     /// The TLS certificate chain, as PEM; needs --tls-key.
     #[arg(long, env = "SEALROOM_TLS_CERT", value_name = "FILE")]
     pub(super) tls_cert: Option<PathBuf>,
@@ -67,6 +76,12 @@ pub(super) struct Tuning {
     /// Allow members to store integrations; otherwise only owners may.
     #[arg(long, env = "SEALROOM_MEMBERS_MAY_CREATE", value_name = "BOOL")]
     pub(super) members_may_create: Option<bool>,
+    /// Allow members to store integrations that are read in the place of an owner's.
+    #[arg(long, env = "SEALROOM_MEMBERS_MAY_SHADOW", value_name = "BOOL")]
+    pub(super) members_may_shadow: Option<bool>,
+    /// Projects that a new member sees whose creator names none: all or none.
+    #[arg(long, env = "SEALROOM_NEW_MEMBERS_SEE", value_name = "WHICH")]
+    pub(super) new_members_see: Option<String>,
     /// Threads that serve connections.
     #[arg(long, env = "SEALROOM_WORKER_THREADS", value_name = "N")]
     pub(super) worker_threads: Option<u16>,
@@ -106,4 +121,16 @@ pub(super) struct Tuning {
     /// Maximum number of requests queued for the writer.
     #[arg(long, env = "SEALROOM_QUEUE_MAX", value_name = "N")]
     pub(super) queue_max: Option<u32>,
+    /// Maximum number of password checks that wait for a core.
+    #[arg(long, env = "SEALROOM_PASSWORDS_WAITING_MAX", value_name = "N")]
+    pub(super) passwords_waiting_max: Option<u32>,
+    /// Maximum size of the credentials in one answer, in bytes.
+    #[arg(long, env = "SEALROOM_ANSWER_BYTES_MAX", value_name = "BYTES")]
+    pub(super) answer_bytes_max: Option<u32>,
+    /// Maximum size of the credentials in all answers that are not sent yet, in bytes.
+    #[arg(long, env = "SEALROOM_ANSWERS_BYTES_MAX", value_name = "BYTES")]
+    pub(super) answers_bytes_max: Option<u32>,
+    /// Maximum number of credentials that one caller reads in a minute.
+    #[arg(long, env = "SEALROOM_DISCLOSURES_PER_MINUTE_MAX", value_name = "N")]
+    pub(super) disclosures_per_minute_max: Option<u32>,
 }

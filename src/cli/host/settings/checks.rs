@@ -1,12 +1,15 @@
 //! Checks of the settings before the vault file is opened: a mistake must not cost a key derivation or a record.
 
-use std::{fs, path::Path};
+use std::{fs, os::unix::fs::MetadataExt, path::Path};
 
 use super::{address::Address, plan::Plan};
-use crate::cli::{error::CliError, paths, terminal::output::Output};
+use crate::cli::{error::CliError, paths, source::Source, terminal::output::Output};
 
 /// Maximum length of a socket's path on Linux: `sun_path` has 108 bytes, one of them the terminating NUL.
 const SOCKET_PATH_BYTES_MAX: usize = 107;
+
+/// The owner of a file whose own one a user namespace does not map.
+const UNMAPPED: u32 = 65_534;
 
 /// Refuses a listener on which credentials would cross a network in the clear.
 pub(in crate::cli::host) fn check_listener(plan: &Plan, dev: bool) -> Result<(), CliError> {
@@ -28,12 +31,20 @@ pub(in crate::cli::host) fn check_listener(plan: &Plan, dev: bool) -> Result<(),
         ));
     }
     if plan.behind_tls_proxy {
-        return Ok(());
+        return if plan.names_proxies { Ok(()) } else { Err(unnamed_proxies(&source, tcp)) };
     }
     Err(CliError::usage(
         format!("{source}: {tcp} is not a loopback address, and TLS is off"),
         "pass --tls-cert and --tls-key, or listen on 127.0.0.1, or run behind a TLS proxy with --behind-tls-proxy",
     ))
+}
+
+/// Whoever reaches such a listener past the proxy would choose the address that it is known by.
+fn unnamed_proxies(source: &Source, tcp: &std::net::SocketAddr) -> CliError {
+    CliError::usage(
+        format!("{source}: {tcp} is not a loopback address, and no trusted proxy is named"),
+        "name the proxy's network with --trusted-proxies 10.0.0.0/8, or listen on 127.0.0.1",
+    )
 }
 
 /// Checks that the files that the settings name can exist.
@@ -55,6 +66,10 @@ pub(in crate::cli::host) fn check_files(plan: &Plan, output: &Output) -> Result<
             ));
         }
         Ok(_) | Err(_) => {}
+    }
+    check_writers(&plan.data, source)?;
+    if let Some(config) = &plan.config {
+        check_writers(config, &plan.sources.of_top("config"))?;
     }
     if let Address::Unix(path) = &plan.address {
         check_socket(path, plan)?;
@@ -93,4 +108,55 @@ fn check_socket(path: &Path, plan: &Plan) -> Result<(), CliError> {
         return Err(source.refuse(what, "use a shorter path, or one relative to the working directory"));
     }
     paths::check_folder(path, &source)
+}
+
+/// Checks that nobody but this user and root writes a file that the server trusts, or replaces it in its folder.
+fn check_writers(path: &Path, source: &Source) -> Result<(), CliError> {
+    let Ok(file) = fs::metadata(path) else { return Ok(()) };
+    let folder =
+        path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+    let shown = path.display();
+    let own = rustix::process::geteuid().as_raw();
+    if ![own, 0].contains(&file.uid()) && !(file.uid() == UNMAPPED && is_in_user_namespace()) {
+        return Err(CliError::failed(
+            format!("{source}: {shown} belongs to uid {}, who can change it", file.uid()),
+            format!("chown {own} {shown}, or run the server as that user"),
+        ));
+    }
+    if others_write(&file) {
+        return Err(CliError::failed(
+            format!("{source}: {shown} can be written by others (mode {:04o})", file.mode() & 0o7777),
+            format!("chmod go-w {shown}"),
+        ));
+    }
+    let Ok(holder) = fs::metadata(folder) else { return Ok(()) };
+    if others_write(&holder) && holder.mode() & 0o1000 == 0 {
+        return Err(CliError::failed(
+            format!(
+                "{source}: others can replace {shown}: its folder has mode {:04o}",
+                holder.mode() & 0o7777
+            ),
+            format!("chmod o-w {}", folder.display()),
+        ));
+    }
+    Ok(())
+}
+
+/// Returns whether everybody may write, or a group that this process is not in. A group of its own is how Kubernetes'
+/// `fsGroup` shares a volume.
+fn others_write(file: &fs::Metadata) -> bool {
+    let is_own = |gid: u32| {
+        let mut groups =
+            rustix::process::getgroups().unwrap_or_default().into_iter().map(|group| group.as_raw());
+        gid == 0 || gid == rustix::process::getegid().as_raw() || groups.any(|group| group == gid)
+    };
+    file.mode() & 0o002 != 0 || (file.mode() & 0o020 != 0 && !is_own(file.gid()))
+}
+
+/// Returns whether this process is in a user namespace (user_namespaces(7)), where a file of root's may show another
+/// owner.
+fn is_in_user_namespace() -> bool {
+    let map = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    let first = map.split_whitespace().collect::<Vec<_>>();
+    !first.is_empty() && first != ["0", "0", "4294967295"]
 }

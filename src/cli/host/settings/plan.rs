@@ -1,15 +1,12 @@
 //! Settings in effect, and the source of each.
 
-use std::{
-    fmt::Display,
-    ops::RangeInclusive,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{ops::RangeInclusive, path::PathBuf, str::FromStr, time::Duration};
 
 use super::{
     address::{self, Address},
     args::{Args, Tuning},
+    outgoing::{self, OutgoingPlan},
+    sources::{Sources, bounded, check_path, size},
 };
 use crate::{
     cli::{
@@ -19,35 +16,38 @@ use crate::{
             archives::ArchivePlan, backups::BackupPlan, checkpoints::CheckpointPlan, host_actor::host_actor,
             passphrase::PassphraseArgs,
         },
-        paths,
-        source::{Given, Source},
+        source::Source,
     },
     clock,
     config::{FileArchive, FileBackup, FileCheckpoint, FileLimits, default},
     disk::Locking,
-    domain::days,
-    http::Limits,
-    vault::Settings,
+    domain::{Invalid, days},
+    http::{Edge, Limits},
+    vault::{CallerLimits, Settings},
 };
 
 /// The settings, merged from flags, environment, file and defaults.
 pub(in crate::cli::host) struct Plan {
     pub(in crate::cli::host) data: PathBuf,
+    /// The config file, which a SIGHUP reads again.
+    pub(in crate::cli::host) config: Option<PathBuf>,
     pub(in crate::cli::host) address: Address,
     pub(in crate::cli::host) behind_tls_proxy: bool,
+    pub(in crate::cli::host) edge: Edge,
+    /// True where a setting names the proxies.
+    pub(super) names_proxies: bool,
     pub(in crate::cli::host) tls: Option<TlsFiles>,
     pub(in crate::cli::host) passphrase: PassphraseArgs,
     pub(in crate::cli::host) checkpoints: Option<CheckpointPlan>,
     pub(in crate::cli::host) backups: Option<BackupPlan>,
     pub(in crate::cli::host) archives: Option<ArchivePlan>,
+    pub(in crate::cli::host) outgoing: Option<OutgoingPlan>,
     pub(in crate::cli::host) workers: usize,
     pub(in crate::cli::host) limits: Limits,
     pub(in crate::cli::host) locking: Locking,
     pub(in crate::cli::host) settings: Settings,
     /// Drops rights before the first connection.
     pub(in crate::cli::host) sandbox: bool,
-    /// The config file, which a SIGHUP reads again.
-    pub(in crate::cli::host) config: Option<PathBuf>,
     pub(in crate::cli::host) log_level: tracing::Level,
     pub(super) sources: Sources,
 }
@@ -57,24 +57,6 @@ pub(in crate::cli::host) struct Plan {
 pub(in crate::cli::host) struct TlsFiles {
     pub(in crate::cli::host) cert: PathBuf,
     pub(in crate::cli::host) key: PathBuf,
-}
-
-/// The source of each setting. Of the defaults, messages name only the vault file's, since that file may be missing.
-pub(super) struct Sources {
-    given: Given,
-    file: Option<PathBuf>,
-    pub(super) data: Source,
-}
-
-impl Sources {
-    pub(super) fn of(&self, id: &str, key: &'static str) -> Source {
-        self.given.source(id, key, self.file.as_deref())
-    }
-
-    /// Returns the source of a setting outside of all tables.
-    pub(super) fn of_top(&self, key: &'static str) -> Source {
-        self.of(key, key)
-    }
 }
 
 /// Reads the settings. Consumes none of the arguments, so that a SIGHUP can read them again.
@@ -101,6 +83,8 @@ pub(in crate::cli::host) fn read(args: &Args) -> Result<Plan, CliError> {
         None => cores.saturating_sub(1).max(1),
     };
     let level = tuning.log_level.clone().or(file.log_level).unwrap_or_else(|| default::LOG_LEVEL.to_owned());
+    let see = tuning.new_members_see.clone().or(file.new_members_see);
+    let see = see.unwrap_or_else(|| default::NEW_MEMBERS_SEE.to_owned());
     let limits = &file.limits;
     let queue_max = tuning.queue_max.or(limits.queue_max).unwrap_or(default::QUEUE_MAX);
     let cache_bytes = tuning.cache_bytes.or(file.cache_bytes).unwrap_or(default::CACHE_BYTES);
@@ -108,23 +92,43 @@ pub(in crate::cli::host) fn read(args: &Args) -> Result<Plan, CliError> {
         Some(true) => Locking::Waived,
         Some(false) | None => Locking::Required,
     };
+    let behind_tls_proxy = args.behind_tls_proxy.or(file.behind_tls_proxy).unwrap_or(false);
+    let proxies = args.trusted_proxies.clone().or(file.trusted_proxies);
+    let names = args.host_names.clone().or(file.host_names);
     Ok(Plan {
         tls: tls_files(tls, &sources)?,
         passphrase,
         checkpoints: checkpoint_plan(args, &file.checkpoint, &sources)?,
         backups: backup_plan(args, &file.backup, locking, &sources)?,
         archives: archive_plan(args, &file.archive, &sources)?,
+        outgoing: outgoing::read(file.outgoing, &sources)?,
         data,
+        config: args.config.clone(),
         address: address::parse(&listen, &sources.of_top("listen"))?,
-        behind_tls_proxy: args.behind_tls_proxy.or(file.behind_tls_proxy).unwrap_or(false),
+        behind_tls_proxy,
+        edge: edge(behind_tls_proxy, proxies.as_deref(), names.as_deref(), &sources)?,
+        names_proxies: proxies.is_some(),
         workers,
         limits: client_limits(&tuning, limits, &sources)?,
         locking,
         sandbox: tuning.sandbox.or(file.sandbox).unwrap_or(true),
-        config: args.config.clone(),
         settings: Settings {
             members_may_create: tuning.members_may_create.or(file.members_may_create).unwrap_or(true),
+            members_may_shadow: tuning.members_may_shadow.or(file.members_may_shadow).unwrap_or(true),
+            new_members_see: see.parse().map_err(|_| {
+                let what = format!("'{}' is neither all nor none", see.escape_debug());
+                sources.of_top("new_members_see").refuse(what, "use all or none")
+            })?,
             queue_max: size(&sources.of("queue_max", "limits.queue_max"), queue_max, 1..=u32::MAX)?,
+            callers: caller_limits(&tuning, limits, &sources)?,
+            passwords_waiting: size(
+                &sources.of("passwords_waiting_max", "limits.passwords_waiting_max"),
+                tuning
+                    .passwords_waiting_max
+                    .or(limits.passwords_waiting_max)
+                    .unwrap_or(default::PASSWORDS_WAITING_MAX),
+                1..=u32::MAX,
+            )?,
             cache_bytes: size(&sources.of_top("cache_bytes"), cache_bytes, CACHE_BYTES)?,
             disk_low_bytes: tuning.disk_low_bytes.or(file.disk_low_bytes).unwrap_or(default::DISK_LOW_BYTES),
             ..Settings::new(host_actor(), clock::monotonic)
@@ -139,6 +143,30 @@ pub(in crate::cli::host) fn read(args: &Args) -> Result<Plan, CliError> {
 
 /// Bounds of the engine's cache, as in `config.example.toml`.
 const CACHE_BYTES: RangeInclusive<u32> = 1 << 20..=1 << 30;
+
+fn edge(
+    behind_tls_proxy: bool,
+    proxies: Option<&[String]>,
+    names: Option<&[String]>,
+    sources: &Sources,
+) -> Result<Edge, CliError> {
+    let mut edge = Edge::from(behind_tls_proxy);
+    if let Some(proxies) = proxies.filter(|_| behind_tls_proxy) {
+        edge.trusted_proxies = list(proxies, &sources.of_top("trusted_proxies"))?;
+    }
+    edge.host_names = list(names.unwrap_or_default(), &sources.of_top("host_names"))?;
+    Ok(edge)
+}
+
+fn list<T: FromStr<Err = Invalid>>(texts: &[String], source: &Source) -> Result<Vec<T>, CliError> {
+    let refuse = |text: &str, error: Invalid| {
+        source.refuse(
+            format!("'{}' is not a {}", text.escape_debug(), error.what),
+            format!("use {}", error.rule),
+        )
+    };
+    texts.iter().map(|text| text.trim().parse().map_err(|error| refuse(text, error))).collect()
+}
 
 fn checkpoint_plan(
     args: &Args,
@@ -253,28 +281,27 @@ fn client_limits(flags: &Tuning, file: &FileLimits, sources: &Sources) -> Result
     })
 }
 
-/// Checks that a value is within these bounds.
-fn bounded<N: PartialOrd + Display>(
-    source: &Source,
-    set: N,
-    bounds: RangeInclusive<N>,
-) -> Result<N, CliError> {
-    if bounds.contains(&set) {
-        return Ok(set);
-    }
-    let what = if set < *bounds.start() {
-        format!("{set} must be at least {}", bounds.start())
-    } else {
-        format!("{set} must be at most {}", bounds.end())
-    };
-    Err(source.refuse(what, "omit it for the default"))
-}
+/// The least bytes of answers: one credential has to fit.
+const ANSWER_BYTES_MIN: u32 = 1 << 20;
 
-fn size(source: &Source, set: u32, bounds: RangeInclusive<u32>) -> Result<usize, CliError> {
-    let size = bounded(source, set, bounds)?;
-    usize::try_from(size).map_err(|_| source.refuse("too large for this host", "omit it for the default"))
-}
-
-fn check_path(path: Option<&Path>, source: &Source) -> Result<(), CliError> {
-    path.map_or(Ok(()), |path| paths::check(path, source))
+fn caller_limits(flags: &Tuning, file: &FileLimits, sources: &Sources) -> Result<CallerLimits, CliError> {
+    let one = flags.answer_bytes_max.or(file.answer_bytes_max).unwrap_or(default::ANSWER_BYTES_MAX);
+    let all = flags.answers_bytes_max.or(file.answers_bytes_max).unwrap_or(default::ANSWERS_BYTES_MAX);
+    let count = flags.disclosures_per_minute_max.or(file.disclosures_per_minute_max);
+    let of_count = sources.of("disclosures_per_minute_max", "limits.disclosures_per_minute_max");
+    let count = count.unwrap_or(default::DISCLOSURES_PER_MINUTE_MAX);
+    Ok(CallerLimits {
+        answer_bytes: size(
+            &sources.of("answer_bytes_max", "limits.answer_bytes_max"),
+            one,
+            ANSWER_BYTES_MIN..=u32::MAX,
+        )?,
+        // One caller gets a quarter, in which one whole answer has to fit.
+        answers_bytes: size(
+            &sources.of("answers_bytes_max", "limits.answers_bytes_max"),
+            all,
+            one.saturating_mul(4)..=u32::MAX,
+        )?,
+        disclosures_per_minute: bounded(&of_count, count, 1..=u32::MAX)?.into(),
+    })
 }

@@ -18,7 +18,9 @@ fn only_loopback_a_socket_tls_or_a_proxy_may_be_listened_on() {
     assert!(check(&["--listen", "[::1]:0"]).is_ok());
     assert!(check(&["--listen", "unix:/tmp/x"]).is_ok());
     assert!(check(&["--listen", "0.0.0.0:0"]).is_err());
-    assert!(check(&["--listen", "0.0.0.0:0", "--behind-tls-proxy"]).is_ok());
+    let behind = ["--listen", "0.0.0.0:0", "--behind-tls-proxy"];
+    assert!(check(&behind).is_err(), "the proxy must be named");
+    assert!(check(&[&behind[..], &["--trusted-proxy", "10.0.0.1"]].concat()).is_ok());
     assert!(check(&["--listen", "0.0.0.0:0", "--behind-tls-proxy", "--dev"]).is_err());
     assert!(check(&[&["--listen", "0.0.0.0:0"][..], &tls].concat()).is_ok());
     assert!(check(&[&["--listen", "unix:/tmp/x"][..], &tls].concat()).is_err());

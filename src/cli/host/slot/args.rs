@@ -2,16 +2,13 @@
 
 use std::path::PathBuf;
 
-use super::target::Target;
 use crate::{
     cli::{
         error::CliError,
-        host::{memory, passphrase::PassphraseArgs},
+        host::{file_args::FileArgs, memory, passphrase::PassphraseArgs},
         terminal::{confirm::Consent, output::Output},
     },
-    config::default,
     crypto::kdf::KdfParams,
-    disk::Locking,
 };
 
 /// `slot`'s subcommands.
@@ -39,27 +36,6 @@ pub(super) enum Verb {
     /// Remove a slot: its secret no longer opens this file.
     #[command(after_help = "Examples:\n  sealroom slot remove 3 --data team.redb")]
     Remove(RemoveArgs),
-}
-
-/// The vault.
-#[derive(Debug, clap::Args)]
-pub(super) struct FileArgs {
-    /// The vault file; if a server has it open, the command speaks to that server's local socket.
-    #[arg(long, env = "SEALROOM_DATA", default_value = default::DATA, value_name = "FILE")]
-    pub(super) data: PathBuf,
-    /// Open the vault on a file system that has no locks; no other process may open the file.
-    #[arg(long, env = "SEALROOM_WITHOUT_FILE_LOCK", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
-    pub(super) without_file_lock: Option<bool>,
-}
-
-impl FileArgs {
-    pub(super) fn target(&self) -> Result<Target, CliError> {
-        Target::of(&self.data, self.locking())
-    }
-
-    pub(super) const fn locking(&self) -> Locking {
-        if matches!(self.without_file_lock, Some(true)) { Locking::Waived } else { Locking::Required }
-    }
 }
 
 /// The cost of a new key derivation.

@@ -8,11 +8,12 @@ use crate::{
         host::{
             control::{self, SlotAnswer, SlotRequest, SlotRow},
             host_actor::host_actor,
+            offline,
         },
     },
-    clock::{self, Clock},
+    clock,
     disk::{DataFile, FileError, Locking, beside, resolved},
-    domain::{Action, Event, Secret},
+    domain::Secret,
     vault::{Settings, Vault},
 };
 
@@ -85,19 +86,9 @@ fn listed(answer: SlotAnswer) -> Result<(u32, Vec<SlotRow>), CliError> {
 }
 
 fn change(vault: &Vault, request: SlotRequest) -> Result<(u32, Vec<SlotRow>), CliError> {
-    let newest =
-        vault.newest_time().map_err(|error| CliError::failed(error.to_string(), "restore a backup"))?;
-    let clock = newest.map_or_else(Clock::system, Clock::system_after);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime
-        .map_err(|error| CliError::failed(format!("no runtime: {error}"), "free memory or threads"))?;
-    runtime.block_on(async {
-        let secret = Secret::new(request.secret.as_bytes().to_vec());
-        let unlocked = vault.unlock(secret, host_actor(), clock.now(), None).await;
-        unlocked.map_err(|error| CliError::unlock(&error))?;
-        let answer = control::slots::change(request, host_actor(), vault, &clock).await;
-        // The slots have changed, whether or not the disk takes this record too.
-        drop(vault.lock(Event::new(clock.now(), host_actor(), Action::VaultLock)).await);
-        listed(answer)
-    })
+    let clock = offline::clock(vault)?;
+    let secret = Secret::new(request.secret.as_bytes().to_vec());
+    let work = async || listed(control::slots::change(request, host_actor(), vault, &clock).await);
+    // The slots have changed, whether or not the disk takes the lock's record too.
+    offline::unlocked(vault, &clock, secret, work).map(|(slots, _)| slots)
 }

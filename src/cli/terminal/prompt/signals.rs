@@ -34,6 +34,11 @@ pub(in crate::cli) fn are_handled() {
     ELSEWHERE.store(true, Ordering::SeqCst);
 }
 
+/// Returns whether a prompt is waiting for its answer, and ends by a signal itself.
+pub(in crate::cli) fn is_asking() -> bool {
+    !BY_DEFAULT.load(Ordering::SeqCst)
+}
+
 /// A prompt during which signals wait in a pipe.
 pub(super) struct Question {
     arrived: &'static UnixStream,

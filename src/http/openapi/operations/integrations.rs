@@ -5,21 +5,28 @@ use serde_json::json;
 use crate::http::openapi::{
     examples,
     operation::{Operation, Reply},
-    schemas::{array_of, id, if_match, limit, reference},
+    schemas::{array_of, id, if_match, kept_limit, limit, reference},
 };
 
 pub(super) const TAG: &str = "Integrations";
 
 pub(super) fn list() -> Operation {
+    listing("List integrations", "Metadata only, newest first; never a credential.")
+}
+
+pub(super) fn list_own() -> Operation {
+    listing("List your integrations", "Metadata of the integrations that the caller created, newest first.")
+}
+
+fn listing(summary: &'static str, description: &'static str) -> Operation {
     let example = [examples::integration()].into_iter().collect();
-    let listing =
-        Operation::new(TAG, "List integrations", "Metadata only, newest first; never a credential.")
-            .query(
-                "provider",
-                reference("Provider"),
-                "The provider; `azure-devops` and `azuredevops` are equivalent.",
-            )
-            .query("name", reference("Name"), "The exact name.");
+    let listing = Operation::new(TAG, summary, description)
+        .query(
+            "provider",
+            reference("Provider"),
+            "The provider; `azure-devops` and `azuredevops` are equivalent.",
+        )
+        .query("name", reference("Name"), "The exact name.");
     paged(listing)
         .answers(Reply::json(200, "The metadata.", array_of("Integration"), example).with("x-next-cursor"))
         .codes(&["disk_low"])
@@ -39,7 +46,7 @@ pub(super) fn create() -> Operation {
         reference("CreatedIntegration"),
         examples::created_integration(),
     ))
-    .codes(&["duplicate_field", "invalid_scope", "project_not_registered", "expiry_past", "disk_low"])
+    .codes(&["duplicate_field", "invalid_scope", "project_not_registered", "expiry_past", "disk_low", "would_shadow"])
     .codes(&["outside_projects", "outside_providers"])
 }
 
@@ -61,8 +68,27 @@ pub(super) fn read_credentials() -> Operation {
         "integration_not_found",
         "project_not_found",
         "too_many_matches",
+        "too_many_disclosures",
         "disk_low",
     ])
+}
+
+pub(super) fn repository_token() -> Operation {
+    Operation::new(
+        TAG,
+        "Get a token for a repository",
+        "From the integrations with provider `github` that a read for this project finds: a token that the newest \
+         GitHub App mints for this one repository, else the newest personal access token. A minted token is reused \
+         until 10 minutes before its end. Its issue is an audit event that is durable before the answer is sent.",
+    )
+    .required_query("repositoryIdentifier", reference("ProjectIdentifier"), "The project; it must be registered.")
+    .answers(
+        Reply::json(200, "The token.", reference("RepositoryToken"), examples::repository_token())
+            .with("audit-receipt"),
+    )
+    .codes(&["invalid_parameter", "outside_projects", "outside_providers", "integration_not_found"])
+    .codes(&["project_not_found", "app_not_installed", "provider_unreachable", "outgoing_disabled", "disk_low"])
+    .codes(&["too_many_disclosures"])
 }
 
 pub(super) fn show() -> Operation {
@@ -75,9 +101,11 @@ pub(super) fn update() -> Operation {
         TAG,
         "Change an integration's metadata",
         "Absent fields keep their value; `null` clears `name`, `config` or `expiresAt`. The revision does not change. \
-         `is_global` is accepted as an alias of `isGlobal`.",
+         `is_global` is accepted as an alias of `isGlobal`. Members may change the name, expiry and `config.env` of integrations \
+         that they created.",
     ))
     .takes(examples::update_integration())
+    .codes(&["not_creator", "outside_projects", "outside_providers", "would_shadow"])
     .codes(&["duplicate_field", "invalid_scope", "project_not_registered", "expiry_past", "name_needed"])
     .codes(&["disk_low"])
 }
@@ -106,7 +134,8 @@ pub(super) fn rotate() -> Operation {
     ))
     .header("If-Match", if_match(), "The revision that must be current, as `3` or `\"3\"`; `*` matches any.")
     .takes(examples::rotate_credentials())
-    .codes(&["not_creator", "invalid_if_match", "revision_conflict", "expiry_past", "disk_low"])
+    .codes(&["not_creator", "outside_projects", "outside_providers"])
+    .codes(&["invalid_if_match", "revision_conflict", "expiry_past", "disk_low"])
 }
 
 pub(super) fn rollback() -> Operation {
@@ -116,7 +145,22 @@ pub(super) fn rollback() -> Operation {
         "Stores an older revision, with its expiry, as the newest one. Members may roll back integrations that they created.",
     ))
     .takes(json!({ "revision": 1 }))
-    .codes(&["not_creator", "revision_not_found", "disk_low"])
+    .codes(&["not_creator", "outside_projects", "outside_providers", "revision_not_found", "disk_low"])
+}
+
+pub(super) fn revisions() -> Operation {
+    with_path(Operation::new(
+        TAG,
+        "Read the kept revisions of a credential",
+        "Discloses the current credential and the older ones that a rollback could restore, newest first, each with its \
+         own expiry, for an export. Each disclosure is an audit event that is durable before the answer is sent.",
+    ))
+    .query("limit", kept_limit(), "Maximum number of revisions; 1 reads only the current one.")
+    .answers(
+        Reply::json(200, "The metadata and the revisions.", reference("Revisions"), examples::revisions())
+            .with("audit-receipt"),
+    )
+    .codes(&["integration_not_found", "outside_projects", "outside_providers", "disk_low"])
 }
 
 /// One integration, answered with its metadata.

@@ -10,7 +10,9 @@ mod values;
 
 use serde_json::{Map, Value, json};
 
-pub(super) use self::values::{actor, array_of, id, if_match, limit, reference, sequence, time, token_or_id};
+pub(super) use self::values::{
+    actor, array_of, id, if_match, kept_limit, limit, reference, sequence, time, token_or_id,
+};
 use self::values::{closed, email, error, name, project, roles};
 use crate::domain::{Action, AuthType, Outcome, Platform, Provider, TokenStatus};
 

@@ -46,8 +46,9 @@ fn create_user() -> Value {
             (
                 "projects",
                 with_description(
-                    projects_or_null(),
-                    "The only projects a member may access; not allowed for owners.",
+                    some_projects_or_null(),
+                    "The only projects a member may access, possibly none; `null` means all projects, and absent \
+                     the server's default. Not allowed for owners.",
                 ),
             ),
         ],
@@ -75,7 +76,7 @@ fn update_user() -> Value {
             ("disabled", with_description(or_null(truth()), "Requires an owner.")),
             (
                 "projects",
-                with_description(projects_or_null(), "Requires an owner; `null` means all projects."),
+                with_description(some_projects_or_null(), "Requires an owner; `null` means all projects."),
             ),
             ("password", new_password()),
             (
@@ -114,6 +115,7 @@ fn create_integration() -> Value {
                     "The credential's expiry at the provider; must be in the future.",
                 ),
             ),
+            ("allowExpired", allow_expired()),
         ],
     );
     schema["anyOf"] = json!([
@@ -213,14 +215,24 @@ fn update_integration() -> Value {
 fn rotate_credentials() -> Value {
     object(
         &[("credentials", credentials())],
-        &[(
-            "expiresAt",
-            with_description(
-                or_null(reference("Time")),
-                "Must be in the future; if absent, the new expiry is unknown.",
+        &[
+            (
+                "expiresAt",
+                with_description(
+                    or_null(reference("Time")),
+                    "Must be in the future; if absent, the new expiry is unknown.",
+                ),
             ),
-        )],
+            ("allowExpired", allow_expired()),
+        ],
     )
+}
+
+fn allow_expired() -> Value {
+    json!({
+        "type": ["boolean", "null"],
+        "description": "Accepts an `expiresAt` in the past, for an import; owners only.",
+    })
 }
 
 fn rollback_credentials() -> Value {
@@ -288,7 +300,7 @@ fn credentials() -> Value {
     })
 }
 
-/// A scope's projects; an empty list is allowed with `isGlobal: true`.
+/// Projects, possibly none: of a user, or of a scope with `isGlobal: true`.
 fn scope() -> Value {
     json!({
         "type": "array", "items": reference("ProjectIdentifier"), "maxItems": PROJECTS_MAX, "uniqueItems": true,
@@ -297,6 +309,10 @@ fn scope() -> Value {
 
 fn list(items: &Value, most: usize) -> Value {
     json!({ "type": "array", "items": items, "minItems": 1, "maxItems": most, "uniqueItems": true })
+}
+
+fn some_projects_or_null() -> Value {
+    or_null(scope())
 }
 
 fn projects_or_null() -> Value {

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::values::{IN_EMAIL, any_object, object, or_null, reference, text, truth};
+use crate::domain::Integration;
 
 pub(super) fn all() -> Map<String, Value> {
     [
@@ -14,6 +15,8 @@ pub(super) fn all() -> Map<String, Value> {
         ("Integration", integration(&[])),
         ("CreatedIntegration", integration(&[("shadows", shadows())])),
         ("DisclosedCredential", disclosed()),
+        ("Revisions", revisions()),
+        ("RepositoryToken", repository_token()),
         ("Project", project()),
         ("ApplicationToken", token()),
         ("CreatedApplicationToken", created_token()),
@@ -41,7 +44,7 @@ fn health() -> Value {
         ],
         &[(
             "detail",
-            json!({ "type": "array", "items": { "enum": ["disk_low", "checkpoint_lost", "backup_failed", "file_gone"] } }),
+            json!({ "type": "array", "items": { "enum": ["disk_low", "checkpoint_lost", "backup_failed", "file_gone", "log_flawed"] } }),
         )],
     )
 }
@@ -123,6 +126,42 @@ fn disclosed() -> Value {
             ("credentials", credentials),
         ],
         &[("config", any_object()), ("expires_at", reference("Time")), ("name", label)],
+    )
+}
+
+fn revisions() -> Value {
+    let one = object(
+        &[
+            ("revision", revision()),
+            ("expiresAt", or_null(reference("Time"))),
+            (
+                "credentials",
+                json!({ "type": "object", "minProperties": 1, "description": "Verbatim as stored." }),
+            ),
+        ],
+        &[],
+    );
+    let list = json!({
+        "type": "array", "items": one, "minItems": 1, "maxItems": Integration::KEPT_MAX,
+        "description": "The current revision first.",
+    });
+    object(&[("integration", reference("Integration")), ("revisions", list)], &[])
+}
+
+fn repository_token() -> Value {
+    let kind = json!({
+        "type": "string", "enum": ["pat", "installation"],
+        "description": "`installation` is a token that a GitHub App minted for this repository alone.",
+    });
+    object(
+        &[
+            ("token", text()),
+            ("expiresAt", or_null(reference("Time"))),
+            ("type", kind),
+            ("provider", json!({ "const": "github" })),
+            ("scope", reference("ProjectIdentifier")),
+        ],
+        &[],
     )
 }
 

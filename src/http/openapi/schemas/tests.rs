@@ -8,7 +8,8 @@ use super::{all, requests};
 use crate::{
     api::responses::{
         AuditState, CreatedToken, ErrorBody, Health, IntegrationBody, LastAccess, LoginBody, ProjectBody,
-        Removed, TokenBody, UpdatedUser, UserBody, credentials_array, to_json, to_secret_json,
+        Removed, RepositoryToken, TokenBody, TokenKind, UpdatedUser, UserBody, credentials_array, to_json,
+        to_secret_json,
     },
     domain::{
         AccessScope, ApplicationToken, AuthType, Digest, Integration, IntegrationId, Json, KeptRevision,
@@ -98,7 +99,7 @@ fn user() -> User {
         first_name: None,
         last_name: None,
         role: Role::Member,
-        narrowing: AccessScope::default(),
+        scope: AccessScope::default(),
         disabled: false,
         password: PasswordHash { memory_kib: 1, passes: 1, lanes: 1, salt: [1; 16], hash: [2; 32] },
         epoch: 1,
@@ -118,9 +119,12 @@ fn an_answer_about_integrations_has_the_keys_of_its_schema() {
     let credentials = Secret::from("{\"a\":1}".to_owned());
     let custom =
         Integration { provider: Provider::Custom, name: Some("x".parse().unwrap()), ..integration.clone() };
-    let array = credentials_array(&[(&custom, &credentials)]);
+    let array = credentials_array([(&custom, &credentials)]);
     let array: Vec<&RawValue> = serde_json::from_slice(array.expose()).unwrap();
     same_keys("DisclosedCredential", array[0].get().as_bytes());
+    let (token, end, project) = (Secret::from("ghs_x".to_owned()), Some(NOW), "acme/app".parse().unwrap());
+    let body = RepositoryToken::new(&token, TokenKind::Installation, end, &project);
+    same_keys("RepositoryToken", to_secret_json(&body).expose());
     same_keys("RemovedById", &to_json(&Removed::Integration(integration.id)));
 }
 
@@ -159,7 +163,7 @@ fn an_answer_about_tokens_has_the_keys_of_its_schema() {
         digest: Digest([7; 32]),
         name: "ci".parse().unwrap(),
         role: Role::Application,
-        narrowing: AccessScope::default(),
+        scope: AccessScope::default(),
         created_by: "user:ada@example.com".parse().unwrap(),
         created_at: NOW,
         expires_at: NOW,

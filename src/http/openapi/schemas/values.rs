@@ -4,7 +4,10 @@ use std::fmt::Display;
 
 use serde_json::{Map, Value, json};
 
-use crate::{domain::Role, http::openapi::codes::CODES};
+use crate::{
+    domain::{Integration, Role},
+    http::openapi::codes::CODES,
+};
 
 /// A UUID in any case.
 const UUID: &str = "[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}";
@@ -59,6 +62,11 @@ pub(in crate::http::openapi) fn actor() -> Value {
 /// A page's size.
 pub(in crate::http::openapi) fn limit() -> Value {
     json!({ "type": "integer", "minimum": 1, "maximum": 1000 })
+}
+
+/// The number of revisions to read.
+pub(in crate::http::openapi) fn kept_limit() -> Value {
+    json!({ "type": "integer", "minimum": 1, "maximum": Integration::KEPT_MAX })
 }
 
 /// A revision in `If-Match`.

@@ -76,7 +76,7 @@ fn user() -> User {
         first_name: Some("Ada".parse().unwrap()),
         last_name: None,
         role: Role::Member,
-        narrowing: AccessScope {
+        scope: AccessScope {
             projects: Some(vec!["acme/app".parse().unwrap(), "12345".parse().unwrap()]),
             ..AccessScope::default()
         },

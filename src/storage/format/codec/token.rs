@@ -6,9 +6,9 @@
 //! 2   the fields of 1 ‖ integrations Vec<[16]>
 //! ```
 
-use super::{Decode, Encode, Row, StoredNarrowing, decode, encode, encode_version, text, version};
+use super::{Decode, Encode, Row, StoredScope, decode, encode, encode_version, text, version};
 use crate::{
-    domain::{AccessScope, ApplicationToken, Digest, IntegrationId, Timestamp, TokenId},
+    domain::{AccessScope, ApplicationToken, Digest, IntegrationId, Name, Timestamp, TokenId},
     storage::format::tables::Table,
 };
 
@@ -17,7 +17,7 @@ struct StoredToken {
     id: [u8; 16],
     name: String,
     role: String,
-    narrowing: StoredNarrowing,
+    scope: StoredScope,
     created_by: String,
     created_at: u64,
     expires_at: u64,
@@ -41,14 +41,14 @@ impl Row for ApplicationToken {
             id: *self.id.as_bytes(),
             name: text(&self.name),
             role: text(&self.role),
-            narrowing: StoredNarrowing::new(&self.narrowing),
+            scope: StoredScope::new(&self.scope),
             created_by: text(&self.created_by),
             created_at: self.created_at.millis(),
             expires_at: self.expires_at.millis(),
             revoked_at: self.revoked_at.map(Timestamp::millis),
             version: self.version,
         };
-        match &self.narrowing.integrations {
+        match &self.scope.integrations {
             None => encode(stored),
             Some(ids) => {
                 let ids: Integrations = ids.iter().map(|id| *id.as_bytes()).collect();
@@ -67,9 +67,9 @@ impl Row for ApplicationToken {
         Some(Self {
             id: TokenId::from_bytes(stored.id),
             digest: Digest(key.try_into().ok()?),
-            name: stored.name.parse().ok()?,
+            name: Name::recorded(&stored.name)?,
             role: stored.role.parse().ok()?,
-            narrowing: AccessScope { integrations, ..stored.narrowing.read()? },
+            scope: AccessScope { integrations, ..stored.scope.read()? },
             created_by: stored.created_by.parse().ok()?,
             created_at: Timestamp::from_millis(stored.created_at),
             expires_at: Timestamp::from_millis(stored.expires_at),
@@ -91,14 +91,14 @@ mod tests {
     use crate::domain::{Integration, Project, Provider, Role, SessionRow, User};
 
     fn token(integrations: Option<Vec<IntegrationId>>) -> ApplicationToken {
-        let narrowing =
+        let scope =
             AccessScope { projects: Some(Vec::new()), providers: Some(vec![Provider::Npm]), integrations };
         ApplicationToken {
             id: TokenId::from_bytes([8; 16]),
             digest: Digest([9; 32]),
             name: "build".parse().unwrap(),
             role: Role::Application,
-            narrowing,
+            scope,
             created_by: "host:root".parse().unwrap(),
             created_at: Timestamp::from_millis(1_000),
             expires_at: now(),

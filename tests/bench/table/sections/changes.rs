@@ -106,7 +106,7 @@ impl Script for Change {
         let (method, path, body) = self.following()?;
         let content = if body.is_empty() { "" } else { "Content-Type: application/json\r\n" };
         self.request = format!(
-            "{method} /sfp/api/integrations{path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\n{content}\
+            "{method} /sfp/api/integrations{path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {}\r\n{content}\
              Content-Length: {}\r\n\r\n{body}",
             self.owner,
             body.len()

@@ -1,4 +1,4 @@
-//! Audited reads beside a bare hyper server, a bare commit, and the same job done with PostgreSQL.
+//! Audited reads beside a bare hyper server, a bare commit, and the same job done with PostgreSQL and with OpenBao.
 
 use std::{
     sync::mpsc::sync_channel,
@@ -10,8 +10,10 @@ use sealroom::crypto::kdf::KdfParams;
 
 use super::{Bench, rates};
 use crate::{
+    host::Ticks,
     load::{Sample, once},
     made::{self, Size},
+    openbao::{self, OpenBao},
     plot::Curve,
     postgres::{Postgres, Way},
     report::{Goal, Report, median, shown},
@@ -23,14 +25,20 @@ const ROW: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("row");
 const AGAINST_HYPER: [(usize, f64); 3] = [(64, 0.45), (256, 0.52), (1024, 0.55)];
 /// Over how many connections PostgreSQL is asked; more than its pool has would only wait.
 const POSTGRES: [usize; 3] = [1, 16, 64];
+/// Over how many connections OpenBao is asked.
+const OPENBAO: [usize; 2] = [64, 256];
 
 /// All samples at one number of connections.
+#[derive(Default)]
 struct Point {
     connections: usize,
     ours: Vec<Sample>,
+    /// The idle share of the processors meanwhile.
+    idle: Vec<f64>,
     bare: Vec<Sample>,
     /// In each of its ways.
     postgres: [Vec<Sample>; 2],
+    openbao: [Vec<Sample>; 2],
 }
 
 /// Measures, and gives the plot's lines.
@@ -44,31 +52,30 @@ pub fn measure(bench: &Bench<'_>, report: &mut Report) -> Vec<Curve> {
     let idle = ours.running.resident_mb();
     let bare = Server::bare(answer.len());
     let postgres = Postgres::start(bench.folder);
+    let openbao = OpenBao::start(bench.folder);
     let mut builder = Database::builder();
     // The server's own setting.
     let database = builder.set_cache_size(4 << 20).create(bench.folder.join("bare.redb")).unwrap();
-    let mut points: Vec<Point> = (bench.plan.connections.iter())
-        .map(|n| Point { connections: *n, ours: vec![], bare: vec![], postgres: [vec![], vec![]] })
-        .collect();
+    let mut points: Vec<Point> =
+        (bench.plan.connections.iter()).map(|n| Point { connections: *n, ..Point::default() }).collect();
     let (mut two_phase, mut one_phase) = (Vec::new(), Vec::new());
     for round in 1..=bench.plan.rounds {
         for point in &mut points {
             let connections = point.connections;
             report.doing(format!("round {round}: reads over {connections} connections"));
+            let ticks = Ticks::now();
             point.ours.push(bench.sample(&ours.target, &request, connections));
+            point.idle.push(ticks.idle_share());
             if connections == 1 {
                 two_phase.push(bare_commits(&database, bench.plan.time));
                 one_phase.push(handed_commits(&database, bench.plan.time));
             }
             point.bare.push(bench.sample(&bare.target, &request, connections));
-            if let (Ok(postgres), true) = (&postgres, POSTGRES.contains(&connections)) {
-                for (way, samples) in Way::ALL.into_iter().zip(&mut point.postgres) {
-                    let request = Postgres::request(way);
-                    samples.push(bench.sample(&postgres.front.target, &request, connections));
-                }
-            }
+            sample_peers(point, bench, postgres.as_ref().ok(), openbao.as_ref().ok());
         }
     }
+    let share = |point: &Point| format!("{}: {:.0} %", point.connections, median(point.idle.clone()) * 100.0);
+    report.about("idle processors, by connections", points.iter().map(share).collect::<Vec<_>>().join(", "));
     report.about("an answer", format!("{} bytes with its head, on both sides", answer.len()));
     against_hyper(&points, report);
     against_commit(&points[0].ours, &two_phase, "in two phases", Goal::AtMost(0.8), report);
@@ -87,11 +94,35 @@ pub fn measure(bench: &Bench<'_>, report: &mut Report) -> Vec<Curve> {
         }
     };
     against_postgres(&points, &version, report);
+    match &openbao {
+        Ok(openbao) => against_openbao(&points, &openbao.version, report),
+        Err(why) => report.note(format!("not held against OpenBao: {why}")),
+    }
     report.figure("resident memory, idle", idle, "MB", String::new(), Goal::AtMost(16.0));
     let after = ours.running.resident_mb();
     let beside = format!("bare hyper: {:.0} MB", bare.running.resident_mb());
     report.figure("resident memory, after 1,024 connections", after, "MB", beside, Goal::AtMost(64.0));
     curves(&points, version)
+}
+
+fn sample_peers(
+    point: &mut Point,
+    bench: &Bench<'_>,
+    postgres: Option<&Postgres>,
+    openbao: Option<&OpenBao>,
+) {
+    let connections = point.connections;
+    if let Some(postgres) = postgres.filter(|_| POSTGRES.contains(&connections)) {
+        for (way, samples) in Way::ALL.into_iter().zip(&mut point.postgres) {
+            let request = Postgres::request(way);
+            samples.push(bench.sample(&postgres.front.target, &request, connections));
+        }
+    }
+    if let Some(openbao) = openbao.filter(|_| OPENBAO.contains(&connections)) {
+        for (way, samples) in openbao::Way::ALL.into_iter().zip(&mut point.openbao) {
+            samples.push(bench.sample(openbao.target(way), &OpenBao::request(), connections));
+        }
+    }
 }
 
 fn against_hyper(points: &[Point], report: &mut Report) {
@@ -121,6 +152,18 @@ fn against_postgres(points: &[Point], version: &str, report: &mut Report) {
             let what = format!("audited reads beside pgcrypto's {}, {connections} connections", way.name());
             let beside = format!("{version}: {}", shown(postgres));
             report.row(&what, shown(ours), beside, rates(ours, postgres), Goal::AtLeast(5.0));
+        }
+    }
+}
+
+fn against_openbao(points: &[Point], version: &str, report: &mut Report) {
+    for Point { connections, ours, openbao, .. } in points {
+        for (way, openbao) in
+            openbao::Way::ALL.into_iter().zip(openbao).filter(|(_, samples)| !samples.is_empty())
+        {
+            let what = format!("audited, durable reads, {connections} connections");
+            let beside = format!("{version}, {}: {}", way.name(), shown(openbao));
+            report.row(&what, shown(ours), beside, rates(ours, openbao), Goal::None);
         }
     }
 }

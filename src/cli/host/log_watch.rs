@@ -1,0 +1,51 @@
+//! The server's own check of its log: after each unlock and once a day, every record against the sealed head.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::sleep;
+
+use super::repeats::ASKED;
+use crate::{
+    clock::monotonic,
+    vault::{Error, Vault},
+};
+
+/// The interval between two looks whether a check is due.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Checks the log whenever it is due, for as long as it is polled.
+pub(super) async fn keep(vault: &Arc<Vault>) {
+    loop {
+        if vault.is_log_check_due() {
+            match check(vault).await {
+                Ok(()) | Err(Error::Locked) => {}
+                Err(error @ Error::Tampered(_)) => {
+                    let cause =
+                        std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+                    tracing::error!(
+                        target: ASKED,
+                        cause,
+                        "the audit log is not the one that was signed: nothing is recorded or disclosed any more; \
+                         keep the file, run `sealroom doctor`, and restore a backup"
+                    );
+                }
+                Err(error) => tracing::warn!(%error, "the audit log could not be checked"),
+            }
+        }
+        sleep(LOOK_EVERY).await;
+    }
+}
+
+async fn check(vault: &Arc<Vault>) -> Result<(), Error> {
+    let mut next = 0;
+    loop {
+        let (from, began) = (Arc::clone(vault), monotonic());
+        let step = tokio::task::spawn_blocking(move || from.check_log(next)).await;
+        match step.map_err(|_| Error::Internal(crate::vault::InternalError::TaskPanicked))?? {
+            Some(after) => next = after,
+            None => return Ok(()),
+        }
+        // At most half of one core: the requests come first.
+        sleep(monotonic().saturating_sub(began)).await;
+    }
+}

@@ -1,0 +1,244 @@
+//! Budgets of the known: what one caller may take of the memory and of the log, so that others get theirs.
+//!
+//! Strangers are the limiter's; here every caller has a valid token. The defaults are far above what a pipeline needs:
+//! they bound a token that was stolen, or a script in a loop.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use super::error::Error;
+use crate::domain::{Actor, Timestamp, minutes};
+
+/// The period of the limit on disclosures.
+const WINDOW: Duration = minutes(1);
+/// Of the memory for answers, one caller gets this part.
+const CALLER_PART: usize = 4;
+/// Of the disclosures a minute, a caller gets this part while the disk is nearly low: the noisiest is refused first.
+const SCARCE_PART: u64 = 100;
+/// The most exports of one caller at a time.
+const EXPORTS_PER_CALLER: usize = 4;
+
+/// The limits on authenticated callers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CallerLimits {
+    /// The most bytes of credentials in one answer.
+    pub answer_bytes: usize,
+    /// The most bytes of credentials in all answers that are not sent yet; one caller gets a quarter.
+    pub answers_bytes: usize,
+    /// The most credentials that one caller reads in a minute.
+    pub disclosures_per_minute: u64,
+}
+
+/// What each caller holds and has taken.
+#[derive(Debug, Default)]
+pub(super) struct Budgets {
+    held: Mutex<Held>,
+    taken: Mutex<HashMap<Actor, (Timestamp, u64)>>,
+    exports: Mutex<HashMap<Actor, usize>>,
+    refused: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Held {
+    total: usize,
+    by_caller: HashMap<Actor, usize>,
+}
+
+/// The bytes that one answer holds until its last one is sent; given back on drop.
+#[derive(Debug)]
+pub struct AnswerBytes {
+    budgets: Arc<Budgets>,
+    caller: Actor,
+    bytes: usize,
+}
+
+/// One export's share; given back on drop.
+#[derive(Debug)]
+pub struct ExportShare {
+    budgets: Arc<Budgets>,
+    caller: Actor,
+}
+
+impl Budgets {
+    /// Begins an answer to this caller.
+    pub(super) fn answer(self: &Arc<Self>, caller: Actor) -> AnswerBytes {
+        AnswerBytes { budgets: Arc::clone(self), caller, bytes: 0 }
+    }
+
+    /// Takes that many disclosures out of the caller's minute.
+    ///
+    /// # Errors
+    /// The minute is used up; nothing is taken.
+    pub(super) fn disclose(
+        &self,
+        caller: &Actor,
+        count: u64,
+        limits: &CallerLimits,
+        is_disk_scarce: bool,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let part = if is_disk_scarce { SCARCE_PART } else { 1 };
+        let most = (limits.disclosures_per_minute / part).max(1);
+        let mut taken = lock(&self.taken);
+        // A clock that was set back begins a minute of its own.
+        let is_over = |began: Timestamp| now >= began.plus(WINDOW) || now < began;
+        if !taken.contains_key(caller) {
+            taken.retain(|_, (began, _)| !is_over(*began));
+        }
+        let entry = taken.entry(caller.clone()).or_insert((now, 0));
+        if is_over(entry.0) {
+            *entry = (now, 0);
+        }
+        // One answer may be larger than a small budget: it is let through once.
+        if entry.1 > 0 && entry.1.saturating_add(count) > most {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+            let left = entry.0.plus(WINDOW).since(now);
+            return Err(Error::TooManyDisclosures { retry_after_secs: left.as_secs().max(1) });
+        }
+        entry.1 = entry.1.saturating_add(count);
+        Ok(())
+    }
+
+    /// Begins an export of this caller.
+    ///
+    /// # Errors
+    /// It has as many as one caller may have.
+    pub(super) fn export(self: &Arc<Self>, caller: Actor) -> Result<ExportShare, Error> {
+        let mut exports = lock(&self.exports);
+        let running = exports.entry(caller.clone()).or_default();
+        if *running >= EXPORTS_PER_CALLER {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+            return Err(Error::Overloaded);
+        }
+        *running += 1;
+        Ok(ExportShare { budgets: Arc::clone(self), caller })
+    }
+
+    /// Returns the bytes that answers hold.
+    pub(super) fn held_bytes(&self) -> usize {
+        lock(&self.held).total
+    }
+
+    /// Returns the number of requests that a budget refused.
+    pub(super) fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
+    }
+}
+
+impl AnswerBytes {
+    /// Takes more bytes.
+    ///
+    /// # Errors
+    /// The answers to this caller, or all answers together, hold too many.
+    pub(super) fn grow(&mut self, bytes: usize, limits: &CallerLimits) -> Result<(), Error> {
+        let mut held = lock(&self.budgets.held);
+        let of_caller = held.by_caller.get(&self.caller).copied().unwrap_or_default();
+        if held.total + bytes > limits.answers_bytes || of_caller + bytes > limits.answers_bytes / CALLER_PART
+        {
+            self.budgets.refused.fetch_add(1, Ordering::Relaxed);
+            return Err(Error::Overloaded);
+        }
+        held.total += bytes;
+        *held.by_caller.entry(self.caller.clone()).or_default() += bytes;
+        self.bytes += bytes;
+        Ok(())
+    }
+}
+
+impl Drop for AnswerBytes {
+    fn drop(&mut self) {
+        if self.bytes == 0 {
+            return;
+        }
+        let mut held = lock(&self.budgets.held);
+        held.total -= self.bytes;
+        if let Some(of_caller) = held.by_caller.get_mut(&self.caller) {
+            *of_caller -= self.bytes;
+            if *of_caller == 0 {
+                held.by_caller.remove(&self.caller);
+            }
+        }
+    }
+}
+
+impl Drop for ExportShare {
+    fn drop(&mut self) {
+        let mut exports = lock(&self.budgets.exports);
+        if let Some(running) = exports.get_mut(&self.caller) {
+            *running -= 1;
+            if *running == 0 {
+                exports.remove(&self.caller);
+            }
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::seconds;
+
+    const LIMITS: CallerLimits =
+        CallerLimits { answer_bytes: 100, answers_bytes: 400, disclosures_per_minute: 1_000 };
+    const START: Timestamp = Timestamp::from_millis(1_764_000_000_000);
+
+    #[test]
+    fn one_caller_holds_a_quarter_of_the_memory_and_all_callers_all_of_it() {
+        let budgets = Arc::new(Budgets::default());
+        let [one, others @ ..] = ["a", "b", "c", "d", "e"].map(Actor::host);
+        let mut first = budgets.answer(one.clone());
+        first.grow(60, &LIMITS).unwrap();
+        let mut second = budgets.answer(one.clone());
+        assert!(second.grow(60, &LIMITS).is_err(), "its quarter");
+        second.grow(40, &LIMITS).unwrap();
+        let mut held = Vec::new();
+        for other in others {
+            let mut answer = budgets.answer(other);
+            if answer.grow(100, &LIMITS).is_ok() {
+                held.push(answer);
+            }
+        }
+        assert_eq!((held.len(), budgets.held_bytes(), budgets.refused()), (3, 400, 2));
+        drop((first, second, held));
+        assert!(budgets.held_bytes() == 0 && lock(&budgets.held).by_caller.is_empty());
+        budgets.answer(one).grow(100, &LIMITS).unwrap();
+    }
+
+    #[test]
+    fn a_minute_has_its_disclosures_and_the_next_one_its_own() {
+        let (budgets, one, other) = (Budgets::default(), Actor::host("a"), Actor::host("b"));
+        let take = |caller, count, scarce, now| budgets.disclose(caller, count, &LIMITS, scarce, now);
+        take(&one, 900, false, START).unwrap();
+        let refused = take(&one, 101, false, START.plus(seconds(20))).unwrap_err();
+        assert!(matches!(refused, Error::TooManyDisclosures { retry_after_secs: 40 }), "{refused:?}");
+        take(&one, 100, false, START.plus(seconds(20))).unwrap();
+        take(&other, 1_000, false, START.plus(seconds(20))).unwrap();
+        take(&one, 1_000, false, START.plus(minutes(1))).unwrap();
+        assert!(take(&one, 1, false, START.plus(minutes(1))).is_err());
+        assert!(take(&one, 1, false, START).is_ok(), "a clock that was set back holds nobody back");
+        take(&other, 5_000, false, START.plus(minutes(5))).unwrap();
+        // A nearly full disk: the noisiest first.
+        take(&one, 10, true, START.plus(minutes(9))).unwrap();
+        assert!(take(&one, 1, true, START.plus(minutes(9))).is_err());
+    }
+
+    #[test]
+    fn one_caller_cannot_take_every_export() {
+        let (budgets, one) = (Arc::new(Budgets::default()), Actor::host("a"));
+        let held: Vec<_> = (0..EXPORTS_PER_CALLER).map(|_| budgets.export(one.clone()).unwrap()).collect();
+        assert!(budgets.export(one.clone()).is_err());
+        assert!(budgets.export(Actor::host("b")).is_ok());
+        drop(held);
+        assert!(budgets.export(one).is_ok());
+    }
+}

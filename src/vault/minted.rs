@@ -1,0 +1,170 @@
+//! Minted tokens, kept in memory until shortly before their end, and one call at a time for each.
+//!
+//! A key names one version of one integration: after a rotation, a change of scope or options, or a deletion no read
+//! chooses that version again. The cache is a part of the open vault, so that a lock drops it.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicBool},
+    time::Duration,
+};
+
+use tokio::sync::{OnceCell, watch};
+
+use crate::{
+    domain::{Integration, IntegrationId, ProjectId, Secret, Timestamp, minutes},
+    outgoing::{InstallationToken, MintError},
+};
+
+/// A token is handed out until this long before its end (contract §8): a job may take a while.
+const MARGIN: Duration = minutes(10);
+/// GitHub's tokens live for an hour. A later end would keep one that the provider may have taken back.
+const KEPT_MAX: Duration = minutes(50);
+/// The most tokens in memory.
+const TOKENS_MAX: usize = 1_024;
+
+/// A token, and whether the log has its minting.
+pub(super) struct Minted {
+    pub(super) token: Secret,
+    pub(super) expires_at: Timestamp,
+    fresh_until: Timestamp,
+    /// Set with the first disclosure, which is the one that is recorded as the minting.
+    pub(super) is_recorded: AtomicBool,
+}
+
+impl Minted {
+    pub(super) fn new(InstallationToken { token, expires_at }: InstallationToken, now: Timestamp) -> Self {
+        let fresh_until = expires_at.minus(MARGIN).min(now.plus(KEPT_MAX));
+        Self { token, expires_at, fresh_until, is_recorded: AtomicBool::new(false) }
+    }
+}
+
+/// A failure, which all that waited for the same call share.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct NoToken {
+    pub(super) error: MintError,
+    /// No further call is made before; the moment of the failure itself where the provider named none.
+    pub(super) until: Timestamp,
+}
+
+/// A version of an App, and the project that a token of it is for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct MintKey {
+    pub(super) integration: IntegrationId,
+    version: u64,
+    pub(super) project: ProjectId,
+}
+
+impl MintKey {
+    pub(super) fn new(integration: &Integration, project: &ProjectId) -> Self {
+        Self { integration: integration.id, version: integration.version, project: project.clone() }
+    }
+
+    /// Returns whether the integration is the one of the key, unchanged.
+    pub(super) fn is_of(&self, integration: &Integration) -> bool {
+        (self.integration, self.version) == (integration.id, integration.version)
+    }
+}
+
+/// The place of one token: filled by the first caller, awaited by the others.
+pub(super) type Slot = OnceCell<Result<Arc<Minted>, NoToken>>;
+
+/// The cache of an open vault.
+pub(super) struct MintedTokens {
+    slots: Mutex<HashMap<MintKey, Arc<Slot>>>,
+    /// Closed with the vault; nothing is ever sent.
+    open: watch::Sender<()>,
+}
+
+impl MintedTokens {
+    pub(super) fn new() -> Self {
+        Self { slots: Mutex::default(), open: watch::Sender::new(()) }
+    }
+
+    /// Returns the slot of a key, an empty one if its token is no longer fresh; and a receiver that closes with the
+    /// vault.
+    pub(super) fn slot(&self, key: &MintKey, now: Timestamp) -> (Arc<Slot>, watch::Receiver<()>) {
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = slots.get(key).filter(|slot| !is_over(slot, now)).map(Arc::clone);
+        let slot = known.unwrap_or_else(|| {
+            slots.retain(|other, slot| {
+                let is_older = other.integration == key.integration && other.version != key.version;
+                !is_older && !is_over(slot, now)
+            });
+            if slots.len() >= TOKENS_MAX {
+                slots.clear();
+            }
+            Arc::clone(slots.entry(key.clone()).or_default())
+        });
+        (slot, self.open.subscribe())
+    }
+}
+
+/// Returns whether a slot was filled with what counts no more.
+fn is_over(slot: &Slot, now: Timestamp) -> bool {
+    match slot.get() {
+        Some(Ok(minted)) => minted.fresh_until <= now,
+        Some(Err(failed)) => failed.until <= now,
+        None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_795_514_400_000);
+
+    fn key(integration: u8, version: u64, project: &str) -> MintKey {
+        let integration = IntegrationId::from_bytes([integration; 16]);
+        MintKey { integration, version, project: project.parse().unwrap() }
+    }
+
+    fn fill(slot: &Slot, life: Duration) {
+        let token = Secret::from("ghs_example".to_owned());
+        let minted = Minted::new(InstallationToken { token, expires_at: NOW.plus(life) }, NOW);
+        assert!(slot.set(Ok(Arc::new(minted))).is_ok());
+    }
+
+    #[test]
+    fn no_token_is_kept_to_its_end_nor_past_an_hour() {
+        for (life, fresh) in [(60, 50), (11, 1), (10, 0), (5, 0), (600, 50), (0, 0)] {
+            let tokens = MintedTokens::new();
+            let key = key(1, 1, "acme/app");
+            fill(&tokens.slot(&key, NOW).0, minutes(life));
+            let kept = |after: Duration| tokens.slot(&key, NOW.plus(after)).0.initialized();
+            assert!(!kept(minutes(fresh)), "{life}");
+            let tokens = MintedTokens::new();
+            fill(&tokens.slot(&key, NOW).0, minutes(life));
+            let before = minutes(fresh).saturating_sub(Duration::from_millis(1));
+            assert_eq!(tokens.slot(&key, NOW.plus(before)).0.initialized(), fresh > 0, "{life}");
+        }
+    }
+
+    #[test]
+    fn a_failure_is_kept_only_as_long_as_the_provider_asks() {
+        let tokens = MintedTokens::new();
+        for (wait, kept) in [(0, false), (60, true)] {
+            let until = NOW.plus(Duration::from_secs(wait));
+            let key = key(1, wait, "acme/app");
+            let failed = NoToken { error: MintError::NotInstalled, until };
+            assert!(tokens.slot(&key, NOW).0.set(Err(failed)).is_ok());
+            assert_eq!(tokens.slot(&key, NOW).0.initialized(), kept);
+            assert!(!tokens.slot(&key, until).0.initialized());
+        }
+    }
+
+    #[test]
+    fn each_project_and_each_version_has_a_token_of_its_own_and_older_versions_are_dropped() {
+        let tokens = MintedTokens::new();
+        fill(&tokens.slot(&key(1, 1, "acme/app"), NOW).0, minutes(60));
+        for other in [key(1, 1, "acme/web"), key(2, 1, "acme/app"), key(1, 2, "acme/app")] {
+            assert!(!tokens.slot(&other, NOW).0.initialized(), "{other:?}");
+        }
+        assert_eq!(tokens.slots.lock().unwrap().len(), 2, "both of version 1 are gone");
+        for number in 0..2 * TOKENS_MAX as u64 {
+            fill(&tokens.slot(&key(3, 1, &format!("acme/{number}")), NOW).0, minutes(60));
+        }
+        assert!(tokens.slots.lock().unwrap().len() <= TOKENS_MAX);
+    }
+}

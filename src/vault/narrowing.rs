@@ -1,0 +1,70 @@
+//! Narrowing to projects, when a project is deleted and another one is registered under its identifier.
+//!
+//! A narrowing names projects by identifier, and means the project that had it at that time. A token's narrowing never
+//! changes: it means the projects that were registered when the token was made. A member's can be set anew at any time:
+//! it loses an identifier once another project is registered under it.
+
+use super::error::Error;
+use crate::{
+    domain::{AccessScope, Action, ApplicationToken, Detail, DetailKey, Event, ProjectId, Timestamp, User},
+    storage::{Changes, View},
+};
+
+/// Returns a token's narrowing without the projects that were registered after it.
+///
+/// # Errors
+/// A project's row cannot be read.
+pub(super) fn of_token(
+    view: &View<'_>,
+    token: &ApplicationToken,
+    now: Timestamp,
+) -> Result<AccessScope, Error> {
+    let mut narrowing = token.scope.clone();
+    let Some(projects) = narrowing.projects.take() else { return Ok(narrowing) };
+    let mut kept = Vec::with_capacity(projects.len());
+    for project in projects {
+        // The time of a clock that was ahead proves nothing until it has come.
+        let is_another = view
+            .project(&project)?
+            .is_some_and(|row| row.created_at > token.created_at && row.created_at <= now);
+        if !is_another {
+            kept.push(project);
+        }
+    }
+    narrowing.projects = Some(kept);
+    Ok(narrowing)
+}
+
+/// Takes a newly registered project from the members that are narrowed to an earlier one of that identifier. Returns
+/// the event of each.
+///
+/// # Errors
+/// The users cannot be read.
+pub(super) fn take_from_members(
+    view: &View<'_>,
+    project: &ProjectId,
+    changes: &mut Changes,
+    event: &Event,
+) -> Result<Vec<Event>, Error> {
+    let mut events = Vec::new();
+    for mut user in view.users()? {
+        let Some(projects) = user.scope.projects.as_mut().filter(|held| held.contains(project)) else {
+            continue;
+        };
+        projects.retain(|held| held != project);
+        let detail = user_detail(&user);
+        events.push(Event { action: Action::UserUpdate, project: None, detail, ..event.clone() });
+        changes.user(user);
+    }
+    Ok(events)
+}
+
+/// Returns the state of a user, as each record about one has it.
+pub(super) fn user_detail(user: &User) -> Detail {
+    let detail = Detail::NONE.text(DetailKey::Email, &user.email).text(DetailKey::Role, user.role);
+    let detail = if user.disabled { detail.truth(DetailKey::Disabled, true) } else { detail };
+    match &user.scope.projects {
+        Some(projects) => detail.list(DetailKey::Projects, projects),
+        None => detail,
+    }
+}

@@ -1,0 +1,69 @@
+//! Shadows: a member's integration that pipelines read in the place of another's.
+
+use std::collections::BTreeSet;
+
+use super::error::Error;
+use crate::{
+    auth::policy::Permit,
+    domain::{Action, Actor, Detail, DetailKey, Event, Integration, IntegrationId, Role, Scope},
+    storage::View,
+};
+
+/// Returns the event of a member's integration that hides others, if it hides any; `event` is about it.
+///
+/// # Errors
+/// It hides some, and members may not; or a row cannot be read.
+pub(super) fn event(
+    view: &View<'_>,
+    permit: &Permit,
+    new: &Integration,
+    event: Event,
+    may_shadow: bool,
+) -> Result<Option<Event>, Error> {
+    let hidden = hidden_by_member(view, permit, new)?;
+    if hidden.is_empty() {
+        return Ok(None);
+    }
+    if !may_shadow {
+        return Err(Error::WouldShadow { integrations: hidden.len() });
+    }
+    let detail = Detail::NONE.list(DetailKey::Integrations, &hidden);
+    Ok(Some(Event { action: Action::IntegrationShadow, detail, ..event }))
+}
+
+/// Returns the integrations of owners that a member's new one hides: those of its own scope, which it is read before,
+/// and for a project also the global ones, which are read only where a project has none.
+///
+/// # Errors
+/// A row cannot be read.
+fn hidden_by_member(
+    view: &View<'_>,
+    permit: &Permit,
+    new: &Integration,
+) -> Result<Vec<IntegrationId>, Error> {
+    if permit.role() != Role::Member {
+        return Ok(Vec::new());
+    }
+    let (_, name) = new.group();
+    let mut found = view.group(None, new.provider, name)?;
+    if let Scope::Projects(projects) = &new.scope {
+        for project in projects {
+            found.extend(view.group(Some(project), new.provider, name)?);
+        }
+    }
+    let mut hidden = BTreeSet::new();
+    for other in found {
+        if other.creator != new.creator && !is_of_member(view, &other)? {
+            hidden.insert(other.id);
+        }
+    }
+    Ok(hidden.into_iter().collect())
+}
+
+/// Returns whether a user that is a member now stored it; what a host or a removed user stored counts as an owner's.
+fn is_of_member(view: &View<'_>, integration: &Integration) -> Result<bool, Error> {
+    let (Some(creator), Actor::User(email)) = (integration.creator, &integration.created_by) else {
+        return Ok(false);
+    };
+    Ok(view.user(email)?.is_some_and(|user| user.id == creator && user.role == Role::Member))
+}
