@@ -164,7 +164,7 @@ const ALLOWED_HERE: &[libc::c_long] = &[
 #[cfg(not(target_arch = "x86_64"))]
 const ALLOWED_HERE: &[libc::c_long] = &[];
 
-/// Controls of descriptors: flags, waiting bytes, and of a terminal its echo and size.
+/// Controls of descriptors: flags, waiting bytes, and of a terminal its echo, its size and the job in its foreground.
 const CONTROLS: &[libc::c_ulong] = &[
     libc::FIONBIO as libc::c_ulong,
     libc::FIONREAD as libc::c_ulong,
@@ -177,6 +177,7 @@ const CONTROLS: &[libc::c_ulong] = &[
     libc::TCSETS2 as libc::c_ulong,
     libc::TCSETSW2 as libc::c_ulong,
     libc::TCSETSF2 as libc::c_ulong,
+    libc::TIOCGPGRP as libc::c_ulong,
     libc::TIOCGWINSZ as libc::c_ulong,
 ];
 /// Names of threads and of memory, and questions.
