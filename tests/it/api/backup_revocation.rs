@@ -9,7 +9,7 @@ use std::{
 
 use sealroom::{
     domain::{AccessScope, Action, Actor, Event, Role},
-    http::{Limits, Listener, Server},
+    http::{Bound, Limits, Server},
     storage::REVOCATION_WAIT,
 };
 
@@ -29,7 +29,7 @@ async fn served() -> (TestServer, std::path::PathBuf, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("http.sock");
     let server = Server::new(Arc::clone(&t.vault), t.clock.clone(), Limits::STANDARD, false);
-    tokio::spawn(server.run(Listener::unix(&path).unwrap(), pending()));
+    tokio::spawn(server.run(Bound::unix(&path).unwrap().listen(None).unwrap(), pending()));
     (t, path, folder)
 }
 
