@@ -75,7 +75,7 @@
 //! |---|---|
 //! | Where is a revoke decided? | `vault/tokens.rs`, and `storage/commit/in_flight.rs` for answers in flight |
 //! | Where are the bytes of a row drawn? | `storage/format/`: `tables.rs`, `codec.rs`, `head.rs` |
-//! | How does an older file become one of a newer format? | `storage/migrate.rs`; its copy is kept by `cli/host/keeping.rs` |
+//! | How does an older file become one of a newer format? | `storage/migrate.rs`, with the table in `migrations.rs`; its copy is kept by `cli/host/keeping.rs` |
 //! | What happens between the disk and a 200? | `vault/audited.rs`, then `storage/commit/writer.rs` and `batch.rs` |
 //! | How is a copy of one moment made while the server goes on? | `storage/copy/mod.rs`; the file takes another's place in `disk/file.rs` |
 //! | Where is a new route added? | `ROUTES` in `http/routes.rs`; the compiler names the rest |

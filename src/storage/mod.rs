@@ -10,6 +10,7 @@ mod error;
 mod examine;
 mod format;
 mod migrate;
+mod migrations;
 mod read;
 mod state;
 mod store;
@@ -29,7 +30,8 @@ pub use format::{
     last_access::LastAccess,
     tables,
 };
-pub use migrate::{Keeper, Migrating, Migration, MigrationError, Migrations, NotKept, Upgrade};
+pub use migrate::{Keeper, MigrationError, NotKept, Upgrade};
+pub use migrations::{Migrating, Migration, Migrations};
 pub(crate) use read::cache::Generation;
 pub use read::{
     log::StoredRecord,

@@ -23,7 +23,7 @@ use super::{
         needs::Needs,
         tables::{Table, meta, split_audit_row},
     },
-    migrate::Migrations,
+    migrations::Migrations,
     read::{
         integrity,
         log::StoredRecord,
