@@ -24,7 +24,7 @@ pub use commit::{
 pub use copy::{Copied, CopyError, Copying, Moment, Rekeying, Step, Supervisor, Ticket, Unsealed};
 pub use engine::{Batch, Engine, FORMAT, RowWrite};
 pub use error::{CommitError, OpenError, StorageError};
-pub use examine::{Check, Findings, Read, Status, Surroundings};
+pub use examine::{Archived, Check, Findings, Read, Status, Surroundings};
 pub use format::{
     head::{Head, LogKeys, SLOTS_MAX, Slot, decode_slots, encode_slots},
     last_access::LastAccess,

@@ -99,7 +99,16 @@ impl Writer {
     /// Examines the whole file while the commit thread may write to it.
     pub fn examine(&self, surroundings: Surroundings, read: &Read<'_>) -> Vec<Check> {
         let VaultState { engine, keys, file, .. } = &*self.source;
-        Examination { engine, keys: Some(keys), file: *file, surroundings, is_live: true, read }.run()
+        Examination {
+            engine,
+            keys: Some(keys),
+            file: *file,
+            surroundings,
+            is_live: true,
+            archived: None,
+            read,
+        }
+        .run()
     }
 
     /// Runs the decision on the newest state in the commit thread, and waits until its writes are durable.

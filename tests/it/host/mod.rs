@@ -5,6 +5,7 @@ mod clock;
 mod disks;
 mod displaced;
 mod doctor;
+mod doctor_archive;
 mod endpoints;
 mod exclusion;
 mod exhaustion;
