@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::{
-    AccessScope, Digest, Email, Name, Role, SessionId, Timestamp, UserId, minutes, text_enum::text_enum,
+    AccessScope, Digest, Email, Name, ProjectId, Role, SessionId, Timestamp, UserId, minutes,
+    text_enum::text_enum,
 };
 
 /// The most that a token's issue time may lie ahead of the clock: clocks differ a little from run to run.
@@ -37,7 +38,8 @@ pub struct User {
     pub last_name: Option<Name>,
     /// Owner or member.
     pub role: Role,
-    /// To what a member is narrowed.
+    /// To what a member is narrowed. An owner keeps it for the day of a demotion, which then widens nothing; see
+    /// [`User::reach`].
     pub narrowing: AccessScope,
     /// True for a user that is kept out.
     pub disabled: bool,
@@ -51,6 +53,18 @@ pub struct User {
     pub last_login_at: Option<Timestamp>,
     /// Raised by each write.
     pub version: u64,
+}
+
+impl User {
+    /// Returns the scope that holds: an owner has all projects.
+    pub fn reach(&self) -> AccessScope {
+        if self.role == Role::Owner { AccessScope::default() } else { self.narrowing.clone() }
+    }
+
+    /// Returns the only projects that the user may name; `None` for all.
+    pub fn projects(&self) -> Option<&[ProjectId]> {
+        self.narrowing.projects.as_deref().filter(|_| self.role != Role::Owner)
+    }
 }
 
 text_enum! {

@@ -219,10 +219,8 @@ fn updated_user(
     if after.role == Role::Owner && matches!(request.projects, Change::Set(_)) {
         return Err(Error::BadRequest(BadRequest::projects_of_an_owner()));
     }
+    // A promotion leaves the narrowing as it is: a demotion without `projects` must not widen what it was before.
     after.narrowing.projects = request.projects.apply(after.narrowing.projects);
-    if after.role == Role::Owner {
-        after.narrowing.projects = None;
-    }
     if after.narrowing != before.narrowing {
         check_registered(view, after.narrowing.projects.iter().flatten())?;
     }
@@ -245,7 +243,7 @@ fn is_last_owner(view: &View<'_>, user: &User) -> Result<bool, Error> {
 fn user_detail(user: &User) -> Detail {
     let detail = Detail::NONE.text(DetailKey::Email, &user.email).text(DetailKey::Role, user.role);
     let detail = if user.disabled { detail.truth(DetailKey::Disabled, true) } else { detail };
-    match &user.narrowing.projects {
+    match user.projects() {
         Some(projects) => detail.list(DetailKey::Projects, projects),
         None => detail,
     }
