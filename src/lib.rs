@@ -55,6 +55,9 @@
 //!   (`storage::copy::tests::no_change_of_any_kind_at_any_step_of_a_copy_is_lost_or_half_in_it`).
 //! - An older file is migrated once and whole, with a copy of it kept before its first byte changes
 //!   (`crash::migrations::a_migration_that_fails_or_is_killed_at_any_call_is_done_once_by_the_next_unlock`).
+//! - A restore believes no stored hash of the log that it replaces: what was revoked after the backup is read from
+//!   records that make the signed root
+//!   (`host::restore_since::a_record_that_was_changed_below_a_stored_hash_cannot_hide_a_revocation`).
 //! - A copy that takes a file's place is whole, or the file stays
 //!   (`crash::copies::a_killed_compact_or_rekey_leaves_one_whole_file_and_the_next_good_run_clears_up`).
 //! - An internal error keeps its cause, logged once under the request's id and never sent

@@ -45,6 +45,22 @@ enum NotWritten {
     Own,
 }
 
+impl NotWritten {
+    const fn hint(&self) -> &'static str {
+        match self {
+            Self::Io { .. } => "check that folder, its mode and its space; the next interval tries again",
+            Self::Larger { .. } => {
+                "if an older copy was put in place on purpose, put it there with `sealroom restore \
+                 --checkpoint-folder`, which settles the folder; if not, find out who replaced the file and keep it: \
+                 a newer one holds records that it lacks"
+            }
+            Self::Foreign { .. } => "move that file away, or name another folder with --checkpoint-folder",
+            Self::Hangs { .. } => "check the share or disk of that folder; the next interval tries again",
+            Self::Own => "examine the vault: sealroom doctor",
+        }
+    }
+}
+
 /// Writes the newest checkpoint at each interval, for as long as it is polled. Reports failures, which stop nothing.
 pub(super) async fn keep(plan: Option<&CheckpointPlan>, vault: &Arc<Vault>) {
     let Some(plan) = plan else { return std::future::pending().await };
@@ -66,7 +82,7 @@ pub(super) async fn write_now(plan: &CheckpointPlan, vault: &Arc<Vault>) {
         Ok(Err(_)) | Err(_) => Err(NotWritten::Hangs { path: plan.folder.clone() }),
     };
     if let Err(error) = &written {
-        tracing::error!(%error, "the checkpoint was not written to its folder");
+        tracing::error!(%error, hint = error.hint(), "the checkpoint was not written to its folder");
     }
     vault.set_checkpoint_kept(written.is_ok());
 }
@@ -91,6 +107,22 @@ fn write(folder: &Path, vault: &Vault) -> Result<(), NotWritten> {
 /// The folder refuses, or holds a file that is no checkpoint.
 pub(super) fn settle(folder: &Path, vault: &Vault) -> Result<Vec<PathBuf>, impl std::error::Error> {
     put_aside(folder, vault).and_then(|moved| write(folder, vault).map(|()| moved))
+}
+
+/// Returns the checkpoints of a log in a folder, with their names; what cannot be read is none.
+pub(super) fn notes(folder: &Path, origin: &str) -> Vec<(PathBuf, String)> {
+    let name = origin.replace('/', "-");
+    let paths = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let is_ours = |path: &PathBuf| {
+        let file = path.file_name().is_some_and(|file| file.to_string_lossy().starts_with(&name));
+        file && path.extension().is_some_and(|extension| extension == "checkpoint")
+    };
+    let mut notes: Vec<(PathBuf, String)> = paths
+        .filter(is_ours)
+        .filter_map(|path| Some((path.clone(), read_checkpoint(&path).ok()??)))
+        .collect();
+    notes.sort();
+    notes
 }
 
 fn put_aside(folder: &Path, vault: &Vault) -> Result<Vec<PathBuf>, NotWritten> {

@@ -18,6 +18,7 @@ mod recover;
 mod replace;
 mod request_log;
 mod restore;
+mod restore_since;
 mod slots;
 mod storms;
 mod systemd;
