@@ -8,7 +8,7 @@ use std::{
 use serde_json::json;
 
 use super::{
-    archiving::{archive, check_new, failed},
+    archiving::{archive, check_new, failed, told},
     control,
     host_actor::host_actor,
     passphrase::PassphraseArgs,
@@ -16,7 +16,7 @@ use super::{
 use crate::{
     cli::{
         error::CliError,
-        terminal::{output::Output, prompt::Asking},
+        terminal::{output::Output, progress::Progress, prompt::Asking},
     },
     clock::{self, Clock},
     config::default,
@@ -60,7 +60,7 @@ pub(in crate::cli) fn run(args: Args, output: &Output) -> Result<(), CliError> {
         Err(in_use @ FileError::InUse { .. }) => {
             let socket = std::os::unix::net::UnixStream::connect(beside(&resolved(&args.data), ".sock"));
             let server = socket.map_err(|_| CliError::from(in_use))?;
-            control::archive(server, args.before, &to)?
+            control::archive(server, args.before, &to, output)?
         }
         file => offline(&args, &file?, &to, output)?,
     };
@@ -89,7 +89,10 @@ fn offline(args: &Args, file: &DataFile, to: &Path, output: &Output) -> Result<O
     runtime.block_on(async {
         let unlocked = vault.unlock(passphrase, host_actor(), clock.now(), None).await;
         unlocked.map_err(|error| CliError::unlock(&error))?;
-        let done = archive(&vault, &clock, host_actor(), args.before, to).await;
+        let (moving, progress) = (Arc::default(), Progress::entries("archiving", output));
+        let archive = archive(&vault, &clock, host_actor(), args.before, to, &moving);
+        let done = told(&moving, archive, |done, total| progress.reach(done, total)).await;
+        drop(progress);
         let locked = vault.lock(Event::new(clock.now(), host_actor(), Action::VaultLock)).await;
         let range = done?;
         locked.map_err(|error| failed(&format!("the lock could not be recorded: {error}")))?;

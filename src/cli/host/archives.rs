@@ -9,6 +9,8 @@ use crate::{clock::Clock, domain::Timestamp, vault::Vault};
 
 /// The interval between two looks at the log.
 const LOOK_EVERY: Duration = Duration::from_hours(1);
+/// The interval between two looks at a locked vault: the first look at the log follows its unlock.
+const LOCKED_EVERY: Duration = Duration::from_secs(1);
 
 /// The folder, and the age at which an event leaves the vault.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,9 +23,11 @@ pub(super) struct ArchivePlan {
 pub(super) async fn keep(plan: Option<&ArchivePlan>, vault: &Arc<Vault>, clock: &Clock) {
     let Some(plan) = plan else { return std::future::pending().await };
     loop {
-        if !vault.is_locked() {
-            archive(plan, vault, clock).await;
+        if vault.is_locked() {
+            sleep(LOCKED_EVERY).await;
+            continue;
         }
+        archive(plan, vault, clock).await;
         sleep(LOOK_EVERY).await;
     }
 }
@@ -32,7 +36,7 @@ async fn archive(plan: &ArchivePlan, vault: &Arc<Vault>, clock: &Clock) {
     let now = clock.now();
     let Ok(key) = vault.verifier_key() else { return };
     let path = plan.folder.join(format!("{}-{}.archive", key.name().replace('/', "-"), stamp(now)));
-    match archiving::archive(vault, clock, host_actor(), now.minus(plan.keep), &path).await {
+    match archiving::archive(vault, clock, host_actor(), now.minus(plan.keep), &path, &Arc::default()).await {
         Ok(Some((first, last))) => tracing::info!(first, last, path = %path.display(), "events archived"),
         Ok(None) => {}
         Err(error) => tracing::error!(error = error.message, hint = error.hint, "the archive failed"),
