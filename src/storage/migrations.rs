@@ -32,7 +32,7 @@ pub type Migration = fn(&mut Migrating<'_>) -> Result<(), StorageError>;
 pub struct Migrations(pub &'static [Migration]);
 
 impl Migrations {
-    /// Those of this program: format 1 is the newest.
+    /// The migrations of this program: format 1 is the newest.
     pub const RELEASED: Self = Self(&[]);
 
     /// Returns the newest format.

@@ -61,7 +61,7 @@ fn set_record(file: &[u8], sequence: u64, text: &[u8]) -> Vec<u8> {
     edit(file, |txn| drop(txn.open_table(AUDIT).unwrap().insert(sequence, row.as_slice()).unwrap()))
 }
 
-/// What happened, how, which check fails, and what it says.
+/// Each damage: its name, its making, the check that fails, and a part of its message.
 const DAMAGES: &[(&str, Damage, &str, &str)] = &[
     (
         "two ciphertexts are swapped",

@@ -1,5 +1,5 @@
-//! What shows a restore the revocations after a backup: the replaced file, exports and archives, each believed as far as
-//! something proves it.
+//! Sources of the revocations after a backup: the replaced file, exports and archives, each believed as far as something
+//! proves it.
 
 use std::{fs, path::Path, process::Output};
 

@@ -29,7 +29,7 @@ const CACHE_BYTES: usize = 1 << 20;
 /// The number of records read at a time.
 const CHUNK: usize = 1024;
 
-/// What a backup is compared with, beside the file that it replaces.
+/// The backup, and the sources to compare it with beside the file that it replaces.
 #[derive(Clone, Copy)]
 pub(super) struct Given<'a> {
     /// The backup's path.
@@ -51,7 +51,7 @@ pub(super) struct Comparison {
     pub(super) source: Option<String>,
     /// The reason why the replaced file shows nothing.
     pub(super) unreadable: Option<String>,
-    /// What may live again though something shows the records.
+    /// Warnings about what may live again though something shows the records.
     pub(super) warnings: Vec<String>,
 }
 
