@@ -68,6 +68,9 @@
 //!   (`cli::roundtrip::an_export_imported_into_an_empty_vault_gives_the_same_vault`).
 //! - An older file is migrated once and whole, with a copy of it kept before its first byte changes
 //!   (`crash::migrations::a_migration_that_fails_or_is_killed_at_any_call_is_done_once_by_the_next_unlock`).
+//! - A restore believes no stored hash of the log that it replaces: what was revoked after the backup is read from
+//!   records that make the signed root
+//!   (`host::restore_since::a_record_that_was_changed_below_a_stored_hash_cannot_hide_a_revocation`).
 //! - A copy that takes a file's place is whole, or the file stays
 //!   (`crash::copies::a_killed_compact_or_rekey_leaves_one_whole_file_and_the_next_good_run_clears_up`,
 //!   `crash::upkeep::a_power_cut_at_any_call_of_a_copy_leaves_a_whole_one_or_none_and_never_touches_its_source`).
@@ -96,7 +99,7 @@
 //! |---|---|
 //! | Where is a revoke decided? | `vault/tokens.rs`, and `storage/commit/in_flight.rs` for answers in flight |
 //! | Where are the bytes of a row drawn? | `storage/format/`: `tables.rs`, `codec.rs`, `head.rs` |
-//! | How does an older file become one of a newer format? | `storage/migrate.rs`; its copy is kept by `cli/host/keeping.rs` |
+//! | How does an older file become one of a newer format? | `storage/migrate.rs`, with the table in `migrations.rs`; its copy is kept by `cli/host/keeping.rs` |
 //! | What makes a record believed? | `storage/read/sealed_log.rs`, and `vault/log_check.rs` for the whole log |
 //! | What bounds a caller? | `auth/limiter.rs` for strangers, `vault/budgets.rs` for the known |
 //! | What happens between the disk and a 200? | `vault/audited.rs`, then `storage/commit/writer.rs` and `batch.rs` |

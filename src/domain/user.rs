@@ -38,7 +38,8 @@ pub struct User {
     pub last_name: Option<Name>,
     /// Owner or member.
     pub role: Role,
-    /// To what a member is narrowed.
+    /// To what a member is narrowed. An owner keeps it for the day of a demotion, which then widens nothing; see
+    /// [`User::effective_scope`].
     pub scope: AccessScope,
     /// True for a user that is kept out.
     pub disabled: bool,
@@ -52,6 +53,18 @@ pub struct User {
     pub last_login_at: Option<Timestamp>,
     /// Raised by each write.
     pub version: u64,
+}
+
+impl User {
+    /// Returns the scope that holds: an owner has all projects.
+    pub fn effective_scope(&self) -> AccessScope {
+        if self.role == Role::Owner { AccessScope::default() } else { self.scope.clone() }
+    }
+
+    /// Returns the only projects that the user may name; `None` for all.
+    pub fn projects(&self) -> Option<&[ProjectId]> {
+        self.scope.projects.as_deref().filter(|_| self.role != Role::Owner)
+    }
 }
 
 text_enum! {

@@ -6,111 +6,27 @@
 //!
 //! No byte of the file changes before the copy is kept. Whatever cuts a migration short leaves the older file, which the
 //! next unlock migrates, or the migrated one. The kept copy is the way back to an earlier program.
-//!
-//! Each step brings the file from one format to the next, and each format has a fixture in `tests/fixtures`. The format
-//! number is not authenticated: a step must fail on a row that is not of its format. A step that changes the layout of
-//! the head or of the log must bring the older reader along, since both are read before it runs.
 
-use std::{fmt, io, ops::Bound, sync::Arc};
-
-use redb::{ReadableTable, WriteTransaction};
+use std::{fmt, io, sync::Arc};
 
 use super::{
     copy::ending,
     engine::{Batch, Engine},
-    error::{CommitError, StorageError, engine},
-    format::{
-        head::Head,
-        needs::Needs,
-        tables::{Table, meta},
-    },
+    error::{CommitError, StorageError},
+    format::{head::Head, needs::Needs, tables::meta},
+    migrations::Migrating,
     read::integrity,
     state::VaultState,
     store::Store,
 };
 use crate::{
-    crypto::{
-        digest::StateDigest,
-        keys::{Keys, VaultKey},
-        seal::{self, Context},
-    },
+    crypto::keys::{Keys, VaultKey},
     disk::{self, Medium},
-    domain::{Event, FileId},
+    domain::Event,
 };
 
 /// redb's page cache for a copy that is only looked at.
 const COPY_CACHE_BYTES: usize = 1 << 20;
-/// The number of rows that a rewrite holds in memory.
-const ROWS_CHUNK: usize = 1024;
-
-/// Brings the rows of a file from one format to the next.
-pub type Migration = fn(&mut Migrating<'_>) -> Result<(), StorageError>;
-
-/// Every migration: the first from format 1 to 2, each later one from where the one before ends.
-#[derive(Debug, Clone, Copy)]
-pub struct Migrations(pub &'static [Migration]);
-
-impl Migrations {
-    /// Those of this program: format 1 is the newest.
-    pub const RELEASED: Self = Self(&[]);
-
-    /// Returns the newest format.
-    pub fn newest(self) -> u32 {
-        u32::try_from(self.0.len() + 1).expect("a table in the program is short")
-    }
-
-    fn from(self, format: u32) -> &'static [Migration] {
-        let done = usize::try_from(format.saturating_sub(1)).unwrap_or(usize::MAX);
-        self.0.get(done..).unwrap_or_default()
-    }
-}
-
-/// The rows of a file within the transaction that migrates it.
-pub struct Migrating<'a> {
-    txn: &'a WriteTransaction,
-    keys: &'a Keys,
-    file: FileId,
-    digest: StateDigest,
-}
-
-impl Migrating<'_> {
-    /// Replaces the content of each row of a table, whose rows are sealed under their keys alone; `change` returns the
-    /// new content, or `None` for a row that stays.
-    ///
-    /// # Errors
-    /// A row fails authentication, `change` fails, or the engine refuses.
-    pub fn rewrite(
-        &mut self,
-        table: Table,
-        mut change: impl FnMut(&[u8], &[u8]) -> Result<Option<Vec<u8>>, StorageError>,
-    ) -> Result<(), StorageError> {
-        let mut rows = self.txn.open_table(table.definition()).map_err(engine)?;
-        let mut after = Bound::Unbounded;
-        loop {
-            let mut chunk: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
-            let range = (after.as_ref().map(Vec::as_slice), Bound::Unbounded);
-            for row in rows.range::<&[u8]>(range).map_err(engine)?.take(ROWS_CHUNK) {
-                let (key, value) = row.map_err(engine)?;
-                chunk.push((key.value().to_vec(), value.value().to_vec()));
-            }
-            let Some((last, _)) = chunk.last() else { return Ok(()) };
-            after = Bound::Excluded(last.clone());
-            for (key, before) in &chunk {
-                let context = Context::row(table.number(), self.file, key);
-                let opened = seal::open(self.keys.row(), &context, before);
-                let opened = opened.map_err(|_| StorageError::tampered_row(table.name(), key))?;
-                let Some(content) = change(key, opened.expose())? else { continue };
-                let sealed = seal::seal(self.keys.row(), &context, &content);
-                let sealed = sealed.map_err(|_| StorageError::Random)?;
-                if table.is_state() {
-                    self.digest.remove(self.keys.state().row(table.number(), key, before));
-                    self.digest.add(self.keys.state().row(table.number(), key, &sealed));
-                }
-                rows.insert(key.as_slice(), sealed.as_slice()).map_err(engine)?;
-            }
-        }
-    }
-}
 
 /// An older file that is about to be migrated; none of its bytes has changed.
 pub struct Upgrade<'a> {
@@ -239,7 +155,7 @@ impl Store {
         let migrated = self.engine.transact(|txn| {
             let mut migrating =
                 Migrating { txn, keys: &state.keys, file: self.file, digest: head.state.clone() };
-            self.migrations.from(from).iter().try_for_each(|step| step(&mut migrating))?;
+            self.migrations.after(from).iter().try_for_each(|step| step(&mut migrating))?;
             let head = Head { state: migrating.digest, ..head };
             last_batch(&state, sealed, &head, to, event).map_err(MigrationError::from)
         });

@@ -10,6 +10,7 @@ mod error;
 mod examine;
 mod format;
 mod migrate;
+mod migrations;
 mod read;
 mod state;
 mod store;
@@ -23,13 +24,14 @@ pub use commit::{
 pub use copy::{Blank, Copied, CopyError, Copying, Moment, Rekeying, Step, Supervisor, Ticket, Unsealed};
 pub use engine::{Batch, Engine, FORMAT, RowWrite};
 pub use error::{CommitError, OpenError, StorageError};
-pub use examine::{Check, Findings, Read, Status, Surroundings};
+pub use examine::{Archived, Check, Findings, Read, Status, Surroundings};
 pub use format::{
     head::{Head, LogKeys, SLOTS_MAX, Slot, decode_slots, encode_slots},
     last_access::LastAccess,
     tables,
 };
-pub use migrate::{Keeper, Migrating, Migration, MigrationError, Migrations, NotKept, Upgrade};
+pub use migrate::{Keeper, MigrationError, NotKept, Upgrade};
+pub use migrations::{Migrating, Migration, Migrations};
 pub(crate) use read::cache::Generation;
 pub use read::{
     log::StoredRecord,

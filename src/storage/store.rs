@@ -16,13 +16,13 @@ use super::{
     copy::Unsealed,
     engine::{Batch, Engine, FORMAT},
     error::{CommitError, OpenError, StorageError},
-    examine::{Check, Examination, Read, Surroundings},
+    examine::{Archived, Check, Examination, Read, Surroundings},
     format::{
         head::{Head, LogKeys, Slot, decode_slots, encode_slots},
         needs::Needs,
         tables::{meta, split_audit_row},
     },
-    migrate::Migrations,
+    migrations::Migrations,
     read::{
         integrity,
         log::StoredRecord,
@@ -295,16 +295,18 @@ impl Store {
         Ok(record.map(|record| record.time))
     }
 
-    /// Examines the whole file, and changes no byte of it. Without the vault key, only what needs none.
+    /// Examines the whole file, and changes no byte of it. Without the vault key, only what needs none. With `archived`,
+    /// which holds the log's records before those of the file, the replay covers them.
     pub fn examine(
         &self,
         vault_key: Option<&VaultKey>,
         surroundings: Surroundings,
+        archived: Option<&Archived<'_>>,
         read: &Read<'_>,
     ) -> Vec<Check> {
         let keys = vault_key.map(Keys::derive);
         let (engine, keys, file) = (&*self.engine, keys.as_ref(), self.file);
-        Examination { engine, keys, file, surroundings, is_live: false, read }.run()
+        Examination { engine, keys, file, surroundings, is_live: false, archived, read }.run()
     }
 
     /// Checks the file against its head with the vault key, and keeps the keys in memory; writes nothing.

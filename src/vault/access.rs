@@ -170,7 +170,7 @@ pub(super) fn authenticate(view: &View<'_>, bearer: Bearer, now: Timestamp) -> R
             Caller {
                 identity: Identity::User { id: user.id, email: user.email.clone(), session },
                 role: user.role,
-                scope: user.scope.clone(),
+                scope: user.effective_scope(),
                 bearer,
                 token_expires_at: None,
             }

@@ -4,17 +4,20 @@ use std::sync::atomic::Ordering;
 
 use super::{slots::try_slots, state::Vault};
 use crate::{
+    audit::{checkpoint::origin, tree::Frontier},
     domain::Secret,
-    storage::{Check, Read, Status, Surroundings},
+    storage::{Archived, Check, Read, Status, StorageError, Surroundings},
 };
 
 impl Vault {
     /// Examines the file of a locked vault, with the key that the secret opens. A secret that opens no slot is a
-    /// finding, and the checks that need no key run.
+    /// finding, and the checks that need no key run. `archived` holds the records before the file's first one, compared
+    /// with [`Vault::tree_of`].
     pub fn examine(
         &self,
         secret: Option<&Secret>,
         surroundings: Surroundings,
+        archived: Option<&Archived<'_>>,
         read: &Read<'_>,
     ) -> Vec<Check> {
         let (key, check) = match secret.map(|secret| self.store().slots().map(|slots| (slots, secret))) {
@@ -23,7 +26,9 @@ impl Vault {
             Some(Ok((slots, secret))) => match try_slots(&slots, secret).outcome {
                 Ok((key, _)) => (Some(key), Check::new("passphrase", Status::Ok, "it opens a key slot")),
                 Err(error) => {
-                    let message = format!("{error}; or the key slots are damaged");
+                    let message = format!(
+                        "{error}; a backup opens with the secrets of its time; or the key slots are damaged"
+                    );
                     (None, Check::new("passphrase", Status::Failed, message))
                 }
             },
@@ -36,8 +41,24 @@ impl Vault {
                 false
             }
         });
-        checks.extend(self.store().examine(key.as_ref(), surroundings, read));
+        checks.extend(self.store().examine(key.as_ref(), surroundings, archived, read));
         checks
+    }
+
+    /// Returns the first record that the file holds, and the log's origin.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn first_record(&self) -> Result<(u64, String), StorageError> {
+        Ok((self.store().first_sequence()?, origin(self.store().file())))
+    }
+
+    /// Returns the tree of the log's first `size` records, a multiple of 256, as the file's stored hashes say.
+    ///
+    /// # Errors
+    /// A hash is missing or cannot be read.
+    pub fn tree_of(&self, size: u64) -> Result<Frontier, StorageError> {
+        self.store().frontier(size)
     }
 
     /// Examines the file of a vault that is being served, with its keys if it is unlocked; `None` if it was locked
@@ -46,7 +67,7 @@ impl Vault {
         let Ok(open) = self.opened() else {
             let mut checks =
                 vec![Check::skipped("passphrase", "the vault is locked: what needs its key is skipped")];
-            checks.extend(self.store().examine(None, surroundings, read));
+            checks.extend(self.store().examine(None, surroundings, None, read));
             return Some(checks);
         };
         let mut checks = vec![Check::new("passphrase", Status::Ok, "the server has unlocked the vault")];

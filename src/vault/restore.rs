@@ -159,7 +159,12 @@ impl<'a> Work<'a> {
         }
         if before.role == Role::Owner && state.role != Role::Owner {
             after.role = state.role;
-            what.push(format!("made a {}", state.role));
+            what.push(match state.projects {
+                Projects::All if before.scope.projects.is_none() => {
+                    format!("made a {}, with all projects", state.role)
+                }
+                Projects::All | Projects::Only(_) | Projects::Unknown => format!("made a {}", state.role),
+            });
         }
         if after.role != Role::Owner {
             let only = match &state.projects {
@@ -190,7 +195,7 @@ impl<'a> Work<'a> {
         self.outcome.applied.push(format!("user {email} {}", what.join(", ")));
         let detail = Detail::NONE.text(DetailKey::Email, email).text(DetailKey::Role, after.role);
         let detail = if after.disabled { detail.truth(DetailKey::Disabled, true) } else { detail };
-        let detail = match &after.scope.projects {
+        let detail = match after.projects() {
             Some(projects) => detail.list(DetailKey::Projects, projects),
             None => detail,
         };

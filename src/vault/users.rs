@@ -226,10 +226,8 @@ fn updated_user(
     if after.role == Role::Owner && matches!(request.projects, Change::Set(_)) {
         return Err(Error::BadRequest(BadRequest::projects_of_an_owner()));
     }
+    // A promotion leaves the narrowing as it is: a demotion without `projects` must not widen what it was before.
     after.scope.projects = request.projects.apply(after.scope.projects);
-    if after.role == Role::Owner {
-        after.scope.projects = None;
-    }
     if after.scope != before.scope {
         check_registered(view, after.scope.projects.iter().flatten())?;
     }

@@ -282,7 +282,7 @@ impl Used {
     /// Examines the whole file as `doctor` does, unlocks it and compares what it shows.
     async fn is_whole(&self, vault: &Vault, opener: Secret, floor: u64) -> Result<(), Broken> {
         let surroundings = Surroundings { now: now(), memory_bytes: None };
-        let checks = vault.examine(Some(&opener), surroundings, &|_| true);
+        let checks = vault.examine(Some(&opener), surroundings, None, &|_| true);
         if let Some(failed) = checks.iter().find(|check| check.status == Status::Failed) {
             return Err(format!("{}: {} {:?}", failed.name, failed.message, failed.detail));
         }

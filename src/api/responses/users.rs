@@ -33,7 +33,7 @@ impl<'a> UserBody<'a> {
             first_name: user.first_name.as_ref().map(Text),
             last_name: user.last_name.as_ref().map(Text),
             role: Text(user.role),
-            projects: user.scope.projects.as_deref().map(texts),
+            projects: user.projects().map(texts),
             disabled: user.disabled,
             created_at: Text(user.created_at),
             last_login_at: user.last_login_at.map(Text),

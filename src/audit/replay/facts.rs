@@ -93,7 +93,7 @@ impl Facts {
         facts.made_at(&user.created_at.to_string());
         facts.set(Fact::Role, Some(short(user.role.as_str().as_bytes())));
         facts.state(Fact::Disabled, user.disabled);
-        facts.rows(Fact::Projects, user.scope.projects.as_deref());
+        facts.rows(Fact::Projects, user.projects());
         facts
     }
 

@@ -159,7 +159,7 @@ async fn token(remote: Remote) -> Result<(), CliError> {
     let may = match role {
         "application" => "reads credentials",
         "auditor" => "reads the log and the list of integrations, no credential",
-        _ => "reads metrics, no credential",
+        _ => "makes backups and reads the metrics, no credential",
     };
     let end = end.get().copied();
     lines.extend([

@@ -87,6 +87,20 @@ fn remedy(health: &Health) -> &'static str {
     }
 }
 
+/// Returns a reason that the health names, with what to do about it.
+fn with_remedy(reason: &str) -> String {
+    let remedy = match reason {
+        "file_gone" => "put the vault file back, or on its host: sealroom rescue",
+        "disk_low" => "free space on the server's disk",
+        "checkpoint_lost" => {
+            "the newest checkpoint did not reach its folder; the server's log says why and what to do"
+        }
+        "backup_failed" => "the server's log says why; make one now: sealroom backup FILE",
+        _ => return reason.to_owned(),
+    };
+    format!("{reason}: {remedy}")
+}
+
 /// Returns the counts, or `None` if the caller is no owner.
 async fn counts(remote: &Remote) -> Result<Option<Counts>, CliError> {
     let client = &remote.client;
@@ -154,9 +168,7 @@ fn report(health: &Health, counts: Option<&Counts>, remote: &Remote) -> Result<(
         ("audit log", health.audit.clone()),
         ("up for", lasting(health.uptime_seconds)),
     ];
-    if !health.detail.is_empty() {
-        lines.push(("attention", health.detail.join(", ")));
-    }
+    lines.extend(health.detail.iter().map(|reason| ("attention", with_remedy(reason))));
     let mut value = json!({ "server": server, "status": health.status, "version": health.version,
         "locked": health.locked, "audit": health.audit, "uptimeSeconds": health.uptime_seconds,
         "counts": null, "expiring": null });

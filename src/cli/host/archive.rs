@@ -8,7 +8,7 @@ use std::{
 use serde_json::json;
 
 use super::{
-    archiving::{archive, check_new, failed},
+    archiving::{archive, check_new, failed, told},
     control,
     file_args::FileArgs,
     host_actor::host_actor,
@@ -18,7 +18,7 @@ use super::{
 use crate::{
     cli::{
         error::CliError,
-        terminal::{output::Output, prompt::Asking},
+        terminal::{output::Output, progress::Progress, prompt::Asking},
     },
     clock,
     disk::{DataFile, FileError, beside, resolved},
@@ -56,7 +56,7 @@ pub(in crate::cli) fn run(args: Args, output: &Output) -> Result<(), CliError> {
         Err(in_use @ FileError::InUse { .. }) => {
             let socket = std::os::unix::net::UnixStream::connect(beside(&resolved(&args.file.data), ".sock"));
             let server = socket.map_err(|_| CliError::from(in_use))?;
-            control::archive(server, args.before, &to)?
+            control::archive(server, args.before, &to, output)?
         }
         file => offline(&args, &file?, &to, output)?,
     };
@@ -77,8 +77,12 @@ fn offline(args: &Args, file: &DataFile, to: &Path, output: &Output) -> Result<O
     let clock = offline::clock(&vault)?;
     let passphrase = args.passphrase.read(Asking::Once, output)?;
     let vault = Arc::new(vault);
-    let work = async || archive(&vault, &clock, host_actor(), args.before, to).await;
-    let (range, locked) = offline::unlocked(&vault, &clock, passphrase, work)?;
+    let work = async || {
+        let (moving, progress) = (Arc::default(), Progress::entries("archiving", output));
+        let archive = archive(&vault, &clock, host_actor(), args.before, to, &moving);
+        told(&moving, archive, |done, total| progress.reach(done, total)).await
+    };
+    let (range, locked) = offline::unlocked(&vault, &clock, passphrase, CliError::unlock, work)?;
     locked.map_err(|error| failed(&format!("the lock could not be recorded: {error}")))?;
     Ok(range)
 }

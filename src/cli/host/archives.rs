@@ -9,6 +9,8 @@ use crate::{clock::Clock, domain::Timestamp, vault::Vault};
 
 /// The interval between two looks at the log.
 const LOOK_EVERY: Duration = Duration::from_hours(1);
+/// The interval between two looks at a locked vault: the first look at the log follows its unlock.
+const LOCKED_EVERY: Duration = Duration::from_secs(1);
 
 /// The time after which an archive that goes on is reported, each time again: a share may hang.
 const LATE_AFTER: Duration = Duration::from_mins(10);
@@ -24,9 +26,11 @@ pub(super) struct ArchivePlan {
 pub(super) async fn keep(plan: Option<&ArchivePlan>, vault: &Arc<Vault>, clock: &Clock) {
     let Some(plan) = plan else { return std::future::pending().await };
     loop {
-        if !vault.is_locked() {
-            archive(plan, vault, clock).await;
+        if vault.is_locked() {
+            sleep(LOCKED_EVERY).await;
+            continue;
         }
+        archive(plan, vault, clock).await;
         sleep(LOOK_EVERY).await;
     }
 }
@@ -35,7 +39,8 @@ async fn archive(plan: &ArchivePlan, vault: &Arc<Vault>, clock: &Clock) {
     let now = clock.now();
     let Ok(key) = vault.verifier_key() else { return };
     let path = plan.folder.join(format!("{}-{}.archive", key.name().replace('/', "-"), stamp(now)));
-    let mut work = pin!(archiving::archive(vault, clock, host_actor(), now.minus(plan.keep), &path));
+    let moving = Arc::default();
+    let mut work = pin!(archiving::archive(vault, clock, host_actor(), now.minus(plan.keep), &path, &moving));
     let done = loop {
         tokio::select! {
             done = &mut work => break done,

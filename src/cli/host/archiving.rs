@@ -7,10 +7,14 @@ use std::{
     io::{self, BufRead, BufReader, BufWriter, Write},
     ops::Range,
     path::Path,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
-use tokio::sync::Mutex;
+use tokio::{sync::Mutex, time::timeout};
 
 use crate::{
     audit::{
@@ -30,6 +34,38 @@ use crate::{
 const UNFINISHED: &str = ".archive-";
 /// One archive of this process at a time: two would write the same records.
 static TURN: Mutex<()> = Mutex::const_new(());
+/// The interval between two reports of the progress.
+pub(super) const TOLD_EVERY: Duration = Duration::from_millis(500);
+
+/// The number of records that an archive in progress has written, and of all that it will.
+#[derive(Debug, Default)]
+pub(super) struct Moving {
+    done: AtomicU64,
+    total: AtomicU64,
+}
+
+impl Moving {
+    /// Returns the number of records written, and of all.
+    pub(super) fn now(&self) -> (u64, u64) {
+        (self.done.load(Ordering::Relaxed), self.total.load(Ordering::Relaxed))
+    }
+}
+
+/// Calls `tell` now and then until the archive is done, and returns its outcome.
+pub(super) async fn told<T>(
+    moving: &Moving,
+    archive: impl Future<Output = T>,
+    mut tell: impl FnMut(u64, u64),
+) -> T {
+    let mut archive = std::pin::pin!(archive);
+    loop {
+        if let Ok(outcome) = timeout(TOLD_EVERY, &mut archive).await {
+            return outcome;
+        }
+        let (done, total) = moving.now();
+        tell(done, total);
+    }
+}
 
 /// Moves the events from before a time to a new file; returns the first and last sequence, or [`None`] if there is
 /// nothing to move.
@@ -39,16 +75,17 @@ pub(super) async fn archive(
     actor: Actor,
     before: Timestamp,
     to: &Path,
+    moving: &Arc<Moving>,
 ) -> Result<Option<(u64, u64)>, CliError> {
     let _turn = TURN.lock().await;
     if vault.is_checkpoint_lost() {
         return Err(CliError::failed(
-            "the checkpoint folder knows another log: nothing was archived",
-            "settle that first: the records may be the evidence",
+            "the newest checkpoint did not reach its folder: nothing was archived",
+            "the server's log says why and what to do; settle that first, since the records may be the evidence",
         ));
     }
-    let (from, path) = (Arc::clone(vault), to.to_owned());
-    let written = tokio::task::spawn_blocking(move || write(&from, before, &path)).await;
+    let (from, path, moved) = (Arc::clone(vault), to.to_owned(), Arc::clone(moving));
+    let written = tokio::task::spawn_blocking(move || write(&from, before, &path, &moved)).await;
     let written = written.map_err(|_| failed("the archive was not written: its task panicked"))?;
     let Some(range) = written? else { return Ok(None) };
     let (first, last) = (range.start, range.end - 1);
@@ -62,7 +99,12 @@ pub(super) async fn archive(
     Ok(Some((first, last)))
 }
 
-fn write(vault: &Vault, before: Timestamp, to: &Path) -> Result<Option<Range<u64>>, CliError> {
+fn write(
+    vault: &Vault,
+    before: Timestamp,
+    to: &Path,
+    moving: &Moving,
+) -> Result<Option<Range<u64>>, CliError> {
     let Some(range) = vault.plan_archive(before).map_err(|error| unread(&error))? else { return Ok(None) };
     let header = vault.archive_header(&range).map_err(|error| unread(&error))?;
     check_new(to)?;
@@ -82,7 +124,9 @@ fn write(vault: &Vault, before: Timestamp, to: &Path) -> Result<Option<Range<u64
     let mut writer = BufWriter::with_capacity(1 << 20, file.as_file());
     writer.write_all(header.to_line().as_bytes()).map_err(unwritable)?;
     let mut next = range.start;
+    moving.total.store(range.end - range.start, Ordering::Relaxed);
     while next < range.end {
+        moving.done.store(next - range.start, Ordering::Relaxed);
         let records = vault.records(next).map_err(|error| unread(&error))?;
         let expected = (next..range.end).zip(&records);
         for (sequence, (found, bytes)) in expected {

@@ -42,9 +42,9 @@ enum NotWritten {
     Io { path: PathBuf, source: io::Error },
     #[error("{path} knows {there} records, this vault has {ours}, or different ones: the vault file was restored from an older copy", path = .path.display())]
     Larger { path: PathBuf, there: u64, ours: u64 },
-    #[error("{path} knows {there} records of the history before a restore, this vault has {ours}: the vault file was restored from an older copy; move the checkpoint away, or restore with --checkpoint-folder", path = .path.display())]
+    #[error("{path} knows {there} records of the history before a restore, this vault has {ours}: the vault file was restored from an older copy", path = .path.display())]
     Replaced { path: PathBuf, there: u64, ours: u64 },
-    #[error("{path} ends within records that were archived, so that it cannot be compared; move it away", path = .path.display())]
+    #[error("{path} ends within records that were archived, so that it cannot be compared", path = .path.display())]
     Archived { path: PathBuf },
     #[error("{path} is not a checkpoint and is not overwritten", path = .path.display())]
     Foreign { path: PathBuf },
@@ -52,6 +52,26 @@ enum NotWritten {
     Hangs { path: PathBuf },
     #[error("the vault's own checkpoint cannot be read")]
     Own,
+}
+
+impl NotWritten {
+    const fn hint(&self) -> &'static str {
+        match self {
+            Self::Io { .. } => "check that folder, its mode and its space; the next interval tries again",
+            Self::Larger { .. } => {
+                "if an older copy was put in place on purpose, put it there with `sealroom restore \
+                 --checkpoint-folder`, which settles the folder; if not, find out who replaced the file and keep it: \
+                 a newer one holds records that it lacks"
+            }
+            Self::Replaced { .. } => {
+                "move the checkpoint away, or restore with --checkpoint-folder, which settles the folder"
+            }
+            Self::Archived { .. } => "move it away: the next interval writes a newer one",
+            Self::Foreign { .. } => "move that file away, or name another folder with --checkpoint-folder",
+            Self::Hangs { .. } => "check the share or disk of that folder; the next interval tries again",
+            Self::Own => "examine the vault: sealroom doctor",
+        }
+    }
 }
 
 /// Writes the newest checkpoint at each interval, for as long as it is polled. Reports failures, which stop nothing.
@@ -75,7 +95,7 @@ pub(super) async fn write_now(plan: &CheckpointPlan, vault: &Arc<Vault>) {
         Ok(Err(_)) | Err(_) => Err(NotWritten::Hangs { path: plan.folder.clone() }),
     };
     if let Err(error) = &written {
-        tracing::error!(%error, "the checkpoint was not written to its folder");
+        tracing::error!(%error, hint = error.hint(), "the checkpoint was not written to its folder");
     }
     if let Err(NotWritten::Larger { there, ours, .. }) = &written {
         // Only this log's key signs such a checkpoint: another history of it exists.
@@ -153,6 +173,22 @@ fn write(folder: &Path, vault: &Vault) -> Result<(), NotWritten> {
 /// The folder refuses, or holds a file that is no checkpoint.
 pub(super) fn settle(folder: &Path, vault: &Vault) -> Result<Vec<PathBuf>, impl std::error::Error> {
     put_aside(folder, vault).and_then(|moved| write(folder, vault).map(|()| moved))
+}
+
+/// Returns the checkpoints of a log in a folder, with their names; what cannot be read is none.
+pub(super) fn notes(folder: &Path, origin: &str) -> Vec<(PathBuf, String)> {
+    let name = origin.replace('/', "-");
+    let paths = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let is_ours = |path: &PathBuf| {
+        let file = path.file_name().is_some_and(|file| file.to_string_lossy().starts_with(&name));
+        file && path.extension().is_some_and(|extension| extension == "checkpoint")
+    };
+    let mut notes: Vec<(PathBuf, String)> = paths
+        .filter(is_ours)
+        .filter_map(|path| Some((path.clone(), read_checkpoint(&path).ok()??)))
+        .collect();
+    notes.sort();
+    notes
 }
 
 fn put_aside(folder: &Path, vault: &Vault) -> Result<Vec<PathBuf>, NotWritten> {

@@ -4,7 +4,8 @@
 //! `{"command":"log"}` or `{"command":"examine"}`, and one line back, `{"ok":true}` or `{"error":…,"hint":…}`. The log
 //! comes as `{"checkpoint":…,"key":…}` and the records that this checkpoint signs, one in each line, as in an export; a
 //! line `{"error":…,"hint":…}` ends it early. `{"command":"slots"}` lists the key slots, and `{"command":"slot",…}`
-//! changes them with the secret of one. A rescued file comes as `{"bytes":…}` and that many bytes. An examination sends
+//! changes them with the secret of one. An archive sends `{"done":…,"total":…}` now and
+//! then. A rescued file comes as `{"bytes":…}` and that many bytes. An examination sends
 //! `{"read":…}` now and then, and `{"checks":[…]}` at its end.
 
 mod client;

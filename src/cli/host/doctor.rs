@@ -9,7 +9,13 @@ mod file;
 mod report;
 
 use self::{file::file_checks, report::report};
-use super::{control, host_actor::host_actor, passphrase::PassphraseArgs, surroundings::surroundings};
+use super::{
+    archive_file::{self, ArchiveFile},
+    control,
+    host_actor::host_actor,
+    passphrase::PassphraseArgs,
+    surroundings::surroundings,
+};
 use crate::{
     audit::salvage::first_damaged,
     cli::{
@@ -20,7 +26,7 @@ use crate::{
     config::default,
     disk::{DataFile, FileError, ReadAhead},
     domain::Secret,
-    storage::{Check, OpenError, Status},
+    storage::{Archived, Check, OpenError, Status},
     vault::{Settings, Vault},
 };
 
@@ -50,6 +56,9 @@ pub(in crate::cli) struct Args {
     /// A vault file or a backup; its server may be running.
     #[arg(env = "SEALROOM_DATA", default_value = default::DATA, value_name = "FILE")]
     file: PathBuf,
+    /// An archive of old events, so that the replay covers them; one flag for each archive.
+    #[arg(long, value_name = "FILE")]
+    archive: Vec<PathBuf>,
     /// Run only the checks that need no passphrase.
     #[arg(long, conflicts_with_all = ["passphrase_file", "passphrase_stdin"])]
     without_passphrase: bool,
@@ -62,11 +71,16 @@ pub(in crate::cli) struct Args {
 
 pub(super) fn run(args: &Args, output: &Output) -> Result<(), CliError> {
     let mut checks = file_checks(&args.file);
+    let archives = archive_file::open_all(&args.archive)?;
     match DataFile::open_read_only(&args.file) {
         Ok(file) => {
             // Lock before any prompt: a user must not type a passphrase for a file in use.
             let secret = passphrase(args, output)?;
-            checks.extend(examine(&args.file, &file, secret.as_ref(), output));
+            checks.extend(examine(&args.file, &file, &archives, secret.as_ref(), output)?);
+        }
+        Err(in_use @ FileError::InUse { .. }) if !archives.is_empty() => {
+            let hint = "stop that process, or examine a backup: `sealroom backup FILE` makes one meanwhile";
+            return Err(CliError::failed(format!("--archive: {in_use}"), hint));
         }
         Err(in_use @ FileError::InUse { .. }) => {
             let message = "a server has the file open: it examined its pages when it started";
@@ -87,7 +101,13 @@ fn passphrase(args: &Args, output: &Output) -> Result<Option<Secret>, CliError> 
 }
 
 /// Examines a file that no server has open.
-fn examine(path: &Path, file: &DataFile, secret: Option<&Secret>, output: &Output) -> Vec<Check> {
+fn examine(
+    path: &Path,
+    file: &DataFile,
+    archives: &[ArchiveFile],
+    secret: Option<&Secret>,
+    output: &Output,
+) -> Result<Vec<Check>, CliError> {
     let medium = ReadAhead::new(file.medium()).map_err(OpenError::Io);
     let settings = Settings::new(host_actor(), clock::monotonic);
     let length = file.bytes().unwrap_or(0);
@@ -95,15 +115,47 @@ fn examine(path: &Path, file: &DataFile, secret: Option<&Secret>, output: &Outpu
         Ok(vault) => {
             let mut checks =
                 vec![Check::new("pages", Status::Ok, format!("{length} bytes, every page holds together"))];
+            checks.extend(check_archives(&vault, archives)?);
             let progress = Progress::bytes("examining", length, output);
             let read = |bytes| {
                 progress.advance(bytes);
                 true
             };
-            checks.extend(vault.examine(secret, surroundings(), &read));
-            checks
+            let all = |visit: &mut dyn FnMut(u64, &[u8])| each_archived(archives, visit);
+            let archived = (!archives.is_empty()).then_some(&all as &Archived<'_>);
+            checks.extend(vault.examine(secret, surroundings(), archived, &read));
+            Ok(checks)
         }
-        Err(error) => unopened(path, &error),
+        Err(error) => Ok(unopened(path, &error)),
+    }
+}
+
+/// Compares the archives with the file's own hashes; nothing of one that does not fit is believed.
+fn check_archives(vault: &Vault, archives: &[ArchiveFile]) -> Result<Option<Check>, CliError> {
+    if archives.is_empty() {
+        return Ok(None);
+    }
+    let unread =
+        |error: crate::storage::StorageError| CliError::failed(error.to_string(), "restore a backup");
+    let (first, origin) = vault.first_record().map_err(unread)?;
+    archive_file::check(archives, &origin, first, |size| vault.tree_of(size))?;
+    let count = archives.len();
+    let message = format!("{first} records in {count} archive{}, whole", if count == 1 { "" } else { "s" });
+    Ok(Some(Check::new("archive", Status::Ok, message)))
+}
+
+/// Passes each record of verified archives on, once.
+fn each_archived(archives: &[ArchiveFile], visit: &mut dyn FnMut(u64, &[u8])) {
+    let mut next = 0;
+    for archive in archives {
+        // A file that was whole a moment ago: what it lacks now is a row that no event explains.
+        drop(archive.records(&mut |sequence, record| {
+            if sequence == next {
+                visit(sequence, record);
+                next += 1;
+            }
+            Ok(())
+        }));
     }
 }
 

@@ -1,6 +1,7 @@
 //! The commands of the host: they open the vault file, or call its server over the local socket.
 
 pub(super) mod archive;
+mod archive_file;
 mod archives;
 mod archiving;
 mod backups;
@@ -68,12 +69,12 @@ pub(super) enum Command {
     #[command(
         after_help = "Reads only: no byte of the file changes. Without a passphrase the checks that need none run. A file in \
                       use is examined by its server.\n\nExamples:\n  sealroom doctor team.redb --passphrase-file /run/secrets/passphrase\n  \
-                      sealroom doctor backup.redb --strict --json"
+                      sealroom doctor backup.redb --strict --json\n  sealroom doctor backup.redb --archive 2025.archive"
     )]
     Doctor(doctor::Args),
     /// Restore a backup; what was revoked or removed after it stays away.
     #[command(
-        after_help = "The backup is verified first. What the replaced file's log, or --since EXPORT, shows as revoked, \
+        after_help = "The backup is verified first. What the replaced file's log, or --since FILE, shows as revoked, \
                       removed or narrowed after the backup is taken away again, unless --revive is given. Every session \
                       ends, and the log continues with a new key.\n\nExamples:\n  \
                       sealroom restore backup.redb --data team.redb --force\n  \

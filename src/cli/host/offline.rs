@@ -8,7 +8,7 @@ use crate::{
     clock::{self, Clock},
     disk::{DataFile, FileError, Locking},
     domain::{Action, Detail, DetailKey, Event, Secret},
-    vault::{self, Settings, Vault},
+    vault::{self, Settings, UnlockError, Vault},
 };
 
 /// Maximum lag of the clock behind the newest event; a larger lag needs `--accept-clock`.
@@ -42,6 +42,7 @@ pub(super) fn clock(vault: &Vault) -> Result<Clock, CliError> {
 }
 
 /// Unlocks the vault, does the work and locks it again; returns the work's result, and whether the lock is recorded.
+/// `refused` words the error of a secret that opens no slot.
 ///
 /// # Errors
 /// The secret opens no slot, or the work fails.
@@ -49,11 +50,12 @@ pub(super) fn unlocked<T>(
     vault: &Vault,
     clock: &Clock,
     secret: Secret,
+    refused: impl FnOnce(&UnlockError) -> CliError,
     work: impl AsyncFnOnce() -> Result<T, CliError>,
 ) -> Result<(T, Result<(), vault::Error>), CliError> {
     block_on(async {
         let unlocked = vault.unlock(secret, host_actor(), clock.now(), None).await;
-        unlocked.map_err(|error| CliError::unlock(&error))?;
+        unlocked.map_err(|error| refused(&error))?;
         let done = work().await;
         let locked = vault.lock(Event::new(clock.now(), host_actor(), Action::VaultLock)).await;
         Ok((done?, locked.map(drop)))

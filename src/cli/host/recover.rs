@@ -74,7 +74,7 @@ pub(super) fn run(args: Args, output: &Output) -> Result<(), CliError> {
         .map_err(|invalid| CliError::failed(format!("the new password: {invalid}"), "choose another one"))?;
     let passphrase = args.passphrase.read(Asking::Once, output)?;
     let work = async || recover(&vault, &checked, email.as_ref(), password, is_generated, output).await;
-    let ((), locked) = offline::unlocked(&vault, &checked.clock, passphrase, work)?;
+    let ((), locked) = offline::unlocked(&vault, &checked.clock, passphrase, CliError::unlock, work)?;
     locked.map_err(|error| {
         CliError::failed(
             format!("the new password holds, but the lock could not be recorded: {error}"),

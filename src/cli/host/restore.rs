@@ -1,12 +1,14 @@
 //! `sealroom restore`: a backup takes the place of the vault file, and what was taken away after it stays away.
 
 mod comparison;
+mod later;
+mod sources;
 
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use self::comparison::{Comparison, compare};
+use self::comparison::{Comparison, Given, compare};
 use super::{
     checkpoints, file_args::LockArgs, host_actor::host_actor, keeping, memory, offline,
     passphrase::PassphraseArgs, verify,
@@ -20,7 +22,7 @@ use crate::{
     config::default,
     disk::{DataFile, FileError, Medium, NewFile, Replacement},
     domain::Timestamp,
-    vault::{RestorePlan, Restored, Settings, Vault},
+    vault::{RestorePlan, Restored, Settings, UnlockError, Vault},
 };
 
 /// Maximum number of names in a list.
@@ -38,13 +40,13 @@ pub(in crate::cli) struct Args {
     /// Replace an existing file; it stays beside the new one under another name.
     #[arg(long)]
     force: bool,
-    /// An export of the lost vault's log: it shows what was taken away after the backup.
-    #[arg(long, value_name = "EXPORT", conflicts_with = "revive")]
-    since: Option<PathBuf>,
+    /// An export or archive of the lost vault's log, which shows what was taken away after the backup; one flag each.
+    #[arg(long, value_name = "FILE", conflicts_with = "revive")]
+    since: Vec<PathBuf>,
     /// Let live again what was revoked, removed or narrowed after the backup.
     #[arg(long)]
     revive: bool,
-    /// The folder of the vault's checkpoints: those of the replaced history are put aside.
+    /// The folder of the vault's checkpoints: they prove what --since says; those of the replaced history are put aside.
     #[arg(long, env = "SEALROOM_CHECKPOINT_FOLDER", value_name = "FOLDER")]
     checkpoint_folder: Option<PathBuf>,
     #[command(flatten)]
@@ -69,7 +71,13 @@ pub(super) fn run(args: &Args, output: &Output) -> Result<(), CliError> {
     }
     verify::copy(&args.backup, output)?;
     let backup = DataFile::open_read_only(&args.backup)?;
-    let comparison = compare(&args.backup, &backup, replaced.as_ref(), args.since.as_deref())?;
+    let given = Given {
+        name: &args.backup,
+        backup: &backup,
+        since: &args.since,
+        checkpoint_folder: args.checkpoint_folder.as_deref(),
+    };
+    let comparison = compare(&given, replaced.as_ref(), output)?;
     tell(&comparison, args, output);
     if replaced.is_some() && !args.force {
         return Err(CliError::failed(
@@ -153,9 +161,23 @@ fn restored(
     };
     let clock = offline::clock(&vault)?;
     let work = async || vault.restore(RestorePlan { now: clock.now(), ..plan }).await.map_err(failed);
-    let (restored, locked) = offline::unlocked(&vault, &clock, passphrase, work)?;
+    let (restored, locked) = offline::unlocked(&vault, &clock, passphrase, not_unlocked, work)?;
     locked.map_err(failed)?;
     Ok(restored)
+}
+
+/// Returns the error of a backup that stays locked: the operator may have changed the secrets since.
+fn not_unlocked(error: &UnlockError) -> CliError {
+    let CliError { message, hint, .. } = CliError::unlock(error);
+    match error {
+        UnlockError::WrongPassphrase | UnlockError::WrongMachineKey => CliError::failed(
+            message,
+            format!(
+                "a backup opens with the passphrase, recovery key or key file of the time when it was made; {hint}"
+            ),
+        ),
+        _ => CliError::failed(message, hint),
+    }
 }
 
 /// Puts the folder's checkpoints of the replaced history aside, and writes the restored vault's own. The vault is in
@@ -188,12 +210,16 @@ fn tell(comparison: &Comparison, args: &Args, output: &Output) {
         output.note(&format!("the backup is {behind} events behind {source}{list}"));
         if let Some((first, last)) = comparison.later.as_ref().and_then(|later| later.archived) {
             output.warning(&format!(
-                "the records {first} to {last} are archived: what they revoked or removed lives again; search the \
-                 archive for it"
+                "the records {first} to {last} are archived: what they revoked or removed lives again; pass their \
+                 archive with --since"
             ));
         }
+        if let Some(why) = &comparison.unreadable {
+            output.warning(&format!("{why}: it shows nothing"));
+        }
+        comparison.warnings.iter().for_each(|told| output.warning(told));
     } else {
-        let why = comparison.unreadable.as_deref().unwrap_or("no replaced file and no --since EXPORT");
+        let why = comparison.unreadable.as_deref().unwrap_or("no replaced file and no --since FILE");
         output.warning(&format!(
             "nothing shows what was revoked or removed after the backup ({why}): it lives again"
         ));

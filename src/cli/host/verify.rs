@@ -85,7 +85,7 @@ pub(in crate::cli) fn run(args: &Args, output: &Output) -> Result<(), CliError> 
                 Err(in_use @ FileError::InUse { .. }) => return verify_served(args, &in_use, &given, output),
                 other => other?,
             };
-            verify_vault(args, &given, &Vault::Named(file), output)
+            verify_vault(args, &given, &Vault::Named(&file), output)
         }
     }
 }
@@ -110,14 +110,14 @@ fn refuse_two_of_standard_input(args: &Args) -> Result<(), CliError> {
 }
 
 /// A vault file with random access.
-enum Vault {
+enum Vault<'a> {
     /// Locked against writers.
-    Named(DataFile),
+    Named(&'a DataFile),
     /// The copy of a stream; it has no name.
     Copy(File),
 }
 
-impl Vault {
+impl Vault<'_> {
     fn medium(&self) -> Result<Medium, FileError> {
         match self {
             Self::Named(file) => Ok(file.medium()),
@@ -144,7 +144,7 @@ fn failed_to_read(source: io::Error) -> FileError {
 }
 
 /// Checks a vault file's pages, then its log, and changes no byte of it.
-fn verify_vault(args: &Args, given: &Given, vault: &Vault, output: &Output) -> Result<(), CliError> {
+fn verify_vault(args: &Args, given: &Given, vault: &Vault<'_>, output: &Output) -> Result<(), CliError> {
     let (log, own) = open_log(args, vault)?;
     let notes = read_notes(args)?;
     let key = given.key.as_ref();
@@ -162,8 +162,13 @@ fn verify_vault(args: &Args, given: &Given, vault: &Vault, output: &Output) -> R
 
 /// Checks every page of a copy and its log against its own checkpoint; returns the number of records.
 pub(in crate::cli) fn copy(path: &Path, output: &Output) -> Result<u64, CliError> {
+    whole(path, &DataFile::open_read_only(path)?, output)
+}
+
+/// Checks every page of an open file and its log against its own checkpoint; returns the number of records.
+pub(in crate::cli) fn whole(path: &Path, file: &DataFile, output: &Output) -> Result<u64, CliError> {
     let args = Args { file: path.to_owned(), key: None, checkpoint: None, receipts: None, strict: false };
-    let vault = Vault::Named(DataFile::open_read_only(path)?);
+    let vault = Vault::Named(file);
     let (log, own) = open_log(&args, &vault)?;
     let keys = ring(own.first.clone(), &own.handovers, &[]);
     let newest = open_note(&log.file.checkpoint().map_err(damaged)?, Some(&keys))
@@ -198,7 +203,7 @@ impl Own {
 }
 
 /// Opens a vault file, which checks every page of it, and returns its log with the file's own keys.
-fn open_log(args: &Args, vault: &Vault) -> Result<(Log, Own), CliError> {
+fn open_log(args: &Args, vault: &Vault<'_>) -> Result<(Log, Own), CliError> {
     let failed = |error: &OpenError| not_opened(args, vault, error);
     let medium = ReadAhead::new(vault.medium()?).map_err(|error| failed(&OpenError::Io(error)))?;
     let file = Store::open(Arc::new(medium), CACHE_BYTES).map_err(|error| failed(&error))?;
@@ -213,7 +218,7 @@ fn open_log(args: &Args, vault: &Vault) -> Result<(Log, Own), CliError> {
     Ok((Log { file, first, next: first }, own))
 }
 
-fn walk(mut log: Log, verifier: Verifier, vault: &Vault, output: &Output) -> Result<Verifier, CliError> {
+fn walk(mut log: Log, verifier: Verifier, vault: &Vault<'_>, output: &Output) -> Result<Verifier, CliError> {
     let length = vault.open()?.metadata().map_or(0, |metadata| metadata.len());
     // A log that does not begin at the bound of a subtree lost records: the walk names the first.
     let verifier = match log.first {
@@ -327,7 +332,7 @@ fn is_other_json(start: &[u8]) -> bool {
 }
 
 /// Returns the error of a file whose pages are inconsistent; it names a damaged record if it can.
-fn not_opened(args: &Args, vault: &Vault, error: &OpenError) -> CliError {
+fn not_opened(args: &Args, vault: &Vault<'_>, error: &OpenError) -> CliError {
     if !matches!(error, OpenError::Damaged(_)) {
         return CliError::open(&args.file, error);
     }

@@ -142,7 +142,16 @@ impl Writer {
     /// Examines the whole file while the commit thread may write to it.
     pub fn examine(&self, surroundings: Surroundings, read: &Read<'_>) -> Vec<Check> {
         let VaultState { engine, keys, file, .. } = &*self.source;
-        Examination { engine, keys: Some(keys), file: *file, surroundings, is_live: true, read }.run()
+        Examination {
+            engine,
+            keys: Some(keys),
+            file: *file,
+            surroundings,
+            is_live: true,
+            archived: None,
+            read,
+        }
+        .run()
     }
 
     /// Queues the decision for the commit thread, which runs it on the newest state. The future waits until its writes

@@ -8,6 +8,9 @@ const FINDINGS_MAX: usize = 100;
 /// Takes the number of bytes that were read, and returns whether to go on.
 pub type Read<'a> = dyn Fn(u64) -> bool + 'a;
 
+/// Passes every archived record to its argument, in order, with its sequence; they are verified.
+pub type Archived<'a> = dyn Fn(&mut dyn FnMut(u64, &[u8])) + 'a;
+
 /// The status of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -11,7 +11,7 @@ mod rows;
 
 pub use self::{
     advice::Surroundings,
-    check::{Check, Findings, Read, Status},
+    check::{Archived, Check, Findings, Read, Status},
 };
 use self::{
     log::{End, Log, walk},
@@ -50,6 +50,8 @@ pub(super) struct Examination<'a> {
     pub(super) surroundings: Surroundings,
     /// True if a server writes to the file meanwhile.
     pub(super) is_live: bool,
+    /// The records before the file's first one, if they are at hand.
+    pub(super) archived: Option<&'a Archived<'a>>,
     pub(super) read: &'a Read<'a>,
 }
 
@@ -80,6 +82,9 @@ impl Examination<'_> {
         // Before the log is read: what the links hold of every integration is free for the replay.
         let links = self.links(links);
         let mut replay = Replay::of(&tables);
+        if let Some(archived) = self.archived {
+            archived(&mut |sequence, record| replay.push(sequence, record));
+        }
         let log = self.log(&meta, first.unwrap_or(0), &mut replay);
         let state = self.state(&meta, digest == meta.head.as_ref().map_or(digest, |head| head.state));
         let mut checks = vec![self.head(&meta), self.rows(findings, count)];

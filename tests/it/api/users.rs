@@ -263,6 +263,47 @@ async fn a_password_role_or_disabled_change_ends_every_session() {
     assert_eq!(login(&t, "user2@example.com", PASSWORD).await.status, 200);
 }
 
+/// A role alone says nothing of projects: who was a narrowed member before a promotion is one after the demotion.
+#[tokio::test]
+async fn a_demotion_cannot_widen_what_a_user_had_before_the_promotion() {
+    let t = TestServer::start().await;
+    for project in ["acme/app", "acme/web"] {
+        t.project(project).await;
+        t.github("ghp_example", &format!(r#""projects":["{project}"]"#)).await;
+    }
+    let only = AccessScope { projects: Some(vec!["acme/app".parse().unwrap()]), ..AccessScope::default() };
+    t.user("bob@example.com", Role::Member, only).await;
+    let read = async |project: &str| {
+        let session = login(&t, "bob@example.com", PASSWORD).await.json();
+        let path = format!("/sfp/api/integrations/credentials?project={project}");
+        t.send("GET", &path, session["access_token"].as_str().unwrap(), "").await.status
+    };
+    let role = async |role: &str| put(&t, &t.owner, "bob@example.com", json!({ "role": role })).await.json();
+    for round in 0..2 {
+        assert_eq!((read("acme/app").await, read("acme/web").await), (200, 403), "round {round}");
+        let promoted = role("owner").await;
+        assert_eq!(promoted["user"]["projects"], Value::Null, "an owner has them all");
+        assert_eq!(read("acme/web").await, 200);
+        assert_eq!(last_event(&t, "user.update").await["detail"].get("projects"), None);
+        // What else an owner's row sees in between changes nothing.
+        assert_eq!(put(&t, &t.owner, "bob@example.com", json!({ "firstName": "Bob" })).await.status, 200);
+        let demoted = role("member").await;
+        assert_eq!(demoted["user"]["projects"], json!(["acme/app"]));
+        assert_eq!(last_event(&t, "user.update").await["detail"]["projects"], json!(["acme/app"]));
+    }
+    // To widen takes the word for it, and an owner that was never narrowed gets what a new member gets.
+    let widened = put(&t, &t.owner, "bob@example.com", json!({ "projects": null })).await;
+    assert_eq!(widened.json()["user"]["projects"], Value::Null);
+    assert_eq!(read("acme/web").await, 200);
+    t.user("eve@example.com", Role::Owner, AccessScope::default()).await;
+    let narrowed = json!({ "role": "member", "projects": ["acme/app"] });
+    let demoted = put(&t, &t.owner, "eve@example.com", narrowed).await.json();
+    assert_eq!(demoted["user"]["projects"], json!(["acme/app"]));
+    let around = sealroom::storage::Surroundings { now: t.clock.now(), memory_bytes: None };
+    let checks = t.vault.examine_served(around, &|_| true).unwrap();
+    assert!(checks.iter().all(|check| check.status != sealroom::storage::Status::Failed), "{checks:?}");
+}
+
 #[tokio::test]
 async fn the_last_enabled_owner_stays() {
     let t = TestServer::start().await;

@@ -224,6 +224,7 @@ fn records_cannot_be_cut_from_the_beginning_of_a_log_as_if_they_were_archived() 
     }
 }
 
+/// A server that starts locked looks at its log once it is unlocked, and then every hour.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_server_archives_old_events_by_itself_and_keeps_the_others() {
     let (_, empty) = shared(&[]);
@@ -245,8 +246,11 @@ async fn the_server_archives_old_events_by_itself_and_keeps_the_others() {
     fs::create_dir(folder.join("old")).unwrap();
 
     // The events are of a fixed day in the past; those of this start are not a day old.
-    let archiving = [SERVE, &["--archive-folder", "old", "--archive-keep-days", "1"]].concat();
+    let locked = &SERVE[..SERVE.len() - 2];
+    let archiving = [locked, &["--archive-folder", "old", "--archive-keep-days", "1"]].concat();
     let mut server = Serving::start(folder, &archiving);
+    let unlocked = sealroom(folder, &["unlock", "--data", "v.redb", "--passphrase-file", "pass"]);
+    assert!(unlocked.status.success(), "{}", stderr(&unlocked));
     let archives = || -> Vec<_> {
         let names = fs::read_dir(folder.join("old")).unwrap().map(|entry| entry.unwrap().path());
         names.filter(|path| path.extension().is_some_and(|extension| extension == "archive")).collect()

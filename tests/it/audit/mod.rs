@@ -2,6 +2,7 @@
 
 mod archive;
 mod canary;
+mod damages;
 mod events;
 mod export;
 mod log_keys;

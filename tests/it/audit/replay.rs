@@ -30,7 +30,7 @@ fn around() -> Surroundings {
 
 fn examine(image: &[u8], passphrase: Option<&str>) -> Vec<Check> {
     let vault = Vault::open(shared(image).1, settings()).unwrap();
-    vault.examine(passphrase.map(secret).as_ref(), around(), &|_| true)
+    vault.examine(passphrase.map(secret).as_ref(), around(), None, &|_| true)
 }
 
 fn failed(checks: &[Check]) -> Vec<&Check> {
@@ -363,7 +363,7 @@ async fn a_damaged_file_never_makes_the_examination_panic() {
         let what = damage::damage(&mut image, 18, number);
         if let Ok(vault) = Vault::open(shared(&image).1, settings()) {
             for passphrase in [Some(PASSPHRASE), None] {
-                let checks = vault.examine(passphrase.map(secret).as_ref(), around(), &|_| true);
+                let checks = vault.examine(passphrase.map(secret).as_ref(), around(), None, &|_| true);
                 assert!(checks.len() > 10, "{what}: {checks:?}");
             }
         }

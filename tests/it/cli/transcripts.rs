@@ -143,7 +143,9 @@ fn play(path: &Path) -> Result<usize, String> {
 
 pub fn is_progress(line: &str) -> bool {
     let Some((what, done)) = line.split_once(": ") else { return false };
-    let is_work = ["examining", "verifying", "compacting", "sealing anew", "restoring"].contains(&what);
+    let is_work =
+        ["archiving", "copying", "examining", "verifying", "compacting", "sealing anew", "restoring"]
+            .contains(&what);
     is_work && (done.ends_with(" %") || done.ends_with(" bytes"))
 }
 

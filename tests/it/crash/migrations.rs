@@ -24,6 +24,8 @@ use crate::{
 /// Format 2 adds 100 to each user's version, and format 3 adds 7: a migration that ran twice would show.
 const NEXT: Migrations = Migrations(&[|file| add(file, 100), |file| add(file, 7)]);
 const ADDED: u64 = 107;
+/// The second of two steps fails.
+const HALF: Migrations = Migrations(&[|file| add(file, 100), |_| Err(StorageError::Random)]);
 
 fn add(file: &mut sealroom::storage::Migrating<'_>, count: u8) -> Result<(), StorageError> {
     file.rewrite(Table::Users, |_, row| {
@@ -148,7 +150,6 @@ async fn a_file_whose_copy_cannot_be_kept_or_whose_rows_do_not_migrate_stays_as_
     assert!(matches!(error, UnlockError::Storage(StorageError::Older { found: 1, newest: 3 })), "{error:?}");
     assert_eq!(disk.calls(), 0);
     // The second of two steps fails: nothing of the first is written.
-    const HALF: Migrations = Migrations(&[|file| add(file, 100), |_| Err(StorageError::Random)]);
     let vault =
         Vault::open(disk.medium(), Settings { migrations: HALF, ..rehearsal(&Kept::default()) }).unwrap();
     for _ in 0..2 {

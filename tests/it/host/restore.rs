@@ -9,7 +9,7 @@ use crate::{
     support::binary::{INIT, PASSPHRASE, Serving, sealroom, secret_file, stderr},
 };
 
-const SERVE: &[&str] = &[
+pub const SERVE: &[&str] = &[
     "serve",
     "--json",
     "--data",
@@ -23,11 +23,11 @@ const SERVE: &[&str] = &[
 ];
 
 /// A vault, and a backup of it from before everything was taken away.
-struct Worst {
+pub struct Worst {
     folder: tempfile::TempDir,
     audit_key: String,
     password: String,
-    session: String,
+    pub session: String,
     token: (String, String),
     kept_token: String,
     gone: String,
@@ -54,7 +54,7 @@ fn login(server: &Serving, email: &str, password: &str) -> (u16, String) {
 }
 
 impl Worst {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path();
         secret_file(path, "pass", PASSPHRASE, 0o600);
@@ -97,12 +97,12 @@ impl Worst {
         Self { folder, audit_key, password, session, token, kept_token, gone, narrowed, rotated }
     }
 
-    fn path(&self) -> &Path {
+    pub fn path(&self) -> &Path {
         self.folder.path()
     }
 
     /// Takes everything away after the backup; leaves the log as an export.
-    fn take_away(&self) {
+    pub fn take_away(&self) {
         let mut server = Serving::start(self.path(), SERVE);
         let act = |method: &str, path: &str, body: Value| ok(&server, method, path, &self.session, &body);
         act("DELETE", &format!("/sfp/api/application-tokens/{}", self.token.0), Value::Null);
@@ -123,12 +123,12 @@ impl Worst {
         assert!(server.stop());
     }
 
-    fn restore(&self, args: &[&str]) -> Output {
+    pub fn restore(&self, args: &[&str]) -> Output {
         let all = ["restore", "--json", "--data", "v.redb", "--passphrase-file", "pass"];
         sealroom(self.path(), &[&all[..], args].concat())
     }
 
-    fn restored(&self, args: &[&str]) -> Value {
+    pub fn restored(&self, args: &[&str]) -> Value {
         let done = self.restore(args);
         assert!(done.status.success(), "{args:?}: {}", stderr(&done));
         // The events of the restore explain all that it did.
@@ -138,7 +138,7 @@ impl Worst {
     }
 
     /// Checks who is let in and what is there: everything taken away stays away, or all of it lives again.
-    fn check(&self, is_away: bool) {
+    pub fn check(&self, is_away: bool) {
         let mut server = Serving::start(self.path(), SERVE);
         let is_let_in = |token: &str| {
             call(&server, "GET", "/sfp/api/integrations/credentials?project=acme/web", token, &Value::Null).0
@@ -307,7 +307,8 @@ fn a_wrong_backup_or_a_file_in_use_changes_nothing() {
     assert!(stderr(&worst.restore(&["alias", "--force"])).contains("is the vault file itself"));
     fs::remove_file(folder.join("alias")).unwrap();
     let wrong = ["restore", "backup.redb", "--force", "--data", "v.redb", "--passphrase-file", "wrong"];
-    assert!(stderr(&sealroom(folder, &wrong)).contains("wrong passphrase"));
+    let said = stderr(&sealroom(folder, &wrong));
+    assert!(said.contains("wrong passphrase") && said.contains("of the time when it was made"), "{said}");
     assert_eq!((fs::read(folder.join("v.redb")).unwrap() == before, names()), (true, there.clone()));
     let mut server = Serving::start(folder, SERVE);
     let said = stderr(&worst.restore(&["backup.redb", "--force"]));

@@ -11,12 +11,15 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use zeroize::Zeroizing;
 
 use super::protocol::{
-    ANSWER_TIMEOUT, Answer, ENDED_EARLY, LINE_BYTES_MAX, LogHead, Request, RescueHead, SlotAnswer,
+    ANSWER_TIMEOUT, Answer, ENDED_EARLY, LINE_BYTES_MAX, LogHead, Moved, Request, RescueHead, SlotAnswer,
     SlotRequest, SlotRow, ended_early, line_of, not_understood,
 };
 use crate::{
     audit::{checkpoint::VerifierKey, tree::Frontier},
-    cli::error::CliError,
+    cli::{
+        error::CliError,
+        terminal::{output::Output, progress::Progress},
+    },
     disk::{FileError, beside, resolved},
     domain::{Secret, Timestamp},
 };
@@ -102,12 +105,22 @@ pub(in crate::cli::host) fn archive(
     server: UnixStream,
     before: Timestamp,
     to: &Path,
+    output: &Output,
 ) -> Result<Option<(u64, u64)>, CliError> {
     let request = Request::Archive { before: before.to_string(), to: to.to_owned() };
-    match serde_json::from_str(&line(server, &request, None)?) {
-        Ok(Answer::Done { archived, .. }) => Ok(archived),
-        Ok(Answer::Failed { error, hint }) => Err(CliError::failed(error, hint)),
-        Err(_) => Err(not_understood()),
+    let progress = Progress::entries("archiving", output);
+    let mut answers = lines(server, &request, None)?;
+    loop {
+        let answer = answers()?;
+        if let Ok(Moved { done, total }) = serde_json::from_str(&answer) {
+            progress.reach(done, total);
+            continue;
+        }
+        return match serde_json::from_str(&answer) {
+            Ok(Answer::Done { archived, .. }) => Ok(archived),
+            Ok(Answer::Failed { error, hint }) => Err(CliError::failed(error, hint)),
+            Err(_) => Err(not_understood()),
+        };
     }
 }
 
@@ -138,7 +151,16 @@ fn ask(server: UnixStream, request: &Request) -> Result<bool, CliError> {
 }
 
 /// Sends a request and reads the line that answers it.
-fn line(mut server: UnixStream, request: &Request, within: Option<Duration>) -> Result<String, CliError> {
+fn line(server: UnixStream, request: &Request, within: Option<Duration>) -> Result<String, CliError> {
+    lines(server, request, within)?()
+}
+
+/// Sends a request; the result reads the next line that answers it.
+fn lines(
+    mut server: UnixStream,
+    request: &Request,
+    within: Option<Duration>,
+) -> Result<impl FnMut() -> Result<String, CliError>, CliError> {
     let failed = |error: io::Error| {
         CliError::failed(
             format!("the server did not answer: {error}"),
@@ -149,12 +171,15 @@ fn line(mut server: UnixStream, request: &Request, within: Option<Duration>) -> 
     let mut line = Zeroizing::new(serde_json::to_vec(request).unwrap_or_default());
     line.push(b'\n');
     // A server that rejects the caller answers without reading first.
-    let written = server.write_all(&line);
-    let mut answer = String::new();
-    let read = BufReader::new(server).take(LINE_BYTES_MAX).read_line(&mut answer);
-    if answer.is_empty() {
-        written.and(read).map_err(failed)?;
-        return Err(failed(io::ErrorKind::UnexpectedEof.into()));
-    }
-    Ok(answer)
+    let mut written = Some(server.write_all(&line));
+    let mut answers = BufReader::new(server);
+    Ok(move || {
+        let mut answer = String::new();
+        let read = (&mut answers).take(LINE_BYTES_MAX).read_line(&mut answer);
+        if answer.is_empty() {
+            written.take().unwrap_or(Ok(())).and(read).map_err(failed)?;
+            return Err(failed(io::ErrorKind::UnexpectedEof.into()));
+        }
+        Ok(answer)
+    })
 }

@@ -133,6 +133,13 @@ pub(super) enum Examined {
     Checks(Vec<Check>),
 }
 
+/// A line of an archive in progress: the number of records written, and of all; an [`Answer`] ends it.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Moved {
+    pub(super) done: u64,
+    pub(super) total: u64,
+}
+
 /// The line that precedes the file's bytes.
 #[derive(Serialize, Deserialize)]
 pub(in crate::cli::host) struct RescueHead {

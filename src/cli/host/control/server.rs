@@ -1,6 +1,6 @@
 //! The server's side of the local socket.
 
-use std::{io, path::Path, sync::Arc};
+use std::{io, path::Path, pin::pin, sync::Arc};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use tokio::{
@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 
 use super::{
     examination::tell_checks,
-    protocol::{Answer, LINE_BYTES_MAX, LogHead, READ_TIMEOUT, Request, line_of},
+    protocol::{Answer, LINE_BYTES_MAX, LogHead, Moved, READ_TIMEOUT, Request, line_of},
     slots,
     transfer::send_file,
 };
@@ -21,7 +21,11 @@ use crate::{
     audit::checkpoint,
     cli::{
         error::CliError,
-        host::{archiving, host_actor::actor_of_uid, memory},
+        host::{
+            archiving::{self, Moving},
+            host_actor::actor_of_uid,
+            memory,
+        },
     },
     clock::Clock,
     disk::{DataFile, beside},
@@ -128,7 +132,16 @@ async fn converse(
             let (vault, clock) = (Arc::clone(vault), clock.clone());
             // As with the log, `lock` must not wait for it.
             drop(tokio::spawn(async move {
-                let answer = archived(&vault, &clock, actor, &before, &to).await;
+                let moving = Arc::default();
+                let mut archive = pin!(archived(&vault, &clock, actor, &before, &to, &moving));
+                let answer = loop {
+                    if let Ok(answer) = timeout(archiving::TOLD_EVERY, &mut archive).await {
+                        break answer;
+                    }
+                    let (done, total) = moving.now();
+                    // A client that has gone away stops no archive.
+                    drop(writer.write_all(line_of(&Moved { done, total }).as_bytes()).await);
+                };
                 drop(writer.write_all(line_of(&answer).as_bytes()).await);
             }));
             return;
@@ -194,7 +207,14 @@ async fn tell_records(
     Ok(())
 }
 
-async fn archived(vault: &Arc<Vault>, clock: &Clock, actor: Actor, before: &str, to: &Path) -> Answer {
+async fn archived(
+    vault: &Arc<Vault>,
+    clock: &Clock,
+    actor: Actor,
+    before: &str,
+    to: &Path,
+    moving: &Arc<Moving>,
+) -> Answer {
     let before = before.parse().map_err(|_| {
         CliError::failed(
             "the server does not know this time",
@@ -202,7 +222,7 @@ async fn archived(vault: &Arc<Vault>, clock: &Clock, actor: Actor, before: &str,
         )
     });
     let done = match before {
-        Ok(before) => archiving::archive(vault, clock, actor, before, to).await,
+        Ok(before) => archiving::archive(vault, clock, actor, before, to, moving).await,
         Err(error) => Err(error),
     };
     match done {

@@ -1,19 +1,25 @@
 //! A backup beside the log of the vault that it replaces: how far it is behind, and what was taken away since.
 
 use std::{
-    fs::File,
-    io::{BufRead, BufReader, Read},
-    path::Path,
+    collections::BTreeMap,
+    path::{Path, PathBuf},
 };
 
+use super::{
+    later::{Later, Signed},
+    sources::Since,
+};
 use crate::{
     audit::{
-        checkpoint,
+        checkpoint::{self, Checkpoint},
         key_ring::KeyRing,
-        record::{self, RECORD_BYTES_MAX},
         taken_away::TakenAway,
     },
-    cli::error::CliError,
+    cli::{
+        error::CliError,
+        host::{checkpoints, verify},
+        terminal::output::Output,
+    },
     disk::DataFile,
     storage::{StorageError, Store},
 };
@@ -23,99 +29,212 @@ const CACHE_BYTES: usize = 1 << 20;
 /// The number of records read at a time.
 const CHUNK: usize = 1024;
 
+/// The backup, and the sources to compare it with beside the file that it replaces.
+#[derive(Clone, Copy)]
+pub(super) struct Given<'a> {
+    /// The backup's path.
+    pub(super) name: &'a Path,
+    pub(super) backup: &'a DataFile,
+    /// Exports and archives.
+    pub(super) since: &'a [PathBuf],
+    pub(super) checkpoint_folder: Option<&'a Path>,
+}
+
 /// The outcome of a comparison.
+#[derive(Default)]
 pub(super) struct Comparison {
     /// The number of records that the backup lacks, if anything shows them.
     pub(super) behind: Option<u64>,
     /// The losses that these records state.
     pub(super) later: Option<TakenAway>,
-    /// The name of what shows them.
+    /// The names of what shows them.
     pub(super) source: Option<String>,
     /// The reason why the replaced file shows nothing.
     pub(super) unreadable: Option<String>,
+    /// Warnings about what may live again though something shows the records.
+    pub(super) warnings: Vec<String>,
 }
 
-/// Compares a backup with the file that it replaces, or with an export of the lost vault's log.
+/// Compares a backup with the file that it replaces, and with exports and archives of the lost vault's log.
 pub(super) fn compare(
-    name: &Path,
-    backup: &DataFile,
+    given: &Given<'_>,
     replaced: Option<&DataFile>,
-    since: Option<&Path>,
+    output: &Output,
 ) -> Result<Comparison, CliError> {
+    let Given { name, backup, .. } = *given;
+    let broken =
+        |error: StorageError| CliError::failed(format!("{}: {error}", name.display()), "use another backup");
     let backup = Store::open(backup.medium(), CACHE_BYTES).map_err(|error| CliError::open(name, &error))?;
-    let mut unreadable = None;
-    let mut later = TakenAway::default();
+    let mut comparison = Comparison::default();
+    let file = replaced.and_then(|file| readable(&backup, file, output, &mut comparison));
+    if let (Some((file, _)), Some(replaced)) = (&file, replaced)
+        && file.file() != backup.file()
+    {
+        let path = replaced.path().display();
+        return Err(CliError::failed(
+            format!("{} is a backup of another vault than {path}", name.display()),
+            "move that file away yourself, or name another one with --data",
+        ));
+    }
+    let mut since = given.since.iter().map(|path| Since::open(path)).collect::<Result<Vec<_>, _>>()?;
+    since.sort_by_key(Since::first);
+    let size = size(&backup).map_err(broken)?;
+    let kept = kept(given.checkpoint_folder, &backup, file.as_ref().map(|(file, _)| file)).map_err(broken)?;
+    let mut signed = BTreeMap::new();
+    for (path, checkpoint) in &kept.checkpoints {
+        let one = Signed { root: checkpoint.root, by: path.clone(), is_binding: file.is_none() };
+        signed.insert(checkpoint.size, one);
+    }
+    for one in &since {
+        signed.extend(one.signed(&kept.keys)?);
+    }
+    let mut later = Later::after(&backup, size, signed).map_err(broken)?;
     let mut sources = Vec::new();
-    if let Some(replaced) = replaced {
-        match Store::open(replaced.medium(), CACHE_BYTES) {
-            Ok(file) if file.file() != backup.file() => {
-                return Err(CliError::failed(
-                    format!(
-                        "{} is a backup of another vault than {}",
-                        name.display(),
-                        replaced.path().display()
-                    ),
-                    "move that file away yourself, or name another one with --data",
-                ));
-            }
-            Ok(file) => match of_file(&backup, &file) {
-                Ok(found) => {
-                    later = found;
-                    sources.push(replaced.path().display().to_string());
-                }
-                Err(error) => unreadable = Some(format!("{}: {error}", replaced.path().display())),
-            },
-            Err(error) => unreadable = Some(format!("{}: {error}", replaced.path().display())),
+    let needs_proof = file.is_none();
+    let mut file = file.zip(replaced).map(|((file, common), replaced)| (file, common, replaced.path()));
+    for one in &since {
+        // The file's records come before those that begin after them.
+        if let Some((log, common, path)) = file.take_if(|(log, _, _)| first(log) < one.first()) {
+            of_file(&mut later, &log, common, size, path)
+                .unwrap_or_else(|told| comparison.lacks(path, &told));
+            sources.push(path.display().to_string());
         }
+        one.read(&mut later, size)?;
+        sources.push(one.path().display().to_string());
     }
-    if let Some(since) = since {
-        let found = of_export(&backup, since)?;
-        // The longer of the two shows more of the same history.
-        if found.records() > later.records() || sources.is_empty() {
-            later = found;
-            sources = vec![since.display().to_string()];
-        }
+    if let Some((log, common, path)) = file {
+        of_file(&mut later, &log, common, size, path).unwrap_or_else(|told| comparison.lacks(path, &told));
+        sources.push(path.display().to_string());
     }
-    let source = sources.pop();
-    let is_shown = source.is_some();
-    Ok(Comparison {
-        behind: is_shown.then(|| later.records()),
-        later: is_shown.then_some(later),
-        source,
-        unreadable,
-    })
+    if sources.is_empty() {
+        return Ok(comparison);
+    }
+    comparison.source = Some(sources.join(" and "));
+    comparison.conclude(later, needs_proof, &kept.checkpoints);
+    Ok(comparison)
 }
 
-/// Reads what a vault file's log has after the last record that both share.
-fn of_file(backup: &Store, file: &Store) -> Result<TakenAway, StorageError> {
-    let (theirs, ours) = (size(backup)?, size(file)?);
-    check_checkpoint(backup, file, ours)?;
-    let mut next = shared(backup, file, theirs.min(ours))?;
-    let mut later = TakenAway::default();
-    while next < ours {
-        let records = file.records(next, CHUNK)?;
-        let (Some((found, _)), Some((last, _))) = (records.first(), records.last()) else {
-            return Err(tampered("audit", next.to_string()));
-        };
-        if *found != next {
-            later.archived = Some((next, found - 1));
-        }
-        for (sequence, record) in &records {
-            later.add(record).map_err(|_| tampered("audit", sequence.to_string()))?;
-        }
-        next = last + 1;
+impl Comparison {
+    fn lacks(&mut self, path: &Path, told: &str) {
+        self.warnings
+            .push(format!("{}: {told}; what its log shows from there on lives again", path.display()));
     }
-    Ok(later)
+
+    /// Takes the records over, and says how far they are proven.
+    fn conclude(&mut self, later: Later<'_>, needs_proof: bool, kept: &[(String, Checkpoint)]) {
+        let Later { next, taken, proven, contradicted, .. } = later;
+        let source = self.source.clone().unwrap_or_default();
+        self.warnings.extend(contradicted.into_iter().map(|told| format!("{source}: {told}")));
+        if let Some((path, newest)) =
+            kept.iter().max_by_key(|(_, kept)| kept.size).filter(|(_, kept)| kept.size > next)
+        {
+            self.warnings.push(format!(
+                "{path} signs {} records, and {source} ends with record {}: what was revoked or removed between lives \
+                 again; pass --since with an export that reaches further",
+                newest.size,
+                next - 1
+            ));
+        }
+        if needs_proof && proven.as_ref().is_none_or(|(size, _)| *size < next) {
+            let from =
+                proven.map_or_else(String::new, |(size, by)| format!(" after the {size} that {by} signs"));
+            self.warnings.push(format!(
+                "no checkpoint proves the records{from} of {source}: pass --checkpoint-folder with the folder of the \
+                 vault's checkpoints"
+            ));
+        }
+        self.behind = Some(taken.records());
+        self.later = Some(taken);
+    }
 }
 
-/// Checks that a key of the backup's log, or a successor of one, signed the replaced file's log.
-fn check_checkpoint(backup: &Store, file: &Store, size: u64) -> Result<(), StorageError> {
+/// Opens the replaced file and recomputes its log from the records; `None` says why in `comparison`.
+fn readable(
+    backup: &Store,
+    replaced: &DataFile,
+    output: &Output,
+    comparison: &mut Comparison,
+) -> Option<(Store, u64)> {
+    let path = replaced.path();
+    let opened = Store::open(replaced.medium(), CACHE_BYTES).map_err(|error| error.to_string());
+    let proven = opened.and_then(|file| {
+        if file.file() != backup.file() {
+            return Ok((file, 0));
+        }
+        // A root that is made of stored hashes would hide a record that was changed below one.
+        verify::whole(path, replaced, output).map_err(|error| error.message)?;
+        let common = proven(backup, &file).map_err(|error| error.to_string())?;
+        Ok((file, common))
+    });
+    proven.map_err(|error| comparison.unreadable = Some(format!("{}: {error}", path.display()))).ok()
+}
+
+/// Checks that a key of the backup's log, or a successor of one, signed the replaced file's log; returns the number of
+/// first records that both share.
+fn proven(backup: &Store, file: &Store) -> Result<u64, StorageError> {
     let bad = || tampered("meta", "checkpoint");
     let handovers = [backup.handovers()?, file.handovers()?].concat();
     let (first, _) = backup.verifier_keys()?.into_iter().next().ok_or_else(bad)?;
-    let ring = KeyRing::following(first, &handovers);
-    let signed = ring.open(&file.checkpoint()?).map_err(|_| bad())?;
-    if signed.size == size && signed.root == file.root(size)? { Ok(()) } else { Err(bad()) }
+    let signed = KeyRing::following(first, &handovers).open(&file.checkpoint()?).map_err(|_| bad())?;
+    let (theirs, ours) = (size(backup)?, size(file)?);
+    if signed.size != ours || signed.root != file.root(ours)? {
+        return Err(bad());
+    }
+    shared(backup, file, theirs.min(ours))
+}
+
+/// The checkpoints of the folder that keys of this log signed, with their names, and those keys.
+struct Kept {
+    keys: KeyRing,
+    checkpoints: Vec<(String, Checkpoint)>,
+}
+
+fn kept(folder: Option<&Path>, backup: &Store, file: Option<&Store>) -> Result<Kept, StorageError> {
+    let origin = checkpoint::origin(backup.file());
+    let notes = folder.map(|folder| checkpoints::notes(folder, &origin)).unwrap_or_default();
+    let mut handovers = backup.handovers()?;
+    handovers.extend(file.and_then(|file| file.handovers().ok()).unwrap_or_default());
+    handovers.extend(notes.iter().map(|(_, note)| note.clone()));
+    let first = backup.verifier_keys()?.into_iter().next().ok_or_else(|| tampered("meta", "log_keys"))?;
+    let keys = KeyRing::following(first.0, &handovers);
+    let opened =
+        notes.iter().filter_map(|(path, note)| Some((path.display().to_string(), keys.open(note).ok()?)));
+    Ok(Kept { checkpoints: opened.collect(), keys })
+}
+
+/// Reads what the replaced file's log has after the last record that both share.
+fn of_file(later: &mut Later<'_>, file: &Store, common: u64, theirs: u64, path: &Path) -> Result<(), String> {
+    let text = |error: StorageError| error.to_string();
+    let ours = size(file).map_err(text)?;
+    // Where the two went apart before the backup's end, the file's own records are all later than what both share.
+    let is_apart = common < theirs.min(ours);
+    let mut next = if is_apart { common } else { theirs.max(first(file)) };
+    if !is_apart && next > later.next {
+        later.skip_to(next);
+    }
+    let name = path.display().to_string();
+    while next < ours {
+        let records = file.records(next, CHUNK).map_err(text)?;
+        let (Some((found, _)), Some((last, _))) = (records.first(), records.last()) else {
+            return Err(format!("record {next} is missing"));
+        };
+        if *found != next {
+            later.taken.archived = Some((next, found - 1));
+        }
+        for (sequence, record) in &records {
+            if is_apart {
+                later.taken.add(record).map_err(|_| format!("record {sequence} is damaged"))?;
+            } else {
+                later.accept(&name, *sequence, record).map_err(|error| error.message)?;
+            }
+        }
+        next = last + 1;
+    }
+    Ok(())
+}
+
+fn first(file: &Store) -> u64 {
+    file.first_sequence().unwrap_or(0)
 }
 
 fn size(file: &Store) -> Result<u64, StorageError> {
@@ -139,50 +258,6 @@ fn shared(one: &Store, other: &Store, most: u64) -> Result<u64, StorageError> {
         if same(middle)? { least = middle } else { most = middle }
     }
     Ok(least)
-}
-
-/// Reads what an export has after the backup's last record. Its records are those of this vault if they continue the
-/// backup's own.
-fn of_export(backup: &Store, path: &Path) -> Result<TakenAway, CliError> {
-    let failed =
-        |told: String, hint: &str| CliError::failed(format!("--since {}: {told}", path.display()), hint);
-    let hint = "export the whole log, without filters, with `sealroom audit export`";
-    let size = size(backup).map_err(|error| failed(error.to_string(), hint))?;
-    let file = File::open(path).map_err(|error| failed(error.to_string(), "check the path and its mode"))?;
-    let mut reader = BufReader::new(file);
-    let (mut later, mut next) = (TakenAway::default(), None);
-    loop {
-        let mut line = Vec::new();
-        let read = (&mut reader).take(RECORD_BYTES_MAX as u64 + 1).read_until(b'\n', &mut line);
-        if read.map_err(|error| failed(error.to_string(), "check the disk"))? == 0 {
-            break;
-        }
-        let bytes = line.strip_suffix(b"\n").unwrap_or(&line);
-        let record =
-            record::decode(bytes).map_err(|_| failed("it is no export of records".to_owned(), hint))?;
-        let sequence = record.sequence;
-        if next.unwrap_or(sequence) != sequence || (next.is_none() && sequence > size) {
-            return Err(failed(format!("record {} is missing", next.unwrap_or(size)), hint));
-        }
-        next = Some(sequence + 1);
-        if sequence < size {
-            let own = backup.records(sequence, 1).map_err(|error| failed(error.to_string(), hint))?;
-            if own.first().is_some_and(|(at, own)| *at == sequence && own != bytes) {
-                let told =
-                    format!("its record {sequence} is not the backup's: it is of another vault or history");
-                return Err(failed(told, "pass an export of the vault that the backup is of"));
-            }
-        } else {
-            later.add(bytes).map_err(|_| failed("it is no export of records".to_owned(), hint))?;
-        }
-    }
-    match next {
-        Some(end) if end >= size => Ok(later),
-        Some(_) => {
-            Err(failed("it ends before the backup does".to_owned(), "the backup is newer: omit --since"))
-        }
-        None => Err(failed("it is empty".to_owned(), hint)),
-    }
 }
 
 fn tampered(table: &'static str, key: impl Into<String>) -> StorageError {

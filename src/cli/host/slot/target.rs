@@ -90,5 +90,5 @@ fn change(vault: &Vault, request: SlotRequest) -> Result<(u32, Vec<SlotRow>), Cl
     let secret = Secret::new(request.secret.as_bytes().to_vec());
     let work = async || listed(control::slots::change(request, host_actor(), vault, &clock).await);
     // The slots have changed, whether or not the disk takes the lock's record too.
-    offline::unlocked(vault, &clock, secret, work).map(|(slots, _)| slots)
+    offline::unlocked(vault, &clock, secret, CliError::unlock, work).map(|(slots, _)| slots)
 }
