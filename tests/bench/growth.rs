@@ -388,6 +388,8 @@ fn main() {
     println!("reads during a backup: {ratio:.2} of the rate without (median)");
     if bench.is_over || (!quick && ratio < RATIO_MIN) {
         println!("FAILED: more than {BEYOND_MB} MB beyond the server's own, or a ratio below {RATIO_MIN}");
+        // `exit` drops nothing.
+        drop(folder);
         exit(1);
     }
 }
