@@ -38,15 +38,12 @@ fn is_forbidden_v4(address: Ipv4Addr) -> bool {
 
 /// Returns the IPv4 address to which a gateway translates: NAT64 (RFC 6052), 6to4 (RFC 3056), and the compatible form.
 fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
-    let [a, b, c, d, e, f, g, h] = address.segments();
-    let join = |high: u16, low: u16| {
-        let ([one, two], [three, four]) = (high.to_be_bytes(), low.to_be_bytes());
-        Ipv4Addr::new(one, two, three, four)
-    };
-    match [a, b, c, d, e, f] {
-        [0x64, 0xff9b, 0, 0, 0, 0] | [0x64, 0xff9b, 1, _, _, _] => Some(join(g, h)),
-        [0x2002, high, low, ..] => Some(join(high, low)),
-        [0, 0, 0, 0, 0, 0] if g != 0 => Some(join(g, h)),
+    let join = |high: u16, low: u16| Ipv4Addr::from((u32::from(high) << 16) | u32::from(low));
+    match address.segments() {
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low]
+        | [0x64, 0xff9b, 1, _, _, _, high, low]
+        | [0x2002, high, low, ..] => Some(join(high, low)),
+        [0, 0, 0, 0, 0, 0, high, low] if high != 0 => Some(join(high, low)),
         _ => None,
     }
 }

@@ -155,6 +155,13 @@ pub struct SignedApp {
     pub(super) jwt: Zeroizing<String>,
 }
 
+impl SignedApp {
+    /// Returns the base URL of its API.
+    pub const fn base(&self) -> &ApiBase {
+        &self.base
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

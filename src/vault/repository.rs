@@ -86,6 +86,7 @@ impl Vault {
         caller: &Admitted,
         project: &ProjectId,
     ) -> Result<RepositoryToken, Error> {
+        self.measure_one(caller, context.now)?;
         for _ in 0..TRIES_MAX {
             let minted = match self.chosen_app(context, caller, project)? {
                 None => None,
@@ -178,9 +179,12 @@ impl Vault {
                 return Err(Unfilled::Failed(error));
             }
         };
-        let started = (self.settings().monotonic)();
+        let (started, mut host) = ((self.settings().monotonic)(), None);
         let asked = match (signed, Repository::of(&key.project)) {
-            (Ok(app), Some(repository)) => outgoing.mint(&app, &repository).await,
+            (Ok(app), Some(repository)) => {
+                host = Some(app.base().to_string());
+                outgoing.mint(&app, &repository).await
+            }
             (Ok(_), None) => Err(MintError::NotInstalled),
             (Err(error), _) => Err(error),
         };
@@ -189,7 +193,8 @@ impl Vault {
             Ok(token) => Ok(Arc::new(Minted::new(token, context.now))),
             Err(error) => {
                 let request = context.request.map(tracing::field::display);
-                tracing::warn!(request, integration = %key.integration, cause = %error, "no token was minted");
+                let integration = tracing::field::display(key.integration);
+                tracing::warn!(request, integration, host, cause = %error, "no token was minted");
                 let wait = match error {
                     MintError::Failed { retry_after, .. } => retry_after.unwrap_or_default(),
                     _ => std::time::Duration::ZERO,

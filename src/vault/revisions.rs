@@ -2,6 +2,7 @@
 
 use super::{
     access::Admitted,
+    budgets::AnswerBytes,
     error::Error,
     integrations::{Listed, with_last_access},
     state::Vault,
@@ -23,6 +24,8 @@ pub struct DisclosedRevisions {
     pub receipts: Vec<Receipt>,
     /// The guard of the disclosure.
     pub disclosed: Option<InFlightGuard>,
+    /// The bytes that the answer holds.
+    pub held: AnswerBytes,
 }
 
 impl Vault {
@@ -37,6 +40,7 @@ impl Vault {
         id: IntegrationId,
         limit: Option<usize>,
     ) -> Result<DisclosedRevisions, Error> {
+        let measure = self.measure();
         let work = move |work: Request<'_>| {
             let integration = work.view.integration(id)?.ok_or(Error::IntegrationNotFound)?;
             let proof = work.permit.disclose_kept(&integration)?;
@@ -45,6 +49,11 @@ impl Vault {
             };
             let newest = integration.kept.iter().take(limit.unwrap_or(usize::MAX));
             let revisions = newest.map(open).collect::<Result<Vec<_>, _>>()?;
+            let mut held = measure.answer(work.caller().actor());
+            for (_, secret) in &revisions {
+                measure.hold(&mut held, secret)?;
+            }
+            measure.disclose(&work.caller().actor(), revisions.len(), work.context.now)?;
             let event = |(kept, _): &(KeptRevision, Secret)| Event {
                 integration: Some(id),
                 revision: Some(kept.revision),
@@ -53,15 +62,17 @@ impl Vault {
             };
             let events = revisions.iter().map(event).collect();
             let listed = with_last_access(work.view, integration)?;
-            Ok(Decision::disclosing((listed, revisions), events))
+            Ok(Decision::disclosing((listed, revisions, held), events))
         };
-        let committed = self.act(context, caller, Verb::ReadRevisions, work).await?;
-        let (listed, revisions) = committed.value;
+        let committed = self.act(context, caller, Verb::ReadRevisions, work).await;
+        let committed = committed.inspect_err(|error| self.count_over_budget(caller, error))?;
+        let (listed, revisions, held) = committed.value;
         Ok(DisclosedRevisions {
             listed,
             revisions,
             receipts: committed.receipts,
             disclosed: committed.disclosed,
+            held,
         })
     }
 }

@@ -105,7 +105,7 @@ pub(super) async fn run(args: Args, output: Output) -> Result<(), CliError> {
             let tokens = own.tokens.len();
             let import =
                 Import { format: "sealroom", steps, others: Some(others), skipped: Vec::new(), tokens };
-            import.finish(&args, &remote).await
+            import.finish(&args, &remote).await.map(drop)
         }
         Input::Tool(values) => {
             let plan = Plan { scope: scope(&args)?, name: args.name.clone(), pair: args.provider };
@@ -119,8 +119,8 @@ pub(super) async fn run(args: Args, output: Output) -> Result<(), CliError> {
             plan::check_projects(&plan.scope, &remote).await?;
             let steps = plan::steps(wanted, &remote).await?;
             let import = Import { format, steps, others: None, skipped, tokens: 0 };
-            import.finish(&args, &remote).await?;
-            if !is_stdin && args.consent.is_given() {
+            let is_applied = import.finish(&args, &remote).await?;
+            if is_applied && !is_stdin {
                 output.note(&format!("{shown} still holds the values: delete it once nothing reads it"));
             }
             Ok(())
@@ -162,13 +162,15 @@ struct Line {
 }
 
 impl Import<'_> {
-    async fn finish(self, args: &Args, remote: &Remote) -> Result<(), CliError> {
+    /// Shows the plan, carries it out with a yes, and returns whether it had one.
+    async fn finish(self, args: &Args, remote: &Remote) -> Result<bool, CliError> {
         let (lines, output) = (self.lines(), remote.output);
         let or_nothing = |text: &Option<String>| text.clone().unwrap_or_else(|| NOTHING.to_owned());
         let rows = lines.iter().map(|line| {
-            [or_nothing(&line.r#type), or_nothing(&line.name), line.reach.clone(), line.result.clone()]
+            // What matters most comes first: a narrow terminal does not show the rest.
+            [or_nothing(&line.name), line.result.clone(), or_nothing(&line.r#type), line.reach.clone()]
         });
-        let shown = table(["TYPE", "NAME", "FOR", "RESULT"], rows.collect());
+        let shown = table(["NAME", "RESULT", "TYPE", "FOR"], rows.collect());
         let changes = self.others.as_ref().map_or(0, Others::count)
             + self.steps.iter().filter(|step| !step.is_same()).count();
         let is_asked = !args.dry_run && !args.consent.is_given() && prompt::is_possible() && changes > 0;
@@ -186,7 +188,7 @@ impl Import<'_> {
         let done = format!("{changes} imported");
         output.result(if is_asked { &done } else { &shown }, &value)?;
         self.tell(changes, is_applied, output);
-        Ok(())
+        Ok(is_applied)
     }
 
     /// Says what the table does not.
@@ -197,8 +199,8 @@ impl Import<'_> {
                 counted(self.tokens, "application token")
             ));
         }
-        let users = self.others.iter().flat_map(|others| &others.users);
-        if is_applied && users.filter(|(_, what)| *what == Other::New).count() > 0 {
+        let mut users = self.others.iter().flat_map(|others| &others.users);
+        if is_applied && users.any(|(_, what)| *what == Other::New) {
             output.note("the new users have no password yet: set one with `sealroom user password EMAIL`");
         }
         if !is_applied && changes > 0 {

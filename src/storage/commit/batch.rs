@@ -12,11 +12,10 @@ use std::{
 
 use super::{
     access_sum::AccessSum,
-    changes::Changes,
     handover::hand_over,
     job::{Decision, Receipt},
     outcomes::{Failure, Gathered, JobIndex, Outcomes},
-    rows::{accesses_of, deletes, last_access_watermark, seal_changes, signed, split_meta},
+    rows::{access_mark, access_rows, accesses_of, deletes, seal_changes, signed, split_meta},
 };
 use crate::{
     audit::{record, tree},
@@ -351,17 +350,19 @@ impl BatchBuilder<'_> {
         let (mut rows, mut meta) = split_meta(std::mem::take(&mut self.overlay));
         let mut access_sum = self.committer.access_sum;
         if with_accesses || idle {
-            rows.extend(self.access_rows(&source, &rows)?);
-            rows.extend(self.access_mark(&source, &rows, &mut access_sum)?);
+            rows.extend(access_rows(&source, &rows)?);
+            rows.extend(access_mark(&source, self.committer.head.frontier.size(), &rows, &mut access_sum)?);
         }
+        let before = &self.committer.head;
         let mut head = Head {
-            version: self.committer.head.version + 1,
+            version: before.version + 1,
             frontier: self.frontier.clone(),
             root: self.frontier.root(),
             first_sequence: self.first_sequence,
             newest_time: self.newest_time,
+            slots_hash: before.slots_hash,
+            log_keys_hash: before.log_keys_hash,
             state: self.state,
-            ..self.committer.head.clone()
         };
         if let Some((_, slots)) = meta.iter().find(|(name, _)| *name == meta::SLOTS) {
             head.slots_hash = sha256(slots);
@@ -390,31 +391,5 @@ impl BatchBuilder<'_> {
             meta,
         };
         Ok((Next { head, sealed_head, log_key, access_sum }, batch))
-    }
-
-    /// Seals the pending last accesses, except those of integrations that this batch deletes.
-    fn access_rows(&self, source: &VaultState, rows: &[RowWrite]) -> Result<Vec<RowWrite>, StorageError> {
-        let gone = |id: &[u8]| rows.iter().any(|row| row.table == Table::LastAccess && row.key == id);
-        let mut changes = Changes::none();
-        let waiting = source.accesses.all();
-        waiting.iter().filter(|access| !gone(&access.id)).for_each(|access| changes.last_access(access));
-        seal_changes(source, changes)
-    }
-
-    /// Seals the watermark of the last accesses, with the sum over their table after these rows.
-    fn access_mark(
-        &self,
-        source: &VaultState,
-        rows: &[RowWrite],
-        sum: &mut AccessSum,
-    ) -> Result<Vec<RowWrite>, StorageError> {
-        let snapshot = source.engine.snapshot()?;
-        for row in rows.iter().filter(|row| row.table == Table::LastAccess) {
-            let before = snapshot.row(row.table, &row.key)?;
-            sum.replace(&source.keys, &row.key, before.as_deref(), row.value.as_deref());
-        }
-        let mut changes = Changes::none();
-        changes.last_access(&last_access_watermark(self.committer.head.frontier.size(), *sum));
-        seal_changes(source, changes)
     }
 }

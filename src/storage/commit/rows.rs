@@ -92,6 +92,35 @@ fn accesses(
     integration.into_iter().chain(token)
 }
 
+/// Seals the pending last accesses, except those of integrations that the batch of these rows deletes.
+pub(in crate::storage) fn access_rows(
+    source: &VaultState,
+    rows: &[RowWrite],
+) -> Result<Vec<RowWrite>, StorageError> {
+    let gone = |id: &[u8]| rows.iter().any(|row| row.table == Table::LastAccess && row.key == id);
+    let mut changes = Changes::none();
+    let waiting = source.accesses.all();
+    waiting.iter().filter(|access| !gone(&access.id)).for_each(|access| changes.last_access(access));
+    seal_changes(source, changes)
+}
+
+/// Seals the watermark of the last accesses of a log of that size, with the sum over their table after these rows.
+pub(in crate::storage) fn access_mark(
+    source: &VaultState,
+    size: u64,
+    rows: &[RowWrite],
+    sum: &mut AccessSum,
+) -> Result<Vec<RowWrite>, StorageError> {
+    let snapshot = source.engine.snapshot()?;
+    for row in rows.iter().filter(|row| row.table == Table::LastAccess) {
+        let before = snapshot.row(row.table, &row.key)?;
+        sum.replace(&source.keys, &row.key, before.as_deref(), row.value.as_deref());
+    }
+    let mut changes = Changes::none();
+    changes.last_access(&last_access_watermark(size, *sum));
+    seal_changes(source, changes)
+}
+
 /// Seals changes into rows.
 pub(in crate::storage) fn seal_changes(
     source: &VaultState,

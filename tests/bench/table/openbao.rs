@@ -66,7 +66,7 @@ impl OpenBao {
     }
 
     pub fn request() -> Vec<u8> {
-        format!("GET {PATH} HTTP/1.1\r\nHost: x\r\nX-Vault-Token: {TOKEN}\r\n\r\n").into_bytes()
+        format!("GET {PATH} HTTP/1.1\r\nHost: localhost\r\nX-Vault-Token: {TOKEN}\r\n\r\n").into_bytes()
     }
 }
 
@@ -97,7 +97,7 @@ fn write_secret(address: &str) -> std::io::Result<String> {
     let length = SECRET.len();
     write!(
         socket,
-        "POST {PATH} HTTP/1.1\r\nHost: x\r\nX-Vault-Token: {TOKEN}\r\nContent-Length: {length}\r\n\
+        "POST {PATH} HTTP/1.1\r\nHost: localhost\r\nX-Vault-Token: {TOKEN}\r\nContent-Length: {length}\r\n\
          Connection: close\r\n\r\n{SECRET}"
     )?;
     let mut answer = String::new();

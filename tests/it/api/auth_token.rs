@@ -8,7 +8,7 @@ use sealroom::{
 };
 use serde_json::{Value, json};
 
-use super::minting::{END, events, path, ready, store, stored};
+use super::minting::{END, events, path, ready, store, stored, tick};
 use crate::support::{
     github::{APP_ID, GitHub, INSTALLATION, app, keys, openssl},
     server::{START, TestServer},
@@ -171,6 +171,7 @@ async fn an_app_is_preferred_to_a_token_and_the_rules_of_a_read_choose() {
         reply.body,
         r#"{"token":"ghp_example_old","expiresAt":null,"type":"pat","provider":"github","scope":"acme/app"}"#
     );
+    tick(&t);
     t.github("ghp_example_new", r#""isGlobal":true,"expiresAt":"2027-01-01T00:00:00Z""#).await;
     let pat = get("acme/app", &t.app).await.json();
     assert_eq!(
@@ -178,6 +179,7 @@ async fn an_app_is_preferred_to_a_token_and_the_rules_of_a_read_choose() {
         (&json!("ghp_example_new"), &json!("2027-01-01T00:00:00.000Z"))
     );
     store(&t, &app(&keys().unwrap().0), &config).await;
+    tick(&t);
     t.github("ghp_example_newest", r#""isGlobal":true"#).await;
     assert_eq!(get("acme/app", &t.app).await.json()["type"], "installation");
     // A project's own comes before the global App; another provider's and another type's are not looked at.

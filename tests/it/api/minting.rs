@@ -47,8 +47,14 @@ pub fn stored(credentials: &Value, config: &Value) -> String {
     body.to_string()
 }
 
-/// Stores an App for every project; returns its id.
+/// Lets a millisecond pass: of two integrations the one with the later time is the newer.
+pub fn tick(t: &TestServer) {
+    t.clock.set(t.clock.now().plus(Duration::from_millis(1)));
+}
+
+/// Stores an App for every project, newer than all before; returns its id.
 pub async fn store(t: &TestServer, credentials: &Value, config: &Value) -> String {
+    tick(t);
     let reply = t.send("POST", "/sfp/api/integrations", &t.owner, &stored(credentials, config)).await;
     assert_eq!(reply.status, 201, "{}", reply.body);
     reply.json()["id"].as_str().unwrap().to_owned()
@@ -136,7 +142,7 @@ async fn no_answer_of_a_provider_hangs_leaks_or_is_taken_for_a_token() {
 async fn a_provider_that_asks_for_patience_is_not_called_before() {
     let Some((t, github)) = ready().await else { return };
     store(&t, &app(&keys().unwrap().0), &json!({ "api_base_url": github.url() })).await;
-    let mut now = Timestamp::from_millis(START);
+    let mut now = t.clock.now();
     for (status, told, waits) in [
         (429, Some("20"), 20),
         (429, None, 60),

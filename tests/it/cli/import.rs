@@ -130,7 +130,7 @@ async fn nothing_is_changed_without_a_yes_and_only_what_differs_is_rotated() {
     assert_eq!(listed(&vault.owner()).await, before);
     let said = results(&import(&["--yes"]));
     assert_eq!(said[2].1, "skipped: empty");
-    assert!(said[3].1.starts_with("skipped: a variable of this name"), "{said:?}");
+    assert!(said[3].1.starts_with("skipped: steers programs"), "{said:?}");
     fs::write(&file, "A=one\nB=other\nC=three\n").unwrap();
     let said: Vec<String> = results(&import(&["--yes"])).into_iter().map(|one| one.1).collect();
     assert_eq!(said, ["same", "rotated", "new"]);

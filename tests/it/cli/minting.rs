@@ -183,8 +183,13 @@ fn no_wrong_outgoing_setting_is_passed_over_and_no_variable_is_one() {
         let output = command(folder, &["serve", flag, "true"]).stdin(Stdio::null()).output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{flag}");
     }
-    let mut serve = command(folder, &["serve", "--data", "v.redb", "--strict-env", "true"]);
-    let output = serve.env("SEALROOM_OUTGOING_ENABLED", "true").stdin(Stdio::null()).output().unwrap();
+    let mut serve = command(folder, &["serve", "--data", "v.redb"]);
+    let output = serve
+        .env("SEALROOM_OUTGOING_ENABLED", "true")
+        .env("SEALROOM_STRICT_ENV", "true")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
     assert!(stderr(&output).contains("SEALROOM_OUTGOING_ENABLED"), "{}", stderr(&output));
     assert!(!output.status.success());
 }

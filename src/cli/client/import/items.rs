@@ -161,7 +161,7 @@ fn sifted(found: Vec<Found>) -> (Vec<Found>, Vec<Skipped>) {
     let reason = |one: &Found| match &one.content {
         Content::One(value) if value.is_empty() => Some("empty"),
         Content::Several(fields) if fields.is_empty() => Some("empty"),
-        Content::One(_) if steers(&one.name) => Some("a variable of this name changes how programs run"),
+        Content::One(_) if steers(&one.name) => Some("steers programs"),
         Content::One(_) | Content::Several(_) => None,
     };
     let (mut kept, mut skipped) = (Vec::new(), Vec::new());

@@ -88,6 +88,7 @@ pub(super) fn repository_token() -> Operation {
     )
     .codes(&["invalid_parameter", "outside_projects", "outside_providers", "integration_not_found"])
     .codes(&["project_not_found", "app_not_installed", "provider_unreachable", "outgoing_disabled", "disk_low"])
+    .codes(&["too_many_disclosures"])
 }
 
 pub(super) fn show() -> Operation {

@@ -1,0 +1,180 @@
+//! Tries of one user, of many, from one desk and from everywhere.
+
+use super::*;
+use crate::domain::seconds;
+
+const START: Timestamp = Timestamp::from_millis(1_764_000_000_000);
+
+fn email(text: &str) -> Email {
+    text.parse().unwrap()
+}
+
+fn peer(text: &str) -> Peer {
+    text.parse().unwrap()
+}
+
+fn host(number: usize) -> Peer {
+    peer(&format!("10.{}.{}.1", number / 256, number % 256))
+}
+
+#[test]
+fn the_sixth_try_of_a_pair_waits_and_then_is_let_in() {
+    let (mut limiter, ada, at) = (Limiter::new(), email("ada@example.com"), peer("192.0.2.1"));
+    for second in 0..5 {
+        assert_eq!(limiter.check(Some(&ada), at, START.plus(seconds(second))), Ok(()));
+    }
+    assert_eq!(limiter.check(Some(&ada), at, START.plus(seconds(10))), Err(RetryAfter { seconds: 290 }));
+    assert_eq!(limiter.check(Some(&ada), at, START.plus(minutes(5))), Ok(()));
+    assert_eq!(limiter.check(Some(&ada), at, START.plus(minutes(5))), Err(RetryAfter { seconds: 1 }));
+}
+
+#[test]
+fn another_address_and_another_email_are_not_held_back() {
+    let (mut limiter, ada, at) = (Limiter::new(), email("ada@example.com"), peer("192.0.2.1"));
+    for _ in 0..5 {
+        limiter.check(Some(&ada), at, START).unwrap();
+    }
+    assert!(limiter.check(Some(&ada), at, START).is_err());
+    assert_eq!(limiter.check(Some(&ada), peer("192.0.2.2"), START), Ok(()));
+    assert_eq!(limiter.check(Some(&email("bob@example.com")), at, START), Ok(()));
+}
+
+#[test]
+fn an_email_alone_is_held_back_after_fifty_failures_from_anywhere() {
+    let (mut limiter, ada) = (Limiter::new(), email("ada@example.com"));
+    for number in 0..50 {
+        limiter.check(Some(&ada), host(number), START).unwrap();
+    }
+    assert_eq!(limiter.check(Some(&ada), host(50), START), Err(RetryAfter { seconds: 300 }));
+}
+
+#[test]
+fn an_address_alone_is_held_back_after_fifty_failures_with_any_email() {
+    let (mut limiter, at) = (Limiter::new(), peer("192.0.2.1"));
+    for number in 0..49 {
+        limiter.check(Some(&email(&format!("u{number}@example.com"))), at, START).unwrap();
+    }
+    limiter.check(None, at, START).unwrap();
+    assert!(limiter.check(Some(&email("ada@example.com")), at, START).is_err());
+    assert!(limiter.check(None, at, START).is_err());
+}
+
+/// Fifty wrong tries from anywhere kept an owner out for as long as somebody went on with them.
+#[test]
+fn a_stranger_cannot_lock_a_user_out_of_the_desk_that_it_logs_in_from() {
+    let (mut limiter, ada, bob) = (Limiter::new(), email("ada@example.com"), email("bob@example.com"));
+    let desk = peer("192.0.2.1");
+    limiter.know(&ada, desk, START);
+    for number in 0..ALONE_MAX {
+        limiter.check(Some(&ada), host(number), START).unwrap();
+    }
+    assert!(limiter.check(Some(&ada), host(99), START).is_err(), "the e-mail is held back");
+    assert_eq!(limiter.check(Some(&ada), desk, START), Ok(()));
+    limiter.succeeded(Some(&ada), desk);
+    // Nor can a neighbour behind the same address, a refresh that fails, or an e-mail that is none.
+    for number in 0..ALONE_MAX {
+        let other = email(&format!("u{number}@example.com"));
+        let _ = limiter.check(Some(&other), desk, START);
+        let _ = limiter.check_refresh(desk, START);
+        let _ = limiter.check(None, desk, START);
+    }
+    assert!(limiter.check(Some(&bob), desk, START).is_err(), "the address is held back");
+    assert!(limiter.check_refresh(desk, START).is_err());
+    for _ in 0..PAIR_MAX {
+        assert_eq!(limiter.check(Some(&ada), desk, START), Ok(()));
+    }
+    assert!(limiter.check(Some(&ada), desk, START).is_err(), "its own failures count");
+    let later = START.plus(days(31));
+    for number in 0..ALONE_MAX {
+        limiter.check(Some(&ada), host(number), later).unwrap();
+    }
+    assert!(limiter.check(Some(&ada), desk, later).is_err(), "after thirty days it is any address");
+    for number in 0..ENTRIES_MAX + 50 {
+        limiter.know(&email(&format!("u{number}@example.com")), desk, START);
+    }
+    assert!(limiter.known.len() <= ENTRIES_MAX);
+}
+
+#[test]
+fn tries_at_the_same_time_do_not_outrun_the_count() {
+    let (mut limiter, ada, at) = (Limiter::new(), email("ada@example.com"), peer("192.0.2.1"));
+    let let_in = (0..1_000).filter(|_| limiter.check(Some(&ada), at, START).is_ok()).count();
+    assert_eq!(let_in, PAIR_MAX);
+}
+
+#[test]
+fn a_success_clears_the_pair_and_costs_nothing() {
+    let (mut limiter, ada, at) = (Limiter::new(), email("ada@example.com"), peer("192.0.2.1"));
+    for _ in 0..1_000 {
+        limiter.check(Some(&ada), at, START).unwrap();
+        limiter.succeeded(Some(&ada), at);
+    }
+    for _ in 0..4 {
+        limiter.check(Some(&ada), at, START).unwrap();
+    }
+    limiter.check(Some(&ada), at, START).unwrap();
+    limiter.succeeded(Some(&ada), at);
+    assert_eq!(limiter.check(Some(&ada), at, START), Ok(()));
+}
+
+#[test]
+fn a_try_without_a_judgement_counts_for_nothing() {
+    let (mut limiter, ada, at) = (Limiter::new(), email("ada@example.com"), peer("192.0.2.1"));
+    limiter.check(Some(&ada), at, START).unwrap();
+    for _ in 0..1_000 {
+        limiter.check(Some(&ada), at, START).unwrap();
+        limiter.undecided(Some(&ada), at);
+    }
+    let let_in = (0..10).filter(|_| limiter.check(Some(&ada), at, START).is_ok()).count();
+    assert_eq!(let_in, PAIR_MAX - 1, "the failure before them still counts");
+}
+
+#[test]
+fn a_success_does_not_clear_an_address_for_guessing_at_others() {
+    let (mut limiter, own, at) = (Limiter::new(), email("own@example.com"), peer("192.0.2.1"));
+    let mut let_in = 0;
+    for number in 0..200 {
+        let_in +=
+            usize::from(limiter.check(Some(&email(&format!("u{number}@example.com"))), at, START).is_ok());
+        if limiter.check(Some(&own), at, START).is_ok() {
+            limiter.succeeded(Some(&own), at);
+        }
+    }
+    assert_eq!(let_in, ALONE_MAX);
+}
+
+#[test]
+fn one_host_is_one_address_however_it_is_written() {
+    let (mut limiter, ada) = (Limiter::new(), email("ada@example.com"));
+    for number in 0..5 {
+        limiter.check(Some(&ada), peer(&format!("2001:db8::{number}")), START).unwrap();
+    }
+    assert!(limiter.check(Some(&ada), peer("2001:db8::ffff:1"), START).is_err());
+    assert!(limiter.check(Some(&ada), peer("2001:db8:0:1::1"), START).is_ok());
+    assert_eq!(Address::of(peer("::ffff:192.0.2.1")), Address::of(peer("192.0.2.1")));
+}
+
+#[test]
+fn a_clock_that_jumps_back_locks_nobody_out_for_longer_than_the_window() {
+    let (mut limiter, ada, at) = (Limiter::new(), email("ada@example.com"), peer("192.0.2.1"));
+    let late = START.plus(crate::domain::days(365));
+    for _ in 0..5 {
+        limiter.check(Some(&ada), at, late).unwrap();
+    }
+    assert_eq!(limiter.check(Some(&ada), at, START), Err(RetryAfter { seconds: 300 }));
+    assert_eq!(limiter.check(Some(&ada), at, START.plus(minutes(5))), Ok(()));
+}
+
+#[test]
+fn memory_is_bounded_and_what_is_under_attack_is_remembered() {
+    let mut counts = Counts::new(2, 100);
+    for number in 0..10_000 {
+        counts.add(number, START.plus(Duration::from_millis(number)));
+        counts.add(u64::MAX, START.plus(Duration::from_millis(number)));
+        assert!(counts.failures.len() <= 100);
+    }
+    let now = START.plus(seconds(10));
+    assert!(counts.wait(&u64::MAX, now).is_some());
+    assert_eq!(counts.failures[&u64::MAX].len(), 2);
+    assert!(!counts.failures.contains_key(&0));
+}
