@@ -87,7 +87,7 @@ struct NewSees {
     /// No project, until `user projects` names some.
     #[arg(long)]
     no_projects: bool,
-    /// All projects [default unless the server has new_members_see = "none"].
+    /// All projects [default unless the server has `new_members_see = "none"`].
     #[arg(long)]
     all_projects: bool,
 }

@@ -21,7 +21,7 @@ use crate::{
     clock,
     config::{FileArchive, FileBackup, FileCheckpoint, FileLimits, default},
     disk::Locking,
-    domain::{Invalid, days},
+    domain::{Invalid, NewMembersSee, days},
     http::{Edge, Limits},
     vault::{CallerLimits, Settings},
 };
@@ -84,7 +84,6 @@ pub(in crate::cli::host) fn read(args: &Args) -> Result<Plan, CliError> {
     };
     let level = tuning.log_level.clone().or(file.log_level).unwrap_or_else(|| default::LOG_LEVEL.to_owned());
     let see = tuning.new_members_see.clone().or(file.new_members_see);
-    let see = see.unwrap_or_else(|| default::NEW_MEMBERS_SEE.to_owned());
     let limits = &file.limits;
     let queue_max = tuning.queue_max.or(limits.queue_max).unwrap_or(default::QUEUE_MAX);
     let cache_bytes = tuning.cache_bytes.or(file.cache_bytes).unwrap_or(default::CACHE_BYTES);
@@ -115,10 +114,7 @@ pub(in crate::cli::host) fn read(args: &Args) -> Result<Plan, CliError> {
         settings: Settings {
             members_may_create: tuning.members_may_create.or(file.members_may_create).unwrap_or(true),
             members_may_shadow: tuning.members_may_shadow.or(file.members_may_shadow).unwrap_or(true),
-            new_members_see: see.parse().map_err(|_| {
-                let what = format!("'{}' is neither all nor none", see.escape_debug());
-                sources.of_top("new_members_see").refuse(what, "use all or none")
-            })?,
+            new_members_see: new_members_see(see.as_deref(), &sources)?,
             queue_max: size(&sources.of("queue_max", "limits.queue_max"), queue_max, 1..=u32::MAX)?,
             callers: caller_limits(&tuning, limits, &sources)?,
             passwords_waiting: size(
@@ -138,6 +134,14 @@ pub(in crate::cli::host) fn read(args: &Args) -> Result<Plan, CliError> {
             sources.of_top("log_level").refuse(what, "use error, warn, info, debug or trace")
         })?,
         sources,
+    })
+}
+
+fn new_members_see(set: Option<&str>, sources: &Sources) -> Result<NewMembersSee, CliError> {
+    let text = set.unwrap_or(default::NEW_MEMBERS_SEE);
+    text.parse().map_err(|_| {
+        let what = format!("'{}' is neither all nor none", text.escape_debug());
+        sources.of_top("new_members_see").refuse(what, "use all or none")
     })
 }
 
