@@ -269,7 +269,7 @@ async fn read_revisions(mut call: Box<Call>) -> HandlerResult {
     let access = last_access(&read.listed);
     let kept: Vec<_> = read.revisions.iter().map(|(kept, secret)| (*kept, secret)).collect();
     let body = to_secret_json(&RevisionsBody::new(&read.listed.integration, access.as_ref(), &kept));
-    let answer = with_receipts(Answer::secret(StatusCode::OK, body), &read.receipts);
+    let answer = with_receipts(Answer::held_secret(StatusCode::OK, body, read.held), &read.receipts);
     Ok(answer.disclosing(read.disclosed))
 }
 

@@ -62,14 +62,14 @@ struct Selection {
 
 /// The budgets of a read.
 #[derive(Clone)]
-struct Measure {
-    budgets: Arc<Budgets>,
-    limits: CallerLimits,
-    is_disk_scarce: bool,
+pub(super) struct Measure {
+    pub(super) budgets: Arc<Budgets>,
+    pub(super) limits: CallerLimits,
+    pub(super) is_disk_scarce: bool,
 }
 
 /// The bytes of an answer's item beside its credential: ids, names and JSON.
-const ITEM_BYTES: usize = 256;
+pub(super) const ITEM_BYTES: usize = 256;
 
 impl Vault {
     /// Opens the credentials that match, after their events are durable.
@@ -127,7 +127,7 @@ impl Vault {
         }
     }
 
-    fn measure(&self) -> Measure {
+    pub(super) fn measure(&self) -> Measure {
         let is_disk_scarce = self.free_bytes().is_some_and(|free| free / 2 < self.settings().disk_low_bytes);
         Measure { budgets: Arc::clone(&self.budgets), limits: self.settings().callers, is_disk_scarce }
     }

@@ -2,6 +2,8 @@
 
 use super::{
     access::Admitted,
+    budgets::AnswerBytes,
+    credentials::{ITEM_BYTES, Measure},
     error::Error,
     integrations::{Listed, with_last_access},
     state::Vault,
@@ -23,13 +25,15 @@ pub struct DisclosedRevisions {
     pub receipts: Vec<Receipt>,
     /// The guard of the disclosure.
     pub disclosed: Option<InFlightGuard>,
+    /// The bytes that the answer holds.
+    pub held: AnswerBytes,
 }
 
 impl Vault {
     /// Opens the kept revisions of one credential, at most `limit` of the newest; each is an event of its own.
     ///
     /// # Errors
-    /// The policy forbids it, the integration does not exist, or the events cannot be written.
+    /// The policy or a budget forbids it, the integration does not exist, or the events cannot be written.
     pub async fn read_revisions(
         &self,
         context: &Context,
@@ -37,14 +41,21 @@ impl Vault {
         id: IntegrationId,
         limit: Option<usize>,
     ) -> Result<DisclosedRevisions, Error> {
+        let measure = self.measure();
         let work = move |work: Request<'_>| {
             let integration = work.view.integration(id)?.ok_or(Error::IntegrationNotFound)?;
             let proof = work.permit.disclose_kept(&integration)?;
+            let Measure { budgets, limits, is_disk_scarce } = &measure;
+            let mut held = budgets.answer(work.caller().actor());
             let open = |kept: &KeptRevision| -> Result<_, Error> {
-                Ok((*kept, work.view.disclose_kept(&proof, kept.revision)?))
+                let secret = work.view.disclose_kept(&proof, kept.revision)?;
+                held.grow(secret.expose().len() + ITEM_BYTES, limits)?;
+                Ok((*kept, secret))
             };
             let newest = integration.kept.iter().take(limit.unwrap_or(usize::MAX));
             let revisions = newest.map(open).collect::<Result<Vec<_>, _>>()?;
+            let (actor, count) = (work.caller().actor(), revisions.len() as u64);
+            budgets.disclose(&actor, count, limits, *is_disk_scarce, work.context.now)?;
             let event = |(kept, _): &(KeptRevision, Secret)| Event {
                 integration: Some(id),
                 revision: Some(kept.revision),
@@ -53,15 +64,20 @@ impl Vault {
             };
             let events = revisions.iter().map(event).collect();
             let listed = with_last_access(work.view, integration)?;
-            Ok(Decision::disclosing((listed, revisions), events))
+            Ok(Decision::disclosing((listed, revisions, held), events))
         };
-        let committed = self.act(context, caller, Verb::ReadRevisions, work).await?;
-        let (listed, revisions) = committed.value;
+        let committed = self.act(context, caller, Verb::ReadRevisions, work).await;
+        if let Err(Error::TooManyDisclosures { .. }) = &committed {
+            self.tally.count_limited(&caller.caller().actor());
+        }
+        let committed = committed?;
+        let (listed, revisions, held) = committed.value;
         Ok(DisclosedRevisions {
             listed,
             revisions,
             receipts: committed.receipts,
             disclosed: committed.disclosed,
+            held,
         })
     }
 }
