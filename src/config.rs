@@ -41,6 +41,8 @@ pub struct FileConfig {
     pub disk_low_bytes: Option<u64>,
     /// Accept a file system without file locks.
     pub without_file_lock: Option<bool>,
+    /// Drop every right that a server does not need.
+    pub sandbox: Option<bool>,
     /// The log level: error, warn, info, debug or trace.
     pub log_level: Option<String>,
     /// Reject unknown environment variables that begin with `SEALROOM_`.
@@ -293,6 +295,7 @@ mod tests {
             cache_bytes: Some(default::CACHE_BYTES),
             disk_low_bytes: Some(default::DISK_LOW_BYTES),
             without_file_lock: Some(false),
+            sandbox: Some(true),
             log_level: Some(default::LOG_LEVEL.to_owned()),
             strict_env: Some(false),
             limits: FileLimits {

@@ -79,6 +79,13 @@
 //! - A secret type has no `Clone`, `Debug`, `Serialize` or `Deref`, and `expose()` is grep-able. Its bytes become
 //!   text only through `expose_text`, which repairs nothing
 //!   (`secret_types::a_secret_type_cannot_be_cloned_printed_serialized_compared_or_dereferenced`).
+//! - No thread of a server has a right that a server does not need, and nothing can be executed, opened or connected
+//!   from inside (`host::sandbox::no_thread_of_a_server_keeps_a_right_it_was_born_with`,
+//!   `host::sandbox::nothing_can_be_executed_opened_connected_or_signalled_from_inside`).
+//! - After a lock no key and no secret of a request is in the process's memory
+//!   (`host::leftovers::no_key_and_no_secret_is_in_memory_or_a_core_after_any_lock`).
+//! - Logins take as many work areas as run at a time, whatever their number
+//!   (`host::memory::logins_good_or_bad_from_one_address_or_many_leave_no_more_memory_than_runs_at_a_time`).
 //! - The argon2 work of a login or unlock follows from the submitted text, never from what is stored or the outcome
 //!   (`vault::slots::tests::which_slot_opens_does_not_show_in_the_work`,
 //!   `api::users::a_wrong_password_an_unknown_and_a_disabled_user_cannot_be_told_apart`).
@@ -94,6 +101,8 @@
 //! | What bounds a caller? | `auth/limiter.rs` for strangers, `vault/budgets.rs` for the known |
 //! | What happens between the disk and a 200? | `vault/audited.rs`, then `storage/commit/writer.rs` and `batch.rs` |
 //! | How is a copy of one moment made while the server goes on? | `storage/copy/mod.rs`; the file takes another's place in `disk/file.rs` |
+//! | Which files may the process open, and which calls may it make? | `cli/host/sandbox/`: `rules.rs`, `seccomp.rs` |
+//! | What wipes a secret that has no owner? | the heap: `main.rs`; the stack: `crypto/stack.rs`; keys: `crypto/key_bytes.rs` |
 //! | Where is a new route added? | `ROUTES` in `http/routes.rs`; the compiler names the rest |
 //! | Which test fails if a disclosure goes unrecorded? | `audit::export::over_any_mix_of_requests_…` |
 //!
@@ -132,6 +141,11 @@
 //!   commit writes five pages and not nine. A file at rest has them all in the table.
 //! - The engine's lock requests are answered by the file's own lock ([`disk::HeldFile`]), which outlives the engine:
 //!   a failed commit closes the engine and opens it again, and no other process gets in between.
+//! - A commit holds a reader of the state before it ([`storage::Engine`]). Without one, redb ends each commit with a
+//!   second transaction in memory that frees that state's pages at once, a third of its work; with one, the next commit
+//!   frees them.
+//! - Records go to their table as one run at its end: pages are full, and no record is overwritten
+//!   (`storage::engine::tests::no_commit_overwrites_a_record_or_inserts_one_before_the_newest`).
 //! - What the file grows by is filled with zeros a piece at a time before a commit writes there ([`disk::Preallocated`]):
 //!   blocks that a file never had cost a commit half as much again.
 //! - An entry of the index of scopes tells, for `custom`, which name it is of, by a tag that only the key makes: who
@@ -143,6 +157,8 @@
 //!   before signed too. `log_keys` alone, which the head covers, says which handovers must be there.
 //! - A machine key is a slot of its own kind, with HKDF in place of argon2id; its text has a prefix, and is tried at
 //!   such slots alone.
+//! - The sandbox is entered on the main thread before any other starts: landlock holds for a thread and for those that it
+//!   starts. So the vault file and both sockets are opened before the runtime exists ([`http::Bound`]).
 //! - A GitHub App's token is minted between two decisions: the first chooses the App, the commit thread chooses again
 //!   and records before the token leaves (`vault/repository.rs`). The open vault is not held meanwhile.
 //! - Variables do not go through the parser of flags (`cli/arguments.rs`): an empty one is unset, and a wrong one is

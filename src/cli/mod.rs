@@ -84,6 +84,11 @@ pub fn main() -> ExitCode {
     if words.get(1).is_some_and(|word| word == client::MONITOR) {
         return ExitCode::from(client::monitor(&words[2..]));
     }
+    #[cfg(feature = "server")]
+    if words.get(1).is_some_and(|word| word == host::SANDBOX_CHECK) {
+        let checked = host::check_sandbox(&words[2..], &Output::new(true));
+        return ExitCode::from(u8::from(checked.is_err()));
+    }
     let refuse = |error: &CliError, output: Output| {
         output.error(error);
         ExitCode::from(error.exit as u8)

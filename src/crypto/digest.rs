@@ -9,6 +9,8 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
+use super::key_bytes::lock_page;
+
 /// Returns the SHA-256 of bytes (FIPS 180-4).
 pub fn sha256(bytes: &[u8]) -> [u8; 32] {
     Sha256::digest(bytes).into()
@@ -27,16 +29,19 @@ pub fn equal(one: &[u8], other: &[u8]) -> bool {
 }
 
 /// The key of the state digest and of the groups in the index of scopes.
-pub struct StateKey(Hmac<Sha256>);
+pub struct StateKey(Box<Hmac<Sha256>>);
 
 impl StateKey {
     pub(crate) fn new(key: &[u8; 32]) -> Self {
-        Self(Hmac::new_from_slice(key).expect("HMAC takes a key of any length"))
+        let key: Box<Hmac<Sha256>> =
+            Box::new(Hmac::new_from_slice(key).expect("HMAC takes a key of any length"));
+        lock_page(&*key);
+        Self(key)
     }
 
     /// Returns the tag of one row.
     pub fn row(&self, table: u8, key: &[u8], value: &[u8]) -> RowTag {
-        let mut mac = self.0.clone();
+        let mut mac = Hmac::clone(&self.0);
         mac.update(&[table]);
         for part in [key, value] {
             mac.update(&u32::try_from(part.len()).expect("a row is shorter than 4 GiB").to_le_bytes());

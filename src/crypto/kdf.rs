@@ -1,8 +1,8 @@
 //! argon2id, version 0x13 (RFC 9106): derives a master key from a passphrase, and hashes a password.
 
-use argon2::{Algorithm, Argon2, Block, Params, Version};
-use zeroize::Zeroizing;
+use argon2::{Algorithm, Argon2, Params, Version};
 
+use super::areas::Areas;
 use crate::domain::Secret;
 
 /// The most memory that a file or row may demand, in KiB: 1 GiB.
@@ -11,6 +11,9 @@ const MEMORY_KIB_MAX: u32 = 1 << 20;
 const PASSES_MAX: u32 = 16;
 /// The most lanes.
 const LANES_MAX: u32 = 16;
+
+/// The areas for passwords, of the whole process.
+static PASSWORD_AREAS: Areas = Areas::keeping(KdfParams::PASSWORD.memory_kib as usize);
 
 /// The parameters are out of bounds, or there is no memory for them.
 #[derive(Debug, thiserror::Error)]
@@ -74,11 +77,22 @@ impl KdfParams {
 /// Hashes a password.
 pub fn password_hash(password: &Secret, salt: &[u8; 16], params: KdfParams) -> Result<[u8; 32], KdfFailed> {
     let mut hash = [0; 32];
-    derive(password, salt, params, &mut hash)?;
+    derive_in(&PASSWORD_AREAS, password, salt, params, &mut hash)?;
     Ok(hash)
 }
 
+/// Derives a key from a passphrase, in an area that is given back to the system.
 pub(super) fn derive(
+    secret: &Secret,
+    salt: &[u8; 16],
+    params: KdfParams,
+    out: &mut [u8; 32],
+) -> Result<(), KdfFailed> {
+    derive_in(&Areas::keeping(0), secret, salt, params, out)
+}
+
+fn derive_in(
+    areas: &Areas,
     secret: &Secret,
     salt: &[u8; 16],
     params: KdfParams,
@@ -87,13 +101,10 @@ pub(super) fn derive(
     let KdfParams { memory_kib, passes, lanes } = params;
     let params = Params::new(memory_kib, passes, lanes, Some(out.len())).map_err(|_| KdfFailed)?;
     let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
-    // Own working memory: reserved before it is touched, and wiped, since it reveals key and password.
-    let mut memory = Zeroizing::new(Vec::new());
-    memory.try_reserve_exact(argon2.params().block_count()).map_err(|_| KdfFailed)?;
-    memory.resize(argon2.params().block_count(), Block::new());
-    argon2
-        .hash_password_into_with_memory(secret.expose(), salt, out, memory.as_mut_slice())
-        .map_err(|_| KdfFailed)
+    let derived = areas.with(argon2.params().block_count(), |area| {
+        argon2.hash_password_into_with_memory(secret.expose(), salt, out, area)
+    });
+    derived.map_err(|_| KdfFailed)?.map_err(|_| KdfFailed)
 }
 
 #[cfg(test)]

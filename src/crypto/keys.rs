@@ -9,12 +9,12 @@
 use chacha20poly1305::{AeadInOut, KeyInit, XChaCha20Poly1305};
 use hkdf::Hkdf;
 use sha2::Sha256;
-use zeroize::Zeroizing;
 
 use super::{
     digest::StateKey,
     error::WrongKey,
     kdf::{self, KdfFailed, KdfParams},
+    key_bytes::KeyBytes,
     random::{self, RandomError},
     seal::RowKey,
     sign::LogWrapKey,
@@ -32,7 +32,7 @@ const STATE_LABEL: &[u8] = b"sealroom state key 1";
 const LOG_LABEL: &[u8] = b"sealroom log-key wrap key 1";
 
 /// The random root of every other key of the file.
-pub struct VaultKey(Zeroizing<[u8; 32]>);
+pub struct VaultKey(KeyBytes<32>);
 
 impl VaultKey {
     /// Generates a vault key.
@@ -126,13 +126,13 @@ pub struct Wrapped {
 }
 
 /// The key derived from a slot's secret.
-pub struct MasterKey(Zeroizing<[u8; 32]>);
+pub struct MasterKey(KeyBytes<32>);
 
 impl MasterKey {
     /// Derives the key of a slot's secret.
     pub fn derive(secret: &Secret, salt: &[u8; 16], params: KdfParams) -> Result<Self, KdfFailed> {
-        let mut key = Zeroizing::new([0; 32]);
-        kdf::derive(secret, salt, params, &mut key)?;
+        let mut key = KeyBytes::zeroed();
+        kdf::derive(secret, salt, params, key.bytes_mut())?;
         Ok(Self(key))
     }
 
@@ -144,9 +144,9 @@ impl MasterKey {
         if header.kind != SlotKind::Machine {
             return Self::derive(secret, &header.salt, header.params);
         }
-        let mut key = Zeroizing::new([0; 32]);
+        let mut key = KeyBytes::<32>::zeroed();
         let root = Hkdf::<Sha256>::new(Some(&header.salt), secret.expose());
-        root.expand(MACHINE_LABEL, key.as_mut_slice()).expect("HKDF gives 32 bytes");
+        root.expand(MACHINE_LABEL, key.bytes_mut()).expect("HKDF gives 32 bytes");
         Ok(Self(key))
     }
 
@@ -158,7 +158,7 @@ impl MasterKey {
     fn wrap_with(&self, nonce: [u8; 24], header: &SlotHeader, key: &VaultKey) -> Wrapped {
         let mut ciphertext = [0; 48];
         let (body, tag_place) = ciphertext.split_at_mut(32);
-        body.copy_from_slice(key.0.as_slice());
+        body.copy_from_slice(key.0.bytes());
         let tag = self
             .cipher()
             .encrypt_inout_detached(&nonce.into(), &header.associated_data(), body.into())
@@ -173,18 +173,18 @@ impl MasterKey {
     /// The key is another, or the header was changed.
     pub fn unwrap(&self, header: &SlotHeader, wrapped: &Wrapped) -> Result<VaultKey, WrongKey> {
         let (body, tag) = wrapped.ciphertext.split_at(32);
-        let mut key = Zeroizing::new([0; 32]);
-        key.copy_from_slice(body);
+        let mut key = KeyBytes::<32>::zeroed();
+        key.bytes_mut().copy_from_slice(body);
         let tag: [u8; 16] = tag.try_into().expect("48 less 32 is 16");
         let (nonce, data) = (wrapped.nonce.into(), header.associated_data());
         self.cipher()
-            .decrypt_inout_detached(&nonce, &data, key.as_mut_slice().into(), &tag.into())
+            .decrypt_inout_detached(&nonce, &data, key.bytes_mut().as_mut_slice().into(), &tag.into())
             .map_err(|_| WrongKey)?;
         Ok(VaultKey(key))
     }
 
     fn cipher(&self) -> XChaCha20Poly1305 {
-        XChaCha20Poly1305::new((&*self.0).into())
+        XChaCha20Poly1305::new(self.0.bytes().into())
     }
 }
 
@@ -198,15 +198,15 @@ pub struct Keys {
 impl Keys {
     /// Derives the keys: HKDF-SHA256 (RFC 5869) without salt, one label each.
     pub fn derive(key: &VaultKey) -> Self {
-        let root = Hkdf::<Sha256>::new(None, key.0.as_slice());
+        let root = Hkdf::<Sha256>::new(None, key.0.bytes());
         let derived = |label: &[u8]| {
-            let mut out = Zeroizing::new([0; 32]);
-            root.expand(label, out.as_mut_slice()).expect("HKDF gives 32 bytes");
+            let mut out = KeyBytes::<32>::zeroed();
+            root.expand(label, out.bytes_mut()).expect("HKDF gives 32 bytes");
             out
         };
         Self {
-            row: RowKey::new(&derived(ROW_LABEL)),
-            state: StateKey::new(&derived(STATE_LABEL)),
+            row: RowKey::new(derived(ROW_LABEL).bytes()),
+            state: StateKey::new(derived(STATE_LABEL).bytes()),
             log_wrap: LogWrapKey::new(derived(LOG_LABEL)),
         }
     }
@@ -237,10 +237,10 @@ mod tests {
 
     #[test]
     fn a_slot_opens_with_its_key_and_its_header_alone() {
-        let master = MasterKey(Zeroizing::new([1; 32]));
-        let wrapped = master.wrap(&header(), &VaultKey(Zeroizing::new([9; 32]))).unwrap();
-        assert_eq!(*master.unwrap(&header(), &wrapped).map_err(drop).unwrap().0, [9; 32]);
-        let other = MasterKey(Zeroizing::new([2; 32]));
+        let master = MasterKey([1; 32].into());
+        let wrapped = master.wrap(&header(), &VaultKey([9; 32].into())).unwrap();
+        assert_eq!(*master.unwrap(&header(), &wrapped).map_err(drop).unwrap().0.bytes(), [9; 32]);
+        let other = MasterKey([2; 32].into());
         assert!(other.unwrap(&header(), &wrapped).is_err());
         for changed in [
             SlotHeader { id: 2, ..header() },

@@ -6,14 +6,17 @@
 use data_encoding::BASE64URL_NOPAD;
 use zeroize::Zeroizing;
 
-use super::random::{self, RandomError};
+use super::{
+    key_bytes::KeyBytes,
+    random::{self, RandomError},
+};
 use crate::domain::Secret;
 
 /// The start of a machine key's text.
 const PREFIX: &str = "sealroom_machine_";
 
 /// A machine key.
-pub struct MachineKey(Zeroizing<[u8; 32]>);
+pub struct MachineKey(KeyBytes<32>);
 
 impl MachineKey {
     /// Generates a machine key.
@@ -26,21 +29,21 @@ impl MachineKey {
 
     /// Returns the text for the key file.
     pub fn to_text(&self) -> Secret {
-        Secret::from(PREFIX.to_owned() + &Zeroizing::new(BASE64URL_NOPAD.encode(self.0.as_slice())))
+        Secret::from(PREFIX.to_owned() + &Zeroizing::new(BASE64URL_NOPAD.encode(self.0.bytes())))
     }
 
     /// Reads the text; `None` if it is not a machine key.
     pub fn from_text(text: &str) -> Option<Self> {
         let digits = text.trim().strip_prefix(PREFIX)?;
         let bytes = Zeroizing::new(BASE64URL_NOPAD.decode(digits.as_bytes()).ok()?);
-        let mut key = Zeroizing::new([0; 32]);
-        key.copy_from_slice(bytes.get(..32).filter(|_| bytes.len() == 32)?);
+        let mut key = KeyBytes::zeroed();
+        key.bytes_mut().copy_from_slice(bytes.get(..32).filter(|_| bytes.len() == 32)?);
         Some(Self(key))
     }
 
     /// Returns the input of the slot's key derivation: the 32 bytes.
     pub fn to_secret(&self) -> Secret {
-        Secret::new(self.0.to_vec())
+        Secret::new(self.0.bytes().to_vec())
     }
 }
 
@@ -53,7 +56,7 @@ mod tests {
         let key = MachineKey::generate().unwrap();
         let text = key.to_text().expose_text().unwrap().to_owned();
         for text in [text.clone(), format!("{text}\n"), format!(" {text}\r\n")] {
-            assert_eq!(*MachineKey::from_text(&text).unwrap().0, *key.0);
+            assert_eq!(MachineKey::from_text(&text).unwrap().0.bytes(), key.0.bytes());
         }
         let longer = format!("{text}AA");
         for other in ["", "sealroom_machine_", "a passphrase", &text[..text.len() - 1], &longer, &text[1..]] {

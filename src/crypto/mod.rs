@@ -9,9 +9,11 @@
 //!
 //! Callers never choose a nonce, a salt or an associated-data string.
 
+mod areas;
 pub mod digest;
 mod error;
 pub mod kdf;
+mod key_bytes;
 pub mod keys;
 pub mod machine;
 pub mod random;
@@ -19,5 +21,7 @@ pub mod recovery;
 pub mod rs256;
 pub mod seal;
 pub mod sign;
+pub mod stack;
 
 pub use error::WrongKey;
+pub use key_bytes::{KeyBytes, may_be_swapped};

@@ -1,6 +1,6 @@
 //! The only random source: the operating system's.
 
-use zeroize::Zeroizing;
+use super::key_bytes::KeyBytes;
 
 /// The operating system gives no random bytes.
 #[derive(Debug, thiserror::Error)]
@@ -15,9 +15,9 @@ pub fn bytes<const N: usize>() -> Result<[u8; N], RandomError> {
 }
 
 /// Returns `N` random bytes that are wiped on drop.
-pub fn secret<const N: usize>() -> Result<Zeroizing<[u8; N]>, RandomError> {
-    let mut bytes = Zeroizing::new([0; N]);
-    getrandom::fill(bytes.as_mut()).map_err(|_| RandomError)?;
+pub fn secret<const N: usize>() -> Result<KeyBytes<N>, RandomError> {
+    let mut bytes = KeyBytes::zeroed();
+    getrandom::fill(bytes.bytes_mut()).map_err(|_| RandomError)?;
     Ok(bytes)
 }
 

@@ -5,7 +5,10 @@ use std::sync::LazyLock;
 use data_encoding::{Encoding, Specification};
 use zeroize::Zeroizing;
 
-use super::random::{self, RandomError};
+use super::{
+    key_bytes::KeyBytes,
+    random::{self, RandomError},
+};
 use crate::domain::{Invalid, Secret};
 
 /// The digits.
@@ -24,7 +27,7 @@ static CROCKFORD: LazyLock<Encoding> = LazyLock::new(|| {
 });
 
 /// A recovery key.
-pub struct RecoveryKey(Zeroizing<[u8; 20]>);
+pub struct RecoveryKey(KeyBytes<20>);
 
 impl RecoveryKey {
     /// Generates a recovery key.
@@ -34,7 +37,7 @@ impl RecoveryKey {
 
     /// Returns `ABCD-EFGH-…`: eight groups of key and one of checksum.
     pub fn to_text(&self) -> Secret {
-        let digits = Zeroizing::new(CROCKFORD.encode(self.0.as_slice()) + &checksum(&self.0));
+        let digits = Zeroizing::new(CROCKFORD.encode(self.0.bytes()) + &checksum(self.0.bytes()));
         let groups: Vec<&str> = digits
             .as_bytes()
             .chunks(4)
@@ -56,9 +59,10 @@ impl RecoveryKey {
             Zeroizing::new(text.trim().chars().filter(|c| !matches!(c, '-' | ' ')).collect());
         let (key, sum) = digits.split_at_checked(32).ok_or(wrong)?;
         let bytes = Zeroizing::new(CROCKFORD.decode(key.as_bytes()).map_err(|_| wrong)?);
-        let mut key = Zeroizing::new([0; 20]);
-        key.copy_from_slice(bytes.get(..20).filter(|_| bytes.len() == 20).ok_or(wrong)?);
-        let expected = CROCKFORD.decode(format!("{}0000", checksum(&key)).as_bytes()).map_err(|_| wrong)?;
+        let mut key = KeyBytes::zeroed();
+        key.bytes_mut().copy_from_slice(bytes.get(..20).filter(|_| bytes.len() == 20).ok_or(wrong)?);
+        let expected =
+            CROCKFORD.decode(format!("{}0000", checksum(key.bytes())).as_bytes()).map_err(|_| wrong)?;
         let found = CROCKFORD.decode(format!("{sum}0000").as_bytes()).map_err(|_| wrong)?;
         if sum.len() == 4 && expected == found { Ok(Self(key)) } else { Err(wrong) }
     }
@@ -112,7 +116,7 @@ impl RecoveryKey {
 
     /// Returns the input of the slot's key derivation: the 20 bytes.
     pub fn to_secret(&self) -> Secret {
-        Secret::new(self.0.to_vec())
+        Secret::new(self.0.bytes().to_vec())
     }
 }
 
@@ -132,7 +136,7 @@ mod tests {
 
     #[test]
     fn a_recovery_key_reads_back_however_it_is_typed() {
-        let key = RecoveryKey(Zeroizing::new([0x1f; 20]));
+        let key = RecoveryKey([0x1f; 20].into());
         let text = text(&key);
         assert_eq!(text.split('-').map(str::len).collect::<Vec<_>>(), [4; 9]);
         for typed in [
@@ -142,13 +146,14 @@ mod tests {
             text.replace('-', " "),
             text.replace('0', "O").replace('1', "l"),
         ] {
-            assert_eq!(*RecoveryKey::from_text(&typed).unwrap_or_else(|_| panic!("{typed}")).0, [0x1f; 20]);
+            let read = RecoveryKey::from_text(&typed).unwrap_or_else(|_| panic!("{typed}"));
+            assert_eq!(read.0.bytes(), &[0x1f; 20]);
         }
     }
 
     #[test]
     fn the_group_of_a_single_mistake_is_named_and_no_wrong_one() {
-        let text = text(&RecoveryKey(Zeroizing::new([0x5a; 20])));
+        let text = text(&RecoveryKey([0x5a; 20].into()));
         assert_eq!(RecoveryKey::mistyped_group(&text), None);
         let mut named = 0;
         for at in (0..text.len()).filter(|at| text.as_bytes()[*at] != b'-') {
@@ -168,7 +173,7 @@ mod tests {
     #[test]
     fn every_single_mistyped_digit_is_found() {
         // One fixed key: a checksum of 20 bits misses one mistake in a million.
-        let text = text(&RecoveryKey(Zeroizing::new([0x5a; 20])));
+        let text = text(&RecoveryKey([0x5a; 20].into()));
         for at in (0..text.len()).filter(|at| text.as_bytes()[*at] != b'-') {
             let mut typed = text.clone().into_bytes();
             typed[at] = if typed[at] == b'7' { b'8' } else { b'7' };

@@ -18,7 +18,10 @@ use hkdf::Hkdf;
 use sha2::{Digest, Sha256};
 use zeroize::{Zeroize, Zeroizing};
 
-use super::random::{self, RandomError};
+use super::{
+    key_bytes::lock_page,
+    random::{self, RandomError},
+};
 use crate::domain::{AuthType, FileId, IntegrationId, Provider, Revision, Secret};
 
 const FORMAT: u8 = 1;
@@ -27,12 +30,14 @@ const SALT: usize = 16;
 const TAG: usize = 16;
 const PAD: usize = 64;
 
-/// The root key of every sealing, as HMAC state; wiped on drop.
-pub struct RowKey(Hkdf<Sha256>);
+/// The root key of every sealing, as HMAC state at one place of the heap; wiped on drop.
+pub struct RowKey(Box<Hkdf<Sha256>>);
 
 impl RowKey {
     pub(super) fn new(key: &[u8; 32]) -> Self {
-        Self(Hkdf::from_prk(key).expect("32 bytes are a SHA-256 key"))
+        let key: Box<Hkdf<Sha256>> = Box::new(Hkdf::from_prk(key).expect("32 bytes are a SHA-256 key"));
+        lock_page(&*key);
+        Self(key)
     }
 }
 

@@ -7,10 +7,10 @@
 
 use chacha20poly1305::{AeadInOut, KeyInit, XChaCha20Poly1305};
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
-use zeroize::Zeroizing;
 
 use super::{
     error::WrongKey,
+    key_bytes::{KeyBytes, lock_page},
     random::{self, RandomError},
 };
 use crate::domain::FileId;
@@ -18,25 +18,31 @@ use crate::domain::FileId;
 const LABEL: &[u8] = b"sealroom log key 1";
 
 /// The key that wraps log keys.
-pub struct LogWrapKey(Zeroizing<[u8; 32]>);
+pub struct LogWrapKey(KeyBytes<32>);
 
 impl LogWrapKey {
-    pub(super) const fn new(key: Zeroizing<[u8; 32]>) -> Self {
+    pub(super) const fn new(key: KeyBytes<32>) -> Self {
         Self(key)
     }
 
     fn cipher(&self) -> XChaCha20Poly1305 {
-        XChaCha20Poly1305::new((&*self.0).into())
+        XChaCha20Poly1305::new(self.0.bytes().into())
     }
 }
 
-/// The key that signs checkpoints; wiped on drop.
-pub struct LogKey(SigningKey);
+/// The key that signs checkpoints, at one place of the heap; wiped on drop.
+pub struct LogKey(Box<SigningKey>);
 
 impl LogKey {
+    fn new(private: &[u8; 32]) -> Self {
+        let key = Box::new(SigningKey::from_bytes(private));
+        lock_page(&*key);
+        Self(key)
+    }
+
     /// Generates a log key.
     pub fn generate() -> Result<Self, RandomError> {
-        Ok(Self(SigningKey::from_bytes(&*random::secret::<32>()?)))
+        Ok(Self::new(random::secret()?.bytes()))
     }
 
     /// Returns the public key.
@@ -52,12 +58,17 @@ impl LogKey {
     /// Wraps the private key.
     pub fn wrap(&self, key: &LogWrapKey, file: FileId) -> Result<Vec<u8>, RandomError> {
         let nonce: [u8; 24] = random::bytes()?;
-        let mut private = Zeroizing::new(self.0.to_bytes());
+        let mut private = KeyBytes::<32>::zeroed();
+        private.bytes_mut().copy_from_slice(self.0.as_bytes());
         let tag = key
             .cipher()
-            .encrypt_inout_detached(&nonce.into(), &aad(file, &self.public()), private.as_mut_slice().into())
+            .encrypt_inout_detached(
+                &nonce.into(),
+                &aad(file, &self.public()),
+                private.bytes_mut().as_mut_slice().into(),
+            )
             .expect("XChaCha20-Poly1305 takes 32 bytes");
-        Ok([nonce.as_slice(), private.as_slice(), &tag].concat())
+        Ok([nonce.as_slice(), private.bytes(), &tag].concat())
     }
 
     /// Unwraps a key that [`LogKey::wrap`] wrapped.
@@ -73,12 +84,18 @@ impl LogKey {
         let (nonce, rest) = wrapped.split_first_chunk::<24>().ok_or(WrongKey)?;
         let (body, tag) = rest.split_last_chunk::<16>().ok_or(WrongKey)?;
         let body: &[u8; 32] = body.try_into().map_err(|_| WrongKey)?;
-        let mut private = Zeroizing::new(*body);
+        let mut private = KeyBytes::<32>::zeroed();
+        private.bytes_mut().copy_from_slice(body);
         let (nonce, tag) = ((*nonce).into(), (*tag).into());
         key.cipher()
-            .decrypt_inout_detached(&nonce, &aad(file, &public), private.as_mut_slice().into(), &tag)
+            .decrypt_inout_detached(
+                &nonce,
+                &aad(file, &public),
+                private.bytes_mut().as_mut_slice().into(),
+                &tag,
+            )
             .map_err(|_| WrongKey)?;
-        let key = Self(SigningKey::from_bytes(&private));
+        let key = Self::new(private.bytes());
         if key.public() == public { Ok(key) } else { Err(WrongKey) }
     }
 }
@@ -103,7 +120,7 @@ mod tests {
         let hex = |text: &str| data_encoding::HEXLOWER.decode(text.as_bytes()).unwrap();
         let private: [u8; 32] =
             hex("4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb").try_into().unwrap();
-        let key = LogKey(SigningKey::from_bytes(&private));
+        let key = LogKey::new(&private);
         assert_eq!(
             key.public()[..],
             hex("3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c")[..]
@@ -116,7 +133,7 @@ mod tests {
 
     #[test]
     fn a_wrapped_log_key_opens_only_in_its_own_file() {
-        let (wrap, file) = (LogWrapKey::new(Zeroizing::new([5; 32])), FileId::from_bytes([1; 16]));
+        let (wrap, file) = (LogWrapKey::new([5; 32].into()), FileId::from_bytes([1; 16]));
         let key = LogKey::generate().unwrap();
         let wrapped = key.wrap(&wrap, file).unwrap();
         assert!(LogKey::unwrap(&wrap, file, key.public(), &wrapped).is_ok());

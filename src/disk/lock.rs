@@ -18,6 +18,9 @@ use super::{
     path::{beside, leads_to},
 };
 
+/// The length of a process's id and a line end, at most.
+const NOTE_BYTES_MAX: u64 = 20;
+
 /// The policy for a file system without locks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Locking {
@@ -124,17 +127,19 @@ impl SideLock {
             }
             Err(TryLockError::Error(_)) => return Ok(Self(None)),
         }
-        // Leave any other content alone: the file is not ours.
+        // Leave any other content alone: the file is not ours. A kill may have cut a note short.
         let mut noted = String::new();
-        let is_note = (&file).take(20).read_to_string(&mut noted).is_ok()
-            && (noted.is_empty() || noted.strip_suffix('\n').is_some_and(is_pid));
+        let is_note = (&file).take(NOTE_BYTES_MAX + 1).read_to_string(&mut noted).is_ok()
+            && noted.len() as u64 <= NOTE_BYTES_MAX
+            && (noted.is_empty() || is_pid(noted.strip_suffix('\n').unwrap_or(&noted)));
         if !is_note {
             return Ok(Self(None));
         }
         let note = |file: &mut File| {
             file.set_len(0)?;
             file.rewind()?;
-            writeln!(file, "{}", std::process::id())
+            // In one call, which no kill divides.
+            file.write_all(format!("{}\n", std::process::id()).as_bytes())
         };
         // Best effort: a full disk must not keep a vault from being opened.
         drop(note(&mut file));
@@ -177,6 +182,33 @@ mod tests {
                 unsupported,
                 "{code}"
             );
+        }
+    }
+
+    /// A process was killed between the number and the line's end: its note was taken for a foreign file's content, and
+    /// neither named a holder nor went away again.
+    #[test]
+    fn a_note_that_a_kill_cut_short_is_taken_over_and_other_content_is_left_alone() {
+        for (text, is_ours) in [
+            ("", true),
+            ("9", true),
+            ("909", true),
+            ("909\n", true),
+            ("909\n1", false),
+            ("909 \n", false),
+            ("0\n", false),
+            ("notes", false),
+            ("123456789012345678901", false),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            let data = folder.path().join("v.redb");
+            let note = beside(&data, ".lock");
+            fs::write(&note, text).unwrap();
+            let side = SideLock::take(&data).unwrap();
+            let expected = if is_ours { format!("{}\n", std::process::id()) } else { text.to_owned() };
+            assert_eq!(fs::read_to_string(&note).unwrap(), expected, "{text:?}");
+            drop(side);
+            assert_eq!(note.exists(), !is_ours, "{text:?}");
         }
     }
 

@@ -16,6 +16,8 @@ use crate::domain::Peer;
 
 /// The pause after a failed `accept`.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Connections that the kernel queues until they are accepted; std's listener queues 128.
+const BACKLOG: i32 = 1024;
 
 /// A bound listener.
 #[derive(Debug)]
@@ -26,6 +28,82 @@ pub enum Listener {
     Tls(TcpListener, Arc<Tls>),
     /// A Unix socket file, removed on drop.
     Unix(UnixListener, SocketFile),
+}
+
+/// A bound socket that no runtime drives yet: before threads start, or one that this process inherited.
+#[derive(Debug)]
+pub enum Bound {
+    /// A TCP address.
+    Tcp(std::net::TcpListener),
+    /// A Unix socket file.
+    Unix(std::os::unix::net::UnixListener, SocketFile),
+}
+
+impl Bound {
+    /// Binds an address.
+    ///
+    /// # Errors
+    /// The address is in use, or not an address of this host.
+    pub fn tcp(address: SocketAddr) -> io::Result<Self> {
+        let listener = std::net::TcpListener::bind(address)?;
+        rustix::net::listen(&listener, BACKLOG)?;
+        Ok(Self::Tcp(listener))
+    }
+
+    /// Binds a socket file with mode 0600; a stale one is replaced.
+    ///
+    /// # Errors
+    /// A process listens there, or the folder is not writable.
+    pub fn unix(path: &Path) -> io::Result<Self> {
+        if std::os::unix::net::UnixStream::connect(path).is_ok() {
+            return Err(io::ErrorKind::AddrInUse.into());
+        }
+        // Remove only a stale socket, never another file.
+        if fs::symlink_metadata(path).is_ok_and(|found| !found.file_type().is_socket()) {
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, "the file exists and is not a socket"));
+        }
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        // Between a bind and a chmod anybody could connect: the file is made with its mode.
+        let before = rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o177));
+        let listener = std::os::unix::net::UnixListener::bind(path);
+        rustix::process::umask(before);
+        let listener = listener?;
+        fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
+        Ok(Self::Unix(listener, SocketFile::at(path)))
+    }
+
+    /// Adopts a listening Unix socket that this process inherited; its file is never removed.
+    ///
+    /// # Errors
+    /// The socket does not report its address.
+    pub fn passed_unix(listener: std::os::unix::net::UnixListener) -> io::Result<Self> {
+        let path = listener.local_addr()?.as_pathname().map(Path::to_owned).unwrap_or_default();
+        Ok(Self::Unix(listener, SocketFile { path, id: None }))
+    }
+
+    /// Listens in the runtime that calls this, over TLS if a certificate is given; a Unix socket has none.
+    ///
+    /// # Errors
+    /// The runtime rejects the socket.
+    pub fn listen(self, tls: Option<Arc<Tls>>) -> io::Result<Listener> {
+        match self {
+            Self::Tcp(listener) => {
+                listener.set_nonblocking(true)?;
+                let listener = TcpListener::from_std(listener)?;
+                Ok(match tls {
+                    Some(tls) => Listener::Tls(listener, tls),
+                    None => Listener::Tcp(listener),
+                })
+            }
+            Self::Unix(listener, file) => {
+                listener.set_nonblocking(true)?;
+                Ok(Listener::Unix(UnixListener::from_std(listener)?, file))
+            }
+        }
+    }
 }
 
 /// The path of a socket; the file is removed on drop unless another process has replaced it.
@@ -62,62 +140,12 @@ pub(super) enum Socket {
 }
 
 impl Listener {
-    /// Binds an address.
+    /// Binds an address in the runtime that calls this.
     ///
     /// # Errors
     /// The address is in use, or not an address of this host.
     pub async fn tcp(address: SocketAddr) -> io::Result<Self> {
         TcpListener::bind(address).await.map(Self::Tcp)
-    }
-
-    /// Binds an address for TLS.
-    ///
-    /// # Errors
-    /// The address is in use, or not an address of this host.
-    pub async fn tls(address: SocketAddr, tls: Arc<Tls>) -> io::Result<Self> {
-        TcpListener::bind(address).await.map(|listener| Self::Tls(listener, tls))
-    }
-
-    /// Binds a socket file with mode 0600; a stale one is replaced.
-    ///
-    /// # Errors
-    /// A process listens there, or the folder is not writable.
-    pub fn unix(path: &Path) -> io::Result<Self> {
-        if std::os::unix::net::UnixStream::connect(path).is_ok() {
-            return Err(io::ErrorKind::AddrInUse.into());
-        }
-        // Remove only a stale socket, never another file.
-        if fs::symlink_metadata(path).is_ok_and(|found| !found.file_type().is_socket()) {
-            return Err(io::Error::new(io::ErrorKind::AlreadyExists, "the file exists and is not a socket"));
-        }
-        match fs::remove_file(path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        // Between a bind and a chmod anybody could connect: the file is made with its mode.
-        let before = rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o177));
-        let listener = UnixListener::bind(path);
-        rustix::process::umask(before);
-        let listener = listener?;
-        fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
-        Ok(Self::Unix(listener, SocketFile::at(path)))
-    }
-
-    /// Adopts a listening socket that this process inherited.
-    pub fn passed_tcp(listener: std::net::TcpListener, tls: Option<Arc<Tls>>) -> io::Result<Self> {
-        listener.set_nonblocking(true)?;
-        let listener = TcpListener::from_std(listener)?;
-        Ok(match tls {
-            Some(tls) => Self::Tls(listener, tls),
-            None => Self::Tcp(listener),
-        })
-    }
-
-    /// Adopts a listening Unix socket that this process inherited; its file is never removed.
-    pub fn passed_unix(listener: std::os::unix::net::UnixListener) -> io::Result<Self> {
-        listener.set_nonblocking(true)?;
-        let path = listener.local_addr()?.as_pathname().map(Path::to_owned).unwrap_or_default();
-        Ok(Self::Unix(UnixListener::from_std(listener)?, SocketFile { path, id: None }))
     }
 
     /// Returns the server's URL as a client writes it.

@@ -25,7 +25,7 @@ mod service;
 mod tls;
 
 pub use edge::{Edge, HostName, Network};
-pub use listener::{Listener, pause_after};
+pub use listener::{Bound, Listener, pause_after};
 pub use request_log::{ANSWERED, STRANGERS};
 pub use server::{Limits, Server};
 pub use tls::{LeafFlaw, Tls, TlsError, leaf_flaw};

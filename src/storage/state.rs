@@ -15,7 +15,7 @@ use super::{
     copy::Tap,
     engine::Engine,
     format::{last_access::LastAccess, tables::Table},
-    read::cache::Generation,
+    read::cache::{self, Generation},
 };
 use crate::{
     crypto::keys::Keys,
@@ -124,6 +124,13 @@ pub(super) struct VaultState {
 
 /// Numbers the vaults of one process, so that the per-thread caches tell them apart.
 static VAULTS: AtomicU64 = AtomicU64::new(1);
+
+impl Drop for VaultState {
+    /// Takes the opened rows along: a thread that idles would keep them.
+    fn drop(&mut self) {
+        cache::forget(self.vault);
+    }
+}
 
 impl VaultState {
     pub(super) fn new(engine: &Arc<Engine>, keys: Keys, file: FileId, stats: Stats) -> Self {

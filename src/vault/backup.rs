@@ -5,12 +5,13 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
+        mpsc::{Sender, channel},
     },
     thread,
     time::Duration,
 };
 
-use tokio::{sync::watch, task::spawn_blocking};
+use tokio::sync::{oneshot, watch};
 
 use super::{
     Disclosure,
@@ -28,7 +29,7 @@ use crate::{
 };
 
 /// The rest of a copy after a chunk, in multiples of the chunk's own time, while the log grows: requests come first.
-const REST: u32 = 3;
+const REST: u32 = 4;
 /// The longest rest.
 const REST_MAX: Duration = Duration::from_millis(100);
 /// The most attempts to admit a caller to a piece while requests fill the queue: half a minute.
@@ -139,9 +140,9 @@ impl Vault {
     async fn copy(&self, to: Medium) -> Result<Copied, Error> {
         // Set when the future is dropped, as when the client goes away.
         let stop = Stop(Arc::default());
-        // The new file's disk may hang: only threads of their own call it.
-        let blank =
-            spawn_blocking(move || Blank::on(to)).await.map_err(|_| InternalError::TaskPanicked)??;
+        // The new file's disk may hang: only the copy's own thread calls it.
+        let thread = CopyThread::start()?;
+        let blank = thread.run(move || Blank::on(to)).await??;
         let (mut copying, mut pace) = {
             let open = self.opened()?;
             (open.writer.begin_copy(blank)?, Pace::new(&open, &stop, self.settings().monotonic))
@@ -149,11 +150,11 @@ impl Vault {
         // Nothing is collected for a copy that is given up, even if its thread hangs.
         let _tap = copying.tap();
         // From here on only the copy's own chunks hold the keys, each for its own length.
-        let run = spawn_blocking(move || {
+        let run = thread.run(move || {
             let run = copying.run(&mut |step| pace.step(step));
             run.map(|()| (copying, pace))
         });
-        let (copying, mut pace) = run.await.map_err(|_| InternalError::TaskPanicked)??;
+        let (copying, mut pace) = run.await??;
         let open = self.opened()?;
         let ticket = copying.ticket().ok_or(Error::Locked)?;
         let fixed =
@@ -161,8 +162,31 @@ impl Vault {
         let fixed = fixed.await?;
         drop(open);
         let moment = fixed.value?;
-        let finish = spawn_blocking(move || copying.finish(moment, &mut |step| pace.step(step)));
-        Ok(finish.await.map_err(|_| InternalError::TaskPanicked)??)
+        Ok(thread.run(move || copying.finish(moment, &mut |step| pace.step(step))).await??)
+    }
+}
+
+/// The thread of one copy. The system's allocator keeps what a thread has freed for that thread and those after it: on
+/// the threads of a pool, copy after copy would take the memory of each of them.
+struct CopyThread(Sender<Box<dyn FnOnce() + Send>>);
+
+impl CopyThread {
+    fn start() -> Result<Self, InternalError> {
+        let (jobs, queue) = channel::<Box<dyn FnOnce() + Send>>();
+        let thread = thread::Builder::new().name("sealroom-copy".to_owned());
+        let started = thread.spawn(move || queue.into_iter().for_each(|job| job()));
+        started.map(|_| Self(jobs)).map_err(InternalError::Scratch)
+    }
+
+    /// Runs a part of the copy; its result is dropped there if nobody waits for it any more.
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, InternalError> {
+        let (done, is_done) = oneshot::channel();
+        let job = Box::new(move || drop(done.send(work())));
+        self.0.send(job).map_err(|_| InternalError::TaskPanicked)?;
+        is_done.await.map_err(|_| InternalError::TaskPanicked)
     }
 }
 

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     auth::policy::{Permit, Verb},
-    domain::{Event, Integration, IntegrationId, Name, ProjectId, Provider, Secret},
+    domain::{Actor, Event, Integration, IntegrationId, Name, ProjectId, Provider, Secret, Timestamp},
     storage::{self, Decision, Receipt, View},
 };
 
@@ -61,15 +61,37 @@ struct Selection {
 }
 
 /// The budgets of a read.
-#[derive(Clone)]
 pub(super) struct Measure {
-    pub(super) budgets: Arc<Budgets>,
-    pub(super) limits: CallerLimits,
-    pub(super) is_disk_scarce: bool,
+    budgets: Arc<Budgets>,
+    limits: CallerLimits,
+    is_disk_scarce: bool,
+}
+
+impl Measure {
+    /// Takes that many disclosures out of the caller's minute.
+    ///
+    /// # Errors
+    /// The minute is used up.
+    pub(super) fn disclose(&self, actor: &Actor, count: usize, now: Timestamp) -> Result<(), Error> {
+        self.budgets.disclose(actor, count as u64, &self.limits, self.is_disk_scarce, now)
+    }
+
+    /// Takes the memory of one more credential in an answer.
+    ///
+    /// # Errors
+    /// The answers in flight take all there is.
+    pub(super) fn hold(&self, held: &mut AnswerBytes, secret: &Secret) -> Result<(), Error> {
+        held.grow(secret.expose().len() + ITEM_BYTES, &self.limits)
+    }
+
+    /// Begins an answer.
+    pub(super) fn answer(&self, actor: Actor) -> AnswerBytes {
+        self.budgets.answer(actor)
+    }
 }
 
 /// The bytes of an answer's item beside its credential: ids, names and JSON.
-pub(super) const ITEM_BYTES: usize = 256;
+const ITEM_BYTES: usize = 256;
 
 impl Vault {
     /// Opens the credentials that match, after their events are durable.
@@ -91,16 +113,11 @@ impl Vault {
                 Some(selection) if work.is_current => selection,
                 _ => select(work.view, work.permit, &query, &measure)?,
             };
-            let Measure { budgets, limits, is_disk_scarce } = &measure;
-            let (actor, count) = (work.caller().actor(), selection.items.len() as u64);
-            budgets.disclose(&actor, count, limits, *is_disk_scarce, work.context.now)?;
+            measure.disclose(&work.caller().actor(), selection.items.len(), work.context.now)?;
             Ok(disclose(&work, selection, query.project.as_ref()))
         };
         let committed = self.act(context, caller, Verb::ReadCredentials, work).await;
-        if let Err(Error::TooManyDisclosures { .. }) = &committed {
-            self.tally.count_limited(&caller.caller().actor());
-        }
-        let committed = committed?;
+        let committed = committed.inspect_err(|error| self.count_over_budget(caller, error))?;
         let Selection { items, next, held } = committed.value;
         Ok(Disclosed { items, receipts: committed.receipts, next, disclosed: committed.disclosed, held })
     }
@@ -124,6 +141,21 @@ impl Vault {
             // The commit thread is not asked again for what there is no room for.
             Err(Error::Overloaded) => Err(Error::Overloaded),
             Err(_) => Ok(None),
+        }
+    }
+
+    /// Takes one disclosure out of the caller's minute.
+    ///
+    /// # Errors
+    /// The minute is used up, which is counted.
+    pub(super) fn measure_one(&self, caller: &Admitted, now: Timestamp) -> Result<(), Error> {
+        let taken = self.measure().disclose(&caller.caller().actor(), 1, now);
+        taken.inspect_err(|error| self.count_over_budget(caller, error))
+    }
+
+    pub(super) fn count_over_budget(&self, caller: &Admitted, error: &Error) {
+        if let Error::TooManyDisclosures { .. } = error {
+            self.tally.count_limited(&caller.caller().actor());
         }
     }
 
@@ -183,19 +215,23 @@ pub(super) fn find(
     Ok(found)
 }
 
-/// Selects the matching credentials that the caller may read, and opens them.
+/// Selects a page of what matches, and opens it.
 fn select(
     view: &View<'_>,
     permit: &Permit,
     query: &CredentialQuery,
     measure: &Measure,
 ) -> Result<Selection, Error> {
-    let found = matching(view, permit, query)?;
+    let mut found = find(view, permit, query)?;
+    found.retain(|integration| query.cursor.is_none_or(|cursor| integration.id < cursor));
+    if found.is_empty() && query.cursor.is_none() {
+        return Err(query.nothing());
+    }
     let limit = query.limit.unwrap_or(MATCHES_MAX).min(MATCHES_MAX);
     if query.limit.is_none() && found.len() > limit {
         return Err(Error::TooManyMatches);
     }
-    let mut held = measure.budgets.answer(permit.caller().actor());
+    let mut held = measure.answer(permit.caller().actor());
     let (all, mut bytes) = (found.len(), 0);
     let mut items = Vec::with_capacity(all.min(limit));
     for integration in found.into_iter().take(limit) {
@@ -209,25 +245,11 @@ fn select(
             // A page by bytes: the rest comes with the cursor.
             break;
         }
-        held.grow(size, &measure.limits)?;
+        measure.hold(&mut held, &secret)?;
         items.push((integration, secret));
     }
     let next = items.last().filter(|_| items.len() < all).map(|(integration, _)| integration.id);
     Ok(Selection { items, next, held })
-}
-
-/// Returns what matches from the cursor on.
-fn matching(
-    view: &View<'_>,
-    permit: &Permit,
-    query: &CredentialQuery,
-) -> Result<Vec<Arc<Integration>>, Error> {
-    let mut found = find(view, permit, query)?;
-    found.retain(|integration| query.cursor.is_none_or(|cursor| integration.id < cursor));
-    if found.is_empty() && query.cursor.is_none() {
-        return Err(query.nothing());
-    }
-    Ok(found)
 }
 
 /// Selects by group: the project's own integrations first, global ones only for groups without one. A project's own

@@ -245,8 +245,8 @@ pub enum InternalError {
     /// A copy of the vault could not be written, or did not read back.
     #[error(transparent)]
     Copy(CopyError),
-    /// There is no file for a copy of the vault.
-    #[error("no temporary file for the copy: {0}")]
+    /// There is no file or no thread for a copy of the vault.
+    #[error("no temporary file or thread for the copy: {0}")]
     Scratch(std::io::Error),
     /// A record that matches its hash does not decode.
     #[error("an audit record does not decode")]

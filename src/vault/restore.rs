@@ -1,14 +1,13 @@
 //! The restore of a backup: what was taken away after it stays away, every session ends, and the log gets a new key.
 //! There is no caller: the passphrase that unlocked the copy is the proof.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{audited::silent, error::Error, state::Vault, tokens::token_detail};
 use crate::{
     audit::taken_away::{Projects, TakenAway, UserState},
     domain::{
-        Action, Actor, Detail, DetailKey, Email, Event, Integration, IntegrationId, Role, Scope, Timestamp,
-        User,
+        Action, Actor, Detail, DetailKey, Email, Event, Integration, ProjectId, Role, Scope, Timestamp, User,
     },
     storage::{Changes, Decision, StorageError, View},
 };
@@ -102,13 +101,12 @@ impl<'a> Work<'a> {
         for (email, state) in &later.users {
             self.narrow_user(email, state);
         }
-        let mut left = self.integrations(view, later)?;
+        let used = self.integrations(view, later)?;
         for project in &later.projects {
             if view.project(project)?.is_none() {
                 continue;
             }
-            left.retain(|_, scope| !scope.projects().is_empty());
-            if left.values().any(|scope| scope.names(project)) {
+            if used.contains(project) {
                 self.outcome
                     .by_hand
                     .push(format!("project {project} was deleted, and integrations are scoped to it"));
@@ -200,20 +198,20 @@ impl<'a> Work<'a> {
         self.event(Action::UserUpdate, |event| Event { detail: event.detail.clone().join(detail), ..event });
     }
 
-    /// Deletes and narrows integrations; returns the scopes of those that stay.
+    /// Deletes and narrows integrations; returns those of the projects to delete that others are still scoped to.
     fn integrations(
         &mut self,
         view: &View<'_>,
         later: &TakenAway,
-    ) -> Result<BTreeMap<IntegrationId, Scope>, StorageError> {
-        let mut left = BTreeMap::new();
-        for integration in view.integrations()?.iter() {
+    ) -> Result<BTreeSet<ProjectId>, StorageError> {
+        let mut used = BTreeSet::new();
+        view.each_integration(|integration| {
             let id = integration.id;
             if later.integrations.contains(&id) {
                 self.changes.remove_integration(integration);
                 self.outcome.applied.push(format!("integration {} deleted", named(integration)));
                 self.event(Action::IntegrationDelete, |event| about(event, integration));
-                continue;
+                return;
             }
             if later.rotated.contains(&id) {
                 let told = format!(
@@ -224,9 +222,9 @@ impl<'a> Work<'a> {
                 self.outcome.by_hand.push(told);
             }
             let scope = self.scope(integration, later.scopes.get(&id));
-            left.insert(id, scope);
-        }
-        Ok(left)
+            used.extend(later.projects.iter().filter(|project| is_of(&scope, project)).cloned());
+        })?;
+        Ok(used)
     }
 
     /// Sets a later scope again if it takes projects away; returns the scope that holds.
@@ -293,6 +291,11 @@ impl<'a> Work<'a> {
         let event = Event { detail, ..Event::new(plan.now, plan.actor.clone(), Action::VaultRestore) };
         Decision::changing(self.outcome, self.changes, event).also(self.events).revoking()
     }
+}
+
+/// Returns whether a scope names the project itself.
+fn is_of(scope: &Scope, project: &ProjectId) -> bool {
+    !scope.projects().is_empty() && scope.names(project)
 }
 
 fn is_owner(user: &User) -> bool {

@@ -3,7 +3,6 @@
 use super::{
     access::Admitted,
     budgets::AnswerBytes,
-    credentials::{ITEM_BYTES, Measure},
     error::Error,
     integrations::{Listed, with_last_access},
     state::Vault,
@@ -33,7 +32,7 @@ impl Vault {
     /// Opens the kept revisions of one credential, at most `limit` of the newest; each is an event of its own.
     ///
     /// # Errors
-    /// The policy or a budget forbids it, the integration does not exist, or the events cannot be written.
+    /// The policy forbids it, the integration does not exist, or the events cannot be written.
     pub async fn read_revisions(
         &self,
         context: &Context,
@@ -45,17 +44,16 @@ impl Vault {
         let work = move |work: Request<'_>| {
             let integration = work.view.integration(id)?.ok_or(Error::IntegrationNotFound)?;
             let proof = work.permit.disclose_kept(&integration)?;
-            let Measure { budgets, limits, is_disk_scarce } = &measure;
-            let mut held = budgets.answer(work.caller().actor());
             let open = |kept: &KeptRevision| -> Result<_, Error> {
-                let secret = work.view.disclose_kept(&proof, kept.revision)?;
-                held.grow(secret.expose().len() + ITEM_BYTES, limits)?;
-                Ok((*kept, secret))
+                Ok((*kept, work.view.disclose_kept(&proof, kept.revision)?))
             };
             let newest = integration.kept.iter().take(limit.unwrap_or(usize::MAX));
             let revisions = newest.map(open).collect::<Result<Vec<_>, _>>()?;
-            let (actor, count) = (work.caller().actor(), revisions.len() as u64);
-            budgets.disclose(&actor, count, limits, *is_disk_scarce, work.context.now)?;
+            let mut held = measure.answer(work.caller().actor());
+            for (_, secret) in &revisions {
+                measure.hold(&mut held, secret)?;
+            }
+            measure.disclose(&work.caller().actor(), revisions.len(), work.context.now)?;
             let event = |(kept, _): &(KeptRevision, Secret)| Event {
                 integration: Some(id),
                 revision: Some(kept.revision),
@@ -67,10 +65,7 @@ impl Vault {
             Ok(Decision::disclosing((listed, revisions, held), events))
         };
         let committed = self.act(context, caller, Verb::ReadRevisions, work).await;
-        if let Err(Error::TooManyDisclosures { .. }) = &committed {
-            self.tally.count_limited(&caller.caller().actor());
-        }
-        let committed = committed?;
+        let committed = committed.inspect_err(|error| self.count_over_budget(caller, error))?;
         let (listed, revisions, held) = committed.value;
         Ok(DisclosedRevisions {
             listed,

@@ -22,7 +22,7 @@ use crate::{
         policy::Verb,
         token::{self, NewToken},
     },
-    crypto::{kdf::KdfParams, random},
+    crypto::{kdf::KdfParams, random, stack::leaving_nothing},
     domain::{
         Action, Actor, Email, Identity, PasswordHash, Peer, Secret, SessionId, SessionKey, SessionKind,
         SessionRow, Timestamp, User,
@@ -186,13 +186,13 @@ impl Vault {
         if waiting.others >= self.settings().passwords_waiting { Err(Error::Overloaded) } else { Ok(waiting) }
     }
 
-    /// Runs argon2 outside the serving threads, on at most as many cores as there are.
+    /// Runs argon2 outside the serving threads, on as many cores as there are, up to three.
     pub(super) async fn derive<T: Send + 'static>(
         &self,
         run: impl FnOnce() -> Result<T, PasswordError> + Send + 'static,
     ) -> Result<T, Error> {
         let _turn = self.passwords.acquire().await.expect("nothing closes this semaphore");
-        let ran = tokio::task::spawn_blocking(run).await;
+        let ran = tokio::task::spawn_blocking(|| leaving_nothing(run)).await;
         Ok(ran.map_err(|_| InternalError::TaskPanicked)??)
     }
 

@@ -15,6 +15,7 @@ use crate::{
         machine::MachineKey,
         random,
         recovery::RecoveryKey,
+        stack::leaving_nothing,
     },
     domain::{Action, Actor, Detail, DetailKey, Event, Invalid, Secret, Timestamp},
     storage::{Changes, Decision, SLOTS_MAX, Slot, View, encode_slots},
@@ -145,7 +146,9 @@ impl Vault {
 
 /// Runs a key derivation on a thread of its own.
 async fn run<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, UnlockError> {
-    tokio::task::spawn_blocking(work).await.map_err(|_| InternalError::TaskPanicked.into())
+    tokio::task::spawn_blocking(|| leaving_nothing(work))
+        .await
+        .map_err(|_| InternalError::TaskPanicked.into())
 }
 
 /// The slots after a change.

@@ -10,7 +10,7 @@ use super::{
     state::{Open, Vault},
 };
 use crate::{
-    crypto::keys::VaultKey,
+    crypto::{keys::VaultKey, may_be_swapped, stack::leaving_nothing},
     domain::{Action, Actor, Detail, DetailKey, Event, Secret, Timestamp},
     storage::{Changes, Decision, View},
 };
@@ -37,13 +37,15 @@ impl Vault {
         let rollback = self.accepted_rollback()?;
         self.store.wake()?;
         let slots = self.store.slots()?;
-        let key = tokio::task::spawn_blocking(move || try_slots(&slots, &secret).outcome).await;
+        let key =
+            tokio::task::spawn_blocking(move || leaving_nothing(|| try_slots(&slots, &secret).outcome)).await;
         let key = key.map_err(|_| InternalError::TaskPanicked)?.inspect_err(|_| {
             self.failed_tries.fetch_add(1, Ordering::Relaxed);
         })?;
         let (key, _) = key;
-        self.migrate(&key, actor.clone(), now)?;
-        let running = self.store.unlock(&key, self.settings().writing())?;
+        leaving_nothing(|| self.migrate(&key, actor.clone(), now))?;
+        let running = leaving_nothing(|| self.store.unlock(&key, self.settings().writing()))?;
+        drop(key);
         let tries = self.failed_tries.load(Ordering::Relaxed);
         let detail = Detail::NONE.number(DetailKey::FailedTries, tries);
         let host = actor.clone();
@@ -73,6 +75,9 @@ impl Vault {
             });
         }
         self.failed_tries.fetch_sub(tries, Ordering::Relaxed);
+        if may_be_swapped() {
+            tracing::info!("not every key could be locked into memory: raise LimitMEMLOCK, or turn swap off");
+        }
         self.open.store(Some(Arc::new(Open { ended: Mutex::new(Some(running.ended)), ..open })));
         self.set_rollback(None);
         Ok(())

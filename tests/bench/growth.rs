@@ -97,6 +97,15 @@ async fn fill(data: &Path, integrations: u64, events: u64) -> [String; 2] {
         let (_, text) = vault.create_token(&now(), &owner, parse(&body)).await.map_err(drop).unwrap();
         tokens.push(String::from_utf8(text.expose().to_vec()).unwrap());
     }
+    // Each connection of the load reads one credential of a project of its own.
+    for n in 0..READERS {
+        let project = format!(r#"{{"identifier":"acme/p{n}","remoteUrl":"https://github.com/acme/p{n}"}}"#);
+        vault.create_project(&now(), &owner, parse(&project)).await.map_err(drop).unwrap();
+        let one = format!(
+            r#"{{"provider":"github","authType":"pat","projects":["acme/p{n}"],"credentials":{{"token":"ghp_example"}}}}"#
+        );
+        vault.create_integration(&now(), &owner, parse(&one)).await.map_err(drop).unwrap();
+    }
     share(integrations, |n| integration(Arc::clone(&vault), owner.clone(), n)).await;
     let size = vault.checkpoint().unwrap().lines().nth(1).unwrap().parse::<u64>().unwrap();
     let record = |vault: Arc<Vault>| async move { vault.record(event()).await.map_err(drop).unwrap() };
@@ -229,7 +238,7 @@ fn load(
     let reader = |n: usize| {
         let (address, stop, count) = (address.to_owned(), Arc::clone(stop), Arc::clone(count));
         let request = format!(
-            "GET /sfp/api/integrations/credentials?name=key-{n} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {bearer}\r\n\r\n"
+            "GET /sfp/api/integrations/credentials?provider=github&project=acme/p{n} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {bearer}\r\n\r\n"
         );
         thread::spawn(move || {
             let mut socket = TcpStream::connect(address).unwrap();
@@ -262,6 +271,35 @@ fn is_whole(answer: &[u8]) -> bool {
     answer.len() >= head + 4 + length.unwrap_or(0)
 }
 
+/// Fetches a backup as a client on another host does: neither its disk nor its own verification takes part.
+fn fetch(address: &str, bearer: &str) {
+    let mut socket = TcpStream::connect(address).unwrap();
+    let head = format!(
+        "POST /sfp/api/backup HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {bearer}\r\n\r\n"
+    );
+    socket.write_all(head.as_bytes()).unwrap();
+    let (mut piece, mut bytes, mut expected) = (vec![0; 1 << 20], 0, None);
+    loop {
+        let read = socket.read(&mut piece).unwrap();
+        if read == 0 {
+            break;
+        }
+        let piece = &piece[..read];
+        let end =
+            if expected.is_none() { piece.windows(4).position(|four| four == b"\r\n\r\n") } else { None };
+        if let Some(end) = end {
+            let head = String::from_utf8_lossy(&piece[..end]).to_lowercase();
+            assert!(head.starts_with("http/1.1 200"), "{head}");
+            expected =
+                head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse::<usize>().ok());
+            bytes = read - end - 4;
+        } else {
+            bytes += read;
+        }
+    }
+    assert_eq!(Some(bytes), expected, "a whole backup");
+}
+
 /// The rates of audited reads without a backup and during one, in turns; and the cost of the first backup.
 fn under_load(bench: &mut Bench, rounds: usize, tokens: &[String; 2]) -> f64 {
     let (mut server, address, started) = bench.serve();
@@ -283,19 +321,13 @@ fn under_load(bench: &mut Bench, rounds: usize, tokens: &[String; 2]) -> f64 {
     // The server's own memory includes that of requests.
     bench.own_mb = peak_mb(server.id());
     let (mut ratios, mut took) = (Vec::new(), Duration::ZERO);
-    for n in 0..rounds {
-        let to = format!("busy-{n}.redb");
-        let args = ["backup", &to, "--server", &url, "--token-file", "token"];
-        let (during, lasted) = window(&mut || {
-            let done = bench.command(&args).output().unwrap();
-            assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-        });
+    for _ in 0..rounds {
+        let (during, lasted) = window(&mut || fetch(&address, &tokens[1]));
         took = lasted;
         let (without, _) =
             window(&mut || thread::sleep(lasted.clamp(Duration::from_secs(1), Duration::from_secs(20))));
         println!("  reads/s: {during:.0} during a backup, {without:.0} without");
         ratios.push(during / without);
-        fs::remove_file(bench.folder.join(&to)).unwrap();
     }
     stop.store(true, Ordering::Relaxed);
     readers.into_iter().for_each(|reader| reader.join().unwrap());

@@ -85,7 +85,10 @@ fn breaches(shown: &str, text: &str) -> Vec<String> {
         ("comfy_table::", "cli/terminal/table.rs"),
         ("etcetera::", "client/session.rs"),
         ("uzers::", "cli/host/host_actor.rs"),
-        ("setrlimit(", "cli/host/descriptors.rs"),
+        ("setrlimit(", "cli/host/"),
+        ("landlock::{", "cli/host/sandbox/landlock.rs"),
+        ("seccompiler::", "cli/host/sandbox/seccomp.rs"),
+        ("libc::", "cli/host/sandbox/seccomp.rs"),
         ("RsaKeyPair", "crypto/"),
         ("hyper::client", "client/connect.rs or outgoing/session.rs"),
     ] {

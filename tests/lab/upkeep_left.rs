@@ -1,7 +1,7 @@
 //! What a kill in the middle of an operator's work left: a vault that some secret of its operator opens, every record,
 //! and no finished file that is not whole.
 
-use std::{fs, path::Path, time::Duration};
+use std::{fs, os::unix::fs::MetadataExt, path::Path, time::Duration};
 
 use super::{
     driver::Broken,
@@ -15,7 +15,10 @@ impl Interrupted {
         let number = self.named;
         let opens = |this: &Self, with: &str| this.examined("v.redb", with).is_ok();
         match work {
-            Work::Compact => self.examined("v.redb", &self.pass).map(|_| false),
+            Work::Compact => {
+                self.examined("v.redb", &self.pass)?;
+                Ok(fs::metadata(self.folder.join("v.redb")).unwrap().ino() != self.inode)
+            }
             Work::Rekey => {
                 self.examined("v.redb", &self.pass)?;
                 let paper = format!("paper{number}");
@@ -81,7 +84,7 @@ impl Interrupted {
     }
 
     /// Verifies a file, and returns the first and the last record that it holds.
-    fn sequences(&self, name: &str) -> Result<(u64, u64), Broken> {
+    pub(super) fn sequences(&self, name: &str) -> Result<(u64, u64), Broken> {
         let said = ran(&mut self.command(&["audit", "verify", name]))?;
         let found = said.split_once("sequences ").and_then(|(_, rest)| {
             let (first, rest) = rest.split_once(" to ")?;
@@ -137,16 +140,9 @@ impl Interrupted {
 
     /// Lets the work come to its end, and checks that nothing that a kill left is there any more.
     pub fn finish(&mut self, work: Work) -> Result<(), Broken> {
-        self.prepare(work)?;
-        let mut whole = self.start(work);
-        if work == Work::ScheduledBackup {
-            self.wait_for_backup()?;
-            stop(&mut whole);
-        } else if !whole.wait().unwrap().success() {
-            let log = fs::read_to_string(self.folder.join("work.log")).unwrap();
-            return Err(format!("{work:?} fails after kills: {log}"));
-        }
-        self.check(work)?;
+        // A restore goes to a new file and in place of the vault in turns.
+        self.end(work)?;
+        self.end(work)?;
         let mut names = self.names(&self.folder);
         names.extend(self.names(&self.folder.join("kept")));
         // A restore under a new name leaves what the next one under that name removes.
@@ -157,5 +153,18 @@ impl Interrupted {
         };
         let left: Vec<String> = names.into_iter().filter(is_left).collect();
         if left.is_empty() { Ok(()) } else { Err(format!("left by a kill: {left:?}")) }
+    }
+
+    fn end(&mut self, work: Work) -> Result<(), Broken> {
+        self.prepare(work)?;
+        let mut whole = self.start(work);
+        if work == Work::ScheduledBackup {
+            self.wait_for_backup()?;
+            stop(&mut whole);
+        } else if !whole.wait().unwrap().success() {
+            let log = fs::read_to_string(self.folder.join("work.log")).unwrap();
+            return Err(format!("{work:?} fails after kills: {log}"));
+        }
+        self.check(work).map(drop)
     }
 }

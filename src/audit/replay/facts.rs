@@ -141,7 +141,11 @@ impl Facts {
 
     pub(super) fn set(&mut self, fact: Fact, value: Option<Short>) {
         self.0.retain(|(known, _)| *known != fact);
-        self.0.extend(value.map(|value| (fact, value)));
+        if let Some(value) = value {
+            // A vault has these for every row: no room for more than there are.
+            self.0.reserve_exact(1);
+            self.0.push((fact, value));
+        }
     }
 
     pub(super) fn made(&mut self, time: &str, actor: &str) {

@@ -225,22 +225,22 @@ impl Import<'_> {
                 Scope::Projects(projects) => Some(&projects[..]),
             };
             let kind = format!("{}/{}", wanted.provider, wanted.auth_type);
-            lines.push(line(Some(&kind), wanted.name.as_deref(), projects, of_step(step).to_owned()));
+            lines.push(line(Some(&kind), wanted.name.as_deref(), projects, of_step(step)));
         }
         for one in &self.skipped {
             let result = format!("skipped: {}", one.reason);
-            lines.push(line(None, Some(&one.name), None, result).without_reach());
+            lines.push(line(None, Some(&one.name), None, &result).without_reach());
         }
         lines
     }
 }
 
-fn line(r#type: Option<&str>, name: Option<&str>, projects: Option<&[String]>, result: String) -> Line {
+fn line(r#type: Option<&str>, name: Option<&str>, projects: Option<&[String]>, result: &str) -> Line {
     Line {
         r#type: r#type.map(str::to_owned),
         name: name.map(str::to_owned),
         projects: projects.map(<[String]>::to_vec),
-        result,
+        result: result.to_owned(),
         reach: projects.map_or_else(|| ALL_PROJECTS.to_owned(), list),
     }
 }
@@ -265,12 +265,11 @@ fn of_step(step: &Step<'_>) -> &'static str {
     }
 }
 
-fn of_other(what: Other) -> String {
+const fn of_other(what: Other) -> &'static str {
     match what {
-        Other::New => "new".to_owned(),
-        Other::Disable => "disabled".to_owned(),
-        Other::Same => "same".to_owned(),
-        Other::Differs => "differs, left as it is".to_owned(),
-        Other::Skipped(reason) => format!("skipped: {reason}"),
+        Other::New => "new",
+        Other::Disable => "disabled",
+        Other::Same => "same",
+        Other::Differs => "differs, left as it is",
     }
 }

@@ -1,6 +1,6 @@
 //! The server's own archives: old events leave the vault for verifiable files in a folder, once they have an age.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, pin::pin, sync::Arc, time::Duration};
 
 use tokio::time::sleep;
 
@@ -9,6 +9,9 @@ use crate::{clock::Clock, domain::Timestamp, vault::Vault};
 
 /// The interval between two looks at the log.
 const LOOK_EVERY: Duration = Duration::from_hours(1);
+
+/// The time after which an archive that goes on is reported, each time again: a share may hang.
+const LATE_AFTER: Duration = Duration::from_mins(10);
 
 /// The folder, and the age at which an event leaves the vault.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,7 +35,16 @@ async fn archive(plan: &ArchivePlan, vault: &Arc<Vault>, clock: &Clock) {
     let now = clock.now();
     let Ok(key) = vault.verifier_key() else { return };
     let path = plan.folder.join(format!("{}-{}.archive", key.name().replace('/', "-"), stamp(now)));
-    match archiving::archive(vault, clock, host_actor(), now.minus(plan.keep), &path).await {
+    let mut work = pin!(archiving::archive(vault, clock, host_actor(), now.minus(plan.keep), &path));
+    let done = loop {
+        tokio::select! {
+            done = &mut work => break done,
+            () = sleep(LATE_AFTER) => {
+                tracing::error!(path = %path.display(), "the archive has not ended yet: does its folder answer?");
+            }
+        }
+    };
+    match done {
         Ok(Some((first, last))) => tracing::info!(first, last, path = %path.display(), "events archived"),
         Ok(None) => {}
         Err(error) => tracing::error!(error = error.message, hint = error.hint, "the archive failed"),

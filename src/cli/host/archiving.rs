@@ -71,7 +71,8 @@ fn write(vault: &Vault, before: Timestamp, to: &Path) -> Result<Option<Range<u64
         let cause = crate::cli::secrets::cause(&error);
         CliError::failed(
             format!("{}: {cause}; nothing was archived", to.display()),
-            "name a new file in a folder that the vault's user can write to, with enough space",
+            "name a new file in a folder that the vault's user can write to, with enough space; a server writes only to the \
+             folders of its vault, [checkpoint], [backup] and [archive]",
         )
     };
     disk::sweep_unclaimed(folder, UNFINISHED);

@@ -1,25 +1,18 @@
 //! The listener of a server and its URL.
 
-use std::sync::Arc;
-
 use super::settings::Address;
 use crate::{
     cli::error::CliError,
-    http::{Listener, Tls},
+    http::{Bound, Listener},
 };
 
-pub(super) async fn listen(address: &Address, tls: Option<Arc<Tls>>) -> Result<Listener, CliError> {
-    let (listener, shown) = match address {
-        Address::Tcp(address) => {
-            let listener = match tls {
-                Some(tls) => Listener::tls(*address, tls).await,
-                None => Listener::tcp(*address).await,
-            };
-            (listener, address.to_string())
-        }
-        Address::Unix(path) => (Listener::unix(path), format!("unix:{}", path.display())),
+/// Binds the address that the settings name.
+pub(super) fn bind(address: &Address) -> Result<Bound, CliError> {
+    let (bound, shown) = match address {
+        Address::Tcp(address) => (Bound::tcp(*address), address.to_string()),
+        Address::Unix(path) => (Bound::unix(path), format!("unix:{}", path.display())),
     };
-    listener.map_err(|error| {
+    bound.map_err(|error| {
         CliError::failed(
             format!("cannot listen on {shown}: {error}"),
             "stop the process that listens there, or choose another --listen",
@@ -28,7 +21,10 @@ pub(super) async fn listen(address: &Address, tls: Option<Arc<Tls>>) -> Result<L
 }
 
 pub(super) fn url(listener: &Listener) -> Result<String, CliError> {
-    listener
-        .url()
-        .map_err(|error| CliError::failed(format!("the socket has no address: {error}"), "try again"))
+    listener.url().map_err(|error| no_listener(&error))
+}
+
+/// Returns the error of a socket that is bound and cannot be used.
+pub(super) fn no_listener(error: &std::io::Error) -> CliError {
+    CliError::failed(format!("the listening socket cannot be used: {error}"), "try again")
 }

@@ -42,6 +42,8 @@ enum NotWritten {
     Io { path: PathBuf, source: io::Error },
     #[error("{path} knows {there} records, this vault has {ours}, or different ones: the vault file was restored from an older copy", path = .path.display())]
     Larger { path: PathBuf, there: u64, ours: u64 },
+    #[error("{path} knows {there} records of the history before a restore, this vault has {ours}: the vault file was restored from an older copy; move the checkpoint away, or restore with --checkpoint-folder", path = .path.display())]
+    Replaced { path: PathBuf, there: u64, ours: u64 },
     #[error("{path} ends within records that were archived, so that it cannot be compared; move it away", path = .path.display())]
     Archived { path: PathBuf },
     #[error("{path} is not a checkpoint and is not overwritten", path = .path.display())]
@@ -129,11 +131,6 @@ impl Own {
     fn file_name(&self) -> String {
         self.newest.origin.replace('/', "-")
     }
-
-    /// Returns whether a key of this log made the signature, one that has ended included: the log was replaced then.
-    fn has_signed(&self, note: &str) -> bool {
-        matches!(self.keys.open(note), Ok(_) | Err(BadNote::Ended { .. }))
-    }
 }
 
 fn write(folder: &Path, vault: &Vault) -> Result<(), NotWritten> {
@@ -220,8 +217,14 @@ fn check(vault: &Vault, own: &Own, path: &Path) -> Result<Option<String>, NotWri
         Some(Err(StorageError::Engine(_))) => return Err(NotWritten::Own),
         Some(Ok(_) | Err(_)) | None => {}
     }
-    if own.has_signed(&note) {
-        return Err(NotWritten::Larger { path: path.to_owned(), there: there.size, ours });
+    let path_of = || path.to_owned();
+    match own.keys.open(&note) {
+        Ok(_) => return Err(NotWritten::Larger { path: path_of(), there: there.size, ours }),
+        // The file says where this key ended, and only who has the passphrase hands a log over: it was restored.
+        Err(BadNote::Ended { .. }) => {
+            return Err(NotWritten::Replaced { path: path_of(), there: there.size, ours });
+        }
+        Err(_) => {}
     }
     tracing::warn!(path = %path.display(), "no key of this log signed this checkpoint: it is replaced");
     Ok(None)

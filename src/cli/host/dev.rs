@@ -1,25 +1,28 @@
 //! `sealroom serve --dev`: a vault that is deleted at exit, with generated users and tokens.
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use serde_json::json;
 
 use super::{
-    bind::{listen, url},
+    bind::{bind, no_listener, url},
     control,
     host_actor::host_actor,
-    settings::Address,
+    runtime::{THREADS_WAIT, runtime},
+    sandbox::{Access, Outgoing, Rules, Sandbox},
+    settings::Plan,
     shutdown::{shut, stop_signal},
+    tracing::Log,
 };
 use crate::{
     api::requests::{Change, CreateToken, CreateUser},
     auth::{password, token},
     cli::{error::CliError, secrets::shown, terminal::output::Output},
     clock::{self, Clock},
-    crypto::kdf::KdfParams,
+    crypto::{kdf::KdfParams, stack::leaving_nothing_async},
     disk::NewFile,
     domain::{AccessScope, Action, Email, Event, Role, Secret},
-    http::{Limits, Server},
+    http::{Bound, Limits, Server},
     vault::{Context, InitPlan, SessionLife, Settings, Vault},
 };
 
@@ -35,17 +38,44 @@ struct Dev {
     application: String,
 }
 
-pub(super) async fn serve(address: Address, limits: Limits, output: &Output) -> Result<(), CliError> {
-    let failed = |error: &dyn std::fmt::Display| {
-        CliError::failed(format!("the temporary vault: {error}"), "try again")
-    };
+/// Serves a temporary vault with as few rights as any other.
+pub(super) fn run(plan: &Plan, output: &Output) -> Result<(), CliError> {
     // The step that fails cheaply comes first.
-    let listener = listen(&address, None).await?;
+    let listener = bind(&plan.address)?;
     let folder =
         tempfile::Builder::new().prefix("sealroom-dev-").tempdir().map_err(|error| failed(&error))?;
     let data = folder.path().join("dev.redb");
-    let clock = Clock::system();
     let new = NewFile::begin(&data)?;
+    let control = control::bind(&data)?;
+    let sandbox = plan.sandbox.then(|| {
+        let mut rules = Rules::new(Outgoing::Refused);
+        rules.write(folder.path());
+        folder.path().parent().into_iter().for_each(|above| rules.add(above, Access::Remove));
+        Sandbox::enter(&rules)
+    });
+    let _log = Log::start(plan.log_level);
+    Sandbox::tell(sandbox.as_ref());
+    let runtime = runtime(plan)?;
+    let served = serve((listener, control), new, &data, plan.limits, output);
+    let ended = runtime.block_on(leaving_nothing_async(served));
+    runtime.shutdown_timeout(THREADS_WAIT);
+    ended
+}
+
+fn failed(error: &dyn std::fmt::Display) -> CliError {
+    CliError::failed(format!("the temporary vault: {error}"), "try again")
+}
+
+async fn serve(
+    (listener, control): (Bound, Bound),
+    new: NewFile,
+    data: &Path,
+    limits: Limits,
+    output: &Output,
+) -> Result<(), CliError> {
+    let listener = listener.listen(None).map_err(|error| no_listener(&error))?;
+    let control = control.listen(None).map_err(|error| no_listener(&error))?;
+    let clock = Clock::system();
     let generate = || password::generate().map_err(|error| failed(&error));
     let (passphrase, owner, member) = (generate()?, generate()?, generate()?);
     let copy = |secret: &Secret| Secret::new(secret.expose().to_vec());
@@ -61,7 +91,9 @@ pub(super) async fn serve(address: Address, limits: Limits, output: &Output) -> 
     };
     Vault::create(new.medium(), 1 << 20, &plan).map_err(|error| failed(&error))?;
     let file = Arc::new(new.publish()?);
-    let vault = Vault::open(file.medium(), settings()).map_err(|error| CliError::open(&data, &error))?;
+    let scratch = file.path().parent().map(Path::to_owned);
+    let vault = Vault::open(file.medium(), Settings { scratch, ..settings() })
+        .map_err(|error| CliError::open(data, &error))?;
     let vault = Arc::new(vault);
     let start = Event::new(clock.now(), host_actor(), Action::ServerStart);
     vault
@@ -75,7 +107,7 @@ pub(super) async fn serve(address: Address, limits: Limits, output: &Output) -> 
         Dev { url: url(&listener)?, data: data.display().to_string(), password, owner, member, application };
     let server = Server::new(Arc::clone(&vault), clock.clone(), limits, false);
     let stop = stop_signal()?;
-    let control = control::serve(control::bind(file.path())?, Arc::clone(&vault), file, clock.clone());
+    let control = control::serve(control, Arc::clone(&vault), file, clock.clone());
     let reported = report(&dev, output);
     if reported.is_ok() {
         server.run(listener, stop).await;

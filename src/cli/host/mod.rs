@@ -27,6 +27,8 @@ mod repeats;
 mod replace;
 mod rescue;
 mod restore;
+mod runtime;
+mod sandbox;
 mod serve;
 mod settings;
 mod shutdown;
@@ -39,6 +41,8 @@ pub(super) mod verify;
 use clap::Subcommand;
 
 use super::{error::CliError, terminal::output::Output};
+
+pub(super) use sandbox::{SANDBOX_CHECK, check_sandbox};
 
 /// The commands of the host.
 #[derive(Debug, Subcommand)]

@@ -91,7 +91,7 @@ pub(super) fn run(args: &Args, output: &Output) -> Result<(), CliError> {
 fn held_by(pid: u32) -> Result<(RescueHead, Box<dyn Read>), CliError> {
     let folder = PathBuf::from(format!("/proc/{pid}/fd"));
     let failed = |error: io::Error| {
-        let hint = "name the server's process, and run this as its user or as root, on its host";
+        let hint = "name the server's process, and run this as root on its host: no other process of its user can look into it";
         CliError::failed(format!("{}: {error}", folder.display()), hint)
     };
     let entries = fs::read_dir(&folder).map_err(failed)?;

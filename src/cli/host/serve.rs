@@ -7,7 +7,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{
     archives, backups,
-    bind::{listen, url},
+    bind::{bind, no_listener, url},
     certificate,
     checkpoints::{self, CheckpointPlan},
     control, descriptors, dev,
@@ -15,7 +15,9 @@ use super::{
     keeping, log_watch, memory,
     offline::RunClock,
     repeats::ASKED,
-    settings::{self, Args, OutgoingPlan, Plan, TlsFiles, check_files, check_listener},
+    runtime::{THREADS_WAIT, runtime},
+    sandbox::{Access, Outgoing, Rules, Sandbox},
+    settings::{self, Address, Args, OutgoingPlan, Plan, TlsFiles, check_files, check_listener},
     shutdown::{shut, stop_signal},
     systemd::{self, Passed},
     tracing::Log,
@@ -28,14 +30,13 @@ use crate::{
             prompt::{self, Asking},
         },
     },
+    crypto::stack::leaving_nothing_async,
     disk::DataFile,
     domain::{Action, DetailKey, Event},
-    http::{Server, Tls},
+    http::{Bound, Server, Tls},
     vault::{Rollback, Settings, UnlockError, Vault},
 };
 
-/// The longest wait for threads that work on files when the server stops.
-const THREADS_WAIT: Duration = Duration::from_secs(2);
 /// Interval between checks of the free disk space.
 const DISK_EVERY: Duration = Duration::from_secs(1);
 
@@ -50,38 +51,79 @@ pub(super) fn run(args: Args, output: &Output) -> Result<(), CliError> {
         check_files(&plan, output)?;
     }
     plan.limits.connections_max = descriptors::provide(plan.limits.connections_max, output);
+    if args.dev {
+        return dev::run(&plan, output);
+    }
+    let started = Started::new(&mut plan, passed, output)?;
+    // Before the log's threads and the runtime's: a thread has the rights of the one that starts it.
+    let sandbox = plan.sandbox.then(|| Sandbox::enter(&rules(&plan, &started)));
     let log = Log::start(plan.log_level);
-    let mut runtime = tokio::runtime::Builder::new_multi_thread();
-    let runtime = runtime.worker_threads(plan.workers).enable_all().build();
-    let runtime = runtime
-        .map_err(|error| CliError::failed(format!("no threads: {error}"), "free memory or threads"))?;
-    let ended = if args.dev {
-        runtime.block_on(dev::serve(plan.address, plan.limits, output))
-    } else {
-        runtime.block_on(serve(plan, passed, &args, &log, output))
-    };
+    Sandbox::tell(sandbox.as_ref());
+    let runtime = runtime(&plan)?;
+    let ended = runtime.block_on(leaving_nothing_async(serve(plan, started, &args, &log, output)));
     // The vault is closed by now: a thread that a share holds must not hold the process.
     runtime.shutdown_timeout(THREADS_WAIT);
     ended
 }
 
+/// What a server opens before it drops its rights. Cheap failures come before the key derivation, and before anything
+/// is written.
+struct Started {
+    tls: Option<Arc<Tls>>,
+    outgoing: Option<Arc<crate::outgoing::Outgoing>>,
+    file: Arc<DataFile>,
+    listener: Bound,
+    control: Bound,
+}
+
+impl Started {
+    fn new(plan: &mut Plan, passed: Option<Passed>, output: &Output) -> Result<Self, CliError> {
+        let tls = plan.tls.as_ref().map(|files| certificate::load(files, output)).transpose()?;
+        let outgoing = plan.outgoing.take().map(OutgoingPlan::open).transpose()?;
+        let file = DataFile::open(&plan.data, plan.locking)?;
+        let listener = match passed {
+            Some(passed) => passed.bound().map_err(|error| passed_wrong(&error))?,
+            None => bind(&plan.address)?,
+        };
+        let control = control::bind(file.path())?;
+        Ok(Self { tls: tls.map(Arc::new), outgoing, file: Arc::new(file), listener, control })
+    }
+}
+
+/// Returns the files that a server opens later.
+fn rules(plan: &Plan, started: &Started) -> Rules {
+    let outgoing = started.outgoing.as_ref().map_or(Outgoing::Refused, |_| Outgoing::Allowed);
+    let mut rules = Rules::new(outgoing);
+    let vault = started.file.path().parent();
+    let checkpoints = plan.checkpoints.as_ref().map(|plan| &*plan.folder);
+    let backups = plan.backups.as_ref().map(|plan| &*plan.folder);
+    let archives = plan.archives.as_ref().map(|plan| &*plan.folder);
+    [vault, checkpoints, backups, archives].into_iter().flatten().for_each(|folder| rules.write(folder));
+    let tls = plan.tls.iter().flat_map(|files| [&*files.cert, &*files.key]);
+    plan.config.as_deref().into_iter().chain(tls).for_each(|path| rules.read(path));
+    if let Some(passphrase) = &plan.passphrase.passphrase_file {
+        rules.add(passphrase, Access::Read);
+    }
+    if let Address::Unix(path) = &plan.address
+        && let Ok(path) = std::path::absolute(path)
+        && let Some(folder) = path.parent()
+    {
+        rules.add(folder, Access::Remove);
+    }
+    rules
+}
+
 async fn serve(
     plan: Plan,
-    passed: Option<Passed>,
+    started: Started,
     args: &Args,
     log: &Log,
     output: &Output,
 ) -> Result<(), CliError> {
     let data = plan.data;
-    let tls = plan.tls.as_ref().map(|files| certificate::load(files, output)).transpose()?.map(Arc::new);
-    let outgoing = plan.outgoing.map(OutgoingPlan::open).transpose()?;
-    let file = Arc::new(DataFile::open(&data, plan.locking)?);
-    // Cheap failures come before the key derivation, and before anything is written.
-    let listener = match passed {
-        Some(passed) => passed.listen(tls.clone()).map_err(|error| passed_wrong(&error))?,
-        None => listen(&plan.address, tls.clone()).await?,
-    };
-    let socket = control::bind(file.path())?;
+    let Started { tls, file, outgoing, listener, control } = started;
+    let listener = listener.listen(tls.clone()).map_err(|error| no_listener(&error))?;
+    let socket = control.listen(None).map_err(|error| no_listener(&error))?;
     // A copy for a client lies on the vault's own disk, which is as private as the vault.
     let scratch = file.path().parent().map(Path::to_owned);
     let keeper = Some(keeping::keeper(file.path(), plan.locking, output));
@@ -218,7 +260,7 @@ fn measure(file: &DataFile, vault: &Vault) {
         (false, Err(displaced)) if displaced.is_intact() => tracing::error!(
             target: ASKED,
             "{displaced}: disclosures and changes are refused; put the file back, or save what this \
-             server holds: sealroom rescue --data {} --to FILE, or without its socket --pid {}",
+             server holds: sealroom rescue --data {} --to FILE, or, without its socket and as root, --pid {}",
             file.path().display(),
             std::process::id()
         ),

@@ -1,15 +1,12 @@
 //! The socket that systemd passes (`sd_listen_fds(3)`), and the service's state sent to it (`sd_notify(3)`).
 
-use std::{io, net::TcpListener, os::unix::net::UnixListener, sync::Arc, time::Duration};
+use std::{io, net::TcpListener, os::unix::net::UnixListener, time::Duration};
 
 use listenfd::ListenFd;
 use sd_notify::NotifyState;
 
 use super::settings::Address;
-use crate::{
-    cli::error::CliError,
-    http::{Listener, Tls},
-};
+use crate::{cli::error::CliError, http::Bound};
 
 /// Maximum pause between two watchdog notifications.
 const ALIVE_EVERY: Duration = Duration::from_secs(10);
@@ -59,14 +56,14 @@ impl Passed {
         })
     }
 
-    /// Listens on it. The file of a unix socket belongs to systemd, and stays.
+    /// Returns it as a bound socket. The file of a unix socket belongs to systemd, and stays.
     ///
     /// # Errors
-    /// The runtime rejects the socket.
-    pub(super) fn listen(self, tls: Option<Arc<Tls>>) -> io::Result<Listener> {
+    /// The socket does not report its address.
+    pub(super) fn bound(self) -> io::Result<Bound> {
         match self {
-            Self::Tcp(listener) => Listener::passed_tcp(listener, tls),
-            Self::Unix(listener) => Listener::passed_unix(listener),
+            Self::Tcp(listener) => Ok(Bound::Tcp(listener)),
+            Self::Unix(listener) => Bound::passed_unix(listener),
         }
     }
 }

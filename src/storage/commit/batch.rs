@@ -353,14 +353,16 @@ impl BatchBuilder<'_> {
             rows.extend(access_rows(&source, &rows)?);
             rows.extend(access_mark(&source, self.committer.head.frontier.size(), &rows, &mut access_sum)?);
         }
+        let before = &self.committer.head;
         let mut head = Head {
-            version: self.committer.head.version + 1,
+            version: before.version + 1,
             frontier: self.frontier.clone(),
             root: self.frontier.root(),
             first_sequence: self.first_sequence,
             newest_time: self.newest_time,
+            slots_hash: before.slots_hash,
+            log_keys_hash: before.log_keys_hash,
             state: self.state,
-            ..self.committer.head.clone()
         };
         if let Some((_, slots)) = meta.iter().find(|(name, _)| *name == meta::SLOTS) {
             head.slots_hash = sha256(slots);

@@ -7,7 +7,7 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
-        mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel},
+        mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError, sync_channel},
     },
     thread,
     time::Duration,
@@ -20,11 +20,14 @@ use super::{
     in_flight::InFlight,
     job::{Committed, Job, JobError, JobOutcome, TypedJob, Verdict},
 };
-use crate::storage::{
-    error::StorageError,
-    examine::{Check, Examination, Read, Surroundings},
-    read::{log::StoredRecord, view::View},
-    state::VaultState,
+use crate::{
+    crypto::stack::{self, leaving_nothing},
+    storage::{
+        error::StorageError,
+        examine::{Check, Examination, Read, Surroundings},
+        read::{log::StoredRecord, view::View},
+        state::VaultState,
+    },
 };
 
 /// The most jobs in one batch: a batch is one transaction, and all its answers wait for its last job.
@@ -66,7 +69,7 @@ impl Writer {
         thread::Builder::new()
             .name("sealroom-commit".to_owned())
             .spawn(move || {
-                run(committer, &jobs, &answers, writing.flush_interval);
+                leaving_nothing(|| run(committer, &jobs, &answers, writing.flush_interval));
                 let _ = ended.send(());
             })
             .expect("a thread for the writer: without one nothing can be served");
@@ -225,13 +228,21 @@ fn run(
 ) {
     let mut in_flight = InFlight::new();
     loop {
-        let first = match jobs.recv_timeout(flush_interval) {
+        let first = match jobs.try_recv() {
             Ok(job) => job,
-            Err(RecvTimeoutError::Timeout) => {
-                committer.idle();
-                continue;
+            Err(TryRecvError::Disconnected) => break,
+            Err(TryRecvError::Empty) => {
+                // No job waits for the wipe of what the last batch left.
+                stack::wipe();
+                match jobs.recv_timeout(flush_interval) {
+                    Ok(job) => job,
+                    Err(RecvTimeoutError::Timeout) => {
+                        committer.idle();
+                        continue;
+                    }
+                    Err(RecvTimeoutError::Disconnected) => break,
+                }
             }
-            Err(RecvTimeoutError::Disconnected) => break,
         };
         // No artificial delay: while one batch syncs, the next gathers.
         let batch = std::iter::once(first).chain(jobs.try_iter()).take(BATCH_JOBS_MAX).collect();

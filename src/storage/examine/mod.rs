@@ -77,11 +77,13 @@ impl Examination<'_> {
         if self.keys.is_some() {
             links.finish();
         }
+        // Before the log is read: what the links hold of every integration is free for the replay.
+        let links = self.links(links);
         let mut replay = Replay::of(&tables);
         let log = self.log(&meta, first.unwrap_or(0), &mut replay);
         let state = self.state(&meta, digest == meta.head.as_ref().map_or(digest, |head| head.state));
         let mut checks = vec![self.head(&meta), self.rows(findings, count)];
-        checks.extend(self.links(links));
+        checks.extend(links);
         checks.extend([state, log, self.replay(&replay, &tables)]);
         let now = self.surroundings.now;
         checks.push(advice::clock(newest, now));

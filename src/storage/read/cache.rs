@@ -2,9 +2,13 @@
 //!
 //! Each thread has its own, so no request waits for another. A cache is valid for one [`Generation`] of one vault.
 //! Every commit that changes state begins a new generation; a commit that only records reads does not. A cache holds
-//! rows and sealed credentials, never an opened credential.
+//! rows and sealed credentials, never an opened credential. A lock empties all of them.
 
-use std::{any::Any, cell::RefCell, collections::HashMap, sync::Arc};
+use std::{
+    any::Any,
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+};
 
 use crate::storage::format::tables::Table;
 
@@ -29,8 +33,33 @@ struct Cache {
     rows: [HashMap<Vec<u8>, Entry>; Table::COUNT],
 }
 
+type Shared = Mutex<Option<Cache>>;
+
+/// The cache of each thread, for [`forget`]; only its own thread reads one, so that no lock ever waits.
+static ALL: Mutex<Vec<Weak<Shared>>> = Mutex::new(Vec::new());
+
 thread_local! {
-    static CACHE: RefCell<Option<Cache>> = const { RefCell::new(None) };
+    static CACHE: Arc<Shared> = {
+        let cache = Arc::default();
+        let mut all = locked(&ALL);
+        all.retain(|other| other.strong_count() > 0);
+        all.push(Arc::downgrade(&cache));
+        cache
+    };
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Drops what every thread has cached of a vault that is being locked.
+pub(in crate::storage) fn forget(vault: u64) {
+    for cache in locked(&ALL).iter().filter_map(Weak::upgrade) {
+        let mut cache = locked(&cache);
+        if cache.as_ref().is_some_and(|cache| cache.generation.vault == vault) {
+            *cache = None;
+        }
+    }
 }
 
 /// Returns this thread's cached row: `None` if it is not cached, `Some(None)` if it is known not to exist.
@@ -39,7 +68,8 @@ pub(in crate::storage) fn get<T: Send + Sync + 'static>(
     table: Table,
     key: &[u8],
 ) -> Option<Option<Arc<T>>> {
-    CACHE.with_borrow(|cache| {
+    CACHE.with(|cache| {
+        let cache = locked(cache);
         let cache = cache.as_ref().filter(|cache| cache.generation == generation)?;
         match cache.rows[usize::from(table.number())].get(key)? {
             None => Some(None),
@@ -56,7 +86,8 @@ pub(in crate::storage) fn put<T: Send + Sync + 'static>(
     row: Option<&Arc<T>>,
     bytes: usize,
 ) {
-    CACHE.with_borrow_mut(|slot| {
+    CACHE.with(|cache| {
+        let mut slot = locked(cache);
         let fresh = || Cache { generation, bytes: 0, rows: Default::default() };
         let cache = slot.get_or_insert_with(fresh);
         if cache.generation != generation || cache.bytes > BYTES_MAX {

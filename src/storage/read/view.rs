@@ -163,6 +163,19 @@ impl<'a> View<'a> {
         Ok(all)
     }
 
+    /// Visits every integration, oldest first, and holds one at a time.
+    pub fn each_integration(&self, mut visit: impl FnMut(&Integration)) -> Result<(), StorageError> {
+        let is_changed = |overlay: &Overlay| overlay.keys().any(|(table, _)| *table == Table::Integrations);
+        if self.overlay.is_some_and(is_changed) {
+            self.all(&[])?.iter().for_each(visit);
+            return Ok(());
+        }
+        self.snapshot()?.walk(Table::Integrations, &[], |key, sealed| {
+            visit(&self.open_row(key, sealed)?);
+            Ok(true)
+        })
+    }
+
     /// Returns the integrations of one scope (`None` is the global one), of one service or of all, newest first.
     ///
     /// # Errors

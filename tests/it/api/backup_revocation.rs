@@ -9,7 +9,7 @@ use std::{
 
 use sealroom::{
     domain::{AccessScope, Action, Actor, Event, Role},
-    http::{Limits, Listener, Server},
+    http::{Bound, Limits, Server},
     storage::REVOCATION_WAIT,
 };
 
@@ -29,7 +29,7 @@ async fn served() -> (TestServer, std::path::PathBuf, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("http.sock");
     let server = Server::new(Arc::clone(&t.vault), t.clock.clone(), Limits::STANDARD, false);
-    tokio::spawn(server.run(Listener::unix(&path).unwrap(), pending()));
+    tokio::spawn(server.run(Bound::unix(&path).unwrap().listen(None).unwrap(), pending()));
     (t, path, folder)
 }
 
@@ -39,7 +39,7 @@ async fn begun(socket: &std::path::Path, bearer: &str) -> UnixStream {
     let asked = tokio::task::spawn_blocking(move || {
         let mut client = UnixStream::connect(socket).unwrap();
         let request = format!(
-            "POST /sfp/api/backup HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {bearer}\r\n\r\n"
+            "POST /sfp/api/backup HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAuthorization: Bearer {bearer}\r\n\r\n"
         );
         client.write_all(request.as_bytes()).unwrap();
         client.read_exact(&mut [0]).unwrap();

@@ -92,6 +92,8 @@ async fn elsewhere_than_on_loopback_the_page_is_for_owners_and_operators() {
         assert_eq!(t.send("GET", "/metrics", bearer, "").await.status, status);
     }
     let proxied = TestServer::start_at(Limits::STANDARD, "127.0.0.1:0", true).await;
-    assert_eq!(proxied.send("GET", "/metrics", "", "").await.status, 401);
-    assert_eq!(proxied.send("GET", "/metrics", &proxied.owner, "").await.status, 200);
+    for (bearer, status) in [("", 401), (proxied.owner.as_str(), 200)] {
+        let hop = "X-Forwarded-For: 192.0.2.9\r\n";
+        assert_eq!(proxied.send_with("GET", "/metrics", bearer, hop, "").await.status, status);
+    }
 }

@@ -13,7 +13,7 @@ use std::{
 
 use sealroom::{
     domain::{AccessScope, Role},
-    http::{Limits, Listener, Server},
+    http::{Bound, Limits, Server},
     storage::REVOCATION_WAIT,
 };
 
@@ -116,7 +116,7 @@ fn unix_listener(t: &TestServer) -> (PathBuf, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("http.sock");
     let server = Server::new(Arc::clone(&t.vault), t.clock.clone(), Limits::STANDARD, false);
-    tokio::spawn(server.run(Listener::unix(&path).unwrap(), pending()));
+    tokio::spawn(server.run(Bound::unix(&path).unwrap().listen(None).unwrap(), pending()));
     (path, folder)
 }
 

@@ -35,8 +35,8 @@ async fn a_power_cut_at_any_call_of_a_copy_leaves_a_whole_one_or_none_and_never_
     let used = Used::make(3).await.unwrap();
     for copy in Copying::ALL {
         let mut tally = Tally::default();
-        cut_copy(&used, copy, 2, &mut tally).await.unwrap();
-        assert!(tally.cuts > 30 && tally.opened > 2, "{copy:?}: {tally:?}");
+        cut_copy(&used, copy, 1, &mut tally).await.unwrap();
+        assert!(tally.cuts > 15 && tally.opened > 2, "{copy:?}: {tally:?}");
         assert!(tally.opened < tally.cuts, "{copy:?}: a copy is not there before its commit");
     }
 }
@@ -47,7 +47,7 @@ fn a_kill_of_an_operators_work_leaves_a_vault_that_opens_and_nothing_that_the_ne
         let folder = tempfile::tempdir().unwrap();
         let mut killed = Interrupted::new(Path::new(env!("CARGO_BIN_EXE_sealroom")), folder.path()).unwrap();
         let mut rng = Rng::new(&[9]);
-        for cycle in 0..4 {
+        for cycle in 0..3 {
             let held = killed.cycle(work, &mut rng);
             held.unwrap_or_else(|broken| panic!("{work:?}, cycle {cycle}: {broken}"));
         }

@@ -129,10 +129,10 @@ fn another_user_who_may_write_the_file_starts_no_second_server() {
     let folder = vault();
     let open_to_all =
         |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
-    open_to_all(folder.path(), 0o777);
-    open_to_all(&folder.path().join("v.redb"), 0o666);
+    open_to_all(folder.path(), 0o770);
+    open_to_all(&folder.path().join("v.redb"), 0o660);
     let mut server = Serving::start(folder.path(), &serve("v.redb"));
-    let second = command(folder.path(), &serve("v.redb")).uid(65_534).gid(65_534).output().unwrap();
+    let second = command(folder.path(), &serve("v.redb")).uid(65_534).gid(0).output().unwrap();
     assert!(stderr(&second).contains("in use by process"), "{}", stderr(&second));
     assert!(server.stop());
 }

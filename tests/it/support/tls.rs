@@ -35,9 +35,10 @@ pub fn issue(folder: &Path, name: &str, subject: &str, extensions: &[&str]) {
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
 }
 
-/// Serves `v.redb` with the certificate `NAME.crt`.
+/// Serves `v.redb` with the certificate `NAME.crt`, also under the name `vault.example.com`.
 pub fn serve(folder: &Path, name: &str) -> Serving {
     let (cert, key) = (format!("{name}.crt"), format!("{name}.key"));
     let serve = ["serve", "--data", "v.redb", "--passphrase-file", "pass", "--listen", "127.0.0.1:0"];
-    Serving::start(folder, &[&serve[..], &["--tls-cert", &cert, "--tls-key", &key]].concat())
+    let named = ["--tls-cert", &cert, "--tls-key", &key, "--host-names", "vault.example.com"];
+    Serving::start(folder, &[&serve[..], &named].concat())
 }

@@ -20,8 +20,6 @@ pub(super) enum Other {
     Same,
     /// It is stored with other properties, which stay.
     Differs,
-    /// The server has no request that makes it.
-    Skipped(&'static str),
 }
 
 /// The projects and users, in the order in which they are made.
@@ -57,10 +55,6 @@ pub(super) async fn compare<'a>(own: &'a Own<'a>, remote: &Remote) -> Result<Oth
     let user = |one: &'a User| {
         let stored = users.iter().find(|stored| stored.email.eq_ignore_ascii_case(&one.email));
         let what = match stored {
-            // `[]` is what remains when all projects of a narrowing are deleted.
-            None if one.projects.as_ref().is_some_and(Vec::is_empty) => {
-                Other::Skipped("narrowed to no project")
-            }
             None => Other::New,
             Some(stored) => of_user(one, stored, &caller),
         };
@@ -117,7 +111,8 @@ pub(super) async fn make_user(one: &User, what: Other, remote: &Remote) -> Resul
             first_name: one.first_name.clone(),
             last_name: one.last_name.clone(),
             password: None,
-            projects: one.projects.clone().unwrap_or_default(),
+            // All of them are named too: a server may have another default.
+            projects: Some(one.projects.clone()),
         };
         // The generated password is dropped unseen: an owner sets one, or the user is told one.
         drop(remote.client.create_user(&new).await?);

@@ -26,7 +26,7 @@ use crate::{
     clock::Clock,
     disk::{DataFile, beside},
     domain::{Action, Actor, Event, Secret},
-    http::{Listener, pause_after},
+    http::{Bound, Listener, pause_after},
     vault::{self, Vault},
 };
 
@@ -42,9 +42,9 @@ impl Drop for Control {
 }
 
 /// Binds the socket next to the data file; requests are not answered yet.
-pub(in crate::cli::host) fn bind(data: &Path) -> Result<Listener, CliError> {
+pub(in crate::cli::host) fn bind(data: &Path) -> Result<Bound, CliError> {
     let path = beside(data, ".sock");
-    Listener::unix(&path).map_err(|error| {
+    Bound::unix(&path).map_err(|error| {
         let hint = "a socket's path has at most 107 bytes; use a shorter --data, or remove the file yourself";
         CliError::failed(format!("cannot listen on {}: {error}", path.display()), hint)
     })

@@ -94,6 +94,9 @@ pub(super) struct Tuning {
     /// Open a vault on a file system without locks; no other process may open the file.
     #[arg(long, env = "SEALROOM_WITHOUT_FILE_LOCK", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
     pub(super) without_file_lock: Option<bool>,
+    /// Take from the process every right that a server does not need; false keeps them.
+    #[arg(long, env = "SEALROOM_SANDBOX", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    pub(super) sandbox: Option<bool>,
     /// Log level: error, warn, info, debug or trace.
     #[arg(long, env = "SEALROOM_LOG_LEVEL", value_name = "LEVEL")]
     pub(super) log_level: Option<String>,

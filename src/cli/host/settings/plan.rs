@@ -29,8 +29,8 @@ use crate::{
 /// The settings, merged from flags, environment, file and defaults.
 pub(in crate::cli::host) struct Plan {
     pub(in crate::cli::host) data: PathBuf,
-    /// The config file.
-    pub(super) config: Option<PathBuf>,
+    /// The config file, which a SIGHUP reads again.
+    pub(in crate::cli::host) config: Option<PathBuf>,
     pub(in crate::cli::host) address: Address,
     pub(in crate::cli::host) behind_tls_proxy: bool,
     pub(in crate::cli::host) edge: Edge,
@@ -46,6 +46,8 @@ pub(in crate::cli::host) struct Plan {
     pub(in crate::cli::host) limits: Limits,
     pub(in crate::cli::host) locking: Locking,
     pub(in crate::cli::host) settings: Settings,
+    /// Drops rights before the first connection.
+    pub(in crate::cli::host) sandbox: bool,
     pub(in crate::cli::host) log_level: tracing::Level,
     pub(super) sources: Sources,
 }
@@ -109,6 +111,7 @@ pub(in crate::cli::host) fn read(args: &Args) -> Result<Plan, CliError> {
         workers,
         limits: client_limits(&tuning, limits, &sources)?,
         locking,
+        sandbox: tuning.sandbox.or(file.sandbox).unwrap_or(true),
         settings: Settings {
             members_may_create: tuning.members_may_create.or(file.members_may_create).unwrap_or(true),
             members_may_shadow: tuning.members_may_shadow.or(file.members_may_shadow).unwrap_or(true),

@@ -18,9 +18,10 @@ fn only_loopback_a_socket_tls_or_a_proxy_may_be_listened_on() {
     assert!(check(&["--listen", "[::1]:0"]).is_ok());
     assert!(check(&["--listen", "unix:/tmp/x"]).is_ok());
     assert!(check(&["--listen", "0.0.0.0:0"]).is_err());
-    let behind = ["--listen", "0.0.0.0:0", "--behind-tls-proxy"];
-    assert!(check(&behind).is_err(), "the proxy must be named");
-    assert!(check(&[&behind[..], &["--trusted-proxy", "10.0.0.1"]].concat()).is_ok());
+    let proxied = ["--listen", "0.0.0.0:0", "--behind-tls-proxy"];
+    assert!(check(&proxied).is_err(), "whoever reaches it past the proxy would choose its address");
+    assert!(check(&[&proxied[..], &["--trusted-proxies", "10.0.0.0/8,192.0.2.1"]].concat()).is_ok());
+    assert!(check(&[&proxied[..], &["--trusted-proxies", "10.0.0.0/40"]].concat()).is_err());
     assert!(check(&["--listen", "0.0.0.0:0", "--behind-tls-proxy", "--dev"]).is_err());
     assert!(check(&[&["--listen", "0.0.0.0:0"][..], &tls].concat()).is_ok());
     assert!(check(&[&["--listen", "unix:/tmp/x"][..], &tls].concat()).is_err());
