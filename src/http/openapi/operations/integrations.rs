@@ -160,7 +160,7 @@ pub(super) fn revisions() -> Operation {
         Reply::json(200, "The metadata and the revisions.", reference("Revisions"), examples::revisions())
             .with("audit-receipt"),
     )
-    .codes(&["integration_not_found", "outside_projects", "outside_providers", "disk_low"])
+    .codes(&["integration_not_found", "outside_projects", "outside_providers", "too_many_disclosures", "disk_low"])
 }
 
 /// One integration, answered with its metadata.
