@@ -43,7 +43,8 @@ impl Ticks {
     /// The share of the time since then in which a processor had nothing to do.
     pub fn idle_share(self) -> f64 {
         let now = Self::now();
-        (now.idle - self.idle) as f64 / (now.all - self.all).max(1) as f64
+        // Linux may set the time of waiting for a disk back.
+        now.idle.saturating_sub(self.idle) as f64 / now.all.saturating_sub(self.all).max(1) as f64
     }
 }
 
