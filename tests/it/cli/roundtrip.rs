@@ -103,14 +103,7 @@ async fn fill(owner: &Client) {
     ] {
         let (first_name, last_name) = (Some("Bo \"b\"".to_owned()), None);
         let (email, role) = (email.to_owned(), role.to_owned());
-        let new = NewUser {
-            email: email.clone(),
-            role,
-            first_name,
-            last_name,
-            password: None,
-            projects: Some(projects),
-        };
+        let new = NewUser { email: email.clone(), role, first_name, last_name, password: None, projects };
         owner.create_user(&new).await.unwrap();
         let change = UserChange { disabled: Some(true), ..UserChange::default() };
         if disabled {

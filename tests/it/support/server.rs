@@ -78,11 +78,6 @@ impl Client {
         Self(TcpStream::connect(address).await.unwrap())
     }
 
-    /// A client of a connection that is there already.
-    pub fn over(stream: TcpStream) -> Self {
-        Self(stream)
-    }
-
     /// Sends a request and reads the answer; `None` where the server closes without one.
     pub async fn send(&mut self, method: &str, path: &str, bearer: &str, body: &str) -> Option<Reply> {
         let authorization =
