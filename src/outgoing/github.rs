@@ -26,9 +26,9 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'
 /// The longest token. GitHub's have 40 characters today, and it asks to allow for 520.
 const TOKEN_BYTES_MAX: usize = 4_096;
 /// The time to wait after a 429 that names none, as GitHub asks.
-const RETRY_DEFAULT: Duration = Duration::from_secs(60);
+const RETRY_DEFAULT: Duration = Duration::from_mins(1);
 /// The longest time for which an answer keeps the vault from calling again.
-const RETRY_MAX: Duration = Duration::from_secs(300);
+const RETRY_MAX: Duration = Duration::from_mins(5);
 
 /// A repository on GitHub.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -72,7 +72,7 @@ fn a_signature_is_the_one_that_openssl_makes() {
     std::fs::write(&key, &eight).unwrap();
     let hex = openssl(&["dgst", "-sha256", "-hex", "-sign", key.to_str().unwrap()], "header.claims").unwrap();
     let signature = SigningKey::from_pem(&eight).unwrap().sign(b"header.claims").unwrap();
-    let ours: String = signature.iter().map(|byte| format!("{byte:02x}")).collect();
+    let ours = data_encoding::HEXLOWER.encode(&signature);
     assert!(hex.trim().ends_with(&ours), "{hex}");
 }
 
