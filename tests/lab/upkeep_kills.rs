@@ -180,8 +180,9 @@ impl Interrupted {
             let start = Instant::now();
             let mut whole = self.start(work);
             if work == Work::ScheduledBackup {
-                self.wait_for_backup()?;
+                let made = self.wait_for_backup();
                 stop(&mut whole);
+                made?;
             } else {
                 let ended = whole.wait().unwrap();
                 let log = fs::read_to_string(self.folder.join("work.log")).unwrap();
@@ -266,7 +267,7 @@ impl Interrupted {
                 let schedule = ["--backup-folder", "kept", "--backup-every-secs", "1", "--backup-keep", "2"];
                 return self.serving(&schedule).spawn().unwrap();
             }
-            Work::Restore if number % 2 == 0 => {
+            Work::Restore if number.is_multiple_of(2) => {
                 let to = format!("n{number}.redb");
                 self.traced(&["restore", "kept.redb", "--data", &to, "--passphrase-file", "pass"])
             }

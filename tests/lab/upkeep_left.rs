@@ -159,8 +159,9 @@ impl Interrupted {
         self.prepare(work)?;
         let mut whole = self.start(work);
         if work == Work::ScheduledBackup {
-            self.wait_for_backup()?;
+            let made = self.wait_for_backup();
             stop(&mut whole);
+            made?;
         } else if !whole.wait().unwrap().success() {
             let log = fs::read_to_string(self.folder.join("work.log")).unwrap();
             return Err(format!("{work:?} fails after kills: {log}"));

@@ -125,7 +125,7 @@ async fn attempt(
     now: Timestamp,
     calls: &Arc<Calls>,
 ) -> Result<PathBuf, NotMade> {
-    let made = unless_hung(calls, HUNG_AFTER, make(plan, vault, now, calls)).await;
+    let made = unless_hung(calls, HUNG_AFTER, Box::pin(make(plan, vault, now, calls))).await;
     if matches!(made, Err(Hung)) {
         vault.record_lost_backup(now).await;
     }

@@ -81,7 +81,7 @@ mod tests {
 
     use super::*;
 
-    const LIMIT: Duration = Duration::from_secs(60);
+    const LIMIT: Duration = Duration::from_mins(1);
 
     /// A call on another thread that returns when told.
     fn call(calls: &Arc<Calls>) -> std::sync::mpsc::Sender<()> {
