@@ -69,7 +69,7 @@ pub(super) async fn compare<'a>(own: &'a Own<'a>, remote: &Remote) -> Result<Oth
 fn of_project(one: &Project<'_>, stored: &Project<'_>) -> Other {
     let is_same = one.remote_url == stored.remote_url
         && one.platform == stored.platform
-        && same(one.configuration.get(), &stored.configuration.get());
+        && same(one.configuration.get(), stored.configuration.get());
     if is_same { Other::Same } else { Other::Differs }
 }
 

@@ -95,7 +95,8 @@ fn exec_gives_every_imported_value_the_name_that_it_had() {
         .collect();
     let own = ["PLAIN", "lower_case", "Mixed_Case9", "AWS_ACCESS_KEY_ID", "DATABASE_URL"];
     let names: Vec<&str> = every.into_iter().chain(own).collect();
-    let text: String = names.iter().map(|name| format!("{name}=v_{name}\n")).collect();
+    let lines: Vec<String> = names.iter().map(|name| format!("{name}=v_{name}")).collect();
+    let text = lines.join("\n");
     let (wanted, skipped) = of(&text, &plan()).unwrap();
     assert!(skipped.is_empty());
     let disclosed = |one: &Wanted<'_>| -> Credential {
