@@ -141,12 +141,12 @@ impl Slot {
 impl Drop for Slot {
     fn drop(&mut self) {
         let mut state = self.limiter.state();
-        if let Some((address, number)) = self.address {
-            if let Some(open) = state.open.get_mut(&address) {
-                open.remove(&number);
-                if open.is_empty() {
-                    state.open.remove(&address);
-                }
+        if let Some((address, number)) = self.address
+            && let Some(open) = state.open.get_mut(&address)
+        {
+            open.remove(&number);
+            if open.is_empty() {
+                state.open.remove(&address);
             }
         }
         // Its place was given away already.
@@ -160,6 +160,7 @@ impl Drop for Slot {
 mod tests {
     use super::*;
 
+    #[expect(clippy::unnecessary_wraps, reason = "as `acquire` takes it")]
     fn peer(text: &str) -> Option<Peer> {
         Some(text.parse().unwrap())
     }

@@ -221,7 +221,7 @@ fn with_receipts(answer: Answer, receipts: &[Receipt]) -> Answer {
 async fn show_integration(call: Box<Call>) -> HandlerResult {
     call.query.finish()?;
     let listed = call.vault.show_integration(&call.context, call.caller()?, call.argument()?).await?;
-    metadata(&listed, call.caller()?)
+    Ok(metadata(&listed, call.caller()?))
 }
 
 async fn update_integration(call: Box<Call>) -> HandlerResult {
@@ -229,7 +229,7 @@ async fn update_integration(call: Box<Call>) -> HandlerResult {
     let id: IntegrationId = call.argument()?;
     let request: UpdateIntegration = call.parse()?;
     let listed = call.vault.update_integration(&call.context, call.caller()?, id, request).await?;
-    metadata(&listed, call.caller()?)
+    Ok(metadata(&listed, call.caller()?))
 }
 
 async fn rotate_credentials(call: Box<Call>) -> HandlerResult {
@@ -238,7 +238,7 @@ async fn rotate_credentials(call: Box<Call>) -> HandlerResult {
     let expected = if_match(&call)?;
     let request: RotateCredentials = call.parse()?;
     let listed = call.vault.rotate_credentials(&call.context, call.caller()?, id, expected, request).await?;
-    metadata(&listed, call.caller()?)
+    Ok(metadata(&listed, call.caller()?))
 }
 
 /// Parses `If-Match`: `3`, `"3"` or `*`.
@@ -258,7 +258,7 @@ async fn rollback_credentials(call: Box<Call>) -> HandlerResult {
     let id: IntegrationId = call.argument()?;
     let RollbackCredentials { revision } = call.parse()?;
     let listed = call.vault.rollback_credentials(&call.context, call.caller()?, id, revision).await?;
-    metadata(&listed, call.caller()?)
+    Ok(metadata(&listed, call.caller()?))
 }
 
 async fn read_revisions(mut call: Box<Call>) -> HandlerResult {
@@ -280,11 +280,11 @@ async fn delete_integration(call: Box<Call>) -> HandlerResult {
     Ok(Answer::json(StatusCode::OK, &Removed::Integration(id)))
 }
 
-fn metadata(listed: &Listed, reader: &Admitted) -> HandlerResult {
+fn metadata(listed: &Listed, reader: &Admitted) -> Answer {
     let access = last_access(listed);
     let is_owner = reader.caller().role == Role::Owner;
     let body = IntegrationBody::new(&listed.integration, access.as_ref()).for_owner(is_owner);
-    Ok(Answer::json(StatusCode::OK, &body))
+    Answer::json(StatusCode::OK, &body)
 }
 
 fn last_access(listed: &Listed) -> Option<responses::LastAccess> {

@@ -153,8 +153,7 @@ impl Store {
         keeper.0(&Upgrade { engine: &self.engine, head: sealed.clone(), from, to })?;
         self.engine.release().map_err(|error| CommitError::from(redb::Error::Io(error)))?;
         let migrated = self.engine.transact(|txn| {
-            let mut migrating =
-                Migrating { txn, keys: &state.keys, file: self.file, digest: head.state.clone() };
+            let mut migrating = Migrating { txn, keys: &state.keys, file: self.file, digest: head.state };
             self.migrations.after(from).iter().try_for_each(|step| step(&mut migrating))?;
             let head = Head { state: migrating.digest, ..head };
             last_batch(&state, sealed, &head, to, event).map_err(MigrationError::from)

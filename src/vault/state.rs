@@ -59,6 +59,10 @@ impl SessionLife {
 
 /// Settings that hold for the life of the process.
 #[derive(Debug, Clone)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent switches, each a setting or a flag of its own"
+)]
 pub struct Settings {
     /// Allows members to store integrations.
     pub members_may_create: bool,

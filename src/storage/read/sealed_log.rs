@@ -29,13 +29,16 @@ const GROUP_LEVEL: u8 = 8;
 /// The most children of a group.
 const GROUP: u64 = 1 << GROUP_LEVEL;
 
+/// The hashes of groups, by level and index.
+type Groups = BTreeMap<(u8, u64), Rc<[Hash]>>;
+
 /// One snapshot's log, and the groups of it that agreed with the head so far.
 pub(in crate::storage) struct SealedLog<'a> {
     snapshot: &'a Snapshot,
     size: u64,
     nodes: Vec<Hash>,
     first: u64,
-    agreed: RefCell<BTreeMap<(u8, u64), Rc<[Hash]>>>,
+    agreed: RefCell<Groups>,
 }
 
 impl<'a> SealedLog<'a> {

@@ -60,6 +60,8 @@ const EXAMPLES_OF_SHELLS: &[&str] = &[
     "  TOKEN=$(sealroom credentials --provider github --project acme/app --field token)",
     "  x=$(sealroom credentials --project acme/app --format env) && eval \"$x\" || exit",
     "  source <(sealroom completions bash)",
+    "  sops decrypt secrets.yaml | sealroom import - --global --yes",
+    "  vault kv get -format=json secret/db | sealroom import - --name db --project acme/app --yes",
 ];
 
 /// Commands that speak to no server, or as nobody, have no flags that say to which and as whom.

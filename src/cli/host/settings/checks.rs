@@ -117,7 +117,7 @@ fn check_writers(path: &Path, source: &Source) -> Result<(), CliError> {
         path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
     let shown = path.display();
     let own = rustix::process::geteuid().as_raw();
-    if ![own, 0].contains(&file.uid()) && !(file.uid() == UNMAPPED && is_in_user_namespace()) {
+    if ![own, 0].contains(&file.uid()) && (file.uid() != UNMAPPED || !is_in_user_namespace()) {
         return Err(CliError::failed(
             format!("{source}: {shown} belongs to uid {}, who can change it", file.uid()),
             format!("chown {own} {shown}, or run the server as that user"),
@@ -147,13 +147,13 @@ fn check_writers(path: &Path, source: &Source) -> Result<(), CliError> {
 fn others_write(file: &fs::Metadata) -> bool {
     let is_own = |gid: u32| {
         let mut groups =
-            rustix::process::getgroups().unwrap_or_default().into_iter().map(|group| group.as_raw());
+            rustix::process::getgroups().unwrap_or_default().into_iter().map(rustix::process::Gid::as_raw);
         gid == 0 || gid == rustix::process::getegid().as_raw() || groups.any(|group| group == gid)
     };
     file.mode() & 0o002 != 0 || (file.mode() & 0o020 != 0 && !is_own(file.gid()))
 }
 
-/// Returns whether this process is in a user namespace (user_namespaces(7)), where a file of root's may show another
+/// Returns whether this process is in a user namespace (`user_namespaces(7)`), where a file of root's may show another
 /// owner.
 fn is_in_user_namespace() -> bool {
     let map = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();

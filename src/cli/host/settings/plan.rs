@@ -129,11 +129,15 @@ pub(in crate::cli::host) fn read(args: &Args) -> Result<Plan, CliError> {
             disk_low_bytes: tuning.disk_low_bytes.or(file.disk_low_bytes).unwrap_or(default::DISK_LOW_BYTES),
             ..Settings::new(host_actor(), clock::monotonic)
         },
-        log_level: level.parse().map_err(|_| {
-            let what = format!("'{}' is not a log level", level.escape_debug());
-            sources.of_top("log_level").refuse(what, "use error, warn, info, debug or trace")
-        })?,
+        log_level: log_level(&level, &sources)?,
         sources,
+    })
+}
+
+fn log_level(level: &str, sources: &Sources) -> Result<tracing::Level, CliError> {
+    level.parse().map_err(|_| {
+        let what = format!("'{}' is not a log level", level.escape_debug());
+        sources.of_top("log_level").refuse(what, "use error, warn, info, debug or trace")
     })
 }
 
