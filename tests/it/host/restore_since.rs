@@ -3,13 +3,14 @@
 
 use std::{fs, path::Path, process::Output};
 
+use redb::ReadableTable;
 use sealroom::audit::tree::leaf_hash;
 
 use super::restore::{SERVE, Worst};
 use crate::{
     lab::kills::request,
     support::{
-        binary::{Serving, sealroom, secret_file, stderr},
+        binary::{Serving, sealroom, stderr},
         memory_disk::{AUDIT, edit},
     },
 };
