@@ -12,7 +12,7 @@ use super::{
 use crate::{
     audit::{
         checkpoint::{self, Checkpoint},
-        key_ring::KeyRing,
+        key_ring::{self, KeyRing},
         taken_away::TakenAway,
     },
     cli::{
@@ -80,13 +80,16 @@ pub(super) fn compare(
     since.sort_by_key(Since::first);
     let size = size(&backup).map_err(broken)?;
     let kept = kept(given.checkpoint_folder, &backup, file.as_ref().map(|(file, _)| file)).map_err(broken)?;
+    // A handover after the backup may be of a restore: then the folder speaks of another history than an export.
+    let is_handed_over = |kept: &Checkpoint| kept.size > size && key_ring::successor(kept).is_some();
+    let is_binding = file.is_none() && !kept.checkpoints.iter().any(|(_, kept)| is_handed_over(kept));
     let mut signed = BTreeMap::new();
     for (path, checkpoint) in &kept.checkpoints {
-        let one = Signed { root: checkpoint.root, by: path.clone(), is_binding: file.is_none() };
+        let one = Signed { root: checkpoint.root, by: path.clone(), is_binding };
         signed.insert(checkpoint.size, one);
     }
     for one in &since {
-        signed.extend(one.signed(&kept.keys)?);
+        signed.extend(one.signed(&[&kept.keys, &kept.of_backup])?);
     }
     let mut later = Later::after(&backup, size, signed).map_err(broken)?;
     let mut sources = Vec::new();
@@ -186,20 +189,23 @@ fn proven(backup: &Store, file: &Store) -> Result<u64, StorageError> {
 /// The checkpoints of the folder that keys of this log signed, with their names, and those keys.
 struct Kept {
     keys: KeyRing,
+    /// The keys of the backup alone: another restore may have ended them since.
+    of_backup: KeyRing,
     checkpoints: Vec<(String, Checkpoint)>,
 }
 
 fn kept(folder: Option<&Path>, backup: &Store, file: Option<&Store>) -> Result<Kept, StorageError> {
     let origin = checkpoint::origin(backup.file());
     let notes = folder.map(|folder| checkpoints::notes(folder, &origin)).unwrap_or_default();
+    let first = backup.verifier_keys()?.into_iter().next().ok_or_else(|| tampered("meta", "log_keys"))?.0;
     let mut handovers = backup.handovers()?;
+    let of_backup = KeyRing::following(first.clone(), &handovers);
     handovers.extend(file.and_then(|file| file.handovers().ok()).unwrap_or_default());
     handovers.extend(notes.iter().map(|(_, note)| note.clone()));
-    let first = backup.verifier_keys()?.into_iter().next().ok_or_else(|| tampered("meta", "log_keys"))?;
-    let keys = KeyRing::following(first.0, &handovers);
+    let keys = KeyRing::following(first, &handovers);
     let opened =
         notes.iter().filter_map(|(path, note)| Some((path.display().to_string(), keys.open(note).ok()?)));
-    Ok(Kept { checkpoints: opened.collect(), keys })
+    Ok(Kept { checkpoints: opened.collect(), keys, of_backup })
 }
 
 /// Reads what the replaced file's log has after the last record that both share.

@@ -9,6 +9,7 @@ use std::{
 use super::later::{Later, Signed, WHOLE};
 use crate::{
     audit::{
+        checkpoint::BadNote,
         key_ring::KeyRing,
         record::{self, RECORD_BYTES_MAX},
         tree::leaf_hash,
@@ -62,9 +63,10 @@ impl Since {
     ///
     /// # Errors
     /// The archive is of another vault.
-    pub(super) fn signed(&self, keys: &KeyRing) -> Result<Option<(u64, Signed)>, CliError> {
+    pub(super) fn signed(&self, keys: &[&KeyRing]) -> Result<Option<(u64, Signed)>, CliError> {
         let Self::Archive(archive) = self else { return Ok(None) };
-        let signed = keys.open(&archive.header.checkpoint).map_err(|error| {
+        let opened = keys.iter().map(|keys| keys.open(&archive.header.checkpoint));
+        let signed = opened.reduce(Result::or).unwrap_or(Err(BadNote::Unknown)).map_err(|error| {
             failed(&archive.path, &format!("its checkpoint: {error}"), "pass the archives of this vault")
         })?;
         let by = archive.path.display().to_string();
