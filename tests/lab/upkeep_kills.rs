@@ -93,7 +93,7 @@ impl Interrupted {
         let init = ["init", "--json", "--data", "v.redb", "--owner-email", "owner@example.com"];
         let files =
             ["--owner-password-file", "owner", "--passphrase-file", "pass", "--recovery-key-file", "paper"];
-        ran(&mut this.command(&[&init[..], &files, &LIGHT].concat()))?;
+        ran(&mut this.command(&[&init[..], &files, &["--weak-kdf"], &LIGHT].concat()))?;
         let (mut server, address) = this.serve(&[])?;
         let owner = login(&address)?;
         for n in 0..20 {

@@ -62,6 +62,7 @@ const EXAMPLES_OF_SHELLS: &[&str] = &[
     "  source <(sealroom completions bash)",
     "  sops decrypt secrets.yaml | sealroom import - --global --yes",
     "  vault kv get -format=json secret/db | sealroom import - --name db --project acme/app --yes",
+    "  age -d -i key.txt all.json.age | sealroom import - --yes",
 ];
 
 /// Commands that speak to no server, or as nobody, have no flags that say to which and as whom.

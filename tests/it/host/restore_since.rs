@@ -3,7 +3,6 @@
 
 use std::{fs, path::Path, process::Output};
 
-use redb::ReadableTable;
 use sealroom::audit::tree::leaf_hash;
 
 use super::restore::{SERVE, Worst};
