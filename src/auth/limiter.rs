@@ -63,7 +63,7 @@ impl Limiter {
         }
     }
 
-    /// Notes a login of that user from that address: for [`KNOWN`] only its own failures from there count.
+    /// Notes a login of that user from that address: for 30 days only its own failures from there count.
     pub fn know(&mut self, email: &Email, peer: Peer, at: Timestamp) {
         let key = (email.clone(), Address::of(peer));
         if self.known.len() >= ENTRIES_MAX && !self.known.contains_key(&key) {

@@ -10,7 +10,7 @@ use crate::cli::{error::CliError, terminal::output::Output};
 /// `health`'s flags.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
-    /// Succeed if the server can disclose: unlocked, its log writable [default].
+    /// Succeed if the server can disclose: unlocked, its log writable. This is the default.
     #[arg(long, conflicts_with = "live")]
     ready: bool,
     /// Succeed if the server answers, also a locked one.

@@ -26,6 +26,7 @@ impl Selection {
     }
 
     /// Returns whether any flag selects.
+    #[cfg(unix)]
     pub(super) fn is_given(&self) -> bool {
         self.has_projects() || self.provider.is_some() || self.name.is_some()
     }
