@@ -117,8 +117,11 @@ pub struct Rules {
 impl Rules {
     fn allowed(self, verb: Verb) -> &'static [Role] {
         match verb {
-            // Who rotates decides what pipelines read, as who creates does.
-            Verb::CreateIntegration | Verb::RotateCredentials | Verb::RollbackCredentials
+            // Who rotates or renames decides what pipelines read, as who creates does.
+            Verb::CreateIntegration
+            | Verb::UpdateIntegration
+            | Verb::RotateCredentials
+            | Verb::RollbackCredentials
                 if !self.members_may_create =>
             {
                 &[Owner]
@@ -165,11 +168,18 @@ fn published(roles: &[Role]) -> String {
 /// Decides whether this caller may do that at all; the permit's own methods decide on what.
 ///
 /// # Errors
-/// [`Denied::Role`] where the table does not name the caller's role.
+/// [`Denied::Role`] where the table does not name the caller's role; [`Denied::Project`] where a narrowed caller asks for
+/// what is about all projects.
 pub fn authorize(caller: &Arc<Caller>, verb: Verb, rules: &Rules) -> Result<Permit, Denied> {
     let required = rules.allowed(verb);
     if !required.contains(&caller.role) {
         return Err(Denied::Role { required });
+    }
+    // The log, a copy of the vault and the metrics are about everything, whatever a token is narrowed to.
+    let about_everything =
+        matches!(verb, Verb::ReadAudit | Verb::ExportAudit | Verb::CreateBackup | Verb::ReadMetrics);
+    if about_everything && caller.scope != AccessScope::default() {
+        return Err(Denied::Project);
     }
     Ok(Permit { verb, caller: Arc::clone(caller) })
 }
@@ -238,14 +248,6 @@ impl Permit {
         }
     }
 
-    /// Allows what is about all projects, providers and integrations at once.
-    ///
-    /// # Errors
-    /// [`Denied::Project`] where it is narrowed to some.
-    pub fn everything(&self) -> Result<(), Denied> {
-        if self.caller.scope == AccessScope::default() { Ok(()) } else { Err(Denied::Project) }
-    }
-
     /// Allows changing this integration's credential: an owner any, a member only its own creations, and of those only
     /// what it could create as they are now.
     ///
@@ -303,6 +305,18 @@ impl Permit {
         }
         self.owns(integration)?;
         Ok(Restoration { integration })
+    }
+
+    /// Allows seeing this integration's metadata in a listing.
+    ///
+    /// # Errors
+    /// The narrowing does not admit it, or it is not the caller's own where the listing is of those.
+    pub fn lists(&self, integration: &Integration) -> Result<(), Denied> {
+        match self.verb {
+            Verb::ListOwnIntegrations if !self.created(integration) => Err(Denied::NotCreator),
+            Verb::ListOwnIntegrations => self.owns(integration),
+            _ => self.within_reach(integration),
+        }
     }
 
     /// Checks that the narrowing admits the integration.

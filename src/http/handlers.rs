@@ -170,7 +170,11 @@ async fn list_integrations(mut call: Box<Call>, verb: Verb) -> HandlerResult {
     let bodies: Vec<_> = listed
         .iter()
         .zip(&accesses)
-        .map(|(one, access)| IntegrationBody::new(&one.integration, access.as_ref()).for_owner(sees_config))
+        .map(|(one, access)| {
+            let body = IntegrationBody::new(&one.integration, access.as_ref()).for_owner(sees_config);
+            // Who reads a member's integration is in the log, which members do not read.
+            if verb == Verb::ListOwnIntegrations { body.without_reader() } else { body }
+        })
         .collect();
     Ok(with_cursor(Answer::json(StatusCode::OK, &bodies), next))
 }

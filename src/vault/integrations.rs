@@ -108,7 +108,7 @@ impl Vault {
         let work = move |work: Request<'_>| {
             let (limit, cursor) = page;
             let wanted = |one: &Integration| {
-                (verb != Verb::ListOwnIntegrations || work.permit.created(one))
+                work.permit.lists(one).is_ok()
                     && provider.is_none_or(|provider| one.provider.service() == provider.service())
                     && name.as_ref().is_none_or(|name| one.name.as_ref() == Some(name))
                     && cursor.is_none_or(|cursor| one.id < cursor)

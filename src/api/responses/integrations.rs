@@ -67,6 +67,12 @@ impl<'a> IntegrationBody<'a> {
         if is_owner { self } else { Self { config: verbatim_or_empty(None), ..self } }
     }
 
+    /// Leaves out who read the credential last.
+    #[must_use]
+    pub fn without_reader(self) -> Self {
+        Self { last_accessed_by: None, ..self }
+    }
+
     /// Adds the ids of integrations with the same provider and an overlapping scope.
     #[must_use]
     pub fn with_shadows(mut self, shadows: &[IntegrationId]) -> Self {

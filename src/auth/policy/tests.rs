@@ -122,14 +122,20 @@ fn an_owner_may_whatever_a_member_may() {
     }
 }
 
+/// Where members may not create, one renamed an integration of its own to what a pipeline asks for.
 #[test]
-fn the_configuration_takes_creation_and_rotation_from_members_and_nothing_else() {
+fn the_configuration_takes_creation_and_changes_from_members_and_nothing_else() {
     let closed = Rules { members_may_create: false };
     for verb in Verb::ALL {
         for role in Role::ALL {
             let may = |rules| authorize(&caller(*role, AccessScope::default()), *verb, rules).is_ok();
-            let stores =
-                [Verb::CreateIntegration, Verb::RotateCredentials, Verb::RollbackCredentials].contains(verb);
+            let stores = matches!(
+                verb,
+                Verb::CreateIntegration
+                    | Verb::UpdateIntegration
+                    | Verb::RotateCredentials
+                    | Verb::RollbackCredentials
+            );
             let taken = stores && *role == Member;
             assert_eq!(may(&closed), may(&OPEN) && !taken, "{role} {verb:?}");
         }
@@ -303,4 +309,29 @@ fn narrowed_to_nothing_means_nothing_allowed() {
         assert!(permit.disclose(&global).is_err());
         assert!(permit.disclose(&scoped).is_err());
     }
+}
+
+/// A narrowed auditor read the log of all projects, and listed what lies in others.
+#[test]
+fn a_narrowed_caller_gets_nothing_that_is_about_everything() {
+    let narrowed =
+        [to_projects(&["a/b"]), to_projects(&[]), to_providers(&[Provider::Jira]), to_integrations(&[])];
+    for (role, verbs) in
+        [(Auditor, [Verb::ReadAudit, Verb::ExportAudit]), (Operator, [Verb::CreateBackup, Verb::ReadMetrics])]
+    {
+        for verb in verbs {
+            for scope in &narrowed {
+                let refused = authorize(&caller(role, scope.clone()), verb, &OPEN).err();
+                assert_eq!(refused, Some(Denied::Project), "{verb:?} {scope:?}");
+            }
+            assert!(authorize(&caller(role, AccessScope::default()), verb, &OPEN).is_ok());
+        }
+    }
+    let within = integration(Provider::Github, Scope::Projects(projects(&["a/b"])), "user:ada@example.com");
+    let elsewhere =
+        integration(Provider::Github, Scope::Projects(projects(&["a/c"])), "user:ada@example.com");
+    let auditor = permit(Auditor, Verb::ListIntegrations, to_projects(&["a/b"]));
+    assert_eq!((auditor.lists(&within), auditor.lists(&elsewhere)), (Ok(()), Err(Denied::Project)));
+    let owner = permit(Owner, Verb::ListIntegrations, AccessScope::default());
+    assert_eq!((owner.lists(&within), owner.lists(&elsewhere)), (Ok(()), Ok(())));
 }

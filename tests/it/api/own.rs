@@ -168,3 +168,29 @@ async fn a_new_name_can_never_hide_what_a_new_integration_could_not() {
         assert_eq!(log.as_array().unwrap().len(), if may_shadow { 2 } else { 0 });
     }
 }
+
+/// An owner moved a member's integration to a project that the member may not name, with options of its own.
+#[tokio::test]
+async fn a_member_never_sees_what_an_owner_moved_past_its_narrowing_nor_who_reads() {
+    let t = TestServer::start().await;
+    t.project("acme/app").await;
+    t.project("secret/deal").await;
+    let ada = t.user("ada@example.com", Role::Member, AccessScope::default()).await;
+    let made = t.send("POST", "/sfp/api/integrations", &ada, &github("of ada")).await;
+    let path = format!("/sfp/api/integrations/{}", made.json()["id"].as_str().unwrap());
+    assert_eq!(t.send("GET", "/sfp/api/integrations/credentials", &t.owner, "").await.status, 200);
+    let listed = t.send("GET", MINE, &ada, "").await.json();
+    assert!(listed[0]["lastAccessedAt"].is_string() && listed[0]["lastAccessedBy"].is_null(), "{listed}");
+    t.change_user("ada@example.com", r#"{"projects":["acme/app"]}"#).await;
+    let ada = t.login("ada@example.com").await;
+    for scope in [
+        r#"{"projects":["secret/deal"]}"#,
+        r#"{"projects":["acme/app","secret/deal"]}"#,
+        r#"{"isGlobal":true}"#,
+    ] {
+        assert_eq!(t.send("PATCH", &path, &t.owner, scope).await.status, 200);
+        assert_eq!(t.send("GET", MINE, &ada, "").await.body, "[]", "{scope}");
+    }
+    assert_eq!(t.send("PATCH", &path, &t.owner, r#"{"projects":["acme/app"]}"#).await.status, 200);
+    assert_eq!(t.send("GET", MINE, &ada, "").await.json().as_array().unwrap().len(), 1);
+}

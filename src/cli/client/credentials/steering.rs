@@ -14,8 +14,7 @@ pub(in crate::cli::client) fn steers(name: &str) -> bool {
     let is_credential = || CREDENTIALS.iter().any(|word| name.ends_with(word));
     NAMES.contains(&name)
         || begins(OWN)
-        || name.ends_with("_PROXY")
-        || (name.ends_with("_OPTIONS") || name.ends_with("OPTS"))
+        || ENDS.iter().any(|end| name.ends_with(end))
         || (begins(FAMILIES) && !is_credential())
 }
 
@@ -68,9 +67,8 @@ const NAMES: &[&str] = &[
     "LUA_CPATH",
     "LUA_INIT",
     "LUA_PATH",
-    "MAKEFLAGS",
+    "MAKEFILES",
     "MALLOC_CONF",
-    "MAVEN_ARGS",
     "NLSPATH",
     "NODE_EXTRA_CA_CERTS",
     "NODE_PATH",
@@ -78,6 +76,7 @@ const NAMES: &[&str] = &[
     "OPENSSL_CONF",
     "OPENSSL_MODULES",
     "PHPRC",
+    "PKG_CONFIG",
     "PHP_INI_SCAN_DIR",
     "R_PROFILE",
     "RUSTC",
@@ -92,8 +91,11 @@ const NAMES: &[&str] = &[
     "DOCKER_CONFIG",
     "DOCKER_CONTEXT",
     "DOCKER_HOST",
+    "GH_CONFIG_DIR",
+    "GH_HOST",
     "HOSTALIASES",
     "KUBECONFIG",
+    "NETRC",
     "REQUESTS_CA_BUNDLE",
     "SSLKEYLOGFILE",
     "SSL_CERT_DIR",
@@ -102,6 +104,29 @@ const NAMES: &[&str] = &[
     "TF_CLI_CONFIG_FILE",
     "WGETRC",
 ];
+/// Suffixes of variables that steer: arguments, programs to start, places to look in. Programs that nobody listed keep to
+/// them too.
+const ENDS: &[&str] = &[
+    "FLAGS",
+    "OPTS",
+    "PATH",
+    "_ARGS",
+    "_ASKPASS",
+    "_CMD",
+    "_COMMAND",
+    "_EDITOR",
+    "_HOME",
+    "_LAUNCHER",
+    "_OPTIONS",
+    "_PAGER",
+    "_PRELOAD",
+    "_PROXY",
+    "_RSH",
+    "_SHELL",
+    "_SSH",
+    "_TUNABLES",
+    "_WRAPPER",
+];
 /// Prefixes of variables that steer, except the credentials among them.
 const FAMILIES: &[&str] = &[
     "ACTIONS_",
@@ -109,13 +134,23 @@ const FAMILIES: &[&str] = &[
     "BASH_FUNC_",
     "BUNDLE_",
     "CARGO_",
+    "CMAKE_",
+    "COMPOSER_",
+    "CONDA_",
+    "DENO_",
     "DOTNET_",
     "DYLD_",
+    "ERL_",
     "GCONV",
     "GEM_",
     "GIT_",
     "GITHUB_",
+    "GLIBC_",
+    "GRADLE_",
+    "JULIA_",
     "LD_",
+    "MAVEN_",
+    "NIX_",
     "NPM_CONFIG_",
     "PERL5",
     "PERLLIB",
@@ -158,6 +193,17 @@ mod tests {
     fn what_runs_code_or_sends_data_elsewhere_steers() {
         for name in [
             "PATH",
+            "GNUMAKEFLAGS",
+            "MAKEFILES",
+            "RSYNC_RSH",
+            "SVN_SSH",
+            "ERL_AFLAGS",
+            "GLIBC_TUNABLES",
+            "PKG_CONFIG",
+            "CMAKE_TOOLCHAIN_FILE",
+            "GH_HOST",
+            "NETRC",
+            "SOME_TOOL_WRAPPER",
             "ENV",
             "BASH_ENV",
             "IFS",
