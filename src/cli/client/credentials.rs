@@ -68,7 +68,7 @@ pub(in crate::cli) struct Args {
     /// Print all fields in this format.
     #[arg(long, value_enum)]
     format: Option<Format>,
-    /// Name a field yourself, such as `GH_TOKEN=github.token`; NAME.FIELD and ID.FIELD select too.
+    /// Name a field yourself, such as `GH_TOKEN=github.token`; ID.FIELD selects too, and NAME.FIELD for `custom`.
     #[arg(long, value_name = "NAME=SELECTOR", requires = "format")]
     env: Vec<Assignment>,
     /// Write to this file (mode 0600) instead of stdout; it appears once it is complete.

@@ -60,7 +60,7 @@ const DEFAULT_PATH: &str = "/bin:/usr/bin";
 pub(in crate::cli) struct Args {
     #[command(flatten)]
     selection: Selection,
-    /// Name a field yourself, such as `GH_TOKEN=github.token`; NAME.FIELD and ID.FIELD select too.
+    /// Name a field yourself, such as `GH_TOKEN=github.token`; ID.FIELD selects too, and NAME.FIELD for `custom`.
     #[arg(long, value_name = "NAME=SELECTOR")]
     env: Vec<Assignment>,
     /// Read the credentials again from time to time, and act when one has changed.

@@ -82,6 +82,8 @@ fn remedy(health: &Health) -> &'static str {
         "its file was removed, moved or replaced: put it back, or on its host `sealroom rescue`"
     } else if has("disk_low") {
         "free space on its disk"
+    } else if has("log_flawed") {
+        "its log disagrees with its own head: keep the file, and examine it on its host with `sealroom doctor`"
     } else {
         "its log cannot be written: check its disk and its log output"
     }
@@ -94,6 +96,9 @@ fn with_remedy(reason: &str) -> String {
         "disk_low" => "free space on the server's disk",
         "checkpoint_lost" => {
             "the newest checkpoint did not reach its folder; the server's log says why and what to do"
+        }
+        "log_flawed" => {
+            "the log disagrees with its own head: keep the file, and examine it on its host with sealroom doctor"
         }
         "backup_failed" => "the server's log says why; make one now: sealroom backup FILE",
         _ => return reason.to_owned(),

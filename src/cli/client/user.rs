@@ -168,7 +168,7 @@ pub(super) async fn run(args: GroupArgs<Command>, output: Output) -> Result<(), 
             let wanted = UserChange { role: Some(role), ..UserChange::default() };
             let user = remote.client.change_user(&email, &wanted).await?;
             // A member's reach is not in the command: it is that of the last time as a member, or all projects.
-            let reach = user.projects.as_deref().map_or_else(|| ALL_PROJECTS.to_owned(), list);
+            let reach = user.projects.as_deref().map_or_else(|| ALL_PROJECTS.to_owned(), list_or_none);
             let reach = if user.role == "member" { format!(", and sees {reach}") } else { String::new() };
             remote.output.result(&format!("{email} is now {}{reach}", user.role), &user)
         }

@@ -3,12 +3,14 @@
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use serde_json::json;
 
 use super::{
     archiving::{archive, check_new, failed, told},
+    checkpoints::CheckpointPlan,
     control,
     file_args::FileArgs,
     host_actor::host_actor,
@@ -35,6 +37,9 @@ pub(in crate::cli) struct Args {
     /// The archive, a new file.
     #[arg(long, value_name = "FILE")]
     to: PathBuf,
+    /// The folder of the vault's checkpoints, which gets the newest one first; a running server knows its own.
+    #[arg(long, env = "SEALROOM_CHECKPOINT_FOLDER", hide_env_values = true, value_name = "FOLDER")]
+    checkpoint_folder: Option<PathBuf>,
     #[command(flatten)]
     file: FileArgs,
     #[command(flatten)]
@@ -77,9 +82,10 @@ fn offline(args: &Args, file: &DataFile, to: &Path, output: &Output) -> Result<O
     let clock = offline::clock(&vault)?;
     let passphrase = args.passphrase.read(Asking::Once, output)?;
     let vault = Arc::new(vault);
+    let plan = args.checkpoint_folder.clone().map(|folder| CheckpointPlan { folder, every: Duration::ZERO });
     let work = async || {
         let (moving, progress) = (Arc::default(), Progress::entries("archiving", output));
-        let archive = archive(&vault, &clock, host_actor(), args.before, to, &moving);
+        let archive = archive(&vault, &clock, host_actor(), args.before, to, plan.as_ref(), &moving);
         told(&moving, archive, |done, total| progress.reach(done, total)).await
     };
     let (range, locked) = offline::unlocked(&vault, &clock, passphrase, CliError::unlock, work)?;

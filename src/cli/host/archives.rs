@@ -4,7 +4,7 @@ use std::{path::PathBuf, pin::pin, sync::Arc, time::Duration};
 
 use tokio::time::sleep;
 
-use super::{archiving, host_actor::host_actor};
+use super::{archiving, checkpoints::CheckpointPlan, host_actor::host_actor};
 use crate::{clock::Clock, domain::Timestamp, vault::Vault};
 
 /// The interval between two looks at the log.
@@ -23,24 +23,35 @@ pub(super) struct ArchivePlan {
 }
 
 /// Archives old events for as long as it is polled. Reports failures, which stop nothing and lose no event.
-pub(super) async fn keep(plan: Option<&ArchivePlan>, vault: &Arc<Vault>, clock: &Clock) {
+pub(super) async fn keep(
+    plan: Option<&ArchivePlan>,
+    checkpoints: Option<&CheckpointPlan>,
+    vault: &Arc<Vault>,
+    clock: &Clock,
+) {
     let Some(plan) = plan else { return std::future::pending().await };
     loop {
         if vault.is_locked() {
             sleep(LOCKED_EVERY).await;
             continue;
         }
-        archive(plan, vault, clock).await;
+        archive(plan, checkpoints, vault, clock).await;
         sleep(LOOK_EVERY).await;
     }
 }
 
-async fn archive(plan: &ArchivePlan, vault: &Arc<Vault>, clock: &Clock) {
+async fn archive(
+    plan: &ArchivePlan,
+    checkpoints: Option<&CheckpointPlan>,
+    vault: &Arc<Vault>,
+    clock: &Clock,
+) {
     let now = clock.now();
     let Ok(key) = vault.verifier_key() else { return };
     let path = plan.folder.join(format!("{}-{}.archive", key.name().replace('/', "-"), stamp(now)));
     let moving = Arc::default();
-    let mut work = pin!(archiving::archive(vault, clock, host_actor(), now.minus(plan.keep), &path, &moving));
+    let before = now.minus(plan.keep);
+    let mut work = pin!(archiving::archive(vault, clock, host_actor(), before, &path, checkpoints, &moving));
     let done = loop {
         tokio::select! {
             done = &mut work => break done,

@@ -16,6 +16,7 @@ use std::{
 
 use tokio::{sync::Mutex, time::timeout};
 
+use super::checkpoints::{self, CheckpointPlan};
 use crate::{
     audit::{
         archive::Header,
@@ -67,17 +68,22 @@ pub(super) async fn told<T>(
     }
 }
 
-/// Moves the events from before a time to a new file; returns the first and last sequence, or [`None`] if there is
-/// nothing to move.
+/// Moves the events from before a time to a new file, once the folder for checkpoints, if there is one, has the newest
+/// of them: one that ends within archived records cannot be compared with the log any more. Returns the first and last
+/// sequence, or [`None`] if there is nothing to move.
 pub(super) async fn archive(
     vault: &Arc<Vault>,
     clock: &Clock,
     actor: Actor,
     before: Timestamp,
     to: &Path,
+    checkpoints: Option<&CheckpointPlan>,
     moving: &Arc<Moving>,
 ) -> Result<Option<(u64, u64)>, CliError> {
     let _turn = TURN.lock().await;
+    if let Some(plan) = checkpoints {
+        checkpoints::write_now(plan, vault).await;
+    }
     if vault.is_checkpoint_lost() {
         return Err(CliError::failed(
             "the newest checkpoint did not reach its folder: nothing was archived",

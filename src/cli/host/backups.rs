@@ -52,6 +52,23 @@ enum NotMade {
     Panicked,
 }
 
+impl NotMade {
+    fn hint(&self) -> &'static str {
+        let is_denied = |error: &io::Error| error.kind() == io::ErrorKind::PermissionDenied;
+        match self {
+            Self::Folder { source, .. } | Self::File(FileError::Io { source, .. }) if is_denied(source) => {
+                "check the folder's mode; one that was replaced or mounted after the start stays closed to the server: start \
+                 it again"
+            }
+            Self::Room { .. } => "free space in that folder, or keep fewer backups",
+            Self::Hung => "check the share; the next try comes by itself",
+            Self::Folder { .. } | Self::File(_) | Self::Vault(_) | Self::Panicked => {
+                "check the folder and its disk; older backups are kept, and the next try comes by itself"
+            }
+        }
+    }
+}
+
 impl From<Hung> for NotMade {
     fn from(Hung: Hung) -> Self {
         Self::Hung
@@ -97,7 +114,8 @@ pub(super) async fn keep(plan: Option<&BackupPlan>, vault: &Arc<Vault>, clock: &
             Err(NotMade::Vault(vault::Error::Locked)) => now.plus(plan.every.min(LOOK_EVERY)),
             Err(error) => {
                 vault.set_backup_failed(true);
-                tracing::error!(%error, folder = %plan.folder.display(), "the backup failed");
+                let hint = error.hint();
+                tracing::error!(%error, hint, folder = %plan.folder.display(), "the backup failed");
                 now.plus(plan.every.min(AGAIN_AFTER))
             }
         };

@@ -107,7 +107,7 @@ async fn serve(
         Dev { url: url(&listener)?, data: data.display().to_string(), password, owner, member, application };
     let server = Server::new(Arc::clone(&vault), clock.clone(), limits, false);
     let stop = stop_signal()?;
-    let control = control::serve(control, Arc::clone(&vault), file, clock.clone());
+    let control = control::serve(control, Arc::clone(&vault), file, clock.clone(), None);
     let reported = report(&dev, output);
     if reported.is_ok() {
         server.run(listener, stop).await;

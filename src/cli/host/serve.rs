@@ -98,7 +98,11 @@ fn rules(plan: &Plan, started: &Started) -> Rules {
     let checkpoints = plan.checkpoints.as_ref().map(|plan| &*plan.folder);
     let backups = plan.backups.as_ref().map(|plan| &*plan.folder);
     let archives = plan.archives.as_ref().map(|plan| &*plan.folder);
-    [vault, checkpoints, backups, archives].into_iter().flatten().for_each(|folder| rules.write(folder));
+    for folder in [vault, checkpoints, backups, archives].into_iter().flatten() {
+        if !rules.write(folder) {
+            tracing::warn!(folder = %folder.display(), "this folder does not exist: it stays closed to the server until a start with it");
+        }
+    }
     let tls = plan.tls.iter().flat_map(|files| [&*files.cert, &*files.key]);
     plan.config.as_deref().into_iter().chain(tls).for_each(|path| rules.read(path));
     if let Some(passphrase) = &plan.passphrase.passphrase_file {
@@ -158,7 +162,8 @@ async fn serve(
     } else {
         output.warning(&format!("locked: run `sealroom unlock --data {}`", data.display()));
     }
-    let control = control::serve(socket, Arc::clone(&vault), Arc::clone(&file), clock.clone());
+    let checkpoints = plan.checkpoints.clone().map(Arc::new);
+    let control = control::serve(socket, Arc::clone(&vault), Arc::clone(&file), clock.clone(), checkpoints);
     let url = url(&listener)?;
     let server = Server::new(Arc::clone(&vault), clock.clone(), plan.limits, plan.edge);
     output.result(&format!("listening on {url}"), &json!({ "url": url }))?;
@@ -170,7 +175,7 @@ async fn serve(
         () = checkpoints::keep(plan.checkpoints.as_ref(), &vault) => {}
         () = log_watch::keep(&vault) => {}
         () = backups::keep(plan.backups.as_ref(), &vault, &clock) => {}
-        () = archives::keep(plan.archives.as_ref(), &vault, &clock) => {}
+        () = archives::keep(plan.archives.as_ref(), plan.checkpoints.as_ref(), &vault, &clock) => {}
         () = reload(hang_up, args, &server, tls.as_deref(), log, output) => {}
         () = systemd::keep_alive() => {}
     }

@@ -23,6 +23,7 @@ use crate::{
         error::CliError,
         host::{
             archiving::{self, Moving},
+            checkpoints::CheckpointPlan,
             host_actor::actor_of_uid,
             memory,
         },
@@ -60,15 +61,22 @@ pub(in crate::cli::host) fn serve(
     vault: Arc<Vault>,
     file: Arc<DataFile>,
     clock: Clock,
+    checkpoints: Option<Arc<CheckpointPlan>>,
 ) -> Control {
     let task = tokio::spawn(async move {
         let Listener::Unix(socket, _) = &listener else { return };
-        accept(socket, &vault, &file, &clock).await;
+        accept(socket, &vault, &file, &clock, checkpoints.as_ref()).await;
     });
     Control { task }
 }
 
-async fn accept(socket: &UnixListener, vault: &Arc<Vault>, file: &Arc<DataFile>, clock: &Clock) {
+async fn accept(
+    socket: &UnixListener,
+    vault: &Arc<Vault>,
+    file: &Arc<DataFile>,
+    clock: &Clock,
+    checkpoints: Option<&Arc<CheckpointPlan>>,
+) {
     // One at a time: more is not needed, and a flood of guesses costs one derivation at a time.
     loop {
         let stream = match socket.accept().await {
@@ -82,7 +90,7 @@ async fn accept(socket: &UnixListener, vault: &Arc<Vault>, file: &Arc<DataFile>,
         let own = rustix::process::getuid().as_raw();
         match stream.peer_cred().map(|peer| peer.uid()) {
             Ok(uid) if uid == own || uid == 0 => {
-                converse(stream, actor_of_uid(uid), vault, file, clock).await;
+                converse(stream, actor_of_uid(uid), vault, file, clock, checkpoints).await;
             }
             Ok(_) | Err(_) => turn_away(stream, own).await,
         }
@@ -103,6 +111,7 @@ async fn converse(
     vault: &Arc<Vault>,
     file: &Arc<DataFile>,
     clock: &Clock,
+    checkpoints: Option<&Arc<CheckpointPlan>>,
 ) {
     let (reader, mut writer) = stream.into_split();
     let mut line = Zeroizing::new(Vec::with_capacity(8192));
@@ -129,11 +138,12 @@ async fn converse(
             return;
         }
         Some(Ok(Request::Archive { before, to })) => {
-            let (vault, clock) = (Arc::clone(vault), clock.clone());
+            let (vault, clock, checkpoints) = (Arc::clone(vault), clock.clone(), checkpoints.cloned());
             // As with the log, `lock` must not wait for it.
             drop(tokio::spawn(async move {
                 let moving = Arc::default();
-                let mut archive = pin!(archived(&vault, &clock, actor, &before, &to, &moving));
+                let mut archive =
+                    pin!(archived(&vault, &clock, actor, &before, &to, checkpoints.as_deref(), &moving));
                 let answer = loop {
                     if let Ok(answer) = timeout(archiving::TOLD_EVERY, &mut archive).await {
                         break answer;
@@ -213,6 +223,7 @@ async fn archived(
     actor: Actor,
     before: &str,
     to: &Path,
+    checkpoints: Option<&CheckpointPlan>,
     moving: &Arc<Moving>,
 ) -> Answer {
     let before = before.parse().map_err(|_| {
@@ -222,7 +233,7 @@ async fn archived(
         )
     });
     let done = match before {
-        Ok(before) => archiving::archive(vault, clock, actor, before, to, moving).await,
+        Ok(before) => archiving::archive(vault, clock, actor, before, to, checkpoints, moving).await,
         Err(error) => Err(error),
     };
     match done {

@@ -112,6 +112,16 @@ pub(super) fn compare(
     if sources.is_empty() {
         return Ok(comparison);
     }
+    if later.next < size {
+        let shown = sources.join(" and ");
+        return Err(CliError::failed(
+            format!(
+                "--since {shown}: ends with record {}, before the backup does",
+                later.next.saturating_sub(1)
+            ),
+            "the backup is newer: omit --since, or pass an export or archive that reaches further",
+        ));
+    }
     comparison.source = Some(sources.join(" and "));
     comparison.conclude(later, needs_proof, &kept.checkpoints);
     Ok(comparison)
@@ -141,10 +151,13 @@ impl Comparison {
         if needs_proof && proven.as_ref().is_none_or(|(size, _)| *size < next) {
             let from =
                 proven.map_or_else(String::new, |(size, by)| format!(" after the {size} that {by} signs"));
-            self.warnings.push(format!(
-                "no checkpoint proves the records{from} of {source}: pass --checkpoint-folder with the folder of the \
-                 vault's checkpoints"
-            ));
+            let remedy = match kept {
+                [] => "pass --checkpoint-folder with the folder of the vault's checkpoints",
+                _ => {
+                    "those in the folder are of other sizes; an export that reaches beyond the newest is proven up to it"
+                }
+            };
+            self.warnings.push(format!("no checkpoint proves the records{from} of {source}: {remedy}"));
         }
         self.behind = Some(taken.records());
         self.later = Some(taken);

@@ -77,13 +77,13 @@ impl Rules {
         *entry = access.max(*entry);
     }
 
-    /// Adds a folder to write to. One that does not exist yet may appear later: then it is the nearest folder above.
-    pub(in crate::cli::host) fn write(&mut self, folder: &Path) {
+    /// Adds a folder to write to. One that does not exist yet may appear later: then it is the folder above, unless that
+    /// is one of the system's, such as `/srv`, or missing too. Returns whether it can be written to.
+    pub(in crate::cli::host) fn write(&mut self, folder: &Path) -> bool {
         let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
-        let there = folder.ancestors().find(|folder| folder.is_dir());
-        if let Some(there) = there.filter(|there| there.parent().is_some()) {
-            self.add(there, Access::Write);
-        }
+        let there = folder.ancestors().take(2).find(|folder| folder.is_dir());
+        let there = there.filter(|there| *there == folder || is_own(there));
+        there.inspect(|there| self.add(there, Access::Write)).is_some()
     }
 
     #[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "only Linux has the parts"))]
@@ -136,7 +136,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut rules = Rules::new(Outgoing::Refused);
         rules.write(&folder.path().join("later/still"));
+        assert_eq!(access(&rules, folder.path()), None);
+        rules.write(&folder.path().join("later"));
         assert_eq!(access(&rules, folder.path()), Some(Access::Write));
+        // `/tmp` here: a folder of many.
+        rules.write(&folder.path().with_extension("missing"));
+        assert_eq!(access(&rules, folder.path().parent().unwrap()), None);
         rules.write(Path::new("/missing/sealroom"));
         assert_eq!(access(&rules, Path::new("/")), None);
         rules.read(folder.path());

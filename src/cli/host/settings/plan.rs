@@ -159,7 +159,13 @@ fn edge(
     sources: &Sources,
 ) -> Result<Edge, CliError> {
     let mut edge = Edge::from(behind_tls_proxy);
-    if let Some(proxies) = proxies.filter(|_| behind_tls_proxy) {
+    if let Some(proxies) = proxies {
+        if !behind_tls_proxy {
+            return Err(sources.of_top("trusted_proxies").refuse(
+                "no proxy is heard without --behind-tls-proxy",
+                "add --behind-tls-proxy, or omit it",
+            ));
+        }
         edge.trusted_proxies = list(proxies, &sources.of_top("trusted_proxies"))?;
     }
     edge.host_names = list(names.unwrap_or_default(), &sources.of_top("host_names"))?;

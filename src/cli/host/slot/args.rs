@@ -30,7 +30,7 @@ pub(super) enum Verb {
     #[command(
         after_help = "Without --slot, the slot changes that the secret given to unlock opens. A copy of the file from \
                       before still opens with the old secret.\n\nExamples:\n  sealroom slot change --data team.redb\n  \
-                      sealroom slot change --data team.redb --same --kdf-memory 16384"
+                      sealroom slot change --data team.redb --same --kdf-memory 32768"
     )]
     Change(ChangeArgs),
     /// Remove a slot: its secret no longer opens this file.

@@ -15,6 +15,9 @@ pub(super) fn flawed(flaw: &Flaw) -> CliError {
              records were removed from its end"
         }
         Flaw::ReceiptBefore { .. } => "pass a copy of the log that begins earlier",
+        Flaw::Outside { size, first, .. } if size <= first => {
+            "verify the archive that holds that record with this checkpoint, and this file with a newer one"
+        }
         _ => "keep this file unchanged, and compare it with a backup or another export",
     };
     CliError::failed(flaw.to_string(), hint)
