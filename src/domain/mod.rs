@@ -35,5 +35,5 @@ pub use secret::Secret;
 pub use text_enum::Invalid;
 pub use time::{Timestamp, days, minutes, seconds};
 pub use token::{ApplicationToken, TokenRef, TokenStatus};
-pub use unseen::is_unseen;
+pub use unseen::{UNSEEN, is_unseen};
 pub use user::{NewMembersSee, PasswordHash, SessionKey, SessionKind, SessionRow, User};

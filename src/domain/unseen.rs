@@ -1,8 +1,8 @@
 //! Characters that nobody sees: they steer a terminal, reorder a line, or make two names look alike.
 
-/// Characters that have no shape of their own, or that reorder others: Unicode 17's category `Cf`, the line and
+/// Ranges of characters that have no shape of their own, or that reorder others: Unicode 17's category `Cf`, the line and
 /// paragraph separators, and the letters that render as nothing.
-const UNSEEN: &[(char, char)] = &[
+pub const UNSEEN: &[(char, char)] = &[
     ('\u{ad}', '\u{ad}'),
     ('\u{34f}', '\u{34f}'),
     ('\u{600}', '\u{605}'),

@@ -5,7 +5,7 @@ use std::fmt::Display;
 use serde_json::{Map, Value, json};
 
 use crate::{
-    domain::{Integration, Role},
+    domain::{Integration, Role, UNSEEN},
     http::openapi::codes::CODES,
 };
 
@@ -88,6 +88,13 @@ pub(super) fn email() -> Value {
     })
 }
 
+/// Invisible characters, as members of a class. Those past the basic plane stand for themselves: an escape of them reads
+/// differently with and without ECMA-262's flag `u`.
+fn unseen() -> String {
+    let spelt = |c: char| if c > '\u{ffff}' { c.to_string() } else { format!("\\u{:04x}", u32::from(c)) };
+    UNSEEN.iter().map(|(first, last)| format!("{}-{}", spelt(*first), spelt(*last))).collect()
+}
+
 /// An e-mail address, with surrounding blanks, which the parser removes.
 fn email_as_read() -> String {
     let blanks = format!(r"[\t-\r\u0085{BLANK}]*");
@@ -95,10 +102,11 @@ fn email_as_read() -> String {
 }
 
 pub(super) fn name() -> Value {
+    let unseen = unseen();
     json!({
         "type": "string", "minLength": 1, "maxLength": 100,
-        "pattern": format!("^[^{CONTROL}]*[^{CONTROL}{BLANK}][^{CONTROL}]*$"),
-        "description": "A label; no control characters, and not only blanks.",
+        "pattern": format!("^[^{CONTROL}{unseen}]*[^{CONTROL}{unseen}{BLANK}][^{CONTROL}{unseen}]*$"),
+        "description": "A label; no control or invisible characters, and not only blanks.",
     })
 }
 
