@@ -31,6 +31,22 @@ pub fn successor(checkpoint: &Checkpoint) -> Option<VerifierKey> {
     line.parse().ok().filter(|key: &VerifierKey| key.name() == checkpoint.origin)
 }
 
+/// Returns these keys of a log and all that their handovers lead to, whichever of its histories they belong to: an older
+/// copy of the file may have handed the log over a second time. A ring trusts one history; whoever looks for traces of
+/// another asks these.
+pub fn of_all_histories<S: AsRef<str>>(mut keys: Vec<VerifierKey>, handovers: &[S]) -> Vec<VerifierKey> {
+    let next = |keys: &[VerifierKey], note: &str| {
+        let next = successor(&checkpoint::open(note, keys).ok()?)?;
+        let is_signed = checkpoint::open(note, std::slice::from_ref(&next)).is_ok();
+        (is_signed && !keys.contains(&next)).then_some(next)
+    };
+    // In any order: each round follows the next link.
+    while let Some(found) = handovers.iter().find_map(|note| next(&keys, note.as_ref())) {
+        keys.push(found);
+    }
+    keys
+}
+
 /// Splits a text of consecutive notes, such as `meta/handovers`; a text that is no note stays one piece.
 pub fn notes(text: &str) -> Vec<String> {
     let mut notes = vec![String::new()];
@@ -197,5 +213,10 @@ mod tests {
         let ring = KeyRing::following(verifier(&old), &links);
         assert_eq!(*ring.newest(), verifier(&new));
         assert!(ring.open(&signed(12, &thief)).is_err());
+        // But it leaves a trace of a second history.
+        let all = of_all_histories(vec![verifier(&old)], &links);
+        assert_eq!(all, [&old, &new, &thief].map(verifier));
+        let unsigned = checkpoint::note(LOG, 9, &[7; 32], next, &[&old]);
+        assert_eq!(of_all_histories(vec![verifier(&old)], &[unsigned]), [verifier(&old)]);
     }
 }

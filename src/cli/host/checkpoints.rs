@@ -13,8 +13,8 @@ use tokio::time::timeout;
 
 use crate::{
     audit::{
-        checkpoint::{self, BadNote, Checkpoint},
-        key_ring::KeyRing,
+        checkpoint::{self, Checkpoint, VerifierKey},
+        key_ring,
     },
     storage::StorageError,
     vault::{Rollback, Vault},
@@ -42,8 +42,6 @@ enum NotWritten {
     Io { path: PathBuf, source: io::Error },
     #[error("{path} knows {there} records, this vault has {ours}, or different ones: the vault file was restored from an older copy", path = .path.display())]
     Larger { path: PathBuf, there: u64, ours: u64 },
-    #[error("{path} knows {there} records of the history before a restore, this vault has {ours}: the vault file was restored from an older copy", path = .path.display())]
-    Replaced { path: PathBuf, there: u64, ours: u64 },
     #[error("{path} ends within records that were archived, so that it cannot be compared", path = .path.display())]
     Archived { path: PathBuf },
     #[error("{path} is not a checkpoint and is not overwritten", path = .path.display())]
@@ -59,12 +57,9 @@ impl NotWritten {
         match self {
             Self::Io { .. } => "check that folder, its mode and its space; the next interval tries again",
             Self::Larger { .. } => {
-                "if an older copy was put in place on purpose, put it there with `sealroom restore \
-                 --checkpoint-folder`, which settles the folder; if not, find out who replaced the file and keep it: \
-                 a newer one holds records that it lacks"
-            }
-            Self::Replaced { .. } => {
-                "move the checkpoint away, or restore with --checkpoint-folder, which settles the folder"
+                "if an older copy was put in place on purpose, start once with --accept-rollback, which settles the \
+                 folder, as `sealroom restore --checkpoint-folder` does; if not, find out who replaced the file and \
+                 keep it: a newer one holds records that it lacks"
             }
             Self::Archived { .. } => "move it away: the next interval writes a newer one",
             Self::Foreign { .. } => "move that file away, or name another folder with --checkpoint-folder",
@@ -98,7 +93,7 @@ pub(super) async fn write_now(plan: &CheckpointPlan, vault: &Arc<Vault>) {
         tracing::error!(%error, hint = error.hint(), "the checkpoint was not written to its folder");
     }
     if let Err(NotWritten::Larger { there, ours, .. }) = &written {
-        // Only this log's key signs such a checkpoint: another history of it exists.
+        // Only a key of this log signs such a checkpoint: another history of it exists.
         vault.distrust_log();
         vault.set_rollback(Some(Rollback { known: *there, held: *ours }));
     }
@@ -124,15 +119,16 @@ fn look(folder: &Path, vault: &Vault) -> Result<(), NotWritten> {
     check(vault, &own, &folder.join(format!("{}.checkpoint", own.file_name()))).map(drop)
 }
 
-/// This log: its newest checkpoint, and the keys that may sign for it.
+/// This log: its newest checkpoint, and the keys of all its histories.
 struct Own {
     newest: Checkpoint,
     note: String,
-    keys: KeyRing,
+    keys: Vec<VerifierKey>,
 }
 
 impl Own {
-    /// Reads the log's own checkpoint. The folder may know a later key, by its handover from one of the file's.
+    /// Reads the log's own checkpoint. The folder may know later keys, by their handovers from the file's: those of the
+    /// history that the file lacks, too.
     fn of(folder: &Path, vault: &Vault) -> Result<Self, NotWritten> {
         let own = |_| NotWritten::Own;
         let note = vault.checkpoint().map_err(own)?;
@@ -144,8 +140,8 @@ impl Own {
                 handovers.extend(read_checkpoint(&entry.path()).ok().flatten());
             }
         }
-        let first = vault.verifier_keys().map_err(own)?.into_iter().next().ok_or(NotWritten::Own)?.0;
-        Ok(Self { newest, note, keys: KeyRing::following(first, &handovers) })
+        let held = vault.verifier_keys().map_err(own)?.into_iter().map(|(key, _)| key).collect();
+        Ok(Self { newest, note, keys: key_ring::of_all_histories(held, &handovers) })
     }
 
     fn file_name(&self) -> String {
@@ -156,14 +152,17 @@ impl Own {
 fn write(folder: &Path, vault: &Vault) -> Result<(), NotWritten> {
     let own = Own::of(folder, vault)?;
     let name = own.file_name();
+    let newest = folder.join(format!("{name}.checkpoint"));
+    // First of all: the handovers of one history do not belong into the folder of another.
+    let there = check(vault, &own, &newest)?;
     keep_line_ends(folder);
     // With them, a verifier that has only an earlier key follows the log to its newest one.
     for handover in vault.handovers().map_err(|_| NotWritten::Own)? {
         let size = checkpoint::read_unsigned(&handover).map_err(|_| NotWritten::Own)?.size;
         let path = folder.join(format!("{name}.handover-{size}.checkpoint"));
-        put(vault, &own, folder, &path, &handover)?;
+        put(folder, &path, &handover, check(vault, &own, &path)?)?;
     }
-    put(vault, &own, folder, &folder.join(format!("{name}.checkpoint")), &own.note)
+    put(folder, &newest, &own.note, there)
 }
 
 /// Puts aside the folder's checkpoints that this log does not hold, after a restore, and writes the newest one. Returns
@@ -216,10 +215,10 @@ fn put_aside(folder: &Path, vault: &Vault) -> Result<Vec<PathBuf>, NotWritten> {
     Ok(moved)
 }
 
-/// Writes a note in place of an earlier one that the log still holds.
-fn put(vault: &Vault, own: &Own, folder: &Path, path: &Path, note: &str) -> Result<(), NotWritten> {
+/// Writes a note in place of the one that [`check`] found there.
+fn put(folder: &Path, path: &Path, note: &str, there: Option<String>) -> Result<(), NotWritten> {
     let failed = |source| NotWritten::Io { path: path.to_owned(), source };
-    if check(vault, own, path)?.is_some_and(|there| there == note) {
+    if there.is_some_and(|there| there == note) {
         return Ok(());
     }
     // Write under a temporary name first: a reader of the folder never sees a partial checkpoint.
@@ -253,14 +252,9 @@ fn check(vault: &Vault, own: &Own, path: &Path) -> Result<Option<String>, NotWri
         Some(Err(StorageError::Engine(_))) => return Err(NotWritten::Own),
         Some(Ok(_) | Err(_)) | None => {}
     }
-    let path_of = || path.to_owned();
-    match own.keys.open(&note) {
-        Ok(_) => return Err(NotWritten::Larger { path: path_of(), there: there.size, ours }),
-        // The file says where this key ended, and only who has the passphrase hands a log over: it was restored.
-        Err(BadNote::Ended { .. }) => {
-            return Err(NotWritten::Replaced { path: path_of(), there: there.size, ours });
-        }
-        Err(_) => {}
+    // A key that ended counts too: serving a copy and rekeying end one, and nobody accepted what the file lacks.
+    if checkpoint::open(&note, &own.keys).is_ok() {
+        return Err(NotWritten::Larger { path: path.to_owned(), there: there.size, ours });
     }
     tracing::warn!(path = %path.display(), "no key of this log signed this checkpoint: it is replaced");
     Ok(None)

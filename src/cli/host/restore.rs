@@ -183,7 +183,13 @@ fn not_unlocked(error: &UnlockError) -> CliError {
 /// Puts the folder's checkpoints of the replaced history aside, and writes the restored vault's own. The vault is in
 /// place by now: a failure is a warning.
 fn settle(args: &Args, output: &Output) -> Vec<String> {
-    let Some(folder) = &args.checkpoint_folder else { return Vec::new() };
+    let Some(folder) = &args.checkpoint_folder else {
+        output.note(
+            "no --checkpoint-folder was given: a server whose folder knows later records than the backup stays locked \
+             until it starts once with --accept-rollback",
+        );
+        return Vec::new();
+    };
     let settled = || -> Result<Vec<PathBuf>, CliError> {
         let file = DataFile::open_read_only(&args.data)?;
         let vault = Vault::open(file.medium(), Settings::new(host_actor(), clock::monotonic));

@@ -41,6 +41,7 @@ async fn rolled_back() -> (tempfile::TempDir, String) {
     assert!(Serving::start(folder, &args()).stop());
     fs::copy(folder.join("v.redb"), folder.join("yesterday.redb")).unwrap();
     assert!(Serving::start(folder, &args()).stop());
+    fs::copy(folder.join("v.redb"), folder.join("today.redb")).unwrap();
     fs::copy(folder.join("yesterday.redb"), folder.join("v.redb")).unwrap();
     let key = fs::read_to_string(folder.join("key")).unwrap();
     (log.folder, key.trim().to_owned())
@@ -113,6 +114,103 @@ async fn an_older_copy_that_grew_elsewhere_and_a_late_folder_are_noticed_too() {
     assert!(server.health().contains(" 503 "), "{}", server.health());
     assert_eq!(login(&server, folder).0, 503, "it signs and discloses nothing more");
     assert!(server.stop());
+}
+
+/// Serves with the folder; returns how a login is answered.
+fn served(folder: &Path, more: &[&str]) -> u16 {
+    let mut server = Serving::start(folder, &[&args(), more].concat());
+    let (status, _) = login(&server, folder);
+    let is_lost = server.health().contains("checkpoint_lost");
+    assert_eq!(is_lost, status != 200, "{}", server.health());
+    assert!(server.stop());
+    status
+}
+
+/// Serves while the folder is not mounted, and mounts it; returns how a login is answered then.
+fn served_before_the_folder(folder: &Path) -> u16 {
+    fs::rename(folder.join("kept"), folder.join("away")).unwrap();
+    let mut server = Serving::start(folder, &args());
+    assert_eq!(login(&server, folder).0, 200, "without the folder nobody can know");
+    fs::rename(folder.join("away"), folder.join("kept")).unwrap();
+    server.logged("the vault file was restored from an older copy");
+    let (status, _) = login(&server, folder);
+    assert!(server.stop());
+    status
+}
+
+fn run(folder: &Path, command: &[&str]) {
+    let done = sealroom(folder, &[command, &["--data", "v.redb", "--passphrase-file", "pass"]].concat());
+    assert!(done.status.success(), "{command:?}: {}", stderr(&done));
+}
+
+/// A backup of the vault in the folder `backup.redb`, from before what the folder knows.
+fn back_up(folder: &Path) {
+    let mut server = Serving::start(folder, &args());
+    secret_file(folder, "bearer", &login(&server, folder).1, 0o600);
+    let backup = ["backup", "backup.redb", "--server", &server.url, "--token-file", "bearer"];
+    let made = sealroom(folder, &backup);
+    assert!(made.status.success(), "{}", stderr(&made));
+    assert!(server.stop());
+    assert_eq!(served(folder, &[]), 200, "the history goes on");
+}
+
+fn put_back(folder: &Path, copy: &str) {
+    fs::copy(folder.join(copy), folder.join("v.redb")).unwrap();
+}
+
+/// The ways to a second history under a key of its own, which the log hands itself over to.
+const SECOND_HISTORIES: &[(&str, fn(&Path))] = &[
+    ("a backup that was served before the folder was there", |folder| {
+        back_up(folder);
+        put_back(folder, "backup.redb");
+        assert_eq!(served_before_the_folder(folder), 503, "at once");
+    }),
+    ("a backup that grew elsewhere", |folder| {
+        back_up(folder);
+        put_back(folder, "backup.redb");
+        (0..3).for_each(|_| assert!(Serving::start(folder, SERVE).stop()));
+    }),
+    ("an older copy with a new vault key", |folder| {
+        put_back(folder, "yesterday.redb");
+        run(folder, &["rekey", "--yes"]);
+    }),
+    ("an older copy with a new vault key, of a log that had one since", |folder| {
+        run(folder, &["rekey", "--yes"]);
+        assert_eq!(served(folder, &[]), 200, "the folder follows the log to its new key");
+        put_back(folder, "yesterday.redb");
+        run(folder, &["rekey", "--yes"]);
+        assert_eq!(served_before_the_folder(folder), 503, "at once");
+    }),
+    ("a restore that did not settle the folder", |folder| {
+        back_up(folder);
+        run(folder, &["restore", "backup.redb", "--force"]);
+    }),
+    ("an older copy after a copy that was served", |folder| {
+        back_up(folder);
+        put_back(folder, "backup.redb");
+        assert_eq!(served_before_the_folder(folder), 503, "at once");
+        put_back(folder, "yesterday.redb");
+    }),
+];
+
+/// A copy that had begun a new log key was served: the folder's checkpoint counted as one of a restore, or a stranger's.
+#[tokio::test]
+async fn a_history_that_the_folder_does_not_know_is_served_to_nobody_until_it_is_accepted() {
+    for (what, make) in SECOND_HISTORIES {
+        let (home, _) = rolled_back().await;
+        let folder = home.path();
+        put_back(folder, "today.redb");
+        make(folder);
+        let known = fs::read_to_string(note(folder)).unwrap();
+        for start in ["the first start", "every later one"] {
+            assert_eq!(served(folder, &[]), 503, "{what}: {start}");
+        }
+        assert_eq!(fs::read_to_string(note(folder)).unwrap(), known, "{what}: the checkpoint stays");
+        assert_eq!(served(folder, &["--accept-rollback"]), 200, "{what}");
+        assert_eq!(served(folder, &[]), 200, "{what}: the folder is settled");
+        put_back(folder, "yesterday.redb");
+        assert_eq!(served(folder, &[]), 503, "{what}: the folder knows the accepted history too");
+    }
 }
 
 /// A planted file that said 99,999,999 records stopped every checkpoint for good.
