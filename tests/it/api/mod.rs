@@ -14,6 +14,7 @@ mod metrics;
 mod minting;
 mod openapi;
 mod own;
+mod own_password;
 mod policy;
 mod projects;
 mod revisions;
