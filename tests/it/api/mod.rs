@@ -12,6 +12,7 @@ mod malformed;
 mod measure;
 mod metrics;
 mod minting;
+mod minting_quota;
 mod openapi;
 mod own;
 mod own_password;
