@@ -11,7 +11,7 @@ use super::{
 };
 
 /// The most calls at a time; further ones wait, within the time limit of their own.
-const CALLS_MAX: usize = 32;
+pub(super) const CALLS_MAX: usize = 32;
 
 /// The permission to call these hosts, and the means.
 pub struct Outgoing {

@@ -18,6 +18,7 @@ use super::{
     calls::Outgoing,
     failure::{Disabled, Failure, MintError},
     session::{Answer, Session},
+    shares::Share,
 };
 use crate::domain::{ProjectId, Secret, Timestamp};
 
@@ -90,17 +91,24 @@ enum Naming {
 impl Outgoing {
     /// Obtains a token for one repository, in one connection and within the time limit.
     ///
+    /// The call waits for its turn in each of the shares, in their order, before it takes one of all calls: give the
+    /// smallest first, or those who wait there take what is the others'.
+    ///
     /// # Errors
     /// [`MintError`].
     pub async fn mint(
         &self,
         app: &SignedApp,
         repository: &Repository,
+        shares: &[Share; 2],
     ) -> Result<InstallationToken, MintError> {
         if !self.allows(&app.base) {
             return Err(Disabled::HostNotListed.into());
         }
         let minting = async {
+            let [first, second] = shares;
+            let _first = first.0.acquire().await.map_err(|_| Failure::TimedOut)?;
+            let _second = second.0.acquire().await.map_err(|_| Failure::TimedOut)?;
             let _turn = self.calls.acquire().await.map_err(|_| Failure::TimedOut)?;
             mint(&mut Session::new(&self.tls, &app.base), app, repository).await
         };

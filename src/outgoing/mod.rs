@@ -18,6 +18,7 @@ mod github;
 mod hosts;
 mod roots;
 mod session;
+mod shares;
 
 pub use self::{
     app::{App, AppConfig, BadApp, SignedApp},
@@ -26,4 +27,5 @@ pub use self::{
     github::{InstallationToken, Repository},
     hosts::{AllowedHost, ApiBase},
     roots::RootsError,
+    shares::{Share, Shares},
 };

@@ -2,6 +2,8 @@
 //!
 //! A key names one version of one integration: after a rotation, a change of scope or options, or a deletion no read
 //! chooses that version again. The cache is a part of the open vault, so that a lock drops it.
+//!
+//! Failures are kept too, for a time: a caller who asks in a loop must not use up what the provider allows the App.
 
 use std::{
     collections::HashMap,
@@ -12,14 +14,22 @@ use std::{
 use tokio::sync::{OnceCell, watch};
 
 use crate::{
-    domain::{Integration, IntegrationId, ProjectId, Secret, Timestamp, minutes},
-    outgoing::{InstallationToken, MintError},
+    domain::{Actor, Integration, IntegrationId, ProjectId, Secret, Timestamp, minutes},
+    outgoing::{Failure, InstallationToken, MintError, Share, Shares},
 };
 
 /// A token is handed out until this long before its end (contract §8): a job may take a while.
 const MARGIN: Duration = minutes(10);
 /// GitHub's tokens live for an hour. A later end would keep one that the provider may have taken back.
 const KEPT_MAX: Duration = minutes(50);
+/// A refusal stays for this long, as nothing but a change at the provider ends it.
+const REFUSAL_KEPT: Duration = minutes(1);
+/// A fault at the provider, or on the way there, stays for this long: it may be over soon.
+const FAULT_KEPT: Duration = Duration::from_secs(1);
+/// A caller makes a quarter of all calls at a time at most.
+const PART_OF_CALLER: usize = 4;
+/// An App is for half of them: more than for a caller, since one App often serves all callers.
+const PART_OF_APP: usize = 2;
 /// The most tokens in memory.
 const TOKENS_MAX: usize = 1_024;
 
@@ -43,8 +53,27 @@ impl Minted {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct NoToken {
     pub(super) error: MintError,
-    /// No further call is made before; the moment of the failure itself where the provider named none.
+    since: Timestamp,
+    /// No further call is made before; the moment of the failure itself where none was made.
     pub(super) until: Timestamp,
+}
+
+impl NoToken {
+    pub(super) fn new(error: MintError, now: Timestamp) -> Self {
+        let kept = match error {
+            MintError::NotInstalled => REFUSAL_KEPT,
+            MintError::Failed { retry_after: Some(time), .. } => time,
+            MintError::Failed { failure: Failure::Status(300..=499) | Failure::TooWide, .. } => REFUSAL_KEPT,
+            MintError::Failed { .. } => FAULT_KEPT,
+            MintError::Disabled(_) | MintError::BadApp(_) | MintError::Random => Duration::ZERO,
+        };
+        Self { error, since: now, until: now.plus(kept) }
+    }
+
+    /// Returns whether the failure still counts; a clock that was set back must not prolong it.
+    fn counts(&self, now: Timestamp) -> bool {
+        self.since <= now && now < self.until
+    }
 }
 
 /// A version of an App, and the project that a token of it is for.
@@ -72,13 +101,23 @@ pub(super) type Slot = OnceCell<Result<Arc<Minted>, NoToken>>;
 /// The cache of an open vault.
 pub(super) struct MintedTokens {
     slots: Mutex<HashMap<MintKey, Arc<Slot>>>,
+    /// The Apps that the provider wants no call of for a time, whatever the repository.
+    paused: Mutex<HashMap<(IntegrationId, u64), NoToken>>,
+    of_callers: Shares<Actor>,
+    of_apps: Shares<IntegrationId>,
     /// Closed with the vault; nothing is ever sent.
     open: watch::Sender<()>,
 }
 
 impl MintedTokens {
     pub(super) fn new() -> Self {
-        Self { slots: Mutex::default(), open: watch::Sender::new(()) }
+        Self {
+            slots: Mutex::default(),
+            paused: Mutex::default(),
+            of_callers: Shares::new(PART_OF_CALLER),
+            of_apps: Shares::new(PART_OF_APP),
+            open: watch::Sender::new(()),
+        }
     }
 
     /// Returns the slot of a key, an empty one if its token is no longer fresh; and a receiver that closes with the
@@ -98,13 +137,33 @@ impl MintedTokens {
         });
         (slot, self.open.subscribe())
     }
+
+    /// Returns the failure for which no call of that App is made yet.
+    pub(super) fn paused(&self, key: &MintKey, now: Timestamp) -> Option<NoToken> {
+        let paused = self.paused.lock().unwrap_or_else(PoisonError::into_inner);
+        paused.get(&(key.integration, key.version)).filter(|failed| failed.counts(now)).copied()
+    }
+
+    /// Keeps a failure with which the provider named a time.
+    pub(super) fn pause(&self, key: &MintKey, failed: NoToken) {
+        if let MintError::Failed { retry_after: Some(_), .. } = failed.error {
+            let mut paused = self.paused.lock().unwrap_or_else(PoisonError::into_inner);
+            paused.retain(|_, known| known.counts(failed.since));
+            paused.insert((key.integration, key.version), failed);
+        }
+    }
+
+    /// Returns what a call of that caller with that App takes its turns from.
+    pub(super) fn shares(&self, caller: Actor, key: &MintKey) -> [Share; 2] {
+        [self.of_callers.of(caller), self.of_apps.of(key.integration)]
+    }
 }
 
 /// Returns whether a slot was filled with what counts no more.
 fn is_over(slot: &Slot, now: Timestamp) -> bool {
     match slot.get() {
         Some(Ok(minted)) => minted.fresh_until <= now,
-        Some(Err(failed)) => failed.until <= now,
+        Some(Err(failed)) => !failed.counts(now),
         None => false,
     }
 }
@@ -147,11 +206,31 @@ mod tests {
         for (wait, kept) in [(0, false), (60, true)] {
             let until = NOW.plus(Duration::from_secs(wait));
             let key = key(1, wait, "acme/app");
-            let failed = NoToken { error: MintError::NotInstalled, until };
+            let failed = NoToken { error: MintError::NotInstalled, since: NOW, until };
             assert!(tokens.slot(&key, NOW).0.set(Err(failed)).is_ok());
             assert_eq!(tokens.slot(&key, NOW).0.initialized(), kept);
             assert!(!tokens.slot(&key, until).0.initialized());
         }
+    }
+
+    #[test]
+    fn no_call_is_made_for_an_app_in_the_time_that_a_provider_named_and_no_clock_prolongs_it() {
+        let tokens = MintedTokens::new();
+        let limited = |secs| MintError::Failed {
+            failure: Failure::Status(429),
+            retry_after: Some(Duration::from_secs(secs)),
+        };
+        tokens.pause(&key(2, 1, "acme/app"), NoToken::new(MintError::NotInstalled, NOW));
+        assert!(tokens.paused(&key(2, 1, "acme/app"), NOW).is_none(), "the refusal of one repository");
+        tokens.pause(&key(1, 1, "acme/app"), NoToken::new(limited(60), NOW));
+        let paused =
+            |integration, version, at| tokens.paused(&key(integration, version, "acme/web"), at).is_some();
+        let second = Duration::from_secs(1);
+        assert!(paused(1, 1, NOW) && paused(1, 1, NOW.plus(59 * second)));
+        assert!(!paused(1, 1, NOW.plus(60 * second)) && !paused(1, 1, NOW.minus(second)));
+        assert!(!paused(1, 2, NOW) && !paused(2, 1, NOW));
+        tokens.pause(&key(3, 1, "acme/app"), NoToken::new(limited(1), NOW.plus(60 * second)));
+        assert_eq!(tokens.paused.lock().unwrap().len(), 1, "what is over is not kept");
     }
 
     #[test]

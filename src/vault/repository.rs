@@ -171,6 +171,13 @@ impl Vault {
         outgoing: &Outgoing,
         key: &MintKey,
     ) -> Result<Result<Arc<Minted>, NoToken>, Unfilled> {
+        let shares = {
+            let open = self.opened().map_err(Unfilled::Failed)?;
+            if let Some(paused) = open.minted.paused(key, context.now) {
+                return Ok(Err(paused));
+            }
+            open.minted.shares(caller.caller().actor(), key)
+        };
         let signed = match self.signed_app(context, caller, key) {
             Ok(signed) => signed.ok_or(Unfilled::Moved)?,
             Err(error) => {
@@ -183,7 +190,7 @@ impl Vault {
         let asked = match (signed, Repository::of(&key.project)) {
             (Ok(app), Some(repository)) => {
                 host = Some(app.base().to_string());
-                outgoing.mint(&app, &repository).await
+                outgoing.mint(&app, &repository, &shares).await
             }
             (Ok(_), None) => Err(MintError::NotInstalled),
             (Err(error), _) => Err(error),
@@ -195,11 +202,11 @@ impl Vault {
                 let request = context.request.map(tracing::field::display);
                 let integration = tracing::field::display(key.integration);
                 tracing::warn!(request, integration, host, cause = %error, "no token was minted");
-                let wait = match error {
-                    MintError::Failed { retry_after, .. } => retry_after.unwrap_or_default(),
-                    _ => std::time::Duration::ZERO,
-                };
-                Err(NoToken { error, until: context.now.plus(wait) })
+                let failed = NoToken::new(error, context.now);
+                if let Ok(open) = self.opened() {
+                    open.minted.pause(key, failed);
+                }
+                Err(failed)
             }
         })
     }

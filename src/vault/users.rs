@@ -200,14 +200,27 @@ impl Vault {
     ) -> Result<(), Error> {
         let peer = context.peer.unwrap_or(Peer::Unix);
         self.limit(Some(email), peer, context.now)?;
+        match self.is_own_password(email, password).await {
+            Ok(true) => {
+                self.limiter().succeeded(Some(email), peer);
+                Ok(())
+            }
+            Ok(false) => {
+                self.tally.login(context.peer);
+                Err(self.refuse(context, caller.bearer(), Verb::UpdateSelf, Error::WrongPassword).await)
+            }
+            Err(error) => {
+                // A check that could not be made does not count as a wrong password.
+                self.limiter().undecided(Some(email), peer);
+                Err(error)
+            }
+        }
+    }
+
+    async fn is_own_password(&self, email: &Email, password: Secret) -> Result<bool, Error> {
         let user = self.opened()?.writer.fresh_view().user(email)?;
         let hash = user.map(|user| user.password.clone());
-        if self.is_password(hash, self.settings().password_kdf, password).await? {
-            self.limiter().succeeded(Some(email), peer);
-            return Ok(());
-        }
-        self.tally.login(context.peer);
-        Err(self.refuse(context, caller.bearer(), Verb::UpdateSelf, Error::WrongPassword).await)
+        self.is_password(hash, self.settings().password_kdf, password).await
     }
 }
 
