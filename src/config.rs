@@ -159,6 +159,8 @@ pub struct FileLimits {
     pub answers_bytes_max: Option<u32>,
     /// The most credentials that one caller reads in a minute.
     pub disclosures_per_minute_max: Option<u32>,
+    /// The most writes of one caller in a minute.
+    pub writes_per_minute_max: Option<u32>,
 }
 
 /// The defaults.
@@ -211,6 +213,8 @@ pub mod default {
     pub const ANSWERS_BYTES_MAX: u32 = 128 << 20;
     /// The most credentials that one caller reads in a minute: 10,000 a second, far above any pipeline.
     pub const DISCLOSURES_PER_MINUTE_MAX: u32 = 600_000;
+    /// The most writes of one caller in a minute: 100 a second. An import of 2,000 integrations needs a third of it.
+    pub const WRITES_PER_MINUTE_MAX: u32 = 6_000;
     /// The time to wait for a server that is starting, which derives its key first.
     pub const CONNECT_WAIT_SECS: u16 = 5;
 }
@@ -310,6 +314,7 @@ mod tests {
                 answer_bytes_max: Some(default::ANSWER_BYTES_MAX),
                 answers_bytes_max: Some(default::ANSWERS_BYTES_MAX),
                 disclosures_per_minute_max: Some(default::DISCLOSURES_PER_MINUTE_MAX),
+                writes_per_minute_max: Some(default::WRITES_PER_MINUTE_MAX),
             },
             client: FileClient {
                 server: Some(default::SERVER.to_owned()),

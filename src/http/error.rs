@@ -76,7 +76,8 @@ impl HttpError {
             ) => answer.header("www-authenticate", "Bearer"),
             Self::Vault(
                 vault::Error::TooManyTries { retry_after_secs }
-                | vault::Error::TooManyDisclosures { retry_after_secs },
+                | vault::Error::TooManyDisclosures { retry_after_secs }
+                | vault::Error::TooManyWrites { retry_after_secs },
             ) => answer.header("retry-after", retry_after_secs),
             Self::Vault(vault::Error::NotMinted(unminted)) if status == StatusCode::BAD_GATEWAY => {
                 answer.header("retry-after", unminted.wait.as_secs().max(RETRY_SECS))
@@ -185,6 +186,12 @@ fn describe(error: &vault::Error) -> (StatusCode, &'static str, String) {
                 "This caller has read too many credentials in this minute; try again in {retry_after_secs} seconds"
             );
             return (StatusCode::TOO_MANY_REQUESTS, "too_many_disclosures", message);
+        }
+        Error::TooManyWrites { retry_after_secs } => {
+            let message = format!(
+                "This caller has stored and asked too much in this minute; try again in {retry_after_secs} seconds"
+            );
+            return (StatusCode::TOO_MANY_REQUESTS, "too_many_writes", message);
         }
         Error::BadRequest(BadRequest { code, message }) => {
             return (StatusCode::BAD_REQUEST, code, message.clone());

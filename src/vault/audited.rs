@@ -7,6 +7,7 @@ use std::{
 
 use super::{
     access::{self, Admitted},
+    credentials::Measure,
     error::Error,
     refusal_counts::Tally,
     state::{Open, Vault},
@@ -63,6 +64,7 @@ impl Vault {
             rules: self.rules(),
             tally: Arc::clone(&self.tally),
             disk_low: self.is_disk_low(),
+            measure: self.measure(),
         };
         let queued =
             self.opened().map(|open| open.decide(context.request, move |view| admission.decide(view, work)));
@@ -115,6 +117,7 @@ struct Admission {
     rules: Rules,
     tally: Arc<Tally>,
     disk_low: bool,
+    measure: Measure,
 }
 
 impl Admission {
@@ -139,7 +142,11 @@ impl Admission {
         let request = Request { view, permit: &permit, context, is_current, event: event() };
         match work(request) {
             Ok(decision) if self.disk_low && !decision.revokes() => Err(silent(Error::DiskLow)),
-            Ok(decision) => Ok(decision),
+            Ok(decision) => {
+                let actor = admitted.caller().actor();
+                self.measure.write(&actor, &decision, context.now, &self.tally).map_err(silent)?;
+                Ok(decision)
+            }
             Err(error) => Err(self.refusal(error, event())),
         }
     }

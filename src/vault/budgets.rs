@@ -15,12 +15,14 @@ use std::{
 use super::error::Error;
 use crate::domain::{Actor, Timestamp, minutes};
 
-/// The period of the limit on disclosures.
+/// The period of the limits on disclosures and on writes.
 const WINDOW: Duration = minutes(1);
 /// Of the memory for answers, one caller gets this part.
 const CALLER_PART: usize = 4;
-/// Of the disclosures a minute, a caller gets this part while the disk is nearly low: the noisiest is refused first.
+/// Of its minute, a caller gets this part while the disk is nearly low: the noisiest is refused first.
 const SCARCE_PART: u64 = 100;
+/// A write of more bytes counts once more for each of these: above a private key, so that an import counts by items.
+const WRITE_BYTES: usize = 2 << 10;
 /// The most exports of one caller at a time.
 const EXPORTS_PER_CALLER: usize = 4;
 
@@ -33,13 +35,24 @@ pub struct CallerLimits {
     pub answers_bytes: usize,
     /// The most credentials that one caller reads in a minute.
     pub disclosures_per_minute: u64,
+    /// The most writes of one caller in a minute.
+    pub writes_per_minute: u64,
+}
+
+/// What is counted by the minute, each on its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Kind {
+    Disclosures,
+    Writes,
+    /// Logins and refreshes: whoever has but a stolen access token must not keep its user from logging in.
+    Sessions,
 }
 
 /// What each caller holds and has taken.
 #[derive(Debug, Default)]
 pub(super) struct Budgets {
     held: Mutex<Held>,
-    taken: Mutex<HashMap<Actor, (Timestamp, u64)>>,
+    taken: Mutex<HashMap<(Kind, Actor), (Timestamp, u64)>>,
     exports: Mutex<HashMap<Actor, usize>>,
     refused: AtomicU64,
 }
@@ -83,15 +96,54 @@ impl Budgets {
         is_disk_scarce: bool,
         now: Timestamp,
     ) -> Result<(), Error> {
-        let part = if is_disk_scarce { SCARCE_PART } else { 1 };
-        let most = (limits.disclosures_per_minute / part).max(1);
+        let most = part(limits.disclosures_per_minute, is_disk_scarce);
+        self.take(Kind::Disclosures, caller, count, most, now)
+            .map_err(|retry_after_secs| Error::TooManyDisclosures { retry_after_secs })
+    }
+
+    /// Takes a write of that many events and bytes out of the caller's minute.
+    ///
+    /// # Errors
+    /// The minute is used up; nothing is taken.
+    pub(super) fn write(
+        &self,
+        caller: &Actor,
+        (events, bytes): (usize, usize),
+        limits: &CallerLimits,
+        is_disk_scarce: bool,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let most = part(limits.writes_per_minute, is_disk_scarce);
+        self.take(Kind::Writes, caller, (events + bytes / WRITE_BYTES) as u64, most, now)
+            .map_err(|retry_after_secs| Error::TooManyWrites { retry_after_secs })
+    }
+
+    /// Takes a login or a refresh out of the user's minute.
+    ///
+    /// # Errors
+    /// The minute is used up; nothing is taken.
+    pub(super) fn session(
+        &self,
+        user: &Actor,
+        limits: &CallerLimits,
+        is_disk_scarce: bool,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let most = part(limits.writes_per_minute, is_disk_scarce);
+        self.take(Kind::Sessions, user, 1, most, now)
+            .map_err(|retry_after_secs| Error::TooManyWrites { retry_after_secs })
+    }
+
+    /// Takes `count` out of the caller's minute of one kind, or returns the seconds until the next one.
+    fn take(&self, kind: Kind, caller: &Actor, count: u64, most: u64, now: Timestamp) -> Result<(), u64> {
+        let key = (kind, caller.clone());
         let mut taken = lock(&self.taken);
         // A clock that was set back begins a minute of its own.
         let is_over = |began: Timestamp| now >= began.plus(WINDOW) || now < began;
-        if !taken.contains_key(caller) {
+        if !taken.contains_key(&key) {
             taken.retain(|_, (began, _)| !is_over(*began));
         }
-        let entry = taken.entry(caller.clone()).or_insert((now, 0));
+        let entry = taken.entry(key).or_insert((now, 0));
         if is_over(entry.0) {
             *entry = (now, 0);
         }
@@ -99,7 +151,7 @@ impl Budgets {
         if entry.1 > 0 && entry.1.saturating_add(count) > most {
             self.refused.fetch_add(1, Ordering::Relaxed);
             let left = entry.0.plus(WINDOW).since(now);
-            return Err(Error::TooManyDisclosures { retry_after_secs: left.as_secs().max(1) });
+            return Err(left.as_secs().max(1));
         }
         entry.1 = entry.1.saturating_add(count);
         Ok(())
@@ -179,6 +231,11 @@ impl Drop for ExportShare {
     }
 }
 
+/// Returns a caller's part of its minute.
+fn part(most: u64, is_disk_scarce: bool) -> u64 {
+    (most / if is_disk_scarce { SCARCE_PART } else { 1 }).max(1)
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -188,8 +245,12 @@ mod tests {
     use super::*;
     use crate::domain::seconds;
 
-    const LIMITS: CallerLimits =
-        CallerLimits { answer_bytes: 100, answers_bytes: 400, disclosures_per_minute: 1_000 };
+    const LIMITS: CallerLimits = CallerLimits {
+        answer_bytes: 100,
+        answers_bytes: 400,
+        disclosures_per_minute: 1_000,
+        writes_per_minute: 1_000,
+    };
     const START: Timestamp = Timestamp::from_millis(1_764_000_000_000);
 
     #[test]
@@ -230,6 +291,24 @@ mod tests {
         // A nearly full disk: the noisiest first.
         take(&one, 10, true, START.plus(minutes(9))).unwrap();
         assert!(take(&one, 1, true, START.plus(minutes(9))).is_err());
+    }
+
+    #[test]
+    fn a_write_counts_its_events_and_its_bytes_beside_disclosures_and_logins() {
+        let (budgets, one) = (Budgets::default(), Actor::host("a"));
+        let write = |size, scarce| budgets.write(&one, size, &LIMITS, scarce, START);
+        write((999, WRITE_BYTES - 1), false).unwrap();
+        assert!(write((1, WRITE_BYTES), false).is_err());
+        write((1, 0), false).unwrap();
+        let refused = write((1, 0), false).unwrap_err();
+        assert!(matches!(refused, Error::TooManyWrites { retry_after_secs: 60 }), "{refused:?}");
+        budgets.disclose(&one, 1_000, &LIMITS, false, START).unwrap();
+        for n in 0..1_001 {
+            assert_eq!(budgets.session(&one, &LIMITS, false, START).is_ok(), n < 1_000, "{n}");
+        }
+        let other = Actor::host("b");
+        budgets.write(&other, (10, 0), &LIMITS, true, START).unwrap();
+        assert!(budgets.write(&other, (1, 0), &LIMITS, true, START).is_err(), "a nearly full disk");
     }
 
     #[test]

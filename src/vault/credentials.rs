@@ -6,6 +6,7 @@ use super::{
     access::Admitted,
     budgets::{AnswerBytes, Budgets, CallerLimits},
     error::Error,
+    refusal_counts::Tally,
     state::Vault,
     work::{Context, Request},
 };
@@ -60,7 +61,8 @@ struct Selection {
     held: AnswerBytes,
 }
 
-/// The budgets of a read.
+/// The budgets of a request.
+#[derive(Clone)]
 pub(super) struct Measure {
     budgets: Arc<Budgets>,
     limits: CallerLimits,
@@ -74,6 +76,34 @@ impl Measure {
     /// The minute is used up.
     pub(super) fn disclose(&self, actor: &Actor, count: usize, now: Timestamp) -> Result<(), Error> {
         self.budgets.disclose(actor, count as u64, &self.limits, self.is_disk_scarce, now)
+    }
+
+    /// Takes what a decision writes out of the caller's minute. What takes access away, and what has a budget of its
+    /// own, is free.
+    ///
+    /// # Errors
+    /// The minute is used up, which is counted.
+    pub(super) fn write<T>(
+        &self,
+        actor: &Actor,
+        decision: &Decision<T>,
+        now: Timestamp,
+        tally: &Tally,
+    ) -> Result<(), Error> {
+        if decision.revokes() || decision.discloses() {
+            return Ok(());
+        }
+        let taken = self.budgets.write(actor, decision.writes(), &self.limits, self.is_disk_scarce, now);
+        taken.inspect_err(|error| tally.count_limited(actor, error))
+    }
+
+    /// Takes a login or a refresh out of the user's minute.
+    ///
+    /// # Errors
+    /// The minute is used up, which is counted.
+    pub(super) fn session(&self, user: &Actor, now: Timestamp, tally: &Tally) -> Result<(), Error> {
+        let taken = self.budgets.session(user, &self.limits, self.is_disk_scarce, now);
+        taken.inspect_err(|error| tally.count_limited(user, error))
     }
 
     /// Takes the memory of one more credential in an answer.
@@ -154,9 +184,7 @@ impl Vault {
     }
 
     pub(super) fn count_over_budget(&self, caller: &Admitted, error: &Error) {
-        if let Error::TooManyDisclosures { .. } = error {
-            self.tally.count_limited(&caller.caller().actor());
-        }
+        self.tally.count_limited(&caller.caller().actor(), error);
     }
 
     pub(super) fn measure(&self) -> Measure {

@@ -72,6 +72,12 @@ pub enum Error {
         /// Seconds until the next minute begins.
         retry_after_secs: u64,
     },
+    /// The caller wrote too much in this minute.
+    #[error("too many writes")]
+    TooManyWrites {
+        /// Seconds until the next minute begins.
+        retry_after_secs: u64,
+    },
     /// The request breaks a rule that depends on stored data.
     #[error("the request cannot be carried out")]
     BadRequest(BadRequest),

@@ -8,8 +8,10 @@ use std::sync::Arc;
 use super::{
     access,
     audited::silent,
+    credentials::Measure,
     error::Error,
     given_pairs::{Given, GivenPairs},
+    refusal_counts::Tally,
     sessions::{LoggedIn, Pair},
     state::{SessionLife, Vault},
     work::Context,
@@ -52,7 +54,8 @@ impl Vault {
         let text = std::str::from_utf8(refresh_token.expose()).map_err(|_| Error::Unauthenticated)?;
         let key = token::parse_refresh(text).ok_or(Error::Unauthenticated)?;
         let pair = Pair::new(key.session)?;
-        let refresh = Refresh { context: *context, key, life: self.settings().sessions };
+        let (measure, tally) = (self.measure(), Arc::clone(&self.tally));
+        let refresh = Refresh { context: *context, key, life: self.settings().sessions, measure, tally };
         let given = Arc::clone(&open.given);
         let decide = move |view: &View<'_>| refresh.decide(view, pair, &given);
         let committed = open.decide(context.request, decide).await?;
@@ -65,6 +68,8 @@ struct Refresh {
     context: Context,
     key: SessionKey,
     life: SessionLife,
+    measure: Measure,
+    tally: Arc<Tally>,
 }
 
 impl Refresh {
@@ -76,15 +81,18 @@ impl Refresh {
             return Err(silent(Error::TokenExpired { since: row.expires_at.min(end).min(now) }));
         }
         let event = self.context.event(Actor::User(user.email.clone()), Action::SessionRefresh);
+        let take = || self.measure.session(&event.actor, now, &self.tally).map_err(silent);
         if row.used_at.is_some() {
             return match given.again(&self.key.digest, self.context.peer, now) {
                 Some((access, refresh, lives_for)) => {
+                    take()?;
                     let again = LoggedIn { access, refresh, lives_for, user: User::clone(&user) };
                     Ok(Decision::recording(Some(again), vec![event]))
                 }
                 None => self.end(view, event),
             };
         }
+        take()?;
         let tokens = view.session_tokens(self.key.session).map_err(|error| silent(error.into()))?;
         let mut changes = Changes::none();
         tokens

@@ -7,6 +7,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
+use super::error::Error;
 use crate::domain::{Action, Actor, Detail, DetailKey, Event, Peer, Timestamp};
 
 /// The most refusals of one caller per minute that are recorded one by one.
@@ -28,8 +29,8 @@ struct Counts {
 pub(super) struct Minute {
     /// By authenticated caller: never more entries than tokens and users.
     refusals: HashMap<Actor, u64>,
-    /// By caller: the reads beyond its budget.
-    limited: HashMap<Actor, u64>,
+    /// By caller and budget: the requests beyond it.
+    limited: HashMap<(Actor, &'static str), u64>,
     rejected: Rejected,
     peers: HashSet<Option<Peer>>,
 }
@@ -55,9 +56,14 @@ impl Tally {
         *refusals <= EVENTS_MAX
     }
 
-    /// Counts a read beyond its caller's budget; all of a minute are one event.
-    pub(super) fn count_limited(&self, actor: &Actor) {
-        *self.lock().minute.limited.entry(actor.clone()).or_default() += 1;
+    /// Counts the refusal of a request beyond its caller's budget, and no other error; all of a minute are one event.
+    pub(super) fn count_limited(&self, actor: &Actor, error: &Error) {
+        let budget = match error {
+            Error::TooManyDisclosures { .. } => "too_many_disclosures",
+            Error::TooManyWrites { .. } => "too_many_writes",
+            _ => return,
+        };
+        *self.lock().minute.limited.entry((actor.clone(), budget)).or_default() += 1;
     }
 
     /// Counts a request without a valid token.
@@ -86,8 +92,8 @@ impl Tally {
         for (actor, count) in minute.refusals {
             *now.refusals.entry(actor).or_default() += count;
         }
-        for (actor, count) in minute.limited {
-            *now.limited.entry(actor).or_default() += count;
+        for (budget, count) in minute.limited {
+            *now.limited.entry(budget).or_default() += count;
         }
         now.rejected.tokens += minute.rejected.tokens;
         now.rejected.logins += minute.rejected.logins;
@@ -122,15 +128,12 @@ impl Minute {
             outcome: crate::domain::Outcome::Denied,
             ..Event::new(now, actor, Action::RequestRefused)
         };
-        let mut limited: Vec<(Actor, u64)> =
-            limited.iter().map(|(actor, count)| (actor.clone(), *count)).collect();
-        limited.sort_by_key(|(actor, _)| actor.to_string());
-        let of_budget = |(actor, count): (Actor, u64)| Event {
-            detail: Detail::NONE
-                .text(DetailKey::Reason, "too_many_disclosures")
-                .number(DetailKey::Count, count),
+        let mut limited: Vec<_> = limited.iter().collect();
+        limited.sort_by_key(|((actor, budget), _)| (actor.to_string(), *budget));
+        let of_budget = |((actor, budget), count): (&(Actor, &'static str), &u64)| Event {
+            detail: Detail::NONE.text(DetailKey::Reason, budget).number(DetailKey::Count, *count),
             outcome: crate::domain::Outcome::Denied,
-            ..Event::new(now, actor, Action::RequestRefused)
+            ..Event::new(now, actor.clone(), Action::RequestRefused)
         };
         let detail = Detail::NONE
             .number(DetailKey::Tokens, rejected.tokens)
@@ -164,10 +167,12 @@ mod tests {
     #[test]
     fn reads_beyond_a_budget_are_one_event_a_minute() {
         let (tally, now, one) = (Tally::default(), Timestamp::from_millis(0), Actor::host("one"));
-        (0..1_000).for_each(|_| tally.count_limited(&one));
+        let over = Error::TooManyDisclosures { retry_after_secs: 1 };
+        (0..1_000).for_each(|_| tally.count_limited(&one, &over));
         let minute = tally.take();
         tally.give_back(minute);
-        tally.count_limited(&one);
+        tally.count_limited(&one, &over);
+        tally.count_limited(&one, &Error::Locked);
         let events = tally.take().events(now, &Actor::host("test"));
         let detail =
             Detail::NONE.text(DetailKey::Reason, "too_many_disclosures").number(DetailKey::Count, 1_001);

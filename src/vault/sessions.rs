@@ -122,6 +122,7 @@ impl Vault {
         let checked = user.filter(|user| right && !user.disabled).ok_or(Error::BadLogin)?;
         let pair = Pair::new(SessionId::new(context.now, random::bytes()?))?;
         let (life, context) = (self.settings().sessions, *context);
+        let (measure, tally) = (self.measure(), Arc::clone(&self.tally));
         let [access, refresh] = pair.rows(&checked, context.now, life);
         let decide = move |view: &View<'_>| {
             let user = view.user(&checked.email).map_err(|error| silent(error.into()))?;
@@ -129,13 +130,15 @@ impl Vault {
             let user =
                 user.filter(|user| user.id == checked.id && user.epoch == checked.epoch && !user.disabled);
             let mut user = User::clone(&*user.ok_or_else(|| silent(Error::BadLogin))?);
+            let actor = Actor::User(user.email.clone());
+            measure.session(&actor, context.now, &tally).map_err(silent)?;
             user.last_login_at = Some(context.now);
             let mut changes = Changes::none();
             sweep(view, &mut changes, context.now).map_err(silent)?;
             changes.session(access);
             changes.session(refresh);
             changes.user(user.clone());
-            let event = context.event(Actor::User(user.email.clone()), Action::SessionLogin);
+            let event = context.event(actor, Action::SessionLogin);
             Ok(Decision::changing(user, changes, event))
         };
         let user = open.decide(context.request, decide).await?.value;

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use super::error::Error;
 use crate::{
     auth::policy::Permit,
-    domain::{Action, Actor, Detail, DetailKey, Event, Integration, IntegrationId, Role, Scope},
-    storage::View,
+    domain::{Action, Actor, Detail, DetailKey, Event, Integration, IntegrationId, Role, Scope, User},
+    storage::{Changes, View},
 };
 
 /// Returns the event of a member's integration that hides others, if it hides any; `event` is about it.
@@ -60,7 +60,23 @@ fn hidden_by_member(
     Ok(hidden.into_iter().collect())
 }
 
-/// Returns whether a user that is a member now stored it; what a host or a removed user stored counts as an owner's.
+/// Leaves what an owner stored with the owners when it becomes a member: from then on no user created it, so that the
+/// demoted one may not change it, and a member who hides it hides an owner's. Returns the number of integrations.
+///
+/// # Errors
+/// The integrations cannot be read.
+pub(super) fn leave_to_owners(view: &View<'_>, demoted: &User, changes: &mut Changes) -> Result<u64, Error> {
+    let all = view.integrations()?;
+    let mut left = 0;
+    for before in all.iter().filter(|one| one.creator == Some(demoted.id)) {
+        left += 1;
+        changes.integration(Some(before), Integration { creator: None, ..Integration::clone(before) });
+    }
+    Ok(left)
+}
+
+/// Returns whether a user stored it who was a member then and is one now. What a host, a removed user or a user that
+/// was an owner stored counts as an owner's: [`leave_to_owners`].
 fn is_of_member(view: &View<'_>, integration: &Integration) -> Result<bool, Error> {
     let (Some(creator), Actor::User(email)) = (integration.creator, &integration.created_by) else {
         return Ok(false);

@@ -131,6 +131,7 @@ impl Settings {
                 answer_bytes: default::ANSWER_BYTES_MAX as usize,
                 answers_bytes: default::ANSWERS_BYTES_MAX as usize,
                 disclosures_per_minute: default::DISCLOSURES_PER_MINUTE_MAX as u64,
+                writes_per_minute: default::WRITES_PER_MINUTE_MAX as u64,
             },
             passwords_waiting: default::PASSWORDS_WAITING_MAX as usize,
             scratch: None,

@@ -7,6 +7,7 @@ use super::{
     error::Error,
     narrowing::user_detail,
     projects::check_registered,
+    shadow,
     state::Vault,
     work::{Context, Request},
 };
@@ -157,7 +158,12 @@ impl Vault {
             let (after, takes_away) = updated_user(work.view, &before, request, password)?;
             let mut changes = Changes::none();
             changes.user(after.clone());
-            let detail = user_detail(&after).list(DetailKey::Fields, &fields);
+            let mut detail = user_detail(&after).list(DetailKey::Fields, &fields);
+            if before.role == Role::Owner && after.role != Role::Owner {
+                let left = shadow::leave_to_owners(work.view, &after, &mut changes)?;
+                // Their number alone: ids could crowd the names of the changed fields out of the record.
+                detail = detail.number(DetailKey::Count, left);
+            }
             let event = Event { detail, ..work.event };
             let decision = Decision::changing(after, changes, event);
             Ok(if takes_away { decision.revoking() } else { decision })

@@ -192,6 +192,7 @@ fn refusal_hint(refusal: &Refusal) -> String {
         }
         "not_creator" => "check its id; only an owner or the user who stored it may change it",
         "too_many_tries" => "wait that long, then try once",
+        "too_many_disclosures" | "too_many_writes" => "wait that long; the operator sets the limit",
         "too_many_matches" => "narrow it with --provider, --name or --project",
         "project_not_found" | "project_not_registered" => REGISTER,
         "app_not_installed" => "install the GitHub App for that repository, on GitHub",

@@ -66,6 +66,7 @@ pub(super) const CODES: &[Code] = &[
     code(421, "misdirected", "`Host` names another server"),
     code(429, "too_many_tries", "too many failed logins; try again later"),
     code(429, "too_many_disclosures", "the caller read too many credentials in this minute"),
+    code(429, "too_many_writes", "the caller stored and asked too much in this minute"),
     code(500, "tampered", "a stored record failed authentication"),
     code(500, "internal", "internal error; the server log has the cause under the request id"),
     code(502, "provider_unreachable", "the provider gave no token: unreachable, slow, or another answer"),

@@ -57,6 +57,17 @@ impl Changes {
         self.0.is_empty()
     }
 
+    /// Returns the bytes of rows and credentials to write, about as many as the file grows by.
+    pub(super) fn bytes(&self) -> usize {
+        let bytes = |change: &Change| match change {
+            Change::Row { plain, .. } => plain.len(),
+            Change::Credential { secret, .. } => secret.expose().len(),
+            Change::Index { key, value, .. } => key.len() + value.len(),
+            _ => 0,
+        };
+        self.0.iter().map(bytes).sum()
+    }
+
     /// Returns the newest version of a row among them; 1 if there is none.
     pub(in crate::storage) fn row_version(&self) -> u8 {
         let version = |change: &Change| match change {

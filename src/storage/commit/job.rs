@@ -66,6 +66,16 @@ impl<T> Decision<T> {
         self.effect == Effect::Revokes
     }
 
+    /// Returns whether the decision discloses credentials.
+    pub fn discloses(&self) -> bool {
+        self.effect == Effect::Discloses
+    }
+
+    /// Returns the number of events and of bytes in rows that the decision writes.
+    pub fn writes(&self) -> (usize, usize) {
+        (self.events.len(), self.changes.bytes())
+    }
+
     fn split(self) -> (T, Decision<()>) {
         let Self { value, changes, events, effect } = self;
         (value, Decision { value: (), changes, events, effect })

@@ -80,6 +80,123 @@ async fn disclosures_beyond_a_callers_minute_are_refused_and_become_one_event() 
     assert_eq!([read(&t.app).await.status, read(&t.app).await.status], [200, 429]);
 }
 
+const INTEGRATIONS: &str = "/sfp/api/integrations";
+const MINE: &str = "/sfp/api/integrations/mine";
+
+/// Sends until the answer is that the caller wrote too much; returns how often it did not get that answer.
+async fn until_refused(t: &TestServer, method: &str, path: &str, bearer: &str, body: &str) -> usize {
+    for n in 0..150 {
+        let reply = t.send(method, path, bearer, body).await;
+        if reply.status == 429 {
+            assert_eq!(reply.json()["code"], "too_many_writes", "{method} {path}");
+            assert_eq!(reply.header("retry-after").as_deref(), Some("60"));
+            return n;
+        }
+        assert!(matches!(reply.status, 200 | 201), "{method} {path}: {}", reply.body);
+    }
+    panic!("{method} {path} goes on without end");
+}
+
+#[tokio::test]
+async fn no_caller_can_fill_the_disk_with_what_it_stores_or_asks() {
+    let t = server(CallerLimits { writes_per_minute: 100, ..callers() }).await;
+    let big = format!(
+        r#"{{"provider":"github","authType":"pat","credentials":{{"token":"{}"}},"isGlobal":true}}"#,
+        "x".repeat(60_000)
+    );
+    let config = format!(
+        r#"{{"provider":"github","authType":"pat","credentials":{{"token":"x"}},"isGlobal":true,"config":{{"note":"{}"}}}}"#,
+        "x".repeat(10_000)
+    );
+    let member = async |n: usize| {
+        let email = format!("m{n}@example.com");
+        let bearer = t.user(&email, Role::Member, AccessScope::default()).await;
+        let small = r#"{"provider":"npm","authType":"pat","credentials":{"token":"x"},"isGlobal":true}"#;
+        let made = t.send("POST", INTEGRATIONS, &bearer, small).await.json();
+        (email, bearer, format!("{INTEGRATIONS}/{}", made["id"].as_str().unwrap()))
+    };
+    let mut last = None;
+    for (n, (method, what, body, most)) in [
+        ("POST", "", big.as_str(), 3),
+        ("POST", "", config.as_str(), 19),
+        ("GET", "mine", "", 99),
+        ("PATCH", "own", r#"{"name":"again"}"#, 99),
+        ("PUT", "credentials", r#"{"credentials":{"token":"y"}}"#, 99),
+        ("PUT", "self", r#"{"firstName":"Ada"}"#, 99),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let (email, bearer, own) = member(n).await;
+        let path = match what {
+            "" => INTEGRATIONS.to_owned(),
+            "mine" => MINE.to_owned(),
+            "own" => own,
+            "self" => format!("/sfp/api/users/{email}"),
+            under => format!("{own}/{under}"),
+        };
+        let n = until_refused(&t, method, &path, &bearer, body).await;
+        assert!((1..=most).contains(&n), "{method} {what}: {n} of {most}");
+        // It is its own minute alone, and what it reads has another.
+        assert_eq!(t.send("GET", MINE, &t.member, "").await.status, 200);
+        assert_eq!(t.send("GET", &format!("{CREDENTIALS}?limit=1"), &bearer, "").await.status, 200);
+        t.login(&email).await;
+        last = Some(bearer);
+    }
+    let auditor = t.token(Role::Auditor, AccessScope::default()).await;
+    assert_eq!(until_refused(&t, "GET", "/sfp/api/audit?limit=1", &auditor, "").await, 100);
+    t.clock.set(t.clock.now().plus(minutes(1)));
+    assert_eq!(t.send("GET", MINE, &last.unwrap(), "").await.status, 200, "the next minute");
+    t.vault.set_free_bytes(settings().disk_low_bytes + 1);
+    assert_eq!(until_refused(&t, "GET", MINE, &t.member, "").await, 1, "a nearly full disk");
+}
+
+#[tokio::test]
+async fn who_wrote_too_much_can_still_take_away_and_is_one_event() {
+    let t = server(CallerLimits { writes_per_minute: 100, ..callers() }).await;
+    let id = t.github("ghp_example", r#""isGlobal":true"#).await;
+    t.user("joe@example.com", Role::Member, AccessScope::default()).await;
+    until_refused(&t, "GET", INTEGRATIONS, &t.owner, "").await;
+    for (method, path, body) in [
+        ("PATCH", format!("{INTEGRATIONS}/{id}"), r#"{"isGlobal":true}"#),
+        ("DELETE", format!("{INTEGRATIONS}/{id}"), ""),
+        ("PUT", "/sfp/api/users/joe@example.com".to_owned(), r#"{"disabled":true}"#),
+        ("DELETE", "/sfp/api/users/joe@example.com".to_owned(), ""),
+    ] {
+        assert_eq!(t.send(method, &path, &t.owner, body).await.status, 200, "{method} {path}");
+    }
+    assert_eq!(t.send("GET", INTEGRATIONS, &t.owner, "").await.status, 429);
+    t.vault.record_counts(t.clock.now()).await.map_err(drop).unwrap();
+    t.clock.set(t.clock.now().plus(minutes(1)));
+    let events = t.send("GET", "/sfp/api/audit?action=request.refused", &t.owner, "").await.json();
+    assert_eq!(events.as_array().unwrap().len(), 1, "{events}");
+    assert_eq!(events[0]["detail"], json!({ "reason": "too_many_writes", "count": 2 }));
+}
+
+#[tokio::test]
+async fn a_session_cannot_be_refreshed_without_end() {
+    let t = server(CallerLimits { writes_per_minute: 50, ..callers() }).await;
+    let login = json!({ "email": "member@example.com", "password": PASSWORD }).to_string();
+    let mut pair = t.send("POST", "/sfp/api/auth/login", "", &login).await.json();
+    let mut refreshed = 0;
+    loop {
+        let body = json!({ "refresh_token": pair["refresh_token"] }).to_string();
+        let reply = t.send("POST", "/sfp/api/auth/refresh", "", &body).await;
+        if reply.status == 429 {
+            assert_eq!(reply.json()["code"], "too_many_writes");
+            break;
+        }
+        (pair, refreshed) = (reply.json(), refreshed + 1);
+        assert!(reply.status == 200 && refreshed < 100, "{refreshed}: {}", reply.body);
+    }
+    assert_eq!(t.send("POST", "/sfp/api/auth/login", "", &login).await.status, 429);
+    // The refused token was not used up, and what the session may do otherwise it still may.
+    assert_eq!(t.send("GET", MINE, pair["access_token"].as_str().unwrap(), "").await.status, 200);
+    t.clock.set(t.clock.now().plus(minutes(1)));
+    let body = json!({ "refresh_token": pair["refresh_token"] }).to_string();
+    assert_eq!(t.send("POST", "/sfp/api/auth/refresh", "", &body).await.status, 200);
+}
+
 #[tokio::test]
 async fn answers_that_nobody_reads_hold_a_bounded_part_of_the_memory() {
     let limits = CallerLimits { answer_bytes: 8 << 20, answers_bytes: 32 << 20, ..callers() };

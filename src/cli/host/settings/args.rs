@@ -133,4 +133,7 @@ pub(super) struct Tuning {
     /// Maximum number of credentials that one caller reads in a minute.
     #[arg(long, env = "SEALROOM_DISCLOSURES_PER_MINUTE_MAX", value_name = "N")]
     pub(super) disclosures_per_minute_max: Option<u32>,
+    /// Maximum number of writes of one caller in a minute.
+    #[arg(long, env = "SEALROOM_WRITES_PER_MINUTE_MAX", value_name = "N")]
+    pub(super) writes_per_minute_max: Option<u32>,
 }

@@ -304,6 +304,9 @@ fn caller_limits(flags: &Tuning, file: &FileLimits, sources: &Sources) -> Result
     let count = flags.disclosures_per_minute_max.or(file.disclosures_per_minute_max);
     let of_count = sources.of("disclosures_per_minute_max", "limits.disclosures_per_minute_max");
     let count = count.unwrap_or(default::DISCLOSURES_PER_MINUTE_MAX);
+    let writes = flags.writes_per_minute_max.or(file.writes_per_minute_max);
+    let of_writes = sources.of("writes_per_minute_max", "limits.writes_per_minute_max");
+    let writes = writes.unwrap_or(default::WRITES_PER_MINUTE_MAX);
     Ok(CallerLimits {
         answer_bytes: size(
             &sources.of("answer_bytes_max", "limits.answer_bytes_max"),
@@ -317,5 +320,6 @@ fn caller_limits(flags: &Tuning, file: &FileLimits, sources: &Sources) -> Result
             one.saturating_mul(4)..=u32::MAX,
         )?,
         disclosures_per_minute: bounded(&of_count, count, 1..=u32::MAX)?.into(),
+        writes_per_minute: bounded(&of_writes, writes, 1..=u32::MAX)?.into(),
     })
 }
