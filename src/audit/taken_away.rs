@@ -39,6 +39,8 @@ pub struct TakenAway {
     pub actions: BTreeMap<String, u64>,
     /// Revoked tokens.
     pub tokens: BTreeSet<TokenId>,
+    /// Tokens that lost projects, with the ones that were left.
+    pub narrowed_tokens: BTreeMap<TokenId, Projects>,
     /// Users that were removed, whether or not another one took the e-mail later.
     pub removed_users: BTreeSet<Email>,
     /// Users that were changed, in their last state.
@@ -79,6 +81,10 @@ impl TakenAway {
             Action::TokenRevoke => {
                 text("id").and_then(|id| id.parse().ok()).map(|id| self.tokens.insert(id)).is_some()
             }
+            Action::TokenUpdate => text("id")
+                .and_then(|id| id.parse().ok())
+                .map(|id| drop(self.narrowed_tokens.insert(id, projects(&detail))))
+                .is_some(),
             Action::UserDelete => email().map(|email| self.user_removed(email)).is_some(),
             Action::UserUpdate => email().map(|email| self.user_updated(email, &detail)).is_some(),
             Action::VaultRecover => email().map(|email| self.passwords.insert(email)).is_some(),

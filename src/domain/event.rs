@@ -35,6 +35,8 @@ text_enum! {
         ProjectDelete = "project.delete",
         /// An application token was made.
         TokenCreate = "token.create",
+        /// An application token lost a project that was registered anew.
+        TokenUpdate = "token.update",
         /// An application token was taken back.
         TokenRevoke = "token.revoke",
         /// Application tokens were listed.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{
     access::Admitted,
     error::Error,
-    narrowing::take_from_members,
+    narrowing::{take_from_members, take_from_tokens},
     state::Vault,
     work::{Context, Request},
 };
@@ -47,7 +47,8 @@ impl Vault {
             };
             let mut changes = Changes::none();
             changes.project(project.clone());
-            let taken = take_from_members(work.view, &project.identifier, &mut changes, &work.event)?;
+            let mut taken = take_from_members(work.view, &project.identifier, &mut changes, &work.event)?;
+            taken.extend(take_from_tokens(work.view, &project.identifier, &mut changes, &work.event)?);
             let event = Event { project: Some(project.identifier.clone()), ..work.event };
             // The answer shows the version that the write assigns.
             Ok(Decision::changing(Project { version: 1, ..project }, changes, event).also(taken))

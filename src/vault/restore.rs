@@ -3,11 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{audited::silent, error::Error, state::Vault, tokens::token_detail};
+use super::{audited::silent, error::Error, narrowing::token_detail, state::Vault};
 use crate::{
     audit::taken_away::{Projects, TakenAway, UserState},
     domain::{
-        Action, Actor, Detail, DetailKey, Email, Event, Integration, ProjectId, Role, Scope, Timestamp, User,
+        Action, Actor, Detail, DetailKey, Email, Event, Integration, ProjectId, Role, Scope, Timestamp,
+        TokenId, User,
     },
     storage::{Changes, Decision, StorageError, View},
 };
@@ -95,6 +96,9 @@ impl<'a> Work<'a> {
             });
             self.changes.token(token);
         }
+        for (id, projects) in later.narrowed_tokens.iter().filter(|(id, _)| !later.tokens.contains(*id)) {
+            self.narrow_token(view, *id, projects)?;
+        }
         for email in &later.removed_users {
             self.remove_user(email);
         }
@@ -132,6 +136,32 @@ impl<'a> Work<'a> {
                 format!("{} events name what they took away only by a hash: look at the list", later.unnamed);
             self.outcome.by_hand.push(told);
         }
+        Ok(())
+    }
+
+    fn narrow_token(
+        &mut self,
+        view: &View<'_>,
+        id: TokenId,
+        projects: &Projects,
+    ) -> Result<(), StorageError> {
+        let only = match projects {
+            Projects::All => return Ok(()),
+            Projects::Only(projects) => &projects[..],
+            Projects::Unknown => &[],
+        };
+        let Some(token) = view.token_by_id(id)?.filter(|token| token.revoked_at.is_none()) else {
+            return Ok(());
+        };
+        if token.scope.projects.iter().flatten().all(|project| only.contains(project)) {
+            return Ok(());
+        }
+        let mut token = (*token).clone();
+        token.scope.projects = Some(only.to_vec());
+        let detail = token_detail(&token);
+        self.outcome.applied.push(format!("token {} ({id}) narrowed to {} projects", token.name, only.len()));
+        self.event(Action::TokenUpdate, |event| Event { detail: event.detail.clone().join(detail), ..event });
+        self.changes.token(token);
         Ok(())
     }
 

@@ -3,6 +3,7 @@
 use super::{
     access::Admitted,
     error::Error,
+    narrowing::token_detail,
     projects::check_registered,
     state::Vault,
     work::{Context, Request},
@@ -102,25 +103,6 @@ impl Vault {
             Ok(Decision::changing(id, changes, Event { detail, ..work.event }).revoking())
         };
         Ok(self.act(context, caller, Verb::RevokeToken, work).await?.value)
-    }
-}
-
-pub(super) fn token_detail(token: &ApplicationToken) -> Detail {
-    let detail = Detail::NONE
-        .text(DetailKey::Id, token.id)
-        .text(DetailKey::Name, &token.name)
-        .text(DetailKey::Role, token.role);
-    let detail = match &token.scope.projects {
-        Some(projects) => detail.list(DetailKey::Projects, projects),
-        None => detail,
-    };
-    let detail = match &token.scope.providers {
-        Some(providers) => detail.list(DetailKey::Providers, providers),
-        None => detail,
-    };
-    match &token.scope.integrations {
-        Some(integrations) => detail.list(DetailKey::Integrations, integrations),
-        None => detail,
     }
 }
 

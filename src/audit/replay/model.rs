@@ -117,7 +117,9 @@ impl Replay {
             | Action::IntegrationRollback
             | Action::IntegrationDelete => self.integration(sequence, &told, action),
             Action::ProjectCreate | Action::ProjectDelete => self.project(sequence, &told, action),
-            Action::TokenCreate | Action::TokenRevoke => self.token(sequence, &told, action),
+            Action::TokenCreate | Action::TokenUpdate | Action::TokenRevoke => {
+                self.token(sequence, &told, action)
+            }
             Action::UserCreate | Action::UserUpdate | Action::UserDelete | Action::VaultInit => {
                 self.user(sequence, &told, action)
             }

@@ -106,6 +106,56 @@ async fn a_project_registered_anew_gives_nothing_to_who_was_narrowed_to_the_one_
     assert_eq!(read(&new, "?project=acme/app").await, 200);
 }
 
+/// A clock that was set back made the project that was registered anew look like the one before.
+#[tokio::test]
+async fn no_clock_gives_an_old_token_the_project_that_was_registered_anew() {
+    // The clock at the registration, and after it, in seconds since the tokens were made.
+    for (then, after) in [(0, 0), (-200, -200), (-200, 0), (200, 0), (200, 60), (60, 200)] {
+        let t = TestServer::start().await;
+        let start = t.clock.now();
+        let at = |offset: i64| {
+            sealroom::domain::Timestamp::from_millis(start.millis().saturating_add_signed(offset * 1000))
+        };
+        for project in ["acme/app", "acme/kept"] {
+            t.project(project).await;
+        }
+        let projects = |texts: &[&str]| AccessScope {
+            projects: Some(texts.iter().map(|text| text.parse().unwrap()).collect()),
+            ..AccessScope::default()
+        };
+        let narrow = t.token(Role::Application, projects(&["acme/app"])).await;
+        let wide = t.token(Role::Application, projects(&["acme/app", "acme/kept"])).await;
+        let kept = t.token(Role::Application, projects(&["acme/kept"])).await;
+        assert_eq!(t.send("DELETE", "/sfp/api/projects/acme%2Fapp", &t.owner, "").await.status, 200);
+        let body = r#"{"name":"early","expiresIn":30,"projects":["acme/app"]}"#;
+        let early = t.send("POST", "/sfp/api/application-tokens", &t.owner, body).await;
+        assert_eq!(early.status, 400, "no token is narrowed to a project that is not there yet");
+        t.clock.set(at(then));
+        t.project("acme/app").await;
+        t.clock.set(at(after));
+        store(&t, &t.owner, r#""projects":["acme/app"]"#).await;
+        store(&t, &t.owner, r#""isGlobal":true"#).await;
+        let read = async |bearer: &str, query: &str| {
+            t.send("GET", &format!("{CREDENTIALS}{query}"), bearer, "").await.status
+        };
+        for (bearer, without) in [(&narrow, 404), (&wide, 200), (&kept, 200)] {
+            assert_eq!(read(bearer, "?project=acme/app").await, 403, "{then} {after}");
+            assert_eq!(read(bearer, "").await, without, "{then} {after}");
+        }
+        let new = t.token(Role::Application, to("acme/app")).await;
+        assert_eq!(read(&new, "?project=acme/app").await, 200, "{then} {after}");
+        let events = t.send("GET", "/sfp/api/audit?action=token.update", &t.owner, "").await.json();
+        let mut left: Vec<&Value> =
+            events.as_array().unwrap().iter().map(|event| &event["detail"]["projects"]).collect();
+        left.sort_by_key(|left| left.as_array().unwrap().len());
+        assert_eq!(left, [&json!([]), &json!(["acme/kept"])], "{then} {after}: {events}");
+        let tokens = t.send("GET", "/sfp/api/application-tokens", &t.owner, "").await.json();
+        let naming =
+            tokens.as_array().unwrap().iter().filter(|token| token["projects"] == json!(["acme/app"]));
+        assert_eq!(naming.count(), 1, "only the new one: {tokens}");
+    }
+}
+
 /// Sends from another loopback address, as another desk would.
 async fn refresh_from(t: &TestServer, address: [u8; 4], token: &str) -> (u16, Value) {
     let socket = tokio::net::TcpSocket::new_v4().unwrap();

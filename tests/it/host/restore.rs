@@ -29,6 +29,8 @@ pub struct Worst {
     password: String,
     pub session: String,
     token: (String, String),
+    /// Narrowed to a project that was registered anew.
+    narrowed_token: String,
     kept_token: String,
     gone: String,
     narrowed: String,
@@ -64,7 +66,7 @@ impl Worst {
         let mut server = Serving::start(path, SERVE);
         let (_, session) = login(&server, "ada@example.com", &password);
         let make = |method: &str, path: &str, body: Value| ok(&server, method, path, &session, &body);
-        for project in ["acme/web", "acme/old"] {
+        for project in ["acme/web", "acme/old", "acme/anew"] {
             make("POST", "/sfp/api/projects", json!({ "identifier": project }));
         }
         for (email, role) in
@@ -76,15 +78,16 @@ impl Worst {
                 json!({ "email": email, "role": role, "password": "password-example" }),
             );
         }
-        let token = |name: &str| {
+        let token = |name: &str, project: &str| {
             let made = make(
                 "POST",
                 "/sfp/api/application-tokens",
-                json!({ "name": name, "expiresIn": 30, "projects": ["acme/web"] }),
+                json!({ "name": name, "expiresIn": 30, "projects": [project] }),
             );
             (made["id"].as_str().unwrap().to_owned(), made["token"].as_str().unwrap().to_owned())
         };
-        let (token, kept_token) = (token("ci"), token("other").1);
+        let narrowed_token = token("anew", "acme/anew").1;
+        let (token, kept_token) = (token("ci", "acme/web"), token("other", "acme/web").1);
         let stored = |value: &str| {
             let body = json!({ "provider": "github", "authType": "pat", "credentials": { "token": value }, "isGlobal": true });
             make("POST", "/sfp/api/integrations", body)["id"].as_str().unwrap().to_owned()
@@ -94,7 +97,18 @@ impl Worst {
         assert!(server.stop());
         fs::copy(path.join("v.redb"), path.join("backup.redb")).unwrap();
         let audit_key = made["audit_key"].as_str().unwrap().to_owned();
-        Self { folder, audit_key, password, session, token, kept_token, gone, narrowed, rotated }
+        Self {
+            folder,
+            audit_key,
+            password,
+            session,
+            token,
+            narrowed_token,
+            kept_token,
+            gone,
+            narrowed,
+            rotated,
+        }
     }
 
     pub fn path(&self) -> &Path {
@@ -115,12 +129,15 @@ impl Worst {
         let rotated = json!({ "credentials": { "token": "ghp_four" } });
         act("PUT", &format!("/sfp/api/integrations/{}/credentials", self.rotated), rotated);
         act("DELETE", "/sfp/api/projects/acme%2Fold", Value::Null);
+        act("DELETE", "/sfp/api/projects/acme%2Fanew", Value::Null);
+        act("POST", "/sfp/api/projects", json!({ "identifier": "acme/anew" }));
         secret_file(self.path(), "bearer", &self.session, 0o600);
         let args = ["audit", "export", "--server", &server.url, "--token-file", "bearer"];
         let export = sealroom(self.path(), &args);
         assert!(export.status.success(), "{}", stderr(&export));
         fs::write(self.path().join("export"), export.stdout).unwrap();
         assert!(server.stop());
+        self.is_explained();
     }
 
     pub fn restore(&self, args: &[&str]) -> Output {
@@ -128,22 +145,27 @@ impl Worst {
         sealroom(self.path(), &[&all[..], args].concat())
     }
 
+    /// Checks that the events explain every row.
+    fn is_explained(&self) {
+        let doctor = sealroom(self.path(), &["doctor", "v.redb", "--passphrase-file", "pass"]);
+        assert!(doctor.status.success(), "{doctor:?}");
+    }
+
     pub fn restored(&self, args: &[&str]) -> Value {
         let done = self.restore(args);
         assert!(done.status.success(), "{args:?}: {}", stderr(&done));
-        // The events of the restore explain all that it did.
-        let doctor = sealroom(self.path(), &["doctor", "v.redb", "--passphrase-file", "pass"]);
-        assert!(doctor.status.success(), "{args:?}: {doctor:?}");
+        self.is_explained();
         serde_json::from_slice(&done.stdout).unwrap()
     }
 
     /// Checks who is let in and what is there: everything taken away stays away, or all of it lives again.
     pub fn check(&self, is_away: bool) {
         let mut server = Serving::start(self.path(), SERVE);
-        let is_let_in = |token: &str| {
-            call(&server, "GET", "/sfp/api/integrations/credentials?project=acme/web", token, &Value::Null).0
-                == 200
+        let reads = |token: &str, project: &str| {
+            let path = format!("/sfp/api/integrations/credentials?project={project}");
+            call(&server, "GET", &path, token, &Value::Null).0 == 200
         };
+        let is_let_in = |token: &str| reads(token, "acme/web");
         assert_eq!(
             call(&server, "GET", "/sfp/api/users/me", &self.session, &Value::Null).0,
             401,
@@ -151,6 +173,7 @@ impl Worst {
         );
         assert_eq!(is_let_in(&self.token.1), !is_away, "the revoked token");
         assert!(is_let_in(&self.kept_token), "the other token");
+        assert_eq!(reads(&self.narrowed_token, "acme/anew"), !is_away, "the project of before");
         for (email, is_gone) in
             [("bob@example.com", true), ("joe@example.com", true), ("eve@example.com", false)]
         {
@@ -205,6 +228,7 @@ fn what_was_taken_away_after_the_backup_stays_away() {
     };
     for said in [
         "token ci",
+        "narrowed to 0 projects",
         "bob@example.com removed",
         "eve@example.com made a member",
         "joe@example.com disabled",
