@@ -61,9 +61,11 @@ pub(super) struct NoToken {
 impl NoToken {
     pub(super) fn new(error: MintError, now: Timestamp) -> Self {
         let kept = match error {
-            MintError::NotInstalled => REFUSAL_KEPT,
             MintError::Failed { retry_after: Some(time), .. } => time,
-            MintError::Failed { failure: Failure::Status(300..=499) | Failure::TooWide, .. } => REFUSAL_KEPT,
+            MintError::NotInstalled
+            | MintError::Failed { failure: Failure::Status(300..=499) | Failure::TooWide, .. } => {
+                REFUSAL_KEPT
+            }
             MintError::Failed { .. } => FAULT_KEPT,
             MintError::Disabled(_) | MintError::BadApp(_) | MintError::Random => Duration::ZERO,
         };

@@ -33,7 +33,7 @@ use sealroom::{
     crypto::kdf::KdfParams,
     disk::Medium,
     domain::{AccessScope, Actor, Role, Secret, Timestamp},
-    vault::{Context, CredentialQuery, InitPlan, SessionLife, Settings, Vault},
+    vault::{CallerLimits, Context, CredentialQuery, InitPlan, SessionLife, Settings, Vault},
 };
 
 /// The share by which a count of instructions may exceed the file's.
@@ -307,6 +307,7 @@ async fn vault(medium: Medium) -> Arc<Vault> {
         sessions: SessionLife::ENDLESS,
         password_kdf: KdfParams::LIGHT,
         disk_low_bytes: 0,
+        callers: CallerLimits::NONE,
         ..Settings::new(Actor::host("bench"), clock::monotonic)
     };
     Vault::create(Arc::clone(&medium), 1 << 20, &plan).unwrap();

@@ -29,7 +29,7 @@ use sealroom::{
     crypto::kdf::KdfParams,
     disk::NewFile,
     domain::{Action, Actor, Event, Role, Secret},
-    vault::{Admitted, Context, InitPlan, SessionLife, Settings, Vault},
+    vault::{Admitted, CallerLimits, Context, InitPlan, SessionLife, Settings, Vault},
 };
 use tokio::task::JoinSet;
 
@@ -84,6 +84,7 @@ async fn fill(data: &Path, integrations: u64, events: u64) -> [String; 2] {
         sessions: SessionLife::ENDLESS,
         password_kdf: KdfParams::LIGHT,
         disk_low_bytes: 0,
+        callers: CallerLimits::NONE,
         ..Settings::new(Actor::host("bench"), clock::monotonic)
     };
     let vault = Arc::new(Vault::open(file.medium(), settings).unwrap());
@@ -217,8 +218,20 @@ impl Bench {
     /// Starts a server; returns it, its address, and how long the start took.
     fn serve(&self) -> (Child, String, Duration) {
         let start = Instant::now();
-        let args =
-            ["serve", "--json", "--data", "v.redb", "--listen", "127.0.0.1:0", "--passphrase-file", "pass"];
+        let args = [
+            "serve",
+            "--json",
+            "--data",
+            "v.redb",
+            "--listen",
+            "127.0.0.1:0",
+            "--passphrase-file",
+            "pass",
+            "--disclosures-per-minute-max",
+            "4294967295",
+            "--writes-per-minute-max",
+            "4294967295",
+        ];
         let log = fs::File::create(self.folder.join("server.log")).unwrap();
         let mut child = self.command(&args).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let mut line = String::new();

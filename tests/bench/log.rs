@@ -19,7 +19,7 @@ use sealroom::{
     disk::NewFile,
     domain::{Action, Actor, Event, Secret},
     http::{Limits, Listener, Server},
-    vault::{Context, InitPlan, Proof, SessionLife, Settings, Vault},
+    vault::{CallerLimits, Context, InitPlan, Proof, SessionLife, Settings, Vault},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -36,6 +36,7 @@ async fn vault(data: &Path) -> Arc<Vault> {
         sessions: SessionLife::ENDLESS,
         password_kdf: KdfParams::LIGHT,
         disk_low_bytes: 0,
+        callers: CallerLimits::NONE,
         ..Settings::new(Actor::host("bench"), clock::monotonic)
     };
     let plan = InitPlan {

@@ -7,7 +7,9 @@ use sealroom::{
     auth::token,
     crypto::kdf::KdfParams,
     domain::{Action, Actor, Event, IntegrationId, Secret, Timestamp, TokenId},
-    vault::{Admitted, Context, CredentialQuery, Error, InitPlan, Settings, UnlockError, Vault},
+    vault::{
+        Admitted, CallerLimits, Context, CredentialQuery, Error, InitPlan, Settings, UnlockError, Vault,
+    },
 };
 
 use super::{
@@ -45,6 +47,7 @@ pub fn settings() -> Settings {
         commit_timeout: A_LONG_TIME,
         flush_interval: A_LONG_TIME,
         disk_low_bytes: 0,
+        callers: CallerLimits::NONE,
         ..Settings::new(Actor::host("lab"), sealroom::clock::monotonic)
     }
 }

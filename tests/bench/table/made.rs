@@ -15,7 +15,7 @@ use sealroom::{
     crypto::kdf::KdfParams,
     disk::NewFile,
     domain::{Action, Actor, Event, IntegrationId, ProjectId, Provider, Revision, Secret, TokenId},
-    vault::{Admitted, Context, InitPlan, SessionLife, Settings, Vault},
+    vault::{Admitted, CallerLimits, Context, InitPlan, SessionLife, Settings, Vault},
 };
 use tokio::task::JoinSet;
 
@@ -113,6 +113,7 @@ async fn opened(data: &Path, kdf: KdfParams) -> Arc<Vault> {
         sessions: SessionLife::ENDLESS,
         password_kdf: KdfParams::LIGHT,
         disk_low_bytes: 0,
+        callers: CallerLimits::NONE,
         ..Settings::new(Actor::host("bench"), clock::monotonic)
     };
     let new = NewFile::begin(data).unwrap();

@@ -18,12 +18,12 @@ pub struct Server {
 
 impl Server {
     /// `sealroom serve` over a made file, with the defaults but for the number of connections, of which one address
-    /// gets half, and the credentials a minute of one caller: the load comes from one.
+    /// gets half, and what one caller reads and writes in a minute: the load comes from one.
     pub fn sealroom(binary: &Path, made: &Made, more: &[&str]) -> Self {
         let mut args = vec!["serve", "--data", made.data.to_str().unwrap()];
         args.extend(["--passphrase-file", made.passphrase.to_str().unwrap()]);
         args.extend(["--listen", "127.0.0.1:0", "--connections-max", "4096", "--log-level", "error"]);
-        args.extend(["--disclosures-per-minute-max", "4294967295"]);
+        args.extend(["--disclosures-per-minute-max", "4294967295", "--writes-per-minute-max", "4294967295"]);
         args.extend(more);
         Self::of(Running::start(None, binary.to_str().unwrap(), &args))
     }

@@ -92,7 +92,7 @@ pub(super) fn email() -> Value {
 /// differently with and without ECMA-262's flag `u`.
 fn unseen() -> String {
     let spelt = |c: char| if c > '\u{ffff}' { c.to_string() } else { format!("\\u{:04x}", u32::from(c)) };
-    UNSEEN.iter().map(|(first, last)| format!("{}-{}", spelt(*first), spelt(*last))).collect()
+    UNSEEN.iter().flat_map(|(first, last)| [spelt(*first), "-".to_owned(), spelt(*last)]).collect()
 }
 
 /// An e-mail address, with surrounding blanks, which the parser removes.
