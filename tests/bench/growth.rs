@@ -218,22 +218,12 @@ impl Bench {
     /// Starts a server; returns it, its address, and how long the start took.
     fn serve(&self) -> (Child, String, Duration) {
         let start = Instant::now();
-        let args = [
-            "serve",
-            "--json",
-            "--data",
-            "v.redb",
-            "--listen",
-            "127.0.0.1:0",
-            "--passphrase-file",
-            "pass",
-            "--disclosures-per-minute-max",
-            "4294967295",
-            "--writes-per-minute-max",
-            "4294967295",
-        ];
+        let args =
+            ["serve", "--json", "--data", "v.redb", "--listen", "127.0.0.1:0", "--passphrase-file", "pass"];
         let log = fs::File::create(self.folder.join("server.log")).unwrap();
-        let mut child = self.command(&args).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
+        let mut command = self.command(&args);
+        command.args(["--disclosures-per-minute-max", "4294967295", "--writes-per-minute-max", "4294967295"]);
+        let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let value: serde_json::Value = serde_json::from_str(&line).expect("a server that listens");
