@@ -278,7 +278,7 @@ fn is_whole(answer: &[u8]) -> bool {
 fn fetch(address: &str, bearer: &str) {
     let mut socket = TcpStream::connect(address).unwrap();
     let head = format!(
-        "POST /sfp/api/backup HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer {bearer}\r\n\r\n"
+        "POST /sfp/api/backup HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAuthorization: Bearer {bearer}\r\n\r\n"
     );
     socket.write_all(head.as_bytes()).unwrap();
     let (mut piece, mut bytes, mut expected) = (vec![0; 1 << 20], 0, None);
