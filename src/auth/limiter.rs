@@ -47,7 +47,7 @@ pub struct Limiter {
     emails: Counts<Email>,
     addresses: Counts<Address>,
     refreshes: Counts<Address>,
-    /// When each user last logged in from each address.
+    /// The time of each user's last login from each address.
     known: HashMap<(Email, Address), Timestamp>,
 }
 

@@ -117,7 +117,7 @@ pub struct Rules {
 impl Rules {
     fn allowed(self, verb: Verb) -> &'static [Role] {
         match verb {
-            // Who rotates or renames decides what pipelines read, as who creates does.
+            // A rotation or a new name decides what pipelines read, as a creation does.
             Verb::CreateIntegration
             | Verb::UpdateIntegration
             | Verb::RotateCredentials

@@ -35,7 +35,7 @@ impl Scope {
     }
 }
 
-/// Whether an expiry in the past is stored, or refused as a mistake.
+/// The treatment of an expiry in the past: stored, or refused as a mistake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expired {
     /// A mistyped year is refused.
@@ -67,7 +67,7 @@ pub struct NewIntegration {
     pub name: Option<String>,
     /// The expiry of the credential at the provider.
     pub expires_at: Option<Timestamp>,
-    /// Whether that expiry may be in the past.
+    /// True if that expiry may be in the past.
     pub expired: Expired,
     /// Provider options, sent byte for byte.
     pub config: Option<Box<RawValue>>,

@@ -14,6 +14,14 @@ pub struct AccessScope {
 }
 
 impl AccessScope {
+    /// Takes a project out of those that it names; returns whether it named it.
+    pub fn lose_project(&mut self, project: &ProjectId) -> bool {
+        let Some(projects) = &mut self.projects else { return false };
+        let before = projects.len();
+        projects.retain(|held| held != project);
+        projects.len() < before
+    }
+
     /// Returns whether the caller may name this project.
     pub fn admits_project(&self, project: &ProjectId) -> bool {
         self.projects.as_ref().is_none_or(|projects| projects.contains(project))

@@ -172,7 +172,7 @@ async fn list_integrations(mut call: Box<Call>, verb: Verb) -> HandlerResult {
         .zip(&accesses)
         .map(|(one, access)| {
             let body = IntegrationBody::new(&one.integration, access.as_ref()).for_owner(sees_config);
-            // Who reads a member's integration is in the log, which members do not read.
+            // The log says who reads a member's integration, and members do not read the log.
             if verb == Verb::ListOwnIntegrations { body.without_reader() } else { body }
         })
         .collect();

@@ -30,7 +30,7 @@ impl FromStr for AllowedHost {
             "host",
             "a host like api.github.com or ghe.example.com:8443, without scheme and path",
         );
-        // What else a URL may hold between scheme and path, and what it would drop in silence.
+        // The rest that a URL may hold between scheme and path, and that it would drop in silence.
         let is_plain = |c: char| c.is_alphanumeric() || ".-_[]:".contains(c);
         if text.is_empty() || !text.chars().all(is_plain) {
             return Err(invalid);

@@ -49,7 +49,7 @@ impl CallerLimits {
     };
 }
 
-/// What is counted by the minute, each on its own.
+/// The kinds of what is counted by the minute, each on its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Kind {
     Disclosures,
@@ -58,7 +58,7 @@ enum Kind {
     Sessions,
 }
 
-/// What each caller holds and has taken.
+/// The holdings of each caller, and what it has taken.
 #[derive(Debug, Default)]
 pub(super) struct Budgets {
     held: Mutex<Held>,

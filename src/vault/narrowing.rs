@@ -48,10 +48,9 @@ pub(super) fn take_from_members(
 ) -> Result<Vec<Event>, Error> {
     let mut events = Vec::new();
     for mut user in view.users()? {
-        let Some(projects) = user.scope.projects.as_mut().filter(|held| held.contains(project)) else {
+        if !user.scope.lose_project(project) {
             continue;
-        };
-        projects.retain(|held| held != project);
+        }
         let detail = user_detail(&user);
         events.push(Event { action: Action::UserUpdate, project: None, detail, ..event.clone() });
         changes.user(user);
@@ -73,10 +72,9 @@ pub(super) fn take_from_tokens(
     let mut events = Vec::new();
     // A revoked one stays so. An expired one is valid again for a clock that is set back.
     for mut token in view.tokens()?.into_iter().filter(|token| token.revoked_at.is_none()) {
-        let Some(projects) = token.scope.projects.as_mut().filter(|held| held.contains(project)) else {
+        if !token.scope.lose_project(project) {
             continue;
-        };
-        projects.retain(|held| held != project);
+        }
         let detail = token_detail(&token);
         events.push(Event { action: Action::TokenUpdate, project: None, detail, ..event.clone() });
         changes.token(token);

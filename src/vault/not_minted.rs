@@ -1,4 +1,4 @@
-//! Why a repository has no token.
+//! Reasons why a repository has no token.
 
 use std::time::Duration;
 

@@ -122,7 +122,7 @@ fn an_owner_may_whatever_a_member_may() {
     }
 }
 
-/// Where members may not create, one renamed an integration of its own to what a pipeline asks for.
+/// A member that could no longer create renamed an integration of its own to what a pipeline asks for.
 #[test]
 fn the_configuration_takes_creation_and_changes_from_members_and_nothing_else() {
     let closed = Rules { members_may_create: false };

@@ -167,7 +167,7 @@ impl Import<'_> {
         let (lines, output) = (self.lines(), remote.output);
         let or_nothing = |text: &Option<String>| text.clone().unwrap_or_else(|| NOTHING.to_owned());
         let rows = lines.iter().map(|line| {
-            // What matters most comes first: a narrow terminal does not show the rest.
+            // The name and the result come first: a narrow terminal does not show the rest.
             [or_nothing(&line.name), line.result.clone(), or_nothing(&line.r#type), line.reach.clone()]
         });
         let shown = table(["NAME", "RESULT", "TYPE", "FOR"], rows.collect());

@@ -14,7 +14,7 @@ pub(super) const THREADS_WAIT: Duration = Duration::from_secs(2);
 pub(super) fn runtime(plan: &Plan) -> Result<Runtime, CliError> {
     let mut runtime = Builder::new_multi_thread();
     runtime.worker_threads(plan.workers).enable_all();
-    // What a request left on the stack goes as soon as its thread has nothing to do.
+    // The rest of a request on the stack goes as soon as its thread has nothing to do.
     runtime.on_thread_park(stack::wipe).on_thread_stop(stack::wipe);
     let runtime = runtime.build();
     runtime.map_err(|error| CliError::failed(format!("no threads: {error}"), "free memory or threads"))

@@ -66,7 +66,7 @@ pub(super) fn run(args: Args, output: &Output) -> Result<(), CliError> {
     ended
 }
 
-/// What a server opens before it drops its rights. Cheap failures come before the key derivation, and before anything
+/// The files and sockets that a server opens before it drops its rights. Cheap failures come before the key derivation, and before anything
 /// is written.
 struct Started {
     tls: Option<Arc<Tls>>,

@@ -162,7 +162,7 @@ impl Operation {
             names.push("invalid_parameter");
         }
         names.extend(&self.codes);
-        // What a low disk refuses is what adds to it. It has a budget: disclosures their own, and the rest that of writes.
+        // A low disk refuses additions. It has a budget: disclosures their own, and the rest that of writes.
         if names.contains(&"disk_low") && !names.contains(&"too_many_disclosures") {
             names.push("too_many_writes");
         }

@@ -12,7 +12,7 @@ use crate::{
     client::{self, Error, Listing, NewProject, NewUser, UserChange},
 };
 
-/// What is to be done with a project or user.
+/// The work on a project or user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Other {
     New,

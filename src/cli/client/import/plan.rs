@@ -28,7 +28,7 @@ pub(super) struct Step<'a> {
     pub(super) config_of: Option<IntegrationId>,
 }
 
-/// What is to be done with a credential.
+/// The work on a credential.
 pub(super) enum What {
     New,
     /// Rotates to the revisions from this index on, over this current revision.

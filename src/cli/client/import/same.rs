@@ -1,4 +1,4 @@
-//! Whether two JSON texts state the same: other white space, another order of names and other escapes change nothing,
+//! Equality of two JSON texts: other white space, another order of names and other escapes change nothing,
 //! another spelling of a number does.
 
 use serde_json::value::RawValue;

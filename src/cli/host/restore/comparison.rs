@@ -225,7 +225,7 @@ fn kept(folder: Option<&Path>, backup: &Store, file: Option<&Store>) -> Result<K
 fn of_file(later: &mut Later<'_>, file: &Store, common: u64, theirs: u64, path: &Path) -> Result<(), String> {
     let text = |error: StorageError| error.to_string();
     let ours = size(file).map_err(text)?;
-    // Where the two went apart before the backup's end, the file's own records are all later than what both share.
+    // If the two went apart before the backup's end, the file's own records are all later than what both share.
     let is_apart = common < theirs.min(ours);
     let mut next = if is_apart { common } else { theirs.max(first(file)) };
     if !is_apart && next > later.next {

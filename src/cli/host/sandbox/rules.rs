@@ -16,7 +16,7 @@ pub(in crate::cli::host) enum Access {
     Write,
 }
 
-/// Whether the server opens connections itself.
+/// The server's permission to open connections itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::cli::host) enum Outgoing {
     /// It only answers.

@@ -1,4 +1,4 @@
-//! What becomes of another tool's values.
+//! Another tool's values as integrations.
 
 use super::*;
 use crate::{
