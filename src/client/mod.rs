@@ -30,6 +30,7 @@ mod proxy;
 mod proxy_failure;
 mod requests;
 mod routes;
+mod seen;
 mod session;
 mod sessions;
 mod state;
@@ -52,6 +53,7 @@ pub use requests::{
     CredentialFilter, EventFilter, Expired, IntegrationChange, Listing, NewIntegration, NewProject, NewToken,
     NewUser, Scope, UserChange,
 };
+pub use seen::{Seen, Shorter};
 pub use session::{Place, Session, SessionError, SessionFile};
 pub use sessions::{NoProfile, Profile, Sessions};
 pub use state::{Client, Notice};

@@ -22,6 +22,7 @@ mod recipes;
 mod remote;
 mod roundtrip;
 mod secrets;
+mod seen;
 mod sessions;
 mod settings;
 mod status;
