@@ -25,6 +25,7 @@ mod endpoint;
 mod error;
 mod identity;
 mod open;
+mod otp;
 mod patience;
 mod proxy;
 mod proxy_failure;
@@ -47,6 +48,7 @@ pub use call::{ANSWER_TIMEOUT, WAIT_MAX};
 pub use connect::CONNECT_TIMEOUT;
 pub use endpoint::{Endpoint, EndpointError};
 pub use error::{Error, Refusal};
+pub use otp::{BegunOtp, OneTimeCodes};
 pub use proxy::Proxies;
 pub use proxy_failure::ProxyFailure;
 pub use requests::{

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError, atomic::Ordering};
 
 use super::{
+    begun::Begun,
     error::{Error, InternalError, UnlockError},
     minted::MintedTokens,
     rollback::Rollback,
@@ -57,6 +58,7 @@ impl Vault {
             ended: Mutex::default(),
             minted: MintedTokens::new(),
             given: Arc::default(),
+            begun: Begun::default(),
         };
         let adopted = self.adopt(&open, rollback, host, now).await;
         if let Err(error) = match adopted {

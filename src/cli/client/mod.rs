@@ -22,6 +22,7 @@ mod integration_update;
 mod login;
 mod names;
 mod near;
+mod otp;
 mod pair;
 mod project;
 mod remote;

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::{
     client_error,
     group::GroupArgs,
-    near,
+    near, otp,
     remote::{Need, Remote},
 };
 use crate::{
@@ -52,6 +52,11 @@ pub(in crate::cli) enum Command {
     /// Change your own password, or set another user's as an owner.
     #[command(after_help = "Examples:\n  sealroom user password\n  sealroom user password bob@example.com")]
     Password(PasswordArgs),
+    /// Set or remove a second factor for logins.
+    #[command(
+        after_help = "Examples:\n  sealroom user otp enable\n  sealroom user otp disable bob@example.com"
+    )]
+    Otp(otp::Args),
     /// Remove a user.
     #[command(after_help = "Examples:\n  sealroom user remove bob@example.com --yes")]
     Remove(RemoveArgs),
@@ -189,6 +194,7 @@ pub(super) async fn run(args: GroupArgs<Command>, output: Output) -> Result<(), 
                 .await
         }
         Command::Password(args) => password(args, &remote).await,
+        Command::Otp(args) => otp::run(args, &remote).await,
         Command::Remove(args) => remove(args, &remote).await,
     }
 }
@@ -250,11 +256,12 @@ async fn show_all(remote: &Remote) -> Result<(), CliError> {
             if name.is_empty() { NOTHING.to_owned() } else { name },
             one.role.clone(),
             if one.disabled { "disabled" } else { "enabled" }.to_owned(),
+            if one.otp { "yes" } else { NOTHING }.to_owned(),
             one.projects.as_deref().map_or_else(|| ALL.to_owned(), list_or_none),
             local_or_nothing(one.last_login_at),
         ]
     };
-    let headings = ["EMAIL", "NAME", "ROLE", "STATUS", "SEES", "LAST LOGIN"];
+    let headings = ["EMAIL", "NAME", "ROLE", "STATUS", "OTP", "SEES", "LAST LOGIN"];
     remote.list(headings, &all, row, "no users")
 }
 

@@ -14,6 +14,7 @@ mod mine;
 mod minting;
 mod names;
 mod once;
+mod otp;
 mod pages;
 mod pasting;
 mod proxies;

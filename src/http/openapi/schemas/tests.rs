@@ -1,20 +1,23 @@
 //! Requests and answers against their schemas: nothing may be in one and not in the other.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use serde_json::{Value, value::RawValue};
 
 use super::{all, requests};
 use crate::{
     api::responses::{
-        AuditState, CreatedToken, ErrorBody, Health, IntegrationBody, LastAccess, LoginBody, ProjectBody,
-        Removed, RepositoryToken, TokenBody, TokenKind, UpdatedUser, UserBody, credentials_array, to_json,
-        to_secret_json,
+        AuditState, BegunOtp, CreatedToken, ErrorBody, Health, IntegrationBody, LastAccess, LoginBody,
+        OneTimeCodes, ProjectBody, Removed, RepositoryToken, TokenBody, TokenKind, UpdatedUser, UserBody,
+        credentials_array, to_json, to_secret_json,
     },
     domain::{
         AccessScope, ApplicationToken, AuthType, Digest, Integration, IntegrationId, Json, KeptRevision,
-        PasswordHash, Platform, Project, Provider, RequestId, Revision, Role, Scope, Secret, Timestamp,
-        TokenId, User, UserId, minutes,
+        PasswordHash, Platform, Project, Provider, RequestId, Revision, Role, Scope, SecondFactor, Secret,
+        Timestamp, TokenId, User, UserId, minutes,
     },
     http::routes::ROUTES,
 };
@@ -102,6 +105,7 @@ fn user() -> User {
         scope: AccessScope::default(),
         disabled: false,
         password: PasswordHash { memory_kib: 1, passes: 1, lanes: 1, salt: [1; 16], hash: [2; 32] },
+        factor: None,
         epoch: 1,
         created_at: NOW,
         last_login_at: None,
@@ -147,7 +151,11 @@ fn an_answer_about_projects_has_the_keys_of_its_schema() {
 #[test]
 fn an_answer_about_users_has_the_keys_of_its_schema() {
     let (user, secret) = (user(), Secret::from("abcde-fghjk".to_owned()));
-    same_keys("User", &to_json(&UserBody::new(&user)));
+    let factor = SecondFactor { secret: Arc::new(Secret::new(Vec::new())), used_step: 0, codes: Vec::new() };
+    let enrolled = User { factor: Some(factor), ..user.clone() };
+    same_keys("User", &to_json(&UserBody::new(&enrolled)));
+    same_keys("BegunOtp", to_secret_json(&BegunOtp::new(&secret, &secret)).expose());
+    same_keys("OneTimeCodes", to_secret_json(&OneTimeCodes::new(std::slice::from_ref(&secret))).expose());
     let created = to_secret_json(&UserBody::new(&user).with_initial_password(&secret));
     same_keys("CreatedUser", created.expose());
     same_keys("UpdatedUser", &to_json(&UpdatedUser::new(&user)));
