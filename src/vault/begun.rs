@@ -81,6 +81,7 @@ mod tests {
             );
         }
         let held = |number| begun.of(UserId::new(Timestamp::from_millis(number), [0; 10]), start).is_some();
-        assert_eq!((begun.lock().len(), held(0), held(1)), (BEGUN_MAX, false, true));
+        let kept = begun.lock().len();
+        assert_eq!((kept, held(0), held(1)), (BEGUN_MAX, false, true));
     }
 }
