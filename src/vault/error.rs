@@ -10,7 +10,7 @@ use crate::{
     audit::record::BadRecord,
     auth::{password::PasswordError, policy::Denied},
     crypto::random::RandomError,
-    domain::{Email, Invalid, ProjectId, Provider, RequestId, Revision, Timestamp},
+    domain::{Invalid, ProjectId, Provider, RequestId, Revision, Timestamp},
     outgoing::Disabled,
     storage::{CopyError, JobError, MigrationError, OpenError, SLOTS_MAX, StorageError},
 };
@@ -388,18 +388,4 @@ impl From<StorageError> for SlotError {
     fn from(error: StorageError) -> Self {
         Self::Unlock(error.into())
     }
-}
-
-/// An error while an owner is recovered.
-#[derive(Debug, thiserror::Error)]
-pub enum RecoverError {
-    /// No enabled owner has the given e-mail address, or none was given and there are several.
-    #[error("no single owner is meant")]
-    NoSingleOwner {
-        /// The enabled owners.
-        owners: Vec<Email>,
-    },
-    /// An error of the vault.
-    #[error(transparent)]
-    Vault(#[from] Error),
 }

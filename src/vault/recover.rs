@@ -3,15 +3,25 @@
 
 use std::sync::Arc;
 
-use super::{
-    audited::silent,
-    error::{Error, RecoverError},
-    state::Vault,
-};
+use super::{audited::silent, error::Error, state::Vault};
 use crate::{
     domain::{DetailKey, Email, Event, Role, Secret, User},
     storage::{Changes, Decision, View},
 };
+
+/// An error while an owner is recovered.
+#[derive(Debug, thiserror::Error)]
+pub enum RecoverError {
+    /// No enabled owner has the given e-mail address, or none was given and there are several.
+    #[error("no single owner is meant")]
+    NoSingleOwner {
+        /// The enabled owners.
+        owners: Vec<Email>,
+    },
+    /// An error of the vault.
+    #[error(transparent)]
+    Vault(#[from] Error),
+}
 
 impl Vault {
     /// Finds the owner to recover: the one named or, without a name, the only enabled one.

@@ -67,7 +67,7 @@ impl Factor {
 }
 
 fn doctor_is_content(folder: &Path) {
-    let checked = sealroom(folder, &["doctor", "--json", "--data", "v.redb", "--passphrase-file", "pass"]);
+    let checked = sealroom(folder, &["doctor", "v.redb", "--json", "--passphrase-file", "pass"]);
     let text = String::from_utf8(checked.stdout.clone()).unwrap();
     assert!(checked.status.success(), "{text}{}", stderr(&checked));
     assert!(text.contains("the log explains"), "{text}");
