@@ -177,6 +177,10 @@ const ELSEWHERE: &[&str] = &[
     "rescue",
     "audit verify",
     "exec",
+    // They need a code of this moment: `cli::otp`.
+    "user otp enable",
+    "user otp codes",
+    "user otp disable",
     "git-credential get",
     "git-credential store",
     "git-credential erase",
@@ -220,6 +224,7 @@ fn json_of_every_command_is_one_value_and_its_errors_are_one_object() {
             "project",
             "token",
             "user",
+            "user otp",
             "audit",
             "recover",
             "git-credential",
