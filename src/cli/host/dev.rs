@@ -18,11 +18,11 @@ use crate::{
     api::requests::{Change, CreateToken, CreateUser},
     auth::{password, token},
     cli::{error::CliError, secrets::shown, terminal::output::Output},
-    clock::{self, Clock},
+    clock::Clock,
     crypto::{kdf::KdfParams, stack::leaving_nothing_async},
     disk::NewFile,
     domain::{AccessScope, Action, Email, Event, Role, Secret},
-    http::{Bound, Limits, Server},
+    http::{Bound, Server},
     vault::{Context, InitPlan, SessionLife, Settings, Vault},
 };
 
@@ -56,7 +56,7 @@ pub(super) fn run(plan: &Plan, output: &Output) -> Result<(), CliError> {
     let _log = Log::start(plan.log_level);
     Sandbox::tell(sandbox.as_ref());
     let runtime = runtime(plan)?;
-    let served = serve((listener, control), new, &data, plan.limits, output);
+    let served = serve((listener, control), new, &data, plan, output);
     let ended = runtime.block_on(leaving_nothing_async(served));
     runtime.shutdown_timeout(THREADS_WAIT);
     ended
@@ -70,7 +70,7 @@ async fn serve(
     (listener, control): (Bound, Bound),
     new: NewFile,
     data: &Path,
-    limits: Limits,
+    plan: &Plan,
     output: &Output,
 ) -> Result<(), CliError> {
     let listener = listener.listen(None).map_err(|error| no_listener(&error))?;
@@ -80,7 +80,7 @@ async fn serve(
     let (passphrase, owner, member) = (generate()?, generate()?, generate()?);
     let copy = |secret: &Secret| Secret::new(secret.expose().to_vec());
     let email: Email = OWNER.parse().map_err(|error| failed(&error))?;
-    let plan = InitPlan {
+    let init = InitPlan {
         owner: email,
         password: copy(&owner),
         passphrase: copy(&passphrase),
@@ -89,11 +89,16 @@ async fn serve(
         actor: host_actor(),
         now: clock.now(),
     };
-    Vault::create(new.medium(), 1 << 20, &plan).map_err(|error| failed(&error))?;
+    Vault::create(new.medium(), 1 << 20, &init).map_err(|error| failed(&error))?;
     let file = Arc::new(new.publish()?);
     let scratch = file.path().parent().map(Path::to_owned);
-    let vault = Vault::open(file.medium(), Settings { scratch, ..settings() })
-        .map_err(|error| CliError::open(data, &error))?;
+    let settings = Settings {
+        scratch,
+        sessions: SessionLife::ENDLESS,
+        password_kdf: KdfParams::LIGHT,
+        ..plan.settings.clone()
+    };
+    let vault = Vault::open(file.medium(), settings).map_err(|error| CliError::open(data, &error))?;
     let vault = Arc::new(vault);
     let start = Event::new(clock.now(), host_actor(), Action::ServerStart);
     vault
@@ -105,7 +110,7 @@ async fn serve(
     let [owner, member, application] = tokens;
     let dev =
         Dev { url: url(&listener)?, data: data.display().to_string(), password, owner, member, application };
-    let server = Server::new(Arc::clone(&vault), clock.clone(), limits, false);
+    let server = Server::new(Arc::clone(&vault), clock.clone(), plan.limits, false);
     let stop = stop_signal()?;
     let control = control::serve(control, Arc::clone(&vault), file, clock.clone(), None);
     let reported = report(&dev, output);
@@ -116,14 +121,6 @@ async fn serve(
     // Delete the folder after the writer has stopped.
     shut(&vault, &clock).await;
     reported
-}
-
-fn settings() -> Settings {
-    Settings {
-        sessions: SessionLife::ENDLESS,
-        password_kdf: KdfParams::LIGHT,
-        ..Settings::new(host_actor(), clock::monotonic)
-    }
 }
 
 /// Returns an owner's, a member's and an application's token, each from the vault's regular calls.
