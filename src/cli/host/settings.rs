@@ -10,7 +10,7 @@ mod sources;
 pub(in crate::cli) use self::args::Args;
 pub(super) use self::{
     address::Address,
-    checks::{check_files, check_listener},
+    checks::{check_files, check_listener, others_write},
     outgoing::OutgoingPlan,
     plan::{Plan, TlsFiles, read},
 };

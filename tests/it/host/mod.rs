@@ -26,6 +26,7 @@ mod request_log;
 mod restore;
 mod restore_since;
 mod sandbox;
+mod self_check;
 mod slots;
 mod storms;
 mod systemd;
