@@ -87,6 +87,8 @@
 //!   `host::sandbox::nothing_can_be_executed_opened_connected_or_signalled_from_inside`).
 //! - After a lock no key and no secret of a request is in the process's memory
 //!   (`host::leftovers::no_key_and_no_secret_is_in_memory_or_a_core_after_any_lock`).
+//! - A private authority vouches for the names that it was made for, and its certificate is never overwritten
+//!   (`host::tls_make::an_authority_vouches_for_no_other_name_and_for_no_address_beside_its_own`).
 //! - Logins take as many work areas as run at a time, whatever their number
 //!   (`host::memory::logins_good_or_bad_from_one_address_or_many_leave_no_more_memory_than_runs_at_a_time`).
 //! - The argon2 work of a login or unlock follows from the submitted text, never from what is stored or the outcome

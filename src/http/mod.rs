@@ -28,4 +28,4 @@ pub use edge::{Edge, HostName, Network};
 pub use listener::{Bound, Listener, pause_after};
 pub use request_log::{ANSWERED, STRANGERS};
 pub use server::{Limits, Server};
-pub use tls::{LeafFlaw, Tls, TlsError, leaf_flaw};
+pub use tls::{Distrust, LeafFlaw, Tls, TlsError, certificate_end, leaf_flaw, verify_certificate};

@@ -1,6 +1,11 @@
 //! The server: accepts connections, serves them and shuts them down.
 
-use std::{io, pin::pin, sync::Arc, time::Duration};
+use std::{
+    io,
+    pin::pin,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use arc_swap::ArcSwap;
 use hyper::{server::conn::http1, service::service_fn};
@@ -70,6 +75,8 @@ pub struct Server {
     pub(super) metrics: Metrics,
     pub(super) closing: watch::Sender<bool>,
     pub(super) limiter: Arc<ConnectionLimiter>,
+    /// The certificate of the listener, if it has one.
+    pub(super) tls: OnceLock<Arc<Tls>>,
     lingering: Lingering,
     reads: ReadSummary,
 }
@@ -83,7 +90,20 @@ impl Server {
         let (limits, metrics) = (ArcSwap::from_pointee(limits), Metrics::new());
         let closing = watch::Sender::new(false);
         let reads = ReadSummary::default();
-        Arc::new(Self { vault, clock, limits, edge, started, metrics, closing, limiter, lingering, reads })
+        let tls = OnceLock::new();
+        Arc::new(Self {
+            vault,
+            clock,
+            limits,
+            edge,
+            started,
+            metrics,
+            closing,
+            limiter,
+            tls,
+            lingering,
+            reads,
+        })
     }
 
     /// Replaces the limits for new requests and connections, except `connections_max`, which stays.
@@ -96,6 +116,10 @@ impl Server {
         let (stopping, stopped) = watch::channel(false);
         let metrics_open = listener.is_local() && !self.edge.is_proxied();
         let is_loopback = listener.is_loopback();
+        if let Listener::Tls(_, tls) = &listener {
+            // A server has one listener for its life.
+            drop(self.tls.set(Arc::clone(tls)));
+        }
         let mut connections = JoinSet::new();
         let mut stop = pin!(stop);
         let mut minute = interval(COUNTS_INTERVAL);

@@ -38,6 +38,7 @@ mod shutdown;
 mod slot;
 mod surroundings;
 mod systemd;
+mod tls;
 mod tracing;
 pub(super) mod verify;
 
@@ -89,6 +90,9 @@ pub(super) enum Command {
                       sealroom restore backup.redb --data team.redb --since events.ndjson"
     )]
     Restore(restore::Args),
+    /// Make certificates for hosts that no public authority reaches.
+    #[command(after_help = "Examples:\n  sealroom tls make --name vault.example --dir tls")]
+    Tls(tls::Args),
     /// List and change the key slots: the secrets that open the vault.
     #[command(
         after_help = "If a server has the file open, the command speaks to that server's local socket.\n\nExamples:\n  \
@@ -124,6 +128,7 @@ pub(super) fn run(command: Command, output: &Output) -> Result<(), CliError> {
         Command::Doctor(args) => doctor::run(&args, output),
         Command::SelfCheck(args) => self_check::run(&args, output),
         Command::Restore(args) => restore::run(&args, output),
+        Command::Tls(args) => tls::run(&args, output),
         Command::Slot(args) => slot::run(args, output),
         Command::Recover(args) => recover::run(args, output),
         Command::Compact(args) => replace::compact(args, output),

@@ -31,4 +31,5 @@ mod slots;
 mod storms;
 mod systemd;
 mod tls;
+mod tls_make;
 mod writers;
