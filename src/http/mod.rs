@@ -16,6 +16,7 @@ mod listener;
 mod metrics;
 pub mod openapi;
 mod origin;
+mod pulse;
 mod request;
 mod request_log;
 mod response;

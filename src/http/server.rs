@@ -26,6 +26,7 @@ use super::{
     listener::{Listener, Socket, pause_after},
     metrics::Metrics,
     origin::Origin,
+    pulse::Pulse,
     request_log::ReadSummary,
     tls::Tls,
 };
@@ -79,6 +80,7 @@ pub struct Server {
     pub(super) tls: OnceLock<Arc<Tls>>,
     lingering: Lingering,
     reads: ReadSummary,
+    pulse: Pulse,
 }
 
 impl Server {
@@ -90,7 +92,7 @@ impl Server {
         let (limits, metrics) = (ArcSwap::from_pointee(limits), Metrics::new());
         let closing = watch::Sender::new(false);
         let reads = ReadSummary::default();
-        let tls = OnceLock::new();
+        let (tls, pulse) = (OnceLock::new(), Pulse::new());
         Arc::new(Self {
             vault,
             clock,
@@ -103,12 +105,18 @@ impl Server {
             tls,
             lingering,
             reads,
+            pulse,
         })
     }
 
     /// Replaces the limits for new requests and connections, except `connections_max`, which stays.
     pub fn set_limits(&self, limits: Limits) {
         self.limits.store(Arc::new(limits));
+    }
+
+    /// Returns once the accept loop has taken a turn and a thread for connections has run a task.
+    pub async fn beat(&self) {
+        self.pulse.ask().await;
     }
 
     /// Serves until `stop`, then drains the requests in flight.
@@ -129,6 +137,11 @@ impl Server {
                 () = &mut stop => break,
                 accepted = listener.accept() => accepted,
                 Some(_) = connections.join_next(), if !connections.is_empty() => continue,
+                () = self.pulse.question() => {
+                    let server = Arc::clone(&self);
+                    connections.spawn(async move { server.pulse.answer() });
+                    continue;
+                }
                 _ = minute.tick() => {
                     self.reads.log(&self.metrics);
                     connections.spawn(Arc::clone(&self).record_counts());

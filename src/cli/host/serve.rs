@@ -172,7 +172,6 @@ async fn serve(
     let server = Server::new(Arc::clone(&vault), clock.clone(), plan.limits, plan.edge);
     let certificate = certificate::keep(tls.as_deref(), plan.tls.as_ref());
     output.result(&format!("listening on {url}"), &json!({ "url": url }))?;
-    systemd::ready();
     let serving = Arc::clone(&server).run(listener, stop);
     tokio::select! {
         () = serving => {}
@@ -183,7 +182,7 @@ async fn serve(
         () = archives::keep(plan.archives.as_ref(), plan.checkpoints.as_ref(), &vault, &clock) => {}
         () = reload(hang_up, args, &server, tls.as_deref(), log, output) => {}
         () = certificate => {}
-        () = systemd::keep_alive() => {}
+        () = systemd::keep(&server) => {}
     }
     systemd::stopping();
     drop(control);

@@ -32,4 +32,5 @@ mod storms;
 mod systemd;
 mod tls;
 mod tls_make;
+mod watchdog;
 mod writers;
