@@ -172,6 +172,9 @@ async fn serve(
     let server = Server::new(Arc::clone(&vault), clock.clone(), plan.limits, plan.edge);
     let certificate = certificate::keep(tls.as_deref(), plan.tls.as_ref());
     output.result(&format!("listening on {url}"), &json!({ "url": url }))?;
+    let (version, locked) = (env!("CARGO_PKG_VERSION"), vault.is_locked());
+    tracing::info!(version, data = %data.display(), url, locked, "started");
+    tell_settings(&plan.told);
     let serving = Arc::clone(&server).run(listener, stop);
     tokio::select! {
         () = serving => {}
@@ -185,17 +188,25 @@ async fn serve(
         () = systemd::keep(&server) => {}
     }
     systemd::stopping();
+    tracing::info!("stopping");
     drop(control);
     shut(&vault, &clock).await;
     if let Some(plan) = &plan.checkpoints {
         checkpoints::write_now(plan, &vault).await;
     }
+    tracing::info!("stopped");
     file.check().map_err(|displaced| {
         CliError::failed(
             format!("{displaced}: the last acknowledged changes may be in no file that has a name"),
             "restore a backup, or start with the file that `sealroom rescue` wrote",
         )
     })
+}
+
+/// Logs the settings that differ from the defaults.
+fn tell_settings(told: &[String]) {
+    let told = if told.is_empty() { "the defaults".to_owned() } else { told.join(", ") };
+    tracing::info!("settings: {told}");
 }
 
 /// Puts the checkpoints aside that an accepted rollback contradicts.
@@ -230,6 +241,7 @@ async fn reload(
                 server.set_limits(plan.limits);
                 log.set_level(plan.log_level);
                 tracing::info!("limits and log level reloaded");
+                tell_settings(&plan.told);
                 if let (Some(tls), Some(files)) = (tls, &plan.tls) {
                     exchange(tls, files, output);
                 }

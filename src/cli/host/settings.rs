@@ -6,6 +6,7 @@ mod checks;
 mod outgoing;
 mod plan;
 mod sources;
+mod told;
 
 pub(in crate::cli) use self::args::Args;
 pub(super) use self::{

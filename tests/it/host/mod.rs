@@ -17,6 +17,7 @@ mod handshakes;
 mod init_and_serve;
 mod knocking;
 mod leftovers;
+mod log_lines;
 mod memory;
 mod no_network;
 mod overload;
