@@ -20,6 +20,7 @@ mod leftovers;
 mod memory;
 mod no_network;
 mod overload;
+mod package;
 mod recover;
 mod replace;
 mod request_log;
