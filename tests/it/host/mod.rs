@@ -4,6 +4,7 @@ mod backup;
 mod backup_cut;
 mod backup_hangs;
 mod clock;
+mod container;
 mod disks;
 mod displaced;
 mod doctor;
