@@ -197,5 +197,10 @@ pub mod storage;
 #[cfg(feature = "server")]
 pub mod vault;
 
+/// The fuzz targets, for their own binary and for the tests that replay their corpora.
+#[cfg(all(any(test, fuzzing), feature = "server", feature = "client"))]
+#[path = "../tests/fuzz/targets/mod.rs"]
+pub mod fuzz;
+
 #[cfg(not(any(feature = "server", feature = "client")))]
 compile_error!("choose at least one of the features `server` and `client`");

@@ -28,6 +28,8 @@ use std::{ffi::OsString, process::ExitCode};
 use clap::{CommandFactory, Parser, Subcommand};
 
 use arguments::{Parsed, Refused};
+#[cfg(all(feature = "client", any(test, fuzzing)))]
+pub(crate) use client::probe;
 pub use error::{CliError, Exit};
 use terminal::output::Output;
 

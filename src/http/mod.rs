@@ -16,6 +16,8 @@ mod listener;
 mod metrics;
 pub mod openapi;
 mod origin;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod probe;
 mod pulse;
 mod request;
 mod request_log;

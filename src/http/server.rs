@@ -225,7 +225,7 @@ impl Server {
         }
     }
 
-    async fn serve<S>(
+    pub(super) async fn serve<S>(
         self: Arc<Self>,
         socket: S,
         origin: Origin,

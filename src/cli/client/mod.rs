@@ -23,6 +23,8 @@ mod login;
 mod names;
 mod near;
 mod pair;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod probe;
 mod project;
 mod remote;
 mod selection;
