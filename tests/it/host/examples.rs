@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fs, path::Path, process::Command};
 use serde_json::Value;
 
 use crate::support::{
-    binary::{Serving, sealroom},
+    binary::{Serving, sealroom, stderr, vault},
     tls::{get, has},
 };
 
@@ -83,13 +83,15 @@ fn systemd_finds_little_that_the_units_leave_open() {
 
 /// The metrics page of a server over TLS that has answered a request.
 fn metrics() -> String {
-    let folder = tempfile::tempdir().unwrap();
-    let dev = ["serve", "--dev", "--tls", "--json", "--listen", "127.0.0.1:0"];
-    let server = Serving::start(folder.path(), &dev);
-    let said: Value = serde_json::from_str(&server.said).unwrap();
-    let ca = said["ca_file"].as_str().unwrap();
-    get(&server, Path::new(ca), "/sfp/api/ping");
-    get(&server, Path::new(ca), "/metrics")
+    let folder = vault();
+    let made = sealroom(folder.path(), &["tls", "make", "--name", "127.0.0.1", "--dir", "tls"]);
+    assert!(made.status.success(), "{}", stderr(&made));
+    let serve = ["serve", "--data", "v.redb", "--passphrase-file", "pass", "--listen", "127.0.0.1:0"];
+    let tls = ["--tls-cert", "tls/tls.crt", "--tls-key", "tls/tls.key"];
+    let server = Serving::start(folder.path(), &[&serve[..], &tls].concat());
+    let ca = folder.path().join("tls/ca.pem");
+    get(&server, &ca, "/sfp/api/ping");
+    get(&server, &ca, "/metrics")
 }
 
 /// The metrics that an expression names.

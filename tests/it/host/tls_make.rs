@@ -43,6 +43,7 @@ fn contents(folder: &Path) -> Vec<Vec<u8>> {
 
 fn serve(folder: &Path) -> Serving {
     let serve = ["serve", "--data", "v.redb", "--passphrase-file", "pass", "--listen", "127.0.0.1:0"];
+    let serve = [&serve[..], &["--host-names", "vault.example"]].concat();
     Serving::start(folder, &[&serve[..], &["--tls-cert", "tls/tls.crt", "--tls-key", "tls/tls.key"]].concat())
 }
 
