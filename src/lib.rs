@@ -54,6 +54,8 @@
 //!   `audit::tree::nothing_is_decided_or_recorded_once_a_lock_is_decided`).
 //! - A record leaves the server only if the sealed head vouches for it
 //!   (`audit::sealed::an_old_record_that_was_changed_in_the_closed_file_cannot_leave_the_server`).
+//! - An exposure is what a plain loop over the log finds, and an archived record that could change it refuses the answer
+//!   (`audit::exposure_histories::over_random_histories_the_engine_and_a_plain_loop_over_the_log_agree`).
 //! - An older copy of the file stays locked where a checkpoint is kept elsewhere
 //!   (`audit::rollback::an_older_copy_of_the_file_stays_locked_until_the_operator_accepts_it`).
 //! - Whoever rotates a credential could create it now

@@ -121,6 +121,8 @@ text_enum! {
         Disabled = "disabled",
         /// An e-mail address.
         Email = "email",
+        /// The end of a minted token.
+        ExpiresAt = "expiresAt",
         /// The changed fields.
         Fields = "fields",
         /// The number of failed tries before.
@@ -129,6 +131,8 @@ text_enum! {
         FirstSequence = "firstSequence",
         /// The revision that was made current again.
         FromRevision = "fromRevision",
+        /// The base64 of a minted token's SHA-256.
+        HashedToken = "hashedToken",
         /// An id.
         Id = "id",
         /// Ids of integrations.

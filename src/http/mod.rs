@@ -10,6 +10,7 @@ mod connection_limit;
 mod edge;
 mod error;
 mod export;
+mod exposure;
 mod handlers;
 mod linger;
 mod listener;

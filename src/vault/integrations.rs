@@ -268,7 +268,13 @@ impl Vault {
             let integration = work.view.integration(id)?.ok_or(Error::IntegrationNotFound)?;
             let mut changes = Changes::none();
             changes.remove_integration(&integration);
-            Ok(Decision::changing((), changes, event_about(work.event, &integration)).revoking())
+            // No row keeps the label, and the provider may still honour the credential.
+            let detail = match &integration.name {
+                Some(name) => Detail::NONE.text(DetailKey::Name, name),
+                None => Detail::NONE,
+            };
+            let event = Event { detail, ..event_about(work.event, &integration) };
+            Ok(Decision::changing((), changes, event).revoking())
         };
         self.act(context, caller, Verb::DeleteIntegration, work).await.map(drop)
     }

@@ -14,6 +14,7 @@ mod credentials;
 mod doctor;
 mod error;
 mod export;
+mod exposure;
 mod gauges;
 mod given_pairs;
 mod host;
@@ -44,6 +45,7 @@ mod unlock;
 mod users;
 mod work;
 
+pub use crate::audit::exposure::Question as ExposureQuestion;
 pub use crate::storage::{
     Copied, CopyError, InFlightGuard as Disclosure, Receipt, Step, StoredRecord, Supervisor,
 };

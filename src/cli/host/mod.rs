@@ -1,7 +1,7 @@
 //! The commands of the host: they open the vault file, or call its server over the local socket.
 
 pub(super) mod archive;
-mod archive_file;
+pub(super) mod archive_file;
 mod archives;
 mod archiving;
 mod backups;
