@@ -24,6 +24,7 @@ mod recover;
 mod replace;
 mod request_log;
 mod restore;
+mod restore_rolls;
 mod restore_since;
 mod sandbox;
 mod slots;
