@@ -52,6 +52,9 @@
 //!   (`api::revocation::a_revoked_token_cannot_finish_a_read`,
 //!   `api::backup_revocation::a_backup_under_way_cannot_outlive_the_right_to_it`,
 //!   `audit::tree::nothing_is_decided_or_recorded_once_a_lock_is_decided`).
+//! - A roll gives nobody more than the token had, and a leave takes away all that the user held or created
+//!   (`api::rolls::a_roll_revives_nothing_that_the_token_lost`,
+//!   `api::leaving::a_user_who_left_has_nothing_that_lets_anybody_in`).
 //! - A record leaves the server only if the sealed head vouches for it
 //!   (`audit::sealed::an_old_record_that_was_changed_in_the_closed_file_cannot_leave_the_server`).
 //! - An exposure is what a plain loop over the log finds, and an archived record that could change it refuses the answer
@@ -105,6 +108,7 @@
 //! | Where are the bytes of a row drawn? | `storage/format/`: `tables.rs`, `codec.rs`, `head.rs` |
 //! | How does an older file become one of a newer format? | `storage/migrate.rs`, with the table in `migrations.rs`; its copy is kept by `cli/host/keeping.rs` |
 //! | What makes a record believed? | `storage/read/sealed_log.rs`, and `vault/log_check.rs` for the whole log |
+//! | What is due for rotation, and from where does the list know? | `domain/due.rs`, `vault/due.rs`; `storage/dates.rs` keeps the dates in memory |
 //! | What bounds a caller? | `auth/limiter.rs` for strangers, `vault/budgets.rs` for the known |
 //! | What happens between the disk and a 200? | `vault/audited.rs`, then `storage/commit/writer.rs` and `batch.rs` |
 //! | How is a copy of one moment made while the server goes on? | `storage/copy/mod.rs`; the file takes another's place in `disk/file.rs` |

@@ -79,6 +79,10 @@ policy! {
     CreateToken:         [Owner]                      TokenCreate;
     /// `DELETE /application-tokens/{token}`
     RevokeToken:         [Owner]                      TokenRevoke;
+    /// `POST /application-tokens/{token}/roll`
+    RollToken:           [Owner]                      TokenCreate;
+    /// `GET /due`
+    ListDue:             [Owner, Auditor]             DueList;
     /// `GET /users/me`
     ReadSelf:            [Owner, Member]              RequestDenied;
     /// `POST /auth/logout`
@@ -93,6 +97,8 @@ policy! {
     UpdateUser:          [Owner]                      UserUpdate;
     /// `PUT /users/{own email}`
     UpdateSelf:          [Owner, Member]              UserUpdate;
+    /// `POST /users/{email}/leave`
+    LeaveUser:           [Owner]                      UserUpdate;
     /// `DELETE /users/{email}` and `DELETE /users`
     DeleteUser:          [Owner]                      UserDelete;
     /// `GET /audit`, `/audit/checkpoint`, `/audit/exposure`, `/audit/key`, `/audit/proof`
@@ -175,9 +181,11 @@ pub fn authorize(caller: &Arc<Caller>, verb: Verb, rules: &Rules) -> Result<Perm
     if !required.contains(&caller.role) {
         return Err(Denied::Role { required });
     }
-    // The log, a copy of the vault and the metrics are about everything, whatever a token is narrowed to.
-    let about_everything =
-        matches!(verb, Verb::ReadAudit | Verb::ExportAudit | Verb::CreateBackup | Verb::ReadMetrics);
+    // The log, a copy of the vault, the metrics and the list of what is due are about everything, whatever a token is narrowed to.
+    let about_everything = matches!(
+        verb,
+        Verb::ReadAudit | Verb::ExportAudit | Verb::CreateBackup | Verb::ReadMetrics | Verb::ListDue
+    );
     if about_everything && caller.scope != AccessScope::default() {
         return Err(Denied::Project);
     }

@@ -173,6 +173,15 @@ pub struct Token {
     /// The status, which says whether the token still grants access.
     #[serde(default)]
     pub status: Option<String>,
+    /// The token that this one succeeds.
+    #[serde(default, with = "text::optional", skip_serializing_if = "Option::is_none")]
+    pub rolls: Option<TokenId>,
+    /// The token that succeeds this one.
+    #[serde(default, with = "text::optional", skip_serializing_if = "Option::is_none")]
+    pub rolled_to: Option<TokenId>,
+    /// The time of the first audited use of a token that succeeds another.
+    #[serde(default, with = "text::optional", skip_serializing_if = "Option::is_none")]
+    pub first_used_at: Option<Timestamp>,
 }
 
 /// A user; only the answer to a create has `initial_password`.

@@ -21,6 +21,7 @@ mod answers;
 mod auth;
 mod call;
 mod connect;
+mod due;
 mod endpoint;
 mod error;
 mod exposure;
@@ -45,6 +46,7 @@ pub use answers::{
 };
 pub use call::{ANSWER_TIMEOUT, WAIT_MAX};
 pub use connect::CONNECT_TIMEOUT;
+pub use due::{Due, DueCounts, DueCredential, DueFilter, DueToken, Left, NamedToken, Predecessor, Rolled};
 pub use endpoint::{Endpoint, EndpointError};
 pub use error::{Error, Refusal};
 pub use proxy::Proxies;

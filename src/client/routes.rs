@@ -351,7 +351,7 @@ impl Client {
         Ok(text.to_owned())
     }
 
-    async fn post<T: serde::de::DeserializeOwned>(
+    pub(super) async fn post<T: serde::de::DeserializeOwned>(
         &self,
         path: &str,
         body: &impl Serialize,
@@ -375,7 +375,7 @@ pub(super) fn get(path: &str, parameters: &[(&str, Option<&str>)]) -> Call {
     Call::new(Method::GET, if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") })
 }
 
-fn path_of(what: &str, name: &str) -> String {
+pub(super) fn path_of(what: &str, name: &str) -> String {
     format!("/sfp/api/{what}/{}", utf8_percent_encode(name, SEGMENT))
 }
 

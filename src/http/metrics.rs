@@ -11,7 +11,7 @@ use prometheus_client::{
 
 use super::routes::{ROUTES, Route};
 use crate::{
-    domain::Timestamp,
+    domain::{DueCounts, Timestamp},
     stats::{Counter, Histogram, MICROS, Reading},
     vault::{Gauges, OpenGauges, Rejected},
 };
@@ -240,6 +240,22 @@ fn encode_open(encoder: &mut DescriptorEncoder<'_>, open: &OpenGauges) -> fmt::R
     let mut soon = encoder.encode_descriptor("integrations_expiring", help, None, MetricType::Gauge)?;
     for (provider, (_, count)) in &open.integrations {
         soon.encode_family(&[("provider", *provider)])?.encode_gauge(count)?;
+    }
+    open.due.as_ref().map_or(Ok(()), |due| encode_due(encoder, due))
+}
+
+fn encode_due(encoder: &mut DescriptorEncoder<'_>, due: &DueCounts) -> fmt::Result {
+    let help = "What `sealroom due` lists by default: credentials that end within 30 days, were read after their end, \
+                or were not rotated for 180 days; tokens that end within 7 days, or were unused for 90 days";
+    let mut all = encoder.encode_descriptor("due", help, None, MetricType::Gauge)?;
+    for (kind, count) in [
+        ("credential_ending", due.ending),
+        ("credential_ended_read", due.ended_read),
+        ("credential_not_rotated", due.not_rotated),
+        ("token_ending", due.tokens_ending),
+        ("token_unused", due.tokens_unused),
+    ] {
+        all.encode_family(&[("kind", kind)])?.encode_gauge(&count)?;
     }
     Ok(())
 }

@@ -27,6 +27,7 @@ pub mod routes;
 mod server;
 mod service;
 mod tls;
+mod upkeep;
 
 pub use edge::{Edge, HostName, Network};
 pub use listener::{Bound, Listener, pause_after};

@@ -8,8 +8,9 @@ use self::{
 };
 use crate::{
     api::requests::{
-        CreateIntegration, CreateProject, CreateToken, CreateUser, DeleteUser, Login as LoginRequest,
-        Refresh, Request, RollbackCredentials, RotateCredentials, UpdateIntegration, UpdateUser,
+        CreateIntegration, CreateProject, CreateToken, CreateUser, DeleteUser, LeaveUser,
+        Login as LoginRequest, Refresh, Request, RollToken, RollbackCredentials, RotateCredentials,
+        UpdateIntegration, UpdateUser,
     },
     auth::policy::{Verb, Verb as V},
 };
@@ -81,6 +82,12 @@ pub enum Endpoint {
     CreateToken,
     /// Revokes an application token.
     RevokeToken,
+    /// Creates a token's successor, and ends the token after an overlap.
+    RollToken,
+    /// Lists what is due for rotation.
+    ListDue,
+    /// Disables a user who leaves, and revokes what it created.
+    LeaveUser,
     /// Lists audit events.
     ReadEvents,
     /// Proves inclusion or consistency of the log.
@@ -177,6 +184,7 @@ pub static ROUTES: &[Route] = &[
     route("GET",    "/sfp/api/users/{email}",                     Needs(V::ReadUser),                 None,                                 E::ReadUser),
     route("PUT",    "/sfp/api/users/{email}",                     OwnOr(V::UpdateSelf, V::UpdateUser), Some(json::<UpdateUser>()),           E::UpdateUser),
     route("DELETE", "/sfp/api/users/{email}",                     Needs(V::DeleteUser),               None,                                 E::DeleteUser),
+    route("POST",   "/sfp/api/users/{email}/leave",               Needs(V::LeaveUser),                Some(json::<LeaveUser>()),            E::LeaveUser),
     route("GET",    "/sfp/api/integrations",                      Needs(V::ListIntegrations),         None,                                 E::ListIntegrations),
     route("POST",   "/sfp/api/integrations",                      Needs(V::CreateIntegration),        Some(json::<CreateIntegration>()),    E::CreateIntegration),
     route("GET",    "/sfp/api/integrations/credentials",          Needs(V::ReadCredentials),          None,                                 E::ReadCredentials),
@@ -195,6 +203,8 @@ pub static ROUTES: &[Route] = &[
     route("GET",    "/sfp/api/application-tokens",                Needs(V::ListTokens),               None,                                 E::ListTokens),
     route("POST",   "/sfp/api/application-tokens",                Needs(V::CreateToken),              Some(json::<CreateToken>()),          E::CreateToken),
     route("DELETE", "/sfp/api/application-tokens/{token}",        Needs(V::RevokeToken),              None,                                 E::RevokeToken),
+    route("POST",   "/sfp/api/application-tokens/{token}/roll",   Needs(V::RollToken),                Some(json::<RollToken>()),            E::RollToken),
+    route("GET",    "/sfp/api/due",                               Needs(V::ListDue),                  None,                                 E::ListDue),
     route("GET",    "/sfp/api/audit",                             Needs(V::ReadAudit),                None,                                 E::ReadEvents),
     route("GET",    "/sfp/api/audit/checkpoint",                  Needs(V::ReadAudit),                None,                                 E::ReadCheckpoint),
     route("GET",    "/sfp/api/audit/proof",                       Needs(V::ReadAudit),                None,                                 E::ReadProof),

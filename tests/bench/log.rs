@@ -1,8 +1,12 @@
 //! The audit log at size: how fast it is exported, verified, proved and asked what an actor knows.
 //!
 //! `cargo bench --bench log` takes a million events, about a minute; `-- --events 10000000` another number (600 bytes
-//! of disk each, twice); `-- --keep` leaves the files; `BENCH_QUICK=1` takes a few seconds.
+//! of disk each, twice); `-- --integrations 100000` stores so many first, for the work-list of rotations; `-- --keep`
+//! leaves the files; `BENCH_QUICK=1` takes a few seconds.
 #![allow(clippy::unwrap_used, clippy::pedantic, clippy::print_stdout, missing_docs, reason = "a benchmark")]
+
+#[path = "log/due.rs"]
+mod due;
 
 use std::{
     fs,
@@ -204,20 +208,25 @@ fn verify(folder: &Path, args: &[&str]) -> (Duration, u64) {
 fn main() {
     let args: Vec<String> = std::env::args().collect();
     let quick = std::env::var_os("BENCH_QUICK").is_some();
-    let given = args.iter().position(|arg| arg == "--events");
-    let given = given.map(|at| args[at + 1].parse().expect("--events takes a number"));
-    let events: u64 = given.unwrap_or(if quick { 20_000 } else { 1_000_000 });
+    let given = |flag: &str| {
+        let at = args.iter().position(|arg| arg == flag)?;
+        Some(args[at + 1].parse::<u64>().expect("a number after the flag"))
+    };
+    let events: u64 = given("--events").unwrap_or(if quick { 20_000 } else { 1_000_000 });
+    let integrations: u64 = given("--integrations").unwrap_or(1_000);
     let mut folder = tempfile::tempdir_in(Path::new(env!("CARGO_TARGET_TMPDIR"))).unwrap();
     folder.disable_cleanup(args.iter().any(|arg| arg == "--keep"));
     let data = folder.path().join("bench.redb");
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    let (proof, asked, exported, bytes) = runtime.block_on(async {
+    let (proof, asked, exported, bytes, due) = runtime.block_on(async {
         let vault = vault(&data).await;
-        fill(&vault, events).await;
         let context = Context { now: Clock::system().now(), request: None, peer: None };
         let login = vault.login(&context, "owner@example.com", secret("password-example")).await;
         let bearer = String::from_utf8(login.map_err(drop).unwrap().access.expose().to_vec()).unwrap();
         let caller = vault.authenticate(token::parse_bearer(&bearer).unwrap(), &context).unwrap();
+        due::fill(&vault, &context, &caller, integrations).await;
+        fill(&vault, events).await;
+        let due = due::measure(&vault, &context, &caller, integrations).await;
         let mut proofs = Vec::new();
         for n in 0..200 {
             let wanted = Proof::Inclusion { sequence: events / 200 * n, size: events };
@@ -237,7 +246,7 @@ fn main() {
         serving.abort();
         let stop = Event::new(Clock::system().now(), Actor::host("bench"), Action::ServerStop);
         vault.lock(stop).await.map_err(drop).unwrap();
-        (proofs[proofs.len() / 2], asked, exported, bytes)
+        (proofs[proofs.len() / 2], asked, exported, bytes, due)
     });
     drop(runtime);
     let rate = |took: Duration| events as f64 / took.as_secs_f64();
@@ -269,4 +278,8 @@ fn main() {
     println!("exposure of the one with the most {:>9.2} ms", millis(widest));
     println!("a scan for the same answer        {:>9.0} ms", millis(scan));
     println!("the first one after an unlock     {:>9.0} ms, an index of {index_kib} KiB", millis(first));
+    println!("integrations                      {integrations:>9}");
+    println!("due, the first after an unlock    {:>9.1} ms", millis(due.first));
+    println!("due                               {:>9.1} ms", millis(due.later));
+    println!("a list of a thousand integrations {:>9.1} ms", millis(due.listing));
 }

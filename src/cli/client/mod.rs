@@ -5,6 +5,7 @@ mod client_error;
 mod credential_form;
 mod credentials;
 mod doubts;
+mod due;
 mod env_names;
 pub(super) mod events;
 #[cfg(unix)]
@@ -34,6 +35,7 @@ mod remote;
 mod selection;
 mod shadows;
 mod shell;
+mod span_arg;
 mod status;
 mod time_range;
 mod token;
@@ -114,6 +116,9 @@ pub(super) enum Command {
     /// Show the server's health; owners also see counts and what expires soon.
     #[command(after_help = "Examples:\n  sealroom status")]
     Status(status::Args),
+    /// List what is due for rotation: what ends, what is old, what nobody uses.
+    #[command(after_help = due::EXAMPLES)]
+    Due(due::Args),
     /// Probe a server once: exit 0 if it is ready, else 1.
     #[command(
         after_help = "Uses no session and no token, and does not wait for a server that is starting.\n\nExamples:\n  sealroom health --server http://127.0.0.1:3029\n  sealroom health --live --server unix:/run/sealroom.sock"
@@ -155,6 +160,7 @@ pub(super) fn run(command: Command, grammar: clap::Command, output: Output) -> R
         Command::Export(args) => block_on(vault_export::run(args, output)),
         Command::Exposure(args) => block_on(exposure::run(args, output)),
         Command::Status(args) => block_on(status::run(args, output)),
+        Command::Due(args) => block_on(due::run(args, output)),
         Command::Health(args) => block_on(health::run(args, output)),
         Command::Completions(args) => shell::completions(args, grammar, output),
         Command::Man(args) => shell::man(args, grammar, output),

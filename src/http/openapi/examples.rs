@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 const ID: &str = "0192f5a4-7c1e-7b3a-9d52-3f1c8e6a4b70";
 const REQUEST_ID: &str = "0192f5a4-9e07-7d41-8a66-5b2d9c7e1f08";
-const TOKEN_ID: &str = "0192f5a4-8d2f-7c19-b1e4-6a7f3d5c2e91";
+pub(super) const TOKEN_ID: &str = "0192f5a4-8d2f-7c19-b1e4-6a7f3d5c2e91";
 const CREATED: &str = "2026-11-24T10:00:00.000Z";
 const LATER: &str = "2026-12-24T10:00:00.000Z";
 const ADA: &str = "ada@example.com";
@@ -156,6 +156,25 @@ pub(super) fn token() -> Value {
         "id": TOKEN_ID, "name": "ci", "role": "application", "projects": [PROJECT], "providers": null,
         "integrations": null, "createdBy": format!("user:{ADA}"), "createdAt": CREATED, "expiresAt": LATER, "lastUsedAt": null,
         "status": "active",
+    })
+}
+
+pub(super) fn rolled_token() -> Value {
+    let mut token = created_token();
+    token["rolls"] = json!({ "id": ID, "expiresAt": LATER });
+    token
+}
+
+pub(super) fn due() -> Value {
+    let credential = json!({
+        "id": ID, "provider": "github", "authType": "pat", "name": "deploy key", "isGlobal": false,
+        "projects": [PROJECT], "expiresAt": LATER, "rotatedAt": CREATED, "lastAccessedAt": CREATED,
+        "lastAccessedBy": format!("app:{TOKEN_ID}"),
+    });
+    json!({
+        "time": CREATED, "withinDays": 30, "olderThanDays": 180, "tokensWithinDays": 7, "unusedDays": 90,
+        "counts": { "ending": 1, "endedRead": 0, "notRotated": 0, "tokensEnding": 0, "tokensUnused": 0 },
+        "ending": [credential], "endedRead": [], "notRotated": [], "tokensEnding": [], "tokensUnused": [],
     })
 }
 

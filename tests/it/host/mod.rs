@@ -27,6 +27,7 @@ mod recover;
 mod replace;
 mod request_log;
 mod restore;
+mod restore_rolls;
 mod restore_since;
 mod sandbox;
 mod self_check;

@@ -7,14 +7,15 @@ use serde_json::{Value, value::RawValue};
 use super::{all, requests};
 use crate::{
     api::responses::{
-        AuditState, CreatedToken, ErrorBody, ExposedValue, Exposure, Health, IntegrationBody, LastAccess,
-        LoginBody, Made, MintedToken, ProjectBody, Received, Removed, RepositoryToken, Stored, Storing,
-        TokenBody, TokenKind, UpdatedUser, UserBody, credentials_array, to_json, to_secret_json,
+        AuditState, CreatedToken, DueBody, DueCredential, DueTokenBody, ErrorBody, ExposedValue, Exposure,
+        Health, IntegrationBody, LastAccess, LeftUser, LoginBody, Made, MintedToken, ProjectBody, Received,
+        Removed, RepositoryToken, RolledToken, Stored, Storing, TokenBody, TokenKind, UpdatedUser, UserBody,
+        credentials_array, to_json, to_secret_json,
     },
     domain::{
-        AccessScope, ApplicationToken, AuthType, Digest, Integration, IntegrationId, Json, KeptRevision,
-        PasswordHash, Platform, Project, Provider, RequestId, Revision, Role, Scope, Secret, Timestamp,
-        TokenId, User, UserId, minutes,
+        AccessScope, ApplicationToken, AuthType, Digest, DueCounts, DueRules, Integration, IntegrationId,
+        Json, KeptRevision, PasswordHash, Platform, Project, Provider, RequestId, Revision, Role, Roll,
+        Scope, Secret, Timestamp, TokenId, User, UserId, minutes,
     },
     http::routes::ROUTES,
 };
@@ -88,6 +89,7 @@ fn integration() -> Integration {
         created_by: "user:ada@example.com".parse().unwrap(),
         creator: None,
         updated_at: NOW,
+        rotated_at: None,
         version: 1,
     }
 }
@@ -168,12 +170,42 @@ fn an_answer_about_tokens_has_the_keys_of_its_schema() {
         created_at: NOW,
         expires_at: NOW,
         revoked_at: None,
+        roll: Roll::default(),
         version: 1,
     };
     let created =
         to_secret_json(&CreatedToken::new(&token, &Secret::from("sfp_app_x".to_owned()))).expose().to_vec();
     same_keys("CreatedApplicationToken", &created);
+    let rolled = to_secret_json(&RolledToken::new(&token, &Secret::from("sfp_app_x".to_owned()), &token));
+    same_keys("RolledApplicationToken", rolled.expose());
+    let id = Some(token.id);
+    let roll = Roll { predecessor: id, successor: id, first_used_at: Some(NOW) };
+    let token = ApplicationToken { roll, ..token };
     same_keys("ApplicationToken", &to_json(&TokenBody::new(&token, None, NOW)));
+    same_keys("LeftUser", &to_json(&LeftUser::new(&user(), std::slice::from_ref(&token), &[])));
+}
+
+#[test]
+fn the_work_list_has_the_keys_of_its_schema() {
+    let body = to_json(&DueBody::new(&DueRules::STANDARD, &DueCounts::default(), NOW));
+    same_keys("Due", &body);
+    let of = |list: &str| all()["Due"]["properties"][list]["items"]["required"].clone();
+    let (integration, body) = (integration(), |body: Vec<u8>| Value::from(keys(&body)));
+    assert_eq!(of("ending"), body(to_json(&DueCredential::new(&integration, None))));
+    let token = ApplicationToken {
+        id: TokenId::from_bytes([0x11; 16]),
+        digest: Digest([7; 32]),
+        name: "ci".parse().unwrap(),
+        role: Role::Application,
+        scope: AccessScope::default(),
+        created_by: "user:ada@example.com".parse().unwrap(),
+        created_at: NOW,
+        expires_at: NOW,
+        revoked_at: None,
+        roll: Roll::default(),
+        version: 1,
+    };
+    assert_eq!(of("tokensEnding"), body(to_json(&DueTokenBody::new(&token, None, None))));
 }
 
 #[test]
