@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::record::{self, BadRecord};
-use crate::domain::{Action, Actor, Email, IntegrationId, Outcome, ProjectId, Role, TokenId};
+use crate::domain::{Action, Actor, Email, IntegrationId, Outcome, ProjectId, Role, Timestamp, TokenId};
 
 /// A list of projects, as a record states it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +32,15 @@ pub struct UserState {
     pub projects: Projects,
 }
 
+/// The end that a roll gave a token, and the token that succeeds it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RolledTo {
+    /// The end; the earliest of several.
+    pub ends: Timestamp,
+    /// The successor of the last roll; a restore that repeated the end does not name it.
+    pub successor: Option<TokenId>,
+}
+
 /// The losses that a run of records states.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TakenAway {
@@ -41,6 +50,8 @@ pub struct TakenAway {
     pub tokens: BTreeSet<TokenId>,
     /// Tokens that lost projects, with the ones that were left.
     pub narrowed_tokens: BTreeMap<TokenId, Projects>,
+    /// Tokens that were rolled, with their new end and their successor.
+    pub rolled_tokens: BTreeMap<TokenId, RolledTo>,
     /// Users that were removed, whether or not another one took the e-mail later.
     pub removed_users: BTreeSet<Email>,
     /// Users that were changed, in their last state.
@@ -85,10 +96,9 @@ impl TakenAway {
             Action::TokenRevoke => {
                 text("id").and_then(|id| id.parse().ok()).map(|id| self.tokens.insert(id)).is_some()
             }
-            Action::TokenUpdate => text("id")
-                .and_then(|id| id.parse().ok())
-                .map(|id| drop(self.narrowed_tokens.insert(id, projects(&detail))))
-                .is_some(),
+            Action::TokenUpdate => {
+                text("id").and_then(|id| id.parse().ok()).map(|id| self.token_updated(id, &detail)).is_some()
+            }
             Action::UserDelete => email().map(|email| self.user_removed(email)).is_some(),
             Action::UserUpdate => email().map(|email| self.user_updated(email, &detail)).is_some(),
             Action::VaultRecover => email().map(|email| self.user_recovered(email, &detail)).is_some(),
@@ -120,6 +130,17 @@ impl TakenAway {
         };
         self.unnamed += u64::from(!is_named);
         Ok(())
+    }
+
+    fn token_updated(&mut self, id: TokenId, detail: &Value) {
+        self.narrowed_tokens.insert(id, projects(detail));
+        let text = |key: &str| detail.get(key).and_then(Value::as_str);
+        let ends = text("expiresAt").and_then(|time| time.parse::<Timestamp>().ok());
+        let successor = text("rolledTo").and_then(|id| id.parse().ok());
+        if let Some(ends) = ends {
+            let earlier = self.rolled_tokens.get(&id).map_or(ends, |rolled| rolled.ends.min(ends));
+            self.rolled_tokens.insert(id, RolledTo { ends: earlier, successor });
+        }
     }
 
     fn user_removed(&mut self, email: Email) {

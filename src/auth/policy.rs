@@ -82,6 +82,10 @@ policy! {
     CreateToken:         [Owner]                      TokenCreate;
     /// `DELETE /application-tokens/{token}`
     RevokeToken:         [Owner]                      TokenRevoke;
+    /// `POST /application-tokens/{token}/roll`
+    RollToken:           [Owner]                      TokenCreate;
+    /// `GET /due`
+    ListDue:             [Owner, Auditor]             DueList;
     /// `GET /users/me`
     ReadSelf:            [Owner, Member]              RequestDenied;
     /// `POST /auth/logout`
@@ -96,6 +100,8 @@ policy! {
     UpdateUser:          [Owner]                      UserUpdate;
     /// `PUT /users/{own email}`
     UpdateSelf:          [Owner, Member]              UserUpdate;
+    /// `POST /users/{email}/leave`
+    LeaveUser:           [Owner]                      UserUpdate;
     /// `DELETE /users/{email}` and `DELETE /users`
     DeleteUser:          [Owner]                      UserDelete;
     /// `POST /users/me/otp`: begins to set a second factor.
@@ -108,7 +114,7 @@ policy! {
     RemoveOwnOtp:        [Owner, Member]              UserUpdate;
     /// `DELETE /users/{email}/otp`, another user's: [`Permit::another`].
     RemoveOtp:           [Owner]                      UserUpdate;
-    /// `GET /audit`, `/audit/checkpoint`, `/audit/key`, `/audit/proof`
+    /// `GET /audit`, `/audit/checkpoint`, `/audit/exposure`, `/audit/key`, `/audit/proof`
     ReadAudit:           [Owner, Auditor]             AuditRead;
     /// `GET /audit/export`
     ExportAudit:         [Owner, Auditor]             AuditExport;
@@ -206,9 +212,11 @@ pub fn authorize(caller: &Arc<Caller>, verb: Verb, rules: &Rules) -> Result<Perm
     if rules.demands_enrolment(caller, verb) {
         return Err(Denied::EnrolmentRequired);
     }
-    // The log, a copy of the vault and the metrics are about everything, whatever a token is narrowed to.
-    let about_everything =
-        matches!(verb, Verb::ReadAudit | Verb::ExportAudit | Verb::CreateBackup | Verb::ReadMetrics);
+    // The log, a copy of the vault, the metrics and the list of what is due are about everything, whatever a token is narrowed to.
+    let about_everything = matches!(
+        verb,
+        Verb::ReadAudit | Verb::ExportAudit | Verb::CreateBackup | Verb::ReadMetrics | Verb::ListDue
+    );
     if about_everything && caller.scope != AccessScope::default() {
         return Err(Denied::Project);
     }

@@ -35,12 +35,14 @@ text_enum! {
         ProjectDelete = "project.delete",
         /// An application token was made.
         TokenCreate = "token.create",
-        /// An application token lost a project that was registered anew.
+        /// An application token lost a project that was registered anew, or got an earlier end.
         TokenUpdate = "token.update",
         /// An application token was taken back.
         TokenRevoke = "token.revoke",
         /// Application tokens were listed.
         TokenList = "token.list",
+        /// What is due for rotation was listed.
+        DueList = "due.list",
         /// A user was made.
         UserCreate = "user.create",
         /// A user changed.
@@ -123,6 +125,8 @@ text_enum! {
         Disabled = "disabled",
         /// An e-mail address.
         Email = "email",
+        /// The end of a token's life.
+        ExpiresAt = "expiresAt",
         /// The changed fields.
         Fields = "fields",
         /// The number of failed tries before.
@@ -131,6 +135,8 @@ text_enum! {
         FirstSequence = "firstSequence",
         /// The revision that was made current again.
         FromRevision = "fromRevision",
+        /// The base64 of a minted token's SHA-256.
+        HashedToken = "hashedToken",
         /// An id.
         Id = "id",
         /// Ids of integrations.
@@ -157,6 +163,10 @@ text_enum! {
         Reason = "reason",
         /// A role.
         Role = "role",
+        /// The token that a new one succeeds.
+        Rolls = "rolls",
+        /// The token that succeeds this one.
+        RolledTo = "rolledTo",
         /// The hash of a text that is too long for its record.
         Sha256 = "sha256",
         /// The number of requests without a valid token.

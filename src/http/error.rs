@@ -286,6 +286,16 @@ fn describe(error: &vault::Error) -> (StatusCode, &'static str, String) {
             return (StatusCode::CONFLICT, "would_shadow", message);
         }
         Error::TokenNotFound => (StatusCode::NOT_FOUND, "token_not_found", "No such application token"),
+        Error::TokenEnded => (
+            StatusCode::CONFLICT,
+            "token_ended",
+            "The token has ended or was revoked; create another one with POST /sfp/api/application-tokens",
+        ),
+        Error::TokenRolled => (
+            StatusCode::CONFLICT,
+            "token_rolled",
+            "The token has a successor that is active: roll that one, or revoke it first",
+        ),
         Error::OutOfRange => (
             StatusCode::BAD_REQUEST,
             "out_of_range",
@@ -300,6 +310,11 @@ fn describe(error: &vault::Error) -> (StatusCode, &'static str, String) {
             StatusCode::CONFLICT,
             "last_owner",
             "The last enabled owner cannot be removed, disabled or demoted",
+        ),
+        Error::OwnLeave => (
+            StatusCode::CONFLICT,
+            "own_leave",
+            "You cannot leave by your own request; another owner does it, and works off what you received",
         ),
     };
     (status, code, message.to_owned())

@@ -5,10 +5,11 @@ use hyper::StatusCode;
 use super::{
     audit, backup,
     error::{HandlerResult, HttpError},
-    export, otp,
+    export, exposure, otp,
     request::{Call, PAGE_MAX, bad, digits},
     response::{Answer, with_cursor},
     routes::Endpoint,
+    upkeep,
 };
 use crate::{
     api::{
@@ -22,8 +23,8 @@ use crate::{
         },
     },
     audit::receipt,
-    auth::{policy::Verb, token},
-    domain::{Actor, Email, Integration, IntegrationId, ProjectId, Revision, Role, TokenRef},
+    auth::policy::Verb,
+    domain::{Actor, Email, Integration, IntegrationId, ProjectId, Revision, Role},
     vault::{Admitted, CredentialQuery, Listed, LoggedIn, Receipt},
 };
 
@@ -75,11 +76,15 @@ async fn answer_another(endpoint: Endpoint, call: Box<Call>) -> HandlerResult {
         Endpoint::ListTokens => list_tokens(call).await,
         Endpoint::CreateToken => create_token(call).await,
         Endpoint::RevokeToken => revoke_token(call).await,
+        Endpoint::RollToken => upkeep::roll_token(call).await,
+        Endpoint::ListDue => upkeep::list_due(call).await,
+        Endpoint::LeaveUser => upkeep::leave_user(call).await,
         Endpoint::ReadEvents => audit::read_events(call).await,
         Endpoint::ReadProof => audit::read_proof(call).await,
         Endpoint::ExportAudit => export::export(call).await,
         Endpoint::ReadCheckpoint => audit::read_checkpoint(call).await,
         Endpoint::ReadVerifierKey => audit::read_verifier_key(call).await,
+        Endpoint::ReadExposure => exposure::read(call).await,
         Endpoint::CreateBackup => backup::create(call).await,
     }
 }
@@ -354,10 +359,7 @@ async fn create_token(call: Box<Call>) -> HandlerResult {
 
 async fn revoke_token(call: Box<Call>) -> HandlerResult {
     call.query.finish()?;
-    let token = match token::parse_application(&call.argument) {
-        Some(digest) => TokenRef::Digest(digest),
-        None => TokenRef::Id(call.argument()?),
-    };
+    let token = call.token()?;
     let id = call.vault.revoke_token(&call.context, call.caller()?, token).await?;
     Ok(Answer::json(StatusCode::OK, &Removed::Token(id)))
 }

@@ -9,8 +9,8 @@ use self::{
 use crate::{
     api::requests::{
         BeginOtp, ConfirmOtp, CreateIntegration, CreateProject, CreateToken, CreateUser, DeleteUser,
-        Login as LoginRequest, OwnOtp, Refresh, Request, RollbackCredentials, RotateCredentials,
-        UpdateIntegration, UpdateUser,
+        LeaveUser, Login as LoginRequest, OwnOtp, Refresh, Request, RollToken, RollbackCredentials,
+        RotateCredentials, UpdateIntegration, UpdateUser,
     },
     auth::policy::{Verb, Verb as V},
 };
@@ -92,6 +92,12 @@ pub enum Endpoint {
     CreateToken,
     /// Revokes an application token.
     RevokeToken,
+    /// Creates a token's successor, and ends the token after an overlap.
+    RollToken,
+    /// Lists what is due for rotation.
+    ListDue,
+    /// Disables a user who leaves, and revokes what it created.
+    LeaveUser,
     /// Lists audit events.
     ReadEvents,
     /// Proves inclusion or consistency of the log.
@@ -102,6 +108,8 @@ pub enum Endpoint {
     ReadCheckpoint,
     /// Shows the newest verifier key.
     ReadVerifierKey,
+    /// Lists what an actor knows that is still live.
+    ReadExposure,
     /// Copies the whole vault, sealed as it is.
     CreateBackup,
 }
@@ -191,6 +199,7 @@ pub static ROUTES: &[Route] = &[
     route("GET",    "/sfp/api/users/{email}",                     Needs(V::ReadUser),                 None,                                 E::ReadUser),
     route("PUT",    "/sfp/api/users/{email}",                     OwnOr(V::UpdateSelf, V::UpdateUser), Some(json::<UpdateUser>()),           E::UpdateUser),
     route("DELETE", "/sfp/api/users/{email}",                     Needs(V::DeleteUser),               None,                                 E::DeleteUser),
+    route("POST",   "/sfp/api/users/{email}/leave",               Needs(V::LeaveUser),                Some(json::<LeaveUser>()),            E::LeaveUser),
     route("GET",    "/sfp/api/integrations",                      Needs(V::ListIntegrations),         None,                                 E::ListIntegrations),
     route("POST",   "/sfp/api/integrations",                      Needs(V::CreateIntegration),        Some(json::<CreateIntegration>()),    E::CreateIntegration),
     route("GET",    "/sfp/api/integrations/credentials",          Needs(V::ReadCredentials),          None,                                 E::ReadCredentials),
@@ -209,11 +218,14 @@ pub static ROUTES: &[Route] = &[
     route("GET",    "/sfp/api/application-tokens",                Needs(V::ListTokens),               None,                                 E::ListTokens),
     route("POST",   "/sfp/api/application-tokens",                Needs(V::CreateToken),              Some(json::<CreateToken>()),          E::CreateToken),
     route("DELETE", "/sfp/api/application-tokens/{token}",        Needs(V::RevokeToken),              None,                                 E::RevokeToken),
+    route("POST",   "/sfp/api/application-tokens/{token}/roll",   Needs(V::RollToken),                Some(json::<RollToken>()),            E::RollToken),
+    route("GET",    "/sfp/api/due",                               Needs(V::ListDue),                  None,                                 E::ListDue),
     route("GET",    "/sfp/api/audit",                             Needs(V::ReadAudit),                None,                                 E::ReadEvents),
     route("GET",    "/sfp/api/audit/checkpoint",                  Needs(V::ReadAudit),                None,                                 E::ReadCheckpoint),
     route("GET",    "/sfp/api/audit/proof",                       Needs(V::ReadAudit),                None,                                 E::ReadProof),
     route("GET",    "/sfp/api/audit/export",                      Needs(V::ExportAudit),              None,                                 E::ExportAudit),
     route("GET",    "/sfp/api/audit/key",                         Needs(V::ReadAudit),                None,                                 E::ReadVerifierKey),
+    route("GET",    "/sfp/api/audit/exposure",                    Needs(V::ReadAudit),                None,                                 E::ReadExposure),
     route("POST",   "/sfp/api/backup",                            Needs(V::CreateBackup),             None,                                 E::CreateBackup),
 ];
 

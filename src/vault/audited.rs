@@ -10,6 +10,7 @@ use super::{
     credentials::Measure,
     error::Error,
     refusal_counts::Tally,
+    roll,
     state::{Open, Vault},
     work::{Context, Request},
 };
@@ -145,6 +146,9 @@ impl Admission {
             Ok(decision) => {
                 let actor = admitted.caller().actor();
                 self.measure.write(&actor, &decision, context.now, &self.tally).map_err(silent)?;
+                if admitted.is_first_use() {
+                    return roll::first_use(view, self.bearer, decision, context.now).map_err(silent);
+                }
                 Ok(decision)
             }
             Err(error) => Err(self.refusal(error, event())),

@@ -158,6 +158,12 @@ pub enum Error {
     /// The token does not exist.
     #[error("no such token")]
     TokenNotFound,
+    /// The token has ended or was revoked.
+    #[error("the token has ended")]
+    TokenEnded,
+    /// The token has a successor that is active.
+    #[error("the token was rolled")]
+    TokenRolled,
     /// The log does not have that sequence or size.
     #[error("out of range")]
     OutOfRange,
@@ -176,6 +182,9 @@ pub enum Error {
     /// The change would remove the last enabled owner.
     #[error("the last owner stays")]
     LastOwner,
+    /// An owner cannot take its own access away by leaving.
+    #[error("another owner has to do it")]
+    OwnLeave,
 }
 
 impl Error {

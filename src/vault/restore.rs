@@ -10,7 +10,7 @@ use super::{
     state::Vault,
 };
 use crate::{
-    audit::taken_away::{Projects, TakenAway, UserState},
+    audit::taken_away::{Projects, RolledTo, TakenAway, UserState},
     crypto::otp,
     domain::{
         Action, Actor, Detail, DetailKey, Email, Event, Integration, ProjectId, Role, Scope, SecondFactor,
@@ -79,8 +79,11 @@ impl<'a> Work<'a> {
         for token in
             view.tokens()?.iter().filter(|token| token.revoked_at.is_none() && plan.now < token.expires_at)
         {
-            let is_revoked = plan.later.as_ref().is_some_and(|later| later.tokens.contains(&token.id));
-            if !is_revoked {
+            let is_taken = plan.later.as_ref().is_some_and(|later| {
+                let rolled = later.rolled_tokens.get(&token.id);
+                later.tokens.contains(&token.id) || rolled.is_some_and(|rolled| rolled.ends <= plan.now)
+            });
+            if !is_taken {
                 work.outcome.tokens.push(format!("{} ({}, {})", token.name, token.role, token.id));
             }
         }
@@ -102,8 +105,9 @@ impl<'a> Work<'a> {
             });
             self.changes.token(token);
         }
+        // A roll is an update too, so that its token is among these.
         for (id, projects) in later.narrowed_tokens.iter().filter(|(id, _)| !later.tokens.contains(*id)) {
-            self.narrow_token(view, *id, projects)?;
+            self.lessen_token(view, *id, projects, later.rolled_tokens.get(id))?;
         }
         for email in &later.removed_users {
             self.remove_user(email);
@@ -154,27 +158,50 @@ impl<'a> Work<'a> {
         Ok(())
     }
 
-    fn narrow_token(
+    /// Narrows a token, and ends it when its roll said.
+    fn lessen_token(
         &mut self,
         view: &View<'_>,
         id: TokenId,
         projects: &Projects,
+        rolled: Option<&RolledTo>,
     ) -> Result<(), StorageError> {
-        let only = match projects {
-            Projects::All => return Ok(()),
-            Projects::Only(projects) => &projects[..],
-            Projects::Unknown => &[],
-        };
-        let Some(token) = view.token_by_id(id)?.filter(|token| token.revoked_at.is_none()) else {
+        let Some(before) = view.token_by_id(id)?.filter(|token| token.revoked_at.is_none()) else {
             return Ok(());
         };
-        if token.scope.projects.iter().flatten().all(|project| only.contains(project)) {
+        let mut token = (*before).clone();
+        let only = match projects {
+            Projects::All => None,
+            Projects::Only(projects) => Some(&projects[..]),
+            Projects::Unknown => Some(&[][..]),
+        };
+        let is_wider = |only: &&[ProjectId]| {
+            !token.scope.projects.iter().flatten().all(|project| only.contains(project))
+        };
+        let mut told = Vec::new();
+        if let Some(only) = only.filter(is_wider) {
+            told.push(format!("narrowed to {} projects", only.len()));
+            token.scope.projects = Some(only.to_vec());
+        }
+        let mut end = Detail::NONE;
+        if let Some(rolled) = rolled.filter(|rolled| rolled.ends < token.expires_at) {
+            token.expires_at = rolled.ends;
+            told.push(format!("ends at {}", rolled.ends));
+            end = end.text(DetailKey::ExpiresAt, rolled.ends);
+            if let Some(successor) = rolled.successor
+                && view.token_by_id(successor)?.is_none()
+            {
+                self.outcome.by_hand.push(format!(
+                    "token {} ({id}) was rolled, and its successor {successor} is lost: create another one",
+                    token.name
+                ));
+            }
+        }
+        if told.is_empty() {
             return Ok(());
         }
-        let mut token = (*token).clone();
-        token.scope.projects = Some(only.to_vec());
-        let detail = token_detail(&token);
-        self.outcome.applied.push(format!("token {} ({id}) narrowed to {} projects", token.name, only.len()));
+        let detail = token_detail(&token).join(end);
+        self.outcome.applied.push(format!("token {} ({id}) {}", token.name, told.join(", ")));
         self.event(Action::TokenUpdate, |event| Event { detail: event.detail.clone().join(detail), ..event });
         self.changes.token(token);
         Ok(())
@@ -292,7 +319,9 @@ impl<'a> Work<'a> {
         match later {
             Some(Projects::Only(projects)) if !projects.is_empty() && takes_away(projects) => {
                 let scope = Scope::Projects(projects.clone());
-                let after = Integration { scope: scope.clone(), updated_at: self.plan.now, ..before.clone() };
+                let mut after = before.clone();
+                after.keep_rotation();
+                (after.scope, after.updated_at) = (scope.clone(), self.plan.now);
                 self.outcome.applied.push(format!(
                     "integration {} scoped to {} projects",
                     named(before),

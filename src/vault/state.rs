@@ -16,6 +16,7 @@ use super::{
     begun::Begun,
     budgets::{Budgets, CallerLimits},
     error::Error,
+    exposure::Exposures,
     given_pairs::GivenPairs,
     minted::MintedTokens,
     mints::Mints,
@@ -190,6 +191,8 @@ pub(super) struct Open {
     pub(super) locked: Arc<AtomicBool>,
     pub(super) ended: Mutex<Option<oneshot::Receiver<()>>>,
     pub(super) minted: MintedTokens,
+    /// The values that actors know; rebuilt from the log by each unlock.
+    pub(super) exposures: Exposures,
     /// The pairs of tokens that may be given out a second time; wiped by a lock.
     pub(super) given: Arc<GivenPairs>,
     /// The second factors that users have begun to set; wiped by a lock.

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError, atomic::Ordering};
 use super::{
     begun::Begun,
     error::{Error, InternalError, UnlockError},
+    exposure::Exposures,
     minted::MintedTokens,
     rollback::Rollback,
     slots::try_slots,
@@ -57,6 +58,7 @@ impl Vault {
             locked: Arc::default(),
             ended: Mutex::default(),
             minted: MintedTokens::new(),
+            exposures: Exposures::default(),
             given: Arc::default(),
             begun: Begun::default(),
         };

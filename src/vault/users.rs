@@ -263,7 +263,10 @@ fn updated_user(
 }
 
 /// Returns whether this is the last enabled owner.
-fn is_last_owner(view: &View<'_>, user: &User) -> Result<bool, Error> {
+///
+/// # Errors
+/// The users cannot be read.
+pub(super) fn is_last_owner(view: &View<'_>, user: &User) -> Result<bool, Error> {
     let enabled = |one: &User| one.role == Role::Owner && !one.disabled;
     Ok(enabled(user) && !view.users()?.iter().any(|one| enabled(one) && one.id != user.id))
 }

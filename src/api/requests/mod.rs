@@ -22,8 +22,8 @@ pub use integrations::{
 };
 pub use otp::{BeginOtp, ConfirmOtp, OwnOtp};
 pub use projects::CreateProject;
-pub use tokens::CreateToken;
-pub use users::{CreateUser, DeleteUser, Login, Refresh, UpdateUser};
+pub use tokens::{CreateToken, OVERLAP_SECS_MAX, RollToken};
+pub use users::{CreateUser, DeleteUser, LeaveUser, Login, Refresh, UpdateUser};
 
 /// The most projects in one list (contract §3).
 pub const PROJECTS_MAX: usize = 100;
@@ -105,9 +105,11 @@ mod tests {
         never_echoes::<RollbackCredentials>();
         never_echoes::<CreateProject>();
         never_echoes::<CreateToken>();
+        never_echoes::<RollToken>();
         never_echoes::<CreateUser>();
         never_echoes::<UpdateUser>();
         never_echoes::<DeleteUser>();
+        never_echoes::<LeaveUser>();
         never_echoes::<Login>();
         never_echoes::<Refresh>();
         never_echoes::<BeginOtp>();

@@ -5,7 +5,9 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::{Exposed, Text, texts};
-use crate::domain::{Email, Name, ProjectId, Role, Secret, Timestamp, User, UserId};
+use crate::domain::{
+    ApplicationToken, Email, Name, ProjectId, Role, Secret, Timestamp, TokenId, User, UserId,
+};
 
 /// The user object.
 #[derive(Serialize)]
@@ -64,6 +66,36 @@ impl<'a> UpdatedUser<'a> {
     /// The user after the change.
     pub fn new(user: &'a User) -> Self {
         Self { success: true, user: UserBody::new(user) }
+    }
+}
+
+/// A token by its id and name.
+#[derive(Serialize)]
+struct NamedToken<'a> {
+    id: Text<TokenId>,
+    name: Text<&'a Name>,
+}
+
+/// The answer to `POST /users/{email}/leave`.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LeftUser<'a> {
+    success: bool,
+    user: UserBody<'a>,
+    revoked_tokens: Vec<NamedToken<'a>>,
+    kept_tokens: Vec<NamedToken<'a>>,
+}
+
+impl<'a> LeftUser<'a> {
+    /// The user after the change, the tokens that were revoked, and those that stay.
+    pub fn new(user: &'a User, revoked: &'a [ApplicationToken], kept: &'a [ApplicationToken]) -> Self {
+        let named = |token: &'a ApplicationToken| NamedToken { id: Text(token.id), name: Text(&token.name) };
+        Self {
+            success: true,
+            user: UserBody::new(user),
+            revoked_tokens: revoked.iter().map(named).collect(),
+            kept_tokens: kept.iter().map(named).collect(),
+        }
     }
 }
 

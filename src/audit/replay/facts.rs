@@ -62,6 +62,7 @@ pub(super) enum Fact {
     Revisions,
     Name,
     Revoked,
+    Ends,
 }
 
 impl fmt::Display for Fact {
@@ -80,6 +81,7 @@ impl fmt::Display for Fact {
             Self::Revisions => "revisions",
             Self::Name => "name",
             Self::Revoked => "revocation",
+            Self::Ends => "end",
         })
     }
 }
@@ -131,6 +133,7 @@ impl Facts {
         facts.rows(Fact::Providers, token.scope.providers.as_deref());
         facts.rows(Fact::Integrations, token.scope.integrations.as_deref());
         facts.state(Fact::Revoked, token.revoked_at.is_some());
+        facts.set(Fact::Ends, Some(short(token.expires_at.to_string().as_bytes())));
         facts
     }
 

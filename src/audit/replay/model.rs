@@ -219,6 +219,10 @@ impl Replay {
         facts.scope(Fact::Projects, told.detail.get("projects"));
         facts.scope(Fact::Providers, told.detail.get("providers"));
         facts.scope(Fact::Integrations, told.detail.get("integrations"));
+        // Only a roll states the end: a record without one leaves it as it was.
+        if let Some(end) = told.detail.get("expiresAt").and_then(text) {
+            facts.set(Fact::Ends, Some(end));
+        }
         // A token that was revoked once stays so.
         if action == Action::TokenRevoke {
             facts.state(Fact::Revoked, true);

@@ -63,6 +63,7 @@ fn integration(provider: Provider, scope: Scope, created_by: &str) -> Integratio
         created_by: created_by.parse().unwrap(),
         creator: (created_by == "user:ada@example.com").then(|| UserId::new(NOW, [1; 10])),
         updated_at: NOW,
+        rotated_at: None,
         version: 1,
     }
 }
@@ -86,6 +87,8 @@ const MATRIX: &[(Verb, &str, &str)] = &[
     (Verb::ListTokens, "x....", "token.list"),
     (Verb::CreateToken, "x....", "token.create"),
     (Verb::RevokeToken, "x....", "token.revoke"),
+    (Verb::RollToken, "x....", "token.create"),
+    (Verb::ListDue, "x..x.", "due.list"),
     (Verb::ReadSelf, "xx...", "request.denied"),
     (Verb::Logout, "xx...", "session.logout"),
     (Verb::ListUsers, "x....", "user.list"),
@@ -93,6 +96,7 @@ const MATRIX: &[(Verb, &str, &str)] = &[
     (Verb::CreateUser, "x....", "user.create"),
     (Verb::UpdateUser, "x....", "user.update"),
     (Verb::UpdateSelf, "xx...", "user.update"),
+    (Verb::LeaveUser, "x....", "user.update"),
     (Verb::DeleteUser, "x....", "user.delete"),
     (Verb::BeginOtp, "xx...", "user.update"),
     (Verb::ConfirmOtp, "xx...", "user.update"),

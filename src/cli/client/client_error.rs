@@ -211,6 +211,9 @@ fn refusal_hint(refusal: &Refusal) -> String {
         "project_in_use" => "see what is scoped to it: sealroom project show PROJECT",
         "revision_conflict" => "it was changed meanwhile: check the change and try again",
         "revision_not_found" => "only the current revision and the 4 before it are kept",
+        "token_ended" => "create another one: sealroom token create NAME",
+        "token_rolled" => "roll its successor, or revoke that first: sealroom token list",
+        "own_leave" => "another owner runs it: sealroom user leave EMAIL",
         "last_owner" => "make another owner first: sealroom user role EMAIL owner",
         "disk_low" | "audit_unavailable" | "tampered" | "internal" => {
             "tell the operator; the server's log says more"

@@ -1,5 +1,7 @@
 //! `sealroom user`.
 
+mod leave;
+
 use std::path::PathBuf;
 
 use clap::Subcommand;
@@ -52,6 +54,11 @@ pub(in crate::cli) enum Command {
     /// Change your own password, or set another user's as an owner.
     #[command(after_help = "Examples:\n  sealroom user password\n  sealroom user password bob@example.com")]
     Password(PasswordArgs),
+    /// Disable a user who leaves, end their sessions and revoke the tokens that they created.
+    #[command(
+        after_help = "Lists the tokens and asks first; all of it is one change. The log keeps the user's name, and `user enable`\nlets the user in again.\n\nExamples:\n  sealroom user leave bob@example.com\n  sealroom user leave bob@example.com --keep-tokens --yes"
+    )]
+    Leave(leave::LeaveArgs),
     /// Set or remove a second factor for logins.
     #[command(
         after_help = "Examples:\n  sealroom user otp enable\n  sealroom user otp disable bob@example.com"
@@ -162,8 +169,10 @@ pub(in crate::cli) struct RemoveArgs {
 }
 
 pub(super) async fn run(args: GroupArgs<Command>, output: Output) -> Result<(), CliError> {
-    if let Command::Remove(args) = &args.command {
-        args.consent.check()?;
+    match &args.command {
+        Command::Remove(args) => args.consent.check()?,
+        Command::Leave(args) => args.consent.check()?,
+        _ => {}
     }
     let remote = args.server.connect(Need::Token, output)?;
     match args.command {
@@ -194,6 +203,7 @@ pub(super) async fn run(args: GroupArgs<Command>, output: Output) -> Result<(), 
                 .await
         }
         Command::Password(args) => password(args, &remote).await,
+        Command::Leave(args) => leave::leave(args, &remote).await,
         Command::Otp(args) => otp::run(args, &remote).await,
         Command::Remove(args) => remove(args, &remote).await,
     }
@@ -310,5 +320,10 @@ async fn remove(args: RemoveArgs, remote: &Remote) -> Result<(), CliError> {
     ]) + "\n\nThis removes the user and their sessions. Integrations and tokens that they created remain.";
     args.consent.obtain(&loss, &format!("Remove {}?", user.email), remote.output)?;
     remote.client.delete_user(&user.email).await?;
-    remote.output.result(&format!("removed {}", user.email), &json!({ "success": true, "email": user.email }))
+    let value = json!({ "success": true, "email": user.email });
+    remote.output.result(&format!("removed {}", user.email), &value)?;
+    let what = "what this user received and is still live";
+    let next = format!("{what}: sealroom exposure --user {} --transitive", user.email);
+    remote.output.next_step(&next);
+    Ok(())
 }

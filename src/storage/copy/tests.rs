@@ -74,6 +74,7 @@ fn integration(number: u64, name: &str) -> Integration {
         created_by: Actor::host("test"),
         creator: None,
         updated_at: now(),
+        rotated_at: None,
         version: 0,
     }
 }

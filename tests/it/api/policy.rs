@@ -18,6 +18,7 @@ const MATRIX: &[(&str, &str, [bool; 5])] = &[
     // The e-mail below is neither caller's own; the own one is tried elsewhere.
     ("PUT", "/users/{email}", [true, false, false, false, false]),
     ("DELETE", "/users/{email}", [true, false, false, false, false]),
+    ("POST", "/users/{email}/leave", [true, false, false, false, false]),
     ("POST", "/users/me/otp", [true, true, false, false, false]),
     ("POST", "/users/me/otp/confirm", [true, true, false, false, false]),
     ("POST", "/users/me/otp/codes", [true, true, false, false, false]),
@@ -45,11 +46,14 @@ const MATRIX: &[(&str, &str, [bool; 5])] = &[
     ("GET", "/application-tokens", [true, false, false, false, false]),
     ("POST", "/application-tokens", [true, false, false, false, false]),
     ("DELETE", "/application-tokens/{token}", [true, false, false, false, false]),
+    ("POST", "/application-tokens/{token}/roll", [true, false, false, false, false]),
+    ("GET", "/due", [true, false, false, true, false]),
     ("GET", "/audit", [true, false, false, true, false]),
     ("GET", "/audit/proof", [true, false, false, true, false]),
     ("GET", "/audit/export", [true, false, false, true, false]),
     ("GET", "/audit/checkpoint", [true, false, false, true, false]),
     ("GET", "/audit/key", [true, false, false, true, false]),
+    ("GET", "/audit/exposure", [true, false, false, true, false]),
     ("POST", "/backup", [true, false, false, false, true]),
 ];
 
@@ -74,6 +78,7 @@ fn body(path: &str, method: &str) -> &'static str {
         ("PUT", path) if path.starts_with("/users") => r#"{"firstName":"Bob"}"#,
         ("PUT", _) => r#"{"credentials":{"token":"ghp_example_new"}}"#,
         ("POST", path) if path.ends_with("/rollback") => r#"{"revision":1}"#,
+        ("POST", path) if path.ends_with("/roll") || path.ends_with("/leave") => "{}",
         ("PATCH", _) => r#"{"name":"other"}"#,
         ("POST", "/projects") => r#"{"identifier":"acme/new","remoteUrl":"https://github.com/acme/new"}"#,
         ("POST", "/application-tokens") => r#"{"name":"other"}"#,

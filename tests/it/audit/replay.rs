@@ -28,16 +28,16 @@ fn around() -> Surroundings {
     Surroundings { now: NOW, memory_bytes: None }
 }
 
-fn examine(image: &[u8], passphrase: Option<&str>) -> Vec<Check> {
+pub fn examine(image: &[u8], passphrase: Option<&str>) -> Vec<Check> {
     let vault = Vault::open(shared(image).1, settings()).unwrap();
     vault.examine(passphrase.map(secret).as_ref(), around(), None, &|_| true)
 }
 
-fn failed(checks: &[Check]) -> Vec<&Check> {
+pub fn failed(checks: &[Check]) -> Vec<&Check> {
     checks.iter().filter(|check| check.status == Status::Failed).collect()
 }
 
-fn said(checks: &[Check]) -> String {
+pub fn said(checks: &[Check]) -> String {
     failed(checks)
         .iter()
         .map(|check| format!("{}: {} {:?}\n", check.name, check.message, check.detail))
@@ -71,7 +71,7 @@ fn vault_key(store: &Store) -> VaultKey {
 }
 
 /// Changes rows as a process would that has the keys: digest, head and checkpoint agree, and no event says it.
-async fn forge(image: &[u8], change: impl FnOnce(&View<'_>, &mut Changes) + Send + 'static) -> Vec<u8> {
+pub async fn forge(image: &[u8], change: impl FnOnce(&View<'_>, &mut Changes) + Send + 'static) -> Vec<u8> {
     let (medium, shared) = shared(image);
     let store = Store::open(shared, 1 << 20).unwrap();
     let running = store

@@ -4,6 +4,7 @@ mod arguments;
 mod commands;
 mod exec;
 mod exec_jobs;
+mod exposure;
 mod formats;
 mod git;
 mod hints;

@@ -1,6 +1,7 @@
 //! The hand-written part of each operation: an exhaustive `match`, and a file for each subject.
 
 mod audit;
+mod due;
 mod health;
 mod integrations;
 mod otp;
@@ -19,6 +20,7 @@ pub(super) const TAGS: &[(&str, &str)] = &[
     (tokens::TAG, "Tokens for pipelines and services."),
     (users::TAG, "User accounts."),
     (sessions::TAG, "User sessions: login, refresh, logout."),
+    (due::TAG, "What has to be rotated, renewed or retired."),
     (audit::TAG, "Tamper-evident audit log."),
     (health::TAG, "Health, metrics, and this document."),
 ];
@@ -63,11 +65,15 @@ pub(super) fn describe(endpoint: E) -> Operation {
         E::ListTokens => tokens::list(),
         E::CreateToken => tokens::create(),
         E::RevokeToken => tokens::revoke(),
+        E::RollToken => tokens::roll(),
+        E::ListDue => due::list(),
+        E::LeaveUser => users::leave(),
         E::ReadEvents => audit::events(),
         E::ReadProof => audit::proof(),
         E::ExportAudit => audit::export(),
         E::ReadCheckpoint => audit::checkpoint(),
         E::ReadVerifierKey => audit::verifier_key(),
+        E::ReadExposure => audit::exposure(),
         E::CreateBackup => audit::backup(),
     }
 }

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::values::{REVISION_MAX, any_object, object, or_null, reference, text, truth};
 use crate::{
-    api::requests::{INTEGRATIONS_MAX, PROJECTS_MAX},
+    api::requests::{INTEGRATIONS_MAX, OVERLAP_SECS_MAX, PROJECTS_MAX},
     domain::{AuthType, FieldRule, Provider, field_rule},
 };
 
@@ -24,6 +24,8 @@ pub(super) fn all() -> Map<String, Value> {
         ("RollbackCredentialsRequest", rollback_credentials()),
         ("CreateProjectRequest", create_project()),
         ("CreateTokenRequest", create_token()),
+        ("RollTokenRequest", roll_token()),
+        ("LeaveUserRequest", leave_user()),
     ]
     .into_iter()
     .map(|(name, schema)| (name.to_owned(), schema))
@@ -294,6 +296,20 @@ fn create_token() -> Value {
             ),
         ],
     )
+}
+
+fn roll_token() -> Value {
+    let overlap = json!({
+        "type": ["integer", "null"], "minimum": 0, "maximum": OVERLAP_SECS_MAX,
+        "description": "Seconds for which the token before stays valid; 3600 by default.",
+    });
+    object(&[], &[("overlapSeconds", overlap)])
+}
+
+fn leave_user() -> Value {
+    let keep =
+        with_description(or_null(truth()), "Keeps the tokens that the user created; `false` by default.");
+    object(&[], &[("keepTokens", keep)])
 }
 
 /// A credential; provider and auth type of the integration decide its required fields.

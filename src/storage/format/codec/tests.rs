@@ -178,6 +178,7 @@ fn integration(scope: Scope) -> Integration {
         created_by: "user:ada@example.com".parse().unwrap(),
         creator: Some(UserId::from_bytes([1; 16])),
         updated_at: Timestamp::from_millis(1_000),
+        rotated_at: None,
         version: 2,
     }
 }
@@ -203,7 +204,9 @@ fn an_integration_of_either_scope() {
             b"\xfb\xe8\x03",
             b"\x02",
         ];
-        golden(&integration(scope), &[6; 16], parts);
+        golden(&integration(scope.clone()), &[6; 16], parts);
+        let row = Integration { rotated_at: Some(Timestamp::from_millis(1_000)), ..integration(scope) };
+        golden(&row, &[6; 16], &[&[&b"\xff\x03"[..]], parts, &[&b"\x00\x01\xfb\xe8\x03"[..]]].concat());
     }
 }
 
