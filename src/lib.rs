@@ -57,6 +57,8 @@
 //!   `api::leaving::a_user_who_left_has_nothing_that_lets_anybody_in`).
 //! - A record leaves the server only if the sealed head vouches for it
 //!   (`audit::sealed::an_old_record_that_was_changed_in_the_closed_file_cannot_leave_the_server`).
+//! - An exposure is what a plain loop over the log finds, and an archived record that could change it refuses the answer
+//!   (`audit::exposure_histories::over_random_histories_the_engine_and_a_plain_loop_over_the_log_agree`).
 //! - An older copy of the file stays locked where a checkpoint is kept elsewhere
 //!   (`audit::rollback::an_older_copy_of_the_file_stays_locked_until_the_operator_accepts_it`).
 //! - Whoever rotates a credential could create it now
@@ -90,6 +92,8 @@
 //!   `host::sandbox::nothing_can_be_executed_opened_connected_or_signalled_from_inside`).
 //! - After a lock no key and no secret of a request is in the process's memory
 //!   (`host::leftovers::no_key_and_no_secret_is_in_memory_or_a_core_after_any_lock`).
+//! - A private authority vouches for the names that it was made for, and its certificate is never overwritten
+//!   (`host::tls_make::an_authority_vouches_for_no_other_name_and_for_no_address_beside_its_own`).
 //! - Logins take as many work areas as run at a time, whatever their number
 //!   (`host::memory::logins_good_or_bad_from_one_address_or_many_leave_no_more_memory_than_runs_at_a_time`).
 //! - The argon2 work of a login or unlock follows from the submitted text, never from what is stored or the outcome
@@ -110,6 +114,8 @@
 //! | How is a copy of one moment made while the server goes on? | `storage/copy/mod.rs`; the file takes another's place in `disk/file.rs` |
 //! | Which files may the process open, and which calls may it make? | `cli/host/sandbox/`: `rules.rs`, `seccomp.rs` |
 //! | What wipes a secret that has no owner? | the heap: `main.rs`; the stack: `crypto/stack.rs`; keys: `crypto/key_bytes.rs` |
+//! | What answers the watchdog of systemd? | `http/pulse.rs`, from the accept loop and a serving thread |
+//! | What is checked of a host before there is a vault? | `cli/host/self_check/`; the primitives: `crypto/known_answers.rs` |
 //! | Where is a new route added? | `ROUTES` in `http/routes.rs`; the compiler names the rest |
 //! | Which test fails if a disclosure goes unrecorded? | `audit::export::over_any_mix_of_requests_…` |
 //!
@@ -196,6 +202,11 @@ pub mod stats;
 pub mod storage;
 #[cfg(feature = "server")]
 pub mod vault;
+
+/// The fuzz targets, for their own binary and for the tests that replay their corpora.
+#[cfg(all(any(test, fuzzing), feature = "server", feature = "client"))]
+#[path = "../tests/fuzz/targets/mod.rs"]
+pub mod fuzz;
 
 #[cfg(not(any(feature = "server", feature = "client")))]
 compile_error!("choose at least one of the features `server` and `client`");

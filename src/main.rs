@@ -1,12 +1,11 @@
 //! The `sealroom` binary.
 
-use std::alloc::System;
-
+use mimalloc::MiMalloc;
 use zeroizing_alloc::ZeroAlloc;
 
 /// Wipes every block of the heap that is freed: buffers of requests have no owner that does.
 #[global_allocator]
-static ALLOCATOR: ZeroAlloc<System> = ZeroAlloc(System);
+static ALLOCATOR: ZeroAlloc<MiMalloc> = ZeroAlloc(MiMalloc);
 
 fn main() -> std::process::ExitCode {
     sealroom::cli::main()

@@ -101,7 +101,7 @@ policy! {
     LeaveUser:           [Owner]                      UserUpdate;
     /// `DELETE /users/{email}` and `DELETE /users`
     DeleteUser:          [Owner]                      UserDelete;
-    /// `GET /audit`, `/audit/checkpoint`, `/audit/key`, `/audit/proof`
+    /// `GET /audit`, `/audit/checkpoint`, `/audit/exposure`, `/audit/key`, `/audit/proof`
     ReadAudit:           [Owner, Auditor]             AuditRead;
     /// `GET /audit/export`
     ExportAudit:         [Owner, Auditor]             AuditExport;

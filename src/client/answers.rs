@@ -6,8 +6,10 @@
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
-use super::text;
-use crate::domain::{IntegrationId, Secret, Timestamp, TokenId, UserId};
+use crate::{
+    api::text,
+    domain::{IntegrationId, Secret, Timestamp, TokenId, UserId},
+};
 
 /// A stored integration's metadata; never its credential.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -8,9 +8,11 @@ use serde_json::json;
 use super::{
     Client, Error, SecretText, User,
     routes::{get, path_of},
-    text,
 };
-use crate::domain::{IntegrationId, Timestamp, TokenId};
+use crate::{
+    api::text,
+    domain::{IntegrationId, Timestamp, TokenId},
+};
 
 /// The limits of a work-list; the server's defaults where none is given.
 #[derive(Debug, Clone, Copy, Default)]

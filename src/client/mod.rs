@@ -24,6 +24,7 @@ mod connect;
 mod due;
 mod endpoint;
 mod error;
+mod exposure;
 mod identity;
 mod open;
 mod patience;
@@ -35,10 +36,10 @@ mod session;
 mod sessions;
 mod state;
 mod stream;
-mod text;
 mod tls;
 mod tls_failure;
 
+pub use crate::api::responses::Exposure;
 pub use answers::{
     Credential, Credentials, Event, Health, Integration, Kept, KeptRevision, Pair, Project, RepositoryToken,
     Revisions, Scoped, SecretJson, SecretText, Token, User, WhoLoggedIn,
@@ -51,8 +52,8 @@ pub use error::{Error, Refusal};
 pub use proxy::Proxies;
 pub use proxy_failure::ProxyFailure;
 pub use requests::{
-    CredentialFilter, EventFilter, Expired, IntegrationChange, Listing, NewIntegration, NewProject, NewToken,
-    NewUser, Scope, UserChange,
+    CredentialFilter, EventFilter, Expired, ExposureQuestion, IntegrationChange, Listing, NewIntegration,
+    NewProject, NewToken, NewUser, Scope, UserChange,
 };
 pub use session::{Place, Session, SessionError, SessionFile};
 pub use sessions::{NoProfile, Profile, Sessions};

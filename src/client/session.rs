@@ -16,8 +16,10 @@ use serde::{Deserialize, Serialize};
 use tempfile::NamedTempFile;
 use zeroize::Zeroizing;
 
-use super::text;
-use crate::domain::{Secret, Timestamp};
+use crate::{
+    api::text,
+    domain::{Secret, Timestamp},
+};
 
 /// Maximum size of a session on the disk, unless the path of its authorities is extremely long: reserved before the
 /// token that obtains it is spent.

@@ -123,7 +123,7 @@ text_enum! {
         Disabled = "disabled",
         /// An e-mail address.
         Email = "email",
-        /// The end of a token's life.
+        /// The end of a token, rolled or minted.
         ExpiresAt = "expiresAt",
         /// The changed fields.
         Fields = "fields",
@@ -133,6 +133,8 @@ text_enum! {
         FirstSequence = "firstSequence",
         /// The revision that was made current again.
         FromRevision = "fromRevision",
+        /// The base64 of a minted token's SHA-256.
+        HashedToken = "hashedToken",
         /// An id.
         Id = "id",
         /// Ids of integrations.

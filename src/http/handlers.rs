@@ -5,7 +5,7 @@ use hyper::StatusCode;
 use super::{
     audit, backup,
     error::{HandlerResult, HttpError},
-    export,
+    export, exposure,
     request::{Call, PAGE_MAX, bad, digits},
     response::{Answer, with_cursor},
     routes::Endpoint,
@@ -79,6 +79,7 @@ async fn answer_another(endpoint: Endpoint, call: Box<Call>) -> HandlerResult {
         Endpoint::ExportAudit => export::export(call).await,
         Endpoint::ReadCheckpoint => audit::read_checkpoint(call).await,
         Endpoint::ReadVerifierKey => audit::read_verifier_key(call).await,
+        Endpoint::ReadExposure => exposure::read(call).await,
         Endpoint::CreateBackup => backup::create(call).await,
     }
 }

@@ -11,7 +11,7 @@ use prometheus_client::{
 
 use super::routes::{ROUTES, Route};
 use crate::{
-    domain::DueCounts,
+    domain::{DueCounts, Timestamp},
     stats::{Counter, Histogram, MICROS, Reading},
     vault::{Gauges, OpenGauges, Rejected},
 };
@@ -59,7 +59,13 @@ impl Metrics {
     }
 
     /// Renders the metrics page.
-    pub(super) fn page(&self, gauges: Gauges, rejected: Rejected, uptime_secs: u64) -> String {
+    pub(super) fn page(
+        &self,
+        gauges: Gauges,
+        rejected: Rejected,
+        uptime_secs: u64,
+        tls_end: Option<Timestamp>,
+    ) -> String {
         let requests = self.0.iter().enumerate().flat_map(|(at, of_route)| {
             let statuses = STATUSES.iter().zip(&of_route.statuses);
             let counted = statuses.map(|(status, count)| (*status, count.read()));
@@ -72,6 +78,7 @@ impl Metrics {
             gauges,
             rejected,
             uptime_secs,
+            tls_end,
         };
         let mut registry = Registry::with_prefix("sealroom");
         registry.register_collector(Box::new(page));
@@ -93,6 +100,8 @@ struct Page {
     gauges: Gauges,
     rejected: Rejected,
     uptime_secs: u64,
+    /// The end of the listener's certificate.
+    tls_end: Option<Timestamp>,
 }
 
 impl Collector for Page {
@@ -188,6 +197,10 @@ impl Page {
         )?;
         let failed = u64::from(self.gauges.backup_failed);
         gauge(encoder, "backup_failed", "1 while the last scheduled backup has failed", failed)?;
+        if let Some(end) = self.tls_end {
+            let help = "End of the TLS certificate, in seconds since 1970";
+            gauge(encoder, "tls_certificate_expiry_timestamp_seconds", help, end.millis() / 1000)?;
+        }
         if let Some(bytes) = self.gauges.free_bytes {
             gauge(encoder, "disk_free_bytes", "Free bytes on the file system of the vault file", bytes)?;
         }

@@ -98,6 +98,8 @@ pub enum Endpoint {
     ReadCheckpoint,
     /// Shows the newest verifier key.
     ReadVerifierKey,
+    /// Lists what an actor knows that is still live.
+    ReadExposure,
     /// Copies the whole vault, sealed as it is.
     CreateBackup,
 }
@@ -208,6 +210,7 @@ pub static ROUTES: &[Route] = &[
     route("GET",    "/sfp/api/audit/proof",                       Needs(V::ReadAudit),                None,                                 E::ReadProof),
     route("GET",    "/sfp/api/audit/export",                      Needs(V::ExportAudit),              None,                                 E::ExportAudit),
     route("GET",    "/sfp/api/audit/key",                         Needs(V::ReadAudit),                None,                                 E::ReadVerifierKey),
+    route("GET",    "/sfp/api/audit/exposure",                    Needs(V::ReadAudit),                None,                                 E::ReadExposure),
     route("POST",   "/sfp/api/backup",                            Needs(V::CreateBackup),             None,                                 E::CreateBackup),
 ];
 

@@ -27,6 +27,8 @@ pub use dates::Dates;
 pub use engine::{Batch, Engine, FORMAT, RowWrite};
 pub use error::{CommitError, OpenError, StorageError};
 pub use examine::{Archived, Check, Findings, Read, Status, Surroundings};
+#[cfg(any(test, fuzzing))]
+pub(crate) use format::probe;
 pub use format::{
     head::{Head, LogKeys, SLOTS_MAX, Slot, decode_slots, encode_slots},
     last_access::LastAccess,

@@ -15,6 +15,7 @@ mod doctor;
 mod due;
 mod error;
 mod export;
+mod exposure;
 mod gauges;
 mod given_pairs;
 mod host;
@@ -47,6 +48,7 @@ mod unlock;
 mod users;
 mod work;
 
+pub use crate::audit::exposure::Question as ExposureQuestion;
 pub use crate::storage::{
     Copied, CopyError, InFlightGuard as Disclosure, Receipt, Step, StoredRecord, Supervisor,
 };

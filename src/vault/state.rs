@@ -15,6 +15,7 @@ use tokio::sync::{Semaphore, oneshot, watch};
 use super::{
     budgets::{Budgets, CallerLimits},
     error::Error,
+    exposure::Exposures,
     given_pairs::GivenPairs,
     minted::MintedTokens,
     mints::Mints,
@@ -186,6 +187,8 @@ pub(super) struct Open {
     pub(super) locked: Arc<AtomicBool>,
     pub(super) ended: Mutex<Option<oneshot::Receiver<()>>>,
     pub(super) minted: MintedTokens,
+    /// The values that actors know; rebuilt from the log by each unlock.
+    pub(super) exposures: Exposures,
     /// The pairs of tokens that may be given out a second time; wiped by a lock.
     pub(super) given: Arc<GivenPairs>,
 }

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError, atomic::Ordering};
 
 use super::{
     error::{Error, InternalError, UnlockError},
+    exposure::Exposures,
     minted::MintedTokens,
     rollback::Rollback,
     slots::try_slots,
@@ -56,6 +57,7 @@ impl Vault {
             locked: Arc::default(),
             ended: Mutex::default(),
             minted: MintedTokens::new(),
+            exposures: Exposures::default(),
             given: Arc::default(),
         };
         let adopted = self.adopt(&open, rollback, host, now).await;

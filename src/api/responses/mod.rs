@@ -7,6 +7,7 @@
 mod credentials;
 mod due;
 mod error;
+mod exposure;
 mod health;
 mod integrations;
 mod projects;
@@ -28,6 +29,7 @@ use crate::domain::{Json, Secret};
 pub use credentials::{RepositoryToken, TokenKind, credentials_array};
 pub use due::{DueBody, DueCredential, DueTokenBody};
 pub use error::ErrorBody;
+pub use exposure::{Backups, ExposedValue, Exposure, Left, Made, MintedToken, Received, Stored, Storing};
 pub use health::{AuditState, Health};
 pub use integrations::{IntegrationBody, LastAccess};
 pub use projects::ProjectBody;

@@ -12,6 +12,10 @@ pub(super) mod events;
 mod exec;
 mod expiry;
 mod export;
+mod exposure;
+#[cfg(feature = "server")]
+mod exposure_archive;
+mod exposure_text;
 mod git_credential;
 mod group;
 mod health;
@@ -24,6 +28,8 @@ mod login;
 mod names;
 mod near;
 mod pair;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod probe;
 mod project;
 mod remote;
 mod selection;
@@ -104,6 +110,9 @@ pub(super) enum Command {
     /// Write every credential, project and user to a file or a pipe, for a move to another vault.
     #[command(after_help = vault_export::EXAMPLES)]
     Export(vault_export::Args),
+    /// List what a caller received or stored that is still live: what to rotate now.
+    #[command(after_help = exposure::EXAMPLES)]
+    Exposure(exposure::Args),
     /// Show the server's health; owners also see counts and what expires soon.
     #[command(after_help = "Examples:\n  sealroom status")]
     Status(status::Args),
@@ -149,6 +158,7 @@ pub(super) fn run(command: Command, grammar: clap::Command, output: Output) -> R
         Command::Backup(args) => block_on(backup::run(args, output)),
         Command::Import(args) => block_on(import::run(args, output)),
         Command::Export(args) => block_on(vault_export::run(args, output)),
+        Command::Exposure(args) => block_on(exposure::run(args, output)),
         Command::Status(args) => block_on(status::run(args, output)),
         Command::Due(args) => block_on(due::run(args, output)),
         Command::Health(args) => block_on(health::run(args, output)),

@@ -186,6 +186,32 @@ pub(super) fn event() -> Value {
     })
 }
 
+pub(super) fn exposure() -> Value {
+    let received = json!({
+        "count": 3, "firstSequence": 38, "first": CREATED, "lastSequence": 41, "last": CREATED, "peers": ["192.0.2.7"],
+        "morePeers": false, "projects": [PROJECT], "moreProjects": false,
+    });
+    json!({
+        "actor": format!("user:{ADA}"), "known": true, "nearest": null, "size": 43,
+        "live": [{
+            "actor": format!("user:{ADA}"), "integrationId": ID, "provider": "github", "name": "deploy key",
+            "revision": 1, "expiresAt": null, "deletedAt": null, "received": received,
+            "stored": { "sequence": 12, "time": CREATED, "action": "integration.create" },
+        }],
+        "deleted": [],
+        "minted": [{
+            "actor": format!("user:{ADA}"), "integrationId": ID, "hashedToken": HASH, "expiresAt": LATER,
+            "received": received,
+        }],
+        "made": [{
+            "actor": format!("app:{TOKEN_ID}"), "by": format!("user:{ADA}"), "sequence": 14, "time": CREATED,
+            "name": "ci", "role": "application", "status": "active",
+        }],
+        "backups": { "count": 1, "sequence": 40, "last": CREATED },
+        "left": { "live": 0, "deleted": 0, "minted": 0, "made": 0 },
+    })
+}
+
 pub(super) fn checkpoint() -> String {
     format!("sealroom/{ID}\n42\n{HASH}\n\n— sealroom/{ID} SRl4YW1wbGU=\n")
 }

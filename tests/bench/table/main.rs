@@ -2,8 +2,8 @@
 //!
 //! `cargo bench --bench table` takes about ten minutes and prints one Markdown table; a plot of it is written to the
 //! target folder. `--events 10000000` fills the large file as the figures to reach ask for, `--plot FILE` says where
-//! the plot goes, `--only SECTION` measures one part. `BENCH_QUICK=1` does all of it small, in seconds: that
-//! shows that it runs, its figures mean nothing.
+//! the plot goes, `--only SECTION` measures one part, `--other FILE` another build of the server. `BENCH_QUICK=1` does
+//! all of it small, in seconds: that shows that it runs, its figures mean nothing.
 //!
 //! Servers are processes of their own, so that their memory is theirs alone; the load generator is this process, on
 //! one thread. The two sides of a ratio take turns within a round, and a ratio is the median of the rounds' own.
@@ -68,6 +68,9 @@ struct Args {
     /// Measure these parts alone.
     #[arg(long)]
     only: Vec<Section>,
+    /// Measure only the reads of this other build of the server, a static one for example, beside those of this one.
+    #[arg(long)]
+    other: Option<PathBuf>,
     #[arg(long, hide = true)]
     bench: bool,
     /// A child: runs a program until standard input ends.
@@ -143,7 +146,7 @@ fn main() {
         return postgres::front(socket);
     }
     let plan = Plan::new(&args);
-    let wanted = |section| args.only.is_empty() || args.only.contains(&section);
+    let wanted = |section| args.other.is_none() && (args.only.is_empty() || args.only.contains(&section));
     // On the same file system as everything else that is built here, since /tmp may be memory.
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let binary = Path::new(env!("CARGO_BIN_EXE_sealroom"));
@@ -151,6 +154,9 @@ fn main() {
     host::describe(folder.path(), binary, &plan, &mut report);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let bench = sections::Bench { plan: &plan, folder: folder.path(), binary, runtime: &runtime };
+    if let Some(other) = &args.other {
+        sections::other::measure(&bench, other, &mut report);
+    }
     if wanted(Section::Reads) {
         let curves = sections::reads::measure(&bench, &mut report);
         plot::write(&curves, &args.plot);

@@ -47,6 +47,7 @@ const MATRIX: &[(&str, &str, [bool; 5])] = &[
     ("GET", "/audit/export", [true, false, false, true, false]),
     ("GET", "/audit/checkpoint", [true, false, false, true, false]),
     ("GET", "/audit/key", [true, false, false, true, false]),
+    ("GET", "/audit/exposure", [true, false, false, true, false]),
     ("POST", "/backup", [true, false, false, false, true]),
 ];
 

@@ -12,6 +12,9 @@ pub(in crate::cli) struct Args {
     /// Serve a temporary vault with generated users and tokens, on loopback only.
     #[arg(long, conflicts_with_all = ["data", "config", "passphrase_file", "passphrase_stdin", "tls_cert", "tls_key"])]
     pub(in crate::cli::host) dev: bool,
+    /// With --dev: serve over TLS, with a certificate of a temporary authority.
+    #[arg(long, requires = "dev")]
+    pub(in crate::cli::host) tls: bool,
     /// Configuration file; flags and environment variables override it.
     #[arg(long, env = "SEALROOM_CONFIG", value_name = "FILE")]
     pub(super) config: Option<PathBuf>,

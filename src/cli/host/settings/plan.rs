@@ -7,6 +7,7 @@ use super::{
     args::{Args, Tuning},
     outgoing::{self, OutgoingPlan},
     sources::{Sources, bounded, check_path, size},
+    told::told,
 };
 use crate::{
     cli::{
@@ -49,6 +50,8 @@ pub(in crate::cli::host) struct Plan {
     /// Drops rights before the first connection.
     pub(in crate::cli::host) sandbox: bool,
     pub(in crate::cli::host) log_level: tracing::Level,
+    /// The settings that differ from the defaults, for the log.
+    pub(in crate::cli::host) told: Vec<String>,
     pub(super) sources: Sources,
 }
 
@@ -130,6 +133,7 @@ pub(in crate::cli::host) fn read(args: &Args) -> Result<Plan, CliError> {
             ..Settings::new(host_actor(), clock::monotonic)
         },
         log_level: log_level(&level, &sources)?,
+        told: told(args),
         sources,
     })
 }

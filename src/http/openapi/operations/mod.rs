@@ -67,6 +67,7 @@ pub(super) fn describe(endpoint: E) -> Operation {
         E::ExportAudit => audit::export(),
         E::ReadCheckpoint => audit::checkpoint(),
         E::ReadVerifierKey => audit::verifier_key(),
+        E::ReadExposure => audit::exposure(),
         E::CreateBackup => audit::backup(),
     }
 }

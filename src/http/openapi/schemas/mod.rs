@@ -3,6 +3,7 @@
 //! A pattern accepts exactly what the parser accepts, as far as a pattern can; a description states the rest.
 
 mod due;
+mod exposure;
 mod requests;
 mod responses;
 #[cfg(test)]
@@ -39,5 +40,6 @@ pub(super) fn all() -> Map<String, Value> {
     all.extend(requests::all());
     all.extend(responses::all());
     all.insert("Due".to_owned(), due::schema());
+    all.extend(exposure::all());
     all
 }

@@ -285,7 +285,7 @@ fn event() -> Value {
     )
 }
 
-fn revision() -> Value {
+pub(super) fn revision() -> Value {
     json!({ "type": "integer", "minimum": 1 })
 }
 
@@ -297,7 +297,7 @@ fn address() -> Value {
     json!({ "type": "string", "maxLength": 254, "pattern": format!("^{IN_EMAIL}@{IN_EMAIL}$") })
 }
 
-fn actor() -> Value {
+pub(super) fn actor() -> Value {
     json!({ "type": "string", "pattern": "^(?:user|app|host):.+$" })
 }
 

@@ -7,9 +7,10 @@ use serde_json::{Value, value::RawValue};
 use super::{all, requests};
 use crate::{
     api::responses::{
-        AuditState, CreatedToken, DueBody, DueCredential, DueTokenBody, ErrorBody, Health, IntegrationBody,
-        LastAccess, LeftUser, LoginBody, ProjectBody, Removed, RepositoryToken, RolledToken, TokenBody,
-        TokenKind, UpdatedUser, UserBody, credentials_array, to_json, to_secret_json,
+        AuditState, CreatedToken, DueBody, DueCredential, DueTokenBody, ErrorBody, ExposedValue, Exposure,
+        Health, IntegrationBody, LastAccess, LeftUser, LoginBody, Made, MintedToken, ProjectBody, Received,
+        Removed, RepositoryToken, RolledToken, Stored, Storing, TokenBody, TokenKind, UpdatedUser, UserBody,
+        credentials_array, to_json, to_secret_json,
     },
     domain::{
         AccessScope, ApplicationToken, AuthType, Digest, DueCounts, DueRules, Integration, IntegrationId,
@@ -215,4 +216,52 @@ fn an_error_and_a_state_have_the_keys_of_their_schemas() {
         "Health",
         &to_json(&Health::new("1.2.3", AuditState::Writable, false, 7).with_detail("disk_low")),
     );
+}
+
+#[test]
+fn an_exposure_has_the_keys_of_its_schemas() {
+    let received = Received {
+        count: 1,
+        first_sequence: 0,
+        first: NOW,
+        last_sequence: 0,
+        last: NOW,
+        peers: Vec::new(),
+        more_peers: false,
+        projects: Vec::new(),
+        more_projects: false,
+    };
+    let actor = "user:ada@example.com".to_owned();
+    let value = ExposedValue {
+        actor: actor.clone(),
+        integration_id: IntegrationId::from_bytes([0x11; 16]),
+        provider: "jira".to_owned(),
+        name: None,
+        revision: 1,
+        expires_at: Some(NOW),
+        deleted_at: None,
+        received: Some(received.clone()),
+        stored: Some(Stored { sequence: 0, time: NOW, action: Storing::Rotate }),
+    };
+    let minted = MintedToken {
+        actor: actor.clone(),
+        integration_id: value.integration_id,
+        hashed_token: String::new(),
+        expires_at: NOW,
+        received: received.clone(),
+    };
+    let made = Made {
+        actor: actor.clone(),
+        by: actor,
+        sequence: 0,
+        time: NOW,
+        name: None,
+        role: None,
+        status: None,
+    };
+    same_keys("Disclosures", &to_json(&received));
+    same_keys("ExposedValue", &to_json(&value));
+    same_keys("MintedToken", &to_json(&minted));
+    same_keys("MadeActor", &to_json(&made));
+    same_keys("Exposure", &to_json(&Exposure::default()));
 }

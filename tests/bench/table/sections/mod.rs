@@ -2,6 +2,7 @@
 
 pub mod changes;
 pub mod large;
+pub mod other;
 pub mod reads;
 pub mod starts;
 pub mod tls;

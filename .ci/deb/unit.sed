@@ -1,0 +1,15 @@
+# Makes the package's unit out of examples/systemd/sealroom.service: the package's user and the folder that it owns.
+/^\[Unit\]$/,$!d
+/^\[Unit\]$/i\
+# sealroom as a service; the package starts and enables nothing. After the installation:\
+#\
+#   install -m 600 /dev/null /etc/sealroom/passphrase && editor /etc/sealroom/passphrase\
+#   runuser -u sealroom -- sealroom init --data /var/lib/sealroom/vault.redb --owner-email ada@example.com \\\
+#     --passphrase-stdin </etc/sealroom/passphrase\
+#   systemctl enable --now sealroom\
+#\
+# Change settings in /etc/sealroom/config.toml, and this unit by `systemctl edit sealroom`.\
+
+s|^RequiresMountsFor=/var/lib/private$|RequiresMountsFor=/var/lib/sealroom|
+s|^# A user that exists while the service runs; .*|# The package's user, to whom /var/lib/sealroom belongs.|
+s|^DynamicUser=yes$|User=sealroom\nGroup=sealroom|

@@ -1,0 +1,97 @@
+//! The files of the Debian package. `.ci/package-check` installs, upgrades and purges the package itself.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use crate::support::{
+    binary::{sealroom, stderr},
+    tls::has,
+};
+
+fn root(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// Returns what a script of `.ci/deb` makes of a file.
+fn edited(script: &str, file: &str) -> String {
+    let mut sed = Command::new("sed");
+    sed.arg("-f").arg(root(".ci/deb").join(script)).arg(root(file));
+    let edited = sed.output().unwrap();
+    assert!(edited.status.success(), "{}", stderr(&edited));
+    String::from_utf8(edited.stdout).unwrap()
+}
+
+fn lines(text: &str) -> BTreeSet<&str> {
+    text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).collect()
+}
+
+#[test]
+fn the_unit_of_the_package_differs_from_the_example_in_its_user_alone() {
+    let example = fs::read_to_string(root("examples/systemd/sealroom.service")).unwrap();
+    let unit = edited("unit.sed", "examples/systemd/sealroom.service");
+    let only = |one: &BTreeSet<&str>, other: &BTreeSet<&str>| {
+        one.difference(other).map(|line| (*line).to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        only(&lines(&unit), &lines(&example)),
+        ["Group=sealroom", "RequiresMountsFor=/var/lib/sealroom", "User=sealroom"]
+    );
+    assert_eq!(
+        only(&lines(&example), &lines(&unit)),
+        ["DynamicUser=yes", "RequiresMountsFor=/var/lib/private"]
+    );
+    assert!(!unit.contains("/private"), "{unit}");
+    assert!(unit.contains("ExecStart=/usr/bin/sealroom serve --config /etc/sealroom/config.toml "), "{unit}");
+    // The first steps stand in the unit itself: they are those of this program.
+    let folder = tempfile::tempdir().unwrap();
+    let help = String::from_utf8(sealroom(folder.path(), &["init", "--help"]).stdout).unwrap();
+    for flag in ["--data", "--owner-email", "--passphrase-stdin"] {
+        assert!(unit.contains(flag) && help.contains(flag), "{flag}");
+    }
+    if !has("systemd-analyze") {
+        return;
+    }
+    fs::write(folder.path().join("sealroom.service"), &unit).unwrap();
+    let mut rate = Command::new("systemd-analyze");
+    rate.args(["security", "--offline=yes", "--threshold=20", "--no-pager"]);
+    let rated = rate.arg(folder.path().join("sealroom.service")).output().unwrap();
+    assert!(rated.status.success(), "{}{}", String::from_utf8_lossy(&rated.stdout), stderr(&rated));
+}
+
+#[test]
+fn the_config_file_of_the_package_is_the_example_with_its_vault() {
+    let example = fs::read_to_string(root("config.example.toml")).unwrap();
+    let config = edited("config.sed", "config.example.toml");
+    let set: Vec<&str> = config.lines().filter(|line| !example.lines().any(|other| other == *line)).collect();
+    assert_eq!(set, [r#"data = "/var/lib/sealroom/vault.redb""#]);
+    let folder = tempfile::tempdir().unwrap();
+    // The file of the package, but for a vault that no host has.
+    let config = config.replace("/var/lib/sealroom/", "missing/");
+    fs::write(folder.path().join("config.toml"), config).unwrap();
+    let refused = sealroom(folder.path(), &["serve", "--config", "config.toml", "--listen", "127.0.0.1:0"]);
+    assert_eq!(refused.status.code(), Some(1), "{}", stderr(&refused));
+    assert!(stderr(&refused).contains("missing/vault.redb"), "{}", stderr(&refused));
+}
+
+/// A purge removes what the package brought, and neither a vault nor its passphrase: no script deletes a file.
+#[test]
+fn no_script_of_the_package_can_delete_a_vault_or_start_a_service_before_init() {
+    for name in ["postinst", "prerm", "postrm"] {
+        let path = root(".ci/deb").join(name);
+        let text = fs::read_to_string(&path).unwrap();
+        let commands: Vec<&str> = text.lines().filter(|line| !line.trim_start().starts_with('#')).collect();
+        let words: BTreeSet<&str> =
+            commands.iter().flat_map(|line| line.split(|of: char| of.is_whitespace() || of == ';')).collect();
+        for word in ["rm", "unlink", "mv", "find", "userdel", "deluser", "chown", "chmod", "enable", "start"]
+        {
+            assert!(!words.contains(word), "{name}: {word}");
+        }
+        let mut shell = Command::new("sh");
+        let parsed = shell.arg("-n").arg(&path).output().unwrap();
+        assert!(parsed.status.success(), "{name}: {}", stderr(&parsed));
+    }
+}
