@@ -34,6 +34,8 @@ pub struct FileConfig {
     pub members_may_create: Option<bool>,
     /// Members may store integrations that hide an owner's.
     pub members_may_shadow: Option<bool>,
+    /// Owners need a second factor.
+    pub owners_need_otp: Option<bool>,
     /// The projects of a new member whose creator names none: all or none.
     pub new_members_see: Option<String>,
     /// Threads for connections.
@@ -317,6 +319,7 @@ mod tests {
             passphrase_file: Some("/run/secrets/sealroom-passphrase".into()),
             members_may_create: Some(true),
             members_may_shadow: Some(true),
+            owners_need_otp: Some(false),
             new_members_see: Some(default::NEW_MEMBERS_SEE.to_owned()),
             worker_threads: Some(1),
             cache_bytes: Some(default::CACHE_BYTES),

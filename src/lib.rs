@@ -24,7 +24,7 @@
 //! | 1 | [`api`] | wire types |
 //! | 1 | [`stats`] | counters and histograms |
 //! | 2 | [`audit`] | records, Merkle tree, signed checkpoints |
-//! | 2 | [`auth`] | tokens, passwords, the policy table, the limiter |
+//! | 2 | [`auth`] | tokens, passwords, second factors, the policy table, the limiter |
 //! | 2 | [`outgoing`] | calls to a provider: allowed hosts, TLS, GitHub's App tokens |
 //! | 3 | [`storage`] | the file, the view, the writer |
 //! | 4 | [`vault`] | the use cases |
@@ -96,6 +96,9 @@
 //!   (`host::tls_make::an_authority_vouches_for_no_other_name_and_for_no_address_beside_its_own`).
 //! - Logins take as many work areas as run at a time, whatever their number
 //!   (`host::memory::logins_good_or_bad_from_one_address_or_many_leave_no_more_memory_than_runs_at_a_time`).
+//! - A code of a second factor counts once, and only the right password learns that one is needed
+//!   (`api::second_factor::a_code_counts_once_whatever_comes_between_and_never_an_older_one`,
+//!   `api::second_factor::only_the_right_password_learns_that_a_code_is_needed_and_at_the_same_work`).
 //! - The argon2 work of a login or unlock follows from the submitted text, never from what is stored or the outcome
 //!   (`vault::slots::tests::which_slot_opens_does_not_show_in_the_work`,
 //!   `api::users::a_wrong_password_an_unknown_and_a_disabled_user_cannot_be_told_apart`).
@@ -107,6 +110,7 @@
 //! | Where is a revoke decided? | `vault/tokens.rs`, and `storage/commit/in_flight.rs` for answers in flight |
 //! | Where are the bytes of a row drawn? | `storage/format/`: `tables.rs`, `codec.rs`, `head.rs` |
 //! | How does an older file become one of a newer format? | `storage/migrate.rs`, with the table in `migrations.rs`; its copy is kept by `cli/host/keeping.rs` |
+//! | Where is a code of a second factor used up? | `auth/second_factor.rs` decides; `vault/sessions.rs` and `vault/second_factor.rs` on the commit thread |
 //! | What makes a record believed? | `storage/read/sealed_log.rs`, and `vault/log_check.rs` for the whole log |
 //! | What is due for rotation, and from where does the list know? | `domain/due.rs`, `vault/due.rs`; `storage/dates.rs` keeps the dates in memory |
 //! | What bounds a caller? | `auth/limiter.rs` for strangers, `vault/budgets.rs` for the known |

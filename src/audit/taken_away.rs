@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::record::{self, BadRecord};
-use crate::domain::{Action, Email, IntegrationId, Outcome, ProjectId, Role, Timestamp, TokenId};
+use crate::domain::{Action, Actor, Email, IntegrationId, Outcome, ProjectId, Role, Timestamp, TokenId};
 
 /// A list of projects, as a record states it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,6 +58,10 @@ pub struct TakenAway {
     pub users: BTreeMap<Email, UserState>,
     /// Users whose password was replaced.
     pub passwords: BTreeSet<Email>,
+    /// Users whose second factor was set, changed or removed.
+    pub factors: BTreeSet<Email>,
+    /// Users who used one-time codes of theirs, with the numbers of these.
+    pub codes: BTreeMap<Email, BTreeSet<u8>>,
     /// Integrations that were deleted.
     pub integrations: BTreeSet<IntegrationId>,
     /// Integrations whose scope was set, with the last one.
@@ -97,7 +101,13 @@ impl TakenAway {
             }
             Action::UserDelete => email().map(|email| self.user_removed(email)).is_some(),
             Action::UserUpdate => email().map(|email| self.user_updated(email, &detail)).is_some(),
-            Action::VaultRecover => email().map(|email| self.passwords.insert(email)).is_some(),
+            Action::VaultRecover => email().map(|email| self.user_recovered(email, &detail)).is_some(),
+            Action::SessionLogin => {
+                if let Actor::User(email) = &record.actor {
+                    self.code_used(email, &detail);
+                }
+                true
+            }
             Action::IntegrationDelete => record.integration.map(|id| self.integrations.insert(id)).is_some(),
             Action::IntegrationUpdate => {
                 record.integration.map(|id| drop(self.scopes.insert(id, projects(&detail)))).is_some()
@@ -136,14 +146,35 @@ impl TakenAway {
     fn user_removed(&mut self, email: Email) {
         self.users.remove(&email);
         self.passwords.remove(&email);
+        self.factors.remove(&email);
+        self.codes.remove(&email);
         self.removed_users.insert(email);
+    }
+
+    fn user_recovered(&mut self, email: Email, detail: &Value) {
+        if detail.get("otp").is_some() {
+            self.factors.insert(email.clone());
+        }
+        self.passwords.insert(email);
+    }
+
+    fn code_used(&mut self, email: &Email, detail: &Value) {
+        let number = detail.get("code").and_then(Value::as_u64).and_then(|number| u8::try_from(number).ok());
+        if let Some(number) = number {
+            self.codes.entry(email.clone()).or_default().insert(number);
+        }
     }
 
     fn user_updated(&mut self, email: Email, detail: &Value) {
         let role = detail.get("role").and_then(Value::as_str).and_then(|role| role.parse().ok());
         let fields = detail.get("fields").and_then(Value::as_array);
-        if fields.is_some_and(|fields| fields.iter().any(|field| field == "password")) {
+        let changes = |name: &str| fields.is_some_and(|fields| fields.iter().any(|field| field == name));
+        if changes("password") {
             self.passwords.insert(email.clone());
+        }
+        if changes("otp") {
+            self.factors.insert(email.clone());
+            self.code_used(&email, detail);
         }
         let state = UserState {
             role: role.unwrap_or(Role::Member),

@@ -209,9 +209,18 @@ pub struct User {
     /// The time of the last login.
     #[serde(with = "text::optional")]
     pub last_login_at: Option<Timestamp>,
+    /// `true` if the user has a second factor.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub otp: bool,
     /// The generated password, shown once.
     #[serde(default, skip_serializing)]
     pub initial_password: Option<SecretText>,
+}
+
+/// The answer to a change of a user.
+#[derive(Deserialize)]
+pub(super) struct Changed {
+    pub(super) user: User,
 }
 
 /// The answer to a login or refresh.

@@ -27,11 +27,13 @@ mod error;
 mod exposure;
 mod identity;
 mod open;
+mod otp;
 mod patience;
 mod proxy;
 mod proxy_failure;
 mod requests;
 mod routes;
+mod seen;
 mod session;
 mod sessions;
 mod state;
@@ -49,12 +51,14 @@ pub use connect::CONNECT_TIMEOUT;
 pub use due::{Due, DueCounts, DueCredential, DueFilter, DueToken, Left, NamedToken, Predecessor, Rolled};
 pub use endpoint::{Endpoint, EndpointError};
 pub use error::{Error, Refusal};
+pub use otp::{BegunOtp, OneTimeCodes};
 pub use proxy::Proxies;
 pub use proxy_failure::ProxyFailure;
 pub use requests::{
     CredentialFilter, EventFilter, Expired, ExposureQuestion, IntegrationChange, Listing, NewIntegration,
     NewProject, NewToken, NewUser, Scope, UserChange,
 };
+pub use seen::{Seen, Shorter};
 pub use session::{Place, Session, SessionError, SessionFile};
 pub use sessions::{NoProfile, Profile, Sessions};
 pub use state::{Client, Notice};

@@ -300,6 +300,29 @@ pub(super) struct LoginBody<'a> {
     pub(super) email: &'a str,
     #[serde(serialize_with = "expose_as_text")]
     pub(super) password: &'a Secret,
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "exposed_reference")]
+    pub(super) otp: Option<&'a Secret>,
+}
+
+/// The body of the calls that change one's own second factor.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct OwnOtpBody<'a> {
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "exposed_reference")]
+    pub(super) current_password: Option<&'a Secret>,
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "exposed_reference")]
+    pub(super) otp: Option<&'a Secret>,
+}
+
+#[allow(clippy::ref_option, reason = "serde's signature")]
+fn exposed_reference<S: serde::Serializer>(
+    secret: &Option<&Secret>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    match secret {
+        Some(secret) => expose_as_text(secret, serializer),
+        None => serializer.serialize_none(),
+    }
 }
 
 /// The body of `POST /auth/refresh`.

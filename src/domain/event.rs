@@ -115,6 +115,8 @@ text_enum! {
     DetailKey, "detail", "from the allow-list" {
         /// The length of a text that is too long for its record, in bytes.
         Bytes = "bytes",
+        /// The number of a one-time code on its printed list.
+        Code = "code",
         /// A count.
         Count = "count",
         /// True if a late clock was accepted.
@@ -147,6 +149,8 @@ text_enum! {
         Logins = "logins",
         /// A label.
         Name = "name",
+        /// True if a user has a second factor.
+        Otp = "otp",
         /// From how many addresses.
         Peers = "peers",
         /// A project identifier that is too long for its record.

@@ -5,7 +5,7 @@ use hyper::StatusCode;
 use super::{
     audit, backup,
     error::{HandlerResult, HttpError},
-    export, exposure,
+    export, exposure, otp,
     request::{Call, PAGE_MAX, bad, digits},
     response::{Answer, with_cursor},
     routes::Endpoint,
@@ -54,6 +54,11 @@ async fn answer_another(endpoint: Endpoint, call: Box<Call>) -> HandlerResult {
         Endpoint::UpdateUser => update_user(call).await,
         Endpoint::DeleteUser => delete_user(call).await,
         Endpoint::DeleteUserByBody => delete_user_by_body(call).await,
+        Endpoint::BeginOtp => otp::begin(call).await,
+        Endpoint::ConfirmOtp => otp::confirm(call).await,
+        Endpoint::RenewOtpCodes => otp::renew_codes(call).await,
+        Endpoint::RemoveOwnOtp => otp::remove_own(call).await,
+        Endpoint::RemoveOtp => otp::remove(call).await,
         Endpoint::ListIntegrations => list_integrations(call, Verb::ListIntegrations).await,
         Endpoint::ListOwnIntegrations => list_integrations(call, Verb::ListOwnIntegrations).await,
         Endpoint::CreateIntegration => create_integration(call).await,
@@ -86,8 +91,8 @@ async fn answer_another(endpoint: Endpoint, call: Box<Call>) -> HandlerResult {
 
 async fn login(call: Box<Call>) -> HandlerResult {
     call.query.finish()?;
-    let Login { email, password } = call.parse()?;
-    Ok(pair(&call.vault.login(&call.context, &email, password).await?))
+    let Login { email, password, otp } = call.parse()?;
+    Ok(pair(&call.vault.login_with_code(&call.context, &email, password, otp).await?))
 }
 
 async fn refresh(call: Box<Call>) -> HandlerResult {

@@ -17,6 +17,7 @@ mod listener;
 mod metrics;
 pub mod openapi;
 mod origin;
+mod otp;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod probe;
 mod pulse;

@@ -8,9 +8,9 @@ use self::{
 };
 use crate::{
     api::requests::{
-        CreateIntegration, CreateProject, CreateToken, CreateUser, DeleteUser, LeaveUser,
-        Login as LoginRequest, Refresh, Request, RollToken, RollbackCredentials, RotateCredentials,
-        UpdateIntegration, UpdateUser,
+        BeginOtp, ConfirmOtp, CreateIntegration, CreateProject, CreateToken, CreateUser, DeleteUser,
+        LeaveUser, Login as LoginRequest, OwnOtp, Refresh, Request, RollToken, RollbackCredentials,
+        RotateCredentials, UpdateIntegration, UpdateUser,
     },
     auth::policy::{Verb, Verb as V},
 };
@@ -46,6 +46,16 @@ pub enum Endpoint {
     DeleteUser,
     /// Removes the user named in the body.
     DeleteUserByBody,
+    /// Begins to set the caller's second factor.
+    BeginOtp,
+    /// Sets the caller's second factor.
+    ConfirmOtp,
+    /// Replaces the caller's one-time codes.
+    RenewOtpCodes,
+    /// Removes the caller's second factor.
+    RemoveOwnOtp,
+    /// Removes another user's second factor.
+    RemoveOtp,
     /// Lists integrations, without credentials.
     ListIntegrations,
     /// Lists what the caller created, without credentials.
@@ -178,6 +188,11 @@ pub static ROUTES: &[Route] = &[
     route("POST",   "/sfp/api/auth/refresh",                      Login,                              Some(json::<Refresh>()),              E::Refresh),
     route("POST",   "/sfp/api/auth/logout",                       Needs(V::Logout),                   None,                                 E::Logout),
     route("GET",    "/sfp/api/users/me",                          Needs(V::ReadSelf),                 None,                                 E::OwnUser),
+    route("POST",   "/sfp/api/users/me/otp",                      Needs(V::BeginOtp),                 Some(json::<BeginOtp>()),             E::BeginOtp),
+    route("POST",   "/sfp/api/users/me/otp/confirm",              Needs(V::ConfirmOtp),               Some(json::<ConfirmOtp>()),           E::ConfirmOtp),
+    route("POST",   "/sfp/api/users/me/otp/codes",                Needs(V::RenewOtpCodes),            Some(json::<OwnOtp>()),               E::RenewOtpCodes),
+    route("DELETE", "/sfp/api/users/me/otp",                      Needs(V::RemoveOwnOtp),             Some(json::<OwnOtp>()),               E::RemoveOwnOtp),
+    route("DELETE", "/sfp/api/users/{email}/otp",                 Needs(V::RemoveOtp),                None,                                 E::RemoveOtp),
     route("GET",    "/sfp/api/users",                             Needs(V::ListUsers),                None,                                 E::ListUsers),
     route("POST",   "/sfp/api/users",                             Needs(V::CreateUser),               Some(json::<CreateUser>()),           E::CreateUser),
     route("DELETE", "/sfp/api/users",                             Needs(V::DeleteUser),               Some(json::<DeleteUser>()),           E::DeleteUserByBody),

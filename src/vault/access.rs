@@ -169,6 +169,7 @@ pub(super) fn authenticate(view: &View<'_>, bearer: Bearer, now: Timestamp) -> R
                 scope: narrowing::of_token(view, &token, now)?,
                 bearer,
                 token_expires_at: Some(token.expires_at),
+                has_factor: false,
             }
         }
         Bearer::Access(session, digest) => {
@@ -182,6 +183,7 @@ pub(super) fn authenticate(view: &View<'_>, bearer: Bearer, now: Timestamp) -> R
                 scope: user.effective_scope(),
                 bearer,
                 token_expires_at: None,
+                has_factor: user.factor.is_some(),
             }
         }
     };

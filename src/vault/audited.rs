@@ -158,7 +158,7 @@ impl Admission {
     /// Returns a refusal with the event that the contract demands for it, if any.
     fn refusal(&self, error: Error, mut event: Event) -> Refusal<Error> {
         let outcome = match &error {
-            Error::Denied(_) | Error::WrongPassword => Some(Outcome::Denied),
+            Error::Denied(_) | Error::WrongPassword | Error::WrongOtp => Some(Outcome::Denied),
             Error::NothingMatches { .. } | Error::NotMinted(_) | Error::Tampered(_) => Some(Outcome::Failed),
             // Without this event a token could probe project names unnoticed.
             Error::ProjectNotFound(_)

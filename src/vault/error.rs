@@ -60,6 +60,21 @@ pub enum Error {
     /// The caller's own password, required to change it, is wrong.
     #[error("wrong password")]
     WrongPassword,
+    /// The password is right, and a code of the second factor is needed too.
+    #[error("a code of the second factor is needed")]
+    OtpRequired,
+    /// The caller's own code is wrong, or was used before.
+    #[error("wrong code")]
+    WrongOtp,
+    /// The user has a second factor already.
+    #[error("a second factor is set")]
+    OtpSet,
+    /// The user has no second factor.
+    #[error("no second factor is set")]
+    OtpNotSet,
+    /// The user has not begun to set a second factor, or too long ago.
+    #[error("no second factor was begun")]
+    OtpNotBegun,
     /// The client made too many attempts.
     #[error("too many tries")]
     TooManyTries {

@@ -3,12 +3,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{audited::silent, error::Error, narrowing::token_detail, state::Vault};
+use super::{
+    audited::silent,
+    error::Error,
+    narrowing::{token_detail, user_detail},
+    state::Vault,
+};
 use crate::{
     audit::taken_away::{Projects, RolledTo, TakenAway, UserState},
+    crypto::otp,
     domain::{
-        Action, Actor, Detail, DetailKey, Email, Event, Integration, ProjectId, Role, Scope, Timestamp,
-        TokenId, User,
+        Action, Actor, Detail, DetailKey, Email, Event, Integration, ProjectId, Role, Scope, SecondFactor,
+        Timestamp, TokenId, User,
     },
     storage::{Changes, Decision, StorageError, View},
 };
@@ -109,6 +115,9 @@ impl<'a> Work<'a> {
         for (email, state) in &later.users {
             self.narrow_user(email, state);
         }
+        for (email, numbers) in &later.codes {
+            self.use_up_codes(email, numbers);
+        }
         let used = self.integrations(view, later)?;
         for project in &later.projects {
             if view.project(project)?.is_none() {
@@ -129,6 +138,12 @@ impl<'a> Work<'a> {
             self.outcome
                 .by_hand
                 .push(format!("the password of {email} was changed: the earlier one holds again"));
+        }
+        for email in later.factors.iter().filter(|email| self.users.contains_key(*email)) {
+            let told = format!(
+                "the second factor of {email} was set, changed or removed: the earlier state holds again"
+            );
+            self.outcome.by_hand.push(told);
         }
         if later.slots > 0 {
             self.outcome
@@ -250,14 +265,20 @@ impl<'a> Work<'a> {
             }
         }
         self.outcome.applied.push(format!("user {email} {}", what.join(", ")));
-        let detail = Detail::NONE.text(DetailKey::Email, email).text(DetailKey::Role, after.role);
-        let detail = if after.disabled { detail.truth(DetailKey::Disabled, true) } else { detail };
-        let detail = match after.projects() {
-            Some(projects) => detail.list(DetailKey::Projects, projects),
-            None => detail,
-        };
+        let detail = user_detail(&after);
         self.users.insert(email.clone(), after);
         self.event(Action::UserUpdate, |event| Event { detail: event.detail.clone().join(detail), ..event });
+    }
+
+    /// Takes the one-time codes out that were used after the backup; no event, since each login has its own.
+    fn use_up_codes(&mut self, email: &Email, numbers: &BTreeSet<u8>) {
+        let Some(factor) = self.users.get_mut(email).and_then(|user| user.factor.as_mut()) else { return };
+        let before = factor.codes.len();
+        factor.codes.retain(|code| !numbers.contains(&code.number));
+        let used = before - factor.codes.len();
+        if used > 0 {
+            self.outcome.applied.push(format!("{used} one-time codes of {email} used up"));
+        }
     }
 
     /// Deletes and narrows integrations; returns those of the projects to delete that others are still scoped to.
@@ -338,7 +359,11 @@ impl<'a> Work<'a> {
             if !user.disabled {
                 self.outcome.users.push(format!("{} ({})", user.email, user.role));
             }
-            self.changes.user(User { epoch: user.epoch + 1, ..user });
+            // No code that was used since the backup is used again.
+            let newest = otp::newest_step(plan.now);
+            let factor =
+                user.factor.map(|factor| SecondFactor { used_step: factor.used_step.max(newest), ..factor });
+            self.changes.user(User { epoch: user.epoch + 1, factor, ..user });
         }
         self.changes.new_log_key();
         self.changes.adopt_copy();

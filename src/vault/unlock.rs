@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError, atomic::Ordering};
 
 use super::{
+    begun::Begun,
     error::{Error, InternalError, UnlockError},
     exposure::Exposures,
     minted::MintedTokens,
@@ -59,6 +60,7 @@ impl Vault {
             minted: MintedTokens::new(),
             exposures: Exposures::default(),
             given: Arc::default(),
+            begun: Begun::default(),
         };
         let adopted = self.adopt(&open, rollback, host, now).await;
         if let Err(error) = match adopted {

@@ -77,6 +77,7 @@ fn breaches(shown: &str, text: &str) -> Vec<String> {
         ("chacha20poly1305::", "crypto/"),
         ("ed25519_dalek::", "crypto/"),
         ("sha2::", "crypto/"),
+        ("totp_rs::", "crypto/"),
         ("icu_normalizer::", "auth/spelling.rs"),
         ("bincode::", "storage/format/codec.rs"),
         ("todo!(", "nowhere"),

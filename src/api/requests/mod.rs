@@ -4,6 +4,7 @@
 //! project, an expiry in the future, a password's length.
 
 mod integrations;
+mod otp;
 mod projects;
 mod tokens;
 mod users;
@@ -19,6 +20,7 @@ pub use super::fields::Change;
 pub use integrations::{
     CreateIntegration, RollbackCredentials, RotateCredentials, UpdateIntegration, check_fields,
 };
+pub use otp::{BeginOtp, ConfirmOtp, OwnOtp};
 pub use projects::CreateProject;
 pub use tokens::{CreateToken, OVERLAP_SECS_MAX, RollToken};
 pub use users::{CreateUser, DeleteUser, LeaveUser, Login, Refresh, UpdateUser};
@@ -110,6 +112,9 @@ mod tests {
         never_echoes::<LeaveUser>();
         never_echoes::<Login>();
         never_echoes::<Refresh>();
+        never_echoes::<BeginOtp>();
+        never_echoes::<ConfirmOtp>();
+        never_echoes::<OwnOtp>();
     }
 
     #[test]

@@ -15,15 +15,18 @@ pub struct Login {
     pub email: String,
     /// The password, unchecked.
     pub password: Secret,
+    /// A code of the second factor, or a one-time code, unchecked.
+    pub otp: Option<Secret>,
 }
 
 impl Request for Login {
     const NAME: &'static str = "Login";
-    const FIELDS: &'static [&'static str] = &["email", "password"];
+    const FIELDS: &'static [&'static str] = &["email", "password", "otp"];
 
     fn read(fields: &mut Fields<'_>) -> Result<Self, BadRequest> {
         let email = fields.required("email")?.text()?.to_string();
-        Ok(Self { email, password: fields.required("password")?.secret()? })
+        let password = fields.required("password")?.secret()?;
+        Ok(Self { email, password, otp: fields.optional("otp").map(Value::secret).transpose()? })
     }
 }
 

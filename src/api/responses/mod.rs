@@ -36,7 +36,7 @@ pub use projects::ProjectBody;
 pub use removed::Removed;
 pub use revisions::RevisionsBody;
 pub use tokens::{CreatedToken, RolledToken, TokenBody};
-pub use users::{LeftUser, LoginBody, UpdatedUser, UserBody};
+pub use users::{BegunOtp, LeftUser, LoginBody, OneTimeCodes, UpdatedUser, UserBody};
 
 /// Serializes an answer without a secret: a body, or a slice of bodies for an array.
 pub fn to_json<T: Serialize + ?Sized>(body: &T) -> Vec<u8> {

@@ -53,6 +53,7 @@ pub(super) enum Fact {
     CreatedBy,
     Role,
     Disabled,
+    SecondFactor,
     Projects,
     Providers,
     Integrations,
@@ -71,6 +72,7 @@ impl fmt::Display for Fact {
             Self::CreatedBy => "creator",
             Self::Role => "role",
             Self::Disabled => "disabled flag",
+            Self::SecondFactor => "second factor",
             Self::Projects => "projects",
             Self::Providers => "providers",
             Self::Integrations => "integrations",
@@ -95,6 +97,7 @@ impl Facts {
         facts.made_at(&user.created_at.to_string());
         facts.set(Fact::Role, Some(short(user.role.as_str().as_bytes())));
         facts.state(Fact::Disabled, user.disabled);
+        facts.state(Fact::SecondFactor, user.factor.is_some());
         facts.rows(Fact::Projects, user.projects());
         facts
     }

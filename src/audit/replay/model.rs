@@ -123,6 +123,12 @@ impl Replay {
             Action::UserCreate | Action::UserUpdate | Action::UserDelete | Action::VaultInit => {
                 self.user(sequence, &told, action)
             }
+            Action::VaultRecover => {
+                let email = told.detail.get("email").ok_or(BadRecord)?;
+                let subject = Subject::User(text(email).ok_or(BadRecord)?);
+                self.changed(subject, sequence, email.as_str()).state(Fact::SecondFactor, false);
+                Ok(())
+            }
             Action::SessionLogin | Action::SessionRefresh => {
                 let email = told.actor.strip_prefix("user:").ok_or(BadRecord)?;
                 self.claimed.remove(&login(email, &told.time));
@@ -243,6 +249,7 @@ impl Replay {
         let role = told.detail.get("role").and_then(text);
         facts.set(Fact::Role, role.or_else(|| (action == Action::VaultInit).then(|| short(b"owner"))));
         facts.state(Fact::Disabled, told.detail.get("disabled") == Some(&Value::Bool(true)));
+        facts.state(Fact::SecondFactor, told.detail.get("otp") == Some(&Value::Bool(true)));
         facts.scope(Fact::Projects, told.detail.get("projects"));
         Ok(())
     }

@@ -27,6 +27,7 @@ mod integration_update;
 mod login;
 mod names;
 mod near;
+mod otp;
 mod pair;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod probe;

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::{
     client_error,
     group::GroupArgs,
-    near,
+    near, otp,
     remote::{Need, Remote},
 };
 use crate::{
@@ -59,6 +59,11 @@ pub(in crate::cli) enum Command {
         after_help = "Lists the tokens and asks first; all of it is one change. The log keeps the user's name, and `user enable`\nlets the user in again.\n\nExamples:\n  sealroom user leave bob@example.com\n  sealroom user leave bob@example.com --keep-tokens --yes"
     )]
     Leave(leave::LeaveArgs),
+    /// Set or remove a second factor for logins.
+    #[command(
+        after_help = "Examples:\n  sealroom user otp enable\n  sealroom user otp disable bob@example.com"
+    )]
+    Otp(otp::Args),
     /// Remove a user.
     #[command(after_help = "Examples:\n  sealroom user remove bob@example.com --yes")]
     Remove(RemoveArgs),
@@ -199,6 +204,7 @@ pub(super) async fn run(args: GroupArgs<Command>, output: Output) -> Result<(), 
         }
         Command::Password(args) => password(args, &remote).await,
         Command::Leave(args) => leave::leave(args, &remote).await,
+        Command::Otp(args) => otp::run(args, &remote).await,
         Command::Remove(args) => remove(args, &remote).await,
     }
 }
@@ -260,11 +266,12 @@ async fn show_all(remote: &Remote) -> Result<(), CliError> {
             if name.is_empty() { NOTHING.to_owned() } else { name },
             one.role.clone(),
             if one.disabled { "disabled" } else { "enabled" }.to_owned(),
+            if one.otp { "yes" } else { NOTHING }.to_owned(),
             one.projects.as_deref().map_or_else(|| ALL.to_owned(), list_or_none),
             local_or_nothing(one.last_login_at),
         ]
     };
-    let headings = ["EMAIL", "NAME", "ROLE", "STATUS", "SEES", "LAST LOGIN"];
+    let headings = ["EMAIL", "NAME", "ROLE", "STATUS", "OTP", "SEES", "LAST LOGIN"];
     remote.list(headings, &all, row, "no users")
 }
 

@@ -85,7 +85,7 @@ pub(super) fn run(args: Args, output: &Output) -> Result<(), CliError> {
     let passphrase = args.passphrase.read(Asking::Twice, output)?;
     warn_if_short(&passphrase, output);
     let (password, generated) = owner_password(args.owner_password_file.as_deref(), output)?;
-    password::check_rule(&password).map_err(invalid)?;
+    password::check_new(&password, &owner).map_err(invalid)?;
     let shown_password = generated.then(|| shown(&password));
     let plan = InitPlan {
         owner,

@@ -136,6 +136,9 @@ async fn serve(
     let scratch = file.path().parent().map(Path::to_owned);
     let keeper = Some(keeping::keeper(file.path(), plan.locking, output));
     let accepts_rollback = args.accept_rollback;
+    if plan.settings.owners_need_otp {
+        tracing::info!("owners need a second factor: one without it may only set one (owners_need_otp)");
+    }
     let settings = Settings { scratch, keeper, outgoing, accepts_rollback, ..plan.settings };
     let vault = Vault::open(file.medium(), settings).map_err(|error| CliError::open(&data, &error))?;
     let vault = Arc::new(vault);

@@ -68,6 +68,23 @@ pub(super) fn update_user() -> Value {
     json!({ "firstName": "Grace", "lastName": null })
 }
 
+pub(super) fn begun_otp() -> Value {
+    json!({
+        "secret": "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ",
+        "uri": "otpauth://totp/sealroom:ada%40example%2Ecom?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ\
+                &issuer=sealroom&algorithm=SHA1&digits=6&period=30",
+    })
+}
+
+pub(super) fn own_otp() -> Value {
+    json!({ "currentPassword": "password-example", "otp": "123456" })
+}
+
+pub(super) fn one_time_codes() -> Value {
+    let codes: Vec<String> = (0..10).map(|number| format!("abcd{number}-fghjk")).collect();
+    json!({ "codes": codes })
+}
+
 pub(super) fn removed_user() -> Value {
     json!({ "success": true, "email": "grace@example.com" })
 }

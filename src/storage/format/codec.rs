@@ -30,8 +30,8 @@ use bincode::{Decode, Encode, config};
 
 use super::tables::Table;
 use crate::domain::{
-    AccessScope, Digest, Email, Json, Name, PasswordHash, Project, ProjectId, Provider, RemoteUrl, SessionId,
-    SessionKey, SessionRow, Timestamp, User, UserId,
+    AccessScope, Digest, Json, Name, Project, ProjectId, Provider, RemoteUrl, SessionId, SessionKey,
+    SessionRow, Timestamp, UserId,
 };
 
 /// The longest row, in bytes: the request body of at most 64 KiB keeps every row below it. A longer length is damage,
@@ -125,65 +125,6 @@ impl StoredScope {
             projects: self.projects.map_or(Some(None), |projects| recorded(&projects).map(Some))?,
             providers: parse_all_option::<Provider>(self.providers)?,
             integrations: None,
-        })
-    }
-}
-
-#[derive(Encode, Decode)]
-struct StoredUser {
-    id: [u8; 16],
-    first_name: Option<String>,
-    last_name: Option<String>,
-    role: String,
-    scope: StoredScope,
-    disabled: bool,
-    password: (u32, u32, u32, [u8; 16], [u8; 32]),
-    epoch: u64,
-    created_at: u64,
-    last_login_at: Option<u64>,
-    version: u64,
-}
-
-impl Row for User {
-    const TABLE: Table = Table::Users;
-
-    fn key(&self) -> Vec<u8> {
-        self.email.as_str().as_bytes().to_vec()
-    }
-
-    fn to_bytes(&self) -> Vec<u8> {
-        let PasswordHash { memory_kib, passes, lanes, salt, hash } = &self.password;
-        encode(StoredUser {
-            id: *self.id.as_bytes(),
-            first_name: self.first_name.as_ref().map(text),
-            last_name: self.last_name.as_ref().map(text),
-            role: text(&self.role),
-            scope: StoredScope::new(&self.scope),
-            disabled: self.disabled,
-            password: (*memory_kib, *passes, *lanes, *salt, *hash),
-            epoch: self.epoch,
-            created_at: self.created_at.millis(),
-            last_login_at: self.last_login_at.map(Timestamp::millis),
-            version: self.version,
-        })
-    }
-
-    fn from_bytes(key: &[u8], bytes: &[u8]) -> Option<Self> {
-        let stored: StoredUser = decode(bytes)?;
-        let (memory_kib, passes, lanes, salt, hash) = stored.password;
-        Some(Self {
-            id: UserId::from_bytes(stored.id),
-            email: key_text::<Email>(key)?,
-            first_name: Name::recorded_option(stored.first_name)?,
-            last_name: Name::recorded_option(stored.last_name)?,
-            role: stored.role.parse().ok()?,
-            scope: stored.scope.read()?,
-            disabled: stored.disabled,
-            password: PasswordHash { memory_kib, passes, lanes, salt, hash },
-            epoch: stored.epoch,
-            created_at: Timestamp::from_millis(stored.created_at),
-            last_login_at: stored.last_login_at.map(Timestamp::from_millis),
-            version: stored.version,
         })
     }
 }
@@ -318,6 +259,7 @@ fn key_text<T: std::str::FromStr>(key: &[u8]) -> Option<T> {
 
 mod integration;
 mod token;
+mod user;
 
 #[cfg(test)]
 mod tests;

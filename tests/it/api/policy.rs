@@ -19,6 +19,12 @@ const MATRIX: &[(&str, &str, [bool; 5])] = &[
     ("PUT", "/users/{email}", [true, false, false, false, false]),
     ("DELETE", "/users/{email}", [true, false, false, false, false]),
     ("POST", "/users/{email}/leave", [true, false, false, false, false]),
+    ("POST", "/users/me/otp", [true, true, false, false, false]),
+    ("POST", "/users/me/otp/confirm", [true, true, false, false, false]),
+    ("POST", "/users/me/otp/codes", [true, true, false, false, false]),
+    ("DELETE", "/users/me/otp", [true, true, false, false, false]),
+    // Not the owner's own, which is tried elsewhere.
+    ("DELETE", "/users/{email}/otp", [true, false, false, false, false]),
     ("POST", "/auth/logout", [true, true, false, false, false]),
     ("GET", "/users/me", [true, true, false, false, false]),
     ("GET", "/integrations", [true, false, false, true, false]),
@@ -60,6 +66,12 @@ fn body(path: &str, method: &str) -> &'static str {
     match (method, path) {
         ("POST", "/integrations") => {
             r#"{"provider":"jira","authType":"api_key","credentials":{"x":"y"},"isGlobal":true}"#
+        }
+        (_, "/users/me/otp/confirm") => r#"{"otp":"123456"}"#,
+        ("POST", "/users/me/otp") => r#"{"currentPassword":"password-example"}"#,
+        // Right passwords of users without a second factor.
+        (_, path) if path.starts_with("/users/me/otp") => {
+            r#"{"currentPassword":"password-example","otp":"123456"}"#
         }
         ("POST", "/users") => r#"{"email":"new@example.com"}"#,
         ("DELETE", "/users") => r#"{"email":"bob@example.com"}"#,

@@ -5,7 +5,7 @@ use sealroom::{
     crypto::keys::{MasterKey, SlotKind, VaultKey},
     domain::{
         AccessScope, Action, Actor, ApplicationToken, Digest, Event, Integration, KeptRevision, Project,
-        ProjectId, Provider, Role, Scope, Timestamp, TokenId, User, UserId,
+        ProjectId, Provider, Role, Scope, SecondFactor, Secret, Timestamp, TokenId, User, UserId,
     },
     storage::{Changes, Check, Decision, Refusal, Status, Store, Surroundings, View, Writing},
     vault::Vault,
@@ -123,6 +123,15 @@ const FORGERIES: &[Forgery] = &[
             changes.user(User { id, email, role: Role::Owner, ..member(view) });
         },
         "users eve@example.com: no event explains it",
+    ),
+    (
+        "a second factor",
+        |view, changes| {
+            let secret = std::sync::Arc::new(Secret::new(vec![1; 20]));
+            let factor = SecondFactor { secret, used_step: 0, codes: Vec::new() };
+            changes.user(User { factor: Some(factor), ..member(view) });
+        },
+        "second factor not as recorded",
     ),
     ("a user less", |view, changes| changes.remove_user(&member(view).email), "not there, though record"),
     (

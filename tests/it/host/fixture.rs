@@ -7,6 +7,9 @@
 //! `format-1-rows-2.redb` is the same format with a row of version 2: a token narrowed to one of two credentials.
 //! `format-1-rows-3.redb` has rows of version 3 too: that token was rolled, and its credential rotated. If one is missing,
 //! `SEALROOM_UPDATE=1` makes it; a committed one never changes.
+//!
+//! `format-1-rows-3-otp.redb` has a user's row of version 3: an owner with a second factor, whose secret and one-time codes
+//! are the lines of `format-1-rows-3-otp.txt`.
 
 use std::{
     path::PathBuf,
@@ -21,11 +24,11 @@ use sealroom::{
     disk::{DataFile, FileError, Locking, NewFile},
     domain::{Action, Actor, Bearer, Event, Revision, Timestamp, TokenRef, minutes},
     storage::OpenError,
-    vault::{CredentialQuery, EventQuery, Proof, Vault},
+    vault::{CredentialQuery, Error, EventQuery, Proof, Vault},
 };
 
 use crate::support::{
-    memory_disk,
+    memory_disk, otp,
     server::{OWNER, PASSPHRASE, PASSWORD, START, context, plan, secret, settings},
 };
 
@@ -180,8 +183,13 @@ async fn a_file_with_a_row_of_version_2_opens_and_its_token_reads_one_credential
 async fn a_file_with_rows_of_a_newer_version_cannot_be_opened_by_this_program() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("newer.redb");
-    for (from, needs) in [("format-1.redb", 4_u32), ("format-1-rows-2.redb", 4), ("format-1.redb", u32::MAX)]
-    {
+    for (from, needs) in [
+        ("format-1.redb", 4_u32),
+        ("format-1-rows-2.redb", 4),
+        ("format-1-rows-3.redb", 4),
+        ("format-1-rows-3-otp.redb", 4),
+        ("format-1.redb", u32::MAX),
+    ] {
         std::fs::copy(fixture(from), &path).unwrap();
         let database = Database::create(&path).unwrap();
         let txn = database.begin_write().unwrap();
@@ -222,5 +230,48 @@ async fn only_a_row_that_needs_it_raises_what_a_file_needs() {
         if std::env::var_os("SEALROOM_UPDATE").is_some() && !committed.exists() {
             std::fs::copy(&path, committed).unwrap();
         }
+    }
+}
+
+/// Makes a vault whose owner has a second factor; returns its secret and one-time codes.
+async fn make_with_factor(path: &std::path::Path) -> Vec<String> {
+    let new = NewFile::begin(path).unwrap();
+    Vault::create(new.medium(), 1 << 20, &plan()).unwrap();
+    drop(new.publish().unwrap());
+    let (vault, at) = (opened(path).await, context(Timestamp::from_millis(START)));
+    let owner = memory_disk::owner(&vault).await;
+    let begun = vault.begin_otp(&at, &owner, secret(PASSWORD)).await.map_err(drop).unwrap();
+    let text = begun.secret.expose_text().unwrap().to_owned();
+    let first = secret(&otp::code(&text, at.now));
+    let codes = vault.confirm_otp(&at, &owner, first).await.map_err(drop).unwrap();
+    vault.lock(Event::new(at.now, Actor::host("test"), Action::VaultLock)).await.map_err(drop).unwrap();
+    let codes = codes.iter().map(|code| code.expose_text().unwrap().to_owned());
+    std::iter::once(text).chain(codes).collect()
+}
+
+#[tokio::test]
+async fn a_file_with_a_row_of_version_3_opens_and_its_owner_logs_in_with_a_code() {
+    let folder = tempfile::tempdir().unwrap();
+    let (copy, codes) = (folder.path().join("copy.redb"), fixture("format-1-rows-3-otp.txt"));
+    if std::env::var_os("SEALROOM_UPDATE").is_some() && !fixture("format-1-rows-3-otp.redb").exists() {
+        let texts = make_with_factor(&copy).await;
+        std::fs::copy(&copy, fixture("format-1-rows-3-otp.redb")).unwrap();
+        std::fs::write(&codes, texts.join("\n") + "\n").unwrap();
+    }
+    std::fs::copy(fixture("format-1-rows-3-otp.redb"), &copy).unwrap();
+    let texts = std::fs::read_to_string(codes).unwrap();
+    let (shared, codes) = texts.split_once('\n').unwrap();
+    let later = Timestamp::from_millis(START + 60_000);
+    let (vault, at) = (opened(&copy).await, context(later));
+    let login = async |code: &str| {
+        let code = (!code.is_empty()).then(|| secret(code));
+        vault.login_with_code(&at, OWNER, secret(PASSWORD), code).await.map(drop)
+    };
+    assert!(matches!(login("").await, Err(Error::OtpRequired)));
+    assert!(matches!(login(&otp::code(shared, Timestamp::from_millis(START))).await, Err(Error::BadLogin)));
+    assert!(login(&otp::code(shared, later)).await.is_ok());
+    for code in codes.lines() {
+        assert!(login(code).await.is_ok(), "{code}");
+        assert!(matches!(login(code).await, Err(Error::BadLogin)), "again: {code}");
     }
 }

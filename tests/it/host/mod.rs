@@ -30,6 +30,7 @@ mod restore;
 mod restore_rolls;
 mod restore_since;
 mod sandbox;
+mod second_factor;
 mod self_check;
 mod slots;
 mod storms;

@@ -117,6 +117,7 @@ pub(in crate::cli::host) fn read(args: &Args) -> Result<Plan, CliError> {
         settings: Settings {
             members_may_create: tuning.members_may_create.or(file.members_may_create).unwrap_or(true),
             members_may_shadow: tuning.members_may_shadow.or(file.members_may_shadow).unwrap_or(true),
+            owners_need_otp: tuning.owners_need_otp.or(file.owners_need_otp).unwrap_or(false),
             new_members_see: new_members_see(see.as_deref(), &sources)?,
             queue_max: size(&sources.of("queue_max", "limits.queue_max"), queue_max, 1..=u32::MAX)?,
             callers: caller_limits(&tuning, limits, &sources)?,

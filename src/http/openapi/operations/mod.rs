@@ -4,6 +4,7 @@ mod audit;
 mod due;
 mod health;
 mod integrations;
+mod otp;
 mod projects;
 mod sessions;
 mod tokens;
@@ -41,6 +42,11 @@ pub(super) fn describe(endpoint: E) -> Operation {
         E::UpdateUser => users::update(),
         E::DeleteUser => users::delete(),
         E::DeleteUserByBody => users::delete_by_body(),
+        E::BeginOtp => otp::begin(),
+        E::ConfirmOtp => otp::confirm(),
+        E::RenewOtpCodes => otp::renew_codes(),
+        E::RemoveOwnOtp => otp::remove_own(),
+        E::RemoveOtp => otp::remove(),
         E::ListIntegrations => integrations::list(),
         E::ListOwnIntegrations => integrations::list_own(),
         E::CreateIntegration => integrations::create(),

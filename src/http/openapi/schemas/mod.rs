@@ -39,7 +39,7 @@ pub(super) fn all() -> Map<String, Value> {
     let Value::Object(mut all) = shared else { return Map::new() };
     all.extend(requests::all());
     all.extend(responses::all());
-    all.insert("Due".to_owned(), due::schema());
     all.extend(exposure::all());
+    all.insert("Due".to_owned(), due::schema());
     all
 }

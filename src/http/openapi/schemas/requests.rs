@@ -14,6 +14,9 @@ pub(super) fn all() -> Map<String, Value> {
         ("RefreshRequest", refresh()),
         ("CreateUserRequest", create_user()),
         ("UpdateUserRequest", update_user()),
+        ("BeginOtpRequest", object(&[("currentPassword", secret())], &[])),
+        ("ConfirmOtpRequest", object(&[("otp", otp())], &[])),
+        ("OwnOtpRequest", object(&[("currentPassword", secret()), ("otp", otp())], &[])),
         ("DeleteUserRequest", object(&[("email", reference("Email"))], &[])),
         ("CreateIntegrationRequest", create_integration()),
         ("UpdateIntegrationRequest", update_integration()),
@@ -30,7 +33,8 @@ pub(super) fn all() -> Map<String, Value> {
 }
 
 fn login() -> Value {
-    object(&[("email", text()), ("password", secret())], &[])
+    let code = with_description(or_null(otp()), "Needed for a user with a second factor.");
+    object(&[("email", text()), ("password", secret())], &[("otp", code)])
 }
 
 fn refresh() -> Value {
@@ -337,6 +341,13 @@ fn projects_or_null() -> Value {
 
 fn secret() -> Value {
     json!({ "type": "string", "minLength": 1 })
+}
+
+fn otp() -> Value {
+    with_description(
+        secret(),
+        "The six digits of the authenticator, or a one-time code; blanks and hyphens do not count.",
+    )
 }
 
 fn new_password() -> Value {

@@ -9,8 +9,10 @@ pub(super) fn all() -> Map<String, Value> {
     [
         ("Health", health()),
         ("Login", login()),
-        ("User", user(&[])),
+        ("User", user(&[("otp", has_otp())])),
         ("CreatedUser", user(&[("initialPassword", initial_password())])),
+        ("BegunOtp", begun_otp()),
+        ("OneTimeCodes", one_time_codes()),
         ("UpdatedUser", object(&[("success", success_flag()), ("user", reference("User"))], &[])),
         ("Integration", integration(&[])),
         ("CreatedIntegration", integration(&[("shadows", shadows())])),
@@ -81,6 +83,21 @@ fn user(optional: &[(&str, Value)]) -> Value {
         ],
         optional,
     )
+}
+
+fn has_otp() -> Value {
+    json!({ "const": true, "description": "Present where the user has a second factor." })
+}
+
+fn begun_otp() -> Value {
+    let secret = json!({ "type": "string", "description": "The shared secret in base32 (RFC 4648), without padding." });
+    let uri = json!({ "type": "string", "description": "The same as an `otpauth:` URI, for a QR code." });
+    object(&[("secret", secret), ("uri", uri)], &[])
+}
+
+fn one_time_codes() -> Value {
+    let codes = json!({ "type": "array", "items": { "type": "string" }, "minItems": 10, "maxItems": 10 });
+    object(&[("codes", codes)], &[])
 }
 
 fn initial_password() -> Value {

@@ -1,21 +1,24 @@
 //! Requests and answers against their schemas: nothing may be in one and not in the other.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use serde_json::{Value, value::RawValue};
 
 use super::{all, requests};
 use crate::{
     api::responses::{
-        AuditState, CreatedToken, DueBody, DueCredential, DueTokenBody, ErrorBody, ExposedValue, Exposure,
-        Health, IntegrationBody, LastAccess, LeftUser, LoginBody, Made, MintedToken, ProjectBody, Received,
-        Removed, RepositoryToken, RolledToken, Stored, Storing, TokenBody, TokenKind, UpdatedUser, UserBody,
-        credentials_array, to_json, to_secret_json,
+        AuditState, BegunOtp, CreatedToken, DueBody, DueCredential, DueTokenBody, ErrorBody, ExposedValue,
+        Exposure, Health, IntegrationBody, LastAccess, LeftUser, LoginBody, Made, MintedToken, OneTimeCodes,
+        ProjectBody, Received, Removed, RepositoryToken, RolledToken, Stored, Storing, TokenBody, TokenKind,
+        UpdatedUser, UserBody, credentials_array, to_json, to_secret_json,
     },
     domain::{
         AccessScope, ApplicationToken, AuthType, Digest, DueCounts, DueRules, Integration, IntegrationId,
         Json, KeptRevision, PasswordHash, Platform, Project, Provider, RequestId, Revision, Role, Roll,
-        Scope, Secret, Timestamp, TokenId, User, UserId, minutes,
+        Scope, SecondFactor, Secret, Timestamp, TokenId, User, UserId, minutes,
     },
     http::routes::ROUTES,
 };
@@ -104,6 +107,7 @@ fn user() -> User {
         scope: AccessScope::default(),
         disabled: false,
         password: PasswordHash { memory_kib: 1, passes: 1, lanes: 1, salt: [1; 16], hash: [2; 32] },
+        factor: None,
         epoch: 1,
         created_at: NOW,
         last_login_at: None,
@@ -149,7 +153,11 @@ fn an_answer_about_projects_has_the_keys_of_its_schema() {
 #[test]
 fn an_answer_about_users_has_the_keys_of_its_schema() {
     let (user, secret) = (user(), Secret::from("abcde-fghjk".to_owned()));
-    same_keys("User", &to_json(&UserBody::new(&user)));
+    let factor = SecondFactor { secret: Arc::new(Secret::new(Vec::new())), used_step: 0, codes: Vec::new() };
+    let enrolled = User { factor: Some(factor), ..user.clone() };
+    same_keys("User", &to_json(&UserBody::new(&enrolled)));
+    same_keys("BegunOtp", to_secret_json(&BegunOtp::new(&secret, &secret)).expose());
+    same_keys("OneTimeCodes", to_secret_json(&OneTimeCodes::new(std::slice::from_ref(&secret))).expose());
     let created = to_secret_json(&UserBody::new(&user).with_initial_password(&secret));
     same_keys("CreatedUser", created.expose());
     same_keys("UpdatedUser", &to_json(&UpdatedUser::new(&user)));

@@ -183,7 +183,9 @@ mod tests {
             assert!(ApplicationToken::from_bytes(&[9; 32], &bytes).is_none());
         }
         let two = [&[255, 2][..], &fields].concat();
-        assert_eq!(User::read(b"a@example.com", &two).map(drop), Err(NewerRow { found: 2, known: 1 }));
+        assert_eq!(Project::read(b"a/b", &two).map(drop), Err(NewerRow { found: 2, known: 1 }));
+        let four = [&[255, 4][..], &fields].concat();
+        assert_eq!(User::read(b"a@example.com", &four).map(drop), Err(NewerRow { found: 4, known: 3 }));
         // A mark without a version of its own is damage, not news.
         for bytes in [vec![255], [&[255, 0][..], &fields].concat(), [&[255, 1][..], &fields].concat()] {
             assert!(ApplicationToken::read(&[9; 32], &bytes).is_ok_and(|row| row.is_none()));
