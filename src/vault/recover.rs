@@ -3,11 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{
-    audited::silent,
-    error::{Error, RecoverError},
-    state::Vault,
-};
+use super::{audited::silent, error::Error, host_error::RecoverError, state::Vault};
 use crate::{
     domain::{DetailKey, Email, Event, Role, Secret, User},
     storage::{Changes, Decision, View},
