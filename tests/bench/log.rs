@@ -3,7 +3,14 @@
 //! `cargo bench --bench log` takes a million events, about a minute; `-- --events 10000000` another number (600 bytes
 //! of disk each, twice); `-- --integrations 100000` stores so many first, for the work-list of rotations; `-- --keep`
 //! leaves the files; `BENCH_QUICK=1` takes a few seconds.
-#![allow(clippy::unwrap_used, clippy::pedantic, clippy::print_stdout, missing_docs, reason = "a benchmark")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::pedantic,
+    clippy::print_stdout,
+    missing_docs,
+    unreachable_pub,
+    reason = "a benchmark"
+)]
 
 #[path = "log/due.rs"]
 mod due;

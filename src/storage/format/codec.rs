@@ -30,8 +30,8 @@ use bincode::{Decode, Encode, config};
 
 use super::tables::Table;
 use crate::domain::{
-    AccessScope, Digest, Json, Name, Project, ProjectId, Provider, RemoteUrl, SessionId, SessionKey,
-    SessionRow, Timestamp, UserId,
+    AccessScope, Digest, Json, Project, ProjectId, Provider, RemoteUrl, SessionId, SessionKey, SessionRow,
+    Timestamp, UserId,
 };
 
 /// The longest row, in bytes: the request body of at most 64 KiB keeps every row below it. A longer length is damage,
