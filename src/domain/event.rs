@@ -125,7 +125,7 @@ text_enum! {
         Disabled = "disabled",
         /// An e-mail address.
         Email = "email",
-        /// The end of a token's life.
+        /// The end of a token, rolled or minted.
         ExpiresAt = "expiresAt",
         /// The changed fields.
         Fields = "fields",

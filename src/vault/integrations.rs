@@ -166,8 +166,8 @@ impl Vault {
             let before = owned(&work, id)?;
             let now = work.context.now;
             let mut after = Integration::clone(&before);
-            apply(request.name, &mut after.name);
-            apply(request.config, &mut after.config);
+            after.name = request.name.apply(after.name);
+            after.config = request.config.apply(after.config);
             if request.scope.is_some() || differ_beyond_names(before.config.as_ref(), after.config.as_ref()) {
                 work.permit.owner()?;
             }
@@ -179,7 +179,7 @@ impl Vault {
             {
                 return Err(Error::ExpiryPast);
             }
-            apply(request.expires_at, &mut after.kept[0].expires_at);
+            after.kept[0].expires_at = request.expires_at.apply(after.kept[0].expires_at);
             after.keep_rotation();
             let rescoped = request.scope.is_some();
             if let Some(scope) = request.scope {
@@ -394,12 +394,4 @@ fn differ_beyond_names(before: Option<&Json>, after: Option<&Json>) -> bool {
         options
     };
     options(before) != options(after)
-}
-
-fn apply<T>(change: Change<T>, field: &mut Option<T>) {
-    match change {
-        Change::Keep => {}
-        Change::Clear => *field = None,
-        Change::Set(value) => *field = Some(value),
-    }
 }

@@ -146,9 +146,8 @@ impl<'a> Work<'a> {
             self.outcome.by_hand.push(told);
         }
         if later.slots > 0 {
-            self.outcome
-                .by_hand
-                .push("the key slots were changed: the earlier ones open the file again".to_owned());
+            let told = "the key slots were changed: the earlier ones open the file again";
+            self.outcome.by_hand.push(told.to_owned());
         }
         if later.unnamed > 0 {
             let told =
@@ -166,10 +165,8 @@ impl<'a> Work<'a> {
         projects: &Projects,
         rolled: Option<&RolledTo>,
     ) -> Result<(), StorageError> {
-        let Some(before) = view.token_by_id(id)?.filter(|token| token.revoked_at.is_none()) else {
-            return Ok(());
-        };
-        let mut token = (*before).clone();
+        let found = view.token_by_id(id)?.filter(|token| token.revoked_at.is_none());
+        let Some(mut token) = found.map(|token| (*token).clone()) else { return Ok(()) };
         let only = match projects {
             Projects::All => None,
             Projects::Only(projects) => Some(&projects[..]),
@@ -188,13 +185,10 @@ impl<'a> Work<'a> {
             token.expires_at = rolled.ends;
             told.push(format!("ends at {}", rolled.ends));
             end = end.text(DetailKey::ExpiresAt, rolled.ends);
-            if let Some(successor) = rolled.successor
-                && view.token_by_id(successor)?.is_none()
-            {
-                self.outcome.by_hand.push(format!(
-                    "token {} ({id}) was rolled, and its successor {successor} is lost: create another one",
-                    token.name
-                ));
+            let successor = rolled.successor.map(|next| view.token_by_id(next)).transpose()?;
+            if successor.is_some_and(|row| row.is_none()) {
+                let told = "was rolled, and its successor is lost: create another one";
+                self.outcome.by_hand.push(format!("token {} ({id}) {told}", token.name));
             }
         }
         if told.is_empty() {

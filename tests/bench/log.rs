@@ -231,9 +231,7 @@ fn main() {
         let login = vault.login(&context, "owner@example.com", secret("password-example")).await;
         let bearer = String::from_utf8(login.map_err(drop).unwrap().access.expose().to_vec()).unwrap();
         let caller = vault.authenticate(token::parse_bearer(&bearer).unwrap(), &context).unwrap();
-        due::fill(&vault, &context, &caller, integrations).await;
         fill(&vault, events).await;
-        let due = due::measure(&vault, &context, &caller, integrations).await;
         let mut proofs = Vec::new();
         for n in 0..200 {
             let wanted = Proof::Inclusion { sequence: events / 200 * n, size: events };
@@ -251,6 +249,8 @@ fn main() {
         fs::write(folder.path().join("note"), vault.checkpoint().unwrap()).unwrap();
         fs::write(folder.path().join("key"), vault.verifier_key().unwrap().to_string()).unwrap();
         serving.abort();
+        due::fill(&vault, &context, &caller, integrations).await;
+        let due = due::measure(&vault, &context, &caller, integrations).await;
         let stop = Event::new(Clock::system().now(), Actor::host("bench"), Action::ServerStop);
         vault.lock(stop).await.map_err(drop).unwrap();
         (proofs[proofs.len() / 2], asked, exported, bytes, due)

@@ -10,6 +10,7 @@ mod git;
 mod hints;
 mod import;
 mod interrupted;
+mod leave_story;
 mod lfs;
 mod mine;
 mod minting;

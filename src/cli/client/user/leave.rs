@@ -4,14 +4,14 @@ use serde_json::json;
 
 use crate::{
     cli::{
-        client::remote::Remote,
+        client::{exposure_text::report, remote::Remote},
         error::CliError,
         terminal::{
             confirm::Consent,
             table::{facts, local_or_nothing, table},
         },
     },
-    client::{Left, Token},
+    client::{Exposure, ExposureQuestion, Left, Token},
 };
 
 #[derive(Debug, clap::Args)]
@@ -44,13 +44,28 @@ pub(super) async fn leave(args: LeaveArgs, remote: &Remote) -> Result<(), CliErr
            token stays revoked.";
     args.consent.obtain(&loss, &format!("Does {} leave?", user.email), remote.output)?;
     let left = remote.client.leave_user(&user.email, args.keep_tokens).await?;
+    let exposure = exposure(&left.user.email, remote).await;
     let value = json!({ "success": true, "user": left.user, "revokedTokens": left.revoked_tokens,
-        "keptTokens": left.kept_tokens });
-    let next = format!(
-        "what this user received and is still live: sealroom exposure --user {} --transitive",
-        left.user.email
-    );
-    remote.output.result(&format!("{}\n{next}", done(&left)), &value)
+        "keptTokens": left.kept_tokens, "exposure": exposure });
+    let list = exposure.as_ref().map_or_else(String::new, |exposure| format!("\n\n{}", report(exposure)));
+    remote.output.result(&format!("{}{list}", done(&left)), &value)
+}
+
+/// Returns what the user knows that is still live. The user has left, whether or not the log can be read.
+async fn exposure(email: &str, remote: &Remote) -> Option<Exposure> {
+    let actor = Some(format!("user:{email}"));
+    let question = ExposureQuestion { actor, transitive: true, ..ExposureQuestion::default() };
+    match remote.client.exposure(&question).await {
+        Ok(exposure) => Some(exposure),
+        Err(error) => {
+            let error = CliError::from(error);
+            remote.output.warning(&format!(
+                "{}; what the user knows is not shown: sealroom exposure --user {email} --transitive",
+                error.message
+            ));
+            None
+        }
+    }
 }
 
 fn of_tokens(made: &[&Token], kept: bool) -> String {
