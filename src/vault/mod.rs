@@ -15,6 +15,7 @@ mod doctor;
 mod error;
 mod export;
 mod exposure;
+mod exposures;
 mod gauges;
 mod given_pairs;
 mod host;

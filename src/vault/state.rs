@@ -15,7 +15,7 @@ use tokio::sync::{Semaphore, oneshot, watch};
 use super::{
     budgets::{Budgets, CallerLimits},
     error::Error,
-    exposure::Exposures,
+    exposures::Exposures,
     given_pairs::GivenPairs,
     minted::MintedTokens,
     mints::Mints,
