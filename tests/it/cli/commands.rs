@@ -132,6 +132,7 @@ const CALLS: &[&str] = &[
     "token create ci",
     "token create filed --expires-in 3 --write-to filed.token",
     "token list",
+    "exposure --user owner@example.com --transitive",
     "token revoke ci --yes",
     "user add bob@example.com",
     "user list",
