@@ -3,45 +3,23 @@
 //! The index over the log is in memory alone. The check of the whole log after an unlock builds it, a task of the host
 //! keeps it near the log's end, and a question reads what is left. A commit does nothing for it.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
 use super::{
     access::Admitted,
     error::{Error, InternalError},
+    exposures::{damaged, take_in},
     state::{Open, Vault},
     work::Context,
 };
 use crate::{
     api::responses::{ExposedValue, Exposure, Made},
-    audit::exposure::{Answer, BLOCK, Index, NeedsArchive, Question, Reading},
+    audit::exposure::{Answer, BLOCK, NeedsArchive, Question, Reading},
     auth::policy::Verb,
     domain::{Actor, IntegrationId, Timestamp},
-    storage::{StorageError, StoredRecord, View},
+    storage::{StorageError, View},
 };
 
 /// The number of records that a question may have to read before its answer: about 20 ms.
 const BEHIND_MAX: u64 = 16_384;
-
-/// The index of an open vault.
-#[derive(Default)]
-pub(super) struct Exposures(Mutex<Index>);
-
-impl Exposures {
-    fn lock(&self) -> MutexGuard<'_, Index> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Takes in records that a check of the log read from `first` on, if they continue those that it has. A record that
-    /// does not decode fails the next question.
-    pub(super) fn follow(&self, first: u64, records: &[StoredRecord]) {
-        let mut index = self.lock();
-        // An empty index begins where the log does: the first step of a check.
-        let continues = if index.next() == 0 { first == 0 } else { first <= index.next() };
-        if continues {
-            drop(take_in(&mut index, records));
-        }
-    }
-}
 
 impl Vault {
     /// Returns what the question's actor, integration or time exposed, after the read is durable in the log.
@@ -184,21 +162,11 @@ fn step(open: &Open) -> Result<u64, Error> {
     Ok(index.next())
 }
 
-fn take_in(index: &mut Index, records: &[StoredRecord]) -> Result<(), Error> {
-    records
-        .iter()
-        .try_for_each(|(sequence, bytes)| index.push(*sequence, bytes).map_err(|_| damaged(*sequence)))
-}
-
 /// Runs work on a thread that may take long.
 async fn apart<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {
     tokio::task::spawn_blocking(work).await.map_err(|_| InternalError::TaskPanicked)?
-}
-
-fn damaged(sequence: u64) -> Error {
-    Error::Tampered(StorageError::Tampered { table: "audit", key: sequence.to_string() })
 }
 
 fn name(value: &mut ExposedValue, view: &View<'_>) -> Result<(), Error> {

@@ -271,10 +271,8 @@ impl Vault {
             let mut changes = Changes::none();
             changes.remove_integration(&integration);
             // No row keeps the label, and the provider may still honour the credential.
-            let detail = match &integration.name {
-                Some(name) => Detail::NONE.text(DetailKey::Name, name),
-                None => Detail::NONE,
-            };
+            let named = |name: &Name| Detail::NONE.text(DetailKey::Name, name);
+            let detail = integration.name.as_ref().map_or(Detail::NONE, named);
             let event = Event { detail, ..event_about(work.event, &integration) };
             Ok(Decision::changing((), changes, event).revoking())
         };

@@ -17,6 +17,7 @@ mod due;
 mod error;
 mod export;
 mod exposure;
+mod exposures;
 mod gauges;
 mod given_pairs;
 mod host;

@@ -16,7 +16,7 @@ use super::{
     begun::Begun,
     budgets::{Budgets, CallerLimits},
     error::Error,
-    exposure::Exposures,
+    exposures::Exposures,
     given_pairs::GivenPairs,
     minted::MintedTokens,
     mints::Mints,

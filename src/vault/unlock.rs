@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError, atomic::Ordering};
 use super::{
     begun::Begun,
     error::{Error, InternalError, UnlockError},
-    exposure::Exposures,
+    exposures::Exposures,
     minted::MintedTokens,
     rollback::Rollback,
     slots::try_slots,

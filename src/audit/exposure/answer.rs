@@ -7,9 +7,8 @@ use std::{
 };
 
 use super::{
-    BLOCK,
     fact::own_name,
-    index::{Entry, Index, Making},
+    index::{BLOCK, Entry, Index, Making},
     listing::{Head, Line, Question, list_made, list_minted, list_values},
     reading::Reading,
 };

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use super::{
-    BLOCK,
     fact::{Did, Fact, Of, Whence},
     lineage::Lineage,
     listing::{Head, Mint},
@@ -16,6 +15,8 @@ use crate::{
     domain::{IntegrationId, Timestamp},
 };
 
+/// The number of records in a block, of which the index knows the earliest and the latest time.
+pub const BLOCK: u64 = 4_096;
 /// The most pairs of actor and value in memory, of about 250 bytes each. With more of them, every question reads the
 /// log.
 pub const KNOWN_MAX: usize = 1_000_000;

@@ -3,7 +3,6 @@
 use std::{cmp::Reverse, collections::BTreeMap};
 
 use super::{
-    LISTED_MAX,
     lineage::Lineage,
     tally::{Known, Tally},
 };
@@ -11,6 +10,9 @@ use crate::{
     api::responses::{ExposedValue, Exposure, Made, MintedToken},
     domain::{IntegrationId, Provider, Timestamp},
 };
+
+/// The most entries of each list in an answer; further ones are counted.
+pub const LISTED_MAX: usize = 10_000;
 
 /// A question about an exposure.
 #[derive(Debug, Clone, Default)]
@@ -97,8 +99,7 @@ pub(super) fn list_minted<'a>(
 }
 
 /// Puts what was made into the answer; `unnamed` is the number of those that only a hash names.
-pub(super) fn list_made(made: Vec<Made>, unnamed: u64, into: &mut Exposure) {
-    let mut made = made;
+pub(super) fn list_made(mut made: Vec<Made>, unnamed: u64, into: &mut Exposure) {
     made.sort_by_key(|made| Reverse(made.sequence));
     (into.made, into.left.made) = cut(made, |made| made);
     into.left.made += unnamed;

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use sealroom::{
+    crypto::digest::sha256,
     domain::{AccessScope, Provider, Role, Timestamp, minutes},
     http::Limits,
 };
@@ -282,4 +284,32 @@ async fn no_token_outlives_what_it_was_minted_from() {
     assert_eq!(token().await, Err(404), "deleted");
     store(&t, &app(eight), &config).await;
     assert_eq!(token().await, nth(7), "a new App has none of the old one's");
+}
+
+/// GitHub's audit log has the token's hash too: a search there finds what a leaked token did.
+#[tokio::test]
+async fn a_minted_token_is_exposed_by_its_hash_until_its_end_and_the_key_of_its_app_is_not() {
+    let Some((t, github)) = ready().await else { return };
+    let id = store(&t, &app(&keys().unwrap().0), &json!({ "api_base_url": github.url() })).await;
+    let token = t.send("GET", &path("acme%2Fapp"), &t.member, "").await.json()["token"].clone();
+    t.send("GET", &path("acme%2Fapp"), &t.member, "").await;
+    let ask = async || {
+        let path = "/sfp/api/audit/exposure?actor=user:member@example.com";
+        t.send("GET", path, &t.owner, "").await.json()
+    };
+    let answer = ask().await;
+    let minted = &answer["minted"][0];
+    let hash = STANDARD.encode(sha256(token.as_str().unwrap().as_bytes()));
+    assert_eq!((&minted["hashedToken"], &minted["expiresAt"]), (&json!(hash), &json!(END)), "{answer}");
+    assert_eq!((&minted["integrationId"], &minted["received"]["count"]), (&json!(id), &json!(2)));
+    assert_eq!((answer["minted"].as_array().unwrap().len(), &answer["live"]), (1, &json!([])));
+    // The key itself, which another route discloses, is a value of its own.
+    t.send("GET", "/sfp/api/integrations/credentials?provider=github", &t.member, "").await;
+    assert_eq!(ask().await["live"][0]["integrationId"], json!(id));
+    t.clock.set(t.clock.now().plus(minutes(59)));
+    assert_eq!(ask().await["minted"].as_array().unwrap().len(), 1);
+    t.clock.set(END.parse().unwrap());
+    let owner = t.login("owner@example.com").await;
+    let path = "/sfp/api/audit/exposure?actor=user:member@example.com";
+    assert_eq!(t.send("GET", path, &owner, "").await.json()["minted"], json!([]));
 }

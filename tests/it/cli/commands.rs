@@ -138,6 +138,7 @@ const CALLS: &[&str] = &[
     "token create filed --expires-in 3 --write-to filed.token",
     "token roll filed --overlap 1m --write-to filed.next",
     "token list",
+    "exposure --user owner@example.com --transitive",
     "token revoke ci --yes",
     "user add bob@example.com",
     "user list",
