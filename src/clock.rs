@@ -57,6 +57,9 @@ fn reading(wall: Timestamp, started_at: Timestamp, passed: Duration) -> Timestam
     wall.max(started_at.plus(passed))
 }
 
+/// The release of the first version, 2026-11-01T00:00:00Z: an earlier clock is wrong.
+pub const EARLIEST: Timestamp = Timestamp::from_millis(1_793_491_200_000);
+
 /// Returns the monotonic time since the first call in this process.
 pub fn monotonic() -> Duration {
     static START: LazyLock<Instant> = LazyLock::new(Instant::now);

@@ -7,6 +7,9 @@ use std::{fs, path::Path, path::PathBuf};
 
 use serde::Deserialize;
 
+/// The longest key that a message quotes; the longest setting has 25 characters.
+const KEY_CHARS_MAX: usize = 40;
+
 /// The config file: every key is optional; an unknown key is an error.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -31,6 +34,8 @@ pub struct FileConfig {
     pub members_may_create: Option<bool>,
     /// Members may store integrations that hide an owner's.
     pub members_may_shadow: Option<bool>,
+    /// Owners need a second factor.
+    pub owners_need_otp: Option<bool>,
     /// The projects of a new member whose creator names none: all or none.
     pub new_members_see: Option<String>,
     /// Threads for connections.
@@ -248,19 +253,39 @@ impl FileConfig {
     }
 }
 
-/// Returns line and key of an error, from the text before it.
+/// Returns line and key of an error, from the text before it. Quotes only what can be a key: a line of a text that is no
+/// config file may hold a secret before its `=`.
 fn place(before: &str) -> String {
     let line = before.matches('\n').count() + 1;
-    let key = before.rsplit('\n').next().and_then(|last| last.split_once('='));
-    key.map_or_else(|| format!("line {line}: "), |(key, _)| format!("line {line}: {}: ", key.trim()))
+    let key = before.rsplit('\n').next().and_then(|last| last.split_once('=')).map(|(key, _)| key.trim());
+    key.filter(|key| is_plain(key))
+        .map_or_else(|| format!("line {line}: "), |key| format!("line {line}: {key}: "))
 }
 
-/// Rewrites serde's message about an unknown key, which lists all known ones, to suggest the nearest.
+/// Returns whether a text looks like a setting's name.
+fn is_plain(key: &str) -> bool {
+    (1..=KEY_CHARS_MAX).contains(&key.len())
+        && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte))
+}
+
+/// Rewrites serde's messages: one about an unknown key, which lists all known ones, to suggest the nearest; one about a
+/// value, which quotes it, to name its type alone.
 fn suggest_setting(message: &str) -> String {
-    let mut words = message.split('`').skip(1).step_by(2);
-    let (true, Some(unknown)) = (message.starts_with("unknown field"), words.next()) else {
+    if let Some((found, expected)) = message.rsplit_once(", expected ")
+        && (found.starts_with("invalid type: ") || found.starts_with("invalid value: "))
+    {
+        let kind = found.split(['"', '`']).next().unwrap_or_default().trim_end();
+        return format!("{kind}, expected {expected}");
+    }
+    if !message.starts_with("unknown field") {
         return message.to_owned();
+    }
+    // The known names hold no backtick; an unknown one may.
+    let unknown = message.split_once('`').and_then(|(_, rest)| rest.rsplit_once("`, expected "));
+    let Some((unknown, known)) = unknown.filter(|(unknown, _)| is_plain(unknown)) else {
+        return "there is a setting of an unknown name".to_owned();
     };
+    let words = known.split('`').skip(1).step_by(2);
     let nearness = |known: &&str| strsim::jaro_winkler(unknown, known);
     match words.max_by(|a, b| nearness(a).total_cmp(&nearness(b))) {
         Some(nearest) if nearness(&nearest) > 0.7 => {
@@ -294,6 +319,7 @@ mod tests {
             passphrase_file: Some("/run/secrets/sealroom-passphrase".into()),
             members_may_create: Some(true),
             members_may_shadow: Some(true),
+            owners_need_otp: Some(false),
             new_members_see: Some(default::NEW_MEMBERS_SEE.to_owned()),
             worker_threads: Some(1),
             cache_bytes: Some(default::CACHE_BYTES),
@@ -356,6 +382,25 @@ mod tests {
         assert!(error.ends_with("did you mean `body_bytes_max`?"), "{error}");
         let error = FileConfig::parse("zzz = 1\n").unwrap_err().to_string();
         assert!(error.ends_with("line 1: there is no setting `zzz`"), "{error}");
+    }
+
+    #[test]
+    fn no_error_repeats_a_value_or_what_cannot_be_a_key() {
+        for text in [
+            "listen = [\"hunter2\"]\n",
+            "data = 1\nworker_threads = \"hunter2, expected x\"\n",
+            "worker_threads = -20021\n",
+            "\"hunter2 `x`, expected `y`\" = 1\n",
+            "postgres://hunter2@host/?a=b\n",
+            "limits = { \"hunter2\\n\" = 1 }\n",
+            "data = \"\"\"\nhunter2 = 1\n",
+            "[\"hunter2\u{1b}\"]\n",
+            "data = hunter2\n",
+        ] {
+            let error = FileConfig::parse(text).unwrap_err().to_string();
+            assert!(!error.contains("hunter2") && !error.contains("20021"), "{text}: {error}");
+            assert!(!error.contains(char::is_control) && error.contains("line "), "{text}: {error:?}");
+        }
     }
 
     #[test]

@@ -24,7 +24,7 @@
 //! | 1 | [`api`] | wire types |
 //! | 1 | [`stats`] | counters and histograms |
 //! | 2 | [`audit`] | records, Merkle tree, signed checkpoints |
-//! | 2 | [`auth`] | tokens, passwords, the policy table, the limiter |
+//! | 2 | [`auth`] | tokens, passwords, second factors, the policy table, the limiter |
 //! | 2 | [`outgoing`] | calls to a provider: allowed hosts, TLS, GitHub's App tokens |
 //! | 3 | [`storage`] | the file, the view, the writer |
 //! | 4 | [`vault`] | the use cases |
@@ -52,8 +52,13 @@
 //!   (`api::revocation::a_revoked_token_cannot_finish_a_read`,
 //!   `api::backup_revocation::a_backup_under_way_cannot_outlive_the_right_to_it`,
 //!   `audit::tree::nothing_is_decided_or_recorded_once_a_lock_is_decided`).
+//! - A roll gives nobody more than the token had, and a leave takes away all that the user held or created
+//!   (`api::rolls::a_roll_revives_nothing_that_the_token_lost`,
+//!   `api::leaving::a_user_who_left_has_nothing_that_lets_anybody_in`).
 //! - A record leaves the server only if the sealed head vouches for it
 //!   (`audit::sealed::an_old_record_that_was_changed_in_the_closed_file_cannot_leave_the_server`).
+//! - An exposure is what a plain loop over the log finds, and an archived record that could change it refuses the answer
+//!   (`audit::exposure_histories::over_random_histories_the_engine_and_a_plain_loop_over_the_log_agree`).
 //! - An older copy of the file stays locked where a checkpoint is kept elsewhere
 //!   (`audit::rollback::an_older_copy_of_the_file_stays_locked_until_the_operator_accepts_it`).
 //! - Whoever rotates a credential could create it now
@@ -87,8 +92,13 @@
 //!   `host::sandbox::nothing_can_be_executed_opened_connected_or_signalled_from_inside`).
 //! - After a lock no key and no secret of a request is in the process's memory
 //!   (`host::leftovers::no_key_and_no_secret_is_in_memory_or_a_core_after_any_lock`).
+//! - A private authority vouches for the names that it was made for, and its certificate is never overwritten
+//!   (`host::tls_make::an_authority_vouches_for_no_other_name_and_for_no_address_beside_its_own`).
 //! - Logins take as many work areas as run at a time, whatever their number
 //!   (`host::memory::logins_good_or_bad_from_one_address_or_many_leave_no_more_memory_than_runs_at_a_time`).
+//! - A code of a second factor counts once, and only the right password learns that one is needed
+//!   (`api::second_factor::a_code_counts_once_whatever_comes_between_and_never_an_older_one`,
+//!   `api::second_factor::only_the_right_password_learns_that_a_code_is_needed_and_at_the_same_work`).
 //! - The argon2 work of a login or unlock follows from the submitted text, never from what is stored or the outcome
 //!   (`vault::slots::tests::which_slot_opens_does_not_show_in_the_work`,
 //!   `api::users::a_wrong_password_an_unknown_and_a_disabled_user_cannot_be_told_apart`).
@@ -100,12 +110,16 @@
 //! | Where is a revoke decided? | `vault/tokens.rs`, and `storage/commit/in_flight.rs` for answers in flight |
 //! | Where are the bytes of a row drawn? | `storage/format/`: `tables.rs`, `codec.rs`, `head.rs` |
 //! | How does an older file become one of a newer format? | `storage/migrate.rs`, with the table in `migrations.rs`; its copy is kept by `cli/host/keeping.rs` |
+//! | Where is a code of a second factor used up? | `auth/second_factor.rs` decides; `vault/sessions.rs` and `vault/second_factor.rs` on the commit thread |
 //! | What makes a record believed? | `storage/read/sealed_log.rs`, and `vault/log_check.rs` for the whole log |
+//! | What is due for rotation, and from where does the list know? | `domain/due.rs`, `vault/due.rs`; `storage/dates.rs` keeps the dates in memory |
 //! | What bounds a caller? | `auth/limiter.rs` for strangers, `vault/budgets.rs` for the known |
 //! | What happens between the disk and a 200? | `vault/audited.rs`, then `storage/commit/writer.rs` and `batch.rs` |
 //! | How is a copy of one moment made while the server goes on? | `storage/copy/mod.rs`; the file takes another's place in `disk/file.rs` |
 //! | Which files may the process open, and which calls may it make? | `cli/host/sandbox/`: `rules.rs`, `seccomp.rs` |
 //! | What wipes a secret that has no owner? | the heap: `main.rs`; the stack: `crypto/stack.rs`; keys: `crypto/key_bytes.rs` |
+//! | What answers the watchdog of systemd? | `http/pulse.rs`, from the accept loop and a serving thread |
+//! | What is checked of a host before there is a vault? | `cli/host/self_check/`; the primitives: `crypto/known_answers.rs` |
 //! | Where is a new route added? | `ROUTES` in `http/routes.rs`; the compiler names the rest |
 //! | Which test fails if a disclosure goes unrecorded? | `audit::export::over_any_mix_of_requests_…` |
 //!
@@ -192,6 +206,11 @@ pub mod stats;
 pub mod storage;
 #[cfg(feature = "server")]
 pub mod vault;
+
+/// The fuzz targets, for their own binary and for the tests that replay their corpora.
+#[cfg(all(any(test, fuzzing), feature = "server", feature = "client"))]
+#[path = "../tests/fuzz/targets/mod.rs"]
+pub mod fuzz;
 
 #[cfg(not(any(feature = "server", feature = "client")))]
 compile_error!("choose at least one of the features `server` and `client`");

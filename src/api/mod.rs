@@ -11,6 +11,7 @@ pub mod responses;
 #[cfg(feature = "server")]
 pub mod stored;
 pub mod strict;
+pub(crate) mod text;
 mod unescape;
 
 pub use bad_request::BadRequest;

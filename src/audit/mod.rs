@@ -5,6 +5,7 @@
 pub mod archive;
 pub mod checkpoint;
 mod detail;
+pub mod exposure;
 pub mod key_ring;
 pub mod proof;
 pub mod receipt;

@@ -21,6 +21,11 @@ const WINDOW: Duration = minutes(5);
 const PAIR_MAX: usize = 5;
 /// Failures of one e-mail, or from one address.
 const ALONE_MAX: usize = 50;
+/// Wrong codes of a second factor, for an e-mail from all strangers and from each address of its own. Who sends one has
+/// the password, and five guesses in five minutes from every address would find a code in weeks.
+const CODES_MAX: usize = 10;
+/// For how long such a code counts.
+const CODES_WINDOW: Duration = minutes(60);
 /// For how long an address is a user's own after a login from it (contract §6).
 const KNOWN: Duration = days(30);
 /// The most pairs, e-mails and addresses that are remembered, each; 20 MB at most.
@@ -47,6 +52,8 @@ pub struct Limiter {
     emails: Counts<Email>,
     addresses: Counts<Address>,
     refreshes: Counts<Address>,
+    /// Wrong codes of a second factor: from an address of the user's own, or from all others together.
+    codes: Counts<(Email, Option<Address>)>,
     /// The time of each user's last login from each address.
     known: HashMap<(Email, Address), Timestamp>,
 }
@@ -55,10 +62,11 @@ impl Limiter {
     /// A limiter that has seen nothing.
     pub fn new() -> Self {
         Self {
-            pairs: Counts::new(PAIR_MAX, ENTRIES_MAX),
-            emails: Counts::new(ALONE_MAX, ENTRIES_MAX),
-            addresses: Counts::new(ALONE_MAX, ENTRIES_MAX),
-            refreshes: Counts::new(ALONE_MAX, ENTRIES_MAX),
+            pairs: Counts::new(PAIR_MAX, WINDOW, ENTRIES_MAX),
+            emails: Counts::new(ALONE_MAX, WINDOW, ENTRIES_MAX),
+            addresses: Counts::new(ALONE_MAX, WINDOW, ENTRIES_MAX),
+            refreshes: Counts::new(ALONE_MAX, WINDOW, ENTRIES_MAX),
+            codes: Counts::new(CODES_MAX, CODES_WINDOW, ENTRIES_MAX),
             known: HashMap::new(),
         }
     }
@@ -97,6 +105,30 @@ impl Limiter {
     /// The refresh that was let in last has not failed.
     pub fn refreshed(&mut self, peer: Peer) {
         self.refreshes.take_back(&Address::of(peer));
+    }
+
+    /// Lets a code of a second factor in, and counts it as wrong until [`Self::code_not_wrong`] takes it back.
+    ///
+    /// # Errors
+    /// Too many codes of that user were wrong.
+    pub fn check_code(&mut self, email: &Email, peer: Peer, now: Timestamp) -> Result<(), RetryAfter> {
+        let key = self.code_key(email, peer, now);
+        if let Some(wait) = self.codes.wait(&key, now) {
+            return Err(RetryAfter::of(wait));
+        }
+        self.codes.add(key, now);
+        Ok(())
+    }
+
+    /// The code that was let in last was right, or came to no judgement.
+    pub fn code_not_wrong(&mut self, email: &Email, peer: Peer, now: Timestamp) {
+        let key = self.code_key(email, peer, now);
+        self.codes.take_back(&key);
+    }
+
+    fn code_key(&self, email: &Email, peer: Peer, now: Timestamp) -> (Email, Option<Address>) {
+        let own = self.is_known(email, peer, now).then(|| Address::of(peer));
+        (email.clone(), own)
     }
 
     /// Lets a try in, and counts it as failed until [`Self::succeeded`] takes it back.
@@ -185,13 +217,14 @@ impl Address {
 /// out every newer one with a single try.
 struct Counts<K> {
     limit: usize,
+    window: Duration,
     entries: usize,
     failures: HashMap<K, VecDeque<Timestamp>>,
 }
 
 impl<K: Hash + Eq + Clone> Counts<K> {
-    fn new(limit: usize, entries: usize) -> Self {
-        Self { limit, entries, failures: HashMap::new() }
+    fn new(limit: usize, window: Duration, entries: usize) -> Self {
+        Self { limit, window, entries, failures: HashMap::new() }
     }
 
     /// Returns the time that the key must still wait, if any.
@@ -201,11 +234,11 @@ impl<K: Hash + Eq + Clone> Counts<K> {
         for at in failures.iter_mut() {
             *at = (*at).min(now);
         }
-        failures.retain(|at| now < at.plus(WINDOW));
+        failures.retain(|at| now < at.plus(self.window));
         if failures.len() < self.limit {
             return None;
         }
-        failures.front().map(|oldest| oldest.plus(WINDOW).since(now))
+        failures.front().map(|oldest| oldest.plus(self.window).since(now))
     }
 
     fn add(&mut self, key: K, now: Timestamp) {
@@ -236,7 +269,7 @@ impl<K: Hash + Eq + Clone> Counts<K> {
         if self.failures.len() < self.entries {
             return;
         }
-        self.failures.retain(|_, failures| failures.back().is_some_and(|at| now < at.plus(WINDOW)));
+        self.failures.retain(|_, failures| failures.back().is_some_and(|at| now < at.plus(self.window)));
         if self.failures.len() < self.entries {
             return;
         }

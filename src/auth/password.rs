@@ -2,14 +2,14 @@
 //!
 //! Owns how a password is judged and stored. Knows nothing of users, sessions or limits.
 
-use super::spelling;
+use super::{common, spelling};
 use crate::{
     crypto::{
         digest::equal,
         kdf::{KdfFailed, KdfParams, password_hash},
         random::{self, RandomError},
     },
-    domain::{Invalid, PasswordHash, Secret},
+    domain::{Email, Invalid, PasswordHash, Secret},
 };
 
 /// The shortest and the longest password, in characters (contract §6).
@@ -17,8 +17,8 @@ const CHARS: std::ops::RangeInclusive<usize> = 12..=256;
 
 /// Letters of a generated password: lower-case base32 without those that are mistaken for others (Crockford's).
 const LETTERS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
-/// 25 letters of 5 bits: 125 random bits.
-const LETTERS_COUNT: usize = 25;
+/// Groups of a generated password: 25 letters of 5 bits, 125 random bits.
+const GROUPS: usize = 5;
 /// Letters between two dashes.
 const GROUP: usize = 5;
 
@@ -57,6 +57,15 @@ pub fn check_rule(password: &Secret) -> Result<(), Invalid> {
         return Ok(());
     }
     Err(Invalid { what: "password", rule: "12 to 256 characters" })
+}
+
+/// Checks that a new password keeps the rule, and is not among those that are guessed first; `email` is its user's.
+///
+/// # Errors
+/// The password breaks the rule, or is too common.
+pub fn check_new(password: &Secret, email: &Email) -> Result<(), Invalid> {
+    check_rule(password)?;
+    common::check(&spelling::stored(password), "password", Some(email))
 }
 
 /// Hashes a new password in NFC, with a fresh salt (argon2id, RFC 9106).
@@ -104,9 +113,14 @@ pub fn verify_absent(params: KdfParams, password: &Secret) -> Result<Trial, Pass
 
 /// A password to begin with: five groups of five letters, 125 random bits.
 pub fn generate() -> Result<Secret, RandomError> {
-    let random = zeroize::Zeroizing::new(random::bytes::<LETTERS_COUNT>()?);
-    let mut text = Vec::with_capacity(LETTERS_COUNT + LETTERS_COUNT / GROUP);
-    for group in random.chunks(GROUP) {
+    groups(GROUPS)
+}
+
+/// Generates a text of groups of five random letters.
+pub(super) fn groups(count: usize) -> Result<Secret, RandomError> {
+    let random = random::bytes_of_secret(count * GROUP)?;
+    let mut text = Vec::with_capacity(count * (GROUP + 1));
+    for group in random.expose().chunks(GROUP) {
         if !text.is_empty() {
             text.push(b'-');
         }
@@ -183,6 +197,14 @@ mod tests {
             let stored = PasswordHash { memory_kib: 64, passes: 1, lanes: 1, salt, hash };
             assert!(verify(&stored, &secret(text)).unwrap().is_right, "{text}");
         }
+    }
+
+    #[test]
+    fn a_common_password_is_refused_when_new_and_one_from_before_still_lets_its_user_in() {
+        let (common, email) = (secret("Password-1234"), "ada@example.com".parse().unwrap());
+        assert!(check_rule(&common).is_ok() && check_new(&common, &email).is_err());
+        let before = hash(&common, KdfParams::LIGHT).unwrap();
+        assert!(verify(&before, &common).unwrap().is_right);
     }
 
     #[test]

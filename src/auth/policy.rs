@@ -3,16 +3,19 @@
 //! Owns [`Permit`], [`Disclosure`], [`KeptDisclosure`] and [`Restoration`], the proofs that a question was asked and
 //! answered with yes; they are made here and nowhere else. Knows no routes, and no rows except those in its arguments.
 
+mod proofs;
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
 
 use crate::domain::{
-    AccessScope, Action, Caller, Integration, ProjectId, Provider,
+    AccessScope, Action, Caller, Email, Integration, ProjectId, Provider,
     Role::{self, Application, Auditor, Member, Operator, Owner},
     Scope,
 };
+
+pub use proofs::{Disclosure, KeptDisclosure, Restoration};
 
 macro_rules! policy {
     ($($(#[$meta:meta])+ $verb:ident: [$($role:ident),+] $action:ident;)+) => {
@@ -79,6 +82,10 @@ policy! {
     CreateToken:         [Owner]                      TokenCreate;
     /// `DELETE /application-tokens/{token}`
     RevokeToken:         [Owner]                      TokenRevoke;
+    /// `POST /application-tokens/{token}/roll`
+    RollToken:           [Owner]                      TokenCreate;
+    /// `GET /due`
+    ListDue:             [Owner, Auditor]             DueList;
     /// `GET /users/me`
     ReadSelf:            [Owner, Member]              RequestDenied;
     /// `POST /auth/logout`
@@ -93,9 +100,21 @@ policy! {
     UpdateUser:          [Owner]                      UserUpdate;
     /// `PUT /users/{own email}`
     UpdateSelf:          [Owner, Member]              UserUpdate;
+    /// `POST /users/{email}/leave`
+    LeaveUser:           [Owner]                      UserUpdate;
     /// `DELETE /users/{email}` and `DELETE /users`
     DeleteUser:          [Owner]                      UserDelete;
-    /// `GET /audit`, `/audit/checkpoint`, `/audit/key`, `/audit/proof`
+    /// `POST /users/me/otp`: begins to set a second factor.
+    BeginOtp:            [Owner, Member]              UserUpdate;
+    /// `POST /users/me/otp/confirm`: sets it.
+    ConfirmOtp:          [Owner, Member]              UserUpdate;
+    /// `POST /users/me/otp/codes`: prints the one-time codes anew.
+    RenewOtpCodes:       [Owner, Member]              UserUpdate;
+    /// `DELETE /users/me/otp`
+    RemoveOwnOtp:        [Owner, Member]              UserUpdate;
+    /// `DELETE /users/{email}/otp`, another user's: [`Permit::another`].
+    RemoveOtp:           [Owner]                      UserUpdate;
+    /// `GET /audit`, `/audit/checkpoint`, `/audit/exposure`, `/audit/key`, `/audit/proof`
     ReadAudit:           [Owner, Auditor]             AuditRead;
     /// `GET /audit/export`
     ExportAudit:         [Owner, Auditor]             AuditExport;
@@ -112,6 +131,8 @@ policy! {
 pub struct Rules {
     /// Allows members to store integrations.
     pub members_may_create: bool,
+    /// Keeps an owner without a second factor from everything except setting one.
+    pub owners_need_otp: bool,
 }
 
 impl Rules {
@@ -128,6 +149,12 @@ impl Rules {
             }
             _ => verb.allowed(),
         }
+    }
+
+    /// Returns whether the caller must set a second factor before it may do that.
+    fn demands_enrolment(self, caller: &Caller, verb: Verb) -> bool {
+        let enrols = matches!(verb, Verb::ReadSelf | Verb::Logout | Verb::BeginOtp | Verb::ConfirmOtp);
+        self.owners_need_otp && caller.role == Owner && !caller.has_factor && !enrols
     }
 }
 
@@ -149,6 +176,12 @@ pub enum Denied {
     /// The integration is outside the caller's scope.
     #[error("Forbidden - this caller is narrowed to other integrations")]
     Integration,
+    /// The configuration demands a second factor of owners, and this one has none.
+    #[error("Forbidden - Owners need a second factor here; set one with POST /sfp/api/users/me/otp")]
+    EnrolmentRequired,
+    /// The own second factor takes its own code to remove.
+    #[error("Forbidden - Remove your own second factor with DELETE /sfp/api/users/me/otp")]
+    OwnFactor,
     /// A member may change only its own creations.
     #[error("Forbidden - Requires role: owner, or to have created this integration")]
     NotCreator,
@@ -168,16 +201,22 @@ fn published(roles: &[Role]) -> String {
 /// Decides whether this caller may do that at all; the permit's own methods decide on what.
 ///
 /// # Errors
-/// [`Denied::Role`] where the table does not name the caller's role; [`Denied::Project`] where a narrowed caller asks for
-/// what is about all projects.
+/// [`Denied::Role`] where the table does not name the caller's role; [`Denied::EnrolmentRequired`] for an owner without
+/// the second factor that the configuration demands; [`Denied::Project`] where a narrowed caller asks for what is about
+/// all projects.
 pub fn authorize(caller: &Arc<Caller>, verb: Verb, rules: &Rules) -> Result<Permit, Denied> {
     let required = rules.allowed(verb);
     if !required.contains(&caller.role) {
         return Err(Denied::Role { required });
     }
-    // The log, a copy of the vault and the metrics are about everything, whatever a token is narrowed to.
-    let about_everything =
-        matches!(verb, Verb::ReadAudit | Verb::ExportAudit | Verb::CreateBackup | Verb::ReadMetrics);
+    if rules.demands_enrolment(caller, verb) {
+        return Err(Denied::EnrolmentRequired);
+    }
+    // The log, a copy of the vault, the metrics and the list of what is due are about everything, whatever a token is narrowed to.
+    let about_everything = matches!(
+        verb,
+        Verb::ReadAudit | Verb::ExportAudit | Verb::CreateBackup | Verb::ReadMetrics | Verb::ListDue
+    );
     if about_everything && caller.scope != AccessScope::default() {
         return Err(Denied::Project);
     }
@@ -218,6 +257,14 @@ impl Permit {
     /// [`Denied::Role`] for everybody else.
     pub fn owner(&self) -> Result<(), Denied> {
         if self.role() == Owner { Ok(()) } else { Err(Denied::OWNER_ONLY) }
+    }
+
+    /// Allows the part that is for other users than the caller.
+    ///
+    /// # Errors
+    /// [`Denied::OwnFactor`] for the caller itself: a session alone must not take its user's second factor away.
+    pub fn another(&self, email: &Email) -> Result<(), Denied> {
+        if self.caller.email() == Some(email) { Err(Denied::OwnFactor) } else { Ok(()) }
     }
 
     /// Allows naming this project.
@@ -340,44 +387,5 @@ impl Permit {
                 projects.iter().any(|project| self.caller.scope.admits_project(project))
             }
         }
-    }
-}
-
-/// The proof that this integration's credential may be opened for the caller that asked.
-#[derive(Debug)]
-pub struct Disclosure<'a> {
-    integration: &'a Integration,
-}
-
-impl<'a> Disclosure<'a> {
-    /// The integration whose credential may be opened.
-    pub const fn integration(&self) -> &'a Integration {
-        self.integration
-    }
-}
-
-/// The proof that every kept credential of this integration may be opened for the caller that asked.
-#[derive(Debug)]
-pub struct KeptDisclosure<'a> {
-    integration: &'a Integration,
-}
-
-impl<'a> KeptDisclosure<'a> {
-    /// The integration whose kept credentials may be opened.
-    pub const fn integration(&self) -> &'a Integration {
-        self.integration
-    }
-}
-
-/// The proof that a kept credential of this integration may be sealed again as its current one.
-#[derive(Debug)]
-pub struct Restoration<'a> {
-    integration: &'a Integration,
-}
-
-impl<'a> Restoration<'a> {
-    /// The integration whose kept credential may be opened.
-    pub const fn integration(&self) -> &'a Integration {
-        self.integration
     }
 }

@@ -43,6 +43,8 @@ pub(super) const VARIABLES: &[&str] = &[
     "SEALROOM_MEMBERS_MAY_SHADOW",
     "SEALROOM_NEW_MEMBERS_SEE",
     "SEALROOM_NO_PROXY",
+    "SEALROOM_OTP_FILE",
+    "SEALROOM_OWNERS_NEED_OTP",
     "SEALROOM_PASSPHRASE_FILE",
     "SEALROOM_PASSWORDS_WAITING_MAX",
     "SEALROOM_PASSWORD_FILE",
@@ -64,6 +66,8 @@ pub(super) const VARIABLES: &[&str] = &[
     "SFP_SERVER_TOKEN_FILE",
     "SFP_SERVER_URL",
 ];
+/// The variable that a build reads: a release runs the program that it has built.
+const BUILD: &str = "SEALROOM_COMMIT";
 /// Prefix of our own variables; other programs use `SFP_` as well.
 const PREFIX: &str = "SEALROOM_";
 /// Maximum number of variables named: an environment with more belongs to another program of that name.
@@ -104,7 +108,8 @@ fn unknown(grammar: &Command, set: impl Iterator<Item = (OsString, OsString)>) -
     let known = known(grammar);
     let is_unknown = |name: &OsStr, value: &OsStr| {
         let text = name.to_string_lossy();
-        text.starts_with(PREFIX) && !value.is_empty() && !known.contains(&*text) && !is_link(&text, value)
+        let is_ours = known.contains(&*text) || text == BUILD;
+        text.starts_with(PREFIX) && !value.is_empty() && !is_ours && !is_link(&text, value)
     };
     set.filter(|(name, value)| is_unknown(name, value)).map(|(name, _)| name).collect()
 }

@@ -68,6 +68,9 @@ impl From<FileError> for CliError {
                 "a hard link is not a backup: remove the other names, or copy the file"
             }
             FileError::NoFolder(_) => "create that folder, or pass another file with --data",
+            FileError::Io { source, .. } if source.kind() == std::io::ErrorKind::ReadOnlyFilesystem => {
+                "remount the volume writable: a server records each disclosure in the file"
+            }
             FileError::Io { .. } => "check the path, its owner and its mode",
         };
         Self::failed(error.to_string(), hint)

@@ -21,12 +21,15 @@ mod signals;
 mod source;
 mod terminal;
 mod usage;
+mod version;
 
 use std::{ffi::OsString, process::ExitCode};
 
 use clap::{CommandFactory, Parser, Subcommand};
 
 use arguments::{Parsed, Refused};
+#[cfg(all(feature = "client", any(test, fuzzing)))]
+pub(crate) use client::probe;
 pub use error::{CliError, Exit};
 use terminal::output::Output;
 
@@ -74,6 +77,9 @@ enum Command {
     #[cfg(feature = "client")]
     #[command(flatten)]
     Client(Box<client::Command>),
+    /// Print the version, and with --verbose commit, target, features and file format.
+    #[command(after_help = version::EXAMPLES)]
+    Version(version::Args),
 }
 
 /// Parses the arguments, runs the command, and turns the outcome into an exit code: 0 done, 1 failed, 2 usage.
@@ -124,6 +130,7 @@ fn run(command: Command, output: Output) -> Result<ExitCode, CliError> {
         #[cfg(feature = "server")]
         Command::Host(command) => host::run(command, &output),
         Command::Audit(args) => audit::run(args, output),
+        Command::Version(args) => version::run(&args, output),
         #[cfg(feature = "client")]
         Command::Client(command) => return client::run(*command, Cli::command(), output),
     };

@@ -92,8 +92,7 @@ fn bytes_of(path: &Path, output: &Output) -> Result<Zeroizing<Vec<u8>>, CliError
     }
     usage::check_place(path)?;
     let shown = path.display();
-    let failed =
-        |error: io::Error| CliError::failed(format!("{shown}: {error}"), "check the path and its mode");
+    let failed = |error: io::Error| CliError::failed(format!("{shown}: {error}"), remedy(path, &error));
     let file = File::open(path).map_err(failed)?;
     let metadata = file.metadata().map_err(failed)?;
     if !(metadata.is_file() || is_pipe(&metadata)) {
@@ -104,6 +103,20 @@ fn bytes_of(path: &Path, output: &Output) -> Result<Zeroizing<Vec<u8>>, CliError
     }
     access::check(path, &file, &metadata, output)?;
     bytes_from(file, &shown.to_string())
+}
+
+/// Returns the remedy for a file that cannot be opened; that of a credential of systemd is in its unit.
+pub(super) fn remedy(path: &Path, error: &io::Error) -> String {
+    let folder = std::env::var_os("CREDENTIALS_DIRECTORY").map(std::path::PathBuf::from);
+    let is_of_systemd =
+        path.starts_with("/run/credentials") || folder.is_some_and(|folder| path.starts_with(folder));
+    match path.file_name().map(std::ffi::OsStr::to_string_lossy) {
+        Some(name) if is_of_systemd && error.kind() == io::ErrorKind::NotFound => format!(
+            "the unit passes no such credential: add LoadCredential={name}:/etc/sealroom/{name} to it, or drop what names \
+             the file"
+        ),
+        _ => "check the path and its mode".to_owned(),
+    }
 }
 
 /// Returns whether the file is a pipe, such as a shell's `<(…)`; a pipe has an owner and a mode like a file.

@@ -58,6 +58,9 @@ impl fmt::Display for Source {
 pub(super) struct Given {
     flags: Vec<String>,
     variables: Vec<String>,
+    /// Each with its text.
+    #[cfg_attr(not(feature = "server"), allow(dead_code, reason = "only a server tells its settings"))]
+    values: Vec<(String, String)>,
 }
 
 impl Given {
@@ -71,6 +74,12 @@ impl Given {
         } else {
             file.map_or(Source::Default, |file| Source::Key { key, file: file.to_owned() })
         }
+    }
+
+    /// Returns the arguments that were given, each with its text; several values are separated by commas.
+    #[cfg(feature = "server")]
+    pub(super) fn values(&self) -> &[(String, String)] {
+        &self.values
     }
 }
 
@@ -86,7 +95,17 @@ impl FromArgMatches for Given {
             let ids = matches.ids().map(clap::Id::as_str).filter(|id| matches.try_contains_id(id).is_ok());
             ids.filter(|id| matches.value_source(id) == Some(wanted)).map(str::to_owned).collect()
         };
-        Ok(Self { flags: of(ValueSource::CommandLine), variables: of(ValueSource::EnvVariable) })
+        let (flags, variables): (Vec<String>, Vec<String>) =
+            (of(ValueSource::CommandLine), of(ValueSource::EnvVariable));
+        let text = |id: &String| {
+            let values = matches.try_get_raw(id).ok()??.map(|value| value.to_string_lossy().into_owned());
+            Some((id.clone(), values.collect::<Vec<_>>().join(",")))
+        };
+        // clap lists its groups too, which are named as types are.
+        let is_group = |id: &&String| id.starts_with(|c: char| c.is_ascii_uppercase());
+        let given = flags.iter().chain(&variables).filter(|id| !is_group(id));
+        let values = given.filter_map(text).collect();
+        Ok(Self { flags, variables, values })
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {

@@ -6,8 +6,10 @@
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
-use super::text;
-use crate::domain::{IntegrationId, Secret, Timestamp, TokenId, UserId};
+use crate::{
+    api::text,
+    domain::{IntegrationId, Secret, Timestamp, TokenId, UserId},
+};
 
 /// A stored integration's metadata; never its credential.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -171,6 +173,15 @@ pub struct Token {
     /// The status, which says whether the token still grants access.
     #[serde(default)]
     pub status: Option<String>,
+    /// The token that this one succeeds.
+    #[serde(default, with = "text::optional", skip_serializing_if = "Option::is_none")]
+    pub rolls: Option<TokenId>,
+    /// The token that succeeds this one.
+    #[serde(default, with = "text::optional", skip_serializing_if = "Option::is_none")]
+    pub rolled_to: Option<TokenId>,
+    /// The time of the first audited use of a token that succeeds another.
+    #[serde(default, with = "text::optional", skip_serializing_if = "Option::is_none")]
+    pub first_used_at: Option<Timestamp>,
 }
 
 /// A user; only the answer to a create has `initial_password`.
@@ -198,9 +209,18 @@ pub struct User {
     /// The time of the last login.
     #[serde(with = "text::optional")]
     pub last_login_at: Option<Timestamp>,
+    /// `true` if the user has a second factor.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub otp: bool,
     /// The generated password, shown once.
     #[serde(default, skip_serializing)]
     pub initial_password: Option<SecretText>,
+}
+
+/// The answer to a change of a user.
+#[derive(Deserialize)]
+pub(super) struct Changed {
+    pub(super) user: User,
 }
 
 /// The answer to a login or refresh.

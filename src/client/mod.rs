@@ -21,37 +21,44 @@ mod answers;
 mod auth;
 mod call;
 mod connect;
+mod due;
 mod endpoint;
 mod error;
+mod exposure;
 mod identity;
 mod open;
+mod otp;
 mod patience;
 mod proxy;
 mod proxy_failure;
 mod requests;
 mod routes;
+mod seen;
 mod session;
 mod sessions;
 mod state;
 mod stream;
-mod text;
 mod tls;
 mod tls_failure;
 
+pub use crate::api::responses::Exposure;
 pub use answers::{
     Credential, Credentials, Event, Health, Integration, Kept, KeptRevision, Pair, Project, RepositoryToken,
     Revisions, Scoped, SecretJson, SecretText, Token, User, WhoLoggedIn,
 };
 pub use call::{ANSWER_TIMEOUT, WAIT_MAX};
 pub use connect::CONNECT_TIMEOUT;
+pub use due::{Due, DueCounts, DueCredential, DueFilter, DueToken, Left, NamedToken, Predecessor, Rolled};
 pub use endpoint::{Endpoint, EndpointError};
 pub use error::{Error, Refusal};
+pub use otp::{BegunOtp, OneTimeCodes};
 pub use proxy::Proxies;
 pub use proxy_failure::ProxyFailure;
 pub use requests::{
-    CredentialFilter, EventFilter, Expired, IntegrationChange, Listing, NewIntegration, NewProject, NewToken,
-    NewUser, Scope, UserChange,
+    CredentialFilter, EventFilter, Expired, ExposureQuestion, IntegrationChange, Listing, NewIntegration,
+    NewProject, NewToken, NewUser, Scope, UserChange,
 };
+pub use seen::{Seen, Shorter};
 pub use session::{Place, Session, SessionError, SessionFile};
 pub use sessions::{NoProfile, Profile, Sessions};
 pub use state::{Client, Notice};

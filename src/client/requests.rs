@@ -3,10 +3,9 @@
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::text;
 use crate::{
-    api::responses::to_secret_json,
-    domain::{Secret, Timestamp},
+    api::{responses::to_secret_json, text},
+    domain::{IntegrationId, Secret, Timestamp},
 };
 
 /// The scope of a credential.
@@ -301,6 +300,29 @@ pub(super) struct LoginBody<'a> {
     pub(super) email: &'a str,
     #[serde(serialize_with = "expose_as_text")]
     pub(super) password: &'a Secret,
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "exposed_reference")]
+    pub(super) otp: Option<&'a Secret>,
+}
+
+/// The body of the calls that change one's own second factor.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct OwnOtpBody<'a> {
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "exposed_reference")]
+    pub(super) current_password: Option<&'a Secret>,
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "exposed_reference")]
+    pub(super) otp: Option<&'a Secret>,
+}
+
+#[allow(clippy::ref_option, reason = "serde's signature")]
+fn exposed_reference<S: serde::Serializer>(
+    secret: &Option<&Secret>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    match secret {
+        Some(secret) => expose_as_text(secret, serializer),
+        None => serializer.serialize_none(),
+    }
 }
 
 /// The body of `POST /auth/refresh`.
@@ -313,6 +335,21 @@ pub(super) struct RefreshBody<'a> {
 fn expose_as_text<S: serde::Serializer>(secret: &&Secret, serializer: S) -> Result<S::Ok, S::Error> {
     let text = secret.expose_text().ok_or_else(|| serde::ser::Error::custom("a secret is not UTF-8"))?;
     serializer.serialize_str(text)
+}
+
+/// A question about an exposure; the texts are the server's own parameters.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ExposureQuestion {
+    /// The actor, as `user:<email>`, `app:<token id>` or `host:<os user>`.
+    pub actor: Option<String>,
+    /// The integration.
+    pub integration: Option<IntegrationId>,
+    /// Only values received or stored at or after this time.
+    pub since: Option<Timestamp>,
+    /// Only values received or stored before this time.
+    pub until: Option<Timestamp>,
+    /// Adds the values of the tokens and users that the actor made, and of those that they made.
+    pub transitive: bool,
 }
 
 /// A filter of the events to read; the texts follow the contract's §9.

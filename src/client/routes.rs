@@ -12,8 +12,9 @@ use super::{
     Client, CredentialFilter, Credentials, Error, EventFilter, Expired, Health, Integration,
     IntegrationChange, Listing, NewIntegration, NewProject, NewToken, NewUser, Pair, Project, Refusal,
     RepositoryToken, Revisions, Scope, Session, Token, User, UserChange,
+    answers::Changed,
     call::{As, Call},
-    requests::{LoginBody, NotJson, RefreshBody, new_config, new_scope, rotation},
+    requests::{NotJson, RefreshBody, new_config, new_scope, rotation},
 };
 use crate::{
     api::responses::to_secret_json,
@@ -29,13 +30,10 @@ impl Client {
     /// Logs in, without saving the session.
     ///
     /// # Errors
-    /// [`Error`], as for every method here; a wrong password is a refusal with the code `bad_login`.
+    /// [`Error`], as for every method here; a wrong password is a refusal with the code `bad_login`, and the right
+    /// one of a user with a second factor one with the code `otp_required`: [`Client::login_with_code`].
     pub async fn login(&self, email: &str, password: &Secret) -> Result<Session, Error> {
-        is_text(password)?;
-        let body = to_secret_json(&LoginBody { email, password });
-        let call = Call::new(Method::POST, "/sfp/api/auth/login").with_body(body);
-        let pair: Pair = self.json(Call { speaker: As::Nobody, ..call }).await?;
-        Ok(self.session(pair))
+        self.login_with_code(email, password, None).await
     }
 
     pub(super) async fn refresh_pair(&self, refresh_token: &Secret) -> Result<Pair, Error> {
@@ -310,10 +308,6 @@ impl Client {
 
     /// Changes a user.
     pub async fn change_user(&self, email: &str, change: &UserChange) -> Result<User, Error> {
-        #[derive(serde::Deserialize)]
-        struct Changed {
-            user: User,
-        }
         for secret in [&change.password, &change.current_password].into_iter().flatten() {
             is_text(secret)?;
         }
@@ -351,7 +345,7 @@ impl Client {
         Ok(text.to_owned())
     }
 
-    async fn post<T: serde::de::DeserializeOwned>(
+    pub(super) async fn post<T: serde::de::DeserializeOwned>(
         &self,
         path: &str,
         body: &impl Serialize,
@@ -375,7 +369,7 @@ pub(super) fn get(path: &str, parameters: &[(&str, Option<&str>)]) -> Call {
     Call::new(Method::GET, if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") })
 }
 
-fn path_of(what: &str, name: &str) -> String {
+pub(super) fn path_of(what: &str, name: &str) -> String {
     format!("/sfp/api/{what}/{}", utf8_percent_encode(name, SEGMENT))
 }
 
@@ -385,7 +379,7 @@ fn no_json(_: NotJson) -> Error {
 }
 
 /// Refuses bytes that are not text: JSON carries only text, and a repair would make another secret of them.
-fn is_text(secret: &Secret) -> Result<(), Error> {
+pub(super) fn is_text(secret: &Secret) -> Result<(), Error> {
     if secret.expose_text().is_some() { Ok(()) } else { Err(malformed("The secret is not UTF-8 text")) }
 }
 

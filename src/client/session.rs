@@ -16,8 +16,10 @@ use serde::{Deserialize, Serialize};
 use tempfile::NamedTempFile;
 use zeroize::Zeroizing;
 
-use super::text;
-use crate::domain::{Secret, Timestamp};
+use crate::{
+    api::text,
+    domain::{Secret, Timestamp},
+};
 
 /// Maximum size of a session on the disk, unless the path of its authorities is extremely long: reserved before the
 /// token that obtains it is spent.
@@ -279,12 +281,12 @@ fn nameless(error: &io::Error) -> io::Error {
 }
 
 #[cfg(unix)]
-fn make_folder(folder: &Path) -> io::Result<()> {
+pub(super) fn make_folder(folder: &Path) -> io::Result<()> {
     use std::os::unix::fs::DirBuilderExt;
     fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
 #[cfg(not(unix))]
-fn make_folder(folder: &Path) -> io::Result<()> {
+pub(super) fn make_folder(folder: &Path) -> io::Result<()> {
     fs::create_dir_all(folder)
 }

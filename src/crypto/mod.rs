@@ -1,5 +1,5 @@
-//! L1. Cryptography: the only module that names argon2, aes-gcm, chacha20poly1305, hkdf, hmac, sha2, ed25519, ring and
-//! the random source.
+//! L1. Cryptography: the only module that names argon2, aes-gcm, chacha20poly1305, hkdf, hmac, sha2, ed25519, ring,
+//! rcgen, totp-rs and the random source.
 //!
 //! ```text
 //! passphrase ──argon2id(salt, m, t, p)──▶ master key ──XChaCha20-Poly1305──▶ vault key (random, 32 bytes)
@@ -10,12 +10,15 @@
 //! Callers never choose a nonce, a salt or an associated-data string.
 
 mod areas;
+pub mod authority;
 pub mod digest;
 mod error;
 pub mod kdf;
 mod key_bytes;
 pub mod keys;
+pub mod known_answers;
 pub mod machine;
+pub mod otp;
 pub mod random;
 pub mod recovery;
 pub mod rs256;

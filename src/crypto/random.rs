@@ -1,6 +1,7 @@
 //! The only random source: the operating system's.
 
 use super::key_bytes::KeyBytes;
+use crate::domain::Secret;
 
 /// The operating system gives no random bytes.
 #[derive(Debug, thiserror::Error)]
@@ -19,6 +20,13 @@ pub fn secret<const N: usize>() -> Result<KeyBytes<N>, RandomError> {
     let mut bytes = KeyBytes::zeroed();
     getrandom::fill(bytes.bytes_mut()).map_err(|_| RandomError)?;
     Ok(bytes)
+}
+
+/// Returns a secret of `count` random bytes, made where it stays.
+pub fn bytes_of_secret(count: usize) -> Result<Secret, RandomError> {
+    let mut bytes = vec![0; count];
+    getrandom::fill(&mut bytes).map_err(|_| RandomError)?;
+    Ok(Secret::new(bytes))
 }
 
 /// The number of bytes that a thread fetches at a time for [`for_id`].

@@ -34,7 +34,7 @@ impl LogWrapKey {
 pub struct LogKey(Box<SigningKey>);
 
 impl LogKey {
-    fn new(private: &[u8; 32]) -> Self {
+    pub(super) fn new(private: &[u8; 32]) -> Self {
         let key = Box::new(SigningKey::from_bytes(private));
         lock_page(&*key);
         Self(key)

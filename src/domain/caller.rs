@@ -116,6 +116,8 @@ pub struct Caller {
     pub bearer: Bearer,
     /// The end of that token; `None` for sessions.
     pub token_expires_at: Option<super::Timestamp>,
+    /// True for a user that has a second factor.
+    pub has_factor: bool,
 }
 
 impl Caller {

@@ -35,12 +35,14 @@ text_enum! {
         ProjectDelete = "project.delete",
         /// An application token was made.
         TokenCreate = "token.create",
-        /// An application token lost a project that was registered anew.
+        /// An application token lost a project that was registered anew, or got an earlier end.
         TokenUpdate = "token.update",
         /// An application token was taken back.
         TokenRevoke = "token.revoke",
         /// Application tokens were listed.
         TokenList = "token.list",
+        /// What is due for rotation was listed.
+        DueList = "due.list",
         /// A user was made.
         UserCreate = "user.create",
         /// A user changed.
@@ -113,6 +115,8 @@ text_enum! {
     DetailKey, "detail", "from the allow-list" {
         /// The length of a text that is too long for its record, in bytes.
         Bytes = "bytes",
+        /// The number of a one-time code on its printed list.
+        Code = "code",
         /// A count.
         Count = "count",
         /// True if a late clock was accepted.
@@ -121,6 +125,8 @@ text_enum! {
         Disabled = "disabled",
         /// An e-mail address.
         Email = "email",
+        /// The end of a token's life.
+        ExpiresAt = "expiresAt",
         /// The changed fields.
         Fields = "fields",
         /// The number of failed tries before.
@@ -129,6 +135,8 @@ text_enum! {
         FirstSequence = "firstSequence",
         /// The revision that was made current again.
         FromRevision = "fromRevision",
+        /// The base64 of a minted token's SHA-256.
+        HashedToken = "hashedToken",
         /// An id.
         Id = "id",
         /// Ids of integrations.
@@ -141,6 +149,8 @@ text_enum! {
         Logins = "logins",
         /// A label.
         Name = "name",
+        /// True if a user has a second factor.
+        Otp = "otp",
         /// From how many addresses.
         Peers = "peers",
         /// A project identifier that is too long for its record.
@@ -153,6 +163,10 @@ text_enum! {
         Reason = "reason",
         /// A role.
         Role = "role",
+        /// The token that a new one succeeds.
+        Rolls = "rolls",
+        /// The token that succeeds this one.
+        RolledTo = "rolledTo",
         /// The hash of a text that is too long for its record.
         Sha256 = "sha256",
         /// The number of requests without a valid token.

@@ -97,6 +97,8 @@ pub struct Integration {
     pub creator: Option<UserId>,
     /// The time of its last change.
     pub updated_at: Timestamp,
+    /// The time at which the current credential replaced another; `None` for the first one.
+    pub rotated_at: Option<Timestamp>,
     /// Raised by each write.
     pub version: u64,
 }
@@ -113,6 +115,23 @@ impl Integration {
     /// The time at which the current credential ends at the provider.
     pub fn expires_at(&self) -> Option<Timestamp> {
         self.current().expires_at
+    }
+
+    /// The time since when the current credential has been the same. Of one that an earlier version rotated, the row has
+    /// only the time of its last change: the latest possible one.
+    pub fn unchanged_since(&self) -> Timestamp {
+        match self.rotated_at {
+            Some(rotated_at) => rotated_at,
+            None if self.revision() == Revision::FIRST => self.created_at,
+            None => self.updated_at,
+        }
+    }
+
+    /// Notes the time of a rotation by an earlier version, before a change of metadata moves the only trace of it.
+    pub fn keep_rotation(&mut self) {
+        if self.revision() != Revision::FIRST {
+            self.rotated_at = Some(self.unchanged_since());
+        }
     }
 
     /// The kept revision of that number.

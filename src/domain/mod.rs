@@ -5,6 +5,7 @@
 
 mod access_scope;
 mod caller;
+mod due;
 mod email;
 mod event;
 mod id;
@@ -13,6 +14,7 @@ mod json;
 mod name;
 mod project;
 mod provider;
+mod second_factor;
 mod secret;
 mod text_enum;
 mod time;
@@ -23,6 +25,7 @@ mod user;
 
 pub use access_scope::AccessScope;
 pub use caller::{Actor, Bearer, Caller, Digest, Identity, Role};
+pub use due::{DueCounts, DueRules};
 pub use email::Email;
 pub use event::{Action, Detail, DetailKey, DetailValue, Event, Outcome, Peer};
 pub use id::{FileId, IntegrationId, RequestId, SessionId, TokenId, UserId};
@@ -31,9 +34,10 @@ pub use json::Json;
 pub use name::Name;
 pub use project::{Platform, Project, ProjectId, RemoteUrl};
 pub use provider::{AuthType, FieldRule, Provider, field_rule};
+pub use second_factor::{OneTimeCode, SecondFactor};
 pub use secret::Secret;
 pub use text_enum::Invalid;
 pub use time::{Timestamp, days, minutes, seconds};
-pub use token::{ApplicationToken, TokenRef, TokenStatus};
+pub use token::{ApplicationToken, Roll, TokenRef, TokenStatus};
 pub use unseen::{UNSEEN, is_unseen};
 pub use user::{NewMembersSee, PasswordHash, SessionKey, SessionKind, SessionRow, User};

@@ -23,6 +23,17 @@ pub enum TokenRef {
     Digest(Digest),
 }
 
+/// The place of a token in a roll: the one before it, the one after it, and the readers' move between them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Roll {
+    /// The token that it succeeds.
+    pub predecessor: Option<TokenId>,
+    /// The token that succeeds it.
+    pub successor: Option<TokenId>,
+    /// The time of a successor's first audited use.
+    pub first_used_at: Option<Timestamp>,
+}
+
 /// An application token's row; the token itself is nowhere.
 #[derive(Debug, Clone)]
 pub struct ApplicationToken {
@@ -44,6 +55,8 @@ pub struct ApplicationToken {
     pub expires_at: Timestamp,
     /// The time of its revocation.
     pub revoked_at: Option<Timestamp>,
+    /// Its place in a roll.
+    pub roll: Roll,
     /// Raised by each write.
     pub version: u64,
 }
@@ -58,5 +71,10 @@ impl ApplicationToken {
         } else {
             TokenStatus::Active
         }
+    }
+
+    /// Returns whether the next audited use is the first of a successor.
+    pub const fn awaits_first_use(&self) -> bool {
+        self.roll.predecessor.is_some() && self.roll.first_used_at.is_none()
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    AccessScope, Digest, Email, Name, ProjectId, Role, SessionId, Timestamp, UserId, minutes,
+    AccessScope, Digest, Email, Name, ProjectId, Role, SecondFactor, SessionId, Timestamp, UserId, minutes,
     text_enum::text_enum,
 };
 
@@ -45,7 +45,9 @@ pub struct User {
     pub disabled: bool,
     /// The password.
     pub password: PasswordHash,
-    /// Raised by each change of password, role or `disabled`: a session of an older epoch has ended.
+    /// The second factor, if one is set.
+    pub factor: Option<SecondFactor>,
+    /// Raised by each change of password, role, second factor or `disabled`: a session of an older epoch has ended.
     pub epoch: u64,
     /// The time at which the user was made.
     pub created_at: Timestamp,

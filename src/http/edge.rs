@@ -15,6 +15,8 @@ use crate::{
     domain::{Invalid, Peer},
 };
 
+/// The bits before the IPv4 address in one that is mapped to IPv6 (RFC 4291 §2.5.5.2).
+const MAPPED_BITS: u8 = 96;
 /// The longest name of a host, in characters (RFC 1035 §2.3.4).
 const NAME_CHARS_MAX: usize = 253;
 
@@ -50,8 +52,18 @@ impl FromStr for Network {
         };
         let address: IpAddr = address.parse().map_err(|_| invalid())?;
         let width = if address.is_ipv4() { 32 } else { 128 };
-        let prefix = prefix.map_or(Ok(width), |prefix| prefix.parse().map_err(|_| invalid()))?;
-        if prefix <= width { Ok(Self { address, prefix }) } else { Err(invalid()) }
+        let prefix: u8 = prefix.map_or(Ok(width), |prefix| prefix.parse().map_err(|_| invalid()))?;
+        if prefix > width {
+            return Err(invalid());
+        }
+        // A peer is known by its IPv4 address, so a range of mapped ones would contain nobody.
+        match (address, address.to_canonical()) {
+            (IpAddr::V6(_), address @ IpAddr::V4(_)) => {
+                let prefix = prefix.checked_sub(MAPPED_BITS).ok_or_else(invalid)?;
+                Ok(Self { address, prefix })
+            }
+            _ => Ok(Self { address, prefix }),
+        }
     }
 }
 
@@ -201,11 +213,22 @@ mod tests {
             ("::1", "::1", "::2"),
             ("0.0.0.0/0", "192.0.2.1", "2001:db8::1"),
             ("::/0", "2001:db8::1", "192.0.2.1"),
+            ("::ffff:192.0.2.4/126", "192.0.2.7", "192.0.2.8"),
+            ("::ffff:192.0.2.7", "::ffff:192.0.2.7", "192.0.2.6"),
         ] {
             assert!(network(range).contains(inside.parse().unwrap()), "{range} {inside}");
             assert!(!network(range).contains(outside.parse().unwrap()), "{range} {outside}");
         }
-        for text in ["", "10.0.0.0/33", "10.0.0.0/-1", "10.0.0.0/", "::/129", "example.com", "10.0.0.0/8/8"] {
+        for text in [
+            "",
+            "10.0.0.0/33",
+            "10.0.0.0/-1",
+            "10.0.0.0/",
+            "::/129",
+            "::ffff:0:0/95",
+            "example.com",
+            "10.0.0.0/8/8",
+        ] {
             assert!(text.parse::<Network>().is_err(), "{text}");
         }
     }

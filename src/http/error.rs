@@ -72,7 +72,10 @@ impl HttpError {
             // The rest of the request stays unread.
             Self::TooLarge { .. } | Self::Timeout | Self::BrokenBody => answer.header("connection", "close"),
             Self::Vault(
-                vault::Error::Unauthenticated | vault::Error::TokenExpired { .. } | vault::Error::BadLogin,
+                vault::Error::Unauthenticated
+                | vault::Error::TokenExpired { .. }
+                | vault::Error::BadLogin
+                | vault::Error::OtpRequired,
             ) => answer.header("www-authenticate", "Bearer"),
             Self::Vault(
                 vault::Error::TooManyTries { retry_after_secs }
@@ -168,7 +171,8 @@ fn describe(error: &vault::Error) -> (StatusCode, &'static str, String) {
         Error::Denied(denied) => {
             let code = match denied {
                 // A read passes over other integrations, so that only a defect gets here with one.
-                Denied::Role { .. } | Denied::Integration => "forbidden",
+                Denied::Role { .. } | Denied::Integration | Denied::OwnFactor => "forbidden",
+                Denied::EnrolmentRequired => "otp_enrolment_required",
                 Denied::Project => "outside_projects",
                 Denied::Provider => "outside_providers",
                 Denied::NotCreator => "not_creator",
@@ -177,6 +181,21 @@ fn describe(error: &vault::Error) -> (StatusCode, &'static str, String) {
         }
         Error::BadLogin => (StatusCode::UNAUTHORIZED, "bad_login", "Wrong e-mail or password"),
         Error::WrongPassword => (StatusCode::FORBIDDEN, "wrong_password", "currentPassword is wrong"),
+        Error::OtpRequired => (
+            StatusCode::UNAUTHORIZED,
+            "otp_required",
+            "This user has a second factor; send the code of the authenticator, or a one-time code, as otp",
+        ),
+        Error::WrongOtp => {
+            (StatusCode::FORBIDDEN, "wrong_otp", "otp is wrong, or was used before; wait for the next code")
+        }
+        Error::OtpSet => (StatusCode::CONFLICT, "otp_set", "A second factor is set already; remove it first"),
+        Error::OtpNotSet => (StatusCode::NOT_FOUND, "otp_not_set", "This user has no second factor"),
+        Error::OtpNotBegun => (
+            StatusCode::CONFLICT,
+            "otp_not_begun",
+            "No second factor was begun in the last ten minutes; start with POST /sfp/api/users/me/otp",
+        ),
         Error::TooManyTries { retry_after_secs } => {
             let message = format!("Too many attempts; try again in {retry_after_secs} seconds");
             return (StatusCode::TOO_MANY_REQUESTS, "too_many_tries", message);
@@ -267,6 +286,16 @@ fn describe(error: &vault::Error) -> (StatusCode, &'static str, String) {
             return (StatusCode::CONFLICT, "would_shadow", message);
         }
         Error::TokenNotFound => (StatusCode::NOT_FOUND, "token_not_found", "No such application token"),
+        Error::TokenEnded => (
+            StatusCode::CONFLICT,
+            "token_ended",
+            "The token has ended or was revoked; create another one with POST /sfp/api/application-tokens",
+        ),
+        Error::TokenRolled => (
+            StatusCode::CONFLICT,
+            "token_rolled",
+            "The token has a successor that is active: roll that one, or revoke it first",
+        ),
         Error::OutOfRange => (
             StatusCode::BAD_REQUEST,
             "out_of_range",
@@ -281,6 +310,11 @@ fn describe(error: &vault::Error) -> (StatusCode, &'static str, String) {
             StatusCode::CONFLICT,
             "last_owner",
             "The last enabled owner cannot be removed, disabled or demoted",
+        ),
+        Error::OwnLeave => (
+            StatusCode::CONFLICT,
+            "own_leave",
+            "You cannot leave by your own request; another owner does it, and works off what you received",
         ),
     };
     (status, code, message.to_owned())

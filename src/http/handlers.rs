@@ -5,10 +5,11 @@ use hyper::StatusCode;
 use super::{
     audit, backup,
     error::{HandlerResult, HttpError},
-    export,
+    export, exposure, otp,
     request::{Call, PAGE_MAX, bad, digits},
     response::{Answer, with_cursor},
     routes::Endpoint,
+    upkeep,
 };
 use crate::{
     api::{
@@ -22,8 +23,8 @@ use crate::{
         },
     },
     audit::receipt,
-    auth::{policy::Verb, token},
-    domain::{Actor, Email, Integration, IntegrationId, ProjectId, Revision, Role, TokenRef},
+    auth::policy::Verb,
+    domain::{Actor, Email, Integration, IntegrationId, ProjectId, Revision, Role},
     vault::{Admitted, CredentialQuery, Listed, LoggedIn, Receipt},
 };
 
@@ -53,6 +54,11 @@ async fn answer_another(endpoint: Endpoint, call: Box<Call>) -> HandlerResult {
         Endpoint::UpdateUser => update_user(call).await,
         Endpoint::DeleteUser => delete_user(call).await,
         Endpoint::DeleteUserByBody => delete_user_by_body(call).await,
+        Endpoint::BeginOtp => otp::begin(call).await,
+        Endpoint::ConfirmOtp => otp::confirm(call).await,
+        Endpoint::RenewOtpCodes => otp::renew_codes(call).await,
+        Endpoint::RemoveOwnOtp => otp::remove_own(call).await,
+        Endpoint::RemoveOtp => otp::remove(call).await,
         Endpoint::ListIntegrations => list_integrations(call, Verb::ListIntegrations).await,
         Endpoint::ListOwnIntegrations => list_integrations(call, Verb::ListOwnIntegrations).await,
         Endpoint::CreateIntegration => create_integration(call).await,
@@ -70,19 +76,23 @@ async fn answer_another(endpoint: Endpoint, call: Box<Call>) -> HandlerResult {
         Endpoint::ListTokens => list_tokens(call).await,
         Endpoint::CreateToken => create_token(call).await,
         Endpoint::RevokeToken => revoke_token(call).await,
+        Endpoint::RollToken => upkeep::roll_token(call).await,
+        Endpoint::ListDue => upkeep::list_due(call).await,
+        Endpoint::LeaveUser => upkeep::leave_user(call).await,
         Endpoint::ReadEvents => audit::read_events(call).await,
         Endpoint::ReadProof => audit::read_proof(call).await,
         Endpoint::ExportAudit => export::export(call).await,
         Endpoint::ReadCheckpoint => audit::read_checkpoint(call).await,
         Endpoint::ReadVerifierKey => audit::read_verifier_key(call).await,
+        Endpoint::ReadExposure => exposure::read(call).await,
         Endpoint::CreateBackup => backup::create(call).await,
     }
 }
 
 async fn login(call: Box<Call>) -> HandlerResult {
     call.query.finish()?;
-    let Login { email, password } = call.parse()?;
-    Ok(pair(&call.vault.login(&call.context, &email, password).await?))
+    let Login { email, password, otp } = call.parse()?;
+    Ok(pair(&call.vault.login_with_code(&call.context, &email, password, otp).await?))
 }
 
 async fn refresh(call: Box<Call>) -> HandlerResult {
@@ -349,10 +359,7 @@ async fn create_token(call: Box<Call>) -> HandlerResult {
 
 async fn revoke_token(call: Box<Call>) -> HandlerResult {
     call.query.finish()?;
-    let token = match token::parse_application(&call.argument) {
-        Some(digest) => TokenRef::Digest(digest),
-        None => TokenRef::Id(call.argument()?),
-    };
+    let token = call.token()?;
     let id = call.vault.revoke_token(&call.context, call.caller()?, token).await?;
     Ok(Answer::json(StatusCode::OK, &Removed::Token(id)))
 }

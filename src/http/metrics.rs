@@ -11,6 +11,7 @@ use prometheus_client::{
 
 use super::routes::{ROUTES, Route};
 use crate::{
+    domain::{DueCounts, Timestamp},
     stats::{Counter, Histogram, MICROS, Reading},
     vault::{Gauges, OpenGauges, Rejected},
 };
@@ -58,7 +59,13 @@ impl Metrics {
     }
 
     /// Renders the metrics page.
-    pub(super) fn page(&self, gauges: Gauges, rejected: Rejected, uptime_secs: u64) -> String {
+    pub(super) fn page(
+        &self,
+        gauges: Gauges,
+        rejected: Rejected,
+        uptime_secs: u64,
+        tls_end: Option<Timestamp>,
+    ) -> String {
         let requests = self.0.iter().enumerate().flat_map(|(at, of_route)| {
             let statuses = STATUSES.iter().zip(&of_route.statuses);
             let counted = statuses.map(|(status, count)| (*status, count.read()));
@@ -71,6 +78,7 @@ impl Metrics {
             gauges,
             rejected,
             uptime_secs,
+            tls_end,
         };
         let mut registry = Registry::with_prefix("sealroom");
         registry.register_collector(Box::new(page));
@@ -92,6 +100,8 @@ struct Page {
     gauges: Gauges,
     rejected: Rejected,
     uptime_secs: u64,
+    /// The end of the listener's certificate.
+    tls_end: Option<Timestamp>,
 }
 
 impl Collector for Page {
@@ -187,6 +197,10 @@ impl Page {
         )?;
         let failed = u64::from(self.gauges.backup_failed);
         gauge(encoder, "backup_failed", "1 while the last scheduled backup has failed", failed)?;
+        if let Some(end) = self.tls_end {
+            let help = "End of the TLS certificate, in seconds since 1970";
+            gauge(encoder, "tls_certificate_expiry_timestamp_seconds", help, end.millis() / 1000)?;
+        }
         if let Some(bytes) = self.gauges.free_bytes {
             gauge(encoder, "disk_free_bytes", "Free bytes on the file system of the vault file", bytes)?;
         }
@@ -226,6 +240,22 @@ fn encode_open(encoder: &mut DescriptorEncoder<'_>, open: &OpenGauges) -> fmt::R
     let mut soon = encoder.encode_descriptor("integrations_expiring", help, None, MetricType::Gauge)?;
     for (provider, (_, count)) in &open.integrations {
         soon.encode_family(&[("provider", *provider)])?.encode_gauge(count)?;
+    }
+    open.due.as_ref().map_or(Ok(()), |due| encode_due(encoder, due))
+}
+
+fn encode_due(encoder: &mut DescriptorEncoder<'_>, due: &DueCounts) -> fmt::Result {
+    let help = "What `sealroom due` lists by default: credentials that end within 30 days, were read after their end, \
+                or were not rotated for 180 days; tokens that end within 7 days, or were unused for 90 days";
+    let mut all = encoder.encode_descriptor("due", help, None, MetricType::Gauge)?;
+    for (kind, count) in [
+        ("credential_ending", due.ending),
+        ("credential_ended_read", due.ended_read),
+        ("credential_not_rotated", due.not_rotated),
+        ("token_ending", due.tokens_ending),
+        ("token_unused", due.tokens_unused),
+    ] {
+        all.encode_family(&[("kind", kind)])?.encode_gauge(&count)?;
     }
     Ok(())
 }

@@ -15,7 +15,7 @@ use crate::{
     api::{self, BadRequest, requests::Request},
     auth::token,
     clock::Clock,
-    domain::{Bearer, Invalid},
+    domain::{Bearer, Invalid, TokenRef},
     vault::{Admitted, Context, Error, Vault},
 };
 
@@ -47,6 +47,14 @@ impl Call {
     /// Parses the argument in the path, before any lookup.
     pub(super) fn argument<T: FromStr<Err = Invalid>>(&self) -> Result<T, HttpError> {
         argument(&self.argument)
+    }
+
+    /// Parses the token in the path: its id, or the token itself.
+    pub(super) fn token(&self) -> Result<TokenRef, HttpError> {
+        match token::parse_application(&self.argument) {
+            Some(digest) => Ok(TokenRef::Digest(digest)),
+            None => Ok(TokenRef::Id(self.argument()?)),
+        }
     }
 
     pub(super) fn parse<T: Request>(&self) -> Result<T, HttpError> {

@@ -8,8 +8,9 @@ use self::{
 };
 use crate::{
     api::requests::{
-        CreateIntegration, CreateProject, CreateToken, CreateUser, DeleteUser, Login as LoginRequest,
-        Refresh, Request, RollbackCredentials, RotateCredentials, UpdateIntegration, UpdateUser,
+        BeginOtp, ConfirmOtp, CreateIntegration, CreateProject, CreateToken, CreateUser, DeleteUser,
+        LeaveUser, Login as LoginRequest, OwnOtp, Refresh, Request, RollToken, RollbackCredentials,
+        RotateCredentials, UpdateIntegration, UpdateUser,
     },
     auth::policy::{Verb, Verb as V},
 };
@@ -45,6 +46,16 @@ pub enum Endpoint {
     DeleteUser,
     /// Removes the user named in the body.
     DeleteUserByBody,
+    /// Begins to set the caller's second factor.
+    BeginOtp,
+    /// Sets the caller's second factor.
+    ConfirmOtp,
+    /// Replaces the caller's one-time codes.
+    RenewOtpCodes,
+    /// Removes the caller's second factor.
+    RemoveOwnOtp,
+    /// Removes another user's second factor.
+    RemoveOtp,
     /// Lists integrations, without credentials.
     ListIntegrations,
     /// Lists what the caller created, without credentials.
@@ -81,6 +92,12 @@ pub enum Endpoint {
     CreateToken,
     /// Revokes an application token.
     RevokeToken,
+    /// Creates a token's successor, and ends the token after an overlap.
+    RollToken,
+    /// Lists what is due for rotation.
+    ListDue,
+    /// Disables a user who leaves, and revokes what it created.
+    LeaveUser,
     /// Lists audit events.
     ReadEvents,
     /// Proves inclusion or consistency of the log.
@@ -91,6 +108,8 @@ pub enum Endpoint {
     ReadCheckpoint,
     /// Shows the newest verifier key.
     ReadVerifierKey,
+    /// Lists what an actor knows that is still live.
+    ReadExposure,
     /// Copies the whole vault, sealed as it is.
     CreateBackup,
 }
@@ -169,12 +188,18 @@ pub static ROUTES: &[Route] = &[
     route("POST",   "/sfp/api/auth/refresh",                      Login,                              Some(json::<Refresh>()),              E::Refresh),
     route("POST",   "/sfp/api/auth/logout",                       Needs(V::Logout),                   None,                                 E::Logout),
     route("GET",    "/sfp/api/users/me",                          Needs(V::ReadSelf),                 None,                                 E::OwnUser),
+    route("POST",   "/sfp/api/users/me/otp",                      Needs(V::BeginOtp),                 Some(json::<BeginOtp>()),             E::BeginOtp),
+    route("POST",   "/sfp/api/users/me/otp/confirm",              Needs(V::ConfirmOtp),               Some(json::<ConfirmOtp>()),           E::ConfirmOtp),
+    route("POST",   "/sfp/api/users/me/otp/codes",                Needs(V::RenewOtpCodes),            Some(json::<OwnOtp>()),               E::RenewOtpCodes),
+    route("DELETE", "/sfp/api/users/me/otp",                      Needs(V::RemoveOwnOtp),             Some(json::<OwnOtp>()),               E::RemoveOwnOtp),
+    route("DELETE", "/sfp/api/users/{email}/otp",                 Needs(V::RemoveOtp),                None,                                 E::RemoveOtp),
     route("GET",    "/sfp/api/users",                             Needs(V::ListUsers),                None,                                 E::ListUsers),
     route("POST",   "/sfp/api/users",                             Needs(V::CreateUser),               Some(json::<CreateUser>()),           E::CreateUser),
     route("DELETE", "/sfp/api/users",                             Needs(V::DeleteUser),               Some(json::<DeleteUser>()),           E::DeleteUserByBody),
     route("GET",    "/sfp/api/users/{email}",                     Needs(V::ReadUser),                 None,                                 E::ReadUser),
     route("PUT",    "/sfp/api/users/{email}",                     OwnOr(V::UpdateSelf, V::UpdateUser), Some(json::<UpdateUser>()),           E::UpdateUser),
     route("DELETE", "/sfp/api/users/{email}",                     Needs(V::DeleteUser),               None,                                 E::DeleteUser),
+    route("POST",   "/sfp/api/users/{email}/leave",               Needs(V::LeaveUser),                Some(json::<LeaveUser>()),            E::LeaveUser),
     route("GET",    "/sfp/api/integrations",                      Needs(V::ListIntegrations),         None,                                 E::ListIntegrations),
     route("POST",   "/sfp/api/integrations",                      Needs(V::CreateIntegration),        Some(json::<CreateIntegration>()),    E::CreateIntegration),
     route("GET",    "/sfp/api/integrations/credentials",          Needs(V::ReadCredentials),          None,                                 E::ReadCredentials),
@@ -193,11 +218,14 @@ pub static ROUTES: &[Route] = &[
     route("GET",    "/sfp/api/application-tokens",                Needs(V::ListTokens),               None,                                 E::ListTokens),
     route("POST",   "/sfp/api/application-tokens",                Needs(V::CreateToken),              Some(json::<CreateToken>()),          E::CreateToken),
     route("DELETE", "/sfp/api/application-tokens/{token}",        Needs(V::RevokeToken),              None,                                 E::RevokeToken),
+    route("POST",   "/sfp/api/application-tokens/{token}/roll",   Needs(V::RollToken),                Some(json::<RollToken>()),            E::RollToken),
+    route("GET",    "/sfp/api/due",                               Needs(V::ListDue),                  None,                                 E::ListDue),
     route("GET",    "/sfp/api/audit",                             Needs(V::ReadAudit),                None,                                 E::ReadEvents),
     route("GET",    "/sfp/api/audit/checkpoint",                  Needs(V::ReadAudit),                None,                                 E::ReadCheckpoint),
     route("GET",    "/sfp/api/audit/proof",                       Needs(V::ReadAudit),                None,                                 E::ReadProof),
     route("GET",    "/sfp/api/audit/export",                      Needs(V::ExportAudit),              None,                                 E::ExportAudit),
     route("GET",    "/sfp/api/audit/key",                         Needs(V::ReadAudit),                None,                                 E::ReadVerifierKey),
+    route("GET",    "/sfp/api/audit/exposure",                    Needs(V::ReadAudit),                None,                                 E::ReadExposure),
     route("POST",   "/sfp/api/backup",                            Needs(V::CreateBackup),             None,                                 E::CreateBackup),
 ];
 

@@ -1,6 +1,11 @@
 //! The server: accepts connections, serves them and shuts them down.
 
-use std::{io, pin::pin, sync::Arc, time::Duration};
+use std::{
+    io,
+    pin::pin,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use arc_swap::ArcSwap;
 use hyper::{server::conn::http1, service::service_fn};
@@ -21,6 +26,7 @@ use super::{
     listener::{Listener, Socket, pause_after},
     metrics::Metrics,
     origin::Origin,
+    pulse::Pulse,
     request_log::ReadSummary,
     tls::Tls,
 };
@@ -70,8 +76,11 @@ pub struct Server {
     pub(super) metrics: Metrics,
     pub(super) closing: watch::Sender<bool>,
     pub(super) limiter: Arc<ConnectionLimiter>,
+    /// The certificate of the listener, if it has one.
+    pub(super) tls: OnceLock<Arc<Tls>>,
     lingering: Lingering,
     reads: ReadSummary,
+    pulse: Pulse,
 }
 
 impl Server {
@@ -83,7 +92,21 @@ impl Server {
         let (limits, metrics) = (ArcSwap::from_pointee(limits), Metrics::new());
         let closing = watch::Sender::new(false);
         let reads = ReadSummary::default();
-        Arc::new(Self { vault, clock, limits, edge, started, metrics, closing, limiter, lingering, reads })
+        let (tls, pulse) = (OnceLock::new(), Pulse::new());
+        Arc::new(Self {
+            vault,
+            clock,
+            limits,
+            edge,
+            started,
+            metrics,
+            closing,
+            limiter,
+            tls,
+            lingering,
+            reads,
+            pulse,
+        })
     }
 
     /// Replaces the limits for new requests and connections, except `connections_max`, which stays.
@@ -91,11 +114,20 @@ impl Server {
         self.limits.store(Arc::new(limits));
     }
 
+    /// Returns once the accept loop has taken a turn and a thread for connections has run a task.
+    pub async fn beat(&self) {
+        self.pulse.ask().await;
+    }
+
     /// Serves until `stop`, then drains the requests in flight.
     pub async fn run(self: Arc<Self>, listener: Listener, stop: impl Future<Output = ()>) {
         let (stopping, stopped) = watch::channel(false);
         let metrics_open = listener.is_local() && !self.edge.is_proxied();
         let is_loopback = listener.is_loopback();
+        if let Listener::Tls(_, tls) = &listener {
+            // A server has one listener for its life.
+            drop(self.tls.set(Arc::clone(tls)));
+        }
         let mut connections = JoinSet::new();
         let mut stop = pin!(stop);
         let mut minute = interval(COUNTS_INTERVAL);
@@ -105,6 +137,11 @@ impl Server {
                 () = &mut stop => break,
                 accepted = listener.accept() => accepted,
                 Some(_) = connections.join_next(), if !connections.is_empty() => continue,
+                () = self.pulse.question() => {
+                    let server = Arc::clone(&self);
+                    connections.spawn(async move { server.pulse.answer() });
+                    continue;
+                }
                 _ = minute.tick() => {
                     self.reads.log(&self.metrics);
                     connections.spawn(Arc::clone(&self).record_counts());
@@ -188,7 +225,7 @@ impl Server {
         }
     }
 
-    async fn serve<S>(
+    pub(super) async fn serve<S>(
         self: Arc<Self>,
         socket: S,
         origin: Origin,

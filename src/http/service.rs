@@ -232,7 +232,9 @@ impl Server {
     }
 
     fn metrics(&self, now: Timestamp) -> Answer {
-        let page = self.metrics.page(self.vault.gauges(now), self.vault.rejected(), self.uptime_secs(now));
+        let tls_end = self.tls.get().and_then(|tls| tls.certificate_end());
+        let (gauges, rejected) = (self.vault.gauges(now), self.vault.rejected());
+        let page = self.metrics.page(gauges, rejected, self.uptime_secs(now), tls_end);
         Answer { content_type: metrics::CONTENT_TYPE, ..Answer::text(page) }
     }
 

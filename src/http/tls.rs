@@ -5,10 +5,10 @@ use std::{fmt, sync::Arc};
 use arc_swap::ArcSwap;
 use rustls::{
     ServerConfig,
-    pki_types::{CertificateDer, PrivateKeyDer, UnixTime, pem::PemObject},
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject},
 };
 use tokio_rustls::TlsAcceptor;
-use webpki::{EndEntityCert, KeyUsage};
+use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
 
 use crate::domain::Timestamp;
 
@@ -49,12 +49,8 @@ pub enum LeafFlaw {
 /// Returns the flaw of a chain's first certificate, if it has one; its issuer is not judged.
 pub fn leaf_flaw(chain: &[u8], now: Timestamp) -> Option<LeafFlaw> {
     let leaf = CertificateDer::from_pem_slice(chain).ok()?;
-    let now = UnixTime::since_unix_epoch(std::time::Duration::from_millis(now.millis()));
-    let time = |at: UnixTime| Timestamp::from_millis(at.as_secs().saturating_mul(1000));
     let Ok(parsed) = EndEntityCert::try_from(&leaf) else { return Some(LeafFlaw::Unreadable) };
-    // Without trust anchors, webpki reports the leaf's own flaws before the unknown issuer.
-    let judged = parsed.verify_for_usage(&[], &[], &[], now, KeyUsage::server_auth(), None, None);
-    match judged.err()? {
+    match flaw_at(&parsed, now)? {
         webpki::Error::CaUsedAsEndEntity => Some(LeafFlaw::Authority),
         webpki::Error::CertExpired { not_after, .. } => Some(LeafFlaw::Expired(time(not_after))),
         webpki::Error::CertNotValidYet { not_before, .. } => Some(LeafFlaw::NotYetValid(time(not_before))),
@@ -63,8 +59,83 @@ pub fn leaf_flaw(chain: &[u8], now: Timestamp) -> Option<LeafFlaw> {
     }
 }
 
+/// Returns the end of the validity of a chain's first certificate; `None` if it cannot be read or never ends.
+pub fn certificate_end(chain: &[u8]) -> Option<Timestamp> {
+    let leaf = CertificateDer::from_pem_slice(chain).ok()?;
+    // webpki tells the end only to somebody who is past it, and before any other flaw.
+    match flaw_at(&EndEntityCert::try_from(&leaf).ok()?, Timestamp::from_millis(u64::MAX))? {
+        webpki::Error::CertExpired { not_after, .. } => Some(time(not_after)),
+        _ => None,
+    }
+}
+
+/// Returns the first flaw of the certificate itself. Without trust anchors, webpki reports those before the unknown
+/// issuer.
+fn flaw_at(leaf: &EndEntityCert<'_>, now: Timestamp) -> Option<webpki::Error> {
+    leaf.verify_for_usage(&[], &[], &[], unix(now), KeyUsage::server_auth(), None, None).err()
+}
+
+/// A certificate that clients of an authority reject.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Distrust {
+    /// One of the two is no certificate.
+    #[error("there is no PEM certificate in it")]
+    Unreadable,
+    /// The authority may not vouch for a name.
+    #[error("the authority vouches for other names only")]
+    OtherNames,
+    /// It is not for this name.
+    #[error("it is not for {0}")]
+    NotFor(String),
+    /// Another authority or key issued it, or it is outside of its validity.
+    #[error("the authority did not issue it: {0}")]
+    Unissued(#[source] webpki::Error),
+}
+
+/// Verifies a certificate as a client does that trusts this authority alone, for each of these names.
+///
+/// # Errors
+/// [`Distrust`].
+pub fn verify_certificate(
+    chain: &[u8],
+    authority: &[u8],
+    names: &[ServerName<'_>],
+    now: Timestamp,
+) -> Result<(), Distrust> {
+    let leaf = CertificateDer::from_pem_slice(chain).map_err(|_| Distrust::Unreadable)?;
+    let authority = CertificateDer::from_pem_slice(authority).map_err(|_| Distrust::Unreadable)?;
+    let anchors = [anchor_from_trusted_cert(&authority).map_err(|_| Distrust::Unreadable)?];
+    let leaf = EndEntityCert::try_from(&leaf).map_err(|_| Distrust::Unreadable)?;
+    let algorithms = webpki::ALL_VERIFICATION_ALGS;
+    let verified =
+        leaf.verify_for_usage(algorithms, &anchors, &[], unix(now), KeyUsage::server_auth(), None, None);
+    verified.map_err(|error| match error {
+        webpki::Error::NameConstraintViolation => Distrust::OtherNames,
+        error => Distrust::Unissued(error),
+    })?;
+    let not_for = |name: &&ServerName<'_>| leaf.verify_is_valid_for_subject_name(name).is_err();
+    match names.iter().find(not_for) {
+        Some(name) => Err(Distrust::NotFor(name.to_str().into_owned())),
+        None => Ok(()),
+    }
+}
+
+fn unix(at: Timestamp) -> UnixTime {
+    UnixTime::since_unix_epoch(std::time::Duration::from_millis(at.millis()))
+}
+
+fn time(at: UnixTime) -> Timestamp {
+    Timestamp::from_millis(at.as_secs().saturating_mul(1000))
+}
+
 /// The certificate and key for new connections.
-pub struct Tls(ArcSwap<ServerConfig>);
+pub struct Tls(ArcSwap<Pair>);
+
+struct Pair {
+    config: Arc<ServerConfig>,
+    /// The end of the certificate's validity.
+    ends: Option<Timestamp>,
+}
 
 impl Tls {
     /// Parses a certificate chain and its private key, both PEM.
@@ -72,7 +143,7 @@ impl Tls {
     /// # Errors
     /// [`TlsError`], if either is invalid or they do not match.
     pub fn new(chain: &[u8], key: &[u8]) -> Result<Self, TlsError> {
-        Ok(Self(ArcSwap::from_pointee(config(chain, key)?)))
+        Ok(Self(ArcSwap::from_pointee(pair(chain, key)?)))
     }
 
     /// Replaces them for new connections; open connections are unaffected.
@@ -80,12 +151,17 @@ impl Tls {
     /// # Errors
     /// As [`Tls::new`]; the old pair stays in use.
     pub fn replace(&self, chain: &[u8], key: &[u8]) -> Result<(), TlsError> {
-        self.0.store(Arc::new(config(chain, key)?));
+        self.0.store(Arc::new(pair(chain, key)?));
         Ok(())
     }
 
+    /// Returns the end of the certificate's validity; `None` if it never ends.
+    pub fn certificate_end(&self) -> Option<Timestamp> {
+        self.0.load().ends
+    }
+
     pub(super) fn acceptor(&self) -> TlsAcceptor {
-        TlsAcceptor::from(self.0.load_full())
+        TlsAcceptor::from(Arc::clone(&self.0.load().config))
     }
 }
 
@@ -93,6 +169,10 @@ impl fmt::Debug for Tls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Tls").finish_non_exhaustive()
     }
+}
+
+fn pair(chain: &[u8], key: &[u8]) -> Result<Pair, TlsError> {
+    Ok(Pair { config: Arc::new(config(chain, key)?), ends: certificate_end(chain) })
 }
 
 fn config(chain: &[u8], key: &[u8]) -> Result<ServerConfig, TlsError> {

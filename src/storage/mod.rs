@@ -5,6 +5,7 @@
 
 mod commit;
 mod copy;
+mod dates;
 mod engine;
 mod error;
 mod examine;
@@ -22,9 +23,12 @@ pub use commit::{
     writer::{Writer, Writing},
 };
 pub use copy::{Blank, Copied, CopyError, Copying, Moment, Rekeying, Step, Supervisor, Ticket, Unsealed};
+pub use dates::Dates;
 pub use engine::{Batch, Engine, FORMAT, RowWrite};
 pub use error::{CommitError, OpenError, StorageError};
 pub use examine::{Archived, Check, Findings, Read, Status, Surroundings};
+#[cfg(any(test, fuzzing))]
+pub(crate) use format::probe;
 pub use format::{
     head::{Head, LogKeys, SLOTS_MAX, Slot, decode_slots, encode_slots},
     last_access::LastAccess,

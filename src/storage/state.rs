@@ -13,6 +13,7 @@ use tokio::sync::watch;
 
 use super::{
     copy::Tap,
+    dates::IntegrationDates,
     engine::Engine,
     format::{last_access::LastAccess, tables::Table},
     read::cache::{self, Generation},
@@ -117,6 +118,7 @@ pub(super) struct VaultState {
     pub(super) state: StateClock,
     pub(super) accesses: Accesses,
     pub(super) log_check: LogCheck,
+    pub(super) dates: IntegrationDates,
     pub(super) stats: Stats,
     /// The commits that a copy in progress still has to write.
     pub(super) tap: Tap,
@@ -142,6 +144,7 @@ impl VaultState {
             state: StateClock::default(),
             accesses: Accesses::default(),
             log_check: LogCheck::default(),
+            dates: IntegrationDates::default(),
             stats,
             tap: Tap::default(),
         }

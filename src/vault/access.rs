@@ -20,6 +20,8 @@ pub struct Admitted {
     caller: Arc<Caller>,
     generation: Option<Generation>,
     permit: Option<Permit>,
+    /// True for a token that succeeds another and was not used so far.
+    is_first_use: bool,
 }
 
 impl Admitted {
@@ -30,6 +32,11 @@ impl Admitted {
 
     pub(super) fn bearer(&self) -> Bearer {
         self.caller.bearer
+    }
+
+    /// Returns whether the next audited use is the first of a token that succeeds another.
+    pub(super) const fn is_first_use(&self) -> bool {
+        self.is_first_use
     }
 
     /// Returns whether a view shows the generation that authenticated the caller.
@@ -146,6 +153,7 @@ impl Vault {
 
 /// Finds the caller behind a token on one state.
 pub(super) fn authenticate(view: &View<'_>, bearer: Bearer, now: Timestamp) -> Result<Admitted, Error> {
+    let mut is_first_use = false;
     let caller = match bearer {
         Bearer::Application(digest) => {
             let token = view.token(&digest)?.ok_or(Error::Unauthenticated)?;
@@ -154,12 +162,14 @@ pub(super) fn authenticate(view: &View<'_>, bearer: Bearer, now: Timestamp) -> R
                 TokenStatus::Expired => return Err(Error::TokenExpired { since: token.expires_at }),
                 TokenStatus::Revoked => return Err(Error::Unauthenticated),
             }
+            is_first_use = token.awaits_first_use();
             Caller {
                 identity: Identity::Token(token.id),
                 role: token.role,
                 scope: narrowing::of_token(view, &token, now)?,
                 bearer,
                 token_expires_at: Some(token.expires_at),
+                has_factor: false,
             }
         }
         Bearer::Access(session, digest) => {
@@ -173,10 +183,11 @@ pub(super) fn authenticate(view: &View<'_>, bearer: Bearer, now: Timestamp) -> R
                 scope: user.effective_scope(),
                 bearer,
                 token_expires_at: None,
+                has_factor: user.factor.is_some(),
             }
         }
     };
-    Ok(Admitted { caller: Arc::new(caller), generation: view.generation(), permit: None })
+    Ok(Admitted { caller: Arc::new(caller), generation: view.generation(), permit: None, is_first_use })
 }
 
 /// Returns the user of a session's token if the user is enabled, is the same one still, and has the session's epoch.

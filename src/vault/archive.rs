@@ -91,6 +91,7 @@ impl Vault {
     /// The vault is locked, the file no longer begins with these records, or a commit fails: the parts before it are
     /// archived.
     pub async fn archive(&self, records: Range<u64>, actor: Actor, now: Timestamp) -> Result<(), Error> {
+        self.index_before(records.end).await?;
         let mut first = records.start;
         while first < records.end {
             let end = records.end.min(first + STEP);

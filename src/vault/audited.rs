@@ -10,6 +10,7 @@ use super::{
     credentials::Measure,
     error::Error,
     refusal_counts::Tally,
+    roll,
     state::{Open, Vault},
     work::{Context, Request},
 };
@@ -145,6 +146,9 @@ impl Admission {
             Ok(decision) => {
                 let actor = admitted.caller().actor();
                 self.measure.write(&actor, &decision, context.now, &self.tally).map_err(silent)?;
+                if admitted.is_first_use() {
+                    return roll::first_use(view, self.bearer, decision, context.now).map_err(silent);
+                }
                 Ok(decision)
             }
             Err(error) => Err(self.refusal(error, event())),
@@ -154,7 +158,7 @@ impl Admission {
     /// Returns a refusal with the event that the contract demands for it, if any.
     fn refusal(&self, error: Error, mut event: Event) -> Refusal<Error> {
         let outcome = match &error {
-            Error::Denied(_) | Error::WrongPassword => Some(Outcome::Denied),
+            Error::Denied(_) | Error::WrongPassword | Error::WrongOtp => Some(Outcome::Denied),
             Error::NothingMatches { .. } | Error::NotMinted(_) | Error::Tampered(_) => Some(Outcome::Failed),
             // Without this event a token could probe project names unnoticed.
             Error::ProjectNotFound(_)

@@ -96,6 +96,7 @@ impl Vault {
     /// A secret breaks its rule, the medium refuses, or there is no memory or randomness.
     pub fn create(medium: Medium, cache_bytes: usize, plan: &InitPlan) -> Result<Created, InitError> {
         check_passphrase(&plan.passphrase)?;
+        password::check_new(&plan.password, &plan.owner)?;
         let file = FileId::new(plan.now, random::bytes()?);
         let vault_key = VaultKey::generate()?;
         let recovery = RecoveryKey::generate()?;
@@ -118,6 +119,7 @@ impl Vault {
             scope: AccessScope::default(),
             disabled: false,
             password: password::hash(&plan.password, plan.password_kdf)?,
+            factor: None,
             epoch: 0,
             created_at: plan.now,
             last_login_at: None,

@@ -60,6 +60,21 @@ pub enum Error {
     /// The caller's own password, required to change it, is wrong.
     #[error("wrong password")]
     WrongPassword,
+    /// The password is right, and a code of the second factor is needed too.
+    #[error("a code of the second factor is needed")]
+    OtpRequired,
+    /// The caller's own code is wrong, or was used before.
+    #[error("wrong code")]
+    WrongOtp,
+    /// The user has a second factor already.
+    #[error("a second factor is set")]
+    OtpSet,
+    /// The user has no second factor.
+    #[error("no second factor is set")]
+    OtpNotSet,
+    /// The user has not begun to set a second factor, or too long ago.
+    #[error("no second factor was begun")]
+    OtpNotBegun,
     /// The client made too many attempts.
     #[error("too many tries")]
     TooManyTries {
@@ -143,6 +158,12 @@ pub enum Error {
     /// The token does not exist.
     #[error("no such token")]
     TokenNotFound,
+    /// The token has ended or was revoked.
+    #[error("the token has ended")]
+    TokenEnded,
+    /// The token has a successor that is active.
+    #[error("the token was rolled")]
+    TokenRolled,
     /// The log does not have that sequence or size.
     #[error("out of range")]
     OutOfRange,
@@ -161,6 +182,9 @@ pub enum Error {
     /// The change would remove the last enabled owner.
     #[error("the last owner stays")]
     LastOwner,
+    /// An owner cannot take its own access away by leaving.
+    #[error("another owner has to do it")]
+    OwnLeave,
 }
 
 impl Error {

@@ -87,9 +87,7 @@ impl Vault {
         caller: &Admitted,
         first: u64,
     ) -> Result<(u64, ExportTurn), Error> {
-        let share = self.budgets.export(caller.caller().actor())?;
-        let turn = Arc::clone(&self.exports).try_acquire_owned().map_err(|_| Error::Overloaded)?;
-        let turn = ExportTurn { _turn: turn, _share: share };
+        let turn = self.export_turn(caller)?;
         let work = move |work: Request<'_>| {
             let archived = work.view.first_sequence()?;
             if first < archived {
@@ -99,6 +97,16 @@ impl Vault {
         };
         let committed = self.act(context, caller, Verb::ExportAudit, work).await?;
         Ok((committed.receipts.first().map_or(0, |receipt| receipt.sequence + 1), turn))
+    }
+
+    /// Takes a place among all exports and among the caller's.
+    ///
+    /// # Errors
+    /// There is none.
+    pub(super) fn export_turn(&self, caller: &Admitted) -> Result<ExportTurn, Error> {
+        let share = self.budgets.export(caller.caller().actor())?;
+        let turn = Arc::clone(&self.exports).try_acquire_owned().map_err(|_| Error::Overloaded)?;
+        Ok(ExportTurn { _turn: turn, _share: share })
     }
 
     /// Returns the next records of an export before `end`, oldest first; empty if there are no more.

@@ -2,9 +2,9 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{mints::MintReading, state::Vault};
+use super::{due, mints::MintReading, state::Vault};
 use crate::{
-    domain::{Provider, Timestamp, days},
+    domain::{DueCounts, Provider, Timestamp, days},
     stats::Reading,
 };
 
@@ -51,6 +51,8 @@ pub struct OpenGauges {
     pub batch_jobs: Reading,
     /// By provider: the number of integrations, and of those that expire within thirty days or have expired.
     pub integrations: BTreeMap<&'static str, (u64, u64)>,
+    /// The numbers of what is due; none if a row fails authentication.
+    pub due: Option<DueCounts>,
 }
 
 impl Vault {
@@ -70,15 +72,14 @@ impl Vault {
                 let stats = open.writer.stats();
                 let mut integrations: BTreeMap<_, (u64, u64)> =
                     Provider::ALL.iter().map(|provider| (provider.service().as_str(), (0, 0))).collect();
-                // If a row fails authentication, no count is better than a wrong one.
-                let all = open.writer.view().integrations().ok();
-                if all.is_none() {
-                    integrations.clear();
-                }
-                for integration in all.iter().flat_map(|all| all.iter()) {
-                    let counts = integrations.entry(integration.provider.service().as_str()).or_default();
+                let due = due::counts(&open.writer.view(), now, |dates| {
+                    let counts = integrations.entry(dates.provider.service().as_str()).or_default();
                     counts.0 += 1;
-                    counts.1 += u64::from(integration.expires_at().is_some_and(|end| end <= now.plus(SOON)));
+                    counts.1 += u64::from(dates.expires_at.is_some_and(|end| end <= now.plus(SOON)));
+                });
+                // If a row fails authentication, no count is better than a wrong one.
+                if due.is_err() {
+                    integrations.clear();
                 }
                 OpenGauges {
                     log_size: *stats.log_size.borrow(),
@@ -87,6 +88,7 @@ impl Vault {
                     commit_micros: stats.commit_micros.read(),
                     batch_jobs: stats.batch_jobs.read(),
                     integrations,
+                    due: due.ok(),
                 }
             }),
         }

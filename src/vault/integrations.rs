@@ -80,6 +80,7 @@ impl Vault {
                 created_by,
                 creator,
                 updated_at: now,
+                rotated_at: None,
                 version: 0,
             };
             let shadows = shadows(work.view, &integration)?;
@@ -179,6 +180,7 @@ impl Vault {
                 return Err(Error::ExpiryPast);
             }
             apply(request.expires_at, &mut after.kept[0].expires_at);
+            after.keep_rotation();
             let rescoped = request.scope.is_some();
             if let Some(scope) = request.scope {
                 check_registered(work.view, scope.projects())?;
@@ -268,7 +270,13 @@ impl Vault {
             let integration = work.view.integration(id)?.ok_or(Error::IntegrationNotFound)?;
             let mut changes = Changes::none();
             changes.remove_integration(&integration);
-            Ok(Decision::changing((), changes, event_about(work.event, &integration)).revoking())
+            // No row keeps the label, and the provider may still honour the credential.
+            let detail = match &integration.name {
+                Some(name) => Detail::NONE.text(DetailKey::Name, name),
+                None => Detail::NONE,
+            };
+            let event = Event { detail, ..event_about(work.event, &integration) };
+            Ok(Decision::changing((), changes, event).revoking())
         };
         self.act(context, caller, Verb::DeleteIntegration, work).await.map(drop)
     }
@@ -327,6 +335,7 @@ fn renew(
     let revision = before.revision().next();
     after.kept.insert(0, KeptRevision { revision, expires_at });
     after.updated_at = work.context.now;
+    after.rotated_at = Some(work.context.now);
     let mut changes = Changes::none();
     for dropped in after.kept.split_off(after.kept.len().min(Integration::KEPT_MAX)) {
         changes.remove_credential(after.id, dropped.revision);

@@ -140,7 +140,12 @@ impl Vault {
     }
 
     /// Records that a record cannot be read.
-    async fn damaged_record(&self, context: &Context, caller: &Admitted, sequence: String) -> Error {
+    pub(super) async fn damaged_record(
+        &self,
+        context: &Context,
+        caller: &Admitted,
+        sequence: String,
+    ) -> Error {
         let error = Error::Tampered(StorageError::Tampered { table: "audit", key: sequence });
         self.refuse(context, caller.bearer(), Verb::ReadAudit, error).await
     }

@@ -33,6 +33,7 @@ impl Vault {
         let open = self.opened()?;
         let records = open.writer.check_log(first, STEP)?;
         self.know_logins(&records);
+        open.exposures.follow(first, &records);
         let next = records.last().map(|(last, _)| last + 1);
         if next.is_none() {
             open.writer.set_log_checked((self.settings().monotonic)());

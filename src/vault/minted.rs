@@ -11,9 +11,11 @@ use std::{
     time::Duration,
 };
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use tokio::sync::{OnceCell, watch};
 
 use crate::{
+    crypto::digest::sha256,
     domain::{Actor, Integration, IntegrationId, ProjectId, Secret, Timestamp, minutes},
     outgoing::{Failure, InstallationToken, MintError, Share, Shares},
 };
@@ -36,6 +38,8 @@ const TOKENS_MAX: usize = 1_024;
 /// A token, and whether the log has its minting.
 pub(super) struct Minted {
     pub(super) token: Secret,
+    /// The base64 of its SHA-256, as GitHub's audit log has it.
+    pub(super) hashed: String,
     pub(super) expires_at: Timestamp,
     fresh_until: Timestamp,
     /// Set with the first disclosure, which is the one that is recorded as the minting.
@@ -45,7 +49,8 @@ pub(super) struct Minted {
 impl Minted {
     pub(super) fn new(InstallationToken { token, expires_at }: InstallationToken, now: Timestamp) -> Self {
         let fresh_until = expires_at.minus(MARGIN).min(now.plus(KEPT_MAX));
-        Self { token, expires_at, fresh_until, is_recorded: AtomicBool::new(false) }
+        let hashed = STANDARD.encode(sha256(token.expose()));
+        Self { token, hashed, expires_at, fresh_until, is_recorded: AtomicBool::new(false) }
     }
 }
 

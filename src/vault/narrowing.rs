@@ -86,6 +86,7 @@ pub(super) fn take_from_tokens(
 pub(super) fn user_detail(user: &User) -> Detail {
     let detail = Detail::NONE.text(DetailKey::Email, &user.email).text(DetailKey::Role, user.role);
     let detail = if user.disabled { detail.truth(DetailKey::Disabled, true) } else { detail };
+    let detail = if user.factor.is_some() { detail.truth(DetailKey::Otp, true) } else { detail };
     match user.projects() {
         Some(projects) => detail.list(DetailKey::Projects, projects),
         None => detail,

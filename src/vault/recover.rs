@@ -29,23 +29,26 @@ impl Vault {
         Err(RecoverError::NoSingleOwner { owners: owners().map(|user| user.email.clone()).collect() })
     }
 
-    /// Sets an owner's password, ends the owner's sessions, and records `event`.
+    /// Sets an owner's password, removes the second factor, ends the owner's sessions, and records `event`. Returns
+    /// whether there was a second factor.
     ///
     /// # Errors
     /// The password breaks the rule, the owner no longer exists or is disabled, or the commit fails.
-    pub async fn recover_owner(&self, email: Email, password: Secret, event: Event) -> Result<(), Error> {
-        let password = self.new_password(password).await?;
+    pub async fn recover_owner(&self, email: Email, password: Secret, event: Event) -> Result<bool, Error> {
+        let password = self.new_password(&email, password).await?;
         let decide = move |view: &View<'_>| {
             let found = view.user(&email).map_err(|error| silent(error.into()))?;
             let found = found.filter(|user| user.role == Role::Owner && !user.disabled);
             let owner = found.ok_or_else(|| silent(Error::UserNotFound))?;
+            let had_factor = owner.factor.is_some();
             let detail = event.detail.clone().text(DetailKey::Email, &owner.email);
+            let detail = if had_factor { detail.truth(DetailKey::Otp, false) } else { detail };
             let event = Event { detail, ..event };
             let mut changes = Changes::none();
-            changes.user(User { password, epoch: owner.epoch + 1, ..(*owner).clone() });
-            Ok(Decision::changing((), changes, event).revoking())
+            changes.user(User { password, factor: None, epoch: owner.epoch + 1, ..(*owner).clone() });
+            Ok(Decision::changing(had_factor, changes, event).revoking())
         };
         let committed = self.opened()?.decide(None, decide).await?;
-        self.settle(committed).await.map(drop)
+        Ok(self.settle(committed).await?.value)
     }
 }

@@ -20,7 +20,9 @@ use super::{
 use crate::{
     api::{responses::TokenKind, stored},
     auth::policy::{Permit, Verb},
-    domain::{Action, AuthType, Event, Integration, ProjectId, Provider, Secret, Timestamp},
+    domain::{
+        Action, AuthType, Detail, DetailKey, Event, Integration, ProjectId, Provider, Secret, Timestamp,
+    },
     outgoing::{App, AppConfig, Disabled, MintError, Outgoing, Repository, SignedApp},
     storage::{self, Decision, Receipt, View},
 };
@@ -294,7 +296,11 @@ fn decide(
     let was_recorded = minted.is_recorded.swap(true, Ordering::AcqRel);
     is_first.store(!was_recorded, Ordering::Release);
     let action = if was_recorded { Action::CredentialsRead } else { Action::CredentialsMint };
-    Ok(Decision::disclosing(Some(Token::Minted(minted)), vec![Event { action, ..event }]))
+    // The provider's own log names the token by that hash.
+    let detail = Detail::NONE
+        .text(DetailKey::HashedToken, &minted.hashed)
+        .text(DetailKey::ExpiresAt, minted.expires_at);
+    Ok(Decision::disclosing(Some(Token::Minted(minted)), vec![Event { action, detail, ..event }]))
 }
 
 /// Gives every reason for which there is nothing the answer that the contract fixes.

@@ -3,12 +3,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{audited::silent, error::Error, narrowing::token_detail, state::Vault};
+use super::{
+    audited::silent,
+    error::Error,
+    narrowing::{token_detail, user_detail},
+    state::Vault,
+};
 use crate::{
-    audit::taken_away::{Projects, TakenAway, UserState},
+    audit::taken_away::{Projects, RolledTo, TakenAway, UserState},
+    crypto::otp,
     domain::{
-        Action, Actor, Detail, DetailKey, Email, Event, Integration, ProjectId, Role, Scope, Timestamp,
-        TokenId, User,
+        Action, Actor, Detail, DetailKey, Email, Event, Integration, ProjectId, Role, Scope, SecondFactor,
+        Timestamp, TokenId, User,
     },
     storage::{Changes, Decision, StorageError, View},
 };
@@ -73,8 +79,11 @@ impl<'a> Work<'a> {
         for token in
             view.tokens()?.iter().filter(|token| token.revoked_at.is_none() && plan.now < token.expires_at)
         {
-            let is_revoked = plan.later.as_ref().is_some_and(|later| later.tokens.contains(&token.id));
-            if !is_revoked {
+            let is_taken = plan.later.as_ref().is_some_and(|later| {
+                let rolled = later.rolled_tokens.get(&token.id);
+                later.tokens.contains(&token.id) || rolled.is_some_and(|rolled| rolled.ends <= plan.now)
+            });
+            if !is_taken {
                 work.outcome.tokens.push(format!("{} ({}, {})", token.name, token.role, token.id));
             }
         }
@@ -96,14 +105,18 @@ impl<'a> Work<'a> {
             });
             self.changes.token(token);
         }
+        // A roll is an update too, so that its token is among these.
         for (id, projects) in later.narrowed_tokens.iter().filter(|(id, _)| !later.tokens.contains(*id)) {
-            self.narrow_token(view, *id, projects)?;
+            self.lessen_token(view, *id, projects, later.rolled_tokens.get(id))?;
         }
         for email in &later.removed_users {
             self.remove_user(email);
         }
         for (email, state) in &later.users {
             self.narrow_user(email, state);
+        }
+        for (email, numbers) in &later.codes {
+            self.use_up_codes(email, numbers);
         }
         let used = self.integrations(view, later)?;
         for project in &later.projects {
@@ -126,6 +139,12 @@ impl<'a> Work<'a> {
                 .by_hand
                 .push(format!("the password of {email} was changed: the earlier one holds again"));
         }
+        for email in later.factors.iter().filter(|email| self.users.contains_key(*email)) {
+            let told = format!(
+                "the second factor of {email} was set, changed or removed: the earlier state holds again"
+            );
+            self.outcome.by_hand.push(told);
+        }
         if later.slots > 0 {
             self.outcome
                 .by_hand
@@ -139,27 +158,50 @@ impl<'a> Work<'a> {
         Ok(())
     }
 
-    fn narrow_token(
+    /// Narrows a token, and ends it when its roll said.
+    fn lessen_token(
         &mut self,
         view: &View<'_>,
         id: TokenId,
         projects: &Projects,
+        rolled: Option<&RolledTo>,
     ) -> Result<(), StorageError> {
-        let only = match projects {
-            Projects::All => return Ok(()),
-            Projects::Only(projects) => &projects[..],
-            Projects::Unknown => &[],
-        };
-        let Some(token) = view.token_by_id(id)?.filter(|token| token.revoked_at.is_none()) else {
+        let Some(before) = view.token_by_id(id)?.filter(|token| token.revoked_at.is_none()) else {
             return Ok(());
         };
-        if token.scope.projects.iter().flatten().all(|project| only.contains(project)) {
+        let mut token = (*before).clone();
+        let only = match projects {
+            Projects::All => None,
+            Projects::Only(projects) => Some(&projects[..]),
+            Projects::Unknown => Some(&[][..]),
+        };
+        let is_wider = |only: &&[ProjectId]| {
+            !token.scope.projects.iter().flatten().all(|project| only.contains(project))
+        };
+        let mut told = Vec::new();
+        if let Some(only) = only.filter(is_wider) {
+            told.push(format!("narrowed to {} projects", only.len()));
+            token.scope.projects = Some(only.to_vec());
+        }
+        let mut end = Detail::NONE;
+        if let Some(rolled) = rolled.filter(|rolled| rolled.ends < token.expires_at) {
+            token.expires_at = rolled.ends;
+            told.push(format!("ends at {}", rolled.ends));
+            end = end.text(DetailKey::ExpiresAt, rolled.ends);
+            if let Some(successor) = rolled.successor
+                && view.token_by_id(successor)?.is_none()
+            {
+                self.outcome.by_hand.push(format!(
+                    "token {} ({id}) was rolled, and its successor {successor} is lost: create another one",
+                    token.name
+                ));
+            }
+        }
+        if told.is_empty() {
             return Ok(());
         }
-        let mut token = (*token).clone();
-        token.scope.projects = Some(only.to_vec());
-        let detail = token_detail(&token);
-        self.outcome.applied.push(format!("token {} ({id}) narrowed to {} projects", token.name, only.len()));
+        let detail = token_detail(&token).join(end);
+        self.outcome.applied.push(format!("token {} ({id}) {}", token.name, told.join(", ")));
         self.event(Action::TokenUpdate, |event| Event { detail: event.detail.clone().join(detail), ..event });
         self.changes.token(token);
         Ok(())
@@ -223,14 +265,20 @@ impl<'a> Work<'a> {
             }
         }
         self.outcome.applied.push(format!("user {email} {}", what.join(", ")));
-        let detail = Detail::NONE.text(DetailKey::Email, email).text(DetailKey::Role, after.role);
-        let detail = if after.disabled { detail.truth(DetailKey::Disabled, true) } else { detail };
-        let detail = match after.projects() {
-            Some(projects) => detail.list(DetailKey::Projects, projects),
-            None => detail,
-        };
+        let detail = user_detail(&after);
         self.users.insert(email.clone(), after);
         self.event(Action::UserUpdate, |event| Event { detail: event.detail.clone().join(detail), ..event });
+    }
+
+    /// Takes the one-time codes out that were used after the backup; no event, since each login has its own.
+    fn use_up_codes(&mut self, email: &Email, numbers: &BTreeSet<u8>) {
+        let Some(factor) = self.users.get_mut(email).and_then(|user| user.factor.as_mut()) else { return };
+        let before = factor.codes.len();
+        factor.codes.retain(|code| !numbers.contains(&code.number));
+        let used = before - factor.codes.len();
+        if used > 0 {
+            self.outcome.applied.push(format!("{used} one-time codes of {email} used up"));
+        }
     }
 
     /// Deletes and narrows integrations; returns those of the projects to delete that others are still scoped to.
@@ -271,7 +319,9 @@ impl<'a> Work<'a> {
         match later {
             Some(Projects::Only(projects)) if !projects.is_empty() && takes_away(projects) => {
                 let scope = Scope::Projects(projects.clone());
-                let after = Integration { scope: scope.clone(), updated_at: self.plan.now, ..before.clone() };
+                let mut after = before.clone();
+                after.keep_rotation();
+                (after.scope, after.updated_at) = (scope.clone(), self.plan.now);
                 self.outcome.applied.push(format!(
                     "integration {} scoped to {} projects",
                     named(before),
@@ -309,7 +359,11 @@ impl<'a> Work<'a> {
             if !user.disabled {
                 self.outcome.users.push(format!("{} ({})", user.email, user.role));
             }
-            self.changes.user(User { epoch: user.epoch + 1, ..user });
+            // No code that was used since the backup is used again.
+            let newest = otp::newest_step(plan.now);
+            let factor =
+                user.factor.map(|factor| SecondFactor { used_step: factor.used_step.max(newest), ..factor });
+            self.changes.user(User { epoch: user.epoch + 1, factor, ..user });
         }
         self.changes.new_log_key();
         self.changes.adopt_copy();

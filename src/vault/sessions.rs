@@ -12,7 +12,7 @@ use super::{
     access::Admitted,
     audited::silent,
     error::{Error, InternalError},
-    state::{SessionLife, Vault},
+    state::{Open, SessionLife, Vault},
     work::{Context, Request},
 };
 use crate::{
@@ -20,12 +20,13 @@ use crate::{
         limiter::Limiter,
         password::{self, PasswordError},
         policy::Verb,
+        second_factor::{self, Used},
         token::{self, NewToken},
     },
     crypto::{kdf::KdfParams, random, stack::leaving_nothing},
     domain::{
-        Action, Actor, Email, Identity, PasswordHash, Peer, Secret, SessionId, SessionKey, SessionKind,
-        SessionRow, Timestamp, User,
+        Action, Actor, Detail, DetailKey, Email, Event, Identity, PasswordHash, Peer, Secret, SessionId,
+        SessionKey, SessionKind, SessionRow, Timestamp, User,
     },
     storage::{Changes, Decision, View},
 };
@@ -87,6 +88,20 @@ impl Vault {
     /// # Errors
     /// The e-mail or password is wrong, the user is disabled, or there were too many attempts.
     pub async fn login(&self, context: &Context, email: &str, password: Secret) -> Result<LoggedIn, Error> {
+        self.login_with_code(context, email, password, None).await
+    }
+
+    /// Logs a user in with a code of the second factor; a user without one needs none.
+    ///
+    /// # Errors
+    /// As [`Self::login`]. [`Error::OtpRequired`] only where the password is right; a wrong code is a wrong password.
+    pub async fn login_with_code(
+        &self,
+        context: &Context,
+        email: &str,
+        password: Secret,
+        code: Option<Secret>,
+    ) -> Result<LoggedIn, Error> {
         self.opened()?;
         if self.is_disk_low() {
             return Err(Error::DiskLow);
@@ -94,7 +109,7 @@ impl Vault {
         let email: Option<Email> = email.parse().ok();
         let peer = context.peer.unwrap_or(Peer::Unix);
         self.limit(email.as_ref(), peer, context.now).inspect_err(|_| self.tally.login(context.peer))?;
-        let outcome = self.login_with(context, email.as_ref(), password).await;
+        let outcome = self.login_with(context, email.as_ref(), password, code).await;
         let host = self.settings().host.clone();
         let outcome = self.noted(context, host, Action::SessionLogin, outcome).await;
         match &outcome {
@@ -111,6 +126,7 @@ impl Vault {
         context: &Context,
         email: Option<&Email>,
         password: Secret,
+        code: Option<Secret>,
     ) -> Result<LoggedIn, Error> {
         let open = self.opened()?;
         let user = match email {
@@ -120,16 +136,45 @@ impl Vault {
         let (hash, kdf) = (user.as_ref().map(|user| user.password.clone()), self.settings().password_kdf);
         let right = self.is_password(hash, kdf, password).await?;
         let checked = user.filter(|user| right && !user.disabled).ok_or(Error::BadLogin)?;
+        let code = code.filter(|_| checked.factor.is_some());
+        if checked.factor.is_some() && code.is_none() {
+            return Err(Error::OtpRequired);
+        }
+        let limited = code.is_some().then(|| (checked.email.clone(), context.peer.unwrap_or(Peer::Unix)));
+        if let Some((email, peer)) = &limited {
+            self.limit_code(email, *peer, context.now)?;
+        }
+        let outcome = self.open_session(&open, context, checked, code).await;
+        match (&limited, &outcome) {
+            (Some((email, _)), Err(Error::BadLogin)) => {
+                tracing::warn!(user = %email, "login with the right password and a wrong code");
+            }
+            (Some((email, peer)), _) => self.limiter().code_not_wrong(email, *peer, context.now),
+            (None, _) => {}
+        }
+        outcome
+    }
+
+    /// Opens a session of a user whose password is right, with the code of a second factor if one is set.
+    async fn open_session(
+        &self,
+        open: &Open,
+        context: &Context,
+        checked: Arc<User>,
+        code: Option<Secret>,
+    ) -> Result<LoggedIn, Error> {
         let pair = Pair::new(SessionId::new(context.now, random::bytes()?))?;
         let (life, context) = (self.settings().sessions, *context);
         let (measure, tally) = (self.measure(), Arc::clone(&self.tally));
         let [access, refresh] = pair.rows(&checked, context.now, life);
         let decide = move |view: &View<'_>| {
             let user = view.user(&checked.email).map_err(|error| silent(error.into()))?;
-            // Changing the password, the role or `disabled` since the check has raised the epoch.
+            // Changing the password, the role, the second factor or `disabled` since the check has raised the epoch.
             let user =
                 user.filter(|user| user.id == checked.id && user.epoch == checked.epoch && !user.disabled);
             let mut user = User::clone(&*user.ok_or_else(|| silent(Error::BadLogin))?);
+            // On the newest row: of two logins with one code only the first finds it unused.
+            let detail = use_code(&mut user, code.as_ref(), context.now).map_err(silent)?;
             let actor = Actor::User(user.email.clone());
             measure.session(&actor, context.now, &tally).map_err(silent)?;
             user.last_login_at = Some(context.now);
@@ -138,7 +183,7 @@ impl Vault {
             changes.session(access);
             changes.session(refresh);
             changes.user(user.clone());
-            let event = context.event(actor, Action::SessionLogin);
+            let event = Event { detail, ..context.event(actor, Action::SessionLogin) };
             Ok(Decision::changing(user, changes, event))
         };
         let user = open.decide(context.request, decide).await?.value;
@@ -246,6 +291,24 @@ impl Drop for PasswordWait<'_> {
     fn drop(&mut self) {
         self.count.fetch_sub(1, Ordering::Relaxed);
     }
+}
+
+/// Uses a code up, and returns what the login's event says about it.
+///
+/// # Errors
+/// The code is wrong or was used before.
+fn use_code(user: &mut User, code: Option<&Secret>, now: Timestamp) -> Result<Detail, Error> {
+    let Some(factor) = &user.factor else { return Ok(Detail::NONE) };
+    let code = code.ok_or(Error::OtpRequired)?;
+    let (after, used) = second_factor::take(factor, code, now).ok_or(Error::BadLogin)?;
+    let detail = match used {
+        Used::Step(_) => Detail::NONE.truth(DetailKey::Otp, true),
+        Used::Code(number) => Detail::NONE
+            .number(DetailKey::Code, number.into())
+            .number(DetailKey::Count, after.codes.len() as u64),
+    };
+    user.factor = Some(after);
+    Ok(detail)
 }
 
 /// Deletes expired sessions. Session ids are in the order of their logins, so expired ones gather at the front.

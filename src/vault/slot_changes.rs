@@ -8,7 +8,7 @@ use super::{
     state::Vault,
 };
 use crate::{
-    auth::spelling,
+    auth::{common, spelling},
     crypto::{
         kdf::KdfParams,
         keys::{MasterKey, SlotHeader, SlotKind, VaultKey},
@@ -232,11 +232,12 @@ fn slot(id: u32, new: &NewSecret, key: &VaultKey) -> Result<Slot, SlotError> {
     Ok(Slot { wrapped: master.wrap(&header, key).map_err(Error::from)?, header })
 }
 
-/// Checks that a new passphrase can be typed again, and is no machine key, which is tried at machine slots alone.
-pub(super) fn check_passphrase(secret: &Secret) -> Result<(), Invalid> {
+/// Checks that a new passphrase can be typed again, is not among those that are guessed first, and is no machine key,
+/// which is tried at machine slots alone.
+pub fn check_passphrase(secret: &Secret) -> Result<(), Invalid> {
     secret.check_typable("passphrase")?;
     if secret.expose_text().and_then(MachineKey::from_text).is_some() {
         return Err(Invalid { what: "passphrase", rule: "a text of your own, not a machine key" });
     }
-    Ok(())
+    common::check(&spelling::stored(secret), "passphrase", None)
 }

@@ -13,8 +13,10 @@ use arc_swap::ArcSwapOption;
 use tokio::sync::{Semaphore, oneshot, watch};
 
 use super::{
+    begun::Begun,
     budgets::{Budgets, CallerLimits},
     error::Error,
+    exposure::Exposures,
     given_pairs::GivenPairs,
     minted::MintedTokens,
     mints::Mints,
@@ -68,6 +70,8 @@ pub struct Settings {
     pub members_may_create: bool,
     /// Allows members to store integrations that hide an owner's.
     pub members_may_shadow: bool,
+    /// Keeps an owner without a second factor from everything except setting one.
+    pub owners_need_otp: bool,
     /// The projects of a new member whose creator names none.
     pub new_members_see: NewMembersSee,
     /// The most jobs that may wait for the writer.
@@ -117,6 +121,7 @@ impl Settings {
         Self {
             members_may_create: true,
             members_may_shadow: true,
+            owners_need_otp: false,
             new_members_see: NewMembersSee::All,
             queue_max: default::QUEUE_MAX as usize,
             cache_bytes: default::CACHE_BYTES as usize,
@@ -186,8 +191,12 @@ pub(super) struct Open {
     pub(super) locked: Arc<AtomicBool>,
     pub(super) ended: Mutex<Option<oneshot::Receiver<()>>>,
     pub(super) minted: MintedTokens,
+    /// The values that actors know; rebuilt from the log by each unlock.
+    pub(super) exposures: Exposures,
     /// The pairs of tokens that may be given out a second time; wiped by a lock.
     pub(super) given: Arc<GivenPairs>,
+    /// The second factors that users have begun to set; wiped by a lock.
+    pub(super) begun: Begun,
 }
 
 impl Vault {
@@ -282,7 +291,10 @@ impl Vault {
     }
 
     pub(super) const fn rules(&self) -> Rules {
-        Rules { members_may_create: self.settings.members_may_create }
+        Rules {
+            members_may_create: self.settings.members_may_create,
+            owners_need_otp: self.settings.owners_need_otp,
+        }
     }
 
     pub(super) const fn settings(&self) -> &Settings {

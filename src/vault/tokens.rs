@@ -1,5 +1,7 @@
 //! Application tokens.
 
+use std::sync::Arc;
+
 use super::{
     access::Admitted,
     error::Error,
@@ -13,7 +15,8 @@ use crate::{
     auth::{policy::Verb, token},
     crypto::random,
     domain::{
-        ApplicationToken, Detail, DetailKey, Event, IntegrationId, Secret, Timestamp, TokenId, TokenRef, days,
+        ApplicationToken, Detail, DetailKey, Event, IntegrationId, Roll, Secret, Timestamp, TokenId,
+        TokenRef, days,
     },
     storage::{Changes, Decision, View},
 };
@@ -49,6 +52,7 @@ impl Vault {
                 created_at: now,
                 expires_at,
                 revoked_at: None,
+                roll: Roll::default(),
                 version: 0,
             };
             let mut changes = Changes::none();
@@ -91,11 +95,7 @@ impl Vault {
         token: TokenRef,
     ) -> Result<TokenId, Error> {
         let work = move |work: Request<'_>| {
-            let found = match token {
-                TokenRef::Id(id) => work.view.token_by_id(id)?,
-                TokenRef::Digest(digest) => work.view.token(&digest)?,
-            };
-            let mut token = ApplicationToken::clone(&*found.ok_or(Error::TokenNotFound)?);
+            let mut token = ApplicationToken::clone(&*find(work.view, token)?);
             token.revoked_at = token.revoked_at.or(Some(work.context.now));
             let (id, detail) = (token.id, token_detail(&token));
             let mut changes = Changes::none();
@@ -104,6 +104,18 @@ impl Vault {
         };
         Ok(self.act(context, caller, Verb::RevokeToken, work).await?.value)
     }
+}
+
+/// Returns the token of that id or digest.
+///
+/// # Errors
+/// There is none, or its row cannot be read.
+pub(super) fn find(view: &View<'_>, token: TokenRef) -> Result<Arc<ApplicationToken>, Error> {
+    let found = match token {
+        TokenRef::Id(id) => view.token_by_id(id)?,
+        TokenRef::Digest(digest) => view.token(&digest)?,
+    };
+    found.ok_or(Error::TokenNotFound)
 }
 
 /// Checks that every integration exists. A later deletion leaves the id in the token: it then names nothing.

@@ -3,7 +3,9 @@
 use std::sync::{Arc, Mutex, PoisonError, atomic::Ordering};
 
 use super::{
+    begun::Begun,
     error::{Error, InternalError, UnlockError},
+    exposure::Exposures,
     minted::MintedTokens,
     rollback::Rollback,
     slots::try_slots,
@@ -56,7 +58,9 @@ impl Vault {
             locked: Arc::default(),
             ended: Mutex::default(),
             minted: MintedTokens::new(),
+            exposures: Exposures::default(),
             given: Arc::default(),
+            begun: Begun::default(),
         };
         let adopted = self.adopt(&open, rollback, host, now).await;
         if let Err(error) = match adopted {

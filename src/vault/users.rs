@@ -85,7 +85,7 @@ impl Vault {
             let made = password::generate()?;
             (Secret::new(made.expose().to_vec()), Some(made))
         };
-        let password = self.new_password(password).await?;
+        let password = self.new_password(&email, password).await?;
         let new_members_see = self.settings().new_members_see;
         let projects = match projects {
             Change::Set(projects) => Some(projects),
@@ -106,6 +106,7 @@ impl Vault {
                 scope: AccessScope { projects, ..AccessScope::default() },
                 disabled: false,
                 password,
+                factor: None,
                 epoch: 0,
                 created_at: work.context.now,
                 last_login_at: None,
@@ -145,9 +146,9 @@ impl Vault {
                     let current = request.current_password.take();
                     let missing = || Error::BadRequest(BadRequest::current_password_missing());
                     let current = current.ok_or_else(missing)?;
-                    self.check_own_password(context, caller, &email, current).await?;
+                    self.check_own_password(context, caller, verb, &email, current).await?;
                 }
-                Some(self.new_password(new).await?)
+                Some(self.new_password(&email, new).await?)
             }
         };
         let work = move |work: Request<'_>| {
@@ -188,19 +189,20 @@ impl Vault {
         self.act(context, caller, Verb::DeleteUser, work).await.map(drop)
     }
 
-    pub(super) async fn new_password(&self, password: Secret) -> Result<PasswordHash, Error> {
+    pub(super) async fn new_password(&self, email: &Email, password: Secret) -> Result<PasswordHash, Error> {
         // Check before waiting for a core.
-        password::check_rule(&password).map_err(PasswordError::from)?;
+        password::check_new(&password, email).map_err(PasswordError::from)?;
         let kdf = self.settings().password_kdf;
         self.derive(move || password::hash(&password, kdf)).await
     }
 
     /// Verifies a user's own password, so that an open session cannot take the account over. Attempts count as logins
     /// do.
-    async fn check_own_password(
+    pub(super) async fn check_own_password(
         &self,
         context: &Context,
         caller: &Admitted,
+        verb: Verb,
         email: &Email,
         password: Secret,
     ) -> Result<(), Error> {
@@ -213,7 +215,7 @@ impl Vault {
             }
             Ok(false) => {
                 self.tally.login(context.peer);
-                Err(self.refuse(context, caller.bearer(), Verb::UpdateSelf, Error::WrongPassword).await)
+                Err(self.refuse(context, caller.bearer(), verb, Error::WrongPassword).await)
             }
             Err(error) => {
                 // A check that could not be made does not count as a wrong password.
@@ -261,7 +263,10 @@ fn updated_user(
 }
 
 /// Returns whether this is the last enabled owner.
-fn is_last_owner(view: &View<'_>, user: &User) -> Result<bool, Error> {
+///
+/// # Errors
+/// The users cannot be read.
+pub(super) fn is_last_owner(view: &View<'_>, user: &User) -> Result<bool, Error> {
     let enabled = |one: &User| one.role == Role::Owner && !one.disabled;
     Ok(enabled(user) && !view.users()?.iter().any(|one| enabled(one) && one.id != user.id))
 }

@@ -2,14 +2,14 @@
 
 use sealroom::{
     auth::token::NewToken,
-    client::{Credential, Credentials, SecretJson, SecretText},
+    client::{BegunOtp, Credential, Credentials, OneTimeCodes, SecretJson, SecretText},
     crypto::{
         keys::{Keys, MasterKey, VaultKey},
         recovery::RecoveryKey,
         sign::{LogKey, LogWrapKey},
     },
     domain::Secret,
-    vault::{Created, LoggedIn},
+    vault::{BegunFactor, Created, LoggedIn},
 };
 
 /// Fails to compile if one of the types implements one of the traits: then `some` is ambiguous.
@@ -29,5 +29,5 @@ macro_rules! lacks {
 #[test]
 fn a_secret_type_cannot_be_cloned_printed_serialized_compared_or_dereferenced() {
     lacks!((Clone, std::fmt::Debug, std::fmt::Display, serde::Serialize, std::ops::Deref, PartialEq, AsRef<[u8]>):
-        Secret, VaultKey, MasterKey, Keys, LogWrapKey, LogKey, RecoveryKey, NewToken, Created, LoggedIn, SecretText, SecretJson, Credential, Credentials);
+        Secret, VaultKey, MasterKey, Keys, LogWrapKey, LogKey, RecoveryKey, NewToken, Created, LoggedIn, BegunFactor, BegunOtp, OneTimeCodes, SecretText, SecretJson, Credential, Credentials);
 }

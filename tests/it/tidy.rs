@@ -77,6 +77,7 @@ fn breaches(shown: &str, text: &str) -> Vec<String> {
         ("chacha20poly1305::", "crypto/"),
         ("ed25519_dalek::", "crypto/"),
         ("sha2::", "crypto/"),
+        ("totp_rs::", "crypto/"),
         ("icu_normalizer::", "auth/spelling.rs"),
         ("bincode::", "storage/format/codec.rs"),
         ("todo!(", "nowhere"),
@@ -90,6 +91,7 @@ fn breaches(shown: &str, text: &str) -> Vec<String> {
         ("seccompiler::", "cli/host/sandbox/seccomp.rs"),
         ("libc::", "cli/host/sandbox/seccomp.rs"),
         ("RsaKeyPair", "crypto/"),
+        ("rcgen::", "crypto/authority.rs"),
         ("hyper::client", "client/connect.rs or outgoing/session.rs"),
     ] {
         if code.contains(word) && !home.split(" or ").any(|home| shown.starts_with(home)) {

@@ -4,6 +4,7 @@
 //! project, an expiry in the future, a password's length.
 
 mod integrations;
+mod otp;
 mod projects;
 mod tokens;
 mod users;
@@ -19,9 +20,10 @@ pub use super::fields::Change;
 pub use integrations::{
     CreateIntegration, RollbackCredentials, RotateCredentials, UpdateIntegration, check_fields,
 };
+pub use otp::{BeginOtp, ConfirmOtp, OwnOtp};
 pub use projects::CreateProject;
-pub use tokens::CreateToken;
-pub use users::{CreateUser, DeleteUser, Login, Refresh, UpdateUser};
+pub use tokens::{CreateToken, OVERLAP_SECS_MAX, RollToken};
+pub use users::{CreateUser, DeleteUser, LeaveUser, Login, Refresh, UpdateUser};
 
 /// The most projects in one list (contract §3).
 pub const PROJECTS_MAX: usize = 100;
@@ -103,11 +105,16 @@ mod tests {
         never_echoes::<RollbackCredentials>();
         never_echoes::<CreateProject>();
         never_echoes::<CreateToken>();
+        never_echoes::<RollToken>();
         never_echoes::<CreateUser>();
         never_echoes::<UpdateUser>();
         never_echoes::<DeleteUser>();
+        never_echoes::<LeaveUser>();
         never_echoes::<Login>();
         never_echoes::<Refresh>();
+        never_echoes::<BeginOtp>();
+        never_echoes::<ConfirmOtp>();
+        never_echoes::<OwnOtp>();
     }
 
     #[test]

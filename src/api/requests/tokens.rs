@@ -14,6 +14,11 @@ const DAYS_DEFAULT: u64 = 30;
 /// The longest lifetime of a token in days: ten years.
 const DAYS_MAX: u64 = 3650;
 
+/// The default overlap of two tokens, in seconds: an hour.
+const OVERLAP_SECS_DEFAULT: u64 = 3_600;
+/// The longest overlap of two tokens, in seconds: thirty days.
+pub const OVERLAP_SECS_MAX: u64 = 30 * 86_400;
+
 /// `POST /application-tokens` (contract §5).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CreateToken {
@@ -55,6 +60,24 @@ impl Request for CreateToken {
     }
 }
 
+/// `POST /application-tokens/{token}/roll` (contract §5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RollToken {
+    /// The time in seconds for which the token before still lets its holder in, at most thirty days.
+    pub overlap_secs: u64,
+}
+
+impl Request for RollToken {
+    const NAME: &'static str = "RollToken";
+    const FIELDS: &'static [&'static str] = &["overlapSeconds"];
+
+    fn read(fields: &mut Fields<'_>) -> Result<Self, BadRequest> {
+        let secs = |value: Value<'_>| value.whole_number(0..=OVERLAP_SECS_MAX);
+        let overlap_secs = fields.optional("overlapSeconds").map_or(Ok(OVERLAP_SECS_DEFAULT), secs)?;
+        Ok(Self { overlap_secs })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::{
@@ -77,6 +100,16 @@ mod tests {
         assert_eq!(token.scope.providers.unwrap(), [Provider::Jira, Provider::AzureDevops]);
         let id = token.scope.integrations.unwrap()[0];
         assert_eq!(id.to_string(), "01a21198-0ea8-7d5a-987c-6ee7878c59a0");
+    }
+
+    #[test]
+    fn a_roll_has_an_hour_unless_it_says_otherwise() {
+        assert_eq!(taken::<RollToken>("{}").overlap_secs, 3_600);
+        assert_eq!(taken::<RollToken>(r#"{"overlapSeconds":0}"#).overlap_secs, 0);
+        for wrong in ["-1", "2592001", "1.5", r#""1h""#] {
+            let refused = refused::<RollToken>(&format!(r#"{{"overlapSeconds":{wrong}}}"#));
+            assert_eq!(refused.message, "overlapSeconds must be a whole number from 0 to 2592000");
+        }
     }
 
     #[test]

@@ -15,15 +15,18 @@ pub struct Login {
     pub email: String,
     /// The password, unchecked.
     pub password: Secret,
+    /// A code of the second factor, or a one-time code, unchecked.
+    pub otp: Option<Secret>,
 }
 
 impl Request for Login {
     const NAME: &'static str = "Login";
-    const FIELDS: &'static [&'static str] = &["email", "password"];
+    const FIELDS: &'static [&'static str] = &["email", "password", "otp"];
 
     fn read(fields: &mut Fields<'_>) -> Result<Self, BadRequest> {
         let email = fields.required("email")?.text()?.to_string();
-        Ok(Self { email, password: fields.required("password")?.secret()? })
+        let password = fields.required("password")?.secret()?;
+        Ok(Self { email, password, otp: fields.optional("otp").map(Value::secret).transpose()? })
     }
 }
 
@@ -157,6 +160,22 @@ impl Request for DeleteUser {
     }
 }
 
+/// `POST /users/{email}/leave` (ours).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LeaveUser {
+    /// True if the tokens that the user created stay.
+    pub keep_tokens: bool,
+}
+
+impl Request for LeaveUser {
+    const NAME: &'static str = "LeaveUser";
+    const FIELDS: &'static [&'static str] = &["keepTokens"];
+
+    fn read(fields: &mut Fields<'_>) -> Result<Self, BadRequest> {
+        Ok(Self { keep_tokens: fields.optional("keepTokens").map_or(Ok(false), Value::truth)? })
+    }
+}
+
 fn of_people(value: Value<'_>) -> Result<Role, BadRequest> {
     role(value, Role::is_user_role, "one of owner, member")
 }
@@ -167,6 +186,17 @@ mod tests {
         super::tests::{refused, taken},
         *,
     };
+
+    #[test]
+    fn a_leave_revokes_tokens_unless_it_says_otherwise() {
+        for (body, keep_tokens) in
+            [("{}", false), (r#"{"keepTokens":null}"#, false), (r#"{"keepTokens":true}"#, true)]
+        {
+            assert_eq!(taken::<LeaveUser>(body), LeaveUser { keep_tokens }, "{body}");
+        }
+        let refused = refused::<LeaveUser>(r#"{"keepTokens":"no"}"#);
+        assert_eq!(refused.message, "keepTokens must be true or false");
+    }
 
     #[test]
     fn a_login_is_taken_as_it_was_typed() {

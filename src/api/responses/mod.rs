@@ -5,7 +5,9 @@
 //! sent.
 
 mod credentials;
+mod due;
 mod error;
+mod exposure;
 mod health;
 mod integrations;
 mod projects;
@@ -25,14 +27,16 @@ use serde_json::value::RawValue;
 use crate::domain::{Json, Secret};
 
 pub use credentials::{RepositoryToken, TokenKind, credentials_array};
+pub use due::{DueBody, DueCredential, DueTokenBody};
 pub use error::ErrorBody;
+pub use exposure::{Backups, ExposedValue, Exposure, Left, Made, MintedToken, Received, Stored, Storing};
 pub use health::{AuditState, Health};
 pub use integrations::{IntegrationBody, LastAccess};
 pub use projects::ProjectBody;
 pub use removed::Removed;
 pub use revisions::RevisionsBody;
-pub use tokens::{CreatedToken, TokenBody};
-pub use users::{LoginBody, UpdatedUser, UserBody};
+pub use tokens::{CreatedToken, RolledToken, TokenBody};
+pub use users::{BegunOtp, LeftUser, LoginBody, OneTimeCodes, UpdatedUser, UserBody};
 
 /// Serializes an answer without a secret: a body, or a slice of bodies for an array.
 pub fn to_json<T: Serialize + ?Sized>(body: &T) -> Vec<u8> {
@@ -122,6 +126,7 @@ mod tests {
             created_by: "user:ada@acme.com".parse().unwrap(),
             creator: None,
             updated_at: NOW,
+            rotated_at: None,
             version: 1,
         }
     }

@@ -34,6 +34,30 @@ impl<'a> CreatedToken<'a> {
     }
 }
 
+/// The answer to a roll; goes out by `to_secret_json`.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RolledToken<'a> {
+    #[serde(flatten)]
+    successor: CreatedToken<'a>,
+    rolls: Predecessor,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Predecessor {
+    id: Text<TokenId>,
+    expires_at: Text<Timestamp>,
+}
+
+impl<'a> RolledToken<'a> {
+    /// Creates the answer from the new token's row and text, and the row of the token before.
+    pub const fn new(row: &'a ApplicationToken, text: &'a Secret, before: &ApplicationToken) -> Self {
+        let rolls = Predecessor { id: Text(before.id), expires_at: Text(before.expires_at) };
+        Self { successor: CreatedToken::new(row, text), rolls }
+    }
+}
+
 /// A token in the list.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -49,6 +73,12 @@ pub struct TokenBody<'a> {
     expires_at: Text<Timestamp>,
     last_used_at: Option<Text<Timestamp>>,
     status: Text<TokenStatus>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rolls: Option<Text<TokenId>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rolled_to: Option<Text<TokenId>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    first_used_at: Option<Text<Timestamp>>,
 }
 
 impl<'a> TokenBody<'a> {
@@ -66,6 +96,9 @@ impl<'a> TokenBody<'a> {
             expires_at: Text(row.expires_at),
             last_used_at: last_used_at.map(Text),
             status: Text(row.status(now)),
+            rolls: row.roll.predecessor.map(Text),
+            rolled_to: row.roll.successor.map(Text),
+            first_used_at: row.roll.first_used_at.map(Text),
         }
     }
 }
@@ -76,7 +109,7 @@ mod tests {
         super::tests::{ID, NOW, NOW_TEXT, text},
         *,
     };
-    use crate::domain::{AccessScope, Digest, days};
+    use crate::domain::{AccessScope, Digest, Roll, days};
 
     fn row() -> ApplicationToken {
         ApplicationToken {
@@ -89,6 +122,7 @@ mod tests {
             created_at: NOW,
             expires_at: NOW.plus(days(1)),
             revoked_at: None,
+            roll: Roll::default(),
             version: 1,
         }
     }
@@ -123,5 +157,18 @@ mod tests {
         let scope = format!(r#""projects":["acme/app"],"providers":[],"integrations":["{ID}"],"#);
         assert!(body.contains(&scope), "{body}");
         assert!(body.ends_with(&format!(r#""lastUsedAt":"{NOW_TEXT}","status":"expired"}}"#)), "{body}");
+    }
+
+    #[test]
+    fn a_roll_shows_both_of_its_tokens() {
+        let (secret, mut successor) = (Secret::from("sfp_app_x".to_owned()), row());
+        let body = text(&RolledToken::new(&successor, &secret, &row()));
+        let rolls = format!(r#","rolls":{{"id":"{ID}","expiresAt":"2025-11-25T16:00:00.000Z"}}}}"#);
+        assert!(body.contains(r#""token":"sfp_app_x""#) && body.ends_with(&rolls), "{body}");
+        let id = Some(TokenId::from_bytes([0x11; 16]));
+        successor.roll = Roll { predecessor: id, successor: id, first_used_at: Some(NOW) };
+        let listed = text(&TokenBody::new(&successor, None, NOW));
+        let roll = format!(r#","rolls":"{ID}","rolledTo":"{ID}","firstUsedAt":"{NOW_TEXT}"}}"#);
+        assert!(listed.ends_with(&roll), "{listed}");
     }
 }

@@ -5,7 +5,9 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::{Exposed, Text, texts};
-use crate::domain::{Email, Name, ProjectId, Role, Secret, Timestamp, User, UserId};
+use crate::domain::{
+    ApplicationToken, Email, Name, ProjectId, Role, Secret, Timestamp, TokenId, User, UserId,
+};
 
 /// The user object.
 #[derive(Serialize)]
@@ -20,6 +22,9 @@ pub struct UserBody<'a> {
     disabled: bool,
     created_at: Text<Timestamp>,
     last_login_at: Option<Text<Timestamp>>,
+    /// Present where a second factor is set; nothing else about it is ever shown.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    otp: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     initial_password: Option<Exposed<'a>>,
 }
@@ -37,6 +42,7 @@ impl<'a> UserBody<'a> {
             disabled: user.disabled,
             created_at: Text(user.created_at),
             last_login_at: user.last_login_at.map(Text),
+            otp: user.factor.is_some(),
             initial_password: None,
         }
     }
@@ -60,6 +66,36 @@ impl<'a> UpdatedUser<'a> {
     /// The user after the change.
     pub fn new(user: &'a User) -> Self {
         Self { success: true, user: UserBody::new(user) }
+    }
+}
+
+/// A token by its id and name.
+#[derive(Serialize)]
+struct NamedToken<'a> {
+    id: Text<TokenId>,
+    name: Text<&'a Name>,
+}
+
+/// The answer to `POST /users/{email}/leave`.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LeftUser<'a> {
+    success: bool,
+    user: UserBody<'a>,
+    revoked_tokens: Vec<NamedToken<'a>>,
+    kept_tokens: Vec<NamedToken<'a>>,
+}
+
+impl<'a> LeftUser<'a> {
+    /// The user after the change, the tokens that were revoked, and those that stay.
+    pub fn new(user: &'a User, revoked: &'a [ApplicationToken], kept: &'a [ApplicationToken]) -> Self {
+        let named = |token: &'a ApplicationToken| NamedToken { id: Text(token.id), name: Text(&token.name) };
+        Self {
+            success: true,
+            user: UserBody::new(user),
+            revoked_tokens: revoked.iter().map(named).collect(),
+            kept_tokens: kept.iter().map(named).collect(),
+        }
     }
 }
 
@@ -93,13 +129,40 @@ impl<'a> LoginBody<'a> {
     }
 }
 
+/// The answer to `POST /users/me/otp`; serialize with `to_secret_json`.
+#[derive(Serialize)]
+pub struct BegunOtp<'a> {
+    secret: Exposed<'a>,
+    uri: Exposed<'a>,
+}
+
+impl<'a> BegunOtp<'a> {
+    /// Creates the answer from the secret in base32 and the URI for an authenticator.
+    pub const fn new(secret: &'a Secret, uri: &'a Secret) -> Self {
+        Self { secret: Exposed(secret), uri: Exposed(uri) }
+    }
+}
+
+/// The answer that shows the one-time codes; serialize with `to_secret_json`.
+#[derive(Serialize)]
+pub struct OneTimeCodes<'a> {
+    codes: Vec<Exposed<'a>>,
+}
+
+impl<'a> OneTimeCodes<'a> {
+    /// Creates the answer from the codes, in the order of their numbers.
+    pub fn new(codes: &'a [Secret]) -> Self {
+        Self { codes: codes.iter().map(Exposed).collect() }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::{
         super::tests::{ID, NOW, NOW_TEXT, text},
         *,
     };
-    use crate::domain::{AccessScope, PasswordHash, minutes};
+    use crate::domain::{AccessScope, PasswordHash, SecondFactor, minutes};
 
     fn user() -> User {
         User {
@@ -111,6 +174,7 @@ mod tests {
             scope: AccessScope::default(),
             disabled: false,
             password: PasswordHash { memory_kib: 1, passes: 1, lanes: 1, salt: [1; 16], hash: [2; 32] },
+            factor: None,
             epoch: 1,
             created_at: NOW,
             last_login_at: None,
@@ -145,11 +209,25 @@ mod tests {
         user.last_name = Some("L".parse().unwrap());
         user.scope.projects = Some(vec!["acme/app".parse().unwrap()]);
         user.disabled = true;
+        user.factor = Some(SecondFactor {
+            secret: std::sync::Arc::new(Secret::from("example".to_owned())),
+            used_step: 0,
+            codes: Vec::new(),
+        });
         user.last_login_at = Some(NOW);
         let body = text(&UserBody::new(&user));
         assert!(body.contains(r#""firstName":"Ada","lastName":"L""#), "{body}");
         assert!(body.contains(r#""projects":["acme/app"],"disabled":true"#), "{body}");
-        assert!(body.ends_with(&format!(r#""lastLoginAt":"{NOW_TEXT}"}}"#)), "{body}");
+        assert!(!body.contains("example") && !body.contains("secret"), "{body}");
+        assert!(body.ends_with(&format!(r#""lastLoginAt":"{NOW_TEXT}","otp":true}}"#)), "{body}");
+    }
+
+    #[test]
+    fn a_second_factor_is_shown_once() {
+        let [secret, uri, one, two] = ["MZXW", "otpauth://totp/x", "abcde-fghjk", "00000-11111"]
+            .map(|text| Secret::from(text.to_owned()));
+        assert_eq!(text(&BegunOtp::new(&secret, &uri)), r#"{"secret":"MZXW","uri":"otpauth://totp/x"}"#);
+        assert_eq!(text(&OneTimeCodes::new(&[one, two])), r#"{"codes":["abcde-fghjk","00000-11111"]}"#);
     }
 
     #[test]

@@ -53,6 +53,7 @@ pub(super) enum Fact {
     CreatedBy,
     Role,
     Disabled,
+    SecondFactor,
     Projects,
     Providers,
     Integrations,
@@ -61,6 +62,7 @@ pub(super) enum Fact {
     Revisions,
     Name,
     Revoked,
+    Ends,
 }
 
 impl fmt::Display for Fact {
@@ -70,6 +72,7 @@ impl fmt::Display for Fact {
             Self::CreatedBy => "creator",
             Self::Role => "role",
             Self::Disabled => "disabled flag",
+            Self::SecondFactor => "second factor",
             Self::Projects => "projects",
             Self::Providers => "providers",
             Self::Integrations => "integrations",
@@ -78,6 +81,7 @@ impl fmt::Display for Fact {
             Self::Revisions => "revisions",
             Self::Name => "name",
             Self::Revoked => "revocation",
+            Self::Ends => "end",
         })
     }
 }
@@ -93,6 +97,7 @@ impl Facts {
         facts.made_at(&user.created_at.to_string());
         facts.set(Fact::Role, Some(short(user.role.as_str().as_bytes())));
         facts.state(Fact::Disabled, user.disabled);
+        facts.state(Fact::SecondFactor, user.factor.is_some());
         facts.rows(Fact::Projects, user.projects());
         facts
     }
@@ -128,6 +133,7 @@ impl Facts {
         facts.rows(Fact::Providers, token.scope.providers.as_deref());
         facts.rows(Fact::Integrations, token.scope.integrations.as_deref());
         facts.state(Fact::Revoked, token.revoked_at.is_some());
+        facts.set(Fact::Ends, Some(short(token.expires_at.to_string().as_bytes())));
         facts
     }
 

@@ -123,6 +123,12 @@ impl Replay {
             Action::UserCreate | Action::UserUpdate | Action::UserDelete | Action::VaultInit => {
                 self.user(sequence, &told, action)
             }
+            Action::VaultRecover => {
+                let email = told.detail.get("email").ok_or(BadRecord)?;
+                let subject = Subject::User(text(email).ok_or(BadRecord)?);
+                self.changed(subject, sequence, email.as_str()).state(Fact::SecondFactor, false);
+                Ok(())
+            }
             Action::SessionLogin | Action::SessionRefresh => {
                 let email = told.actor.strip_prefix("user:").ok_or(BadRecord)?;
                 self.claimed.remove(&login(email, &told.time));
@@ -213,6 +219,10 @@ impl Replay {
         facts.scope(Fact::Projects, told.detail.get("projects"));
         facts.scope(Fact::Providers, told.detail.get("providers"));
         facts.scope(Fact::Integrations, told.detail.get("integrations"));
+        // Only a roll states the end: a record without one leaves it as it was.
+        if let Some(end) = told.detail.get("expiresAt").and_then(text) {
+            facts.set(Fact::Ends, Some(end));
+        }
         // A token that was revoked once stays so.
         if action == Action::TokenRevoke {
             facts.state(Fact::Revoked, true);
@@ -239,6 +249,7 @@ impl Replay {
         let role = told.detail.get("role").and_then(text);
         facts.set(Fact::Role, role.or_else(|| (action == Action::VaultInit).then(|| short(b"owner"))));
         facts.state(Fact::Disabled, told.detail.get("disabled") == Some(&Value::Bool(true)));
+        facts.state(Fact::SecondFactor, told.detail.get("otp") == Some(&Value::Bool(true)));
         facts.scope(Fact::Projects, told.detail.get("projects"));
         Ok(())
     }

@@ -167,7 +167,7 @@ fn a_clock_that_jumps_back_locks_nobody_out_for_longer_than_the_window() {
 
 #[test]
 fn memory_is_bounded_and_what_is_under_attack_is_remembered() {
-    let mut counts = Counts::new(2, 100);
+    let mut counts = Counts::new(2, WINDOW, 100);
     for number in 0..10_000 {
         counts.add(number, START.plus(Duration::from_millis(number)));
         counts.add(u64::MAX, START.plus(Duration::from_millis(number)));
@@ -177,4 +177,30 @@ fn memory_is_bounded_and_what_is_under_attack_is_remembered() {
     assert!(counts.wait(&u64::MAX, now).is_some());
     assert_eq!(counts.failures[&u64::MAX].len(), 2);
     assert!(!counts.failures.contains_key(&0));
+}
+
+/// Who guesses at a code has the password: five guesses in five minutes from each address would find it in weeks.
+#[test]
+fn ten_wrong_codes_an_hour_are_all_that_strangers_get_together_and_the_own_desk_keeps_its_own() {
+    let (mut limiter, ada, desk) = (Limiter::new(), email("ada@example.com"), peer("192.0.2.1"));
+    limiter.know(&ada, desk, START);
+    for number in 0..10 {
+        assert_eq!(limiter.check_code(&ada, host(number), START), Ok(()), "{number}");
+    }
+    for stranger in [host(0), host(10), host(9_000)] {
+        assert_eq!(
+            limiter.check_code(&ada, stranger, START.plus(minutes(59))),
+            Err(RetryAfter { seconds: 60 })
+        );
+    }
+    assert_eq!(limiter.check_code(&email("bob@example.com"), host(0), START), Ok(()), "another user");
+    for _ in 0..30 {
+        assert_eq!(limiter.check_code(&ada, desk, START), Ok(()), "a right code does not count");
+        limiter.code_not_wrong(&ada, desk, START);
+    }
+    for _ in 0..10 {
+        assert_eq!(limiter.check_code(&ada, desk, START), Ok(()));
+    }
+    assert!(limiter.check_code(&ada, desk, START).is_err(), "the own desk has no more either");
+    assert_eq!(limiter.check_code(&ada, host(3), START.plus(minutes(60))), Ok(()), "an hour later");
 }

@@ -7,7 +7,7 @@ use crate::domain::{
 };
 
 const NOW: Timestamp = Timestamp::from_millis(1_764_000_000_000);
-const OPEN: Rules = Rules { members_may_create: true };
+const OPEN: Rules = Rules { members_may_create: true, owners_need_otp: false };
 
 fn caller(role: Role, scope: AccessScope) -> Arc<Caller> {
     let user = Identity::User {
@@ -22,6 +22,7 @@ fn caller(role: Role, scope: AccessScope) -> Arc<Caller> {
         scope,
         bearer: Bearer::Application(Digest([0; 32])),
         token_expires_at: None,
+        has_factor: false,
     })
 }
 
@@ -62,6 +63,7 @@ fn integration(provider: Provider, scope: Scope, created_by: &str) -> Integratio
         created_by: created_by.parse().unwrap(),
         creator: (created_by == "user:ada@example.com").then(|| UserId::new(NOW, [1; 10])),
         updated_at: NOW,
+        rotated_at: None,
         version: 1,
     }
 }
@@ -85,6 +87,8 @@ const MATRIX: &[(Verb, &str, &str)] = &[
     (Verb::ListTokens, "x....", "token.list"),
     (Verb::CreateToken, "x....", "token.create"),
     (Verb::RevokeToken, "x....", "token.revoke"),
+    (Verb::RollToken, "x....", "token.create"),
+    (Verb::ListDue, "x..x.", "due.list"),
     (Verb::ReadSelf, "xx...", "request.denied"),
     (Verb::Logout, "xx...", "session.logout"),
     (Verb::ListUsers, "x....", "user.list"),
@@ -92,7 +96,13 @@ const MATRIX: &[(Verb, &str, &str)] = &[
     (Verb::CreateUser, "x....", "user.create"),
     (Verb::UpdateUser, "x....", "user.update"),
     (Verb::UpdateSelf, "xx...", "user.update"),
+    (Verb::LeaveUser, "x....", "user.update"),
     (Verb::DeleteUser, "x....", "user.delete"),
+    (Verb::BeginOtp, "xx...", "user.update"),
+    (Verb::ConfirmOtp, "xx...", "user.update"),
+    (Verb::RenewOtpCodes, "xx...", "user.update"),
+    (Verb::RemoveOwnOtp, "xx...", "user.update"),
+    (Verb::RemoveOtp, "x....", "user.update"),
     (Verb::ReadAudit, "x..x.", "audit.read"),
     (Verb::ExportAudit, "x..x.", "audit.export"),
     (Verb::CreateBackup, "x...x", "backup.create"),
@@ -122,10 +132,28 @@ fn an_owner_may_whatever_a_member_may() {
     }
 }
 
+#[test]
+fn where_owners_need_a_second_factor_one_without_it_may_only_set_one() {
+    let demanding = Rules { owners_need_otp: true, ..OPEN };
+    let enrolling = [Verb::ReadSelf, Verb::Logout, Verb::BeginOtp, Verb::ConfirmOtp];
+    for verb in Verb::ALL {
+        for role in Role::ALL {
+            for has_factor in [false, true] {
+                let caller = Caller { has_factor, ..Caller::clone(&caller(*role, AccessScope::default())) };
+                let asked = authorize(&Arc::new(caller), *verb, &demanding).map(drop);
+                let open = authorize(&self::caller(*role, AccessScope::default()), *verb, &OPEN).map(drop);
+                let kept_out = *role == Owner && !has_factor && !enrolling.contains(verb);
+                let expected = if kept_out { Err(Denied::EnrolmentRequired) } else { open };
+                assert_eq!(asked, expected, "{role} {verb:?} {has_factor}");
+            }
+        }
+    }
+}
+
 /// A member that could no longer create renamed an integration of its own to what a pipeline asks for.
 #[test]
 fn the_configuration_takes_creation_and_changes_from_members_and_nothing_else() {
-    let closed = Rules { members_may_create: false };
+    let closed = Rules { members_may_create: false, ..OPEN };
     for verb in Verb::ALL {
         for role in Role::ALL {
             let may = |rules| authorize(&caller(*role, AccessScope::default()), *verb, rules).is_ok();
@@ -145,7 +173,7 @@ fn the_configuration_takes_creation_and_changes_from_members_and_nothing_else() 
 #[test]
 fn a_refusal_says_which_role_it_takes() {
     let refused = |role, verb, members_may_create| {
-        authorize(&caller(role, AccessScope::default()), verb, &Rules { members_may_create })
+        authorize(&caller(role, AccessScope::default()), verb, &Rules { members_may_create, ..OPEN })
             .unwrap_err()
             .to_string()
     };

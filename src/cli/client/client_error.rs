@@ -178,6 +178,12 @@ fn refusal_hint(refusal: &Refusal) -> String {
         "unauthorized" => "it is unknown or revoked: run `sealroom login`, or ask an owner for a new token",
         "invalid_token" => "pass only the token, on one line",
         "bad_login" => "check e-mail and password; after 5 failures the server makes you wait",
+        "otp_required" => "pass the code with --otp-file, or log in at a terminal",
+        "wrong_otp" => "wait for the next code, and check the clock of the device that shows it",
+        "otp_enrolment_required" => "set one: sealroom user otp enable",
+        "otp_set" => "remove it first: sealroom user otp disable",
+        "otp_not_set" => "`sealroom user list` shows who has one",
+        "otp_not_begun" => "begin again: sealroom user otp enable",
         "wrong_password" => "type your current password",
         "forbidden" => "use a login or token that has this role; `sealroom whoami` shows yours",
         "outside_projects" => {
@@ -205,6 +211,9 @@ fn refusal_hint(refusal: &Refusal) -> String {
         "project_in_use" => "see what is scoped to it: sealroom project show PROJECT",
         "revision_conflict" => "it was changed meanwhile: check the change and try again",
         "revision_not_found" => "only the current revision and the 4 before it are kept",
+        "token_ended" => "create another one: sealroom token create NAME",
+        "token_rolled" => "roll its successor, or revoke that first: sealroom token list",
+        "own_leave" => "another owner runs it: sealroom user leave EMAIL",
         "last_owner" => "make another owner first: sealroom user role EMAIL owner",
         "disk_low" | "audit_unavailable" | "tampered" | "internal" => {
             "tell the operator; the server's log says more"

@@ -10,6 +10,8 @@ mod known;
 #[cfg_attr(not(unix), allow(dead_code, reason = "`exec` is for Unix"))]
 mod names;
 mod pages;
+#[cfg(any(test, fuzzing))]
+pub(super) mod probe;
 mod selector;
 mod shell;
 mod sole;

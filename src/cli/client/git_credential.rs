@@ -124,7 +124,7 @@ async fn answer(
     if provider.parse().map(Provider::service) == Ok(Provider::Github) {
         match remote.client.repository_token(&project.identifier).await {
             Ok(token) => {
-                report_receipt(token.receipt.as_deref(), remote.output);
+                report_receipt(token.receipt.as_deref(), remote);
                 return Ok(Answer::of_token(&token, asked));
             }
             // It may have one of another type. An older server does not know the route.
@@ -147,7 +147,7 @@ async fn newest(project: &Project, provider: &str, remote: &Remote) -> Result<Op
     };
     match remote.client.credentials_page(&filter, 1, None).await {
         Ok(page) => {
-            report(&page, remote.output);
+            report(&page, remote);
             Ok(page.items()?.into_iter().next())
         }
         Err(Error::Refused(refusal)) if refusal.status == 404 => Ok(None),

@@ -14,6 +14,8 @@ mod json;
 mod others;
 pub(super) mod own;
 mod plan;
+#[cfg(any(test, fuzzing))]
+pub(super) mod probe;
 mod providers;
 mod same;
 mod yaml;

@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::{
     expiry,
+    otp::CodeArgs,
     remote::{Need, PlaceArgs, Remote, ServerArgs, Speaker, say},
     token_source::has_token,
 };
@@ -22,9 +23,9 @@ use crate::{
             table::{facts, local},
         },
     },
-    client::{Error, Notice},
+    client::{Client, Error, Notice, Session},
     clock::Clock,
-    domain::Timestamp,
+    domain::{Secret, Timestamp},
 };
 
 /// `login`'s flags.
@@ -36,6 +37,8 @@ pub(in crate::cli) struct LoginArgs {
     /// Read the password from this file (mode 0600), or - for standard input; prompts for it at a terminal.
     #[arg(long, env = "SEALROOM_PASSWORD_FILE", value_name = "FILE")]
     password_file: Option<PathBuf>,
+    #[command(flatten)]
+    code: CodeArgs,
     #[command(flatten)]
     server: PlaceArgs,
 }
@@ -73,7 +76,7 @@ pub(super) async fn login(args: LoginArgs, output: Output) -> Result<(), CliErro
     let password =
         confirm::password("Password", args.password_file.as_ref(), "--password-file", Asking::Once, output)?;
     let place = file.reserve().await?;
-    let mut session = client.login(&email, &password).await?;
+    let mut session = session(&client, &email, &password, &args.code, output).await?;
     session.ca_file = ca_file;
     place.save(&session)?;
     sessions.choose(&session.server)?;
@@ -85,6 +88,23 @@ pub(super) async fn login(args: LoginArgs, output: Output) -> Result<(), CliErro
         &format!("logged in to {server} as {email} ({role})"),
         &json!({ "server": server, "email": email, "role": role, "session": file.path() }),
     )
+}
+
+/// Logs in, with a code of the second factor where the server asks for one: a code from a file is read only then.
+async fn session(
+    client: &Client,
+    email: &str,
+    password: &Secret,
+    code: &CodeArgs,
+    output: Output,
+) -> Result<Session, CliError> {
+    match client.login(email, password).await {
+        Err(Error::Refused(refusal)) if refusal.code == "otp_required" => {
+            let code = code.read(output)?;
+            Ok(client.login_with_code(email, password, Some(&code)).await?)
+        }
+        outcome => Ok(outcome?),
+    }
 }
 
 pub(super) async fn logout(args: LogoutArgs, output: Output) -> Result<(), CliError> {

@@ -5,12 +5,17 @@ mod client_error;
 mod credential_form;
 mod credentials;
 mod doubts;
+mod due;
 mod env_names;
 pub(super) mod events;
 #[cfg(unix)]
 mod exec;
 mod expiry;
 mod export;
+mod exposure;
+#[cfg(feature = "server")]
+mod exposure_archive;
+mod exposure_text;
 mod git_credential;
 mod group;
 mod health;
@@ -22,12 +27,16 @@ mod integration_update;
 mod login;
 mod names;
 mod near;
+mod otp;
 mod pair;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod probe;
 mod project;
 mod remote;
 mod selection;
 mod shadows;
 mod shell;
+mod span_arg;
 mod status;
 mod time_range;
 mod token;
@@ -102,9 +111,15 @@ pub(super) enum Command {
     /// Write every credential, project and user to a file or a pipe, for a move to another vault.
     #[command(after_help = vault_export::EXAMPLES)]
     Export(vault_export::Args),
+    /// List what a caller received or stored that is still live: what to rotate now.
+    #[command(after_help = exposure::EXAMPLES)]
+    Exposure(exposure::Args),
     /// Show the server's health; owners also see counts and what expires soon.
     #[command(after_help = "Examples:\n  sealroom status")]
     Status(status::Args),
+    /// List what is due for rotation: what ends, what is old, what nobody uses.
+    #[command(after_help = due::EXAMPLES)]
+    Due(due::Args),
     /// Probe a server once: exit 0 if it is ready, else 1.
     #[command(
         after_help = "Uses no session and no token, and does not wait for a server that is starting.\n\nExamples:\n  sealroom health --server http://127.0.0.1:3029\n  sealroom health --live --server unix:/run/sealroom.sock"
@@ -144,7 +159,9 @@ pub(super) fn run(command: Command, grammar: clap::Command, output: Output) -> R
         Command::Backup(args) => block_on(backup::run(args, output)),
         Command::Import(args) => block_on(import::run(args, output)),
         Command::Export(args) => block_on(vault_export::run(args, output)),
+        Command::Exposure(args) => block_on(exposure::run(args, output)),
         Command::Status(args) => block_on(status::run(args, output)),
+        Command::Due(args) => block_on(due::run(args, output)),
         Command::Health(args) => block_on(health::run(args, output)),
         Command::Completions(args) => shell::completions(args, grammar, output),
         Command::Man(args) => shell::man(args, grammar, output),

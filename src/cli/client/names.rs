@@ -140,17 +140,25 @@ pub(super) async fn actor(text: &str, remote: &Remote) -> Result<String, CliErro
     if text.starts_with("user:") || text.starts_with("host:") {
         return Ok(text.to_owned());
     }
+    if !text.starts_with("app:") && text.contains('@') {
+        return Ok(format!("user:{text}"));
+    }
+    token(text, remote).await
+}
+
+/// Resolves a token's name or id to the actor in the log.
+///
+/// # Errors
+/// As [`actor`].
+pub(super) async fn token(text: &str, remote: &Remote) -> Result<String, CliError> {
     let name = text.strip_prefix("app:").unwrap_or(text);
     if name.parse::<TokenId>().is_ok() {
         return Ok(format!("app:{name}"));
     }
-    if name == text && text.contains('@') {
-        return Ok(format!("user:{text}"));
-    }
     if remote.speaker != Speaker::User {
         return Err(CliError::failed(
             format!("only an owner may look up the token '{name}'"),
-            "pass --actor with an e-mail address or a token's id",
+            "pass an e-mail address or a token's id",
         ));
     }
     let all = remote.client.tokens().await?;

@@ -1,7 +1,11 @@
 //! The server that a command calls, and the identity of its calls: flag, environment, config file, saved session,
 //! default.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::PathBuf,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use serde::Serialize;
 
@@ -18,8 +22,8 @@ use crate::{
         },
     },
     client::{
-        Client, Endpoint, EndpointError, Error, Notice, Profile, Proxies, Roots, Session, SessionFile,
-        Sessions,
+        Client, Endpoint, EndpointError, Error, Notice, Profile, Proxies, Roots, Seen, Session, SessionFile,
+        Sessions, Shorter,
     },
     clock::Clock,
     config::{FileClient, default},
@@ -92,6 +96,8 @@ pub(super) struct Remote {
     pub(super) client: Client,
     pub(super) output: Output,
     pub(super) speaker: Speaker,
+    /// The log as this token or user saw it last.
+    seen: Option<Mutex<Seen>>,
 }
 
 /// The identity of the calls.
@@ -130,6 +136,11 @@ impl ServerArgs {
         let session = session.filter(|(_, session)| session.server == endpoint.to_string());
         let ca_file = session.as_ref().and_then(|(_, session)| session.ca_file.clone());
         let client = place.client(endpoint, &file, ca_file, output)?;
+        let who = match (&token, &session) {
+            (Some(token), _) => Some(token.secret.expose()),
+            (None, session) => session.as_ref().map(|(_, session)| session.email.as_bytes()),
+        };
+        let seen = who.and_then(|who| Seen::of(client.endpoint(), who)).map(Mutex::new);
         let (client, speaker) = match (token, session) {
             (Some(token), session) => {
                 let speaker = match token.kind {
@@ -153,11 +164,24 @@ impl ServerArgs {
                 ));
             }
         };
-        Ok(Remote { client, output, speaker })
+        Ok(Remote { client, output, speaker, seen })
     }
 }
 
 impl Remote {
+    /// Compares a receipt with those of earlier commands, and warns of a log that has become shorter.
+    pub(super) fn remember(&self, receipt: &str) {
+        let Some(seen) = &self.seen else { return };
+        let shorter = seen.lock().unwrap_or_else(PoisonError::into_inner).note(receipt);
+        if let Some(Shorter { before, now }) = shorter {
+            self.output.warning(&format!(
+                "the log of {} is shorter than before, record {now} after record {before}: an older copy of the vault \
+                 may be served; ask its operator",
+                self.client.endpoint()
+            ));
+        }
+    }
+
     /// Prints a listing: a table under these headings, or `none` if it is empty.
     pub(super) fn list<T: Serialize, const N: usize>(
         &self,

@@ -13,7 +13,7 @@ use crate::{
             table::{facts, local},
         },
     },
-    client::{Error, Health},
+    client::{DueCounts, DueFilter, Error, Health},
     clock::Clock,
     domain::{Timestamp, days},
 };
@@ -45,6 +45,8 @@ struct Counts {
     tokens: usize,
     credentials_ending: Vec<Ending>,
     tokens_ending: Vec<Ending>,
+    /// None from an older server.
+    due: Option<DueCounts>,
     now: Timestamp,
 }
 
@@ -118,6 +120,7 @@ async fn counts(remote: &Remote) -> Result<Option<Counts>, CliError> {
         Err(error) => return Err(error.into()),
     };
     let (projects, tokens) = (client.projects().await?, client.tokens().await?);
+    let due = client.due(&DueFilter { limit: Some(1), ..DueFilter::default() }).await.ok();
     let now = Clock::system().now();
     let of_integrations = integrations.iter().filter_map(|one| {
         let name = one.name.clone().unwrap_or_else(|| one.id.to_string());
@@ -132,6 +135,7 @@ async fn counts(remote: &Remote) -> Result<Option<Counts>, CliError> {
         tokens: active.count(),
         credentials_ending: before(now.plus(CREDENTIALS_SOON), of_integrations),
         tokens_ending: before(now.plus(TOKENS_SOON), of_tokens),
+        due: due.map(|due| due.counts),
         now,
     }))
 }
@@ -159,6 +163,18 @@ fn summed_up(ending: &[Ending], now: Timestamp, within: Duration, list: &str) ->
     format!("{} within {within} days: {}{more}", ending.len(), nearest.join("; "))
 }
 
+/// Returns what is due besides what ends soon, or nothing.
+fn also_due(due: &DueCounts) -> Option<String> {
+    let kinds = [
+        (due.ended_read, "ended and still read"),
+        (due.not_rotated, "not rotated for 180 days"),
+        (due.tokens_unused, "tokens not used for 90 days"),
+    ];
+    let kinds: Vec<String> =
+        kinds.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
+    (!kinds.is_empty()).then(|| format!("{}: sealroom due", kinds.join(", ")))
+}
+
 fn counted(count: usize, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
@@ -181,12 +197,16 @@ fn report(health: &Health, counts: Option<&Counts>, remote: &Remote) -> Result<(
         value["detail"] = json!(health.detail);
     }
     if let Some(counts) = counts {
-        let Counts { integrations, projects, tokens, credentials_ending, tokens_ending, now } = counts;
+        let Counts { integrations, projects, tokens, credentials_ending, tokens_ending, due, now } = counts;
         let stored = [(*integrations, "integration"), (*projects, "project"), (*tokens, "active token")];
         lines.push(("stored", stored.map(|(count, what)| counted(count, what)).join(", ")));
         let soon = summed_up(credentials_ending, *now, CREDENTIALS_SOON, "sealroom integration list");
         lines.push(("credentials end", soon));
         lines.push(("tokens end", summed_up(tokens_ending, *now, TOKENS_SOON, "sealroom token list")));
+        lines.extend(due.as_ref().and_then(also_due).map(|due| ("due", due)));
+        if let Some(due) = due {
+            value["due"] = json!(due);
+        }
         value["counts"] = json!({ "integrations": integrations, "projects": projects, "tokens": tokens });
         let mut ending: Vec<&Ending> = credentials_ending.iter().chain(tokens_ending).collect();
         ending.sort_by_key(|one| one.at);

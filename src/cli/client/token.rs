@@ -1,5 +1,9 @@
 //! `sealroom token`.
 
+mod named;
+mod roll;
+mod unread;
+
 use std::path::PathBuf;
 
 use clap::Subcommand;
@@ -17,7 +21,6 @@ use crate::{
         secrets,
         terminal::{
             confirm::Consent,
-            once::Made,
             output::Output,
             table::{ALL, NOTHING, facts, list, local, local_or_nothing},
         },
@@ -35,6 +38,11 @@ pub(in crate::cli) enum Command {
     /// List tokens, without their secrets.
     #[command(after_help = "Examples:\n  sealroom token list")]
     List,
+    /// Create a token's successor with the same rights; the old one ends after the overlap.
+    #[command(
+        after_help = "`token list` shows the successor's first use, and if the old token was used after it.\n\nExamples:\n  sealroom token roll deploy --overlap 1h --write-to deploy.token.new"
+    )]
+    Roll(roll::RollArgs),
     /// Revoke a token immediately and permanently.
     #[command(after_help = "Examples:\n  sealroom token revoke deploy --yes")]
     Revoke(RevokeArgs),
@@ -80,6 +88,7 @@ pub(super) async fn run(args: GroupArgs<Command>, output: Output) -> Result<(), 
     match args.command {
         Command::Create(args) => create(args, &remote).await,
         Command::List => show_all(&remote).await,
+        Command::Roll(args) => roll::roll(args, &remote).await,
         Command::Revoke(args) => revoke(args, &remote).await,
     }
 }
@@ -110,11 +119,11 @@ async fn create(args: CreateArgs, remote: &Remote) -> Result<(), CliError> {
         let end = "\n\nThe token is shown only once. Keep it in a file of mode 0600; --write-to creates one.";
         return match remote.output.once("the token", &(facts(&lines) + end), &value) {
             Ok(()) => Ok(()),
-            Err(lost) => Err(revoke_unread(&made, &lost, remote).await),
+            Err(lost) => Err(unread::revoke(made.id, &made.name, &lost, remote).await),
         };
     };
     if let Err(error) = file.write(text.as_bytes()) {
-        return Err(revoke_unread(&made, &error.message, remote).await);
+        return Err(unread::revoke(made.id, &made.name, &error.message, remote).await);
     }
     let shown = write_to.unwrap_or_default().display().to_string();
     lines.insert(0, ("token", format!("in {shown}")));
@@ -159,18 +168,6 @@ async fn warn_of_namesakes(made: &Token, remote: &Remote) {
     }
 }
 
-/// Revokes a token whose text reached no reader: the list would show it as active forever.
-async fn revoke_unread(made: &Token, cause: &dyn std::fmt::Display, remote: &Remote) -> CliError {
-    let outcome = remote.client.revoke_token(made.id).await;
-    Made {
-        what: format!("token {} ({})", made.name, made.id),
-        ended: "revoked",
-        by_hand: format!("sealroom token revoke {} --yes", made.id),
-        remedy: "run it again with --write-to FILE, or with a reader on standard output",
-    }
-    .undone(cause, outcome)
-}
-
 async fn show_all(remote: &Remote) -> Result<(), CliError> {
     let all = remote.client.tokens().await?;
     let row = |one: &Token| {
@@ -184,12 +181,20 @@ async fn show_all(remote: &Remote) -> Result<(), CliError> {
             local_or_nothing(one.last_used_at),
         ]
     };
+    if all.iter().any(|one| one.rolled_to.is_some()) {
+        let row = |one: &Token| {
+            let [id, name, role, status, scope, expires, used] = row(one);
+            [id, name, role, status, roll::cell(one, &all), scope, expires, used]
+        };
+        let headings = ["ID", "NAME", "ROLE", "STATUS", "ROLL", "FOR", "EXPIRES", "LAST USED"];
+        return remote.list(headings, &all, row, NOTHING);
+    }
     let headings = ["ID", "NAME", "ROLE", "STATUS", "FOR", "EXPIRES", "LAST USED"];
     remote.list(headings, &all, row, "no tokens; see `sealroom token create --help`")
 }
 
 async fn revoke(args: RevokeArgs, remote: &Remote) -> Result<(), CliError> {
-    let token = find(&args.token, remote).await?;
+    let token = named::unrevoked(&args.token, remote).await?;
     let loss = facts(&[
         ("token", token.name.clone()),
         ("id", token.id.to_string()),
@@ -200,21 +205,9 @@ async fn revoke(args: RevokeArgs, remote: &Remote) -> Result<(), CliError> {
     args.consent.obtain(&loss, &format!("Revoke {}?", token.name), remote.output)?;
     remote.client.revoke_token(token.id).await?;
     let id = token.id.to_string();
-    remote.output.result(&format!("revoked {} {id}", token.name), &json!({ "success": true, "id": id }))
-}
-
-/// Returns the token with that id, or the only unrevoked one with that name.
-async fn find(text: &str, remote: &Remote) -> Result<Token, CliError> {
-    let fits = |token: &Token| {
-        let named = token.name == text && token.status.as_deref() != Some("revoked");
-        named || token.id.to_string() == text.to_ascii_lowercase()
-    };
-    let all = remote.client.tokens().await?;
-    let (found, others): (Vec<Token>, Vec<Token>) = all.into_iter().partition(fits);
-    near::only(found, "token", text, |token| token.id.to_string())?.ok_or_else(|| {
-        let known = others.iter().map(|token| token.name.as_str());
-        near::unknown("token", text, known, "the tokens: sealroom token list")
-    })
+    remote.output.result(&format!("revoked {} {id}", token.name), &json!({ "success": true, "id": id }))?;
+    remote.output.next_step(&format!("what it received and is still live: sealroom exposure --token {id}"));
+    Ok(())
 }
 
 fn scope_cell(token: &Token) -> String {

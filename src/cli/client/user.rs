@@ -1,5 +1,7 @@
 //! `sealroom user`.
 
+mod leave;
+
 use std::path::PathBuf;
 
 use clap::Subcommand;
@@ -8,7 +10,7 @@ use serde_json::json;
 use super::{
     client_error,
     group::GroupArgs,
-    near,
+    near, otp,
     remote::{Need, Remote},
 };
 use crate::{
@@ -52,6 +54,16 @@ pub(in crate::cli) enum Command {
     /// Change your own password, or set another user's as an owner.
     #[command(after_help = "Examples:\n  sealroom user password\n  sealroom user password bob@example.com")]
     Password(PasswordArgs),
+    /// Disable a user who leaves, end their sessions and revoke the tokens that they created.
+    #[command(
+        after_help = "Lists the tokens and asks first; all of it is one change. The log keeps the user's name, and `user enable`\nlets the user in again.\n\nExamples:\n  sealroom user leave bob@example.com\n  sealroom user leave bob@example.com --keep-tokens --yes"
+    )]
+    Leave(leave::LeaveArgs),
+    /// Set or remove a second factor for logins.
+    #[command(
+        after_help = "Examples:\n  sealroom user otp enable\n  sealroom user otp disable bob@example.com"
+    )]
+    Otp(otp::Args),
     /// Remove a user.
     #[command(after_help = "Examples:\n  sealroom user remove bob@example.com --yes")]
     Remove(RemoveArgs),
@@ -157,8 +169,10 @@ pub(in crate::cli) struct RemoveArgs {
 }
 
 pub(super) async fn run(args: GroupArgs<Command>, output: Output) -> Result<(), CliError> {
-    if let Command::Remove(args) = &args.command {
-        args.consent.check()?;
+    match &args.command {
+        Command::Remove(args) => args.consent.check()?,
+        Command::Leave(args) => args.consent.check()?,
+        _ => {}
     }
     let remote = args.server.connect(Need::Token, output)?;
     match args.command {
@@ -189,6 +203,8 @@ pub(super) async fn run(args: GroupArgs<Command>, output: Output) -> Result<(), 
                 .await
         }
         Command::Password(args) => password(args, &remote).await,
+        Command::Leave(args) => leave::leave(args, &remote).await,
+        Command::Otp(args) => otp::run(args, &remote).await,
         Command::Remove(args) => remove(args, &remote).await,
     }
 }
@@ -250,11 +266,12 @@ async fn show_all(remote: &Remote) -> Result<(), CliError> {
             if name.is_empty() { NOTHING.to_owned() } else { name },
             one.role.clone(),
             if one.disabled { "disabled" } else { "enabled" }.to_owned(),
+            if one.otp { "yes" } else { NOTHING }.to_owned(),
             one.projects.as_deref().map_or_else(|| ALL.to_owned(), list_or_none),
             local_or_nothing(one.last_login_at),
         ]
     };
-    let headings = ["EMAIL", "NAME", "ROLE", "STATUS", "SEES", "LAST LOGIN"];
+    let headings = ["EMAIL", "NAME", "ROLE", "STATUS", "OTP", "SEES", "LAST LOGIN"];
     remote.list(headings, &all, row, "no users")
 }
 
@@ -303,5 +320,10 @@ async fn remove(args: RemoveArgs, remote: &Remote) -> Result<(), CliError> {
     ]) + "\n\nThis removes the user and their sessions. Integrations and tokens that they created remain.";
     args.consent.obtain(&loss, &format!("Remove {}?", user.email), remote.output)?;
     remote.client.delete_user(&user.email).await?;
-    remote.output.result(&format!("removed {}", user.email), &json!({ "success": true, "email": user.email }))
+    let value = json!({ "success": true, "email": user.email });
+    remote.output.result(&format!("removed {}", user.email), &value)?;
+    let what = "what this user received and is still live";
+    let next = format!("{what}: sealroom exposure --user {} --transitive", user.email);
+    remote.output.next_step(&next);
+    Ok(())
 }

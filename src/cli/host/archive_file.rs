@@ -18,12 +18,12 @@ use crate::{
 };
 
 /// Sees the records of a source, each with its sequence.
-pub(super) type Visit<'a> = dyn FnMut(u64, &[u8]) -> Result<(), CliError> + 'a;
+pub(in crate::cli) type Visit<'a> = dyn FnMut(u64, &[u8]) -> Result<(), CliError> + 'a;
 
 /// An archive with its header.
-pub(super) struct ArchiveFile {
-    pub(super) path: PathBuf,
-    pub(super) header: Header,
+pub(in crate::cli) struct ArchiveFile {
+    pub(in crate::cli) path: PathBuf,
+    pub(in crate::cli) header: Header,
 }
 
 impl ArchiveFile {
@@ -58,7 +58,7 @@ impl ArchiveFile {
     ///
     /// # Errors
     /// The file cannot be read, a record is missing or has not the form of one, or `visit` fails.
-    pub(super) fn records(&self, visit: &mut Visit<'_>) -> Result<(), CliError> {
+    pub(in crate::cli) fn records(&self, visit: &mut Visit<'_>) -> Result<(), CliError> {
         let (Self { header, .. }, mut reader) = Self::begin(&self.path)?;
         let damaged = |sequence| {
             let told = format!("{}: record {sequence} is missing or damaged", self.path.display());
@@ -81,7 +81,7 @@ impl ArchiveFile {
 ///
 /// # Errors
 /// One cannot be read, or is no archive.
-pub(super) fn open_all(paths: &[PathBuf]) -> Result<Vec<ArchiveFile>, CliError> {
+pub(in crate::cli) fn open_all(paths: &[PathBuf]) -> Result<Vec<ArchiveFile>, CliError> {
     let mut archives = paths.iter().map(|path| ArchiveFile::open(path)).collect::<Result<Vec<_>, _>>()?;
     archives.sort_by_key(|archive| archive.header.first);
     Ok(archives)

@@ -32,7 +32,7 @@ pub(super) fn provide(connections: usize, output: &Output) -> usize {
 }
 
 /// Returns the number of connections that a limit allows; half of it if it is very low.
-fn carried(limit: u64) -> u64 {
+pub(super) fn carried(limit: u64) -> u64 {
     (limit - RESERVE.min(limit / 2)).max(1)
 }
 

@@ -6,11 +6,11 @@ use std::{
 };
 
 mod file;
-mod report;
 
-use self::{file::file_checks, report::report};
+use self::file::file_checks;
 use super::{
     archive_file::{self, ArchiveFile},
+    check_report::{Subject, report},
     control,
     host_actor::host_actor,
     passphrase::PassphraseArgs,
@@ -89,7 +89,12 @@ pub(super) fn run(args: &Args, output: &Output) -> Result<(), CliError> {
         }
         Err(error) => return Err(error.into()),
     }
-    report(&args.file, &checks, args.strict, output)
+    let subject = Subject {
+        kind: "file",
+        name: args.file.display().to_string(),
+        hint: "keep this file unchanged, and compare it with a backup: `sealroom doctor BACKUP`",
+    };
+    report(&subject, &checks, args.strict, output)
 }
 
 /// Reads the passphrase; `None` if there is no source of one, which is no error here.

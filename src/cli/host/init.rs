@@ -20,7 +20,7 @@ use crate::{
         secrets::{self, shown},
         terminal::{once::Discard, output::Output, prompt::Asking},
     },
-    clock::Clock,
+    clock::{Clock, EARLIEST},
     crypto::kdf::KdfParams,
     disk::{FileError, NewFile},
     domain::{Email, Invalid, Secret},
@@ -72,6 +72,11 @@ pub(super) fn run(args: Args, output: &Output) -> Result<(), CliError> {
         ));
     }
     memory::check_new(kdf)?;
+    let now = Clock::system().now();
+    if now < EARLIEST {
+        let hint = "set the clock: each record of the vault has its time";
+        return Err(CliError::failed(format!("the clock says {now}, before this program existed"), hint));
+    }
     // Before any prompt: a user must not type a passphrase for a file that cannot be created.
     let file = NewFile::begin_with(&args.data, args.lock.locking())?;
     let recovery = args.recovery_key_file.as_deref();
@@ -80,7 +85,7 @@ pub(super) fn run(args: Args, output: &Output) -> Result<(), CliError> {
     let passphrase = args.passphrase.read(Asking::Twice, output)?;
     warn_if_short(&passphrase, output);
     let (password, generated) = owner_password(args.owner_password_file.as_deref(), output)?;
-    password::check_rule(&password).map_err(invalid)?;
+    password::check_new(&password, &owner).map_err(invalid)?;
     let shown_password = generated.then(|| shown(&password));
     let plan = InitPlan {
         owner,
@@ -89,7 +94,7 @@ pub(super) fn run(args: Args, output: &Output) -> Result<(), CliError> {
         kdf,
         password_kdf: KdfParams::PASSWORD,
         actor: host_actor(),
-        now: Clock::system().now(),
+        now,
     };
     let created = Vault::create(file.medium(), 1 << 20, &plan).map_err(|error| CliError::init(&error))?;
     // Show the keys before the vault exists: a vault whose keys are lost can never be opened again.

@@ -1,4 +1,5 @@
-//! The server's own check of its log: after each unlock and once a day, every record against the sealed head.
+//! The server's own check of its log: after each unlock and once a day, every record against the sealed head. Between
+//! two checks it keeps the index of exposures near the log's end.
 
 use std::{sync::Arc, time::Duration};
 
@@ -32,7 +33,21 @@ pub(super) async fn keep(vault: &Arc<Vault>) {
                 Err(error) => tracing::warn!(%error, "the audit log could not be checked"),
             }
         }
+        // Whatever fails here fails a question about an exposure too, which says so.
+        drop(index(vault).await);
         sleep(LOOK_EVERY).await;
+    }
+}
+
+/// Brings the index of exposures near the end of the log.
+async fn index(vault: &Arc<Vault>) -> Result<(), Error> {
+    loop {
+        let (from, began) = (Arc::clone(vault), monotonic());
+        let step = tokio::task::spawn_blocking(move || from.index_exposures()).await;
+        if !step.map_err(|_| Error::Internal(crate::vault::InternalError::TaskPanicked))?? {
+            return Ok(());
+        }
+        sleep(monotonic().saturating_sub(began)).await;
     }
 }
 

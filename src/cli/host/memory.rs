@@ -2,6 +2,8 @@
 
 use std::{fs, path::Path};
 
+use rustix::process::{Resource, getrlimit};
+
 use crate::{
     cli::error::CliError,
     crypto::{kdf::KdfParams, keys::SlotKind, machine::MachineKey},
@@ -21,11 +23,21 @@ struct Free {
 
 /// Checks that a new slot's key derivation fits.
 pub(super) fn check_new(kdf: KdfParams) -> Result<(), CliError> {
-    let Some(lack) = lack(kdf.memory_kib(), free(Path::new("/"))) else { return Ok(()) };
+    let Some(lack) = lack_for(kdf) else { return Ok(()) };
     Err(CliError::failed(
         lack,
         "raise the limit, or pass a lower --kdf-memory, which makes guessing the passphrase of a stolen file cheaper",
     ))
+}
+
+/// Returns the message if this key derivation does not fit.
+pub(super) fn lack_for(kdf: KdfParams) -> Option<String> {
+    lack(kdf.memory_kib(), here())
+}
+
+/// Returns the memory that this process may still take, in KiB, if the system tells.
+pub(super) fn free_kib() -> Option<u64> {
+    here().map(|free| free.kib)
 }
 
 /// Checks that the key derivations of an unlock fit; the text of a machine key needs none.
@@ -36,7 +48,7 @@ pub(super) fn check_unlock(vault: &Vault, secret: &Secret) -> Result<(), CliErro
     let slots = vault.slots().unwrap_or_default();
     let costly = slots.iter().filter(|slot| slot.kind != SlotKind::Machine);
     let most = costly.map(|slot| slot.kdf.memory_kib()).max().unwrap_or_default();
-    let Some(lack) = lack(most, free(Path::new("/"))) else { return Ok(()) };
+    let Some(lack) = lack(most, here()) else { return Ok(()) };
     Err(CliError::failed(
         lack,
         "raise the limit, or lower the cost on a larger host: sealroom slot change --same --kdf-memory KIB",
@@ -67,17 +79,32 @@ fn lack(needed_kib: u32, free: Option<Free>) -> Option<String> {
     })
 }
 
-/// Returns the memory that this process may still take: what the host has available, or what a limit of its cgroup
-/// leaves. `None` if the system does not tell.
-fn free(root: &Path) -> Option<Free> {
+fn here() -> Option<Free> {
+    free(Path::new("/"), getrlimit(Resource::As).current)
+}
+
+/// Returns the memory that this process may still take: what the host has available, or what a limit of its cgroup or
+/// of its address space (`ulimit -v`, in bytes) leaves. `None` if the system does not tell.
+fn free(root: &Path, address_space: Option<u64>) -> Option<Free> {
     let host = fs::read_to_string(root.join("proc/meminfo")).ok().and_then(|text| available(&text));
     let host = host.map(|kib| Free { kib, of: "this host" });
     let group = cgroup(root).map(|kib| Free { kib, of: "the cgroup of this process" });
-    host.into_iter().chain(group).min_by_key(|free| free.kib)
+    let status = fs::read_to_string(root.join("proc/self/status")).ok();
+    let used = status.and_then(|text| kib_of(&text, "VmSize:"));
+    let space = address_space.zip(used).map(|(limit, used)| Free {
+        kib: (limit / 1024).saturating_sub(used),
+        of: "the address space of this process (ulimit -v)",
+    });
+    host.into_iter().chain(group).chain(space).min_by_key(|free| free.kib)
 }
 
 fn available(meminfo: &str) -> Option<u64> {
-    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    kib_of(meminfo, "MemAvailable:")
+}
+
+/// Reads a number of `/proc` that is in KiB.
+fn kib_of(text: &str, name: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
     line.trim().strip_suffix("kB")?.trim().parse().ok()
 }
 
@@ -137,7 +164,7 @@ mod tests {
         let parent = ("sys/fs/cgroup/app/memory.max", "67108864\n");
         let used = ("sys/fs/cgroup/app/memory.current", "20971520\n");
         let cache = ("sys/fs/cgroup/app/memory.stat", "anon 1\ninactive_file 4194304\n");
-        let free = |files: &[(&str, &str)]| super::free(root(files).path());
+        let free = |files: &[(&str, &str)]| super::free(root(files).path(), None);
         assert_eq!(free(&[host]), Some(Free { kib: 4_000_000, of: "this host" }));
         assert_eq!(free(&[host, v2, own]), Some(Free { kib: 4_000_000, of: "this host" }));
         let limited = free(&[host, v2, own, parent, used, cache]).unwrap();
@@ -147,6 +174,10 @@ mod tests {
         let usage = ("sys/fs/cgroup/memory/x/memory.usage_in_bytes", "0\n");
         assert_eq!(free(&[host, v1, limit, usage]).unwrap().kib, 32 * 1024);
         assert_eq!(free(&[]), None);
+        let status = ("proc/self/status", "VmPeak: 9 kB\nVmSize:   34816 kB\n");
+        let space = super::free(root(&[host, status]).path(), Some(128 << 20)).unwrap();
+        assert_eq!((space.kib, space.of.contains("ulimit -v")), (94 * 1024, true));
+        assert_eq!(super::free(root(&[host]).path(), Some(128 << 20)).unwrap().of, "this host");
 
         let told = lack(64 * 1024, Some(limited)).unwrap();
         assert!(

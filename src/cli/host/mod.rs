@@ -1,12 +1,13 @@
 //! The commands of the host: they open the vault file, or call its server over the local socket.
 
 pub(super) mod archive;
-mod archive_file;
+pub(super) mod archive_file;
 mod archives;
 mod archiving;
 mod backups;
 mod bind;
 mod certificate;
+mod check_report;
 mod checkpoints;
 mod control;
 mod descriptors;
@@ -30,12 +31,14 @@ mod rescue;
 mod restore;
 mod runtime;
 mod sandbox;
+mod self_check;
 mod serve;
 mod settings;
 mod shutdown;
 mod slot;
 mod surroundings;
 mod systemd;
+mod tls;
 mod tracing;
 pub(super) mod verify;
 
@@ -72,6 +75,12 @@ pub(super) enum Command {
                       sealroom doctor backup.redb --strict --json\n  sealroom doctor backup.redb --archive 2025.archive"
     )]
     Doctor(doctor::Args),
+    /// Check this host before `init`: primitives, sandbox, folder, locks, syncs, clock and memory.
+    #[command(
+        after_help = "Needs no vault, and leaves nothing behind.\n\nExamples:\n  sealroom self-check --data /var/lib/sealroom/vault.redb\n  \
+                      sealroom self-check --strict --json"
+    )]
+    SelfCheck(self_check::Args),
     /// Restore a backup; what was revoked or removed after it stays away.
     #[command(
         after_help = "The backup is verified first. What the replaced file's log, or --since FILE, shows as revoked, \
@@ -81,6 +90,9 @@ pub(super) enum Command {
                       sealroom restore backup.redb --data team.redb --since events.ndjson"
     )]
     Restore(restore::Args),
+    /// Make certificates for hosts that no public authority reaches.
+    #[command(after_help = "Examples:\n  sealroom tls make --name vault.example --dir tls")]
+    Tls(tls::Args),
     /// List and change the key slots: the secrets that open the vault.
     #[command(
         after_help = "If a server has the file open, the command speaks to that server's local socket.\n\nExamples:\n  \
@@ -114,7 +126,9 @@ pub(super) fn run(command: Command, output: &Output) -> Result<(), CliError> {
         Command::Lock(args) => lock::lock(args, output),
         Command::Rescue(args) => rescue::run(&args, output),
         Command::Doctor(args) => doctor::run(&args, output),
+        Command::SelfCheck(args) => self_check::run(&args, output),
         Command::Restore(args) => restore::run(&args, output),
+        Command::Tls(args) => tls::run(&args, output),
         Command::Slot(args) => slot::run(args, output),
         Command::Recover(args) => recover::run(args, output),
         Command::Compact(args) => replace::compact(args, output),

@@ -14,6 +14,7 @@ use crate::{
         },
     },
     domain::Secret,
+    vault::check_passphrase,
 };
 
 /// Length in bytes below which a passphrase is short: the minimum length of a password.
@@ -24,6 +25,12 @@ pub(super) fn warn_if_short(passphrase: &Secret, output: &Output) {
     if passphrase.expose().len() < SHORT {
         output.warning("short passphrase: anyone with the file can brute-force it");
     }
+}
+
+/// Refuses a new passphrase that the vault would refuse, before anything is done for it.
+pub(super) fn check_new(passphrase: &Secret) -> Result<(), CliError> {
+    check_passphrase(passphrase)
+        .map_err(|invalid| CliError::failed(format!("the {invalid}"), "choose another one, of several words"))
 }
 
 /// The sources of the passphrase.
@@ -76,6 +83,7 @@ impl PassphraseArgs {
         }
         if asking == Asking::Twice {
             secrets::check_new(&secret, "passphrase", self.passphrase_file.as_deref())?;
+            check_new(&secret)?;
         }
         Ok(secret)
     }

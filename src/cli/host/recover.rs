@@ -17,7 +17,7 @@ use crate::{
         secrets::shown,
         terminal::{once::Discard, output::Output, prompt::Asking},
     },
-    domain::{Action, Email, Secret},
+    domain::{Action, Email, Invalid, Secret},
     vault::{RecoverError, Vault},
 };
 
@@ -33,7 +33,7 @@ pub(in crate::cli) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Whom {
-    /// Set a new password for an owner and end the owner's sessions; recorded as vault.recover.
+    /// Set a new password for an owner, remove the second factor and end the owner's sessions; recorded as vault.recover.
     #[command(
         after_help = "The server must be stopped: the command opens the file itself. The passphrase or the recovery \
                       key unlocks.\n\nExamples:\n  sealroom recover owner --data team.redb\n  \
@@ -70,8 +70,7 @@ pub(super) fn run(args: Args, output: &Output) -> Result<(), CliError> {
     let (_file, vault) = offline::open(&args.file.data, args.file.locking())?;
     let checked = RunClock::check(&vault, args.accept_clock)?;
     let (password, is_generated) = owner_password(args.owner_password_file.as_deref(), output)?;
-    password::check_rule(&password)
-        .map_err(|invalid| CliError::failed(format!("the new password: {invalid}"), "choose another one"))?;
+    password::check_rule(&password).map_err(refused)?;
     let passphrase = args.passphrase.read(Asking::Once, output)?;
     let work = async || recover(&vault, &checked, email.as_ref(), password, is_generated, output).await;
     let ((), locked) = offline::unlocked(&vault, &checked.clock, passphrase, CliError::unlock, work)?;
@@ -92,6 +91,7 @@ async fn recover(
     output: &Output,
 ) -> Result<(), CliError> {
     let owner = vault.owner_to_recover(email).map_err(|error| not_meant(email, error))?.email.clone();
+    password::check_new(&password, &owner).map_err(refused)?;
     // Show the password before it takes effect: without it, the owner could not log in.
     let mut lines = vec![format!("owner     {owner}")];
     let mut value = json!({ "owner_email": owner.as_str() });
@@ -108,9 +108,16 @@ async fn recover(
         )
     })?;
     let recovered = vault.recover_owner(owner, password, checked.event(Action::VaultRecover)).await;
-    recovered.map_err(|error| failed(&error))?;
+    let had_factor = recovered.map_err(|error| failed(&error))?;
     output.note("the new password holds; the owner's earlier sessions have ended");
+    if had_factor {
+        output.note("the second factor was removed: set a new one with `sealroom user otp enable`");
+    }
     Ok(())
+}
+
+fn refused(invalid: Invalid) -> CliError {
+    CliError::failed(format!("the new password: {invalid}"), "choose another one")
 }
 
 fn failed(error: &crate::vault::Error) -> CliError {

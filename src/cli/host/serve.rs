@@ -52,11 +52,11 @@ pub(super) fn run(args: Args, output: &Output) -> Result<(), CliError> {
     }
     plan.limits.connections_max = descriptors::provide(plan.limits.connections_max, output);
     if args.dev {
-        return dev::run(&plan, output);
+        return dev::run(&plan, args.tls, output);
     }
     let started = Started::new(&mut plan, passed, output)?;
     // Before the log's threads and the runtime's: a thread has the rights of the one that starts it.
-    let sandbox = plan.sandbox.then(|| Sandbox::enter(&rules(&plan, &started)));
+    let sandbox = plan.sandbox.then(|| Sandbox::enter(&rules(&plan, &started, output)));
     let log = Log::start(plan.log_level);
     Sandbox::tell(sandbox.as_ref());
     let runtime = runtime(&plan)?;
@@ -91,7 +91,7 @@ impl Started {
 }
 
 /// Returns the files that a server opens later.
-fn rules(plan: &Plan, started: &Started) -> Rules {
+fn rules(plan: &Plan, started: &Started, output: &Output) -> Rules {
     let outgoing = started.outgoing.as_ref().map_or(Outgoing::Refused, |_| Outgoing::Allowed);
     let mut rules = Rules::new(outgoing);
     let vault = started.file.path().parent();
@@ -100,7 +100,11 @@ fn rules(plan: &Plan, started: &Started) -> Rules {
     let archives = plan.archives.as_ref().map(|plan| &*plan.folder);
     for folder in [vault, checkpoints, backups, archives].into_iter().flatten() {
         if !rules.write(folder) {
-            tracing::warn!(folder = %folder.display(), "this folder does not exist: it stays closed to the server until a start with it");
+            // The log has not begun: its threads start inside the sandbox.
+            output.warning(&format!(
+                "{} does not exist: it stays closed to the server until a start with it",
+                folder.display()
+            ));
         }
     }
     let tls = plan.tls.iter().flat_map(|files| [&*files.cert, &*files.key]);
@@ -132,6 +136,9 @@ async fn serve(
     let scratch = file.path().parent().map(Path::to_owned);
     let keeper = Some(keeping::keeper(file.path(), plan.locking, output));
     let accepts_rollback = args.accept_rollback;
+    if plan.settings.owners_need_otp {
+        tracing::info!("owners need a second factor: one without it may only set one (owners_need_otp)");
+    }
     let settings = Settings { scratch, keeper, outgoing, accepts_rollback, ..plan.settings };
     let vault = Vault::open(file.medium(), settings).map_err(|error| CliError::open(&data, &error))?;
     let vault = Arc::new(vault);
@@ -166,8 +173,11 @@ async fn serve(
     let control = control::serve(socket, Arc::clone(&vault), Arc::clone(&file), clock.clone(), checkpoints);
     let url = url(&listener)?;
     let server = Server::new(Arc::clone(&vault), clock.clone(), plan.limits, plan.edge);
+    let certificate = certificate::keep(tls.as_deref(), plan.tls.as_ref());
     output.result(&format!("listening on {url}"), &json!({ "url": url }))?;
-    systemd::ready();
+    let (version, locked) = (env!("CARGO_PKG_VERSION"), vault.is_locked());
+    tracing::info!(version, data = %data.display(), url, locked, "started");
+    tell_settings(&plan.told);
     let serving = Arc::clone(&server).run(listener, stop);
     tokio::select! {
         () = serving => {}
@@ -177,20 +187,29 @@ async fn serve(
         () = backups::keep(plan.backups.as_ref(), &vault, &clock) => {}
         () = archives::keep(plan.archives.as_ref(), plan.checkpoints.as_ref(), &vault, &clock) => {}
         () = reload(hang_up, args, &server, tls.as_deref(), log, output) => {}
-        () = systemd::keep_alive() => {}
+        () = certificate => {}
+        () = systemd::keep(&server) => {}
     }
     systemd::stopping();
+    tracing::info!("stopping");
     drop(control);
     shut(&vault, &clock).await;
     if let Some(plan) = &plan.checkpoints {
         checkpoints::write_now(plan, &vault).await;
     }
+    tracing::info!("stopped");
     file.check().map_err(|displaced| {
         CliError::failed(
             format!("{displaced}: the last acknowledged changes may be in no file that has a name"),
             "restore a backup, or start with the file that `sealroom rescue` wrote",
         )
     })
+}
+
+/// Logs the settings that differ from the defaults.
+fn tell_settings(told: &[String]) {
+    let told = if told.is_empty() { "the defaults".to_owned() } else { told.join(", ") };
+    tracing::info!("settings: {told}");
 }
 
 /// Puts the checkpoints aside that an accepted rollback contradicts.
@@ -225,6 +244,7 @@ async fn reload(
                 server.set_limits(plan.limits);
                 log.set_level(plan.log_level);
                 tracing::info!("limits and log level reloaded");
+                tell_settings(&plan.told);
                 if let (Some(tls), Some(files)) = (tls, &plan.tls) {
                     exchange(tls, files, output);
                 }

@@ -6,11 +6,12 @@ mod checks;
 mod outgoing;
 mod plan;
 mod sources;
+mod told;
 
 pub(in crate::cli) use self::args::Args;
 pub(super) use self::{
     address::Address,
-    checks::{check_files, check_listener},
+    checks::{check_files, check_listener, others_write},
     outgoing::OutgoingPlan,
     plan::{Plan, TlsFiles, read},
 };

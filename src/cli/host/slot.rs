@@ -16,7 +16,7 @@ use self::{
 use super::{
     control::{NewSlot, SlotRequest, SlotRow, SlotVerb},
     file_args::FileArgs,
-    passphrase::{PassphraseArgs, warn_if_short},
+    passphrase::{self, PassphraseArgs, warn_if_short},
     replace::compact_after_slot,
 };
 use crate::{
@@ -93,6 +93,7 @@ fn new_passphrase(path: Option<&Path>, output: &Output) -> Result<Secret, CliErr
         return Err(CliError::failed("the new passphrase is empty", "use a long one that you can remember"));
     }
     secrets::check_new(&new, "passphrase", path)?;
+    passphrase::check_new(&new)?;
     warn_if_short(&new, output);
     Ok(new)
 }

@@ -6,7 +6,10 @@ use listenfd::ListenFd;
 use sd_notify::NotifyState;
 
 use super::settings::Address;
-use crate::{cli::error::CliError, http::Bound};
+use crate::{
+    cli::error::CliError,
+    http::{Bound, Server},
+};
 
 /// Maximum pause between two watchdog notifications.
 const ALIVE_EVERY: Duration = Duration::from_secs(10);
@@ -68,7 +71,7 @@ impl Passed {
     }
 }
 
-/// Notifies systemd that the server is ready.
+/// Notifies systemd that the server is ready, also after a reload.
 pub(super) fn ready() {
     tell(&[NotifyState::Ready]);
 }
@@ -86,13 +89,22 @@ pub(super) fn stopping() {
     tell(&[NotifyState::Stopping]);
 }
 
-/// Sends watchdog notifications for as long as it is polled, if the unit asks for them (`WatchdogSec=`). A disk that
-/// hangs stops none of them: the server answers 503 then, and a restart would not repair the disk.
-pub(super) async fn keep_alive() {
+/// Notifies systemd that the server is ready once it has taken a turn, and keeps the watchdog content from then on.
+pub(super) async fn keep(server: &Server) {
+    server.beat().await;
+    ready();
+    keep_alive(server).await;
+}
+
+/// Sends watchdog notifications for as long as it is polled, if the unit asks for them (`WatchdogSec=`), each after a
+/// beat of the server: one whose accept loop or threads hang gives none, and is restarted. A disk that hangs stops no
+/// beat: the server answers 503 then, and a restart would not repair the disk.
+async fn keep_alive(server: &Server) {
     let Some(patience) = sd_notify::watchdog_enabled() else { return std::future::pending().await };
     let mut every = tokio::time::interval((patience / 3).min(ALIVE_EVERY).max(Duration::from_millis(1)));
     loop {
         every.tick().await;
+        server.beat().await;
         tell(&[NotifyState::Watchdog]);
     }
 }

@@ -145,6 +145,14 @@ impl Output {
         say(&visible(text));
     }
 
+    /// Prints what a person at a terminal may want to do next. A script's log stays without it.
+    #[cfg(feature = "client")]
+    pub(in crate::cli) fn next_step(self, text: &str) {
+        if !self.json && io::stderr().is_terminal() {
+            self.note(text);
+        }
+    }
+
     pub(in crate::cli) fn error(self, error: &CliError) {
         if self.json {
             let mut object = json!({ "error": error.message, "hint": error.hint });

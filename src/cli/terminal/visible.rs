@@ -5,6 +5,8 @@
 
 use std::borrow::Cow;
 
+use unicode_script::{Script, UnicodeScript};
+
 use crate::domain::is_unseen;
 
 /// Returns text of several lines with every unseen character escaped, except line ends and tabs.
@@ -13,8 +15,45 @@ pub(in crate::cli) fn visible(text: &str) -> Cow<'_, str> {
 }
 
 /// Returns text that stays on its line: line ends and tabs are escaped too, so that no value forges a row.
+///
+/// So are the letters of another alphabet within a Latin word: `depl\u{43e}y`, whose `о` is Cyrillic, looks like `deploy`.
 pub(in crate::cli) fn on_one_line(text: &str) -> Cow<'_, str> {
-    escaped(text, is_unseen)
+    if text.is_ascii() || !words(text).any(is_mixed) {
+        return escaped(text, is_unseen);
+    }
+    let mut shown = String::with_capacity(text.len() + 8);
+    for word in words(text) {
+        let marks = is_mixed(word);
+        shown.push_str(&escaped(word, |c| is_unseen(c) || (marks && is_foreign(c))));
+    }
+    Cow::Owned(shown)
+}
+
+/// Returns the text in pieces that end with each character that is no letter.
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split_inclusive(|c: char| !c.is_alphabetic())
+}
+
+/// Returns whether a word has Latin letters and letters of another alphabet.
+fn is_mixed(word: &str) -> bool {
+    word.chars().any(|c| c.script() == Script::Latin) && word.chars().any(is_foreign)
+}
+
+/// Returns whether a letter is of another alphabet than the Latin one. Chinese, Japanese and Korean are written beside
+/// Latin letters, and look like none of them (UTS #39 §5.2).
+fn is_foreign(c: char) -> bool {
+    !matches!(
+        c.script(),
+        Script::Latin
+            | Script::Common
+            | Script::Inherited
+            | Script::Unknown
+            | Script::Han
+            | Script::Hiragana
+            | Script::Katakana
+            | Script::Hangul
+            | Script::Bopomofo
+    )
 }
 
 fn escaped(text: &str, is_hidden: impl Fn(char) -> bool) -> Cow<'_, str> {
@@ -66,6 +105,26 @@ mod tests {
         }
         assert_eq!(visible("\u{202e}a\tb\n"), "\\u{202e}a\tb\n");
         assert_eq!(on_one_line("a\nstatus  healthy\tx"), "a\\nstatus  healthy\\tx");
+    }
+
+    /// Four tokens that looked like one in a list.
+    #[test]
+    fn a_letter_of_another_alphabet_within_a_latin_word_is_marked() {
+        for (text, shown) in [
+            ("depl\u{43e}y", "depl\\u{43e}y"),
+            ("\u{430}da@example.com", "\\u{430}da@example.com"),
+            ("ci-\u{3bf}ps runner", "ci-\\u{3bf}ps runner"),
+            ("p\u{3b1}yments", "p\\u{3b1}yments"),
+            ("a \u{13a0}b", "a \\u{13a0}b"),
+            ("\u{442}est\u{202e}", "\\u{442}est\\u{202e}"),
+        ] {
+            assert_eq!(on_one_line(text), shown, "{text}");
+        }
+        for text in
+            ["ключ deploy", "deploy ключ-2", "日本語 deploy", "deployキー", "한국어app", "naïve ß", "5 µm"]
+        {
+            assert!(matches!(on_one_line(text), Cow::Borrowed(_)), "{text}");
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 const ID: &str = "0192f5a4-7c1e-7b3a-9d52-3f1c8e6a4b70";
 const REQUEST_ID: &str = "0192f5a4-9e07-7d41-8a66-5b2d9c7e1f08";
-const TOKEN_ID: &str = "0192f5a4-8d2f-7c19-b1e4-6a7f3d5c2e91";
+pub(super) const TOKEN_ID: &str = "0192f5a4-8d2f-7c19-b1e4-6a7f3d5c2e91";
 const CREATED: &str = "2026-11-24T10:00:00.000Z";
 const LATER: &str = "2026-12-24T10:00:00.000Z";
 const ADA: &str = "ada@example.com";
@@ -66,6 +66,23 @@ pub(super) fn create_user() -> Value {
 
 pub(super) fn update_user() -> Value {
     json!({ "firstName": "Grace", "lastName": null })
+}
+
+pub(super) fn begun_otp() -> Value {
+    json!({
+        "secret": "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ",
+        "uri": "otpauth://totp/sealroom:ada%40example%2Ecom?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ\
+                &issuer=sealroom&algorithm=SHA1&digits=6&period=30",
+    })
+}
+
+pub(super) fn own_otp() -> Value {
+    json!({ "currentPassword": "password-example", "otp": "123456" })
+}
+
+pub(super) fn one_time_codes() -> Value {
+    let codes: Vec<String> = (0..10).map(|number| format!("abcd{number}-fghjk")).collect();
+    json!({ "codes": codes })
 }
 
 pub(super) fn removed_user() -> Value {
@@ -159,11 +176,56 @@ pub(super) fn token() -> Value {
     })
 }
 
+pub(super) fn rolled_token() -> Value {
+    let mut token = created_token();
+    token["rolls"] = json!({ "id": ID, "expiresAt": LATER });
+    token
+}
+
+pub(super) fn due() -> Value {
+    let credential = json!({
+        "id": ID, "provider": "github", "authType": "pat", "name": "deploy key", "isGlobal": false,
+        "projects": [PROJECT], "expiresAt": LATER, "rotatedAt": CREATED, "lastAccessedAt": CREATED,
+        "lastAccessedBy": format!("app:{TOKEN_ID}"),
+    });
+    json!({
+        "time": CREATED, "withinDays": 30, "olderThanDays": 180, "tokensWithinDays": 7, "unusedDays": 90,
+        "counts": { "ending": 1, "endedRead": 0, "notRotated": 0, "tokensEnding": 0, "tokensUnused": 0 },
+        "ending": [credential], "endedRead": [], "notRotated": [], "tokensEnding": [], "tokensUnused": [],
+    })
+}
+
 pub(super) fn event() -> Value {
     json!({
         "v": 1, "sequence": 41, "time": CREATED, "actor": format!("app:{TOKEN_ID}"), "action": "credentials.read",
         "outcome": "allowed", "integrationId": ID, "revision": 1, "provider": "github", "project": PROJECT,
         "requestId": REQUEST_ID, "peer": "127.0.0.1", "detail": {}, "leafHash": HASH,
+    })
+}
+
+pub(super) fn exposure() -> Value {
+    let received = json!({
+        "count": 3, "firstSequence": 38, "first": CREATED, "lastSequence": 41, "last": CREATED, "peers": ["192.0.2.7"],
+        "morePeers": false, "projects": [PROJECT], "moreProjects": false,
+    });
+    json!({
+        "actor": format!("user:{ADA}"), "known": true, "nearest": null, "size": 43,
+        "live": [{
+            "actor": format!("user:{ADA}"), "integrationId": ID, "provider": "github", "name": "deploy key",
+            "revision": 1, "expiresAt": null, "deletedAt": null, "received": received,
+            "stored": { "sequence": 12, "time": CREATED, "action": "integration.create" },
+        }],
+        "deleted": [],
+        "minted": [{
+            "actor": format!("user:{ADA}"), "integrationId": ID, "hashedToken": HASH, "expiresAt": LATER,
+            "received": received,
+        }],
+        "made": [{
+            "actor": format!("app:{TOKEN_ID}"), "by": format!("user:{ADA}"), "sequence": 14, "time": CREATED,
+            "name": "ci", "role": "application", "status": "active",
+        }],
+        "backups": { "count": 1, "sequence": 40, "last": CREATED },
+        "left": { "live": 0, "deleted": 0, "minted": 0, "made": 0 },
     })
 }
 

@@ -145,7 +145,7 @@ impl Operation {
         }
         if matches!(route.access, Access::Needs(_) | Access::OwnOr(..) | Access::Local(_)) {
             names.extend(UNAUTHENTICATED);
-            names.push("forbidden");
+            names.extend(["forbidden", "otp_enrolment_required"]);
         }
         if route.body.is_some() {
             names.extend(BAD_BODY);

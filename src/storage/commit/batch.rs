@@ -12,6 +12,7 @@ use std::{
 
 use super::{
     access_sum::AccessSum,
+    date_changes::note_dates,
     handover::hand_over,
     job::{Decision, Receipt},
     outcomes::{Failure, Gathered, JobIndex, Outcomes},
@@ -191,6 +192,7 @@ impl Committer {
         let found = catch_unwind(AssertUnwindSafe(|| engine.reopen(is_ours)));
         // While the commit was in doubt, threads may have cached rows of either state: start a new generation.
         self.source.state.advance();
+        self.source.dates.forget();
         match found.unwrap_or(Err(OpenError::Damaged(None))) {
             Ok(found) => {
                 if found == doubt.sealed_head {
@@ -332,6 +334,7 @@ impl BatchBuilder<'_> {
             self.committer.source.state.end_commit();
         }
         if done {
+            note_dates(&self.committer.source, &batch.rows);
             self.committer.has_tail = !self.settles;
             self.committer.row_version = self.row_version;
             if written_accesses {

@@ -275,6 +275,7 @@ mod tests {
             created_by: Actor::host("test"),
             creator: None,
             updated_at: now,
+            rotated_at: None,
             version: 1,
         }
     }

@@ -7,7 +7,7 @@ use super::{
     in_flight::{Drain, InFlightGuard},
 };
 use crate::{
-    domain::Event,
+    domain::{ApplicationToken, Event},
     storage::{error::StorageError, read::view::View},
 };
 
@@ -47,6 +47,15 @@ impl<T> Decision<T> {
     #[must_use]
     pub fn also(mut self, events: impl IntoIterator<Item = Event>) -> Self {
         self.events.extend(events);
+        self
+    }
+
+    /// Writes the row of the token that asked, beside the decision's own changes. Without an event it stays as it is.
+    #[must_use]
+    pub fn marking(mut self, token: ApplicationToken) -> Self {
+        if !self.events.is_empty() {
+            self.changes.token(token);
+        }
         self
     }
 

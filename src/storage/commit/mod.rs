@@ -4,6 +4,7 @@ pub(super) mod access_sum;
 pub(super) mod accesses;
 pub(super) mod batch;
 pub(super) mod changes;
+mod date_changes;
 mod handover;
 pub(super) mod in_flight;
 pub(super) mod job;

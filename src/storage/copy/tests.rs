@@ -52,6 +52,7 @@ fn user(email: &str) -> User {
         scope: AccessScope::default(),
         disabled: false,
         password: PasswordHash { memory_kib: 64, passes: 1, lanes: 1, salt: [0; 16], hash: [0; 32] },
+        factor: None,
         epoch: 0,
         created_at: now(),
         last_login_at: None,
@@ -73,6 +74,7 @@ fn integration(number: u64, name: &str) -> Integration {
         created_by: Actor::host("test"),
         creator: None,
         updated_at: now(),
+        rotated_at: None,
         version: 0,
     }
 }

@@ -30,9 +30,8 @@ use bincode::{Decode, Encode, config};
 
 use super::tables::Table;
 use crate::domain::{
-    AccessScope, Digest, Email, Integration, IntegrationId, Json, KeptRevision, Name, PasswordHash, Project,
-    ProjectId, Provider, RemoteUrl, Revision, Scope, SessionId, SessionKey, SessionRow, Timestamp, User,
-    UserId,
+    AccessScope, Digest, Json, Project, ProjectId, Provider, RemoteUrl, SessionId, SessionKey, SessionRow,
+    Timestamp, UserId,
 };
 
 /// The longest row, in bytes: the request body of at most 64 KiB keeps every row below it. A longer length is damage,
@@ -40,7 +39,7 @@ use crate::domain::{
 const ROW_BYTES_MAX: usize = 1 << 20;
 
 /// The newest version of a row that this program knows, of any table.
-pub(in crate::storage) const ROW_VERSION: u8 = 2;
+pub(in crate::storage) const ROW_VERSION: u8 = 3;
 /// The first byte of a row of version 2 or later.
 const MARK: u8 = 255;
 
@@ -126,65 +125,6 @@ impl StoredScope {
             projects: self.projects.map_or(Some(None), |projects| recorded(&projects).map(Some))?,
             providers: parse_all_option::<Provider>(self.providers)?,
             integrations: None,
-        })
-    }
-}
-
-#[derive(Encode, Decode)]
-struct StoredUser {
-    id: [u8; 16],
-    first_name: Option<String>,
-    last_name: Option<String>,
-    role: String,
-    scope: StoredScope,
-    disabled: bool,
-    password: (u32, u32, u32, [u8; 16], [u8; 32]),
-    epoch: u64,
-    created_at: u64,
-    last_login_at: Option<u64>,
-    version: u64,
-}
-
-impl Row for User {
-    const TABLE: Table = Table::Users;
-
-    fn key(&self) -> Vec<u8> {
-        self.email.as_str().as_bytes().to_vec()
-    }
-
-    fn to_bytes(&self) -> Vec<u8> {
-        let PasswordHash { memory_kib, passes, lanes, salt, hash } = &self.password;
-        encode(StoredUser {
-            id: *self.id.as_bytes(),
-            first_name: self.first_name.as_ref().map(text),
-            last_name: self.last_name.as_ref().map(text),
-            role: text(&self.role),
-            scope: StoredScope::new(&self.scope),
-            disabled: self.disabled,
-            password: (*memory_kib, *passes, *lanes, *salt, *hash),
-            epoch: self.epoch,
-            created_at: self.created_at.millis(),
-            last_login_at: self.last_login_at.map(Timestamp::millis),
-            version: self.version,
-        })
-    }
-
-    fn from_bytes(key: &[u8], bytes: &[u8]) -> Option<Self> {
-        let stored: StoredUser = decode(bytes)?;
-        let (memory_kib, passes, lanes, salt, hash) = stored.password;
-        Some(Self {
-            id: UserId::from_bytes(stored.id),
-            email: key_text::<Email>(key)?,
-            first_name: Name::recorded_option(stored.first_name)?,
-            last_name: Name::recorded_option(stored.last_name)?,
-            role: stored.role.parse().ok()?,
-            scope: stored.scope.read()?,
-            disabled: stored.disabled,
-            password: PasswordHash { memory_kib, passes, lanes, salt, hash },
-            epoch: stored.epoch,
-            created_at: Timestamp::from_millis(stored.created_at),
-            last_login_at: stored.last_login_at.map(Timestamp::from_millis),
-            version: stored.version,
         })
     }
 }
@@ -292,79 +232,6 @@ impl Row for Project {
     }
 }
 
-#[derive(Encode, Decode)]
-struct StoredIntegration {
-    provider: String,
-    auth_type: String,
-    name: Option<String>,
-    /// `None` means global.
-    projects: Option<Vec<String>>,
-    config: Option<String>,
-    /// (revision, end) of each kept revision, the current one first.
-    kept: Vec<(u64, Option<u64>)>,
-    created_at: u64,
-    created_by: String,
-    creator: Option<[u8; 16]>,
-    updated_at: u64,
-    version: u64,
-}
-
-impl Row for Integration {
-    const TABLE: Table = Table::Integrations;
-
-    fn key(&self) -> Vec<u8> {
-        self.id.as_bytes().to_vec()
-    }
-
-    fn to_bytes(&self) -> Vec<u8> {
-        let kept = |kept: &KeptRevision| (kept.revision.number(), kept.expires_at.map(Timestamp::millis));
-        encode(StoredIntegration {
-            provider: text(&self.provider),
-            auth_type: text(&self.auth_type),
-            name: self.name.as_ref().map(text),
-            projects: match &self.scope {
-                Scope::Global => None,
-                Scope::Projects(projects) => Some(texts(projects)),
-            },
-            config: self.config.as_ref().map(|config| config.as_str().to_owned()),
-            kept: self.kept.iter().map(kept).collect(),
-            created_at: self.created_at.millis(),
-            created_by: text(&self.created_by),
-            creator: self.creator.map(|id| *id.as_bytes()),
-            updated_at: self.updated_at.millis(),
-            version: self.version,
-        })
-    }
-
-    fn from_bytes(key: &[u8], bytes: &[u8]) -> Option<Self> {
-        let stored: StoredIntegration = decode(bytes)?;
-        let kept = |(revision, expires_at): (u64, Option<u64>)| KeptRevision {
-            revision: Revision::new(revision),
-            expires_at: expires_at.map(Timestamp::from_millis),
-        };
-        if stored.kept.is_empty() {
-            return None;
-        }
-        Some(Self {
-            id: IntegrationId::from_bytes(key.try_into().ok()?),
-            provider: stored.provider.parse().ok()?,
-            auth_type: stored.auth_type.parse().ok()?,
-            name: Name::recorded_option(stored.name)?,
-            scope: match stored.projects {
-                None => Scope::Global,
-                Some(projects) => Scope::Projects(recorded(&projects)?),
-            },
-            config: stored.config.map(Json::new_checked),
-            kept: stored.kept.into_iter().map(kept).collect(),
-            created_at: Timestamp::from_millis(stored.created_at),
-            created_by: stored.created_by.parse().ok()?,
-            creator: stored.creator.map(UserId::from_bytes),
-            updated_at: Timestamp::from_millis(stored.updated_at),
-            version: stored.version,
-        })
-    }
-}
-
 fn text(value: &impl std::fmt::Display) -> String {
     value.to_string()
 }
@@ -390,7 +257,9 @@ fn key_text<T: std::str::FromStr>(key: &[u8]) -> Option<T> {
     std::str::from_utf8(key).ok()?.parse().ok()
 }
 
+mod integration;
 mod token;
+mod user;
 
 #[cfg(test)]
 mod tests;

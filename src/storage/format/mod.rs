@@ -7,5 +7,7 @@ pub(super) mod codec;
 pub(super) mod head;
 pub(super) mod last_access;
 pub(super) mod needs;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod probe;
 pub mod tables;
 pub(super) mod tail;

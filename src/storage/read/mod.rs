@@ -7,5 +7,6 @@ mod proofs;
 pub(super) mod sealed_log;
 pub(super) mod snapshot;
 pub(super) mod view;
+mod view_dates;
 mod view_log;
 mod view_meta;

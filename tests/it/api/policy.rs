@@ -18,6 +18,13 @@ const MATRIX: &[(&str, &str, [bool; 5])] = &[
     // The e-mail below is neither caller's own; the own one is tried elsewhere.
     ("PUT", "/users/{email}", [true, false, false, false, false]),
     ("DELETE", "/users/{email}", [true, false, false, false, false]),
+    ("POST", "/users/{email}/leave", [true, false, false, false, false]),
+    ("POST", "/users/me/otp", [true, true, false, false, false]),
+    ("POST", "/users/me/otp/confirm", [true, true, false, false, false]),
+    ("POST", "/users/me/otp/codes", [true, true, false, false, false]),
+    ("DELETE", "/users/me/otp", [true, true, false, false, false]),
+    // Not the owner's own, which is tried elsewhere.
+    ("DELETE", "/users/{email}/otp", [true, false, false, false, false]),
     ("POST", "/auth/logout", [true, true, false, false, false]),
     ("GET", "/users/me", [true, true, false, false, false]),
     ("GET", "/integrations", [true, false, false, true, false]),
@@ -39,11 +46,14 @@ const MATRIX: &[(&str, &str, [bool; 5])] = &[
     ("GET", "/application-tokens", [true, false, false, false, false]),
     ("POST", "/application-tokens", [true, false, false, false, false]),
     ("DELETE", "/application-tokens/{token}", [true, false, false, false, false]),
+    ("POST", "/application-tokens/{token}/roll", [true, false, false, false, false]),
+    ("GET", "/due", [true, false, false, true, false]),
     ("GET", "/audit", [true, false, false, true, false]),
     ("GET", "/audit/proof", [true, false, false, true, false]),
     ("GET", "/audit/export", [true, false, false, true, false]),
     ("GET", "/audit/checkpoint", [true, false, false, true, false]),
     ("GET", "/audit/key", [true, false, false, true, false]),
+    ("GET", "/audit/exposure", [true, false, false, true, false]),
     ("POST", "/backup", [true, false, false, false, true]),
 ];
 
@@ -57,11 +67,18 @@ fn body(path: &str, method: &str) -> &'static str {
         ("POST", "/integrations") => {
             r#"{"provider":"jira","authType":"api_key","credentials":{"x":"y"},"isGlobal":true}"#
         }
+        (_, "/users/me/otp/confirm") => r#"{"otp":"123456"}"#,
+        ("POST", "/users/me/otp") => r#"{"currentPassword":"password-example"}"#,
+        // Right passwords of users without a second factor.
+        (_, path) if path.starts_with("/users/me/otp") => {
+            r#"{"currentPassword":"password-example","otp":"123456"}"#
+        }
         ("POST", "/users") => r#"{"email":"new@example.com"}"#,
         ("DELETE", "/users") => r#"{"email":"bob@example.com"}"#,
         ("PUT", path) if path.starts_with("/users") => r#"{"firstName":"Bob"}"#,
         ("PUT", _) => r#"{"credentials":{"token":"ghp_example_new"}}"#,
         ("POST", path) if path.ends_with("/rollback") => r#"{"revision":1}"#,
+        ("POST", path) if path.ends_with("/roll") || path.ends_with("/leave") => "{}",
         ("PATCH", _) => r#"{"name":"other"}"#,
         ("POST", "/projects") => r#"{"identifier":"acme/new","remoteUrl":"https://github.com/acme/new"}"#,
         ("POST", "/application-tokens") => r#"{"name":"other"}"#,

@@ -3,10 +3,12 @@
 use std::fs;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
+use sealroom::clock::Clock;
 use serde_json::{Value, json};
 
 use crate::support::{
     binary::{PASSPHRASE, Serving, vault},
+    otp::code,
     server::Client,
 };
 
@@ -79,6 +81,22 @@ async fn no_secret_of_a_whole_run_stands_in_log_audit_metrics_errors_or_file() {
     let (status, read) = send("GET", "/sfp/api/integrations/credentials?provider=jira", &app, "").await;
     assert!(status == 200 && read.contains("credential-canary-9f3b"), "{read}");
 
+    // A second factor, its first code, a one-time code and a wrong one.
+    let otp = "/sfp/api/users/me/otp";
+    let password = json!({ "currentPassword": owner_password }).to_string();
+    let begun: Value = serde_json::from_str(&send("POST", otp, &owner, &password).await.1).unwrap();
+    let first = json!({ "otp": code(begun["secret"].as_str().unwrap(), Clock::system().now()) }).to_string();
+    let (status, set) = send("POST", &format!("{otp}/confirm"), &owner, &first).await;
+    assert_eq!(status, 200, "{set}");
+    let set: Value = serde_json::from_str(&set).unwrap();
+    let (factor, one_time) = (text(&begun["secret"]), text(&set["codes"][0]));
+    for (code, status) in [("header-canary-4c1d", 401), (one_time.as_str(), 200), (one_time.as_str(), 401)] {
+        let body = json!({"email":"ada@example.com","password":owner_password,"otp":code}).to_string();
+        let reply = send("POST", "/sfp/api/auth/login", "", &body).await;
+        assert_eq!(reply.0, status, "{}", reply.1);
+        said.extend((status == 401).then_some(reply));
+    }
+
     // Refused requests, with secrets in every place where people put them by mistake.
     let id = text(&serde_json::from_str::<Value>(&stored).unwrap()["id"]);
     let rotate = format!("/sfp/api/integrations/{id}/credentials");
@@ -116,7 +134,7 @@ async fn no_secret_of_a_whole_run_stands_in_log_audit_metrics_errors_or_file() {
     }
     let (_, audit) = send("GET", "/sfp/api/audit?limit=1000", &owner, "").await;
     let (_, metrics) = send("GET", "/metrics", "", "").await;
-    markers.extend([owner_password.as_str(), &owner, &refresh, &app]);
+    markers.extend([owner_password.as_str(), &owner, &refresh, &app, &factor, &one_time]);
     for (status, body) in said {
         assert_clean(&format!("an answer {status}"), body.as_bytes(), &markers);
     }

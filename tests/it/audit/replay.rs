@@ -5,7 +5,7 @@ use sealroom::{
     crypto::keys::{MasterKey, SlotKind, VaultKey},
     domain::{
         AccessScope, Action, Actor, ApplicationToken, Digest, Event, Integration, KeptRevision, Project,
-        ProjectId, Provider, Role, Scope, Timestamp, TokenId, User, UserId,
+        ProjectId, Provider, Role, Scope, SecondFactor, Secret, Timestamp, TokenId, User, UserId,
     },
     storage::{Changes, Check, Decision, Refusal, Status, Store, Surroundings, View, Writing},
     vault::Vault,
@@ -28,16 +28,16 @@ fn around() -> Surroundings {
     Surroundings { now: NOW, memory_bytes: None }
 }
 
-fn examine(image: &[u8], passphrase: Option<&str>) -> Vec<Check> {
+pub fn examine(image: &[u8], passphrase: Option<&str>) -> Vec<Check> {
     let vault = Vault::open(shared(image).1, settings()).unwrap();
     vault.examine(passphrase.map(secret).as_ref(), around(), None, &|_| true)
 }
 
-fn failed(checks: &[Check]) -> Vec<&Check> {
+pub fn failed(checks: &[Check]) -> Vec<&Check> {
     checks.iter().filter(|check| check.status == Status::Failed).collect()
 }
 
-fn said(checks: &[Check]) -> String {
+pub fn said(checks: &[Check]) -> String {
     failed(checks)
         .iter()
         .map(|check| format!("{}: {} {:?}\n", check.name, check.message, check.detail))
@@ -71,7 +71,7 @@ fn vault_key(store: &Store) -> VaultKey {
 }
 
 /// Changes rows as a process would that has the keys: digest, head and checkpoint agree, and no event says it.
-async fn forge(image: &[u8], change: impl FnOnce(&View<'_>, &mut Changes) + Send + 'static) -> Vec<u8> {
+pub async fn forge(image: &[u8], change: impl FnOnce(&View<'_>, &mut Changes) + Send + 'static) -> Vec<u8> {
     let (medium, shared) = shared(image);
     let store = Store::open(shared, 1 << 20).unwrap();
     let running = store
@@ -123,6 +123,15 @@ const FORGERIES: &[Forgery] = &[
             changes.user(User { id, email, role: Role::Owner, ..member(view) });
         },
         "users eve@example.com: no event explains it",
+    ),
+    (
+        "a second factor",
+        |view, changes| {
+            let secret = std::sync::Arc::new(Secret::new(vec![1; 20]));
+            let factor = SecondFactor { secret, used_step: 0, codes: Vec::new() };
+            changes.user(User { factor: Some(factor), ..member(view) });
+        },
+        "second factor not as recorded",
     ),
     ("a user less", |view, changes| changes.remove_user(&member(view).email), "not there, though record"),
     (

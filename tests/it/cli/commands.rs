@@ -28,6 +28,7 @@ pub fn all() -> Vec<String> {
 pub fn words(name: &str) -> Vec<&str> {
     match name.strip_prefix("sealroom-git-credential") {
         Some(rest) => ["git-credential"].into_iter().chain(rest.split('-').skip(1)).collect(),
+        None if name == "sealroom-self-check" => vec!["self-check"],
         None => name.split('-').skip(1).collect(),
     }
 }
@@ -91,6 +92,10 @@ fn a_command_has_the_flags_of_a_server_only_where_it_speaks_to_one() {
         "audit",
         "audit archive",
         "audit verify",
+        "self-check",
+        "tls",
+        "tls make",
+        "version",
         "completions",
         "man",
     ];
@@ -131,6 +136,7 @@ const CALLS: &[&str] = &[
     "project delete acme/app --yes",
     "token create ci",
     "token create filed --expires-in 3 --write-to filed.token",
+    "token roll filed --overlap 1m --write-to filed.next",
     "token list",
     "token revoke ci --yes",
     "user add bob@example.com",
@@ -141,6 +147,7 @@ const CALLS: &[&str] = &[
     "user disable bob@example.com",
     "user enable bob@example.com",
     "user password bob@example.com --new-password-file owner.password",
+    "user leave bob@example.com --yes",
     "user remove bob@example.com --yes",
     "audit list",
     "audit checkpoint",
@@ -148,6 +155,7 @@ const CALLS: &[&str] = &[
     "audit export --output export.ndjson",
     "audit tail -n 1",
     "status",
+    "due",
     "health",
     "backup copy.redb",
     "import app.env --global --yes",
@@ -155,6 +163,9 @@ const CALLS: &[&str] = &[
     "logout",
     "completions bash",
     "man pages",
+    "version",
+    "self-check --data new.redb",
+    "tls make --name vault.example --dir tls",
     "init --data v.redb --owner-email a@example.com --passphrase-file pass --weak-kdf --kdf-memory 64 --kdf-passes 1",
     "recover owner --data v.redb --passphrase-file pass",
     "audit archive --data v.redb --passphrase-file pass --before 2020-01-01 --to old.ndjson",
@@ -225,6 +236,7 @@ fn json_of_every_command_is_one_value_and_its_errors_are_one_object() {
             "git-credential",
             "slot",
             "slot add",
+            "tls",
         ]
         .contains(&words.as_str());
         let is_called = called.iter().any(|call| **call == words || call.starts_with(&format!("{words} ")));
@@ -234,6 +246,9 @@ fn json_of_every_command_is_one_value_and_its_errors_are_one_object() {
     let of_the_host = [
         "completions",
         "man",
+        "version",
+        "self-check",
+        "tls",
         "init",
         "recover",
         "compact",

@@ -5,6 +5,7 @@ use std::{
     net::TcpListener,
     path::Path,
     process::{Child, Command, Output, Stdio},
+    sync::atomic::{AtomicUsize, Ordering},
     time::{Duration, Instant},
 };
 
@@ -231,4 +232,24 @@ fn a_stream_ends_with_its_reader() {
         while stream.write_all(b"{\"v\":1}\n").is_ok() {}
     });
     assert_eq!(unread(sealroom(folder.path(), &url, TOKEN, &["audit", "export"])), Some(0));
+}
+
+/// Such a server kept `credentials --all` printing for ever.
+#[test]
+fn a_server_that_repeats_its_cursor_cannot_keep_a_command_reading_for_ever() {
+    const CREDENTIAL: &str = r#"[{"integration_id":"01a21198-0ea8-7d5a-987c-6ee7878c59a0","provider":"github","auth_type":"pat","credentials":{"token":"ghp_example"}}]"#;
+    for cycle in [1, 2, 3] {
+        let folder = tempfile::tempdir().unwrap();
+        let asked = AtomicUsize::new(0);
+        let fake = Fake::start(move |request, _| {
+            let body = if request.contains("/credentials") { CREDENTIAL } else { "[]" };
+            let cursor = asked.fetch_add(1, Ordering::Relaxed) % cycle;
+            Reply::json(200, body).with("x-next-cursor", &cursor.to_string())
+        });
+        for args in [&["credentials", "--all", "--json"][..], &["integration", "list"]] {
+            let output = sealroom(folder.path(), &fake.url, TOKEN, args).output().unwrap();
+            assert_eq!(output.status.code(), Some(1), "{args:?}: {}", stderr(&output));
+        }
+        assert!(fake.asked().len() <= 2 * (cycle + 2), "{:?}", fake.asked());
+    }
 }

@@ -5,7 +5,7 @@ use std::{fs, path::Path, process::Output};
 
 use serde_json::Value;
 
-use crate::support::binary::{Serving, command, secret_file, stderr, vault};
+use crate::support::binary::{Serving, command, ended, secret_file, stderr, vault};
 
 /// Every variable with a value that cannot be right, and the command that reads it. None: any text is right.
 const VARIABLES: &[(&str, Option<&str>, &[&str])] = &[
@@ -289,4 +289,34 @@ fn a_start_that_cannot_be_leaves_nothing_behind() {
         fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     left.sort();
     assert_eq!(left, ["folder", "v.redb"]);
+}
+
+/// `serve --dev` took the defaults for whatever is decided below the listener.
+#[test]
+fn a_setting_is_never_dropped_by_serve_dev() {
+    let folder = tempfile::tempdir().unwrap();
+    let more =
+        ["--disclosures-per-minute-max", "1", "--members-may-create=false", "--members-may-shadow=false"];
+    let server = Serving::start(
+        folder.path(),
+        &[&["serve", "--dev", "--json", "--listen", "127.0.0.1:0"][..], &more].concat(),
+    );
+    let said: Value = serde_json::from_str(&server.said).unwrap();
+    for token in ["owner_token", "member_token"] {
+        secret_file(folder.path(), token, said[token].as_str().unwrap(), 0o600);
+    }
+    secret_file(folder.path(), "github.json", r#"{"token":"ghp_example"}"#, 0o600);
+    let ask = |token: &str, args: &[&str]| {
+        let mut asking = command(folder.path(), args);
+        asking.env("SFP_SERVER_URL", &server.url).env("SFP_SERVER_TOKEN_FILE", token);
+        ended(&mut asking)
+    };
+    let add = ["integration", "add", "github/pat", "--global", "--from-json", "github.json"];
+    let denied = ask("member_token", &add);
+    assert!(stderr(&denied).contains("requires role: owner"), "{}", stderr(&denied));
+    assert!(ask("owner_token", &add).status.success());
+    let read = ["credentials", "--all"];
+    assert!(ask("owner_token", &read).status.success());
+    let second = ask("owner_token", &read);
+    assert!(stderr(&second).contains("too many credentials in this minute"), "{}", stderr(&second));
 }

@@ -53,6 +53,8 @@ fn vault(credentials: Vec<i64>, tokens: Vec<i64>) -> Fake {
             "integrations" => &credentials,
             "application-tokens" => &tokens,
             "projects" => return Reply::json(200, "[]"),
+            // An older server.
+            "due" => return Reply::refusal(404, "route_not_found", "No such route"),
             other => panic!("{other}"),
         };
         Reply::json(200, &body.to_string())

@@ -1,13 +1,16 @@
-//! The files of `examples` for operators: units for systemd and rules for Prometheus.
+//! The files of `examples` for operators: units for systemd, rules for Prometheus and a dashboard for Grafana.
 
 use std::{collections::BTreeSet, fs, path::Path, process::Command};
 
+use serde_json::Value;
+
 use crate::support::{
-    binary::{Serving, sealroom},
-    tls::has,
+    binary::{Serving, sealroom, stderr, vault},
+    tls::{get, has},
 };
 
 const SYSTEMD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/systemd");
+const GRAFANA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/grafana");
 const PROMETHEUS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/prometheus");
 
 fn read(folder: &str, name: &str) -> String {
@@ -30,6 +33,7 @@ fn the_template_unit_differs_from_the_unit_in_its_paths_alone() {
         ("/etc/sealroom/config.toml", "/etc/sealroom/%i.toml"),
         ("/etc/sealroom/passphrase", "/etc/sealroom/%i.passphrase"),
         ("/var/lib/private/sealroom.", "/var/lib/private/sealroom-%i."),
+        ("/etc/sealroom/tls.", "/etc/sealroom/%i.tls."),
     ] {
         assert!(expected.contains(one), "{one}");
         expected = expected.replace(one, of_several);
@@ -68,29 +72,99 @@ fn systemd_finds_little_that_the_units_leave_open() {
     let here = read(SYSTEMD, "sealroom.service").replace("/usr/bin/sealroom", env!("CARGO_BIN_EXE_sealroom"));
     fs::write(folder.path().join("sealroom.service"), here).unwrap();
     let mut verify = Command::new("systemd-analyze");
+    fs::copy(Path::new(SYSTEMD).join("sealroom.socket"), folder.path().join("sealroom.socket")).unwrap();
     verify.args(["verify", "--man=no"]).arg(folder.path().join("sealroom.service"));
+    verify.arg(folder.path().join("sealroom.socket"));
     let verified = verify.output().unwrap();
     let complaints = String::from_utf8_lossy(&verified.stderr);
-    let of_ours = complaints.lines().filter(|line| line.contains("sealroom.service")).collect::<Vec<_>>();
+    let of_ours = complaints.lines().filter(|line| line.contains("sealroom.")).collect::<Vec<_>>();
     assert_eq!(of_ours, [""; 0], "{complaints}");
+}
+
+/// The metrics page of a server over TLS that has answered a request.
+fn metrics() -> String {
+    let folder = vault();
+    let made = sealroom(folder.path(), &["tls", "make", "--name", "127.0.0.1", "--dir", "tls"]);
+    assert!(made.status.success(), "{}", stderr(&made));
+    let serve = ["serve", "--data", "v.redb", "--passphrase-file", "pass", "--listen", "127.0.0.1:0"];
+    let tls = ["--tls-cert", "tls/tls.crt", "--tls-key", "tls/tls.key"];
+    let server = Serving::start(folder.path(), &[&serve[..], &tls].concat());
+    let ca = folder.path().join("tls/ca.pem");
+    get(&server, &ca, "/sfp/api/ping");
+    get(&server, &ca, "/metrics")
+}
+
+/// The metrics that an expression names.
+fn series(expression: &str) -> impl Iterator<Item = &str> {
+    let words = expression.split(|of: char| !(of.is_ascii_alphanumeric() || of == '_'));
+    words.filter(|word| word.starts_with("sealroom_"))
+}
+
+/// Every panel of the dashboard, those in rows too.
+fn panels(of: &Value) -> Vec<&Value> {
+    let own = of["panels"].as_array().into_iter().flatten();
+    own.flat_map(|panel| std::iter::once(panel).chain(panels(panel))).collect()
+}
+
+#[test]
+fn every_panel_of_the_dashboard_has_a_unit_and_asks_for_metrics_that_the_server_has() {
+    let dashboard: Value = serde_json::from_str(&read(GRAFANA, "sealroom.json")).unwrap();
+    let metrics = metrics();
+    let (mut ids, mut asked) = (BTreeSet::new(), BTreeSet::new());
+    for panel in panels(&dashboard) {
+        let title = panel["title"].as_str().unwrap();
+        assert!(ids.insert(panel["id"].as_u64().unwrap()), "{title}: an id twice");
+        let grid = &panel["gridPos"];
+        assert!(grid["x"].as_u64().unwrap() + grid["w"].as_u64().unwrap() <= 24, "{title}");
+        if panel["type"] == "row" {
+            continue;
+        }
+        assert!(
+            panel["fieldConfig"]["defaults"]["unit"].as_str().is_some_and(|unit| !unit.is_empty()),
+            "{title}"
+        );
+        assert!(panel["description"].as_str().is_some_and(|text| text.ends_with('.')), "{title}");
+        assert_eq!(panel["datasource"]["uid"], "${datasource}", "{title}");
+        let targets = panel["targets"].as_array().unwrap();
+        assert!(!targets.is_empty(), "{title}");
+        for target in targets {
+            let expression = target["expr"].as_str().unwrap();
+            let before = asked.len();
+            asked.extend(series(expression));
+            assert!(asked.len() > before || series(expression).next().is_some(), "{title}: {expression}");
+            assert!(expression.contains("instance=~"), "{title}: of all servers at once");
+        }
+    }
+    for variable in dashboard["templating"]["list"].as_array().unwrap() {
+        asked.extend(variable["query"].as_str().into_iter().flat_map(series));
+    }
+    for name in &asked {
+        assert!(has_series(&metrics, name), "{name}: {metrics}");
+    }
+    assert!(asked.len() >= 20, "{asked:?}");
+}
+
+/// Returns whether the page has that series; one of a family that counts nothing yet has only its type.
+fn has_series(metrics: &str, name: &str) -> bool {
+    let family = ["_bucket", "_sum", "_count"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(name);
+    [name, family].iter().any(|name| {
+        metrics.lines().any(|line| {
+            let line = line.strip_prefix("# TYPE ").unwrap_or(line);
+            line.strip_prefix(name).is_some_and(|rest| rest.starts_with([' ', '{']))
+        })
+    })
 }
 
 #[test]
 fn every_alert_fires_on_its_series_and_on_metrics_that_the_server_has() {
     let rules = read(PROMETHEUS, "alerts.yml");
-    let series: BTreeSet<&str> = rules
-        .lines()
-        .filter_map(|line| line.trim().strip_prefix("expr: "))
-        .flat_map(|line| line.split(|of: char| !(of.is_ascii_alphanumeric() || of == '_')))
-        .filter(|word| word.starts_with("sealroom_"))
-        .collect();
-    let folder = tempfile::tempdir().unwrap();
-    let server = Serving::start(folder.path(), &["serve", "--dev", "--listen", "127.0.0.1:0"]);
-    let metrics = server.get("/metrics");
-    for name in &series {
-        assert!(metrics.contains(&format!("\n{name}")), "{name}: {metrics}");
+    let expressions = rules.lines().filter_map(|line| line.trim().strip_prefix("expr: "));
+    let asked: BTreeSet<&str> = expressions.flat_map(series).collect();
+    let metrics = metrics();
+    for name in &asked {
+        assert!(has_series(&metrics, name), "{name}: {metrics}");
     }
-    assert!(series.len() >= 8, "{series:?}");
+    assert!(asked.len() >= 10, "{asked:?}");
     for rule in rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")) {
         assert!(read(PROMETHEUS, "alerts.test.yml").contains(&format!("alertname: {rule}\n")), "{rule}");
     }

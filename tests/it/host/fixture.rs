@@ -4,8 +4,12 @@
 //! the project `acme/app`; a global github credential, rotated once; a `custom` one named `deploy` in the project; a
 //! member narrowed to the project, a token for it; and more than 256 events, so that a subtree of the log is stored.
 //!
-//! `format-1-rows-2.redb` is the same format with a row of version 2: a token narrowed to one of two credentials. If it
-//! is missing, `SEALROOM_UPDATE=1` makes one; a committed one never changes.
+//! `format-1-rows-2.redb` is the same format with a row of version 2: a token narrowed to one of two credentials.
+//! `format-1-rows-3.redb` has rows of version 3 too: that token was rolled, and its credential rotated. If one is missing,
+//! `SEALROOM_UPDATE=1` makes it; a committed one never changes.
+//!
+//! `format-1-rows-3-otp.redb` has a user's row of version 3: an owner with a second factor, whose secret and one-time codes
+//! are the lines of `format-1-rows-3-otp.txt`.
 
 use std::{
     path::PathBuf,
@@ -18,13 +22,13 @@ use sealroom::{
     api::{self, requests::CreateToken},
     auth::token,
     disk::{DataFile, FileError, Locking, NewFile},
-    domain::{Action, Actor, Bearer, Event, Revision, Timestamp},
+    domain::{Action, Actor, Bearer, Event, Revision, Timestamp, TokenRef, minutes},
     storage::OpenError,
-    vault::{CredentialQuery, EventQuery, Proof, Vault},
+    vault::{CredentialQuery, Error, EventQuery, Proof, Vault},
 };
 
 use crate::support::{
-    memory_disk,
+    memory_disk, otp,
     server::{OWNER, PASSPHRASE, PASSWORD, START, context, plan, secret, settings},
 };
 
@@ -108,8 +112,9 @@ async fn opened(path: &std::path::Path) -> Arc<Vault> {
     vault
 }
 
-/// Makes a vault of two credentials and a token, for the first of them alone or for both.
-async fn make(path: &std::path::Path, for_one: bool) {
+/// Makes a vault of two credentials and a token for both, with version 2 for the first of them, and with version 3 rolled
+/// and the credential rotated.
+async fn make(path: &std::path::Path, rows: u8) {
     let new = NewFile::begin(path).unwrap();
     Vault::create(new.medium(), 1 << 20, &plan()).unwrap();
     drop(new.publish().unwrap());
@@ -117,11 +122,43 @@ async fn make(path: &std::path::Path, for_one: bool) {
     let owner = memory_disk::owner(&vault).await;
     let first = memory_disk::store(&vault, &owner, "ghp_example_1").await;
     memory_disk::store(&vault, &owner, "ghp_example_2").await;
-    let integrations = if for_one { format!(r#","integrations":["{first}"]"#) } else { String::new() };
+    let integrations = if rows >= 2 { format!(r#","integrations":["{first}"]"#) } else { String::new() };
     let body = format!(r#"{{"name":"one"{integrations}}}"#);
     let request: CreateToken = api::parse(body.as_bytes()).map_err(drop).unwrap();
-    vault.create_token(&at, &owner, request).await.map_err(drop).unwrap();
+    let (token, _) = vault.create_token(&at, &owner, request).await.map_err(drop).unwrap();
+    if rows >= 3 {
+        let (old, overlap) = (TokenRef::Id(token.id), minutes(60));
+        vault.roll_token(&at, &owner, old, overlap).await.map_err(drop).unwrap();
+        let rotation = api::parse(br#"{"credentials":{"token":"ghp_example_3"}}"#).map_err(drop).unwrap();
+        vault.rotate_credentials(&at, &owner, first, None, rotation).await.map_err(drop).unwrap();
+    }
     vault.lock(Event::new(at.now, Actor::host("test"), Action::VaultLock)).await.map_err(drop).unwrap();
+}
+
+#[tokio::test]
+async fn a_file_with_rows_of_version_3_opens_and_both_tokens_of_its_roll_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let copy = folder.path().join("copy.redb");
+    std::fs::copy(fixture("format-1-rows-3.redb"), &copy).unwrap();
+    let (vault, at) = (opened(&copy).await, context(Timestamp::from_millis(START)));
+    let owner = caller(&vault).await;
+    let tokens = vault.list_tokens(&at, &owner).await.map_err(drop).unwrap();
+    let before = tokens.iter().map(|(token, _)| token).find(|token| token.roll.successor.is_some()).unwrap();
+    let next = tokens.iter().map(|(token, _)| token).find(|token| Some(token.id) == before.roll.successor);
+    let next = next.unwrap();
+    assert_eq!((next.roll.predecessor, next.roll.first_used_at), (Some(before.id), None));
+    assert_eq!(before.expires_at, at.now.plus(minutes(60)));
+    for token in [before, next] {
+        let narrowed = vault.authenticate(Bearer::Application(token.digest), &at).map_err(drop).unwrap();
+        let read = vault.read_credentials(&at, &narrowed, CredentialQuery::default()).await;
+        let items = read.map_err(drop).unwrap().items;
+        let values: Vec<&[u8]> = items.iter().map(|(_, secret)| secret.expose()).collect();
+        assert_eq!(values, [br#"{"token":"ghp_example_3"}"#]);
+        assert_eq!(items[0].0.rotated_at, Some(at.now));
+    }
+    let tokens = vault.list_tokens(&at, &owner).await.map_err(drop).unwrap();
+    let used = tokens.iter().find(|(token, _)| token.id == next.id).unwrap();
+    assert_eq!(used.0.roll.first_used_at, Some(at.now));
 }
 
 #[tokio::test]
@@ -146,8 +183,13 @@ async fn a_file_with_a_row_of_version_2_opens_and_its_token_reads_one_credential
 async fn a_file_with_rows_of_a_newer_version_cannot_be_opened_by_this_program() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("newer.redb");
-    for (from, needs) in [("format-1.redb", 3_u32), ("format-1-rows-2.redb", 3), ("format-1.redb", u32::MAX)]
-    {
+    for (from, needs) in [
+        ("format-1.redb", 4_u32),
+        ("format-1-rows-2.redb", 4),
+        ("format-1-rows-3.redb", 4),
+        ("format-1-rows-3-otp.redb", 4),
+        ("format-1.redb", u32::MAX),
+    ] {
         std::fs::copy(fixture(from), &path).unwrap();
         let database = Database::create(&path).unwrap();
         let txn = database.begin_write().unwrap();
@@ -158,7 +200,7 @@ async fn a_file_with_rows_of_a_newer_version_cannot_be_opened_by_this_program() 
         let before = std::fs::read(&path).unwrap();
         let file = DataFile::open(&path, Locking::Required).unwrap();
         let error = Vault::open(file.medium(), settings()).map(drop).unwrap_err();
-        assert!(matches!(error, OpenError::NewerRows { found, known: 2, .. } if found == needs), "{error:?}");
+        assert!(matches!(error, OpenError::NewerRows { found, known: 3, .. } if found == needs), "{error:?}");
         assert!(error.to_string().contains("sealroom 0.9.0"), "{error}");
         drop(file);
         assert_eq!(std::fs::read(&path).unwrap(), before, "the file was not changed");
@@ -178,12 +220,58 @@ async fn only_a_row_that_needs_it_raises_what_a_file_needs() {
         let txn = redb::ReadableDatabase::begin_read(&database).unwrap();
         txn.open_table(META).unwrap().get("needs").unwrap().map(|value| value.value()[0])
     };
-    make(&path, false).await;
+    make(&path, 1).await;
     assert_eq!(needs(), None);
-    std::fs::remove_file(&path).unwrap();
-    make(&path, true).await;
-    assert_eq!(needs(), Some(2));
-    if std::env::var_os("SEALROOM_UPDATE").is_some() && !fixture("format-1-rows-2.redb").exists() {
-        std::fs::copy(&path, fixture("format-1-rows-2.redb")).unwrap();
+    for rows in [2, 3] {
+        std::fs::remove_file(&path).unwrap();
+        make(&path, rows).await;
+        assert_eq!(needs(), Some(rows));
+        let committed = fixture(&format!("format-1-rows-{rows}.redb"));
+        if std::env::var_os("SEALROOM_UPDATE").is_some() && !committed.exists() {
+            std::fs::copy(&path, committed).unwrap();
+        }
+    }
+}
+
+/// Makes a vault whose owner has a second factor; returns its secret and one-time codes.
+async fn make_with_factor(path: &std::path::Path) -> Vec<String> {
+    let new = NewFile::begin(path).unwrap();
+    Vault::create(new.medium(), 1 << 20, &plan()).unwrap();
+    drop(new.publish().unwrap());
+    let (vault, at) = (opened(path).await, context(Timestamp::from_millis(START)));
+    let owner = memory_disk::owner(&vault).await;
+    let begun = vault.begin_otp(&at, &owner, secret(PASSWORD)).await.map_err(drop).unwrap();
+    let text = begun.secret.expose_text().unwrap().to_owned();
+    let first = secret(&otp::code(&text, at.now));
+    let codes = vault.confirm_otp(&at, &owner, first).await.map_err(drop).unwrap();
+    vault.lock(Event::new(at.now, Actor::host("test"), Action::VaultLock)).await.map_err(drop).unwrap();
+    let codes = codes.iter().map(|code| code.expose_text().unwrap().to_owned());
+    std::iter::once(text).chain(codes).collect()
+}
+
+#[tokio::test]
+async fn a_file_with_a_row_of_version_3_opens_and_its_owner_logs_in_with_a_code() {
+    let folder = tempfile::tempdir().unwrap();
+    let (copy, codes) = (folder.path().join("copy.redb"), fixture("format-1-rows-3-otp.txt"));
+    if std::env::var_os("SEALROOM_UPDATE").is_some() && !fixture("format-1-rows-3-otp.redb").exists() {
+        let texts = make_with_factor(&copy).await;
+        std::fs::copy(&copy, fixture("format-1-rows-3-otp.redb")).unwrap();
+        std::fs::write(&codes, texts.join("\n") + "\n").unwrap();
+    }
+    std::fs::copy(fixture("format-1-rows-3-otp.redb"), &copy).unwrap();
+    let texts = std::fs::read_to_string(codes).unwrap();
+    let (shared, codes) = texts.split_once('\n').unwrap();
+    let later = Timestamp::from_millis(START + 60_000);
+    let (vault, at) = (opened(&copy).await, context(later));
+    let login = async |code: &str| {
+        let code = (!code.is_empty()).then(|| secret(code));
+        vault.login_with_code(&at, OWNER, secret(PASSWORD), code).await.map(drop)
+    };
+    assert!(matches!(login("").await, Err(Error::OtpRequired)));
+    assert!(matches!(login(&otp::code(shared, Timestamp::from_millis(START))).await, Err(Error::BadLogin)));
+    assert!(login(&otp::code(shared, later)).await.is_ok());
+    for code in codes.lines() {
+        assert!(login(code).await.is_ok(), "{code}");
+        assert!(matches!(login(code).await, Err(Error::BadLogin)), "again: {code}");
     }
 }

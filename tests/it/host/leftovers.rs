@@ -5,11 +5,13 @@ use std::{
 };
 
 use rustix::process::{Signal, getuid};
+use sealroom::clock::Clock;
 use serde_json::json;
 
 use crate::support::{
     binary::{PASSPHRASE, Serving, command, sealroom, secret_file, stderr, vault},
     key_hunt::Hunted,
+    otp::code,
     server::Client,
 };
 
@@ -55,6 +57,21 @@ async fn use_it(server: &Serving, owner: &str, round: usize, hunted: &mut Hunted
             send("GET", "/sfp/api/integrations/credentials", bearer, json!(null)).await;
         }
     }
+    let login_member = json!({ "email": format!("m{round}@example.com"), "password": password });
+    let member = text(&send("POST", login, "", login_member.clone()).await["access_token"]);
+    let otp = "/sfp/api/users/me/otp";
+    let begun = send("POST", otp, &member, json!({ "currentPassword": password })).await;
+    let (factor, uri) = (text(&begun["secret"]), text(&begun["uri"]));
+    let first = json!({ "otp": code(&factor, Clock::system().now()) });
+    let codes = send("POST", &format!("{otp}/confirm"), &member, first).await["codes"].clone();
+    let (used, kept) = (text(&codes[0]), text(&codes[9]));
+    let mut login_member = login_member;
+    login_member["otp"] = used.clone().into();
+    assert!(send("POST", login, "", login_member).await["access_token"].is_string());
+    let shared = data_encoding::BASE32_NOPAD.decode(factor.as_bytes()).unwrap();
+    hunted.add(&format!("a shared secret of round {round}"), &shared);
+    // Another one is begun and never confirmed.
+    let waiting = text(&send("POST", otp, &access, json!({ "currentPassword": owner })).await["secret"]);
     let fresh = send("POST", "/sfp/api/auth/refresh", "", json!({ "refresh_token": refresh })).await;
     for (name, secret) in [
         ("a wrong password", &wrong),
@@ -64,6 +81,11 @@ async fn use_it(server: &Serving, owner: &str, round: usize, hunted: &mut Hunted
         ("a credential", &value),
         ("an application's token", &token),
         ("a member's password", &password),
+        ("a shared secret's text", &factor),
+        ("a shared secret's URI", &uri),
+        ("a shared secret that waits for its code", &waiting),
+        ("a used one-time code", &used),
+        ("a one-time code", &kept),
     ] {
         hunted.add(&format!("{name} of round {round}"), secret.as_bytes());
     }

@@ -16,10 +16,10 @@ fn root(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
-/// Returns what a script of `packaging/deb` makes of a file.
+/// Returns what a script of `.ci/deb` makes of a file.
 fn edited(script: &str, file: &str) -> String {
     let mut sed = Command::new("sed");
-    sed.arg("-f").arg(root("packaging/deb").join(script)).arg(root(file));
+    sed.arg("-f").arg(root(".ci/deb").join(script)).arg(root(file));
     let edited = sed.output().unwrap();
     assert!(edited.status.success(), "{}", stderr(&edited));
     String::from_utf8(edited.stdout).unwrap()
@@ -81,7 +81,7 @@ fn the_config_file_of_the_package_is_the_example_with_its_vault() {
 #[test]
 fn no_script_of_the_package_can_delete_a_vault_or_start_a_service_before_init() {
     for name in ["postinst", "prerm", "postrm"] {
-        let path = root("packaging/deb").join(name);
+        let path = root(".ci/deb").join(name);
         let text = fs::read_to_string(&path).unwrap();
         let commands: Vec<&str> = text.lines().filter(|line| !line.trim_start().starts_with('#')).collect();
         let words: BTreeSet<&str> =

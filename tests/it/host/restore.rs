@@ -37,19 +37,19 @@ pub struct Worst {
     rotated: String,
 }
 
-fn call(server: &Serving, method: &str, path: &str, bearer: &str, body: &Value) -> (u16, Value) {
+pub fn call(server: &Serving, method: &str, path: &str, bearer: &str, body: &Value) -> (u16, Value) {
     let body = if body.is_null() { String::new() } else { body.to_string() };
     let (status, _, body) = request(server.address(), method, path, bearer, &body).unwrap();
     (status, body)
 }
 
-fn ok(server: &Serving, method: &str, path: &str, bearer: &str, body: &Value) -> Value {
+pub fn ok(server: &Serving, method: &str, path: &str, bearer: &str, body: &Value) -> Value {
     let (status, body) = call(server, method, path, bearer, body);
     assert!((200..300).contains(&status), "{method} {path}: {status} {body}");
     body
 }
 
-fn login(server: &Serving, email: &str, password: &str) -> (u16, String) {
+pub fn login(server: &Serving, email: &str, password: &str) -> (u16, String) {
     let body = json!({ "email": email, "password": password });
     let (status, body) = call(server, "POST", "/sfp/api/auth/login", "", &body);
     (status, body["access_token"].as_str().unwrap_or_default().to_owned())

@@ -1,6 +1,7 @@
 //! systemd's ways with the real binary, by sockets made by hand where no systemd runs.
 
 use std::{
+    fs,
     io::Read,
     net::{TcpListener, TcpStream},
     os::{fd::OwnedFd, unix::net::UnixDatagram},
@@ -123,4 +124,46 @@ fn a_passed_socket_of_the_network_is_not_served_without_tls() {
     let refused = activated(folder.path(), stream.into(), SERVE).output().unwrap();
     assert_eq!(refused.status.code(), Some(1));
     assert!(stderr(&refused).contains("the socket of LISTEN_FDS"), "{}", stderr(&refused));
+}
+
+/// The error named a missing file, and its remedy was the mode of a file that systemd makes.
+#[test]
+fn a_unit_without_a_credential_names_the_line_that_it_lacks() {
+    let folder = vault();
+    fs::create_dir(folder.path().join("credentials")).unwrap();
+    let home = folder.path().join("credentials");
+    let said = |args: &[&str], set: bool| {
+        let mut start = command(folder.path(), &[&["serve", "--listen", "127.0.0.1:0"], args].concat());
+        if set {
+            start.env("CREDENTIALS_DIRECTORY", &home);
+        }
+        let failed = start.stdin(Stdio::null()).output().unwrap();
+        assert_eq!(failed.status.code(), Some(1));
+        stderr(&failed)
+    };
+    let at = |name: &str| home.join(name).display().to_string();
+    let (pass, cert, key) = (at("passphrase"), at("tls.crt"), at("tls.key"));
+    for (args, name) in [
+        (&["--data", "v.redb", "--passphrase-file", &pass][..], "passphrase"),
+        (&["--data", "v.redb", "--tls-cert", &cert, "--tls-key", &key], "tls.crt"),
+        (
+            &["--data", "v.redb", "--passphrase-file", "/run/credentials/sealroom.service/passphrase"],
+            "passphrase",
+        ),
+    ] {
+        let text = said(args, true);
+        assert!(
+            text.contains(&format!("hint: the unit passes no such credential: add LoadCredential={name}:")),
+            "{text}"
+        );
+    }
+    let elsewhere = said(&["--data", "v.redb", "--passphrase-file", &pass], false);
+    assert!(elsewhere.contains("hint: check the path and its mode"), "{elsewhere}");
+    // A volume that is not mounted yet: `init` there would make a second vault.
+    fs::create_dir(folder.path().join("volume")).unwrap();
+    let missing = said(&["--data", "volume/v.redb", "--passphrase-file", "pass"], true);
+    assert!(
+        missing.contains("volume/v.redb does not exist") && missing.contains("mount that first"),
+        "{missing}"
+    );
 }

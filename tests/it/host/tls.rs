@@ -6,15 +6,13 @@ use std::{
     net::TcpStream,
     path::Path,
     process::{Command, Stdio},
-    sync::Arc,
 };
 
 use rustix::process::Signal;
-use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
 
 use crate::support::{
     binary::{Serving, sealroom, secret_file, stderr, vault},
-    tls::{certificate, has},
+    tls::{certificate, connect, has},
 };
 
 const SERVE: &[&str] = &[
@@ -76,17 +74,7 @@ struct KeepAlive(rustls::StreamOwned<rustls::ClientConnection, TcpStream>);
 
 impl KeepAlive {
     fn open(folder: &Path, server: &Serving, ca: &str) -> Self {
-        let mut roots = rustls::RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_file(folder.join(ca)).unwrap()).unwrap();
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = rustls::ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        let name = ServerName::try_from("127.0.0.1").unwrap();
-        let client = rustls::ClientConnection::new(Arc::new(config), name).unwrap();
-        Self(rustls::StreamOwned::new(client, TcpStream::connect(server.address()).unwrap()))
+        Self(connect(server, &folder.join(ca), "127.0.0.1"))
     }
 
     fn ping(&mut self) -> String {

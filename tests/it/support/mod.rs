@@ -8,6 +8,7 @@ pub mod key_hunt;
 pub mod log;
 pub mod memory_disk;
 pub mod openapi;
+pub mod otp;
 pub mod patterns;
 pub mod ports;
 pub mod pty;

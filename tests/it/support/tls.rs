@@ -1,11 +1,46 @@
 //! `openssl` and the certificates that it makes.
 
 use std::{
+    io::{Read, Write},
+    net::TcpStream,
     path::Path,
     process::{Command, Stdio},
+    sync::Arc,
 };
 
+use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
+
 use super::binary::Serving;
+
+/// A connection to the server of a client that trusts this authority alone.
+pub fn connect(
+    server: &Serving,
+    ca: &Path,
+    name: &str,
+) -> rustls::StreamOwned<rustls::ClientConnection, TcpStream> {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(ca).unwrap()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let name = ServerName::try_from(name.to_owned()).unwrap();
+    let client = rustls::ClientConnection::new(Arc::new(config), name).unwrap();
+    rustls::StreamOwned::new(client, TcpStream::connect(server.address()).unwrap())
+}
+
+/// The whole response to a request without a token, over TLS.
+pub fn get(server: &Serving, ca: &Path, path: &str) -> String {
+    let mut socket = connect(server, ca, "127.0.0.1");
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    socket.write_all(request.as_bytes()).unwrap();
+    let mut bytes = Vec::new();
+    // Whether the end of TLS is told is another test's claim.
+    drop(socket.read_to_end(&mut bytes));
+    String::from_utf8(bytes).unwrap()
+}
 
 /// Returns whether a program is installed; prints one line if it is not.
 pub fn has(program: &str) -> bool {

@@ -69,6 +69,13 @@ struct Disclosed<'a> {
 }
 
 impl Variable {
+    /// Returns a variable of no integration, for the fuzz targets.
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn probed(name: &str, value: Zeroizing<String>) -> Self {
+        let origin = Origin { integration: String::new(), field: String::new() };
+        Self { name: name.to_owned(), value, origin }
+    }
+
     /// Returns whether the value grants access, and is not only the place or account that it belongs to.
     pub(in crate::cli::client) fn is_secret(&self) -> bool {
         let has_password = self.value.contains("://") && self.value.contains('@');

@@ -11,7 +11,6 @@ use crate::{
     cli::{
         client::{expiry, remote::Remote},
         error::CliError,
-        terminal::output::Output,
     },
     client::{Credential, CredentialFilter, Credentials, Error},
     clock::Clock,
@@ -57,7 +56,7 @@ impl<'a> Pages<'a> {
             Next::At(cursor) => client.credentials_page(filter, PAGE, Some(&cursor)).await?,
             Next::End => return Ok(None),
         };
-        report(&page, self.remote.output);
+        report(&page, self.remote);
         self.next = match page.next.take() {
             Some(cursor) if !self.seen.insert(cursor.clone()) => {
                 return Err(CliError::failed(
@@ -82,20 +81,23 @@ impl<'a> Pages<'a> {
 }
 
 /// Prints a receipt into a pipeline's log, as the line to check against the audit log.
-pub(in crate::cli::client) fn report_receipt(receipt: Option<&str>, output: Output) {
+pub(in crate::cli::client) fn report_receipt(receipt: Option<&str>, remote: &Remote) {
+    if let Some(receipt) = receipt {
+        remote.remember(receipt);
+    }
     if let Some(receipt) = receipt.filter(|_| !io::stderr().is_terminal()) {
-        output.note(&format!("audit-receipt: {receipt}"));
+        remote.output.note(&format!("audit-receipt: {receipt}"));
     }
 }
 
 /// Prints the receipt of the disclosure, and a warning for each credential that has expired or expires soon.
-pub(in crate::cli::client) fn report(page: &Credentials, output: Output) {
-    report_receipt(page.receipt.as_deref(), output);
+pub(in crate::cli::client) fn report(page: &Credentials, remote: &Remote) {
+    report_receipt(page.receipt.as_deref(), remote);
     let now = Clock::system().now();
     // The code that prints a page reports one that does not parse.
     for one in page.items().unwrap_or_default() {
         if let Some(end) = expiry::warning(one.expires_at, now) {
-            output.warning(&format!("{} {end}", described(&one)));
+            remote.output.warning(&format!("{} {end}", described(&one)));
         }
     }
 }

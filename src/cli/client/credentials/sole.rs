@@ -34,7 +34,7 @@ pub(super) async fn read(
 ) -> Result<Zeroizing<String>, CliError> {
     refuse_several(remote, filter).await?;
     let page = remote.client.credentials_page(filter, 1, None).await?;
-    report(&page, remote.output);
+    report(&page, remote);
     let items = page.items()?;
     match items.as_slice() {
         [one] if page.next.is_none() => value(one, field),

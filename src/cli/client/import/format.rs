@@ -11,11 +11,16 @@ use super::{
     own::{self, Own},
     yaml,
 };
-use crate::{api::strict, cli::error::CliError};
+use crate::{
+    api::strict,
+    cli::{error::CliError, terminal::visible::on_one_line},
+};
 
 /// The formats, for the hint of an unknown one.
 const KNOWN: &str = "it reads `sealroom export`, .env, JSON and YAML of `sops decrypt`, `vault kv get -format=json`, \
                      `infisical export` and `doppler secrets download`";
+/// Maximum number of characters of a name that an error shows.
+const NAME_SHOWN_MAX: usize = 60;
 /// The beginning of a value that SOPS has encrypted.
 const SEALED: &str = "ENC[AES256_GCM,";
 /// The variables by which Doppler describes the export itself.
@@ -224,8 +229,16 @@ fn equal(one: &Content, other: &Content) -> bool {
     }
 }
 
-fn twice(name: &str, shown: &str) -> CliError {
-    CliError::failed(format!("{shown} has two values for {name}"), "remove one of them; nothing was changed")
+pub(super) fn twice(name: &str, shown: &str) -> CliError {
+    CliError::failed(
+        format!("{shown} has two values for {}", shortened(name)),
+        "remove one of them; nothing was changed",
+    )
+}
+
+/// Returns a name as a message shows it: on one line, and no longer than a name is.
+pub(super) fn shortened(name: &str) -> String {
+    on_one_line(name).chars().take(NAME_SHOWN_MAX).collect()
 }
 
 #[cfg(test)]

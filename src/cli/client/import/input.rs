@@ -45,6 +45,12 @@ pub(super) fn read(path: &Path, shown: &str) -> Result<Zeroizing<String>, CliErr
     text(bytes, shown)
 }
 
+/// Reads bytes as the content of a file, for the fuzz targets.
+#[cfg(any(test, fuzzing))]
+pub(super) fn probed(bytes: &[u8]) -> Result<Zeroizing<String>, CliError> {
+    all(bytes, "FILE").and_then(|bytes| text(bytes, "FILE"))
+}
+
 /// Reads to the end. A full buffer is copied into a larger one and wiped: growing it in place would leave a copy.
 fn all(mut reader: impl Read, shown: &str) -> Result<Zeroizing<Vec<u8>>, CliError> {
     let mut bytes = Zeroizing::new(vec![0; FIRST_BYTES]);

@@ -1,22 +1,24 @@
 //! The integrations that an input asks for.
 
+use std::collections::HashSet;
+
 use serde_json::value::{RawValue, to_raw_value};
 use zeroize::Zeroizing;
 
 use super::{
-    format::{Content, Found, Values},
+    format::{Content, Found, Values, shortened, twice},
     found::{Unreadable, push_string},
     own::{Entry, Own},
     providers::KNOWN,
 };
 use crate::{
+    api::strict,
     cli::{
         client::{
             credentials::{is_variable, steers},
             pair::Pair,
         },
         error::CliError,
-        terminal::visible::on_one_line,
     },
     client::Scope,
     domain::{AuthType, Name, Provider, Secret, Timestamp},
@@ -26,8 +28,6 @@ use crate::{
 const ONLY_FIELD: &str = "value";
 /// Maximum number of refused names that an error lists.
 const REFUSED_SHOWN_MAX: usize = 20;
-/// Maximum number of characters of a refused name that an error shows.
-const NAME_SHOWN_MAX: usize = 60;
 
 /// An integration to be there after the import.
 pub(super) struct Wanted<'a> {
@@ -87,7 +87,7 @@ pub(super) struct Plan {
 /// Returns the integrations of an export.
 ///
 /// # Errors
-/// An expiry is no time.
+/// An expiry is no time, or a credential is no object of JSON that a vault stores.
 pub(super) fn of_export<'a>(own: &Own<'a>) -> Result<Vec<Wanted<'a>>, Unreadable> {
     own.integrations.iter().map(exported).collect()
 }
@@ -96,6 +96,11 @@ fn exported<'a>(entry: &Entry<'a>) -> Result<Wanted<'a>, Unreadable> {
     let Entry { integration: of, revisions } = entry;
     let mut kept = Vec::with_capacity(revisions.len());
     for one in revisions.iter().rev() {
+        // The vault would refuse it after what comes before it in the input is stored.
+        let is_stored = strict::check(one.credentials.get().as_bytes()).is_ok();
+        if !is_stored || !one.credentials.get().starts_with('{') {
+            return Err(Unreadable::whole("has a credential that no vault exported"));
+        }
         let credentials = Credentials::Input(one.credentials.get());
         kept.push(Revision { credentials, expires_at: one.expiry()? });
     }
@@ -141,6 +146,11 @@ fn together(found: Vec<Found>, plan: &Plan) -> Result<Wanted<'static>, CliError>
                 fields.extend(inner.into_iter().map(|(field, value)| (format!("{name}_{field}"), value)));
             }
         }
+    }
+    // Joined with the group before it, a field may have the name of another.
+    let mut names = HashSet::new();
+    if let Some((field, _)) = fields.iter().find(|(field, _)| !names.insert(field.as_str())) {
+        return Err(twice(field, "the input"));
     }
     check_names(plan.name.iter().map(String::as_str))?;
     let pair = plan.pair.unwrap_or(Pair { provider: Provider::Custom, auth_type: AuthType::ApiKey });
@@ -254,8 +264,7 @@ fn object(fields: &[(String, Zeroizing<String>)]) -> Secret {
 
 /// Checks all names before anything is stored.
 fn check_names<'a>(names: impl Iterator<Item = &'a str>) -> Result<(), CliError> {
-    let shown = |name: &str| -> String { on_one_line(name).chars().take(NAME_SHOWN_MAX).collect() };
-    let refused: Vec<String> = names.filter(|name| name.parse::<Name>().is_err()).map(shown).collect();
+    let refused: Vec<String> = names.filter(|name| name.parse::<Name>().is_err()).map(shortened).collect();
     if refused.is_empty() {
         return Ok(());
     }

@@ -263,8 +263,14 @@ async fn unlocked(secret: &str, actor: Actor, vault: &Vault, clock: &Clock) -> A
     if let Err(CliError { message, hint, .. }) = memory::check_unlock(vault, &secret) {
         return Answer::Failed { error: message, hint };
     }
+    let by = actor.to_string();
     match vault.unlock(secret, actor, clock.now(), None).await {
-        Ok(()) => done(already),
+        Ok(()) => {
+            if !already {
+                tracing::info!(by, "unlocked");
+            }
+            done(already)
+        }
         Err(error) => {
             let CliError { message, hint, .. } = CliError::unlock(&error);
             Answer::Failed { error: message, hint }
@@ -273,9 +279,13 @@ async fn unlocked(secret: &str, actor: Actor, vault: &Vault, clock: &Clock) -> A
 }
 
 async fn locked(actor: Actor, vault: &Vault, clock: &Clock) -> Answer {
+    let by = actor.to_string();
     match vault.lock(Event::new(clock.now(), actor, Action::VaultLock)).await {
         // Locked already is the requested state.
-        Ok(()) => done(false),
+        Ok(()) => {
+            tracing::info!(by, "locked");
+            done(false)
+        }
         Err(vault::Error::Locked) => done(true),
         Err(error) => {
             let hint = "no request is served until `sealroom unlock`";

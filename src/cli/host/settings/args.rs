@@ -12,6 +12,9 @@ pub(in crate::cli) struct Args {
     /// Serve a temporary vault with generated users and tokens, on loopback only.
     #[arg(long, conflicts_with_all = ["data", "config", "passphrase_file", "passphrase_stdin", "tls_cert", "tls_key"])]
     pub(in crate::cli::host) dev: bool,
+    /// With --dev: serve over TLS, with a certificate of a temporary authority.
+    #[arg(long, requires = "dev")]
+    pub(in crate::cli::host) tls: bool,
     /// Configuration file; flags and environment variables override it.
     #[arg(long, env = "SEALROOM_CONFIG", value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
@@ -79,6 +82,9 @@ pub(super) struct Tuning {
     /// Allow members to store integrations that are read in the place of an owner's.
     #[arg(long, env = "SEALROOM_MEMBERS_MAY_SHADOW", value_name = "BOOL")]
     pub(super) members_may_shadow: Option<bool>,
+    /// Let an owner without a second factor do nothing but set one.
+    #[arg(long, env = "SEALROOM_OWNERS_NEED_OTP", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    pub(super) owners_need_otp: Option<bool>,
     /// Projects that a new member sees whose creator names none: all or none.
     #[arg(long, env = "SEALROOM_NEW_MEMBERS_SEE", value_name = "WHICH")]
     pub(super) new_members_see: Option<String>,

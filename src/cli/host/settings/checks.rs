@@ -62,7 +62,8 @@ pub(in crate::cli::host) fn check_files(plan: &Plan, output: &Output) -> Result<
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             return Err(CliError::failed(
                 format!("{source}: {} does not exist", plan.data.display()),
-                "create it with `sealroom init`, or pass another file with --data",
+                // On an empty mount point `init` would make a second vault.
+                "if it is on a volume, mount that first; `sealroom init` creates a new one, --data passes another file",
             ));
         }
         Ok(_) | Err(_) => {}
@@ -144,7 +145,7 @@ fn check_writers(path: &Path, source: &Source) -> Result<(), CliError> {
 
 /// Returns whether everybody may write, or a group that this process is not in. A group of its own is how Kubernetes'
 /// `fsGroup` shares a volume.
-fn others_write(file: &fs::Metadata) -> bool {
+pub(in crate::cli::host) fn others_write(file: &fs::Metadata) -> bool {
     let is_own = |gid: u32| {
         let mut groups =
             rustix::process::getgroups().unwrap_or_default().into_iter().map(rustix::process::Gid::as_raw);

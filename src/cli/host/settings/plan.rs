@@ -7,6 +7,7 @@ use super::{
     args::{Args, Tuning},
     outgoing::{self, OutgoingPlan},
     sources::{Sources, bounded, check_path, size},
+    told::told,
 };
 use crate::{
     cli::{
@@ -49,6 +50,8 @@ pub(in crate::cli::host) struct Plan {
     /// Drops rights before the first connection.
     pub(in crate::cli::host) sandbox: bool,
     pub(in crate::cli::host) log_level: tracing::Level,
+    /// The settings that differ from the defaults, for the log.
+    pub(in crate::cli::host) told: Vec<String>,
     pub(super) sources: Sources,
 }
 
@@ -114,6 +117,7 @@ pub(in crate::cli::host) fn read(args: &Args) -> Result<Plan, CliError> {
         settings: Settings {
             members_may_create: tuning.members_may_create.or(file.members_may_create).unwrap_or(true),
             members_may_shadow: tuning.members_may_shadow.or(file.members_may_shadow).unwrap_or(true),
+            owners_need_otp: tuning.owners_need_otp.or(file.owners_need_otp).unwrap_or(false),
             new_members_see: new_members_see(see.as_deref(), &sources)?,
             queue_max: size(&sources.of("queue_max", "limits.queue_max"), queue_max, 1..=u32::MAX)?,
             callers: caller_limits(&tuning, limits, &sources)?,
@@ -130,6 +134,7 @@ pub(in crate::cli::host) fn read(args: &Args) -> Result<Plan, CliError> {
             ..Settings::new(host_actor(), clock::monotonic)
         },
         log_level: log_level(&level, &sources)?,
+        told: told(args),
         sources,
     })
 }

@@ -28,7 +28,7 @@ pub(super) fn events() -> Operation {
     .query("limit", limit(), "Maximum number of events; 100 by default.")
     .query("cursor", sequence(), "The `x-next-cursor` of the previous page.")
     .answers(Reply::json(200, "The events.", array_of("Event"), example).with("x-next-cursor"))
-    .codes(&["disk_low"])
+    .codes(&["outside_projects", "disk_low"])
 }
 
 pub(super) fn proof() -> Operation {
@@ -49,7 +49,31 @@ pub(super) fn proof() -> Operation {
         json!({ "type": "array", "items": hash }),
         json!(["47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="]),
     ))
-    .codes(&["invalid_parameter", "out_of_range", "archived", "disk_low"])
+    .codes(&["invalid_parameter", "out_of_range", "archived", "outside_projects", "disk_low"])
+}
+
+pub(super) fn exposure() -> Operation {
+    Operation::new(
+        TAG,
+        "List what is exposed",
+        "The live values that an actor received or stored: an integration still has each, and nobody has rotated it since. \
+         A rotation takes a value off the list, a rollback puts it back. Also what the actor made, minted tokens that have \
+         not ended, and the last values of deleted integrations, which the provider may still honour. Never a value. One \
+         of `actor`, `token`, `integration` and `since` is required. A question about archived records is a 410, and so \
+         is one whose `since` is less than 5 minutes after the oldest record that is not archived.",
+    )
+    .query("actor", actor(), "The actor: `user:<email>`, `app:<token id>` or `host:<os user>`.")
+    .query("token", id(), "The id of a token; excludes `actor`.")
+    .query("integration", id(), "Only values of this integration; without an actor, of every actor.")
+    .query("since", time(), "Only what was received, stored or made from this time on (inclusive).")
+    .query("until", time(), "Only what was received, stored or made before this time (exclusive).")
+    .query(
+        "transitive",
+        json!({ "type": "boolean" }),
+        "Add the tokens and users that the actor made, and what those made; requires `actor` or `token`.",
+    )
+    .answers(Reply::json(200, "The exposure.", reference("Exposure"), examples::exposure()))
+    .codes(&["invalid_parameter", "archived", "outside_projects", "disk_low"])
 }
 
 pub(super) fn export() -> Operation {
@@ -68,7 +92,7 @@ pub(super) fn export() -> Operation {
     .answers(
         Reply::empty(200, "The records.").or("application/x-ndjson", text(), "{}\n").or("text/csv", text(), "v\n"),
     )
-    .codes(&["invalid_parameter", "out_of_range", "archived", "disk_low"])
+    .codes(&["invalid_parameter", "out_of_range", "archived", "outside_projects", "disk_low"])
 }
 
 pub(super) fn checkpoint() -> Operation {
@@ -79,14 +103,14 @@ pub(super) fn checkpoint() -> Operation {
         "A signed note (C2SP `tlog-checkpoint`): origin, tree size, root hash, signature.",
     )
     .answers(Reply::text("The checkpoint.", note, &examples::checkpoint()))
-    .codes(&["disk_low"])
+    .codes(&["outside_projects", "disk_low"])
 }
 
 pub(super) fn verifier_key() -> Operation {
     let key = json!({ "type": "string", "pattern": "^[^+]+\\+[0-9a-f]{8}\\+[0-9A-Za-z+/=]+\\n$" });
     Operation::new(TAG, "Show the newest verifier key", "`<name>+<hash>+<base64>`, Ed25519.")
         .answers(Reply::text("The key.", key, &examples::verifier_key()))
-        .codes(&["disk_low"])
+        .codes(&["outside_projects", "disk_low"])
 }
 
 pub(super) fn backup() -> Operation {

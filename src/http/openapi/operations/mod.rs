@@ -1,8 +1,10 @@
 //! The hand-written part of each operation: an exhaustive `match`, and a file for each subject.
 
 mod audit;
+mod due;
 mod health;
 mod integrations;
+mod otp;
 mod projects;
 mod sessions;
 mod tokens;
@@ -18,6 +20,7 @@ pub(super) const TAGS: &[(&str, &str)] = &[
     (tokens::TAG, "Tokens for pipelines and services."),
     (users::TAG, "User accounts."),
     (sessions::TAG, "User sessions: login, refresh, logout."),
+    (due::TAG, "What has to be rotated, renewed or retired."),
     (audit::TAG, "Tamper-evident audit log."),
     (health::TAG, "Health, metrics, and this document."),
 ];
@@ -39,6 +42,11 @@ pub(super) fn describe(endpoint: E) -> Operation {
         E::UpdateUser => users::update(),
         E::DeleteUser => users::delete(),
         E::DeleteUserByBody => users::delete_by_body(),
+        E::BeginOtp => otp::begin(),
+        E::ConfirmOtp => otp::confirm(),
+        E::RenewOtpCodes => otp::renew_codes(),
+        E::RemoveOwnOtp => otp::remove_own(),
+        E::RemoveOtp => otp::remove(),
         E::ListIntegrations => integrations::list(),
         E::ListOwnIntegrations => integrations::list_own(),
         E::CreateIntegration => integrations::create(),
@@ -57,11 +65,15 @@ pub(super) fn describe(endpoint: E) -> Operation {
         E::ListTokens => tokens::list(),
         E::CreateToken => tokens::create(),
         E::RevokeToken => tokens::revoke(),
+        E::RollToken => tokens::roll(),
+        E::ListDue => due::list(),
+        E::LeaveUser => users::leave(),
         E::ReadEvents => audit::events(),
         E::ReadProof => audit::proof(),
         E::ExportAudit => audit::export(),
         E::ReadCheckpoint => audit::checkpoint(),
         E::ReadVerifierKey => audit::verifier_key(),
+        E::ReadExposure => audit::exposure(),
         E::CreateBackup => audit::backup(),
     }
 }

@@ -13,11 +13,13 @@ pub(super) fn login() -> Operation {
         TAG,
         "Log in",
         "Exchanges e-mail and password for an access token and a refresh token. The answer does not distinguish a wrong \
-         password, an unknown e-mail and a disabled user. Too many failures lead to 429, for known and unknown e-mails.",
+         password, an unknown e-mail and a disabled user. Too many failures lead to 429, for known and unknown e-mails. \
+         A user with a second factor also sends `otp`; without it, and with the right password alone, the answer is \
+         `otp_required`.",
     )
     .takes(examples::login_request())
     .answers(Reply::json(200, "A pair of tokens.", reference("Login"), examples::login()))
-    .codes(&["bad_login", "too_many_tries", "disk_low"])
+    .codes(&["bad_login", "otp_required", "too_many_tries", "disk_low"])
 }
 
 pub(super) fn refresh() -> Operation {

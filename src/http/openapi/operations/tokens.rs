@@ -42,3 +42,21 @@ pub(super) fn revoke() -> Operation {
         ))
         .codes(&["token_not_found"])
 }
+
+pub(super) fn roll() -> Operation {
+    Operation::new(
+        TAG,
+        "Roll an application token",
+        "Creates a successor with the same name, role, limits and lifetime, and returns it once. The token before ends \
+         after the overlap, and never later than it would have. The list of tokens shows the successor's first use.",
+    )
+    .path("token", token_or_id(), "The token's id, or the token itself.")
+    .takes(serde_json::json!({ "overlapSeconds": 3600 }))
+    .answers(Reply::json(
+        201,
+        "The successor, and the end of the token before.",
+        reference("RolledApplicationToken"),
+        examples::rolled_token(),
+    ))
+    .codes(&["token_not_found", "token_ended", "token_rolled", "disk_low"])
+}

@@ -54,6 +54,22 @@ pub(super) fn update() -> Operation {
     .codes(&["project_not_registered", "disk_low"])
 }
 
+pub(super) fn leave() -> Operation {
+    let token = serde_json::json!([{ "id": examples::TOKEN_ID, "name": "ci" }]);
+    let example = serde_json::json!({
+        "success": true, "user": examples::user(), "revokedTokens": token, "keptTokens": [],
+    });
+    with_path(Operation::new(
+        TAG,
+        "Make a user leave",
+        "In one commit: disables the user, ends the sessions, and revokes the tokens that the user created, unless \
+         `keepTokens` is true.",
+    ))
+    .takes(serde_json::json!({ "keepTokens": false }))
+    .answers(Reply::json(200, "The user, and the tokens that it created.", reference("LeftUser"), example))
+    .codes(&["user_not_found", "last_owner", "own_leave"])
+}
+
 pub(super) fn delete() -> Operation {
     with_path(Operation::new(TAG, "Remove a user", "Ends all sessions of the user."))
         .answers(Reply::json(

@@ -2,6 +2,8 @@
 //!
 //! A pattern accepts exactly what the parser accepts, as far as a pattern can; a description states the rest.
 
+mod due;
+mod exposure;
 mod requests;
 mod responses;
 #[cfg(test)]
@@ -37,5 +39,7 @@ pub(super) fn all() -> Map<String, Value> {
     let Value::Object(mut all) = shared else { return Map::new() };
     all.extend(requests::all());
     all.extend(responses::all());
+    all.extend(exposure::all());
+    all.insert("Due".to_owned(), due::schema());
     all
 }

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::values::{REVISION_MAX, any_object, object, or_null, reference, text, truth};
 use crate::{
-    api::requests::{INTEGRATIONS_MAX, PROJECTS_MAX},
+    api::requests::{INTEGRATIONS_MAX, OVERLAP_SECS_MAX, PROJECTS_MAX},
     domain::{AuthType, FieldRule, Provider, field_rule},
 };
 
@@ -14,6 +14,9 @@ pub(super) fn all() -> Map<String, Value> {
         ("RefreshRequest", refresh()),
         ("CreateUserRequest", create_user()),
         ("UpdateUserRequest", update_user()),
+        ("BeginOtpRequest", object(&[("currentPassword", secret())], &[])),
+        ("ConfirmOtpRequest", object(&[("otp", otp())], &[])),
+        ("OwnOtpRequest", object(&[("currentPassword", secret()), ("otp", otp())], &[])),
         ("DeleteUserRequest", object(&[("email", reference("Email"))], &[])),
         ("CreateIntegrationRequest", create_integration()),
         ("UpdateIntegrationRequest", update_integration()),
@@ -21,6 +24,8 @@ pub(super) fn all() -> Map<String, Value> {
         ("RollbackCredentialsRequest", rollback_credentials()),
         ("CreateProjectRequest", create_project()),
         ("CreateTokenRequest", create_token()),
+        ("RollTokenRequest", roll_token()),
+        ("LeaveUserRequest", leave_user()),
     ]
     .into_iter()
     .map(|(name, schema)| (name.to_owned(), schema))
@@ -28,7 +33,8 @@ pub(super) fn all() -> Map<String, Value> {
 }
 
 fn login() -> Value {
-    object(&[("email", text()), ("password", secret())], &[])
+    let code = with_description(or_null(otp()), "Needed for a user with a second factor.");
+    object(&[("email", text()), ("password", secret())], &[("otp", code)])
 }
 
 fn refresh() -> Value {
@@ -292,6 +298,20 @@ fn create_token() -> Value {
     )
 }
 
+fn roll_token() -> Value {
+    let overlap = json!({
+        "type": ["integer", "null"], "minimum": 0, "maximum": OVERLAP_SECS_MAX,
+        "description": "Seconds for which the token before stays valid; 3600 by default.",
+    });
+    object(&[], &[("overlapSeconds", overlap)])
+}
+
+fn leave_user() -> Value {
+    let keep =
+        with_description(or_null(truth()), "Keeps the tokens that the user created; `false` by default.");
+    object(&[], &[("keepTokens", keep)])
+}
+
 /// A credential; provider and auth type of the integration decide its required fields.
 fn credentials() -> Value {
     json!({
@@ -321,6 +341,13 @@ fn projects_or_null() -> Value {
 
 fn secret() -> Value {
     json!({ "type": "string", "minLength": 1 })
+}
+
+fn otp() -> Value {
+    with_description(
+        secret(),
+        "The six digits of the authenticator, or a one-time code; blanks and hyphens do not count.",
+    )
 }
 
 fn new_password() -> Value {

@@ -9,8 +9,10 @@ pub(super) fn all() -> Map<String, Value> {
     [
         ("Health", health()),
         ("Login", login()),
-        ("User", user(&[])),
+        ("User", user(&[("otp", has_otp())])),
         ("CreatedUser", user(&[("initialPassword", initial_password())])),
+        ("BegunOtp", begun_otp()),
+        ("OneTimeCodes", one_time_codes()),
         ("UpdatedUser", object(&[("success", success_flag()), ("user", reference("User"))], &[])),
         ("Integration", integration(&[])),
         ("CreatedIntegration", integration(&[("shadows", shadows())])),
@@ -20,6 +22,8 @@ pub(super) fn all() -> Map<String, Value> {
         ("Project", project()),
         ("ApplicationToken", token()),
         ("CreatedApplicationToken", created_token()),
+        ("RolledApplicationToken", rolled_token()),
+        ("LeftUser", left_user()),
         ("RemovedById", object(&[("success", success_flag()), ("id", reference("Id"))], &[])),
         (
             "RemovedProject",
@@ -79,6 +83,21 @@ fn user(optional: &[(&str, Value)]) -> Value {
         ],
         optional,
     )
+}
+
+fn has_otp() -> Value {
+    json!({ "const": true, "description": "Present where the user has a second factor." })
+}
+
+fn begun_otp() -> Value {
+    let secret = json!({ "type": "string", "description": "The shared secret in base32 (RFC 4648), without padding." });
+    let uri = json!({ "type": "string", "description": "The same as an `otpauth:` URI, for a QR code." });
+    object(&[("secret", secret), ("uri", uri)], &[])
+}
+
+fn one_time_codes() -> Value {
+    let codes = json!({ "type": "array", "items": { "type": "string" }, "minItems": 10, "maxItems": 10 });
+    object(&[("codes", codes)], &[])
 }
 
 fn initial_password() -> Value {
@@ -208,6 +227,38 @@ fn token() -> Value {
             ("lastUsedAt", or_null(reference("Time"))),
             ("status", reference("TokenStatus")),
         ],
+        &[
+            ("rolls", described("Id", "The token that this one succeeds.")),
+            ("rolledTo", described("Id", "The token that succeeds this one.")),
+            ("firstUsedAt", described("Time", "The first audited use of a token that succeeds another.")),
+        ],
+    )
+}
+
+fn described(name: &str, description: &str) -> Value {
+    json!({ "allOf": [reference(name)], "description": description })
+}
+
+fn rolled_token() -> Value {
+    let mut schema = created_token();
+    let rolls = object(&[("id", reference("Id")), ("expiresAt", reference("Time"))], &[]);
+    schema["properties"]["rolls"] = rolls;
+    if let Some(required) = schema["required"].as_array_mut() {
+        required.push("rolls".into());
+    }
+    schema
+}
+
+fn left_user() -> Value {
+    let token = object(&[("id", reference("Id")), ("name", reference("Name"))], &[]);
+    let tokens = json!({ "type": "array", "items": token });
+    object(
+        &[
+            ("success", success_flag()),
+            ("user", reference("User")),
+            ("revokedTokens", tokens.clone()),
+            ("keptTokens", tokens),
+        ],
         &[],
     )
 }
@@ -251,7 +302,7 @@ fn event() -> Value {
     )
 }
 
-fn revision() -> Value {
+pub(super) fn revision() -> Value {
     json!({ "type": "integer", "minimum": 1 })
 }
 
@@ -263,7 +314,7 @@ fn address() -> Value {
     json!({ "type": "string", "maxLength": 254, "pattern": format!("^{IN_EMAIL}@{IN_EMAIL}$") })
 }
 
-fn actor() -> Value {
+pub(super) fn actor() -> Value {
     json!({ "type": "string", "pattern": "^(?:user|app|host):.+$" })
 }
 

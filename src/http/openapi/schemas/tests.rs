@@ -1,20 +1,24 @@
 //! Requests and answers against their schemas: nothing may be in one and not in the other.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use serde_json::{Value, value::RawValue};
 
 use super::{all, requests};
 use crate::{
     api::responses::{
-        AuditState, CreatedToken, ErrorBody, Health, IntegrationBody, LastAccess, LoginBody, ProjectBody,
-        Removed, RepositoryToken, TokenBody, TokenKind, UpdatedUser, UserBody, credentials_array, to_json,
-        to_secret_json,
+        AuditState, BegunOtp, CreatedToken, DueBody, DueCredential, DueTokenBody, ErrorBody, ExposedValue,
+        Exposure, Health, IntegrationBody, LastAccess, LeftUser, LoginBody, Made, MintedToken, OneTimeCodes,
+        ProjectBody, Received, Removed, RepositoryToken, RolledToken, Stored, Storing, TokenBody, TokenKind,
+        UpdatedUser, UserBody, credentials_array, to_json, to_secret_json,
     },
     domain::{
-        AccessScope, ApplicationToken, AuthType, Digest, Integration, IntegrationId, Json, KeptRevision,
-        PasswordHash, Platform, Project, Provider, RequestId, Revision, Role, Scope, Secret, Timestamp,
-        TokenId, User, UserId, minutes,
+        AccessScope, ApplicationToken, AuthType, Digest, DueCounts, DueRules, Integration, IntegrationId,
+        Json, KeptRevision, PasswordHash, Platform, Project, Provider, RequestId, Revision, Role, Roll,
+        Scope, SecondFactor, Secret, Timestamp, TokenId, User, UserId, minutes,
     },
     http::routes::ROUTES,
 };
@@ -88,6 +92,7 @@ fn integration() -> Integration {
         created_by: "user:ada@example.com".parse().unwrap(),
         creator: None,
         updated_at: NOW,
+        rotated_at: None,
         version: 1,
     }
 }
@@ -102,6 +107,7 @@ fn user() -> User {
         scope: AccessScope::default(),
         disabled: false,
         password: PasswordHash { memory_kib: 1, passes: 1, lanes: 1, salt: [1; 16], hash: [2; 32] },
+        factor: None,
         epoch: 1,
         created_at: NOW,
         last_login_at: None,
@@ -147,7 +153,11 @@ fn an_answer_about_projects_has_the_keys_of_its_schema() {
 #[test]
 fn an_answer_about_users_has_the_keys_of_its_schema() {
     let (user, secret) = (user(), Secret::from("abcde-fghjk".to_owned()));
-    same_keys("User", &to_json(&UserBody::new(&user)));
+    let factor = SecondFactor { secret: Arc::new(Secret::new(Vec::new())), used_step: 0, codes: Vec::new() };
+    let enrolled = User { factor: Some(factor), ..user.clone() };
+    same_keys("User", &to_json(&UserBody::new(&enrolled)));
+    same_keys("BegunOtp", to_secret_json(&BegunOtp::new(&secret, &secret)).expose());
+    same_keys("OneTimeCodes", to_secret_json(&OneTimeCodes::new(std::slice::from_ref(&secret))).expose());
     let created = to_secret_json(&UserBody::new(&user).with_initial_password(&secret));
     same_keys("CreatedUser", created.expose());
     same_keys("UpdatedUser", &to_json(&UpdatedUser::new(&user)));
@@ -168,12 +178,42 @@ fn an_answer_about_tokens_has_the_keys_of_its_schema() {
         created_at: NOW,
         expires_at: NOW,
         revoked_at: None,
+        roll: Roll::default(),
         version: 1,
     };
     let created =
         to_secret_json(&CreatedToken::new(&token, &Secret::from("sfp_app_x".to_owned()))).expose().to_vec();
     same_keys("CreatedApplicationToken", &created);
+    let rolled = to_secret_json(&RolledToken::new(&token, &Secret::from("sfp_app_x".to_owned()), &token));
+    same_keys("RolledApplicationToken", rolled.expose());
+    let id = Some(token.id);
+    let roll = Roll { predecessor: id, successor: id, first_used_at: Some(NOW) };
+    let token = ApplicationToken { roll, ..token };
     same_keys("ApplicationToken", &to_json(&TokenBody::new(&token, None, NOW)));
+    same_keys("LeftUser", &to_json(&LeftUser::new(&user(), std::slice::from_ref(&token), &[])));
+}
+
+#[test]
+fn the_work_list_has_the_keys_of_its_schema() {
+    let body = to_json(&DueBody::new(&DueRules::STANDARD, &DueCounts::default(), NOW));
+    same_keys("Due", &body);
+    let of = |list: &str| all()["Due"]["properties"][list]["items"]["required"].clone();
+    let (integration, body) = (integration(), |body: Vec<u8>| Value::from(keys(&body)));
+    assert_eq!(of("ending"), body(to_json(&DueCredential::new(&integration, None))));
+    let token = ApplicationToken {
+        id: TokenId::from_bytes([0x11; 16]),
+        digest: Digest([7; 32]),
+        name: "ci".parse().unwrap(),
+        role: Role::Application,
+        scope: AccessScope::default(),
+        created_by: "user:ada@example.com".parse().unwrap(),
+        created_at: NOW,
+        expires_at: NOW,
+        revoked_at: None,
+        roll: Roll::default(),
+        version: 1,
+    };
+    assert_eq!(of("tokensEnding"), body(to_json(&DueTokenBody::new(&token, None, None))));
 }
 
 #[test]
@@ -184,4 +224,52 @@ fn an_error_and_a_state_have_the_keys_of_their_schemas() {
         "Health",
         &to_json(&Health::new("1.2.3", AuditState::Writable, false, 7).with_detail("disk_low")),
     );
+}
+
+#[test]
+fn an_exposure_has_the_keys_of_its_schemas() {
+    let received = Received {
+        count: 1,
+        first_sequence: 0,
+        first: NOW,
+        last_sequence: 0,
+        last: NOW,
+        peers: Vec::new(),
+        more_peers: false,
+        projects: Vec::new(),
+        more_projects: false,
+    };
+    let actor = "user:ada@example.com".to_owned();
+    let value = ExposedValue {
+        actor: actor.clone(),
+        integration_id: IntegrationId::from_bytes([0x11; 16]),
+        provider: "jira".to_owned(),
+        name: None,
+        revision: 1,
+        expires_at: Some(NOW),
+        deleted_at: None,
+        received: Some(received.clone()),
+        stored: Some(Stored { sequence: 0, time: NOW, action: Storing::Rotate }),
+    };
+    let minted = MintedToken {
+        actor: actor.clone(),
+        integration_id: value.integration_id,
+        hashed_token: String::new(),
+        expires_at: NOW,
+        received: received.clone(),
+    };
+    let made = Made {
+        actor: actor.clone(),
+        by: actor,
+        sequence: 0,
+        time: NOW,
+        name: None,
+        role: None,
+        status: None,
+    };
+    same_keys("Disclosures", &to_json(&received));
+    same_keys("ExposedValue", &to_json(&value));
+    same_keys("MintedToken", &to_json(&minted));
+    same_keys("MadeActor", &to_json(&made));
+    same_keys("Exposure", &to_json(&Exposure::default()));
 }

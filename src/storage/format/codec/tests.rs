@@ -69,7 +69,7 @@ fn a_length_that_lies_is_refused_before_it_is_allocated() {
     assert_eq!(decode::<Vec<[u8; 32]>>(claimed), None);
 }
 
-fn user() -> User {
+pub(super) fn user() -> User {
     User {
         id: UserId::from_bytes([1; 16]),
         email: "ada@example.com".parse().unwrap(),
@@ -82,32 +82,12 @@ fn user() -> User {
         },
         disabled: true,
         password: PasswordHash { memory_kib: 65_536, passes: 2, lanes: 1, salt: [2; 16], hash: [3; 32] },
+        factor: None,
         epoch: 250,
         created_at: now(),
         last_login_at: Some(Timestamp::from_millis(1_000)),
         version: 251,
     }
-}
-
-#[test]
-fn a_user() {
-    let parts: &[&[u8]] = &[
-        &[1; 16],
-        b"\x01\x03Ada",
-        b"\x00",
-        b"\x06member",
-        b"\x01\x02\x08acme/app\x0512345",
-        b"\x00",
-        b"\x01",
-        b"\xfc\x00\x00\x01\x00\x02\x01",
-        &[2; 16],
-        &[3; 32],
-        b"\xfa",
-        NOW_BYTES,
-        b"\x01\xfb\xe8\x03",
-        b"\xfb\xfb\x00",
-    ];
-    golden(&user(), b"ada@example.com", parts);
 }
 
 #[test]
@@ -198,6 +178,7 @@ fn integration(scope: Scope) -> Integration {
         created_by: "user:ada@example.com".parse().unwrap(),
         creator: Some(UserId::from_bytes([1; 16])),
         updated_at: Timestamp::from_millis(1_000),
+        rotated_at: None,
         version: 2,
     }
 }
@@ -223,7 +204,9 @@ fn an_integration_of_either_scope() {
             b"\xfb\xe8\x03",
             b"\x02",
         ];
-        golden(&integration(scope), &[6; 16], parts);
+        golden(&integration(scope.clone()), &[6; 16], parts);
+        let row = Integration { rotated_at: Some(Timestamp::from_millis(1_000)), ..integration(scope) };
+        golden(&row, &[6; 16], &[&[&b"\xff\x03"[..]], parts, &[&b"\x00\x01\xfb\xe8\x03"[..]]].concat());
     }
 }
 

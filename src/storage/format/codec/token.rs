@@ -1,14 +1,17 @@
-//! The row of an application token: version 1, and version 2 for a token that is narrowed to integrations.
+//! The row of an application token: version 1, version 2 for a token that is narrowed to integrations, and version 3 for
+//! one that was rolled or succeeds another.
 //!
 //! ```text
 //! 1   id [16] ‖ name ‖ role ‖ projects Option<Vec<String>> ‖ providers Option<Vec<String>> ‖ created by
 //!       ‖ created at u64 ‖ expires at u64 ‖ revoked at Option<u64> ‖ version u64
 //! 2   the fields of 1 ‖ integrations Vec<[16]>
+//! 3   the fields of 1 ‖ integrations Option<Vec<[16]>> ‖ predecessor Option<[16]> ‖ successor Option<[16]>
+//!       ‖ first used at Option<u64>
 //! ```
 
 use super::{Decode, Encode, Row, StoredScope, decode, encode, encode_version, text, version};
 use crate::{
-    domain::{AccessScope, ApplicationToken, Digest, IntegrationId, Name, Timestamp, TokenId},
+    domain::{AccessScope, ApplicationToken, Digest, IntegrationId, Name, Roll, Timestamp, TokenId},
     storage::format::tables::Table,
 };
 
@@ -27,10 +30,12 @@ struct StoredToken {
 
 /// The fields that version 2 adds.
 type Integrations = Vec<[u8; 16]>;
+/// The fields that version 3 adds to them: predecessor, successor, and the first use.
+type StoredRoll = (Option<[u8; 16]>, Option<[u8; 16]>, Option<u64>);
 
 impl Row for ApplicationToken {
     const TABLE: Table = Table::Tokens;
-    const VERSION: u8 = 2;
+    const VERSION: u8 = 3;
 
     fn key(&self) -> Vec<u8> {
         self.digest.0.to_vec()
@@ -48,21 +53,32 @@ impl Row for ApplicationToken {
             revoked_at: self.revoked_at.map(Timestamp::millis),
             version: self.version,
         };
-        match &self.scope.integrations {
-            None => encode(stored),
-            Some(ids) => {
-                let ids: Integrations = ids.iter().map(|id| *id.as_bytes()).collect();
-                encode_version(2, (stored, ids))
+        let integrations = self.scope.integrations.as_ref();
+        let integrations =
+            integrations.map(|ids| -> Integrations { ids.iter().map(|id| *id.as_bytes()).collect() });
+        match (integrations, self.roll) {
+            (None, roll) if roll == Roll::default() => encode(stored),
+            (Some(ids), roll) if roll == Roll::default() => encode_version(2, (stored, ids)),
+            (ids, Roll { predecessor, successor, first_used_at }) => {
+                let id = |id: TokenId| *id.as_bytes();
+                let roll: StoredRoll =
+                    (predecessor.map(id), successor.map(id), first_used_at.map(Timestamp::millis));
+                encode_version(3, (stored, ids, roll))
             }
         }
     }
 
     fn from_bytes(key: &[u8], bytes: &[u8]) -> Option<Self> {
-        let (stored, integrations): (StoredToken, Option<Integrations>) = match version(bytes)? {
-            (1, fields) => (decode(fields)?, None),
-            (2, fields) => decode(fields).map(|(stored, ids)| (stored, Some(ids)))?,
-            _ => return None,
-        };
+        let (stored, integrations, roll): (StoredToken, Option<Integrations>, StoredRoll) =
+            match version(bytes)? {
+                (1, fields) => (decode(fields)?, None, StoredRoll::default()),
+                (2, fields) => {
+                    decode(fields).map(|(stored, ids)| (stored, Some(ids), StoredRoll::default()))?
+                }
+                (3, fields) => decode(fields)?,
+                _ => return None,
+            };
+        let (predecessor, successor, first_used_at) = roll;
         let integrations = integrations.map(|ids| ids.into_iter().map(IntegrationId::from_bytes).collect());
         Some(Self {
             id: TokenId::from_bytes(stored.id),
@@ -74,6 +90,11 @@ impl Row for ApplicationToken {
             created_at: Timestamp::from_millis(stored.created_at),
             expires_at: Timestamp::from_millis(stored.expires_at),
             revoked_at: stored.revoked_at.map(Timestamp::from_millis),
+            roll: Roll {
+                predecessor: predecessor.map(TokenId::from_bytes),
+                successor: successor.map(TokenId::from_bytes),
+                first_used_at: first_used_at.map(Timestamp::from_millis),
+            },
             version: stored.version,
         })
     }
@@ -103,6 +124,7 @@ mod tests {
             created_at: Timestamp::from_millis(1_000),
             expires_at: now(),
             revoked_at: Some(Timestamp::from_millis(65_536)),
+            roll: Roll::default(),
             version: 3,
         }
     }
@@ -135,21 +157,40 @@ mod tests {
     }
 
     #[test]
+    fn an_application_token_of_a_roll() {
+        let roll = Roll {
+            predecessor: Some(TokenId::from_bytes([4; 16])),
+            successor: None,
+            first_used_at: Some(Timestamp::from_millis(1_000)),
+        };
+        let ends = [&[1][..], &[4; 16], &[0], b"\x01\xfb\xe8\x03"].concat();
+        let parts = [&[&b"\xff\x03"[..]], FIELDS, &[&b"\x00"[..], &ends]].concat();
+        golden(&ApplicationToken { roll, ..token(None) }, &[9; 32], &parts);
+        let roll = Roll { successor: Some(TokenId::from_bytes([5; 16])), ..Roll::default() };
+        let ends = [&[0, 1][..], &[5; 16], &[0]].concat();
+        let parts = [&[&b"\xff\x03"[..]], FIELDS, &[&b"\x01\x01"[..], &[6; 16], &ends]].concat();
+        let ids = vec![IntegrationId::from_bytes([6; 16])];
+        golden(&ApplicationToken { roll, ..token(Some(ids)) }, &[9; 32], &parts);
+    }
+
+    #[test]
     fn a_row_of_a_newer_version_cannot_be_read_as_one_of_a_known_version() {
         let fields = FIELDS.concat();
-        for found in 3..=255 {
+        for found in 4..=255 {
             let bytes = [&[255, found][..], &fields, &[0]].concat();
             let newer = ApplicationToken::read(&[9; 32], &bytes).map(drop);
-            assert_eq!(newer, Err(NewerRow { found, known: 2 }));
+            assert_eq!(newer, Err(NewerRow { found, known: 3 }));
             assert!(ApplicationToken::from_bytes(&[9; 32], &bytes).is_none());
         }
         let two = [&[255, 2][..], &fields].concat();
-        assert_eq!(User::read(b"a@example.com", &two).map(drop), Err(NewerRow { found: 2, known: 1 }));
+        assert_eq!(Project::read(b"a/b", &two).map(drop), Err(NewerRow { found: 2, known: 1 }));
+        let four = [&[255, 4][..], &fields].concat();
+        assert_eq!(User::read(b"a@example.com", &four).map(drop), Err(NewerRow { found: 4, known: 3 }));
         // A mark without a version of its own is damage, not news.
         for bytes in [vec![255], [&[255, 0][..], &fields].concat(), [&[255, 1][..], &fields].concat()] {
             assert!(ApplicationToken::read(&[9; 32], &bytes).is_ok_and(|row| row.is_none()));
         }
-        let known = [User::VERSION, SessionRow::VERSION, Project::VERSION, Integration::VERSION, 2];
+        let known = [User::VERSION, SessionRow::VERSION, Project::VERSION, Integration::VERSION, 3];
         assert_eq!(known.into_iter().max(), Some(ROW_VERSION), "what the file says it needs");
     }
 }

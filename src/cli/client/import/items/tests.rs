@@ -120,3 +120,37 @@ fn exec_gives_every_imported_value_the_name_that_it_had() {
     assert_eq!(variables.iter().map(|one| one.name.as_str()).collect::<Vec<_>>(), expected);
     assert!(variables.iter().all(|one| *one.value == format!("v_{}", one.name)));
 }
+
+/// An export with a field twice, and a field that got another's name by its group, stopped the import half-way: the
+/// server refused them after what came before was stored.
+#[test]
+fn an_input_that_the_server_would_refuse_is_refused_before_anything_is_stored() {
+    let deep = "[".repeat(17) + &"]".repeat(17);
+    let deep = format!(r#"{{"a":{deep}}}"#);
+    for credentials in
+        [r#"{"a":1,"a":2}"#, r#"{"a":1,"\u0061":2}"#, r#"{"a":"\ud800"}"#, "[]", "\"zq1\"", &deep]
+    {
+        let text = format!(
+            r#"{{"sealroom":"export","version":1,"exportedAt":"x","projects":[],"users":[],"tokens":[],"integrations":[{{
+"integration":{{"provider":"github","authType":"pat","name":null,"isGlobal":true,"projects":[],"revision":1,"config":{{}}}},
+"revisions":[{{"expiresAt":null,"credentials":{credentials}}}]}}]}}"#
+        );
+        let Ok(Input::Own(own)) = read(&text, "FILE") else { panic!("{text}") };
+        let error = of_export(&own).err().unwrap().to_string();
+        assert!(error.contains("no vault exported") && !error.contains("zq1"), "{error}");
+    }
+    let named = Plan { name: Some("app".to_owned()), ..plan() };
+    for text in ["a_b: zq1\na:\n  b: zq2\n", "a:\n  b_c: zq1\na_b:\n  c: zq1\n"] {
+        let error = of(text, &named).err().unwrap().message;
+        assert!(error.contains("two values for a_b") && !error.contains("zq"), "{error}");
+        assert!(of(text, &plan()).is_ok(), "as integrations of their own they have names of their own");
+    }
+}
+
+#[test]
+fn a_name_in_an_error_is_cut_and_stays_on_its_line() {
+    let name = format!("A\u{1b}[2J\n{}", "x".repeat(100));
+    let entry = |value: &str| serde_json::json!({"key": name, "value": value});
+    let error = read(&serde_json::json!([entry("1"), entry("2")]).to_string(), "FILE").err().unwrap().message;
+    assert!(error.contains("two values for A\\u{1b}[2J\\nxxx") && error.len() < 120, "{error}");
+}

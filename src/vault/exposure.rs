@@ -1,0 +1,238 @@
+//! The exposure of an actor, an integration or a time, from the records that the sealed head vouches for.
+//!
+//! The index over the log is in memory alone. The check of the whole log after an unlock builds it, a task of the host
+//! keeps it near the log's end, and a question reads what is left. A commit does nothing for it.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::{
+    access::Admitted,
+    error::{Error, InternalError},
+    state::{Open, Vault},
+    work::Context,
+};
+use crate::{
+    api::responses::{ExposedValue, Exposure, Made},
+    audit::exposure::{Answer, BLOCK, Index, NeedsArchive, Question, Reading},
+    auth::policy::Verb,
+    domain::{Actor, IntegrationId, Timestamp},
+    storage::{StorageError, StoredRecord, View},
+};
+
+/// The number of records that a question may have to read before its answer: about 20 ms.
+const BEHIND_MAX: u64 = 16_384;
+
+/// The index of an open vault.
+#[derive(Default)]
+pub(super) struct Exposures(Mutex<Index>);
+
+impl Exposures {
+    fn lock(&self) -> MutexGuard<'_, Index> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes in records that a check of the log read from `first` on, if they continue those that it has. A record that
+    /// does not decode fails the next question.
+    pub(super) fn follow(&self, first: u64, records: &[StoredRecord]) {
+        let mut index = self.lock();
+        // An empty index begins where the log does: the first step of a check.
+        let continues = if index.next() == 0 { first == 0 } else { first <= index.next() };
+        if continues {
+            drop(take_in(&mut index, records));
+        }
+    }
+}
+
+impl Vault {
+    /// Returns what the question's actor, integration or time exposed, after the read is durable in the log.
+    ///
+    /// # Errors
+    /// The policy forbids it, the question is about archived records, or a record is not the one that was written.
+    pub async fn exposure(
+        &self,
+        context: &Context,
+        caller: &Admitted,
+        question: &Question,
+    ) -> Result<Exposure, Error> {
+        self.record_read(context, caller).await?;
+        match self.find_exposure(context, caller, question).await {
+            Err(Error::Tampered(StorageError::Tampered { key, .. })) => {
+                Err(self.damaged_record(context, caller, key).await)
+            }
+            found => found,
+        }
+    }
+
+    async fn find_exposure(
+        &self,
+        context: &Context,
+        caller: &Admitted,
+        question: &Question,
+    ) -> Result<Exposure, Error> {
+        self.index_to_end(caller, context.now).await?;
+        let answer = {
+            let open = self.opened()?;
+            let view = open.writer.fresh_view();
+            let mut current = |id: IntegrationId| Some(view.integration(id).ok()??.revision().number());
+            open.exposures.lock().answer(question, context.now, &mut current)
+        };
+        let exposure = match answer {
+            Answer::Ready(exposure) => exposure,
+            Answer::Archived { last } => return Err(Error::Archived { last }),
+            Answer::Read(reading) => self.read_on(context, caller, reading).await?,
+        };
+        self.with_rows(exposure, context.now)
+    }
+
+    /// Brings the index to the present end of the log.
+    async fn index_to_end(&self, caller: &Admitted, now: Timestamp) -> Result<(), Error> {
+        let end = self.opened()?.writer.fresh_view().log_size()?;
+        loop {
+            let open = self.opened()?;
+            self.admit_again(&open.writer.view(), caller, now, Verb::ReadAudit)?;
+            let next = apart(move || step(&open)).await?;
+            if next >= end {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Reads the records that a question needs.
+    async fn read_on(
+        &self,
+        context: &Context,
+        caller: &Admitted,
+        mut reading: Box<Reading>,
+    ) -> Result<Exposure, Error> {
+        // A reading may take as long as an export: it has its place among them.
+        let _turn = self.export_turn(caller)?;
+        while let Some(block) = reading.next_block() {
+            let open = self.opened()?;
+            self.admit_again(&open.writer.view(), caller, context.now, Verb::ReadAudit)?;
+            reading = apart(move || {
+                let count = usize::try_from(block.end - block.start).unwrap_or_default();
+                let view = open.writer.fresh_view();
+                let (records, held) = (view.records(block.start, count)?, view.first_sequence()?);
+                if held > block.start {
+                    return Err(Error::Archived { last: held - 1 });
+                }
+                for (sequence, bytes) in &records {
+                    reading.push(*sequence, bytes).map_err(|_| damaged(*sequence))?;
+                }
+                Ok(reading)
+            })
+            .await?;
+        }
+        let open = self.opened()?;
+        let first = open.writer.fresh_view().first_sequence()?;
+        reading.finish().map_err(|NeedsArchive| Error::Archived { last: first.saturating_sub(1) })
+    }
+
+    /// Adds what only rows tell.
+    fn with_rows(&self, mut exposure: Exposure, now: Timestamp) -> Result<Exposure, Error> {
+        let open = self.opened()?;
+        let view = open.writer.fresh_view();
+        for value in &mut exposure.live {
+            name(value, &view)?;
+        }
+        for made in &mut exposure.made {
+            describe(made, &view, now)?;
+        }
+        if let Some(actor) = exposure.actor.as_deref().filter(|_| !exposure.known) {
+            exposure.known = has_row(actor, &view)?;
+            if exposure.known {
+                exposure.nearest = None;
+            }
+        }
+        Ok(exposure)
+    }
+
+    /// Brings the index to a sequence: the records before it are about to leave the file.
+    ///
+    /// # Errors
+    /// As [`Vault::index_exposures`].
+    pub(super) async fn index_before(&self, end: u64) -> Result<(), Error> {
+        loop {
+            let open = self.opened()?;
+            if apart(move || step(&open)).await? >= end {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Takes a step of the index towards the end of the log, if it is far behind. Returns whether it was.
+    ///
+    /// # Errors
+    /// The vault is locked, the file cannot be read, or a record is not the one that was written.
+    pub fn index_exposures(&self) -> Result<bool, Error> {
+        let open = self.opened()?;
+        let end = *open.writer.stats().log_size.borrow();
+        let is_behind = open.exposures.lock().next().saturating_add(BEHIND_MAX) < end;
+        if is_behind {
+            step(&open)?;
+        }
+        Ok(is_behind)
+    }
+}
+
+/// Takes in the next records of the log, and returns the sequence after them.
+fn step(open: &Open) -> Result<u64, Error> {
+    let mut index = open.exposures.lock();
+    let records =
+        open.writer.fresh_view().records(index.next(), usize::try_from(BLOCK).unwrap_or_default())?;
+    take_in(&mut index, &records)?;
+    Ok(index.next())
+}
+
+fn take_in(index: &mut Index, records: &[StoredRecord]) -> Result<(), Error> {
+    records
+        .iter()
+        .try_for_each(|(sequence, bytes)| index.push(*sequence, bytes).map_err(|_| damaged(*sequence)))
+}
+
+/// Runs work on a thread that may take long.
+async fn apart<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| InternalError::TaskPanicked)?
+}
+
+fn damaged(sequence: u64) -> Error {
+    Error::Tampered(StorageError::Tampered { table: "audit", key: sequence.to_string() })
+}
+
+fn name(value: &mut ExposedValue, view: &View<'_>) -> Result<(), Error> {
+    if let Some(integration) = view.integration(value.integration_id)? {
+        value.name = integration.name.as_ref().map(ToString::to_string);
+        value.expires_at = integration.expires_at();
+    }
+    Ok(())
+}
+
+fn describe(made: &mut Made, view: &View<'_>, now: Timestamp) -> Result<(), Error> {
+    match made.actor.parse() {
+        Ok(Actor::App(id)) => {
+            if let Some(token) = view.token_by_id(id)? {
+                made.name = Some(token.name.to_string());
+                made.role = Some(token.role.to_string());
+                made.status = Some(token.status(now).to_string());
+            }
+        }
+        Ok(Actor::User(email)) => {
+            let user = view.user(&email)?;
+            made.role = user.as_ref().map(|user| user.role.to_string());
+            let status = user.map_or("removed", |user| if user.disabled { "disabled" } else { "active" });
+            made.status = Some(status.to_owned());
+        }
+        Ok(Actor::Host(_)) | Err(_) => {}
+    }
+    Ok(())
+}
+
+fn has_row(actor: &str, view: &View<'_>) -> Result<bool, Error> {
+    Ok(match actor.parse() {
+        Ok(Actor::App(id)) => view.token_by_id(id)?.is_some(),
+        Ok(Actor::User(email)) => view.user(&email)?.is_some(),
+        Ok(Actor::Host(_)) | Err(_) => false,
+    })
+}
