@@ -231,6 +231,24 @@ mod tests {
         assert_eq!(open(&stranger, &[VerifierKey::new("another/log", key.public())]).unwrap().size, 41);
         let borrowed = stranger.replacen("another/log\n", "sealroom/x\n", 1);
         assert!(open(&borrowed, &[VerifierKey::new("another/log", key.public())]).is_err());
+        // A text has one reading: another spelling of the size, a control character or endless signatures are refused.
+        let signed_as = |text: &str| {
+            let mut bytes = [0; 68];
+            bytes[..4].copy_from_slice(&key_hash(&name, &key.public()));
+            bytes[4..].copy_from_slice(&key.sign(text.as_bytes()));
+            format!("{text}\n— {name} {}\n", STANDARD.encode(bytes))
+        };
+        let root = STANDARD.encode([7; 32]);
+        let own = VerifierKey::new(&name, key.public());
+        assert!(open(&signed_as(&format!("{name}\n41\n{root}\n")), std::slice::from_ref(&own)).is_ok());
+        for (size, end) in [("041", ""), ("+41", ""), ("41 ", ""), ("41", "a\rb\n"), ("41", "\n"), ("-1", "")]
+        {
+            let note = signed_as(&format!("{name}\n{size}\n{root}\n{end}"));
+            assert!(open(&note, std::slice::from_ref(&own)).is_err(), "{note:?}");
+        }
+        let line = format!("— witness.example {}\n", STANDARD.encode([9; 72]));
+        let endless = signed.clone() + &line.repeat(NOTE_BYTES_MAX / line.len());
+        assert_eq!(open(&endless, &[own]), Err(BadNote::Malformed));
         for text in ["", "\n\n", "a\n1\n", &signed[..signed.len() - 1]] {
             assert!(open(text, &[PETER.parse().unwrap()]).is_err());
         }

@@ -188,6 +188,51 @@ mod tests {
         assert!(open(&RowKey::new(&[8; 32]), &context(b"k"), &sealed).is_err());
     }
 
+    /// Nothing authenticates the first byte, so a later format must never be read as this one.
+    #[test]
+    fn a_sealing_of_another_format_does_not_open() {
+        let key = RowKey::new(&[7; 32]);
+        let mut sealed = seal(&key, &context(b"k"), b"plain").unwrap();
+        sealed[0] = FORMAT + 1;
+        assert!(open(&key, &context(b"k"), &sealed).is_err());
+    }
+
+    #[test]
+    fn no_two_sealings_share_a_key_and_nonce() {
+        let key = RowKey::new(&[7; 32]);
+        let sealed = [(); 2].map(|()| seal(&key, &context(b"k"), b"plain").unwrap());
+        assert_ne!(sealed[0][1..=SALT], sealed[1][1..=SALT], "the salt");
+        assert_ne!(sealed[0][1 + SALT..], sealed[1][1 + SALT..]);
+    }
+
+    #[test]
+    fn two_fields_are_not_one() {
+        let file = FileId::from_bytes([1; 16]);
+        let of = |fields: &[&[u8]]| Context::new(4, file, fields).0;
+        assert_ne!(of(&[b"ab", b"c"]), of(&[b"a", b"bc"]));
+        assert_ne!(of(&[b"ab"]), of(&[b"a", b"b"]));
+        let credential = |id: u8, revision, provider: Provider, auth_type| {
+            Context::credential(
+                4,
+                file,
+                IntegrationId::from_bytes([id; 16]),
+                Revision::new(revision),
+                provider,
+                auth_type,
+            )
+            .0
+        };
+        let one = credential(1, 1, Provider::Github, AuthType::Pat);
+        for other in [
+            credential(2, 1, Provider::Github, AuthType::Pat),
+            credential(1, 2, Provider::Github, AuthType::Pat),
+            credential(1, 1, Provider::Gitlab, AuthType::Pat),
+            credential(1, 1, Provider::Github, AuthType::App),
+        ] {
+            assert_ne!(one, other);
+        }
+    }
+
     proptest! {
         #[test]
         fn every_length_comes_back_and_every_flip_is_noticed(

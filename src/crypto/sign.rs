@@ -131,6 +131,21 @@ mod tests {
         assert!(!verify(&key.public(), &[0x73], &signature));
     }
 
+    /// With a key of small order, one signature fits every message: whoever publishes such a key could sign any log after
+    /// the fact.
+    #[test]
+    fn a_key_of_small_order_signs_nothing() {
+        let identity = {
+            let mut point = [0; 32];
+            point[0] = 1;
+            point
+        };
+        let signature = [identity, [0; 32]].concat().try_into().unwrap();
+        for message in [&b"one"[..], b"another"] {
+            assert!(!verify(&identity, message, &signature));
+        }
+    }
+
     #[test]
     fn a_wrapped_log_key_opens_only_in_its_own_file() {
         let (wrap, file) = (LogWrapKey::new([5; 32].into()), FileId::from_bytes([1; 16]));

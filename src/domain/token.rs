@@ -78,3 +78,31 @@ impl ApplicationToken {
         self.roll.predecessor.is_some() && self.roll.first_used_at.is_none()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::seconds;
+
+    /// Contract §6: every expiry follows the clock, and the end itself is not part of the life.
+    #[test]
+    fn a_token_has_ended_at_its_end() {
+        let end = Timestamp::from_millis(1_795_514_400_000);
+        let token = ApplicationToken {
+            id: TokenId::from_bytes([1; 16]),
+            digest: Digest([2; 32]),
+            name: "ci".parse().unwrap(),
+            role: Role::Application,
+            scope: AccessScope::default(),
+            created_by: Actor::host("test"),
+            created_at: end.minus(seconds(60)),
+            expires_at: end,
+            revoked_at: None,
+            version: 1,
+        };
+        assert_eq!(token.status(end.minus(std::time::Duration::from_millis(1))), TokenStatus::Active);
+        assert_eq!(token.status(end), TokenStatus::Expired);
+        let revoked = ApplicationToken { revoked_at: Some(end), ..token };
+        assert_eq!(revoked.status(end.minus(seconds(60))), TokenStatus::Revoked);
+    }
+}

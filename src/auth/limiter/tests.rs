@@ -96,6 +96,31 @@ fn a_stranger_cannot_lock_a_user_out_of_the_desk_that_it_logs_in_from() {
 }
 
 #[test]
+fn a_desk_stays_known_for_thirty_days_from_the_newest_login_whatever_the_clock_does() {
+    let (mut limiter, ada, desk) = (Limiter::new(), email("ada@example.com"), peer("192.0.2.1"));
+    limiter.know(&ada, desk, START.plus(days(10)));
+    limiter.know(&ada, desk, START);
+    assert!(
+        limiter.is_known(&ada, desk, START.plus(days(40))),
+        "a clock that was set back took the desk away"
+    );
+    assert!(!limiter.is_known(&ada, desk, START.plus(days(40)).plus(Duration::from_millis(1))));
+    assert!(!limiter.is_known(&email("bob@example.com"), desk, START));
+    assert!(!limiter.is_known(&ada, peer("192.0.2.2"), START));
+}
+
+#[test]
+fn who_waits_as_long_as_it_was_told_is_let_in() {
+    let (mut limiter, ada, at) = (Limiter::new(), email("ada@example.com"), peer("192.0.2.1"));
+    for _ in 0..PAIR_MAX {
+        limiter.check(Some(&ada), at, START).unwrap();
+    }
+    let now = START.plus(Duration::from_millis(1));
+    let RetryAfter { seconds: told } = limiter.check(Some(&ada), at, now).unwrap_err();
+    assert_eq!(limiter.check(Some(&ada), at, now.plus(seconds(told))), Ok(()));
+}
+
+#[test]
 fn tries_at_the_same_time_do_not_outrun_the_count() {
     let (mut limiter, ada, at) = (Limiter::new(), email("ada@example.com"), peer("192.0.2.1"));
     let let_in = (0..1_000).filter(|_| limiter.check(Some(&ada), at, START).is_ok()).count();

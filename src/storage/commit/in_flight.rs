@@ -118,6 +118,19 @@ mod tests {
         drop(later);
     }
 
+    #[tokio::test]
+    async fn a_second_revocation_waits_for_what_the_first_one_waits_for() {
+        let mut in_flight = InFlight::new();
+        let oldest = in_flight.disclosed();
+        let first = in_flight.drain();
+        let second = in_flight.drain();
+        assert!(oldest.epoch() <= first.epoch() && first.epoch() < second.epoch());
+        let mut waiting = tokio_test_pending(second.wait(|_| unreachable!("nobody stalls")));
+        assert!(!waiting.is_done());
+        drop(oldest);
+        assert!(waiting.is_done());
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_stalled_disclosure_is_closed_after_five_seconds() {
         let mut in_flight = InFlight::new();

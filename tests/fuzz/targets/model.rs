@@ -18,7 +18,7 @@ use super::{
 use crate::{
     api::{self, requests::Request},
     audit::record,
-    auth::token,
+    auth::{policy::Verb, token},
     domain::{Action, Actor, Event, IntegrationId, Outcome, Revision, Timestamp, TokenId, TokenRef},
     vault::{Admitted, Context, CredentialQuery, Error, Vault},
 };
@@ -142,15 +142,16 @@ impl World {
         }
     }
 
-    /// The caller as the vault sees it; the model must agree that it is let in or kept out.
-    fn admitted(&self, caller: Caller) -> Option<Admitted> {
+    /// The caller as the vault sees it; the model must agree that it is let in or kept out. Its permit is for a read, so
+    /// that every other use case has to ask the policy itself.
+    async fn admitted(&self, caller: Caller) -> Option<Admitted> {
         let text = match caller {
             Caller::Owner => &self.owner,
             Caller::Member(at) => &self.members[at],
             Caller::Token(at) => &self.tokens[at].1,
         };
         let bearer = token::parse_bearer(text).expect("a token reads");
-        let found = self.vault.authenticate(bearer, &self.context());
+        let found = self.vault.admit(&self.context(), Some(bearer), |_| Verb::ReadCredentials).await;
         agreed(&format!("authenticate {caller:?}"), found, self.model.admit(caller).map(drop))
     }
 
@@ -183,7 +184,7 @@ impl World {
     }
 
     async fn register(&mut self, caller: Caller, choices: &mut Choices<'_>) {
-        let Some(admitted) = self.admitted(caller) else { return };
+        let Some(admitted) = self.admitted(caller).await else { return };
         let project = choices.below(PROJECTS.len());
         let request = parsed(json!({"identifier": PROJECTS[project]}));
         let done = self.vault.create_project(&self.context(), &admitted, request).await;
@@ -192,7 +193,7 @@ impl World {
     }
 
     async fn unregister(&mut self, caller: Caller, choices: &mut Choices<'_>) {
-        let Some(admitted) = self.admitted(caller) else { return };
+        let Some(admitted) = self.admitted(caller).await else { return };
         let project = choices.below(PROJECTS.len());
         let done =
             self.vault.delete_project(&self.context(), &admitted, PROJECTS[project].parse().unwrap()).await;
@@ -201,7 +202,7 @@ impl World {
     }
 
     async fn create(&mut self, caller: Caller, choices: &mut Choices<'_>) {
-        let Some(admitted) = self.admitted(caller) else { return };
+        let Some(admitted) = self.admitted(caller).await else { return };
         let (provider, mut name) = (choices.below(PROVIDERS.len()), perhaps(choices, NAMES.len()));
         if PROVIDERS[provider] == "custom" {
             name = name.or(Some(0));
@@ -231,7 +232,7 @@ impl World {
     }
 
     async fn rotate(&mut self, caller: Caller, choices: &mut Choices<'_>) {
-        let Some(admitted) = self.admitted(caller) else { return };
+        let Some(admitted) = self.admitted(caller).await else { return };
         let (at, id) = self.item(choices);
         let value = format!("value {}", self.now);
         let request = parsed(json!({"credentials": {"token": value}}));
@@ -242,7 +243,7 @@ impl World {
     }
 
     async fn roll_back(&mut self, caller: Caller, choices: &mut Choices<'_>) {
-        let Some(admitted) = self.admitted(caller) else { return };
+        let Some(admitted) = self.admitted(caller).await else { return };
         let (at, id) = self.item(choices);
         let revision = choices.below(12) + 1;
         let number = Revision::new(revision as u64);
@@ -255,7 +256,7 @@ impl World {
     }
 
     async fn delete(&mut self, caller: Caller, choices: &mut Choices<'_>) {
-        let Some(admitted) = self.admitted(caller) else { return };
+        let Some(admitted) = self.admitted(caller).await else { return };
         let (at, id) = self.item(choices);
         let done = self.vault.delete_integration(&self.context(), &admitted, id).await;
         let expected = self.model.owner(caller).and_then(|()| self.model.may_change(caller, at));
@@ -265,7 +266,7 @@ impl World {
     }
 
     async fn rescope(&mut self, caller: Caller, choices: &mut Choices<'_>) {
-        let Some(admitted) = self.admitted(caller) else { return };
+        let Some(admitted) = self.admitted(caller).await else { return };
         let (at, id) = self.item(choices);
         let projects = (choices.byte() % 3 > 0).then(|| some_projects(choices));
         let mut body = json!({});
@@ -282,7 +283,7 @@ impl World {
     }
 
     async fn create_token(&mut self, caller: Caller, choices: &mut Choices<'_>) {
-        let Some(admitted) = self.admitted(caller) else { return };
+        let Some(admitted) = self.admitted(caller).await else { return };
         let mut body = json!({"name": "token", "expiresIn": 3650});
         let projects = (choices.byte() % 2 > 0).then(|| some_projects(choices));
         if let Some(projects) = &projects {
@@ -312,7 +313,7 @@ impl World {
     }
 
     async fn revoke(&mut self, caller: Caller, choices: &mut Choices<'_>) {
-        let Some(admitted) = self.admitted(caller) else { return };
+        let Some(admitted) = self.admitted(caller).await else { return };
         let at = choices.below(self.tokens.len() + 1);
         let unknown = TokenId::new(Timestamp::from_millis(1), [7; 10]);
         let id = self.tokens.get(at).map_or(unknown, |(id, _)| *id);

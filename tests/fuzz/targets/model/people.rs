@@ -4,7 +4,7 @@ use super::*;
 
 impl World {
     pub(super) async fn create_member(&mut self, caller: Caller, choices: &mut Choices<'_>) {
-        let Some(admitted) = self.admitted(caller) else { return };
+        let Some(admitted) = self.admitted(caller).await else { return };
         let email = choices.below(EMAILS.len());
         let projects = (choices.byte() % 2 > 0).then(|| some_projects(choices));
         let body = json!({
@@ -31,7 +31,7 @@ impl World {
     }
 
     pub(super) async fn update_member(&mut self, caller: Caller, choices: &mut Choices<'_>) {
-        let Some(admitted) = self.admitted(caller) else { return };
+        let Some(admitted) = self.admitted(caller).await else { return };
         let email = choices.below(EMAILS.len());
         let (disables, projects) = match choices.below(4) {
             0 => (Some(choices.byte() % 2 == 0), None),
@@ -69,7 +69,7 @@ impl World {
     }
 
     pub(super) async fn delete_member(&mut self, caller: Caller, choices: &mut Choices<'_>) {
-        let Some(admitted) = self.admitted(caller) else { return };
+        let Some(admitted) = self.admitted(caller).await else { return };
         let email = choices.below(EMAILS.len());
         let done = self.vault.delete_user(&self.context(), &admitted, EMAILS[email].parse().unwrap()).await;
         let found = self.model.member(email);
@@ -88,7 +88,7 @@ impl World {
     }
 
     pub(super) async fn read(&mut self, caller: Caller, choices: &mut Choices<'_>) {
-        let Some(admitted) = self.admitted(caller) else { return };
+        let Some(admitted) = self.admitted(caller).await else { return };
         let filter = Filter {
             provider: perhaps(choices, PROVIDERS.len()),
             project: perhaps(choices, PROJECTS.len()),
@@ -113,7 +113,7 @@ impl World {
             let stored = json!({"token": values.last()}).to_string();
             assert_eq!(secret.expose(), stored.as_bytes(), "{what}: another value");
             self.disclosed.push((integration.id, values.len() as u64, admitted.caller().actor()));
-            found.insert(at);
+            assert!(found.insert(at), "{what}: one credential twice");
         }
         assert_eq!(found, expected, "{what}");
         assert_eq!(read.receipts.len(), read.items.len(), "a receipt for each");
