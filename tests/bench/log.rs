@@ -4,6 +4,8 @@
 //! of disk each, twice); `-- --keep` leaves the files; `BENCH_QUICK=1` takes a few seconds.
 #![allow(clippy::unwrap_used, clippy::pedantic, clippy::print_stdout, missing_docs, reason = "a benchmark")]
 
+mod event;
+
 use std::{
     fs,
     path::Path,
@@ -57,20 +59,6 @@ async fn vault(data: &Path) -> Arc<Vault> {
     vault
 }
 
-/// The length of a read's event: a machine, an integration, a project.
-fn event() -> Event {
-    let id = "0192f0c1-7b3c-7def-8000-0123456789ab";
-    Event {
-        integration: Some(id.parse().unwrap()),
-        revision: Some(sealroom::domain::Revision::FIRST),
-        provider: Some(sealroom::domain::Provider::Github),
-        project: Some("acme/app".parse().unwrap()),
-        request: Some(id.parse().unwrap()),
-        peer: Some("127.0.0.1".parse().unwrap()),
-        ..Event::new(Clock::system().now(), Actor::App(id.parse().unwrap()), Action::CredentialsRead)
-    }
-}
-
 async fn fill(vault: &Arc<Vault>, events: u64) {
     const WRITERS: u64 = 1024;
     let mut writers = tokio::task::JoinSet::new();
@@ -78,7 +66,7 @@ async fn fill(vault: &Arc<Vault>, events: u64) {
         let (vault, share) = (Arc::clone(vault), events / WRITERS + u64::from(n < events % WRITERS));
         writers.spawn(async move {
             for _ in 0..share {
-                vault.record(event()).await.map_err(drop).unwrap();
+                vault.record(event::of_a_read(Clock::system().now())).await.map_err(drop).unwrap();
             }
         });
     }

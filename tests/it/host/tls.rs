@@ -6,31 +6,17 @@ use std::{
     net::TcpStream,
     path::Path,
     process::{Command, Stdio},
-    sync::Arc,
 };
 
 use rustix::process::Signal;
-use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
 
 use crate::support::{
     binary::{Serving, sealroom, secret_file, stderr, vault},
-    tls::{certificate, has},
+    tls::{SERVE_LIVE as SERVE, certificate, configure_live, connected, has},
 };
 
-const SERVE: &[&str] = &[
-    "serve",
-    "--data",
-    "v.redb",
-    "--passphrase-file",
-    "pass",
-    "--listen",
-    "127.0.0.1:0",
-    "--config",
-    "c.toml",
-];
-
 fn serve(folder: &Path) -> Serving {
-    fs::write(folder.join("c.toml"), "tls_cert = \"live.crt\"\ntls_key = \"live.key\"\n").unwrap();
+    configure_live(folder);
     for kind in ["crt", "key"] {
         fs::copy(folder.join(format!("one.{kind}")), folder.join(format!("live.{kind}"))).unwrap();
     }
@@ -76,17 +62,7 @@ struct KeepAlive(rustls::StreamOwned<rustls::ClientConnection, TcpStream>);
 
 impl KeepAlive {
     fn open(folder: &Path, server: &Serving, ca: &str) -> Self {
-        let mut roots = rustls::RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_file(folder.join(ca)).unwrap()).unwrap();
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = rustls::ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        let name = ServerName::try_from("127.0.0.1").unwrap();
-        let client = rustls::ClientConnection::new(Arc::new(config), name).unwrap();
-        Self(rustls::StreamOwned::new(client, TcpStream::connect(server.address()).unwrap()))
+        Self(connected(folder, ca, TcpStream::connect(server.address()).unwrap()))
     }
 
     fn ping(&mut self) -> String {

@@ -1,8 +1,16 @@
 //! `openssl` and the certificates that it makes.
 
 use std::{
+    fs,
+    net::TcpStream,
     path::Path,
     process::{Command, Stdio},
+    sync::Arc,
+};
+
+use rustls::{
+    ClientConfig, ClientConnection, StreamOwned,
+    pki_types::{CertificateDer, ServerName, pem::PemObject},
 };
 
 use super::binary::Serving;
@@ -33,6 +41,41 @@ pub fn issue(folder: &Path, name: &str, subject: &str, extensions: &[&str]) {
     openssl.args(extensions.iter().flat_map(|extension| ["-addext", extension]));
     let made = openssl.output().unwrap();
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+}
+
+/// Connects to a server as a client of the same TLS library, which takes that certificate for its authority's.
+pub fn connected(
+    folder: &Path,
+    certificate: &str,
+    socket: TcpStream,
+) -> StreamOwned<ClientConnection, TcpStream> {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(folder.join(certificate)).unwrap()).unwrap();
+    let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let name = ServerName::try_from("127.0.0.1").unwrap();
+    StreamOwned::new(ClientConnection::new(Arc::new(config), name).unwrap(), socket)
+}
+
+/// Serves `v.redb` with `live.crt` and `live.key`, as `c.toml` says, so that they can be exchanged.
+pub const SERVE_LIVE: &[&str] = &[
+    "serve",
+    "--data",
+    "v.redb",
+    "--passphrase-file",
+    "pass",
+    "--listen",
+    "127.0.0.1:0",
+    "--config",
+    "c.toml",
+];
+
+/// Writes `c.toml`.
+pub fn configure_live(folder: &Path) {
+    fs::write(folder.join("c.toml"), "tls_cert = \"live.crt\"\ntls_key = \"live.key\"\n").unwrap();
 }
 
 /// Serves `v.redb` with the certificate `NAME.crt`, also under the name `vault.example.com`.
