@@ -16,6 +16,7 @@ mod file_args;
 mod hanging;
 mod host_actor;
 mod init;
+mod kdf_args;
 mod keeping;
 mod knock;
 mod lock;

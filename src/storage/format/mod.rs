@@ -7,5 +7,6 @@ pub(super) mod codec;
 pub(super) mod head;
 pub(super) mod last_access;
 pub(super) mod needs;
+pub(super) mod slot_times;
 pub mod tables;
 pub(super) mod tail;
