@@ -7,6 +7,7 @@ mod archiving;
 mod backups;
 mod bind;
 mod certificate;
+mod checkpoint_check;
 mod checkpoints;
 mod control;
 mod descriptors;

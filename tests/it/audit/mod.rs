@@ -11,6 +11,7 @@ mod outsiders;
 mod replay;
 mod replay_served;
 mod rollback;
+mod rollback_told;
 mod sealed;
 mod tail;
 mod tamper;

@@ -7,13 +7,25 @@ use serde_json::json;
 use crate::{
     cli::{
         error::CliError,
+        host::checkpoint_check::CHECKPOINT,
         terminal::{output::Output, visible::on_one_line},
     },
-    storage::{Check, Status},
+    storage::{Check, OpenError, Status},
 };
 
-/// Prints the report; an error if a check failed or, where warnings count too, warns.
-pub(super) fn report(path: &Path, checks: &[Check], strict: bool, output: &Output) -> Result<(), CliError> {
+/// Returns the error of a file that did not open, unless it is a damaged vault: then the report is the answer.
+pub(super) fn not_damaged(path: &Path, error: &OpenError) -> Option<CliError> {
+    (!matches!(error, OpenError::Damaged(_))).then(|| CliError::open(path, error))
+}
+
+/// Prints the report; an error if a check failed or, where warnings count too, warns. `cause` says more than the checks.
+pub(super) fn report(
+    path: &Path,
+    checks: &[Check],
+    strict: bool,
+    cause: Option<CliError>,
+    output: &Output,
+) -> Result<(), CliError> {
     let count = |status| checks.iter().filter(|check| check.status == status).count();
     let (failed, warned) = (count(Status::Failed), count(Status::Warning));
     let mut lines: Vec<String> = checks.iter().flat_map(lines_of).collect();
@@ -29,6 +41,9 @@ pub(super) fn report(path: &Path, checks: &[Check], strict: bool, output: &Outpu
     if is_well {
         return Ok(());
     }
+    if let Some(cause) = cause.or_else(|| sole_cause(path, checks)) {
+        return Err(cause);
+    }
     if failed > 0 {
         let hint = "keep this file unchanged, and compare it with a backup: `sealroom doctor BACKUP`";
         let message = format!("{}: {} failed", path.display(), counted(failed));
@@ -36,6 +51,21 @@ pub(super) fn report(path: &Path, checks: &[Check], strict: bool, output: &Outpu
     }
     let message = format!("{}: {} gave a warning, and --strict is set", path.display(), counted(warned));
     Err(CliError::failed(message, "do what the warnings say, or run it without --strict"))
+}
+
+/// Returns the error of a file in which one check alone failed, and that one is no damage.
+fn sole_cause(path: &Path, checks: &[Check]) -> Option<CliError> {
+    let mut failed = checks.iter().filter(|check| check.status == Status::Failed);
+    let (Some(check), None) = (failed.next(), failed.next()) else { return None };
+    let hint = match &*check.name {
+        "passphrase" => {
+            "check the passphrase file or the keyboard layout; a backup opens with the secrets of its time; if it is \
+             neither, the key slots are damaged: restore a backup"
+        }
+        CHECKPOINT => check.detail.first()?,
+        _ => return None,
+    };
+    Some(CliError::failed(format!("{}: {}", path.display(), check.message), hint))
 }
 
 fn counted(checks: usize) -> String {
