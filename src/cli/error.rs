@@ -88,6 +88,11 @@ impl CliError {
             OpenError::Foreign => {
                 "pass a file created by `sealroom init`; this one was not changed".to_owned()
             }
+            OpenError::Truncated { .. } => {
+                "it was cut short, as by a copy that broke off or a full disk: copy it again, or take another backup; \
+                 this file was not changed"
+                    .to_owned()
+            }
             OpenError::Damaged(_) => "restore a backup; this file was not changed".to_owned(),
             OpenError::Newer { .. } | OpenError::NewerRows { .. } => {
                 "use the version of sealroom that wrote it, or a newer one".to_owned()

@@ -215,6 +215,9 @@ impl Server {
         if low {
             health = health.with_detail("disk_low");
         }
+        if self.vault.rolled_back().is_some() {
+            health = health.with_detail("rolled_back");
+        }
         if self.vault.is_checkpoint_lost() {
             health = health.with_detail("checkpoint_lost");
         }

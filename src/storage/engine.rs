@@ -17,6 +17,7 @@ use super::{
         tables::{AUDIT, HASHES, META, Table, hash_key, meta},
         tail::{TailPlan, plan_tail},
     },
+    length,
     read::snapshot::{Snapshot, SubtreeHash},
 };
 use crate::disk::{DeferredWrites, Medium, Rollback};
@@ -84,6 +85,10 @@ impl Engine {
         if medium.len().map_err(OpenError::Io)? == 0 {
             return Err(OpenError::Foreign);
         }
+        Self::open_some(medium.clone(), cache_bytes, newest).map_err(|error| length::explain(error, &medium))
+    }
+
+    fn open_some(medium: Medium, cache_bytes: usize, newest: u32) -> Result<Self, OpenError> {
         let medium: Medium = Arc::new(Rollback::new(medium).map_err(OpenError::Io)?);
         let backend = DeferredWrites::held(medium.clone()).map_err(OpenError::Io)?;
         let database = open_database(backend.clone(), &builder(cache_bytes))?;

@@ -14,6 +14,14 @@ pub enum OpenError {
     /// The pages are inconsistent.
     #[error("the file is damaged")]
     Damaged(#[source] Option<Box<dyn std::error::Error + Send + Sync>>),
+    /// The file is shorter than its own header states.
+    #[error("the file is truncated: it has {bytes} of at least {whole} bytes")]
+    Truncated {
+        /// Its length.
+        bytes: u64,
+        /// The length that it had.
+        whole: u64,
+    },
     /// A newer sealroom wrote the file.
     #[error("the file has format {found}{}, this program knows formats up to {known}", written_by(program))]
     Newer {

@@ -10,6 +10,7 @@ mod engine;
 mod error;
 mod examine;
 mod format;
+mod length;
 mod migrate;
 mod migrations;
 mod read;

@@ -26,10 +26,10 @@ impl Vault {
             Some(Ok((slots, secret))) => match try_slots(&slots, secret).outcome {
                 Ok((key, _)) => (Some(key), Check::new("passphrase", Status::Ok, "it opens a key slot")),
                 Err(error) => {
-                    let message = format!(
-                        "{error}; a backup opens with the secrets of its time; or the key slots are damaged"
-                    );
-                    (None, Check::new("passphrase", Status::Failed, message))
+                    let or =
+                        "or a backup, which opens with the secrets of its time; or the key slots are damaged";
+                    let check = Check::new("passphrase", Status::Failed, error.to_string());
+                    (None, Check { detail: vec![or.to_owned()], ..check })
                 }
             },
         };
@@ -51,6 +51,14 @@ impl Vault {
     /// The file cannot be read.
     pub fn first_record(&self) -> Result<(u64, String), StorageError> {
         Ok((self.store().first_sequence()?, origin(self.store().file())))
+    }
+
+    /// Returns whether the file is a copy that a backup made, and no start or restore has made its vault's file.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn is_copy(&self) -> Result<bool, StorageError> {
+        self.store().is_copy()
     }
 
     /// Returns the tree of the log's first `size` records, a multiple of 256, as the file's stored hashes say.

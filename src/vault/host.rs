@@ -61,6 +61,30 @@ impl Vault {
         self.backup_failed.load(Ordering::Relaxed)
     }
 
+    /// Returns whether the settings accept an older copy of the file.
+    pub const fn accepts_rollback(&self) -> bool {
+        self.settings().accepts_rollback
+    }
+
+    /// Returns the rollback that the settings do not accept: the vault does not unlock before a start that does.
+    pub fn rolled_back(&self) -> Option<Rollback> {
+        if self.accepts_rollback() { None } else { self.rollback() }
+    }
+
+    pub(super) fn rollback(&self) -> Option<Rollback> {
+        *self.rollback.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns the rollback that an unlock accepted, until the folder that told of it is settled.
+    pub fn accepted_rollback(&self) -> Option<Rollback> {
+        *self.accepted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sets the rollback that an unlock accepted; none once its folder is settled.
+    pub fn set_accepted_rollback(&self, accepted: Option<Rollback>) {
+        *self.accepted.lock().unwrap_or_else(PoisonError::into_inner) = accepted;
+    }
+
     /// Reports a rollback; the vault does not unlock while there is one, unless the settings accept it.
     pub fn set_rollback(&self, found: Option<Rollback>) {
         *self.rollback.lock().unwrap_or_else(PoisonError::into_inner) = found;

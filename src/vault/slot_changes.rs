@@ -3,8 +3,7 @@
 
 use super::{
     audited::silent,
-    error::{Error, InternalError, UnlockError},
-    host_error::SlotError,
+    error::{Error, InternalError, SlotError, UnlockError},
     slots::try_slots,
     state::Vault,
 };

@@ -170,6 +170,8 @@ pub struct Vault {
     pub(super) free_bytes: Arc<AtomicU64>,
     pub(super) checkpoint_lost: AtomicBool,
     pub(super) rollback: Mutex<Option<Rollback>>,
+    /// The rollback that an unlock accepted, until the host has settled its folder.
+    pub(super) accepted: Mutex<Option<Rollback>>,
     pub(super) file_gone: AtomicBool,
     /// The time of the last verified backup, in milliseconds; 0 if none is known.
     pub(super) backed_up: AtomicU64,
@@ -220,6 +222,7 @@ impl Vault {
             free_bytes: Arc::new(AtomicU64::new(u64::MAX)),
             checkpoint_lost: AtomicBool::new(false),
             rollback: Mutex::default(),
+            accepted: Mutex::default(),
             file_gone: AtomicBool::new(false),
             backed_up: AtomicU64::new(0),
             backup_failed: AtomicBool::new(false),

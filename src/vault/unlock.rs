@@ -36,7 +36,7 @@ impl Vault {
         if !self.is_locked() {
             return Ok(());
         }
-        let rollback = self.accepted_rollback()?;
+        let rollback = self.checked_rollback()?;
         self.store.wake()?;
         let slots = self.store.slots()?;
         let key =
@@ -82,6 +82,10 @@ impl Vault {
         if may_be_swapped() {
             tracing::info!("not every key could be locked into memory: raise LimitMEMLOCK, or turn swap off");
         }
+        // Before anything is served: who writes to the folder next settles it, and does not take it for a stranger's.
+        if rollback.is_some() {
+            self.set_accepted_rollback(rollback);
+        }
         self.open.store(Some(Arc::new(Open { ended: Mutex::new(Some(running.ended)), ..open })));
         self.set_rollback(None);
         Ok(())
@@ -105,13 +109,10 @@ impl Vault {
     ///
     /// # Errors
     /// They do not.
-    fn accepted_rollback(&self) -> Result<Option<Rollback>, UnlockError> {
-        let found = *self.rollback.lock().unwrap_or_else(PoisonError::into_inner);
-        match found {
-            Some(Rollback { known, held }) if !self.settings().accepts_rollback => {
-                Err(UnlockError::RolledBack { known, held })
-            }
-            found => Ok(found),
+    fn checked_rollback(&self) -> Result<Option<Rollback>, UnlockError> {
+        match self.rolled_back() {
+            Some(Rollback { known, held }) => Err(UnlockError::RolledBack { known, held }),
+            None => Ok(self.rollback()),
         }
     }
 

@@ -132,7 +132,7 @@ fn main() {
     }
 }
 
-/// Why nothing can be counted here.
+/// The reason why nothing can be counted here.
 fn unfit() -> Option<&'static str> {
     if cfg!(not(target_arch = "x86_64")) {
         return Some("what is written down is of x86-64");

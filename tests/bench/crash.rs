@@ -182,9 +182,11 @@ fn interrupt_everywhere(args: &Args) {
         let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let run = || {
             let mut killed = Interrupted::new(Path::new(env!("CARGO_BIN_EXE_sealroom")), folder.path())?;
-            let mut call = 1;
-            while killed.cycle_at(work, call).map_err(|error| format!("call {call}: {error}"))? {
-                call += 1;
+            for file in [None, Some("v.redb")] {
+                let mut call = 1;
+                while killed.cycle_at(work, file, call).map_err(|error| format!("call {call}: {error}"))? {
+                    call += 1;
+                }
             }
             killed.finish(work).map(|()| killed.tally)
         };

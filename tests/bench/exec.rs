@@ -1,4 +1,4 @@
-//! What `exec` adds to a command, and to output that holds no secret.
+//! The cost that `exec` adds to a command, and to output that holds no secret.
 //!
 //! `cargo bench --bench exec` takes half a minute; `BENCH_QUICK=1` a few seconds.
 #![allow(clippy::unwrap_used, clippy::pedantic, clippy::print_stdout, missing_docs, reason = "a benchmark")]

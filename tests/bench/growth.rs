@@ -6,6 +6,8 @@
 //! reads during a backup is below 0.8 of the rate without.
 #![allow(clippy::unwrap_used, clippy::pedantic, clippy::print_stdout, missing_docs, reason = "a benchmark")]
 
+mod event;
+
 use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
@@ -109,7 +111,9 @@ async fn fill(data: &Path, integrations: u64, events: u64) -> [String; 2] {
     }
     share(integrations, |n| integration(Arc::clone(&vault), owner.clone(), n)).await;
     let size = vault.checkpoint().unwrap().lines().nth(1).unwrap().parse::<u64>().unwrap();
-    let record = |vault: Arc<Vault>| async move { vault.record(event()).await.map_err(drop).unwrap() };
+    let record = |vault: Arc<Vault>| async move {
+        vault.record(event::of_a_read(now().now)).await.map_err(drop).unwrap()
+    };
     share(events.saturating_sub(size), |_| record(Arc::clone(&vault))).await;
     let stop = Event::new(now().now, Actor::host("bench"), Action::ServerStop);
     vault.lock(stop).await.map_err(drop).unwrap();
@@ -140,20 +144,6 @@ async fn integration(vault: Arc<Vault>, owner: Admitted, number: u64) {
         "x".repeat(40)
     );
     vault.create_integration(&now(), &owner, parse(&body)).await.map_err(drop).unwrap();
-}
-
-/// The length of a read's event: a machine, an integration, a project.
-fn event() -> Event {
-    let id = "0192f0c1-7b3c-7def-8000-0123456789ab";
-    Event {
-        integration: Some(id.parse().unwrap()),
-        revision: Some(sealroom::domain::Revision::FIRST),
-        provider: Some(sealroom::domain::Provider::Custom),
-        project: Some("acme/app".parse().unwrap()),
-        request: Some(id.parse().unwrap()),
-        peer: Some("127.0.0.1".parse().unwrap()),
-        ..Event::new(now().now, Actor::App(id.parse().unwrap()), Action::CredentialsRead)
-    }
 }
 
 /// Returns the most memory that a process ever had, in MB; 0 once it has ended.
@@ -378,7 +368,7 @@ fn main() {
     bench.run("rekey", &with(&["rekey", "--yes", "--recovery-key-file", "paper"]), "v.redb");
     bench.run(
         "slot change, compact",
-        &with(&["slot", "change", "--same", "--kdf-memory", "64", "--kdf-passes", "1"]),
+        &with(&["slot", "change", "--same", "--weak-kdf", "--kdf-memory", "64", "--kdf-passes", "1"]),
         "v.redb",
     );
     bench.run(

@@ -86,7 +86,7 @@ fn steps(block: &Block) -> Vec<Step> {
     steps
 }
 
-/// Why a block is not held to be true by anything; none where it is.
+/// The reason why nothing holds a block to be true; none where something does.
 fn unheld(block: &Block, ci: &str) -> Option<String> {
     let at = format!("README.md:{}", block.line);
     match block.language.as_str() {

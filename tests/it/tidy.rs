@@ -17,7 +17,7 @@ fn no_file_is_longer_than_one_idea() {
     }
 }
 
-/// Which layer a module of the crate's root is in; an import may only point down.
+/// The layer of a module of the crate's root; an import may only point down.
 const LAYERS: &[(&str, u8)] = &[
     ("domain", 0),
     ("crypto", 1),

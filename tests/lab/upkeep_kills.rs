@@ -26,7 +26,7 @@ const EVENTS: usize = 270;
 const EVENTS_MAX: u64 = 800;
 /// The calls that change a disk.
 const CALLS: &str = "pwrite64,write,ftruncate,fallocate,fdatasync,fsync,rename,renameat,renameat2,link,linkat,unlink,unlinkat";
-const LIGHT: [&str; 4] = ["--kdf-memory", "64", "--kdf-passes", "1"];
+const LIGHT: [&str; 5] = ["--weak-kdf", "--kdf-memory", "64", "--kdf-passes", "1"];
 
 /// The work that is killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,8 +68,9 @@ pub struct Interrupted {
     span: Duration,
     /// The file that the work begins with.
     pub(super) inode: u64,
-    /// The call to the disk at which strace kills the work.
+    /// The call to the disk at which strace kills the work, and the file whose calls alone it counts.
     at_call: Option<usize>,
+    at_file: Option<&'static str>,
     pub tally: Tally,
 }
 
@@ -86,6 +87,7 @@ impl Interrupted {
             span: Duration::ZERO,
             inode: 0,
             at_call: None,
+            at_file: None,
             tally: Tally::default(),
         };
         this.secret("pass", "a passphrase of the laboratory\n");
@@ -93,7 +95,7 @@ impl Interrupted {
         let init = ["init", "--json", "--data", "v.redb", "--owner-email", "owner@example.com"];
         let files =
             ["--owner-password-file", "owner", "--passphrase-file", "pass", "--recovery-key-file", "paper"];
-        ran(&mut this.command(&[&init[..], &files, &["--weak-kdf"], &LIGHT].concat()))?;
+        ran(&mut this.command(&[&init[..], &files, &LIGHT].concat()))?;
         let (mut server, address) = this.serve(&[])?;
         let owner = login(&address)?;
         for n in 0..20 {
@@ -131,10 +133,11 @@ impl Interrupted {
         let mut command = Command::new("strace");
         let inject = format!("inject={CALLS}:signal=KILL:when={call}");
         command.current_dir(&self.folder).args(["-f", "-qq", "-o", "/dev/null", "-e", "signal=none"]);
-        command
-            .args(["-e", &format!("trace={CALLS}"), "-e", &inject])
-            .arg(own.get_program())
-            .args(own.get_args());
+        command.args(["-e", &format!("trace={CALLS}"), "-e", &inject]);
+        if let Some(file) = self.at_file {
+            command.arg("-P").arg(self.folder.join(file));
+        }
+        command.arg(own.get_program()).args(own.get_args());
         command.env_clear().env("USER", "lab").env("HOME", &self.folder);
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command
@@ -202,14 +205,15 @@ impl Interrupted {
         Ok(())
     }
 
-    /// Kills the work at that call to the disk of one of its threads, counted from 1, and checks what is left. Returns
-    /// false once the work makes fewer calls.
+    /// Kills the work at that call to the disk, or to one file, of one of its threads, counted from 1, and checks what is
+    /// left. Returns false once the work makes fewer calls. strace counts the calls of each thread: the one that commits
+    /// makes few beside the one that writes an archive, and is met by its file.
     ///
     /// # Errors
     /// A broken vault; or there is no strace, which kills at a call.
-    pub fn cycle_at(&mut self, work: Work, call: usize) -> Result<bool, Broken> {
+    pub fn cycle_at(&mut self, work: Work, file: Option<&'static str>, call: usize) -> Result<bool, Broken> {
         self.prepare(work)?;
-        self.at_call = Some(call);
+        (self.at_call, self.at_file) = (Some(call), file);
         let ended = self.start(work).wait().unwrap();
         self.at_call = None;
         self.tally.kills += u64::from(!ended.success());

@@ -1,4 +1,4 @@
-//! What a kill in the middle of an operator's work left: a vault that some secret of its operator opens, every record,
+//! The remains of a kill in the middle of an operator's work: a vault that some secret of its operator opens, every record,
 //! and no finished file that is not whole.
 
 use std::{fs, os::unix::fs::MetadataExt, path::Path, time::Duration};

@@ -41,7 +41,7 @@ impl<'a> Health<'a> {
         }
     }
 
-    /// Adds a condition that needs the operator: `disk_low`, `checkpoint_lost`, `backup_failed`,
+    /// Adds a condition that needs the operator: `disk_low`, `rolled_back`, `checkpoint_lost`, `backup_failed`,
     /// `file_gone` or `log_flawed`.
     #[must_use]
     pub fn with_detail(mut self, detail: &'static str) -> Self {

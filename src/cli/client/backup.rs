@@ -8,7 +8,10 @@ use std::{
 
 use serde_json::json;
 
-use super::remote::{Need, Remote, ServerArgs};
+use super::{
+    client_error::or_role,
+    remote::{Need, Remote, ServerArgs},
+};
 use crate::{
     cli::{
         error::CliError,
@@ -75,7 +78,7 @@ async fn receive(remote: &Remote, copy: &mut File, to: &Path) -> Result<u64, Cli
     if !remote.output.is_json() {
         remote.output.note("the server makes the copy and verifies it first");
     }
-    let mut pieces: Records = remote.client.backup().await?;
+    let mut pieces: Records = remote.client.backup().await.map_err(or_role("operator"))?;
     let length = pieces.length().unwrap_or(0);
     let progress = Progress::bytes("saving", length, &remote.output);
     let mut bytes = 0;

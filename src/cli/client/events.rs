@@ -4,6 +4,7 @@ use clap::Subcommand;
 use serde_json::json;
 
 use super::{
+    client_error::{AUDITOR, or_role},
     export, integration_find,
     names::{self, Names},
     near::nearest,
@@ -95,12 +96,12 @@ pub(super) async fn run(command: Command, output: Output) -> Result<(), CliError
         Command::Export(At { own, server }) => export::export(own, &at(server)?).await,
         Command::Tail(At { own, server }) => export::tail(own, &at(server)?).await,
         Command::Checkpoint(At { server, .. }) => {
-            let text = at(server)?.client.checkpoint().await?;
+            let text = at(server)?.client.checkpoint().await.map_err(or_role(AUDITOR))?;
             // A signed note ends with a line end; JSON gets the whole text.
             output.result(&for_reader(&text), &json!({ "checkpoint": text }))
         }
         Command::Key(At { server, .. }) => {
-            let key = at(server)?.client.verifier_key().await?;
+            let key = at(server)?.client.verifier_key().await.map_err(or_role(AUDITOR))?;
             output.result(&for_reader(&key), &json!({ "key": key.trim_end() }))
         }
     }
@@ -189,7 +190,7 @@ fn with_known_actions(error: Error, action: Option<&str>) -> CliError {
             };
             CliError { message: format!("unknown action '{action}'"), hint, ..CliError::from(error) }
         }
-        _ => error.into(),
+        _ => or_role(AUDITOR)(error),
     }
 }
 

@@ -8,7 +8,12 @@ use std::{
 
 use serde_json::json;
 
-use super::{names::Names, remote::Remote, time_range::TimeRange};
+use super::{
+    client_error::{AUDITOR, or_role},
+    names::Names,
+    remote::Remote,
+    time_range::TimeRange,
+};
 use crate::{
     cli::{
         error::CliError,
@@ -66,7 +71,8 @@ pub(super) async fn export(args: ExportArgs, remote: &Remote) -> Result<(), CliE
         ("fromSequence", args.from_sequence.map(|sequence| sequence.to_string())),
     ];
     let parameters = parameters.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
-    let mut records = remote.client.export(&ExportFilter { parameters, follow: false }).await?;
+    let records = remote.client.export(&ExportFilter { parameters, follow: false }).await;
+    let mut records = records.map_err(or_role(AUDITOR))?;
     if let Some(path) = args.output {
         let (lines, bytes) = to_file(&mut records, &path).await?;
         let (shown, count) = (path.display().to_string(), lines.saturating_sub(heading));
@@ -128,7 +134,9 @@ pub(super) async fn tail(args: TailArgs, remote: &Remote) -> Result<(), CliError
             Err(Broke::Unread) => return Ok(()),
             Ok(()) if !args.follow => return Ok(()),
             Err(Broke::Here(error)) => return Err(error),
-            Err(Broke::There(error)) if !args.follow || !passes(&error) => return Err(error.into()),
+            Err(Broke::There(error)) if !args.follow || !passes(&error) => {
+                return Err(or_role(AUDITOR)(error));
+            }
             Ok(()) | Err(Broke::There(_)) => {}
         }
         // The server stopped or is unreachable: retry from the record after the last one.
@@ -201,7 +209,7 @@ impl Tail<'_> {
     /// Returns the newest record, which is the event of this very query.
     async fn newest(&self) -> Result<u64, CliError> {
         let filter = EventFilter { parameters: vec![("limit", "1".to_owned())] };
-        let (events, _) = self.remote.client.events(&filter).await?;
+        let (events, _) = self.remote.client.events(&filter).await.map_err(or_role(AUDITOR))?;
         let newest = events.first().and_then(|event| serde_json::from_str::<Event>(event.get()).ok());
         Ok(newest.map_or(0, |event| event.sequence))
     }

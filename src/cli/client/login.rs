@@ -11,6 +11,7 @@ use super::{
     expiry,
     otp::CodeArgs,
     remote::{Need, PlaceArgs, Remote, ServerArgs, Speaker, say},
+    status::locked,
     token_source::has_token,
 };
 use crate::{
@@ -69,9 +70,9 @@ pub(super) async fn login(args: LoginArgs, output: Output) -> Result<(), CliErro
         }
     };
     // Check before the password prompt: a user must not type a password for a server that is unreachable or locked.
-    if client.health().await?.locked {
-        let told = CliError::failed("the vault is locked", "on its host: sealroom unlock --data FILE");
-        return Err(CliError { code: Some("locked".to_owned()), ..told });
+    let health = client.health().await?;
+    if health.locked {
+        return Err(CliError { code: Some("locked".to_owned()), ..locked(&health) });
     }
     let password =
         confirm::password("Password", args.password_file.as_ref(), "--password-file", Asking::Once, output)?;

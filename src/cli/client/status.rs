@@ -25,6 +25,11 @@ const TOKENS_SOON: Duration = days(7);
 /// Maximum number of each kind that is named, nearest first; the lists show all of them.
 const NAMED_MAX: usize = 5;
 
+/// The reason of a vault whose file is an older copy than its checkpoint folder knows.
+const ROLLED_BACK: &str = "rolled_back";
+const ROLLED_BACK_REMEDY: &str = "on its host: put the newest file back, or start it once with --accept-rollback; \
+                                  `sealroom unlock` says more and opens nothing";
+
 /// `status`' flags.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
@@ -65,7 +70,7 @@ pub(super) async fn run(args: Args, output: Output) -> Result<(), CliError> {
 /// Refuses a server that is locked or not healthy.
 pub(super) fn ready(health: &Health) -> Result<(), CliError> {
     if health.locked {
-        return Err(CliError::failed("the vault is locked", "on its host: sealroom unlock --data FILE"));
+        return Err(locked(health));
     }
     if health.status != "healthy" {
         let message = match &*health.detail {
@@ -77,10 +82,24 @@ pub(super) fn ready(health: &Health) -> Result<(), CliError> {
     Ok(())
 }
 
+/// Returns the error of a locked vault: an unlock helps, unless its file is an older copy.
+pub(super) fn locked(health: &Health) -> CliError {
+    if has(health, ROLLED_BACK) {
+        return CliError::failed("the vault is locked: its file is an older copy", ROLLED_BACK_REMEDY);
+    }
+    CliError::failed("the vault is locked", "on its host: sealroom unlock --data FILE")
+}
+
+fn has(health: &Health, reason: &str) -> bool {
+    health.detail.iter().any(|one| one == reason)
+}
+
 /// Returns what to do about a server that is not healthy.
 fn remedy(health: &Health) -> &'static str {
-    let has = |reason: &str| health.detail.iter().any(|one| one == reason);
-    if has("file_gone") {
+    let has = |reason: &str| has(health, reason);
+    if has(ROLLED_BACK) {
+        ROLLED_BACK_REMEDY
+    } else if has("file_gone") {
         "its file was removed, moved or replaced: put it back, or on its host `sealroom rescue`"
     } else if has("disk_low") {
         "free space on its disk"
@@ -96,6 +115,7 @@ fn with_remedy(reason: &str) -> String {
     let remedy = match reason {
         "file_gone" => "put the vault file back, or on its host: sealroom rescue",
         "disk_low" => "free space on the server's disk",
+        ROLLED_BACK => ROLLED_BACK_REMEDY,
         "checkpoint_lost" => {
             "the newest checkpoint did not reach its folder; the server's log says why and what to do"
         }

@@ -20,11 +20,13 @@ pub(super) struct Subject<'a> {
     pub(super) hint: &'a str,
 }
 
-/// Prints the report; an error if a check failed or, where warnings count too, warns.
+/// Prints the report; an error if a check failed or, where warnings count too, warns. `cause` says more of a failure
+/// than the checks.
 pub(super) fn report(
     subject: &Subject<'_>,
     checks: &[Check],
     strict: bool,
+    cause: Option<CliError>,
     output: &Output,
 ) -> Result<(), CliError> {
     let count = |status| checks.iter().filter(|check| check.status == status).count();
@@ -42,6 +44,9 @@ pub(super) fn report(
     output.result(&lines.join("\n"), &value)?;
     if is_well {
         return Ok(());
+    }
+    if let Some(cause) = cause {
+        return Err(cause);
     }
     let name = &subject.name;
     if failed > 0 {

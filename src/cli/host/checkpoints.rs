@@ -9,8 +9,9 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::timeout;
+use tokio::{sync::Mutex, time::timeout};
 
+use super::repeats::ASKED;
 use crate::{
     audit::{
         checkpoint::{self, Checkpoint, VerifierKey},
@@ -28,6 +29,9 @@ const NOTE_BYTES_MAX: u64 = 64 * 1024;
 const ATTRIBUTES: &str =
     "# A checkpoint is verified byte for byte: its line ends stay as they are.\n*.checkpoint -text\n";
 
+/// The turn of the work on the folder.
+static TURN: Mutex<()> = Mutex::const_new(());
+
 /// The folder, and the interval.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct CheckpointPlan {
@@ -37,7 +41,7 @@ pub(super) struct CheckpointPlan {
 
 /// The reason why a checkpoint was not written.
 #[derive(Debug, thiserror::Error)]
-enum NotWritten {
+pub(super) enum NotWritten {
     #[error("{path}: {source}", path = .path.display())]
     Io { path: PathBuf, source: io::Error },
     #[error("{path} knows {there} records, this vault has {ours}, or different ones: the vault file was restored from an older copy", path = .path.display())]
@@ -53,7 +57,7 @@ enum NotWritten {
 }
 
 impl NotWritten {
-    const fn hint(&self) -> &'static str {
+    pub(super) const fn hint(&self) -> &'static str {
         match self {
             Self::Io { .. } => "check that folder, its mode and its space; the next interval tries again",
             Self::Larger { .. } => {
@@ -83,40 +87,101 @@ pub(super) async fn keep(plan: Option<&CheckpointPlan>, vault: &Arc<Vault>) {
 /// Writes the newest checkpoint; log, metrics and health report a failure. Gives up on a share that hangs, and retries
 /// at the next interval.
 pub(super) async fn write_now(plan: &CheckpointPlan, vault: &Arc<Vault>) {
-    let (folder, from) = (plan.folder.clone(), Arc::clone(vault));
-    let writing = tokio::task::spawn_blocking(move || write(&folder, &from));
-    let written = match timeout(WRITE_MAX, writing).await {
-        Ok(Ok(written)) => written,
-        Ok(Err(_)) | Err(_) => Err(NotWritten::Hangs { path: plan.folder.clone() }),
-    };
-    if let Err(error) = &written {
+    settle_accepted(Some(plan), vault).await;
+    let mut written = attempt(plan, vault, write).await;
+    let was_locked = vault.is_locked();
+    if matches!(written, Err(NotWritten::Larger { .. })) {
+        // An unlock may have accepted it meanwhile.
+        settle_accepted(Some(plan), vault).await;
+        written = attempt(plan, vault, write).await;
+    }
+    let is_larger = matches!(written, Err(NotWritten::Larger { .. }));
+    // Where the settings accept it, the unlock will settle it.
+    let is_awaited = is_larger && was_locked && vault.accepts_rollback();
+    if let Err(error) = &written
+        && !is_awaited
+    {
         tracing::error!(%error, hint = error.hint(), "the checkpoint was not written to its folder");
     }
     if let Err(NotWritten::Larger { there, ours, .. }) = &written {
         // Only a key of this log signs such a checkpoint: another history of it exists.
-        vault.distrust_log();
+        if !is_awaited {
+            vault.distrust_log();
+        }
         vault.set_rollback(Some(Rollback { known: *there, held: *ours }));
     }
     vault.set_checkpoint_kept(written.is_ok());
 }
 
+/// Works on the folder on a thread of its own, within a time and one at a time: a write that its caller gave up, as at
+/// the end of a server, must not put an older checkpoint in the place of a newer one.
+async fn attempt<T: Send + 'static>(
+    plan: &CheckpointPlan,
+    vault: &Arc<Vault>,
+    work: fn(&Path, &Vault) -> Result<T, NotWritten>,
+) -> Result<T, NotWritten> {
+    let (folder, of) = (plan.folder.clone(), Arc::clone(vault));
+    let working = async {
+        let turn = TURN.lock().await;
+        let work = move || {
+            let worked = work(&folder, &of);
+            drop(turn);
+            worked
+        };
+        tokio::task::spawn_blocking(work).await
+    };
+    match timeout(WRITE_MAX, working).await {
+        Ok(Ok(worked)) => worked,
+        Ok(Err(_)) | Err(_) => Err(NotWritten::Hangs { path: plan.folder.clone() }),
+    }
+}
+
 /// Looks for a checkpoint of this log that the file does not hold, before the first unlock. A folder that does not
 /// answer stops nothing: a share may be mounted later.
-pub(super) async fn find_rollback(plan: Option<&CheckpointPlan>, vault: &Arc<Vault>) -> Option<Rollback> {
-    let (folder, from) = (plan?.folder.clone(), Arc::clone(vault));
-    let looking = tokio::task::spawn_blocking(move || look(&folder, &from));
-    let error = timeout(WRITE_MAX, looking).await.ok()?.ok()?.err()?;
-    let NotWritten::Larger { there, ours, .. } = error else { return None };
-    tracing::error!(%error, "the vault stays locked unless --accept-rollback is given");
-    let found = Rollback { known: there, held: ours };
-    vault.set_rollback(Some(found));
+pub(super) async fn find_rollback(plan: Option<&CheckpointPlan>, vault: &Arc<Vault>) {
+    let Some(plan) = plan else { return };
+    let Err(error) = attempt(plan, vault, look).await else { return };
+    let NotWritten::Larger { there, ours, .. } = error else { return };
+    vault.set_rollback(Some(Rollback { known: there, held: ours }));
     vault.set_checkpoint_kept(false);
-    Some(found)
+    match vault.rolled_back() {
+        Some(_) => tracing::error!(%error, "the vault stays locked unless --accept-rollback is given"),
+        None => tracing::warn!(%error, "the unlock will accept this older copy, as --accept-rollback says"),
+    }
+}
+
+/// Puts the checkpoints aside that a rollback contradicts which an unlock has accepted, and writes the vault's own.
+/// Returns whether it did. A folder that fails meanwhile is settled before the next checkpoint.
+pub(super) async fn settle_accepted(plan: Option<&CheckpointPlan>, vault: &Arc<Vault>) -> bool {
+    let Some((plan, Rollback { known, held })) = plan.zip(vault.accepted_rollback()) else { return false };
+    let settled = attempt(plan, vault, settled).await;
+    match &settled {
+        Ok(_) => {
+            vault.set_accepted_rollback(None);
+            vault.set_checkpoint_kept(true);
+            tracing::warn!(target: ASKED, known, held, "an older copy of the file was accepted; the log goes on with a new key");
+        }
+        Err(error) => {
+            let hint = error.hint();
+            tracing::error!(%error, hint, "the checkpoints of the replaced history were not put aside");
+        }
+    }
+    settled.is_ok()
 }
 
 fn look(folder: &Path, vault: &Vault) -> Result<(), NotWritten> {
+    known(folder, vault).map(drop)
+}
+
+/// Returns the number of records that the folder's checkpoint signs; `None` if there is none that a key of this log
+/// signed.
+///
+/// # Errors
+/// The file does not hold them, or the folder cannot be read.
+pub(super) fn known(folder: &Path, vault: &Vault) -> Result<Option<u64>, NotWritten> {
     let own = Own::of(folder, vault)?;
-    check(vault, &own, &folder.join(format!("{}.checkpoint", own.file_name()))).map(drop)
+    let there = check(vault, &own, &folder.join(format!("{}.checkpoint", own.file_name())))?;
+    Ok(there.and_then(|note| checkpoint::read_unsigned(&note).ok()).map(|there| there.size))
 }
 
 /// This log: its newest checkpoint, and the keys of all its histories.
@@ -171,6 +236,10 @@ fn write(folder: &Path, vault: &Vault) -> Result<(), NotWritten> {
 /// # Errors
 /// The folder refuses, or holds a file that is no checkpoint.
 pub(super) fn settle(folder: &Path, vault: &Vault) -> Result<Vec<PathBuf>, impl std::error::Error> {
+    settled(folder, vault)
+}
+
+fn settled(folder: &Path, vault: &Vault) -> Result<Vec<PathBuf>, NotWritten> {
     put_aside(folder, vault).and_then(|moved| write(folder, vault).map(|()| moved))
 }
 

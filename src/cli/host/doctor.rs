@@ -5,12 +5,14 @@ use std::{
     sync::Arc,
 };
 
+mod causes;
 mod file;
 
 use self::file::file_checks;
 use super::{
     archive_file::{self, ArchiveFile},
     check_report::{Subject, report},
+    checkpoint_check::{CHECKPOINT, check_folder},
     control,
     host_actor::host_actor,
     passphrase::PassphraseArgs,
@@ -19,7 +21,9 @@ use super::{
 use crate::{
     audit::salvage::first_damaged,
     cli::{
+        config,
         error::CliError,
+        source::Given,
         terminal::{output::Output, progress::Progress, prompt::Asking},
     },
     clock,
@@ -53,12 +57,20 @@ const BEHIND_PAGES: [&str; 16] = [
 /// `doctor`'s flags.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
+    #[command(flatten)]
+    given: Given,
     /// A vault file or a backup; its server may be running.
     #[arg(env = "SEALROOM_DATA", default_value = default::DATA, value_name = "FILE")]
     file: PathBuf,
     /// An archive of old events, so that the replay covers them; one flag for each archive.
     #[arg(long, value_name = "FILE")]
     archive: Vec<PathBuf>,
+    /// The folder of the vault's checkpoints, which must not know later records; a running server knows its own.
+    #[arg(long, env = "SEALROOM_CHECKPOINT_FOLDER", value_name = "FOLDER")]
+    checkpoint_folder: Option<PathBuf>,
+    /// Configuration file, for the checkpoint folder; flags and environment variables override it.
+    #[arg(long, env = "SEALROOM_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
     /// Run only the checks that need no passphrase.
     #[arg(long, conflicts_with_all = ["passphrase_file", "passphrase_stdin"])]
     without_passphrase: bool,
@@ -70,13 +82,25 @@ pub(in crate::cli) struct Args {
 }
 
 pub(super) fn run(args: &Args, output: &Output) -> Result<(), CliError> {
+    let config = config::read(args.config.as_deref(), &args.given)?;
+    let folder = args.checkpoint_folder.as_deref().or(config.checkpoint.folder.as_deref());
     let mut checks = file_checks(&args.file);
+    let mut unopened = None;
     let archives = archive_file::open_all(&args.archive)?;
     match DataFile::open_read_only(&args.file) {
         Ok(file) => {
             // Lock before any prompt: a user must not type a passphrase for a file in use.
             let secret = passphrase(args, output)?;
-            checks.extend(examine(&args.file, &file, &archives, secret.as_ref(), output)?);
+            match open(&file) {
+                Ok(vault) => {
+                    checks.extend(examine(&vault, &file, &archives, secret.as_ref(), output)?);
+                    checks.extend(folder.map(|folder| check_folder(folder, &vault)));
+                }
+                Err(error) => {
+                    checks.extend(checks_of_unopened(&args.file, &error, folder));
+                    unopened = Some(error);
+                }
+            }
         }
         Err(in_use @ FileError::InUse { .. }) if !archives.is_empty() => {
             let hint = "stop that process, or examine a backup: `sealroom backup FILE` makes one meanwhile";
@@ -86,6 +110,10 @@ pub(super) fn run(args: &Args, output: &Output) -> Result<(), CliError> {
             let message = "a server has the file open: it examined its pages when it started";
             checks.push(Check::skipped("pages", message));
             checks.extend(control::examine(&args.file, &in_use, output)?);
+            if folder.is_some() && checks.iter().all(|check| check.name != CHECKPOINT) {
+                let message = "the server that has the file open has no checkpoint folder";
+                checks.push(Check::skipped(CHECKPOINT, message));
+            }
         }
         Err(error) => return Err(error.into()),
     }
@@ -94,7 +122,14 @@ pub(super) fn run(args: &Args, output: &Output) -> Result<(), CliError> {
         name: args.file.display().to_string(),
         hint: "keep this file unchanged, and compare it with a backup: `sealroom doctor BACKUP`",
     };
-    report(&subject, &checks, args.strict, output)
+    let cause = unopened.and_then(|error| causes::not_damaged(&args.file, &error));
+    let cause = cause.or_else(|| causes::sole_cause(&args.file, &checks));
+    report(&subject, &checks, args.strict, cause, output)
+}
+
+fn open(file: &DataFile) -> Result<Vault, OpenError> {
+    let medium = ReadAhead::new(file.medium()).map_err(OpenError::Io)?;
+    Vault::open(Arc::new(medium), Settings::new(host_actor(), clock::monotonic))
 }
 
 /// Reads the passphrase; `None` if there is no source of one, which is no error here.
@@ -107,32 +142,25 @@ fn passphrase(args: &Args, output: &Output) -> Result<Option<Secret>, CliError> 
 
 /// Examines a file that no server has open.
 fn examine(
-    path: &Path,
+    vault: &Vault,
     file: &DataFile,
     archives: &[ArchiveFile],
     secret: Option<&Secret>,
     output: &Output,
 ) -> Result<Vec<Check>, CliError> {
-    let medium = ReadAhead::new(file.medium()).map_err(OpenError::Io);
-    let settings = Settings::new(host_actor(), clock::monotonic);
     let length = file.bytes().unwrap_or(0);
-    match medium.and_then(|medium| Vault::open(Arc::new(medium), settings)) {
-        Ok(vault) => {
-            let mut checks =
-                vec![Check::new("pages", Status::Ok, format!("{length} bytes, every page holds together"))];
-            checks.extend(check_archives(&vault, archives)?);
-            let progress = Progress::bytes("examining", length, output);
-            let read = |bytes| {
-                progress.advance(bytes);
-                true
-            };
-            let all = |visit: &mut dyn FnMut(u64, &[u8])| each_archived(archives, visit);
-            let archived = (!archives.is_empty()).then_some(&all as &Archived<'_>);
-            checks.extend(vault.examine(secret, surroundings(), archived, &read));
-            Ok(checks)
-        }
-        Err(error) => Ok(unopened(path, &error)),
-    }
+    let mut checks =
+        vec![Check::new("pages", Status::Ok, format!("{length} bytes, every page holds together"))];
+    checks.extend(check_archives(vault, archives)?);
+    let progress = Progress::bytes("examining", length, output);
+    let read = |bytes| {
+        progress.advance(bytes);
+        true
+    };
+    let all = |visit: &mut dyn FnMut(u64, &[u8])| each_archived(archives, visit);
+    let archived = (!archives.is_empty()).then_some(&all as &Archived<'_>);
+    checks.extend(vault.examine(secret, surroundings(), archived, &read));
+    Ok(checks)
 }
 
 /// Compares the archives with the file's own hashes; nothing of one that does not fit is believed.
@@ -165,7 +193,7 @@ fn each_archived(archives: &[ArchiveFile], visit: &mut dyn FnMut(u64, &[u8])) {
 }
 
 /// Returns the report of a file whose pages do not hold together, or that is no vault.
-fn unopened(path: &Path, error: &OpenError) -> Vec<Check> {
+fn checks_of_unopened(path: &Path, error: &OpenError, folder: Option<&Path>) -> Vec<Check> {
     let CliError { hint, .. } = CliError::open(path, error);
     let mut pages = Check::new("pages", Status::Failed, error.to_string());
     if let OpenError::Damaged(_) = error {
@@ -176,6 +204,7 @@ fn unopened(path: &Path, error: &OpenError) -> Vec<Check> {
         ));
     }
     pages.detail.push(hint);
-    let rest = BEHIND_PAGES.map(|name| Check::skipped(name, "the file does not open"));
+    let rest = BEHIND_PAGES.into_iter().chain(folder.map(|_| CHECKPOINT));
+    let rest = rest.map(|name| Check::skipped(name, "the file does not open"));
     std::iter::once(pages).chain(rest).collect()
 }

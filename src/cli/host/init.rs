@@ -10,7 +10,7 @@ use serde_json::json;
 use super::{
     file_args::LockArgs,
     host_actor::host_actor,
-    memory,
+    kdf_args::KdfArgs,
     passphrase::{PassphraseArgs, warn_if_short},
 };
 use crate::{
@@ -42,15 +42,8 @@ pub(in crate::cli) struct Args {
     /// Write the recovery key to this new file (mode 0600) instead of stdout.
     #[arg(long, value_name = "FILE")]
     recovery_key_file: Option<PathBuf>,
-    /// Memory for deriving the key from the passphrase, in KiB.
-    #[arg(long, default_value_t = KdfParams::STANDARD.memory_kib(), value_name = "KIB")]
-    kdf_memory: u32,
-    /// Passes for deriving the key from the passphrase.
-    #[arg(long, default_value_t = KdfParams::STANDARD.passes(), value_name = "N")]
-    kdf_passes: u32,
-    /// Accept a key derivation that makes guessing the passphrase cheap, as for a test.
-    #[arg(long)]
-    weak_kdf: bool,
+    #[command(flatten)]
+    cost: KdfArgs,
     #[command(flatten)]
     lock: LockArgs,
     #[command(flatten)]
@@ -60,18 +53,7 @@ pub(in crate::cli) struct Args {
 pub(super) fn run(args: Args, output: &Output) -> Result<(), CliError> {
     let invalid = |error: Invalid| CliError::usage(error.to_string(), "see `sealroom init --help`");
     let owner: Email = args.owner_email.parse().map_err(invalid)?;
-    let kdf = KdfParams::new(args.kdf_memory, args.kdf_passes, KdfParams::STANDARD.lanes())
-        .map_err(|error| CliError::usage(error.to_string(), "omit --kdf-memory and --kdf-passes"))?;
-    if kdf.is_weak() && !args.weak_kdf {
-        return Err(CliError::usage(
-            format!(
-                "--kdf-memory {} and --kdf-passes {} make each guess at the passphrase cheap",
-                args.kdf_memory, args.kdf_passes
-            ),
-            "omit them; use at least 19456 KiB and 2 passes; or accept it with --weak-kdf",
-        ));
-    }
-    memory::check_new(kdf)?;
+    let kdf = args.cost.params()?;
     let now = Clock::system().now();
     if now < EARLIEST {
         let hint = "set the clock: each record of the vault has its time";

@@ -39,7 +39,7 @@ pub(super) fn run(args: &Args, output: &Output) -> Result<(), CliError> {
         name: folder.display().to_string(),
         hint: "each line that begins with `failed` says what to do; run it again before `sealroom init`",
     };
-    report(&subject, &checks, args.strict, output)
+    report(&subject, &checks, args.strict, None, output)
 }
 
 /// Computes every known answer, and draws from the random source.

@@ -8,9 +8,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::{
     archives, backups,
     bind::{bind, no_listener, url},
-    certificate,
-    checkpoints::{self, CheckpointPlan},
-    control, descriptors, dev,
+    certificate, checkpoints, control, descriptors, dev,
     host_actor::host_actor,
     keeping, log_watch, memory,
     offline::RunClock,
@@ -142,7 +140,7 @@ async fn serve(
     let settings = Settings { scratch, keeper, outgoing, accepts_rollback, ..plan.settings };
     let vault = Vault::open(file.medium(), settings).map_err(|error| CliError::open(&data, &error))?;
     let vault = Arc::new(vault);
-    let rollback = checkpoints::find_rollback(plan.checkpoints.as_ref(), &vault).await;
+    checkpoints::find_rollback(plan.checkpoints.as_ref(), &vault).await;
     let checked = RunClock::check(&vault, args.accept_clock)?;
     let start = checked.event(Action::ServerStart);
     let version = start.detail.clone().text(DetailKey::Version, env!("CARGO_PKG_VERSION"));
@@ -158,16 +156,19 @@ async fn serve(
         let passphrase = early.unwrap_or_else(|| plan.passphrase.read(Asking::Once, output))?;
         memory::check_unlock(&vault, &passphrase)?;
         match vault.unlock(passphrase, host_actor(), clock.now(), Some(start)).await {
-            Ok(()) => settle_rollback(rollback, plan.checkpoints.as_ref(), &vault).await,
-            // It stays up, locked, so that its health says why.
-            Err(error @ UnlockError::RolledBack { .. }) => {
-                let CliError { message, hint, .. } = CliError::unlock(&error);
-                output.warning(&format!("locked: {message}; {hint}"));
+            Ok(()) => {
+                checkpoints::settle_accepted(plan.checkpoints.as_ref(), &vault).await;
             }
+            Err(UnlockError::RolledBack { .. }) => {}
             Err(error) => return Err(CliError::unlock(&error)),
         }
-    } else {
+    } else if vault.rolled_back().is_none() {
         output.warning(&format!("locked: run `sealroom unlock --data {}`", data.display()));
+    }
+    // It stays up, locked, so that its health says why.
+    if let Some(Rollback { known, held }) = vault.rolled_back() {
+        let CliError { message, hint, .. } = CliError::unlock(&UnlockError::RolledBack { known, held });
+        output.warning(&format!("locked: {message}; {hint}"));
     }
     let checkpoints = plan.checkpoints.clone().map(Arc::new);
     let control = control::serve(socket, Arc::clone(&vault), Arc::clone(&file), clock.clone(), checkpoints);
@@ -210,18 +211,6 @@ async fn serve(
 fn tell_settings(told: &[String]) {
     let told = if told.is_empty() { "the defaults".to_owned() } else { told.join(", ") };
     tracing::info!("settings: {told}");
-}
-
-/// Puts the checkpoints aside that an accepted rollback contradicts.
-async fn settle_rollback(rollback: Option<Rollback>, plan: Option<&CheckpointPlan>, vault: &Arc<Vault>) {
-    let (Some(Rollback { known, held }), Some(plan)) = (rollback, plan) else { return };
-    tracing::warn!(target: ASKED, known, held, "an older copy of the file was accepted; the log goes on with a new key");
-    let (folder, vault) = (plan.folder.clone(), Arc::clone(vault));
-    let settled =
-        tokio::task::spawn_blocking(move || checkpoints::settle(&folder, &vault).map_err(|e| e.to_string()));
-    if let Ok(Err(error)) = settled.await {
-        tracing::error!(error, "the checkpoints of the replaced history were not put aside");
-    }
 }
 
 fn passed_wrong(error: &std::io::Error) -> CliError {

@@ -42,24 +42,26 @@ pub(super) fn run(args: Args, output: &Output) -> Result<(), CliError> {
             show(&slots, output)
         }
         Verb::Add(AddArgs { kind: AddKind::Passphrase(args) }) => {
+            let kdf = args.cost.params_of_slot(output)?;
             let (target, secret) = begin(&args.file, &args.passphrase, output)?;
-            let kdf = args.cost.params(output)?;
             let new = new_passphrase(args.new_passphrase_file.as_deref(), output)?;
-            let done = add(&target, &args.file, &secret, SlotKind::Passphrase, &new, kdf)?;
+            let new = new_slot(SlotKind::Passphrase, &new, kdf, args.cost.weak_kdf)?;
+            let done = add(&target, &args.file, &secret, new)?;
             added(SlotKind::Passphrase, done, output)
         }
         Verb::Add(AddArgs { kind: AddKind::Recovery(args) }) => {
+            let kdf = args.cost.params_of_slot(output)?;
             let (target, secret) = begin(&args.file, &args.passphrase, output)?;
-            let kdf = args.cost.params(output)?;
             let new = Given::recovery(args.recovery_key_file.as_deref(), output)?;
-            let done = add(&target, &args.file, &secret, SlotKind::Recovery, &new.secret, kdf);
+            let slot = new_slot(SlotKind::Recovery, &new.secret, kdf, args.cost.weak_kdf)?;
+            let done = add(&target, &args.file, &secret, slot);
             added(SlotKind::Recovery, new.settle(done)?, output)
         }
         Verb::Add(AddArgs { kind: AddKind::Machine(args) }) => {
             let (target, secret) = begin(&args.file, &args.passphrase, output)?;
             let new = Given::machine(&args.key_file)?;
-            let light = KdfParams::LIGHT;
-            let done = add(&target, &args.file, &secret, SlotKind::Machine, &new.secret, light);
+            let slot = new_slot(SlotKind::Machine, &new.secret, KdfParams::LIGHT, false)?;
+            let done = add(&target, &args.file, &secret, slot);
             added(SlotKind::Machine, new.settle(done)?, output)
         }
         Verb::Change(args) => change(&args, output),
@@ -166,15 +168,10 @@ fn add(
     target: &Target,
     file: &FileArgs,
     secret: &Secret,
-    kind: SlotKind,
-    new: &Secret,
-    kdf: KdfParams,
+    new: NewSlot,
 ) -> Result<(u32, Vec<SlotRow>), NotDone> {
-    let request = || {
-        let new = Some(new_slot(kind, new, kdf)?);
-        Ok(SlotRequest { secret: text_of(secret)?, change: SlotVerb::Add, id: None, new })
-    };
-    target.change(&file.data, request().map_err(NotDone::Refused)?)
+    let secret = text_of(secret).map_err(NotDone::Refused)?;
+    target.change(&file.data, SlotRequest { secret, change: SlotVerb::Add, id: None, new: Some(new) })
 }
 
 fn added(kind: SlotKind, (id, slots): (u32, Vec<SlotRow>), output: &Output) -> Result<(), CliError> {
@@ -193,10 +190,10 @@ fn change(args: &ChangeArgs, output: &Output) -> Result<(), CliError> {
         Some(id) => kind_of(id, &target.list(&args.file.data)?)?,
         None => kind_of_text(&secret),
     };
-    let kdf = if kind == SlotKind::Machine { KdfParams::LIGHT } else { args.cost.params(output)? };
+    let kdf = if kind == SlotKind::Machine { KdfParams::LIGHT } else { args.cost.params_of_slot(output)? };
     let send = |new: &Secret| {
         let request = || {
-            let new = Some(new_slot(kind, new, kdf)?);
+            let new = Some(new_slot(kind, new, kdf, args.cost.weak_kdf)?);
             Ok(SlotRequest { secret: text_of(&secret)?, change: SlotVerb::Change, id: args.slot, new })
         };
         target.change(&args.file.data, request().map_err(NotDone::Refused)?)
@@ -295,13 +292,14 @@ fn kind_of_text(secret: &Secret) -> SlotKind {
     }
 }
 
-fn new_slot(kind: SlotKind, secret: &Secret, kdf: KdfParams) -> Result<NewSlot, CliError> {
+fn new_slot(kind: SlotKind, secret: &Secret, kdf: KdfParams, weak_kdf: bool) -> Result<NewSlot, CliError> {
     Ok(NewSlot {
         kind: kind.name().to_owned(),
         secret: text_of(secret)?,
         memory_kib: kdf.memory_kib(),
         passes: kdf.passes(),
         lanes: kdf.lanes(),
+        weak_kdf,
     })
 }
 

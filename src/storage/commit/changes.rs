@@ -6,12 +6,13 @@ use crate::{
     crypto::digest::StateKey,
     domain::{
         ApplicationToken, AuthType, Email, Integration, IntegrationId, Name, Project, ProjectId, Provider,
-        Revision, Scope, Secret, SessionKey, SessionRow, Timestamp, User,
+        Revision, Scope, Secret, SessionKey, SessionRow, User,
     },
     storage::format::{
         codec::{self, Row, session_key},
         head::{Slot, encode_slots},
         last_access::LastAccess,
+        slot_times::{self, SlotTime},
         tables::{Table, credential_key, meta, scope_group_prefix, scope_prefix},
     },
 };
@@ -166,13 +167,9 @@ impl Changes {
     }
 
     /// Replaces the key slots, with the time of each one's last change where it is known.
-    pub fn slots(&mut self, slots: &[Slot], times: &[(u32, Timestamp)]) {
+    pub fn slots(&mut self, slots: &[Slot], times: &[SlotTime]) {
         self.0.push(Change::Meta { name: meta::SLOTS, value: encode_slots(slots) });
-        let time = |(id, time): &(u32, Timestamp)| {
-            [id.to_le_bytes().as_slice(), &time.millis().to_le_bytes()].concat()
-        };
-        let value = times.iter().flat_map(time).collect();
-        self.0.push(Change::Meta { name: meta::SLOT_TIMES, value });
+        self.0.push(Change::Meta { name: meta::SLOT_TIMES, value: slot_times::encode(times) });
     }
 
     /// Ends the log's key with this commit's checkpoint, which hands the log over to a new one. No copy of the file
@@ -262,7 +259,7 @@ mod tests {
     use crate::domain::{Actor, KeptRevision};
 
     fn integration(id: u8, name: &str, scope: Scope) -> Integration {
-        let now = Timestamp::from_millis(0);
+        let now = crate::domain::Timestamp::from_millis(0);
         Integration {
             id: IntegrationId::from_bytes([id; 16]),
             provider: Provider::Custom,

@@ -8,12 +8,13 @@ use crate::{
         record, tree,
     },
     crypto::{digest::sha256, sign::LogKey},
-    domain::Event,
+    domain::{Event, Timestamp},
     storage::{
         commit::rows::signed,
         error::StorageError,
         format::{
-            head::{Head, LogKeys},
+            head::{Head, LogKeys, decode_slots},
+            slot_times,
             tables::{audit_row, meta},
         },
         read::snapshot::SubtreeHash,
@@ -59,7 +60,7 @@ pub(in crate::storage) fn append(
         Some(rekeying) => {
             head.state = rekeying.digest();
             head.slots_hash = sha256(rekeying.slots());
-            set(&mut values, meta::SLOTS, rekeying.slots().to_vec());
+            set_slots(&mut values, rekeying.slots(), event.time)?;
             hand_over(source, rekeying, &mut head, log_keys, &log_key, &mut values)?;
             rekeying.keys()
         }
@@ -92,6 +93,19 @@ fn hand_over(
     set(values, meta::LOG_KEYS, log_keys);
     set(values, meta::CHECKPOINT, note);
     set(values, meta::HANDOVERS, handovers);
+    Ok(())
+}
+
+/// Replaces the slots; those that were not there before are as old as the event.
+fn set_slots(values: &mut Values, slots: &[u8], now: Timestamp) -> Result<(), StorageError> {
+    let ids =
+        |slots: &[u8]| decode_slots(slots).map(|all| all.into_iter().map(|slot| slot.header.id).collect());
+    let (before, after): (Vec<u32>, Vec<u32>) = (ids(of(values, meta::SLOTS)?)?, ids(slots)?);
+    let mut times = slot_times::decode(of(values, meta::SLOT_TIMES).unwrap_or_default());
+    times.retain(|(id, _)| before.contains(id) && after.contains(id));
+    times.extend(after.into_iter().filter(|id| !before.contains(id)).map(|id| (id, now)));
+    set(values, meta::SLOTS, slots.to_vec());
+    set(values, meta::SLOT_TIMES, slot_times::encode(&times));
     Ok(())
 }
 

@@ -9,5 +9,6 @@ pub(super) mod last_access;
 pub(super) mod needs;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod probe;
+pub(super) mod slot_times;
 pub mod tables;
 pub(super) mod tail;

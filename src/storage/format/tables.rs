@@ -75,7 +75,7 @@ pub mod meta {
     pub const HANDOVERS: &str = "handovers";
     /// Not empty in a copy that a backup made, until a start or a restore makes it the vault's file.
     pub const ORIGIN_COPY: &str = "origin_copy";
-    /// The time of each slot's last change, for people alone: slot (u32) and milliseconds (u64), little-endian.
+    /// The time of each slot's last change.
     pub const SLOT_TIMES: &str = "slot_times";
 }
 

@@ -6,10 +6,12 @@ use redb::{ReadOnlyTable, ReadTransaction, ReadableDatabase, TableDefinition, Ta
 
 use crate::{
     audit::key_ring,
-    domain::Timestamp,
     storage::{
         error::{StorageError, engine},
-        format::tables::{META, Table, meta},
+        format::{
+            slot_times::{self, SlotTime},
+            tables::{META, Table, meta},
+        },
     },
 };
 
@@ -61,14 +63,8 @@ impl Snapshot {
     }
 
     /// Returns the time of each slot's last change, where it is known.
-    pub(in crate::storage) fn slot_times(&self) -> Result<Vec<(u32, Timestamp)>, StorageError> {
-        let bytes = self.meta(meta::SLOT_TIMES)?.unwrap_or_default();
-        let time = |entry: &[u8]| {
-            let (id, millis) = entry.split_first_chunk::<4>()?;
-            let millis = u64::from_le_bytes(millis.try_into().ok()?);
-            Some((u32::from_le_bytes(*id), Timestamp::from_millis(millis)))
-        };
-        Ok(bytes.chunks_exact(12).filter_map(time).collect())
+    pub(in crate::storage) fn slot_times(&self) -> Result<Vec<SlotTime>, StorageError> {
+        Ok(slot_times::decode(&self.meta(meta::SLOT_TIMES)?.unwrap_or_default()))
     }
 
     pub(in crate::storage) fn value(

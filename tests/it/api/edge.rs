@@ -107,7 +107,7 @@ async fn a_page_of_another_origin_changes_nothing() {
         if status == 403 {
             assert_eq!(reply.json()["code"], "foreign_origin");
         }
-        // What changes nothing is a matter of the browser: it shows no answer without a CORS header.
+        // A request that changes nothing is a matter of the browser: it shows no answer without a CORS header.
         let headers = format!("Host: {}\r\nOrigin: {origin}\r\n", t.address);
         let read = ask(&t, "/sfp/api/users/me", &headers).await;
         assert!(read.status == 200 && read.header("access-control-allow-origin").is_none());

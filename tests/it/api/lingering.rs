@@ -4,22 +4,18 @@
 //! got its 413, one of 30 MB a broken pipe.
 
 use std::{
-    fs,
     io::{Read, Write},
     net::TcpStream,
-    path::Path,
-    sync::Arc,
     time::Duration,
 };
 
-use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
 use sealroom::http::Limits;
 use serde_json::Value;
 
 use crate::support::{
     binary::{Serving, vault},
     server::TestServer,
-    tls::{certificate, has},
+    tls::{SERVE_LIVE, certificate, configure_live, connected, has},
 };
 
 const LIMIT: usize = 64 * 1024;
@@ -163,42 +159,18 @@ fn over_tls_no_early_refusal_is_lost_either() {
     let folder = vault();
     let folder = folder.path();
     certificate(folder, "live");
-    fs::write(folder.join("c.toml"), "tls_cert = \"live.crt\"\ntls_key = \"live.key\"\n").unwrap();
-    let serve = [
-        "serve",
-        "--data",
-        "v.redb",
-        "--passphrase-file",
-        "pass",
-        "--listen",
-        "127.0.0.1:0",
-        "--config",
-        "c.toml",
-    ];
-    let server = Serving::start(folder, &serve);
+    configure_live(folder);
+    let server = Serving::start(folder, SERVE_LIVE);
+    let tls = || connected(folder, "live.crt", connect(server.address()));
     for (path, status, code) in
         [("/sfp/api/auth/login", 413, "body_too_large"), ("/sfp/api/projects", 401, "unauthorized")]
     {
         for framing in [Framing::Length, Framing::Chunks] {
             for size in [LIMIT + 1, MB, 30 * MB] {
                 let head = head("POST", path, "", "application/json");
-                let told = judged(&exchange(tls(folder, &server), &head, size, framing));
+                let told = judged(&exchange(tls(), &head, size, framing));
                 assert_eq!((told.0, &*told.1), (status, code), "{size} bytes by {framing:?}");
             }
         }
     }
-}
-
-fn tls(folder: &Path, server: &Serving) -> rustls::StreamOwned<rustls::ClientConnection, TcpStream> {
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_file(folder.join("live.crt")).unwrap()).unwrap();
-    let config =
-        rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-    let name = ServerName::try_from("127.0.0.1").unwrap();
-    let client = rustls::ClientConnection::new(Arc::new(config), name).unwrap();
-    rustls::StreamOwned::new(client, connect(server.address()))
 }

@@ -60,7 +60,7 @@ pub async fn store(t: &TestServer, credentials: &Value, config: &Value) -> Strin
     reply.json()["id"].as_str().unwrap().to_owned()
 }
 
-/// What the log says of credentials, newest first.
+/// The log's events about credentials, newest first.
 pub async fn events(t: &TestServer) -> Vec<Value> {
     let log = t.send("GET", "/sfp/api/audit?limit=1000", &t.owner, "").await.json();
     let events = log.as_array().unwrap().iter();

@@ -1,4 +1,4 @@
-//! What one caller can take from an App, and from the other callers, by minting that fails or is slow.
+//! The share that one caller can take from an App, and from the other callers, by minting that fails or is slow.
 
 use std::{sync::Arc, time::Duration};
 
@@ -28,7 +28,7 @@ fn pass(t: &TestServer, time: Duration) {
     t.clock.set(t.clock.now().plus(time));
 }
 
-/// What GitHub answers: to the look-up, or to the request for a token.
+/// GitHub's answers: to the look-up, or to the request for a token.
 fn refusing(github: &GitHub, looks_up: bool, says: Says) {
     github.says(move |asked| match asked.line.starts_with("GET ") {
         true if !looks_up => Says::Json(200, json!({ "id": INSTALLATION })),
@@ -145,7 +145,7 @@ async fn a_rate_limit_that_one_repository_meets_holds_for_the_whole_app() {
         pass(&t, Duration::from_secs(waits).saturating_sub(Duration::from_millis(1)));
         insist(&t, "acme/lib", 502).await;
         pass(&t, Duration::from_millis(1));
-        // What is minted now would stay for the next round: only that it is asked for counts.
+        // A token that is minted now would stay for the next round: only that it is asked for counts.
         let before = github.asked().len();
         refusing(&github, true, Says::Json(500, json!({})));
         insist(&t, "acme/lib", 502).await;
@@ -156,11 +156,11 @@ async fn a_rate_limit_that_one_repository_meets_holds_for_the_whole_app() {
     }
 }
 
-/// How the slow calls of a case come about: callers, Apps beside the common one, and repositories of each caller.
+/// The origin of the slow calls of a case: callers, Apps beside the common one, and repositories of each caller.
 struct Crowd {
     callers: usize,
     apps: usize,
-    /// Whether the other caller asks for the same App.
+    /// True if the other caller asks for the same App.
     same: bool,
 }
 

@@ -1,4 +1,4 @@
-//! What a member created: it lists and changes that, and no other.
+//! A member's own integrations: it lists and changes those, and no other.
 
 use sealroom::{
     domain::{AccessScope, NewMembersSee, Role},

@@ -1,4 +1,4 @@
-//! What a narrowing, a setting or a role takes away stays away, whatever was stored or registered before.
+//! A right that a narrowing, a setting or a role takes away stays away, whatever was stored or registered before.
 
 use sealroom::domain::{AccessScope, Role, days, seconds};
 use serde_json::{Value, json};

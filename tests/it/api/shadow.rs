@@ -80,7 +80,7 @@ async fn a_demotion_leaves_with_the_owners_what_the_demoted_stored_as_one() {
         }
         let events = t.send("GET", "/sfp/api/audit?action=integration.shadow", &t.owner, "").await.json();
         assert_eq!(events.as_array().unwrap().len(), if may { 4 } else { 0 }, "{events}");
-        // What it stores from now on is a member's: its own, and no owner's to a colleague.
+        // An integration that it stores from now on is a member's: its own, and no owner's to a colleague.
         let (status, made) = store(&t, &ada, "gitlab", APP).await;
         assert_eq!(status, 201, "{made}");
         let path = format!("/sfp/api/integrations/{}/credentials", made["id"].as_str().unwrap());

@@ -285,7 +285,7 @@ async fn a_demotion_cannot_widen_what_a_user_had_before_the_promotion() {
         assert_eq!(promoted["user"]["projects"], Value::Null, "an owner has them all");
         assert_eq!(read("acme/web").await, 200);
         assert_eq!(last_event(&t, "user.update").await["detail"].get("projects"), None);
-        // What else an owner's row sees in between changes nothing.
+        // Other changes of an owner's row in between change nothing.
         assert_eq!(put(&t, &t.owner, "bob@example.com", json!({ "firstName": "Bob" })).await.status, 200);
         let demoted = role("member").await;
         assert_eq!(demoted["user"]["projects"], json!(["acme/app"]));

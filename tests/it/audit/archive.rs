@@ -196,7 +196,7 @@ fn an_archive_and_the_file_it_came_from_are_both_verified_and_no_part_of_either_
     refused(folder, verify, "not the header of an archive");
 }
 
-/// Who deletes old records from a stopped file leaves no event that accounts for them.
+/// Old records that somebody deleted from a stopped file have no event that accounts for them.
 #[test]
 fn records_cannot_be_cut_from_the_beginning_of_a_log_as_if_they_were_archived() {
     use redb::{Database, TableDefinition};

@@ -9,25 +9,11 @@ use serde_json::Value;
 use crate::{
     lab::kills::request,
     support::{
-        binary::{INIT, PASSPHRASE, Serving, sealroom, secret_file, stderr},
+        binary::{INIT, PASSPHRASE, SERVE_KEPT as SERVE, Serving, sealroom, secret_file, stderr},
         memory_disk::{META, close, edit, meta, refused, shared, unlock},
         server,
     },
 };
-
-/// Starts the server with its checkpoint folder.
-pub const SERVE: &[&str] = &[
-    "serve",
-    "--json",
-    "--data",
-    "v.redb",
-    "--listen",
-    "127.0.0.1:0",
-    "--passphrase-file",
-    "pass",
-    "--checkpoint-folder",
-    "kept",
-];
 
 /// Makes a vault with a checkpoint folder; returns its audit key.
 fn vault() -> (tempfile::TempDir, String) {
@@ -160,7 +146,7 @@ fn a_copy_from_before_that_goes_on_alone_is_named_by_whoever_has_the_handover() 
     assert!(server.stop());
 }
 
-/// What stands in `meta` about log keys cannot be exchanged by whoever has the file without its passphrase.
+/// The log keys in `meta` cannot be exchanged by whoever has the file without its passphrase.
 #[tokio::test]
 async fn no_log_key_or_handover_can_be_put_in_dropped_or_exchanged() {
     use redb::backends::InMemoryBackend;

@@ -14,6 +14,7 @@ mod outsiders;
 mod replay;
 mod replay_served;
 mod rollback;
+mod rollback_told;
 mod rolls;
 mod sealed;
 mod tail;

@@ -254,7 +254,7 @@ async fn a_last_access_that_was_deleted_or_put_back_is_read_from_the_log_again()
         let vault = unlock(&image, PASSPHRASE).await.unwrap();
         assert_eq!(last_access(&vault).await, honest, "{what}");
     }
-    // What they are read from is held against the head as well: a forged record becomes nobody's last access.
+    // Their source is held against the head as well: a forged record becomes nobody's last access.
     let lie = edit(&after, |txn| {
         let last = log(&after)
             .into_iter()

@@ -16,7 +16,7 @@ use crate::support::{
     pty::Typing,
 };
 
-/// How long anything may take.
+/// The longest that anything may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 pub struct Stage {
@@ -24,7 +24,7 @@ pub struct Stage {
     pub server: Serving,
 }
 
-/// What a command printed, and its exit code.
+/// The output of a command, and its exit code.
 pub struct Ended {
     pub code: i32,
     pub out: String,
@@ -256,7 +256,7 @@ fn a_signal_reaches_the_command_which_decides() {
         begun(stage.command(&["exec", "--all", "--", "sh", "-c", "echo ready; exec sleep 60"]));
     kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
     assert_eq!(wait(&mut child), 143);
-    // What was ignored before stays ignored.
+    // A signal that was ignored before stays ignored.
     let script = "trap '' HUP; exec \"$0\" exec --all -- sh -c 'kill -HUP $$; echo alive'";
     let mut nohup = stage.command(&[]);
     let mut sh = Command::new("sh");

@@ -13,7 +13,7 @@ use serde_json::json;
 use super::exec::Stage;
 use crate::support::{binary::secret_file, pty::Typing};
 
-/// How long anything may take.
+/// The longest that anything may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// A value that nothing else holds.
 const CANARY: &str = "canary-example-9f3a71";

@@ -1,4 +1,4 @@
-//! What `credentials` writes for other programs, and the names in it.
+//! The output of `credentials` for other programs, and the names in it.
 
 use std::{fs, os::unix::fs::PermissionsExt};
 
@@ -48,7 +48,7 @@ fn a_job_of_github_gets_masks_first_and_no_variable_that_a_value_smuggles_in() {
     );
     delimiters.dedup();
     assert_eq!(delimiters.len(), 4, "each is random");
-    // What fails sets nothing and discloses nothing.
+    // A command that fails sets nothing and discloses nothing.
     let before = fs::read_to_string(stage.path().join("env")).unwrap();
     stage.store("github/pat", &json!({"token": "other_example"}), &[]);
     assert_eq!(github(&[]).code, 1);

@@ -9,7 +9,7 @@ use std::{
 use serde_json::Value;
 
 use crate::support::{
-    binary::{Serving, command, ended, secret_file, stderr},
+    binary::{Serving, command, dev, ended, secret_file, stderr},
     fake::{Fake, Reply},
 };
 
@@ -21,16 +21,13 @@ struct Stage {
 impl Stage {
     fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let server = Serving::start(folder.path(), &["serve", "--dev", "--json", "--listen", "127.0.0.1:0"]);
-        let said: Value = serde_json::from_str(&server.said).unwrap();
-        for (file, key) in [
+        let files = [
             ("owner", "owner_token"),
             ("member", "member_token"),
             ("app", "application_token"),
             ("password", "owner_password"),
-        ] {
-            secret_file(folder.path(), file, said[key].as_str().unwrap(), 0o600);
-        }
+        ];
+        let (server, _) = dev(folder.path(), &files);
         secret_file(folder.path(), "github.json", r#"{"token":"ghp_example"}"#, 0o600);
         Self { folder, server }
     }

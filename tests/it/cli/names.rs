@@ -9,7 +9,7 @@ use sealroom::{
 use serde_json::{Value, json};
 
 use crate::support::{
-    binary::{Serving, command, secret_file, stderr},
+    binary::{Serving, command, dev, secret_file, stderr},
     fake::{Fake, Reply},
     pty::Typing,
 };
@@ -22,9 +22,7 @@ struct Stage {
 impl Stage {
     fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let server = Serving::start(folder.path(), &["serve", "--dev", "--json", "--listen", "127.0.0.1:0"]);
-        let said: Value = serde_json::from_str(&server.said).unwrap();
-        secret_file(folder.path(), "owner.token", said["owner_token"].as_str().unwrap(), 0o600);
+        let (server, _) = dev(folder.path(), &[("owner.token", "owner_token")]);
         secret_file(folder.path(), "github.json", r#"{"token":"ghp_example"}"#, 0o600);
         Self { folder, server }
     }

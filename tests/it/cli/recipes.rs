@@ -79,7 +79,7 @@ fn the_steps_of_github_actions_mask_a_value_and_pass_it_on() {
     let set: Vec<(&str, &str)> = set.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     let end = step(&stage, deploy, &set);
     assert!(end.out.starts_with("deploying with 18: "), "{}", end.out);
-    // What cannot be read fails the job before the step that needs it.
+    // A credential that cannot be read fails the job before the step that needs it.
     let end = step(&stage, read, &[&given[..], &[("GITHUB_REPOSITORY", "acme/none")]].concat());
     assert!(end.code == 1 && end.out.is_empty(), "{}", end.out);
 }

@@ -237,7 +237,7 @@ async fn an_import_that_stopped_anywhere_is_finished_by_a_repeat() {
     let (old, fresh) = (Vault::start(folder.path()), Vault::start(folder.path()));
     fill(&old.owner()).await;
     old.good(folder.path(), &["export", "--all", "--output", "all.json"]);
-    // What is left of the first run: a project, a user that is not yet disabled, one of two that are alike, the first
+    // The remains of the first run: a project, a user that is not yet disabled, one of two that are alike, the first
     // two of five revisions.
     let owner = fresh.owner();
     for identifier in ["acme/app", "payments"] {

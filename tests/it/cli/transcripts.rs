@@ -13,7 +13,7 @@ use std::{
 use serde_json::Value;
 
 use crate::support::{
-    binary::{Serving, secret_file},
+    binary::{Serving, dev, secret_file},
     patterns::{all_fit, veiled},
 };
 
@@ -55,16 +55,13 @@ struct Stage {
 impl Stage {
     fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let server = Serving::start(folder.path(), &["serve", "--dev", "--json", "--listen", "127.0.0.1:0"]);
-        let said: Value = serde_json::from_str(&server.said).unwrap();
-        for (file, key) in [
+        let files = [
             ("owner.token", "owner_token"),
             ("member.token", "member_token"),
             ("app.token", "application_token"),
             ("owner.password", "owner_password"),
-        ] {
-            secret_file(folder.path(), file, said[key].as_str().unwrap(), 0o600);
-        }
+        ];
+        let (server, said) = dev(folder.path(), &files);
         secret_file(folder.path(), "github.json", r#"{"token":"ghp_example"}"#, 0o600);
         let jira = r#"{"base_url":"https://acme.atlassian.net","username":"bot@acme.com","api_token":"tok_example"}"#;
         secret_file(folder.path(), "jira.json", jira, 0o600);

@@ -59,7 +59,7 @@ fn a_copy_that_is_called_done_survives_a_power_cut_and_one_that_fails_is_never_c
         let disk = Disk::new(Arc::default());
         assert!(copied(&source, &disk, rekeys));
         let (calls, journal) = (disk.calls(), disk.take_journal());
-        // What follows the last sync may be lost; whatever of it is, the copy opens.
+        // Calls after the last sync may be lost; whichever are, the copy opens.
         for seed in 0..20 {
             let cut = Disk::new(Arc::default());
             cut.replay_and_cut(&journal, &mut Rng::new(&[seed]));
@@ -76,7 +76,7 @@ fn a_copy_that_is_called_done_survives_a_power_cut_and_one_that_fails_is_never_c
     assert!(Store::open(shared(&source).1, 1 << 20).is_ok());
 }
 
-/// How often each command is killed; `SEALROOM_KILLS` says more.
+/// The number of kills of each command; `SEALROOM_KILLS` says more.
 fn kills() -> u64 {
     std::env::var("SEALROOM_KILLS").ok().and_then(|count| count.parse().ok()).unwrap_or(8)
 }

@@ -68,6 +68,13 @@ fn a_backup_cut_at_any_page_is_refused_in_words_and_never_taken_for_a_whole_one(
     for length in pages.chain([1, 320, 512, 4097, whole.len() / 2 + 512, whole.len() - 1]) {
         fs::write(folder.join("cut.redb"), &whole[..length]).unwrap();
         refused(folder, length);
+        if length > 0 {
+            // Not the vault's damage: the copy broke off.
+            let cut = ["restore", "cut.redb", "--data", "new.redb", "--passphrase-file", "pass"];
+            let said = stderr(&sealroom(folder, &cut));
+            let told = format!("the file is truncated: it has {length} of at least ");
+            assert!(said.contains(&told) && said.contains("copy it again"), "{said}");
+        }
     }
     assert_eq!(fs::read(folder.join("v.redb")).unwrap(), vault, "the vault itself was never replaced");
     let restored = ["restore", "kept.redb", "--data", "v.redb", "--force", "--passphrase-file", "pass"];

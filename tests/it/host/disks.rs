@@ -24,14 +24,14 @@ pub fn run(program: &str, args: &[&str]) -> bool {
 }
 
 /// A small file system of its own, gone at the end.
-struct Disk {
+pub struct Disk {
     _home: tempfile::TempDir,
-    root: PathBuf,
+    pub root: PathBuf,
     image: PathBuf,
 }
 
 impl Disk {
-    fn tmpfs(size: &str) -> Option<Self> {
+    pub fn tmpfs(size: &str) -> Option<Self> {
         let (this, root) = Self::place();
         let size = format!("size={size}");
         let is_there = run("mount", &["-t", "tmpfs", "-o", &size, "tmpfs", &root]);
@@ -76,7 +76,7 @@ impl Disk {
     }
 
     /// Fills what is free, but for so many bytes.
-    fn fill(&self, but: u64) -> PathBuf {
+    pub fn fill(&self, but: u64) -> PathBuf {
         let ballast = self.root.join("ballast");
         let stat = rustix::fs::statvfs(&self.root).unwrap();
         let free = (stat.f_bavail * stat.f_frsize).saturating_sub(but);

@@ -226,3 +226,39 @@ fn a_vault_without_a_second_owner_or_with_a_weak_passphrase_slot_is_told_so() {
     assert_eq!(status(&report, "recovery"), "ok");
     assert!(INIT.contains(&"--kdf-memory"));
 }
+
+/// The file was blamed for what was typed, and its operator told to keep it as evidence.
+#[test]
+fn a_wrong_secret_or_a_file_that_is_no_vault_is_never_called_damage() {
+    let folder = vault();
+    let folder = folder.path();
+    secret_file(folder, "wrong", "another passphrase example\n", 0o600);
+    let machine = format!("sealroom_machine_{}\n", "A".repeat(43));
+    secret_file(folder, "machine", &machine, 0o600);
+    fs::write(folder.join("text"), "hello, world").unwrap();
+    fs::write(folder.join("nothing"), "").unwrap();
+    let whole = fs::read(folder.join("v.redb")).unwrap();
+    fs::write(folder.join("cut"), &whole[..whole.len() / 2]).unwrap();
+    for (file, with, said) in [
+        ("v.redb", "wrong", "v.redb: wrong passphrase"),
+        ("v.redb", "machine", "v.redb: this machine key opens no slot"),
+        ("text", "pass", "text: this is not a sealroom vault"),
+        ("pass", "pass", "pass: this is not a sealroom vault"),
+        ("nothing", "pass", "nothing: this is not a sealroom vault"),
+        ("cut", "pass", "cut: the file is truncated"),
+    ] {
+        let examined = sealroom(folder, &["doctor", file, "--json", "--passphrase-file", with]);
+        let told = stderr(&examined);
+        assert_eq!(examined.status.code(), Some(1), "{file}: {told}");
+        assert!(told.contains(said) && !told.contains("keep this file unchanged"), "{file}: {told}");
+        let report: Value = serde_json::from_slice(&examined.stdout).unwrap();
+        assert_eq!(status(&report, "log"), if file == "v.redb" { "ok" } else { "skipped" }, "{report}");
+    }
+    // With damage beside it, the damage is what counts.
+    let mut damaged = whole.clone();
+    let at = damaged.windows(10).position(|bytes| bytes == b"vault.init").unwrap();
+    damaged[at] = b'x';
+    fs::write(folder.join("v.redb"), damaged).unwrap();
+    let (examined, _) = doctor(folder, &["--passphrase-file", "wrong"]);
+    assert!(stderr(&examined).contains("keep this file unchanged"), "{}", stderr(&examined));
+}

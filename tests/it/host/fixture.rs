@@ -178,7 +178,7 @@ async fn a_file_with_a_row_of_version_2_opens_and_its_token_reads_one_credential
     assert_eq!(values, [br#"{"token":"ghp_example_1"}"#]);
 }
 
-/// What a program of tomorrow wrote is refused as a whole, and not when the first request meets the row.
+/// A file that a program of tomorrow wrote is refused as a whole, and not when the first request meets the row.
 #[tokio::test]
 async fn a_file_with_rows_of_a_newer_version_cannot_be_opened_by_this_program() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! What the memory of the real process keeps once the vault is locked: no key and no secret of any request.
+//! The memory of the real process once the vault is locked: no key and no secret of any request.
 
 use std::{
     collections::BTreeSet, fs, os::unix::process::ExitStatusExt, path::Path, process::Command, time::Duration,

@@ -3,6 +3,8 @@
 mod backup;
 mod backup_cut;
 mod backup_hangs;
+mod backup_share;
+mod bad_copies;
 mod clock;
 mod container;
 mod disks;

@@ -6,21 +6,8 @@ use serde_json::{Value, json};
 
 use crate::{
     lab::kills::request,
-    support::binary::{INIT, PASSPHRASE, Serving, sealroom, secret_file, stderr},
+    support::binary::{INIT, PASSPHRASE, SERVE_KEPT as SERVE, Serving, sealroom, secret_file, stderr},
 };
-
-pub const SERVE: &[&str] = &[
-    "serve",
-    "--json",
-    "--data",
-    "v.redb",
-    "--listen",
-    "127.0.0.1:0",
-    "--passphrase-file",
-    "pass",
-    "--checkpoint-folder",
-    "kept",
-];
 
 /// A vault, and a backup of it from before everything was taken away.
 pub struct Worst {

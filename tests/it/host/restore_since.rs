@@ -5,11 +5,11 @@ use std::{fs, path::Path, process::Output};
 
 use sealroom::audit::tree::leaf_hash;
 
-use super::restore::{SERVE, Worst};
+use super::restore::Worst;
 use crate::{
     lab::kills::request,
     support::{
-        binary::{Serving, sealroom, stderr},
+        binary::{SERVE_KEPT as SERVE, Serving, sealroom, stderr},
         memory_disk::{AUDIT, edit},
     },
 };

@@ -1,12 +1,18 @@
 //! `sealroom slot`: the secrets that open a vault, in its file and through the server that has it open.
 
-use std::{fs, path::Path, process::Output};
+use std::{
+    fs,
+    io::{BufRead, BufReader, Write},
+    os::unix::net::UnixStream,
+    path::Path,
+    process::Output,
+};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::binary::{INIT, PASSPHRASE, Serving, command, sealroom, secret_file, stderr};
 
-const LIGHT: [&str; 4] = ["--kdf-memory", "64", "--kdf-passes", "1"];
+const LIGHT: [&str; 5] = ["--weak-kdf", "--kdf-memory", "64", "--kdf-passes", "1"];
 
 fn serve(with: &str) -> Vec<&str> {
     let mut args = vec!["serve", "--json", "--data", "v.redb", "--listen", "127.0.0.1:0"];
@@ -43,11 +49,16 @@ fn refused(folder: &Path, with: &str, args: &[&str], said: &str) {
     assert!(stderr(&refused).contains(said), "{args:?}: {}", stderr(&refused));
 }
 
-/// The slots as `slot list` shows them, without a passphrase.
-fn kinds(folder: &Path) -> Vec<(u64, String)> {
+/// `slot list`, which needs no passphrase.
+fn listed(folder: &Path) -> Value {
     let listed = sealroom(folder, &["slot", "list", "--json", "--data", "v.redb"]);
     assert!(listed.status.success(), "{}", stderr(&listed));
-    let listed: Value = serde_json::from_slice(&listed.stdout).unwrap();
+    serde_json::from_slice(&listed.stdout).unwrap()
+}
+
+/// The slots, each with its kind.
+fn kinds(folder: &Path) -> Vec<(u64, String)> {
+    let listed = listed(folder);
     let slots = listed["slots"].as_array().unwrap().iter();
     slots
         .map(|slot| {
@@ -57,7 +68,7 @@ fn kinds(folder: &Path) -> Vec<(u64, String)> {
         .collect()
 }
 
-/// Whether a start with that secret succeeds.
+/// Returns whether a start with that secret succeeds.
 fn opens(folder: &Path, with: &str) -> bool {
     let mut server = Serving::start(folder, &serve(with));
     if server.url.is_empty() {
@@ -192,6 +203,97 @@ fn a_new_slot_of_a_cost_that_this_host_cannot_pay_is_refused_before_anything_is_
         assert_eq!(slot(folder, "pass", &args).status.code(), Some(2));
     }
     assert_eq!(fs::read(folder.join("v.redb")).unwrap(), before);
+}
+
+/// The kinds of change that derive a key from a secret that people choose or copy.
+const DERIVING: &[&[&str]] = &[
+    &["add", "passphrase", "--new-passphrase-file", "second"],
+    &["add", "recovery", "--recovery-key-file", "new-paper"],
+    &["change", "--new-passphrase-file", "second"],
+    &["change", "--slot", "1", "--new-passphrase-file", "second"],
+    &["change", "--same"],
+];
+
+/// `init` refused such a cost, and the next command made a slot of it: the cheapest slot is the strength of the file.
+#[test]
+fn a_slot_that_is_cheap_to_guess_cannot_be_made_unless_its_operator_says_so() {
+    for is_served in [false, true] {
+        let folder = vault();
+        let folder = folder.path();
+        let server = is_served.then(|| Serving::start(folder, &serve("pass")));
+        let before = listed(folder);
+        for args in DERIVING {
+            for cost in [
+                ["--kdf-memory", "64", "--kdf-passes", "1"],
+                ["--kdf-memory", "4096", "--kdf-passes", "16"],
+                ["--kdf-memory", "19456", "--kdf-passes", "1"],
+            ] {
+                let refused = slot(folder, "pass", &[*args, &cost[..]].concat());
+                assert_eq!(refused.status.code(), Some(2), "{args:?} {cost:?}");
+                let said = stderr(&refused);
+                assert!(said.contains("make each guess at the passphrase cheap"), "{said}");
+                assert!(said.contains("accept it with --weak-kdf"), "{said}");
+            }
+        }
+        if is_served {
+            // A command of another version, which sends what it likes.
+            for change in ["add", "change"] {
+                let said = told(
+                    folder,
+                    &json!({ "command": "slot", "secret": PASSPHRASE, "change": change, "new": {
+                        "kind": "passphrase", "secret": "a second passphrase example",
+                        "memory_kib": 64, "passes": 1, "lanes": 1 } }),
+                );
+                assert!(said.contains("cheap") && said.contains("--weak-kdf"), "{change}: {said}");
+            }
+        }
+        assert_eq!(listed(folder), before, "nothing changed, served: {is_served}");
+        assert!(!folder.join("new-paper").exists());
+        let accepted = slot(folder, "pass", &[DERIVING[0], &LIGHT].concat());
+        assert!(accepted.status.success() && stderr(&accepted).contains("times less than by default"));
+        drop(server);
+        assert!(opens(folder, "pass") && opens(folder, "second"));
+    }
+}
+
+/// The recovery key of a new vault key had a slot that was created at no time.
+#[test]
+fn no_slot_is_without_the_time_of_its_making_whatever_made_it() {
+    let folder = vault();
+    let folder = folder.path();
+    let times = || {
+        let of = |slot: &Value| (slot["id"].as_u64().unwrap(), slot["changedAt"].as_u64());
+        listed(folder)["slots"].as_array().unwrap().iter().map(of).collect::<Vec<_>>()
+    };
+    let run = |command: &[&str], with: &str| {
+        let done = sealroom(folder, &[command, &["--data", "v.redb", "--passphrase-file", with]].concat());
+        assert!(done.status.success(), "{command:?}: {}", stderr(&done));
+    };
+    let made = times();
+    run(&["rekey", "--yes", "--recovery-key-file", "paper2"], "pass");
+    let rekeyed = times();
+    assert_eq!(rekeyed[0], made[0], "the slot that stays is as old as before");
+    assert!(rekeyed[1].0 == 3 && rekeyed[1].1 >= made[1].1, "{rekeyed:?}");
+    done(folder, "pass", &["add", "machine", "--key-file", "machine"]);
+    run(&["rekey", "--yes", "--recovery-key-file", "paper3"], "machine");
+    run(&["rekey", "--yes", "--recovery-key-file", "paper4"], "paper3");
+    run(&["compact"], "paper4");
+    let restore = ["restore", "v.redb", "--data", "other.redb", "--passphrase-file", "paper4"];
+    assert!(sealroom(folder, &restore).status.success());
+    let listed = sealroom(folder, &["slot", "list", "--data", "other.redb"]);
+    let listed = String::from_utf8(listed.stdout).unwrap();
+    assert!(listed.lines().count() == 3 && !listed.lines().any(|line| line.ends_with(" -")), "{listed}");
+    let times = times();
+    assert!(times.len() == 2 && times.iter().all(|(_, time)| *time >= made[0].1), "{times:?}");
+}
+
+/// Sends a line to the server's local socket, and returns the line that answers it.
+fn told(folder: &Path, request: &Value) -> String {
+    let mut socket = UnixStream::connect(folder.join("v.redb.sock")).unwrap();
+    writeln!(socket, "{request}").unwrap();
+    let mut line = String::new();
+    BufReader::new(socket).read_line(&mut line).unwrap();
+    line
 }
 
 #[test]

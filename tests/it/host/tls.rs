@@ -12,23 +12,11 @@ use rustix::process::Signal;
 
 use crate::support::{
     binary::{Serving, sealroom, secret_file, stderr, vault},
-    tls::{certificate, connect, has},
+    tls::{SERVE_LIVE as SERVE, certificate, configure_live, connected, has},
 };
 
-const SERVE: &[&str] = &[
-    "serve",
-    "--data",
-    "v.redb",
-    "--passphrase-file",
-    "pass",
-    "--listen",
-    "127.0.0.1:0",
-    "--config",
-    "c.toml",
-];
-
 fn serve(folder: &Path) -> Serving {
-    fs::write(folder.join("c.toml"), "tls_cert = \"live.crt\"\ntls_key = \"live.key\"\n").unwrap();
+    configure_live(folder);
     for kind in ["crt", "key"] {
         fs::copy(folder.join(format!("one.{kind}")), folder.join(format!("live.{kind}"))).unwrap();
     }
@@ -74,7 +62,7 @@ struct KeepAlive(rustls::StreamOwned<rustls::ClientConnection, TcpStream>);
 
 impl KeepAlive {
     fn open(folder: &Path, server: &Serving, ca: &str) -> Self {
-        Self(connect(server, &folder.join(ca), "127.0.0.1"))
+        Self(connected(folder, ca, TcpStream::connect(server.address()).unwrap()))
     }
 
     fn ping(&mut self) -> String {

@@ -76,6 +76,30 @@ pub const INIT: &[&str] = &[
     "1",
 ];
 
+/// Serves the vault with its checkpoint folder.
+pub const SERVE_KEPT: &[&str] = &[
+    "serve",
+    "--json",
+    "--data",
+    "v.redb",
+    "--listen",
+    "127.0.0.1:0",
+    "--passphrase-file",
+    "pass",
+    "--checkpoint-folder",
+    "kept",
+];
+
+/// Starts a temporary server in a folder, with what it says in the files named beside its keys; returns its words too.
+pub fn dev(folder: &Path, files: &[(&str, &str)]) -> (Serving, Value) {
+    let server = Serving::start(folder, &["serve", "--dev", "--json", "--listen", "127.0.0.1:0"]);
+    let said: Value = serde_json::from_str(&server.said).unwrap();
+    for (file, key) in files {
+        secret_file(folder, file, said[key].as_str().unwrap(), 0o600);
+    }
+    (server, said)
+}
+
 pub fn vault() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     secret_file(folder.path(), "pass", PASSPHRASE, 0o600);

@@ -43,7 +43,7 @@ impl Asked {
     }
 }
 
-/// What the provider answers.
+/// The provider's answers.
 #[derive(Debug, Clone)]
 pub enum Says {
     Json(u16, Value),

@@ -14,5 +14,6 @@ pub mod ports;
 pub mod pty;
 pub mod raw;
 pub mod server;
+pub mod share;
 pub mod source;
 pub mod tls;

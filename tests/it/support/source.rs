@@ -188,7 +188,7 @@ fn follow(mut path: Vec<String>, rest: &mut slice::Iter<'_, TokenTree>, found: &
     }
 }
 
-/// Which files of the crate use which: names that a `mod.rs` hands on lead to the file that has them.
+/// The files of the crate that each file uses: names that a `mod.rs` hands on lead to the file that has them.
 pub struct Uses {
     modules: BTreeMap<Vec<String>, String>,
     handed_on: BTreeMap<Vec<String>, Vec<String>>,

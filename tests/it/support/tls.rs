@@ -1,6 +1,7 @@
 //! `openssl` and the certificates that it makes.
 
 use std::{
+    fs,
     io::{Read, Write},
     net::TcpStream,
     path::Path,
@@ -8,27 +9,16 @@ use std::{
     sync::Arc,
 };
 
-use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
+use rustls::{
+    ClientConfig, ClientConnection, StreamOwned,
+    pki_types::{CertificateDer, ServerName, pem::PemObject},
+};
 
 use super::binary::Serving;
 
-/// A connection to the server of a client that trusts this authority alone.
-pub fn connect(
-    server: &Serving,
-    ca: &Path,
-    name: &str,
-) -> rustls::StreamOwned<rustls::ClientConnection, TcpStream> {
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_file(ca).unwrap()).unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let name = ServerName::try_from(name.to_owned()).unwrap();
-    let client = rustls::ClientConnection::new(Arc::new(config), name).unwrap();
-    rustls::StreamOwned::new(client, TcpStream::connect(server.address()).unwrap())
+/// Connects to a server under that name, as a client that takes the file's certificate for its authority's.
+pub fn connect(server: &Serving, ca: &Path, name: &str) -> StreamOwned<ClientConnection, TcpStream> {
+    over(ca, name, TcpStream::connect(server.address()).unwrap())
 }
 
 /// The whole response to a request without a token, over TLS.
@@ -68,6 +58,45 @@ pub fn issue(folder: &Path, name: &str, subject: &str, extensions: &[&str]) {
     openssl.args(extensions.iter().flat_map(|extension| ["-addext", extension]));
     let made = openssl.output().unwrap();
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+}
+
+/// Speaks TLS over a socket to a server at 127.0.0.1.
+pub fn connected(
+    folder: &Path,
+    certificate: &str,
+    socket: TcpStream,
+) -> StreamOwned<ClientConnection, TcpStream> {
+    over(&folder.join(certificate), "127.0.0.1", socket)
+}
+
+fn over(ca: &Path, name: &str, socket: TcpStream) -> StreamOwned<ClientConnection, TcpStream> {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(ca).unwrap()).unwrap();
+    let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let name = ServerName::try_from(name.to_owned()).unwrap();
+    StreamOwned::new(ClientConnection::new(Arc::new(config), name).unwrap(), socket)
+}
+
+/// Serves `v.redb` with `live.crt` and `live.key`, as `c.toml` says, so that they can be exchanged.
+pub const SERVE_LIVE: &[&str] = &[
+    "serve",
+    "--data",
+    "v.redb",
+    "--passphrase-file",
+    "pass",
+    "--listen",
+    "127.0.0.1:0",
+    "--config",
+    "c.toml",
+];
+
+/// Writes `c.toml`.
+pub fn configure_live(folder: &Path) {
+    fs::write(folder.join("c.toml"), "tls_cert = \"live.crt\"\ntls_key = \"live.key\"\n").unwrap();
 }
 
 /// Serves `v.redb` with the certificate `NAME.crt`, also under the name `vault.example.com`.

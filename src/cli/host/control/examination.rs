@@ -20,7 +20,7 @@ use super::protocol::{
 use crate::{
     cli::{
         error::CliError,
-        host::surroundings::surroundings,
+        host::{checkpoint_check::check_folder, checkpoints::CheckpointPlan, surroundings::surroundings},
         terminal::{output::Output, progress::Progress},
     },
     disk::{FileError, beside, resolved},
@@ -68,7 +68,11 @@ pub(in crate::cli::host) fn examine(
 }
 
 /// Examines the file on a thread of its own, and sends the report.
-pub(super) async fn tell_checks(writer: &mut OwnedWriteHalf, vault: Arc<Vault>) -> io::Result<()> {
+pub(super) async fn tell_checks(
+    writer: &mut OwnedWriteHalf,
+    vault: Arc<Vault>,
+    checkpoints: Option<Arc<CheckpointPlan>>,
+) -> io::Result<()> {
     let read = Arc::new(AtomicU64::new(0));
     let counted = Arc::clone(&read);
     let mut examination = tokio::task::spawn_blocking(move || {
@@ -76,7 +80,9 @@ pub(super) async fn tell_checks(writer: &mut OwnedWriteHalf, vault: Arc<Vault>) 
             counted.fetch_add(bytes, Ordering::Relaxed);
             true
         };
-        vault.examine_served(surroundings(), &count)
+        let mut checks = vault.examine_served(surroundings(), &count)?;
+        checks.extend(checkpoints.map(|plan| check_folder(&plan.folder, &vault)));
+        Some(checks)
     });
     let line = loop {
         match timeout(TOLD_EVERY, &mut examination).await {

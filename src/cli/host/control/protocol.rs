@@ -56,6 +56,9 @@ pub(in crate::cli::host) struct NewSlot {
     pub(in crate::cli::host) memory_kib: u32,
     pub(in crate::cli::host) passes: u32,
     pub(in crate::cli::host) lanes: u32,
+    /// True if its operator accepts a key derivation below the floor.
+    #[serde(default)]
+    pub(in crate::cli::host) weak_kdf: bool,
 }
 
 /// A slot as the server lists it.

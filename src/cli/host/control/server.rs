@@ -23,7 +23,7 @@ use crate::{
         error::CliError,
         host::{
             archiving::{self, Moving},
-            checkpoints::CheckpointPlan,
+            checkpoints::{CheckpointPlan, settle_accepted},
             host_actor::actor_of_uid,
             memory,
         },
@@ -119,7 +119,11 @@ async fn converse(
     let read = timeout(READ_TIMEOUT, reader.read_until(b'\n', &mut line)).await;
     let request = read.is_ok_and(|read| read.is_ok()).then(|| serde_json::from_slice(&line));
     let answer = match request {
-        Some(Ok(Request::Unlock { secret })) => displaced(unlocked(&secret, actor, vault, clock).await, file),
+        Some(Ok(Request::Unlock { secret })) => {
+            let answer = unlocked(&secret, actor, vault, clock).await;
+            settle_accepted(checkpoints.map(Arc::as_ref), vault).await;
+            displaced(answer, file)
+        }
         Some(Ok(Request::Lock)) => displaced(locked(actor, vault, clock).await, file),
         Some(Ok(Request::Slots)) => {
             let answer = slots::list(vault);
@@ -157,8 +161,8 @@ async fn converse(
             return;
         }
         Some(Ok(Request::Examine)) => {
-            let vault = Arc::clone(vault);
-            drop(tokio::spawn(async move { drop(tell_checks(&mut writer, vault).await) }));
+            let (vault, checkpoints) = (Arc::clone(vault), checkpoints.cloned());
+            drop(tokio::spawn(async move { drop(tell_checks(&mut writer, vault, checkpoints).await) }));
             return;
         }
         Some(Ok(Request::Rescue)) => {

@@ -4,7 +4,10 @@ use zeroize::Zeroizing;
 
 use super::protocol::{NewSlot, SlotAnswer, SlotRequest, SlotRow, SlotVerb};
 use crate::{
-    cli::{error::CliError, host::memory},
+    cli::{
+        error::CliError,
+        host::{kdf_args, memory},
+    },
     clock::Clock,
     crypto::{kdf::KdfParams, keys::SlotKind},
     domain::{Actor, Secret, Timestamp},
@@ -27,10 +30,16 @@ pub(in crate::cli::host) async fn change(
     clock: &Clock,
 ) -> SlotAnswer {
     let secret = Secret::new(request.secret.as_bytes().to_vec());
+    let accepts_weak = request.new.as_ref().is_some_and(|new| new.weak_kdf);
     let change = match read(request) {
         Ok(change) => change,
         Err(error) => return SlotAnswer::Failed { error, hint: "see `sealroom slot --help`".to_owned() },
     };
+    // Here too: the command at the other end of the socket may be an older one.
+    if !accepts_weak && is_weak(&change) {
+        let error = "this key derivation makes each guess at the passphrase cheap".to_owned();
+        return SlotAnswer::Failed { error, hint: kdf_args::TOO_WEAK.to_owned() };
+    }
     if let Err(CliError { message, hint, .. }) = memory::check_slots(vault, &change) {
         return SlotAnswer::Failed { error: message, hint };
     }
@@ -44,7 +53,7 @@ pub(in crate::cli::host) async fn change(
 fn read(request: SlotRequest) -> Result<SlotChange, String> {
     let SlotRequest { change, id, new, .. } = request;
     let secret = |new: Option<NewSlot>| {
-        let NewSlot { kind, secret, memory_kib, passes, lanes } = new.ok_or("no new secret")?;
+        let NewSlot { kind, secret, memory_kib, passes, lanes, .. } = new.ok_or("no new secret")?;
         let kinds = [SlotKind::Passphrase, SlotKind::Recovery, SlotKind::Machine];
         let kind = kinds.into_iter().find(|known| known.name() == kind).ok_or("unknown kind of slot")?;
         let kdf = KdfParams::new(memory_kib, passes, lanes).map_err(|error| error.to_string())?;
@@ -55,6 +64,15 @@ fn read(request: SlotRequest) -> Result<SlotChange, String> {
         SlotVerb::Change => SlotChange::Change { id, new: secret(new)? },
         SlotVerb::Remove => SlotChange::Remove { id: id.ok_or("no slot to remove")? },
     })
+}
+
+fn is_weak(change: &SlotChange) -> bool {
+    match change {
+        SlotChange::Add(new) | SlotChange::Change { new, .. } => {
+            new.kind != SlotKind::Machine && new.kdf.is_weak()
+        }
+        SlotChange::Remove { .. } => false,
+    }
 }
 
 fn copied(text: &Zeroizing<String>) -> Secret {

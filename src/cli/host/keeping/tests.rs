@@ -1,15 +1,18 @@
 //! The copy that a migration keeps, with a pretend next format.
 
+mod kills;
+
 use std::{fs, os::unix::fs::PermissionsExt};
 
 use tempfile::TempDir;
 
 use super::*;
 use crate::{
+    auth::token,
     clock,
-    domain::{Actor, Secret, Timestamp},
+    domain::{Actor, Role, Secret, Timestamp},
     storage::{Migrations, StorageError, Store, tables::Table},
-    vault::{Settings, UnlockError, Vault},
+    vault::{Context, Settings, UnlockError, Vault},
 };
 
 /// Rewrites each user.
@@ -27,6 +30,11 @@ fn folder() -> (TempDir, PathBuf) {
 }
 
 fn unlock(path: &Path, migrations: Migrations) -> Result<(), UnlockError> {
+    migrate(path, migrations).map(drop)
+}
+
+/// Unlocks and locks the file; returns the member's version, and the number of migrations that its log tells of.
+fn migrate(path: &Path, migrations: Migrations) -> Result<(u64, usize), UnlockError> {
     let file = DataFile::open(path, Locking::Required).unwrap();
     let keeper = Some(keeper(file.path(), Locking::Required, &Output::new(true)));
     let settings = Settings { migrations, keeper, ..Settings::new(Actor::host("test"), clock::monotonic) };
@@ -36,10 +44,34 @@ fn unlock(path: &Path, migrations: Migrations) -> Result<(), UnlockError> {
         let (actor, now) = (Actor::host("test"), Timestamp::from_millis(1_795_514_400_000));
         let secret = Secret::new(b"correct horse battery staple example".to_vec());
         vault.unlock(secret, actor.clone(), now, None).await?;
+        let outcome = (member_version(&vault, now).await, migrations_told(&vault));
         let event = crate::domain::Event::new(now, actor, crate::domain::Action::VaultLock);
         vault.lock(event).await.map_err(drop).unwrap();
-        Ok(())
+        Ok(outcome)
     })
+}
+
+async fn member_version(vault: &Vault, now: Timestamp) -> u64 {
+    let at = Context { now, request: None, peer: None };
+    let password = Secret::new(b"password-example".to_vec());
+    let login = vault.login(&at, "owner@example.com", password).await.map_err(drop).unwrap();
+    let bearer = token::parse_bearer(login.access.expose_text().unwrap()).unwrap();
+    let owner = vault.authenticate(bearer, &at).map_err(drop).unwrap();
+    let users = vault.list_users(&at, &owner).await.map_err(drop).unwrap();
+    // No login changes a member.
+    users.iter().find(|user| user.role == Role::Member).unwrap().version
+}
+
+fn migrations_told(vault: &Vault) -> usize {
+    let (mut told, mut next) = (0, 0);
+    while let Ok(records) = vault.records(next)
+        && let Some((last, _)) = records.last()
+    {
+        next = last + 1;
+        let done = r#""action":"vault.migrate","outcome":"allowed""#;
+        told += records.iter().filter(|(_, record)| String::from_utf8_lossy(record).contains(done)).count();
+    }
+    told
 }
 
 fn format(path: &Path) -> u32 {

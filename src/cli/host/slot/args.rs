@@ -2,13 +2,9 @@
 
 use std::path::PathBuf;
 
-use crate::{
-    cli::{
-        error::CliError,
-        host::{file_args::FileArgs, memory, passphrase::PassphraseArgs},
-        terminal::{confirm::Consent, output::Output},
-    },
-    crypto::kdf::KdfParams,
+use crate::cli::{
+    host::{file_args::FileArgs, kdf_args::KdfArgs, passphrase::PassphraseArgs},
+    terminal::confirm::Consent,
 };
 
 /// `slot`'s subcommands.
@@ -36,35 +32,6 @@ pub(super) enum Verb {
     /// Remove a slot: its secret no longer opens this file.
     #[command(after_help = "Examples:\n  sealroom slot remove 3 --data team.redb")]
     Remove(RemoveArgs),
-}
-
-/// The cost of a new key derivation.
-#[derive(Debug, Clone, Copy, clap::Args)]
-pub(super) struct Cost {
-    /// Memory for deriving the slot's key, in KiB.
-    #[arg(long, default_value_t = KdfParams::STANDARD.memory_kib(), value_name = "KIB")]
-    pub(super) kdf_memory: u32,
-    /// Passes for deriving the slot's key.
-    #[arg(long, default_value_t = KdfParams::STANDARD.passes(), value_name = "N")]
-    pub(super) kdf_passes: u32,
-}
-
-impl Cost {
-    /// Checks the cost, that this host can pay it, and says what a low one gives away.
-    pub(super) fn params(self, output: &Output) -> Result<KdfParams, CliError> {
-        let lanes = KdfParams::STANDARD.lanes();
-        let params = KdfParams::new(self.kdf_memory, self.kdf_passes, lanes)
-            .map_err(|error| CliError::usage(error.to_string(), "omit --kdf-memory and --kdf-passes"))?;
-        memory::check_new(params)?;
-        let work = |params: KdfParams| u64::from(params.memory_kib()) * u64::from(params.passes());
-        let cheaper = work(KdfParams::STANDARD) / work(params).max(1);
-        if cheaper >= 2 {
-            output.warning(&format!(
-                "each guess at the secret costs {cheaper} times less than by default for anyone with a copy of the file"
-            ));
-        }
-        Ok(params)
-    }
 }
 
 #[derive(Debug, clap::Args)]
@@ -100,7 +67,7 @@ pub(super) struct NewPassphraseArgs {
     #[arg(long, value_name = "FILE")]
     pub(super) new_passphrase_file: Option<PathBuf>,
     #[command(flatten)]
-    pub(super) cost: Cost,
+    pub(super) cost: KdfArgs,
 }
 
 #[derive(Debug, clap::Args)]
@@ -113,7 +80,7 @@ pub(super) struct NewRecoveryArgs {
     #[arg(long, value_name = "FILE")]
     pub(super) recovery_key_file: Option<PathBuf>,
     #[command(flatten)]
-    pub(super) cost: Cost,
+    pub(super) cost: KdfArgs,
 }
 
 #[derive(Debug, clap::Args)]
@@ -149,7 +116,7 @@ pub(super) struct ChangeArgs {
     #[arg(long, value_name = "FILE")]
     pub(super) key_file: Option<PathBuf>,
     #[command(flatten)]
-    pub(super) cost: Cost,
+    pub(super) cost: KdfArgs,
 }
 
 #[derive(Debug, clap::Args)]
