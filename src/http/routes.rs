@@ -264,8 +264,9 @@ pub enum Found<'p> {
 /// Looks up a request's route. One trailing slash is tolerated.
 pub fn find<'p>(method: &str, path: &'p str) -> Found<'p> {
     let path = path.strip_suffix('/').unwrap_or(path);
-    // A literal path takes precedence over a pattern: `/integrations/credentials` is not an id.
-    let literal = ROUTES.iter().any(|route| route.path == path);
+    // A literal path takes precedence over a pattern: `/integrations/credentials` is not an id. A request may spell a
+    // pattern: `/users/{email}` is a path with an argument like any other.
+    let literal = !path.contains('{') && ROUTES.iter().any(|route| route.path == path);
     let fits = |route: &'static Route| {
         let argument = if literal { (route.path == path).then_some("") } else { matches(route.path, path) };
         argument.map(|argument| (route, argument))
@@ -314,6 +315,16 @@ mod tests {
             ["/", "/sfp", "/sfp/apix", "/sfp/api//integrations", "/sfp/api/integrations//", "/integrations"]
         {
             assert_eq!(endpoint("GET", path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_path_that_spells_a_pattern_has_an_argument_like_any_other() {
+        for route in ROUTES.iter().filter(|route| route.path.contains('{')) {
+            let Found::Route(_, argument) = find(route.method, route.path) else {
+                panic!("no route for {}", route.path)
+            };
+            assert!(argument.starts_with('{') && argument.ends_with('}'), "{}: {argument}", route.path);
         }
     }
 
