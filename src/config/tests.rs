@@ -2,7 +2,7 @@ use super::*;
 
 #[test]
 fn the_example_shows_every_setting_with_its_default() {
-    let text = include_str!("../config.example.toml");
+    let text = include_str!("../../config.example.toml");
     assert_eq!(FileConfig::parse(text).unwrap(), FileConfig::default(), "the example sets nothing");
     let uncommented: String = text
         .lines()

@@ -98,6 +98,7 @@ mod tests {
             created_at: end.minus(seconds(60)),
             expires_at: end,
             revoked_at: None,
+            roll: Roll::default(),
             version: 1,
         };
         assert_eq!(token.status(end.minus(std::time::Duration::from_millis(1))), TokenStatus::Active);
