@@ -46,6 +46,9 @@ pub struct Integration {
     pub last_accessed_at: Option<Timestamp>,
     /// The actor that it was last disclosed to.
     pub last_accessed_by: Option<String>,
+    /// `true` if each read raises an alarm; only owners see it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub canary: bool,
     /// The others of the same provider and scope, in the answer to a create.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub shadows: Vec<String>,
@@ -262,10 +265,16 @@ pub struct Event {
     /// The integration that the event is about.
     #[serde(default)]
     pub integration_id: Option<String>,
+    /// Its revision.
+    #[serde(default)]
+    pub revision: Option<u64>,
     /// The service.
     pub provider: Option<String>,
     /// The project that the event is about.
     pub project: Option<String>,
+    /// The request that it belongs to.
+    #[serde(default)]
+    pub request_id: Option<String>,
     /// The peer's address.
     pub peer: Option<String>,
     /// Further details.

@@ -26,6 +26,7 @@ mod error;
 mod identity;
 mod open;
 mod patience;
+mod proofs;
 mod proxy;
 mod proxy_failure;
 mod requests;

@@ -10,6 +10,8 @@ pub(super) mod events;
 #[cfg(unix)]
 mod exec;
 mod expiry;
+#[cfg(feature = "server")]
+mod explain;
 mod export;
 mod git_credential;
 mod group;
@@ -19,13 +21,19 @@ mod integration;
 mod integration_find;
 mod integration_text;
 mod integration_update;
+#[cfg(feature = "server")]
+mod log_proof;
 mod login;
 mod names;
 mod near;
 mod pair;
 mod project;
 mod remote;
+#[cfg(feature = "server")]
+mod report;
 mod selection;
+#[cfg(feature = "server")]
+mod sentences;
 mod shadows;
 mod shell;
 mod status;
