@@ -97,6 +97,8 @@ pub struct Integration {
     pub creator: Option<UserId>,
     /// The time of its last change.
     pub updated_at: Timestamp,
+    /// True if nobody has a reason to read it, so that each read raises an alarm.
+    pub is_canary: bool,
     /// Raised by each write.
     pub version: u64,
 }

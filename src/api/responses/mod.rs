@@ -122,6 +122,7 @@ mod tests {
             created_by: "user:ada@acme.com".parse().unwrap(),
             creator: None,
             updated_at: NOW,
+            is_canary: false,
             version: 1,
         }
     }

@@ -62,6 +62,7 @@ fn integration(provider: Provider, scope: Scope, created_by: &str) -> Integratio
         created_by: created_by.parse().unwrap(),
         creator: (created_by == "user:ada@example.com").then(|| UserId::new(NOW, [1; 10])),
         updated_at: NOW,
+        is_canary: false,
         version: 1,
     }
 }

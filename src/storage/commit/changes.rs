@@ -275,6 +275,7 @@ mod tests {
             created_by: Actor::host("test"),
             creator: None,
             updated_at: now,
+            is_canary: false,
             version: 1,
         }
     }

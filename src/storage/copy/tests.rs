@@ -73,6 +73,7 @@ fn integration(number: u64, name: &str) -> Integration {
         created_by: Actor::host("test"),
         creator: None,
         updated_at: now(),
+        is_canary: false,
         version: 0,
     }
 }

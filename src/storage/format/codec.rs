@@ -30,9 +30,8 @@ use bincode::{Decode, Encode, config};
 
 use super::tables::Table;
 use crate::domain::{
-    AccessScope, Digest, Email, Integration, IntegrationId, Json, KeptRevision, Name, PasswordHash, Project,
-    ProjectId, Provider, RemoteUrl, Revision, Scope, SessionId, SessionKey, SessionRow, Timestamp, User,
-    UserId,
+    AccessScope, Digest, Email, Json, Name, PasswordHash, Project, ProjectId, Provider, RemoteUrl, SessionId,
+    SessionKey, SessionRow, Timestamp, User, UserId,
 };
 
 /// The longest row, in bytes: the request body of at most 64 KiB keeps every row below it. A longer length is damage,
@@ -292,79 +291,6 @@ impl Row for Project {
     }
 }
 
-#[derive(Encode, Decode)]
-struct StoredIntegration {
-    provider: String,
-    auth_type: String,
-    name: Option<String>,
-    /// `None` means global.
-    projects: Option<Vec<String>>,
-    config: Option<String>,
-    /// (revision, end) of each kept revision, the current one first.
-    kept: Vec<(u64, Option<u64>)>,
-    created_at: u64,
-    created_by: String,
-    creator: Option<[u8; 16]>,
-    updated_at: u64,
-    version: u64,
-}
-
-impl Row for Integration {
-    const TABLE: Table = Table::Integrations;
-
-    fn key(&self) -> Vec<u8> {
-        self.id.as_bytes().to_vec()
-    }
-
-    fn to_bytes(&self) -> Vec<u8> {
-        let kept = |kept: &KeptRevision| (kept.revision.number(), kept.expires_at.map(Timestamp::millis));
-        encode(StoredIntegration {
-            provider: text(&self.provider),
-            auth_type: text(&self.auth_type),
-            name: self.name.as_ref().map(text),
-            projects: match &self.scope {
-                Scope::Global => None,
-                Scope::Projects(projects) => Some(texts(projects)),
-            },
-            config: self.config.as_ref().map(|config| config.as_str().to_owned()),
-            kept: self.kept.iter().map(kept).collect(),
-            created_at: self.created_at.millis(),
-            created_by: text(&self.created_by),
-            creator: self.creator.map(|id| *id.as_bytes()),
-            updated_at: self.updated_at.millis(),
-            version: self.version,
-        })
-    }
-
-    fn from_bytes(key: &[u8], bytes: &[u8]) -> Option<Self> {
-        let stored: StoredIntegration = decode(bytes)?;
-        let kept = |(revision, expires_at): (u64, Option<u64>)| KeptRevision {
-            revision: Revision::new(revision),
-            expires_at: expires_at.map(Timestamp::from_millis),
-        };
-        if stored.kept.is_empty() {
-            return None;
-        }
-        Some(Self {
-            id: IntegrationId::from_bytes(key.try_into().ok()?),
-            provider: stored.provider.parse().ok()?,
-            auth_type: stored.auth_type.parse().ok()?,
-            name: Name::recorded_option(stored.name)?,
-            scope: match stored.projects {
-                None => Scope::Global,
-                Some(projects) => Scope::Projects(recorded(&projects)?),
-            },
-            config: stored.config.map(Json::new_checked),
-            kept: stored.kept.into_iter().map(kept).collect(),
-            created_at: Timestamp::from_millis(stored.created_at),
-            created_by: stored.created_by.parse().ok()?,
-            creator: stored.creator.map(UserId::from_bytes),
-            updated_at: Timestamp::from_millis(stored.updated_at),
-            version: stored.version,
-        })
-    }
-}
-
 fn text(value: &impl std::fmt::Display) -> String {
     value.to_string()
 }
@@ -390,6 +316,7 @@ fn key_text<T: std::str::FromStr>(key: &[u8]) -> Option<T> {
     std::str::from_utf8(key).ok()?.parse().ok()
 }
 
+mod integration;
 mod token;
 
 #[cfg(test)]

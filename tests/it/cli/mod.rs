@@ -1,6 +1,7 @@
 //! The commands, run as a user or a script runs them.
 
 mod arguments;
+mod canaries;
 mod commands;
 mod exec;
 mod exec_jobs;
@@ -20,6 +21,7 @@ mod proxies;
 mod readers;
 mod recipes;
 mod remote;
+mod reports;
 mod roundtrip;
 mod secrets;
 mod sessions;

@@ -198,6 +198,7 @@ fn integration(scope: Scope) -> Integration {
         created_by: "user:ada@example.com".parse().unwrap(),
         creator: Some(UserId::from_bytes([1; 16])),
         updated_at: Timestamp::from_millis(1_000),
+        is_canary: false,
         version: 2,
     }
 }
@@ -223,8 +224,20 @@ fn an_integration_of_either_scope() {
             b"\xfb\xe8\x03",
             b"\x02",
         ];
-        golden(&integration(scope), &[6; 16], parts);
+        golden(&integration(scope.clone()), &[6; 16], parts);
+        let marked = [&[&b"\xff\x02"[..]], parts].concat();
+        golden(&Integration { is_canary: true, ..integration(scope) }, &[6; 16], &marked);
     }
+}
+
+#[test]
+fn a_canary_of_any_kind_is_one_after_it_is_read_back_and_no_other_row_is() {
+    for is_canary in [false, true] {
+        let row = Integration { is_canary, ..integration(Scope::Global) };
+        assert_eq!(Integration::from_bytes(&row.key(), &row.to_bytes()).unwrap().is_canary, is_canary);
+    }
+    let newer = [&[255, 3][..], &integration(Scope::Global).to_bytes()].concat();
+    assert!(Integration::from_bytes(&[6; 16], &newer).is_none());
 }
 
 #[test]
