@@ -15,6 +15,7 @@ mod error;
 pub mod kdf;
 mod key_bytes;
 pub mod keys;
+pub mod mac;
 pub mod machine;
 pub mod random;
 pub mod recovery;

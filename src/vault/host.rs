@@ -51,6 +51,11 @@ impl Vault {
         Some(self.backed_up.load(Ordering::Relaxed)).filter(|at| *at > 0).map(Timestamp::from_millis)
     }
 
+    /// Counts a notice to a target of the host, delivered or given up.
+    pub fn count_notice(&self, delivered: bool) {
+        self.notices[usize::from(delivered)].add(1);
+    }
+
     /// Sets whether the last scheduled backup failed.
     pub fn set_backup_failed(&self, failed: bool) {
         self.backup_failed.store(failed, Ordering::Relaxed);
@@ -59,6 +64,11 @@ impl Vault {
     /// Returns whether the last scheduled backup failed.
     pub fn is_backup_failed(&self) -> bool {
         self.backup_failed.load(Ordering::Relaxed)
+    }
+
+    /// Returns the rollback that keeps the vault locked.
+    pub fn found_rollback(&self) -> Option<Rollback> {
+        *self.rollback.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Reports a rollback; the vault does not unlock while there is one, unless the settings accept it.

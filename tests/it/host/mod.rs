@@ -19,6 +19,7 @@ mod knocking;
 mod leftovers;
 mod memory;
 mod no_network;
+mod notices;
 mod overload;
 mod recover;
 mod replace;
