@@ -2,7 +2,7 @@ use super::*;
 
 #[test]
 fn the_example_shows_every_setting_with_its_default() {
-    let text = include_str!("../config.example.toml");
+    let text = include_str!("../../config.example.toml");
     assert_eq!(FileConfig::parse(text).unwrap(), FileConfig::default(), "the example sets nothing");
     let uncommented: String = text
         .lines()
@@ -70,6 +70,11 @@ fn the_example_shows_every_setting_with_its_default() {
             hosts: Some(vec![default::OUTGOING_HOST.to_owned()]),
             ca_file: Some("/etc/sealroom/ghe-ca.crt".into()),
             timeout_secs: Some(default::OUTGOING_TIMEOUT_SECS),
+        },
+        notify: FileNotify {
+            url: Some("https://hooks.example.com/sealroom".to_owned()),
+            secret_file: Some("/run/secrets/sealroom-webhook".into()),
+            command: Some(vec!["/usr/local/bin/sealroom-notice".to_owned()]),
         },
     };
     assert_eq!(FileConfig::parse(&uncommented).unwrap(), expected);
