@@ -70,6 +70,21 @@ pub struct FileConfig {
     /// Calls to providers.
     #[serde(default)]
     pub outgoing: FileOutgoing,
+    /// Notices to people.
+    #[serde(default)]
+    pub notify: FileNotify,
+}
+
+/// `[notify]`, which has neither flags nor variables, as `[outgoing]`.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FileNotify {
+    /// The URL of a webhook.
+    pub url: Option<String>,
+    /// The file that holds its signing secret.
+    pub secret_file: Option<PathBuf>,
+    /// A program and its arguments.
+    pub command: Option<Vec<String>>,
 }
 
 /// `[outgoing]`, which has neither flags nor variables: who may set only those cannot make the server call a host.

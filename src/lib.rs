@@ -48,6 +48,11 @@
 //! - The server calls no host that its config file does not list, and a minted token outlives neither its App's version
 //!   nor the open vault (`api::auth_token::no_other_host_is_ever_called_than_the_settings_list`,
 //!   `api::minting::nothing_that_was_taken_away_during_the_call_is_disclosed_after_it`).
+//! - No read of a canary goes without its alarm, and none is answered otherwise than another read
+//!   (`api::canaries::no_way_to_read_a_canary_goes_without_its_alarm`,
+//!   `api::canaries::a_canary_is_answered_as_any_other_credential_in_every_byte`).
+//! - A notice waits for nobody, and its command never runs in a process that has a key
+//!   (`host::notices::a_target_that_hangs_delays_no_answer_and_no_shutdown_and_leaves_no_process`).
 //! - After a revocation or a lock is answered, nothing that it took away leaves
 //!   (`api::revocation::a_revoked_token_cannot_finish_a_read`,
 //!   `api::backup_revocation::a_backup_under_way_cannot_outlive_the_right_to_it`,
@@ -117,6 +122,7 @@
 //! | What happens between the disk and a 200? | `vault/audited.rs`, then `storage/commit/writer.rs` and `batch.rs` |
 //! | How is a copy of one moment made while the server goes on? | `storage/copy/mod.rs`; the file takes another's place in `disk/file.rs` |
 //! | Which files may the process open, and which calls may it make? | `cli/host/sandbox/`: `rules.rs`, `seccomp.rs` |
+//! | What raises an alarm, and who hears of it? | `vault/canary.rs`, then `cli/host/notify/` |
 //! | What wipes a secret that has no owner? | the heap: `main.rs`; the stack: `crypto/stack.rs`; keys: `crypto/key_bytes.rs` |
 //! | What answers the watchdog of systemd? | `http/pulse.rs`, from the accept loop and a serving thread |
 //! | What is checked of a host before there is a vault? | `cli/host/self_check/`; the primitives: `crypto/known_answers.rs` |

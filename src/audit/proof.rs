@@ -4,7 +4,7 @@
 
 use std::ops::Range;
 
-use super::tree::Hash;
+use super::tree::{Hash, node_hash};
 
 /// The sizes or the sequence make no proof.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -95,7 +95,70 @@ where
     let middle = range.start + split(size);
     let left = subtree(&(range.start..middle), known)?;
     let right = subtree(&(middle..range.end), known)?;
-    Ok(super::tree::node_hash(&left, &right))
+    Ok(node_hash(&left, &right))
+}
+
+/// Returns whether an inclusion proof holds: that leaf has that place in the tree of that size and root (RFC 9162
+/// §2.1.3.2).
+pub fn includes(leaf: Hash, sequence: u64, size: u64, path: &[Hash], root: &Hash) -> bool {
+    if sequence >= size {
+        return false;
+    }
+    let (mut node, mut last, mut hash) = (sequence, size - 1, leaf);
+    for step in path {
+        if last == 0 {
+            return false;
+        }
+        if node % 2 == 1 || node == last {
+            hash = node_hash(step, &hash);
+            while node.is_multiple_of(2) && node != 0 {
+                node >>= 1;
+                last >>= 1;
+            }
+        } else {
+            hash = node_hash(&hash, step);
+        }
+        node >>= 1;
+        last >>= 1;
+    }
+    last == 0 && hash == *root
+}
+
+/// Returns whether a consistency proof holds: the tree of the first root begins the tree of the second (RFC 9162
+/// §2.1.4.2).
+pub fn extends(from: u64, to: u64, path: &[Hash], first: &Hash, second: &Hash) -> bool {
+    if from == to {
+        return path.is_empty() && first == second;
+    }
+    let mut steps: Vec<Hash> = path.to_vec();
+    if from.is_power_of_two() {
+        steps.insert(0, *first);
+    }
+    let Some((start, steps)) = steps.split_first() else { return false };
+    let (mut node, mut last) = (from - 1, to - 1);
+    while node % 2 == 1 {
+        node >>= 1;
+        last >>= 1;
+    }
+    let (mut old, mut new) = (*start, *start);
+    for step in steps {
+        if last == 0 {
+            return false;
+        }
+        if node % 2 == 1 || node == last {
+            old = node_hash(step, &old);
+            new = node_hash(step, &new);
+            while node.is_multiple_of(2) && node != 0 {
+                node >>= 1;
+                last >>= 1;
+            }
+        } else {
+            new = node_hash(&new, step);
+        }
+        node >>= 1;
+        last >>= 1;
+    }
+    last == 0 && old == *first && new == *second
 }
 
 #[cfg(test)]
@@ -103,7 +166,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::audit::tree::{Frontier, leaf_hash, node_hash};
+    use crate::audit::tree::{Frontier, leaf_hash};
 
     fn leaves(count: u64) -> Vec<Hash> {
         (0..count).map(|n| leaf_hash(&n.to_be_bytes())).collect()
@@ -118,67 +181,6 @@ mod tests {
     fn hashes(leaves: &[Hash], ranges: &[Range<u64>]) -> Vec<Hash> {
         let place = |at: u64| usize::try_from(at).unwrap();
         ranges.iter().map(|range| root(&leaves[place(range.start)..place(range.end)])).collect()
-    }
-
-    /// RFC 9162 §2.1.3.2, as it is written.
-    fn includes(leaf: Hash, sequence: u64, size: u64, path: &[Hash], wanted: &Hash) -> bool {
-        if sequence >= size {
-            return false;
-        }
-        let (mut node, mut last, mut hash) = (sequence, size - 1, leaf);
-        for step in path {
-            if last == 0 {
-                return false;
-            }
-            if node % 2 == 1 || node == last {
-                hash = node_hash(step, &hash);
-                while node.is_multiple_of(2) && node != 0 {
-                    node >>= 1;
-                    last >>= 1;
-                }
-            } else {
-                hash = node_hash(&hash, step);
-            }
-            node >>= 1;
-            last >>= 1;
-        }
-        last == 0 && hash == *wanted
-    }
-
-    /// RFC 9162 §2.1.4.2, as it is written.
-    fn extends(from: u64, to: u64, path: &[Hash], first: &Hash, second: &Hash) -> bool {
-        if from == to {
-            return path.is_empty() && first == second;
-        }
-        let mut steps: Vec<Hash> = path.to_vec();
-        if from.is_power_of_two() {
-            steps.insert(0, *first);
-        }
-        let Some((start, steps)) = steps.split_first() else { return false };
-        let (mut node, mut last) = (from - 1, to - 1);
-        while node % 2 == 1 {
-            node >>= 1;
-            last >>= 1;
-        }
-        let (mut old, mut new) = (*start, *start);
-        for step in steps {
-            if last == 0 {
-                return false;
-            }
-            if node % 2 == 1 || node == last {
-                old = node_hash(step, &old);
-                new = node_hash(step, &new);
-                while node.is_multiple_of(2) && node != 0 {
-                    node >>= 1;
-                    last >>= 1;
-                }
-            } else {
-                new = node_hash(&new, step);
-            }
-            node >>= 1;
-            last >>= 1;
-        }
-        last == 0 && old == *first && new == *second
     }
 
     proptest! {

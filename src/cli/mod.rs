@@ -95,6 +95,10 @@ pub fn main() -> ExitCode {
         let checked = host::check_sandbox(&words[2..], &Output::new(true));
         return ExitCode::from(u8::from(checked.is_err()));
     }
+    #[cfg(feature = "server")]
+    if words.get(1).is_some_and(|word| word == host::HOOK) {
+        return ExitCode::from(host::help_run(&words[2..]));
+    }
     let refuse = |error: &CliError, output: Output| {
         output.error(error);
         ExitCode::from(error.exit as u8)

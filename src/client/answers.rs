@@ -48,51 +48,12 @@ pub struct Integration {
     pub last_accessed_at: Option<Timestamp>,
     /// The actor that it was last disclosed to.
     pub last_accessed_by: Option<String>,
+    /// `true` if each read raises an alarm; only owners see it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub canary: bool,
     /// The others of the same provider and scope, in the answer to a create.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub shadows: Vec<String>,
-}
-
-/// The kept revisions of one credential, with its metadata of the same moment.
-pub struct Revisions {
-    /// The answer as the server sent it.
-    pub body: Secret,
-    /// `audit-receipt`: evidence to check against the log later.
-    pub receipt: Option<String>,
-    pub(super) server: String,
-}
-
-/// The parts of [`Revisions`].
-#[derive(Deserialize)]
-pub struct Kept {
-    /// The metadata.
-    pub integration: Integration,
-    /// The revisions, the current one first.
-    pub revisions: Vec<KeptRevision>,
-}
-
-/// One revision of a credential.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct KeptRevision {
-    /// Its number.
-    pub revision: u64,
-    /// Its own expiry at the provider.
-    #[serde(with = "text::optional")]
-    pub expires_at: Option<Timestamp>,
-    /// The credential.
-    pub credentials: SecretJson,
-}
-
-impl Revisions {
-    /// Returns the metadata and the revisions.
-    ///
-    /// # Errors
-    /// The answer does not follow this API.
-    pub fn parts(&self) -> Result<Kept, super::Error> {
-        serde_json::from_slice(self.body.expose())
-            .map_err(|_| super::Error::Foreign { server: self.server.clone(), status: 200 })
-    }
 }
 
 /// A project, with the integrations scoped to it if the caller may see them.
@@ -282,10 +243,16 @@ pub struct Event {
     /// The integration that the event is about.
     #[serde(default)]
     pub integration_id: Option<String>,
+    /// Its revision.
+    #[serde(default)]
+    pub revision: Option<u64>,
     /// The service.
     pub provider: Option<String>,
     /// The project that the event is about.
     pub project: Option<String>,
+    /// The request that it belongs to.
+    #[serde(default)]
+    pub request_id: Option<String>,
     /// The peer's address.
     pub peer: Option<String>,
     /// Further details.

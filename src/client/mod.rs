@@ -29,9 +29,11 @@ mod identity;
 mod open;
 mod otp;
 mod patience;
+mod proofs;
 mod proxy;
 mod proxy_failure;
 mod requests;
+mod revisions;
 mod routes;
 mod seen;
 mod session;
@@ -43,8 +45,8 @@ mod tls_failure;
 
 pub use crate::api::responses::Exposure;
 pub use answers::{
-    Credential, Credentials, Event, Health, Integration, Kept, KeptRevision, Pair, Project, RepositoryToken,
-    Revisions, Scoped, SecretJson, SecretText, Token, User, WhoLoggedIn,
+    Credential, Credentials, Event, Health, Integration, Pair, Project, RepositoryToken, Scoped, SecretJson,
+    SecretText, Token, User, WhoLoggedIn,
 };
 pub use call::{ANSWER_TIMEOUT, WAIT_MAX};
 pub use connect::CONNECT_TIMEOUT;
@@ -58,6 +60,7 @@ pub use requests::{
     CredentialFilter, EventFilter, Expired, ExposureQuestion, IntegrationChange, Listing, NewIntegration,
     NewProject, NewToken, NewUser, Scope, UserChange,
 };
+pub use revisions::{Kept, KeptRevision, Revisions};
 pub use seen::{Seen, Shorter};
 pub use session::{Place, Session, SessionError, SessionFile};
 pub use sessions::{NoProfile, Profile, Sessions};

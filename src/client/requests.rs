@@ -70,6 +70,8 @@ pub struct NewIntegration {
     pub expired: Expired,
     /// Provider options, sent byte for byte.
     pub config: Option<Box<RawValue>>,
+    /// `true` if each read is to raise an alarm; owners alone.
+    pub is_canary: bool,
 }
 
 /// A change of an integration; what is absent stays, an inner `None` clears.
@@ -119,6 +121,8 @@ struct IntegrationBody<'a> {
     allow_expired: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     config: Option<&'a RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    canary: Option<bool>,
 }
 
 impl IntegrationBody<'_> {
@@ -132,6 +136,7 @@ impl IntegrationBody<'_> {
         expires_at: None,
         allow_expired: None,
         config: None,
+        canary: None,
     };
 }
 
@@ -148,6 +153,7 @@ impl NewIntegration {
             expires_at: self.expires_at,
             allow_expired: self.expired.field(),
             config: self.config.as_deref(),
+            canary: self.is_canary.then_some(true),
         }))
     }
 }

@@ -71,6 +71,11 @@ fn the_example_shows_every_setting_with_its_default() {
             ca_file: Some("/etc/sealroom/ghe-ca.crt".into()),
             timeout_secs: Some(default::OUTGOING_TIMEOUT_SECS),
         },
+        notify: FileNotify {
+            url: Some("https://hooks.example.com/sealroom".to_owned()),
+            secret_file: Some("/run/secrets/sealroom-webhook".into()),
+            command: Some(vec!["/usr/local/bin/sealroom-notice".to_owned()]),
+        },
     };
     assert_eq!(FileConfig::parse(&uncommented).unwrap(), expected);
 }

@@ -17,6 +17,7 @@ pub mod kdf;
 mod key_bytes;
 pub mod keys;
 pub mod known_answers;
+pub mod mac;
 pub mod machine;
 pub mod otp;
 pub mod random;

@@ -113,8 +113,12 @@ text_enum! {
 text_enum! {
     /// The keys that a detail may have; there is no other way to put a word into the log.
     DetailKey, "detail", "from the allow-list" {
+        /// True if the credential that was disclosed is a canary.
+        Alarm = "alarm",
         /// The length of a text that is too long for its record, in bytes.
         Bytes = "bytes",
+        /// True if a stored credential is a canary.
+        Canary = "canary",
         /// The number of a one-time code on its printed list.
         Code = "code",
         /// A count.

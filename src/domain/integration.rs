@@ -99,6 +99,8 @@ pub struct Integration {
     pub updated_at: Timestamp,
     /// The time at which the current credential replaced another; `None` for the first one.
     pub rotated_at: Option<Timestamp>,
+    /// True if nobody has a reason to read it, so that each read raises an alarm.
+    pub is_canary: bool,
     /// Raised by each write.
     pub version: u64,
 }

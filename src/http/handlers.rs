@@ -176,12 +176,14 @@ async fn list_integrations(mut call: Box<Call>, verb: Verb) -> HandlerResult {
         call.vault.list_integrations(&call.context, call.caller()?, verb, provider, name, page).await?;
     let accesses: Vec<_> = listed.iter().map(last_access).collect();
     // A creator needs its config to change the names in it.
-    let sees_config = verb == Verb::ListOwnIntegrations || call.caller()?.caller().role == Role::Owner;
+    let reader = call.caller()?.caller().role;
+    let sees_config = verb == Verb::ListOwnIntegrations || reader == Role::Owner;
     let bodies: Vec<_> = listed
         .iter()
         .zip(&accesses)
         .map(|(one, access)| {
-            let body = IntegrationBody::new(&one.integration, access.as_ref()).for_owner(sees_config);
+            let body = IntegrationBody::new(&one.integration, access.as_ref());
+            let body = body.for_owner(sees_config).marked_for(reader);
             // The log says who reads a member's integration, and members do not read the log.
             if verb == Verb::ListOwnIntegrations { body.without_reader() } else { body }
         })
@@ -194,7 +196,8 @@ async fn create_integration(call: Box<Call>) -> HandlerResult {
     let request: CreateIntegration = call.parse()?;
     let (integration, shadows) =
         call.vault.create_integration(&call.context, call.caller()?, request).await?;
-    let body = IntegrationBody::new(&integration, None).with_shadows(&shadows);
+    let reader = call.caller()?.caller().role;
+    let body = IntegrationBody::new(&integration, None).marked_for(reader).with_shadows(&shadows);
     Ok(Answer::json(StatusCode::CREATED, &body))
 }
 
@@ -296,9 +299,9 @@ async fn delete_integration(call: Box<Call>) -> HandlerResult {
 
 fn metadata(listed: &Listed, reader: &Admitted) -> Answer {
     let access = last_access(listed);
-    let is_owner = reader.caller().role == Role::Owner;
-    let body = IntegrationBody::new(&listed.integration, access.as_ref()).for_owner(is_owner);
-    Answer::json(StatusCode::OK, &body)
+    let role = reader.caller().role;
+    let body = IntegrationBody::new(&listed.integration, access.as_ref());
+    Answer::json(StatusCode::OK, &body.for_owner(role == Role::Owner).marked_for(role))
 }
 
 fn last_access(listed: &Listed) -> Option<responses::LastAccess> {

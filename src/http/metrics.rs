@@ -171,6 +171,16 @@ impl Page {
         encoder
             .encode_descriptor("requests_over_budget", help, None, MetricType::Counter)?
             .encode_counter::<NoLabelSet, _, f64>(&self.gauges.over_budget, None)?;
+        let help = "Alarms: reads of credentials that nobody has a reason to read";
+        encoder
+            .encode_descriptor("read_alarms", help, None, MetricType::Counter)?
+            .encode_counter::<NoLabelSet, _, f64>(&self.gauges.canary_reads, None)?;
+        let help = "Notices to the webhook and the command of the settings";
+        let mut notices = encoder.encode_descriptor("notices", help, None, MetricType::Counter)?;
+        for (outcome, count) in ["failed", "delivered"].iter().zip(&self.gauges.notices) {
+            let labels = [("outcome", *outcome)];
+            notices.encode_family(&labels)?.encode_counter::<NoLabelSet, _, f64>(count, None)?;
+        }
         let help = "Password verifications (Argon2 runs)";
         encoder
             .encode_descriptor("password_checks", help, None, MetricType::Counter)?

@@ -1,6 +1,6 @@
 //! L2. Calls from the server to a provider: the only place that opens a connection to another host.
 //!
-//! Owns the allowed hosts, the trusted authorities, and what GitHub is asked and may answer. Knows no rows, no caller
+//! Owns the allowed hosts, the trusted authorities, what GitHub is asked and may answer, and the notices to a webhook. Knows no rows, no caller
 //! and no clock; a key enters as a stored credential and leaves as a signature. Nothing of an answer reaches a log or a
 //! client except a status and the token itself.
 //!
@@ -19,6 +19,7 @@ mod hosts;
 mod roots;
 mod session;
 mod shares;
+mod webhook;
 
 pub use self::{
     app::{App, AppConfig, BadApp, SignedApp},
@@ -28,4 +29,5 @@ pub use self::{
     hosts::{AllowedHost, ApiBase},
     roots::RootsError,
     shares::{Share, Shares},
+    webhook::Webhook,
 };

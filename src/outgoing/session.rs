@@ -65,6 +65,11 @@ impl<'a> Session<'a> {
         body: Vec<u8>,
     ) -> Result<Answer, Failure> {
         let request = self.request(method, path, bearer, body)?;
+        self.send(request).await
+    }
+
+    /// Sends a request and reads the answer.
+    pub(super) async fn send(&mut self, request: Request<Full<Bytes>>) -> Result<Answer, Failure> {
         let mut sender = self.sender().await?;
         let answer = sender.send_request(request).await.map_err(|_| Failure::Broken)?;
         let (head, body) = answer.into_parts();

@@ -7,6 +7,7 @@ use std::{
 
 use super::{
     access::{self, Admitted},
+    canary::Alarms,
     credentials::Measure,
     error::Error,
     refusal_counts::Tally,
@@ -66,6 +67,7 @@ impl Vault {
             tally: Arc::clone(&self.tally),
             disk_low: self.is_disk_low(),
             measure: self.measure(),
+            alarms: Arc::clone(&self.alarms),
         };
         let queued =
             self.opened().map(|open| open.decide(context.request, move |view| admission.decide(view, work)));
@@ -119,6 +121,7 @@ struct Admission {
     tally: Arc<Tally>,
     disk_low: bool,
     measure: Measure,
+    alarms: Arc<Alarms>,
 }
 
 impl Admission {
@@ -146,6 +149,9 @@ impl Admission {
             Ok(decision) => {
                 let actor = admitted.caller().actor();
                 self.measure.write(&actor, &decision, context.now, &self.tally).map_err(silent)?;
+                if decision.discloses() {
+                    self.alarms.raise(decision.events());
+                }
                 if admitted.is_first_use() {
                     return roll::first_use(view, self.bearer, decision, context.now).map_err(silent);
                 }

@@ -5,6 +5,7 @@ use std::{collections::HashSet, sync::Arc};
 use super::{
     access::Admitted,
     budgets::{AnswerBytes, Budgets, CallerLimits},
+    canary,
     error::Error,
     refusal_counts::Tally,
     state::Vault,
@@ -194,12 +195,9 @@ impl Vault {
 }
 
 fn disclose(work: &Request<'_>, selection: Selection, project: Option<&ProjectId>) -> Decision<Selection> {
-    let event = |integration: &Integration| Event {
-        integration: Some(integration.id),
-        revision: Some(integration.revision()),
-        provider: Some(integration.provider),
-        project: project.cloned(),
-        ..work.event.clone()
+    let event = |integration: &Integration| {
+        let event = canary::disclosure(work.event.clone(), integration, integration.revision());
+        Event { project: project.cloned(), ..event }
     };
     let events = selection.items.iter().map(|(integration, _)| event(integration)).collect();
     Decision::disclosing(selection, events)

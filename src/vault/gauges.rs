@@ -32,6 +32,10 @@ pub struct Gauges {
     pub password_runs: u64,
     /// Minted tokens.
     pub mints: MintReading,
+    /// Reads of canaries.
+    pub canary_reads: u64,
+    /// Notices that were given up, and notices that were delivered.
+    pub notices: [u64; 2],
     /// The metrics of an unlocked vault.
     pub open: Option<OpenGauges>,
 }
@@ -68,6 +72,8 @@ impl Vault {
             over_budget: self.budgets.refused(),
             password_runs: self.password_runs(),
             mints: self.mints.read(),
+            canary_reads: self.alarms.reads(),
+            notices: [0, 1].map(|outcome: usize| self.notices[outcome].read()),
             open: self.opened().ok().map(|open| {
                 let stats = open.writer.stats();
                 let mut integrations: BTreeMap<_, (u64, u64)> =

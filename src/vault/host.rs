@@ -51,6 +51,11 @@ impl Vault {
         Some(self.backed_up.load(Ordering::Relaxed)).filter(|at| *at > 0).map(Timestamp::from_millis)
     }
 
+    /// Counts a notice to a target of the host, delivered or given up.
+    pub fn count_notice(&self, delivered: bool) {
+        self.notices[usize::from(delivered)].add(1);
+    }
+
     /// Sets whether the last scheduled backup failed.
     pub fn set_backup_failed(&self, failed: bool) {
         self.backup_failed.store(failed, Ordering::Relaxed);

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use super::{
     access::Admitted,
     error::Error,
+    github_app::{check_app, is_app},
     projects::check_registered,
     shadow,
     state::Vault,
@@ -17,10 +18,10 @@ use crate::{
     auth::policy::Verb,
     crypto::random,
     domain::{
-        AuthType, Detail, DetailKey, Event, Integration, IntegrationId, Json, KeptRevision, Name, ProjectId,
-        Provider, Revision, Scope, Secret, Timestamp,
+        Detail, DetailKey, Event, Integration, IntegrationId, Json, KeptRevision, Name, ProjectId, Provider,
+        Revision, Scope, Secret, Timestamp,
     },
-    outgoing::{App, AppConfig},
+    outgoing::AppConfig,
     storage::{Changes, Decision, LastAccess, View},
 };
 
@@ -60,7 +61,11 @@ impl Vault {
                 name,
                 expires_at,
                 allow_expired,
+                is_canary,
             } = request;
+            if is_canary {
+                work.permit.owner()?;
+            }
             work.permit.scope(&scope)?;
             work.permit.provider(provider)?;
             check_registered(work.view, scope.projects())?;
@@ -81,6 +86,7 @@ impl Vault {
                 creator,
                 updated_at: now,
                 rotated_at: None,
+                is_canary,
                 version: 0,
             };
             let shadows = shadows(work.view, &integration)?;
@@ -89,7 +95,8 @@ impl Vault {
             let mut changes = Changes::none();
             changes.credential(&integration, Revision::FIRST, credentials);
             changes.integration(None, integration.clone());
-            let event = Event { detail: scope_detail(&integration), ..event_about(work.event, &integration) };
+            let detail = made_detail(&integration);
+            let event = Event { detail, ..event_about(work.event, &integration) };
             Ok(Decision::changing((integration, shadows), changes, event).also(shadow))
         };
         Ok(self.act(context, caller, Verb::CreateIntegration, work).await?.value)
@@ -280,16 +287,6 @@ impl Vault {
     }
 }
 
-/// Returns whether the vault itself works with the credential: it mints tokens of GitHub Apps.
-fn is_app(provider: Provider, auth_type: AuthType) -> bool {
-    provider == Provider::Github && auth_type == AuthType::App
-}
-
-/// Refuses a GitHub App that could not mint a token.
-fn check_app(credentials: &Secret, config: Option<&Json>) -> Result<(), Error> {
-    App::read(credentials, config).map(drop).map_err(|bad| Error::BadRequest(bad.into()))
-}
-
 /// Returns an integration that the caller may change. For a member, another's integration and an unknown id give the
 /// same refusal.
 fn owned(work: &Request<'_>, id: IntegrationId) -> Result<Arc<Integration>, Error> {
@@ -363,6 +360,11 @@ fn scope_detail(integration: &Integration) -> Detail {
         Scope::Global => Detail::NONE.truth(DetailKey::IsGlobal, true),
         Scope::Projects(projects) => Detail::NONE.list(DetailKey::Projects, projects),
     }
+}
+
+fn made_detail(integration: &Integration) -> Detail {
+    let detail = scope_detail(integration);
+    if integration.is_canary { detail.truth(DetailKey::Canary, true) } else { detail }
 }
 
 /// Returns the other integrations of the same scope and provider (and, for `custom`, name).

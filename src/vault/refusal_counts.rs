@@ -23,6 +23,8 @@ pub(super) struct Tally(Mutex<Counts>);
 struct Counts {
     minute: Minute,
     total: Rejected,
+    /// The refusals of known callers since the start.
+    refusals: u64,
 }
 
 #[derive(Default)]
@@ -48,6 +50,7 @@ impl Tally {
     /// Counts a refusal of a caller; returns whether it is to be recorded on its own.
     pub(super) fn count_refusal(&self, actor: &Actor) -> bool {
         let mut counts = self.lock();
+        counts.refusals += 1;
         let refusals = match counts.minute.refusals.get_mut(actor) {
             Some(refusals) => refusals,
             None => counts.minute.refusals.entry(actor.clone()).or_default(),
@@ -79,6 +82,11 @@ impl Tally {
     /// Returns the counts since the start.
     pub(super) fn total(&self) -> Rejected {
         self.lock().total
+    }
+
+    /// Returns the refusals of known callers since the start.
+    pub(super) fn refusals(&self) -> u64 {
+        self.lock().refusals
     }
 
     /// Returns the counts of this minute and begins the next.

@@ -27,6 +27,12 @@ impl Vault {
         self.tally.total()
     }
 
+    /// Returns everything that was refused since the start, of known callers and of strangers.
+    pub fn refused(&self) -> u64 {
+        let Rejected { tokens, logins } = self.tally.total();
+        tokens + logins + self.tally.refusals() + self.budgets.refused()
+    }
+
     /// Counts a request without a valid token.
     pub fn count_unauthenticated(&self, context: &Context) {
         self.tally.token(context.peer);

@@ -10,6 +10,7 @@ use std::sync::{
 
 use super::{
     access::Admitted,
+    canary,
     credentials::{CredentialQuery, find},
     error::Error,
     minted::{MintKey, Minted, NoToken},
@@ -274,13 +275,8 @@ fn decide(
 ) -> Result<Decision<Option<Token>>, Error> {
     let chosen = choose(work.view, work.permit, project)?;
     let proof = work.permit.disclose(&chosen)?;
-    let event = Event {
-        integration: Some(chosen.id),
-        revision: Some(chosen.revision()),
-        provider: Some(chosen.provider),
-        project: Some(project.clone()),
-        ..work.event
-    };
+    let event = canary::disclosure(work.event, &chosen, chosen.revision());
+    let event = Event { project: Some(project.clone()), ..event };
     if chosen.auth_type != AuthType::App {
         let token = stored::field(&work.view.open_credential(&proof)?, "token");
         let mut token = token.filter(|token| !token.is_empty()).ok_or_else(|| Error::NothingMatches {

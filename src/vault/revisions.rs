@@ -3,6 +3,7 @@
 use super::{
     access::Admitted,
     budgets::AnswerBytes,
+    canary,
     error::Error,
     integrations::{Listed, with_last_access},
     state::Vault,
@@ -10,7 +11,7 @@ use super::{
 };
 use crate::{
     auth::policy::Verb,
-    domain::{Event, IntegrationId, KeptRevision, Secret},
+    domain::{IntegrationId, KeptRevision, Secret},
     storage::{Decision, InFlightGuard, Receipt},
 };
 
@@ -54,11 +55,8 @@ impl Vault {
                 measure.hold(&mut held, secret)?;
             }
             measure.disclose(&work.caller().actor(), revisions.len(), work.context.now)?;
-            let event = |(kept, _): &(KeptRevision, Secret)| Event {
-                integration: Some(id),
-                revision: Some(kept.revision),
-                provider: Some(integration.provider),
-                ..work.event.clone()
+            let event = |(kept, _): &(KeptRevision, Secret)| {
+                canary::disclosure(work.event.clone(), &integration, kept.revision)
             };
             let events = revisions.iter().map(event).collect();
             let listed = with_last_access(work.view, integration)?;

@@ -10,11 +10,12 @@ use std::{
 };
 
 use arc_swap::ArcSwapOption;
-use tokio::sync::{Semaphore, oneshot, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 use super::{
     begun::Begun,
     budgets::{Budgets, CallerLimits},
+    canary::{Alarms, CanaryRead},
     error::Error,
     exposures::Exposures,
     given_pairs::GivenPairs,
@@ -31,6 +32,7 @@ use crate::{
     disk::Medium,
     domain::{Actor, NewMembersSee, Timestamp, days, seconds},
     outgoing::Outgoing,
+    stats::Counter,
     storage::{Keeper, Migrations, OpenError, StorageError, Store, Writer, Writing},
 };
 
@@ -184,6 +186,9 @@ pub struct Vault {
     pub(super) exports: Arc<Semaphore>,
     /// Counts minted tokens.
     pub(super) mints: Mints,
+    pub(super) alarms: Arc<Alarms>,
+    /// Counts notices to the host's targets: given up, and delivered.
+    pub(super) notices: [Counter; 2],
 }
 
 /// Parts that exist only while the vault is unlocked.
@@ -231,6 +236,8 @@ impl Vault {
             budgets: Arc::default(),
             exports: Arc::new(Semaphore::new(EXPORTS_MAX)),
             mints: Mints::new(),
+            alarms: Arc::default(),
+            notices: Default::default(),
         })
     }
 
@@ -268,6 +275,11 @@ impl Vault {
     /// Returns the newest revoked epoch: connections that still hold a disclosure of it or an earlier one must close.
     pub fn closed_through(&self) -> watch::Receiver<u64> {
         self.closed_through.subscribe()
+    }
+
+    /// Returns the queue of the reads of canaries, at the first call.
+    pub fn canary_reads(&self) -> Option<mpsc::Receiver<CanaryRead>> {
+        self.alarms.take()
     }
 
     pub(super) const fn store(&self) -> &Store {

@@ -34,6 +34,8 @@ pub struct CreateIntegration {
     pub expires_at: Option<Timestamp>,
     /// Accepts an expiry in the past, for an import; owners alone.
     pub allow_expired: bool,
+    /// Raises an alarm at each read; owners alone.
+    pub is_canary: bool,
 }
 
 impl Request for CreateIntegration {
@@ -48,6 +50,7 @@ impl Request for CreateIntegration {
         "name",
         "expiresAt",
         "allowExpired",
+        "canary",
     ];
 
     fn read(fields: &mut Fields<'_>) -> Result<Self, BadRequest> {
@@ -68,6 +71,7 @@ impl Request for CreateIntegration {
             name,
             expires_at: fields.optional("expiresAt").map(Value::parse).transpose()?,
             allow_expired: allow_expired(fields)?,
+            is_canary: fields.optional("canary").map(Value::truth).transpose()?.unwrap_or(false),
         })
     }
 }

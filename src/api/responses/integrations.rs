@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 
 use super::{Text, texts, verbatim_or_empty};
 use crate::domain::{
-    Actor, AuthType, Integration, IntegrationId, Name, ProjectId, Provider, Scope, Timestamp,
+    Actor, AuthType, Integration, IntegrationId, Name, ProjectId, Provider, Role, Scope, Timestamp,
 };
 
 /// The last disclosure of a credential.
@@ -35,8 +35,13 @@ pub struct IntegrationBody<'a> {
     updated_at: Text<Timestamp>,
     last_accessed_at: Option<Text<Timestamp>>,
     last_accessed_by: Option<Text<&'a Actor>>,
+    /// Present only in an owner's answer about a canary.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    canary: Option<bool>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     shadows: Vec<Text<IntegrationId>>,
+    #[serde(skip)]
+    is_canary: bool,
 }
 
 impl<'a> IntegrationBody<'a> {
@@ -57,8 +62,17 @@ impl<'a> IntegrationBody<'a> {
             updated_at: Text(integration.updated_at),
             last_accessed_at: last_access.map(|access| Text(access.at)),
             last_accessed_by: last_access.map(|access| Text(&access.by)),
+            canary: None,
             shadows: Vec::new(),
+            is_canary: integration.is_canary,
         }
+    }
+
+    /// Marks a canary, for an owner; without this call no answer does.
+    #[must_use]
+    pub fn marked_for(self, reader: Role) -> Self {
+        let canary = (self.is_canary && reader == Role::Owner).then_some(true);
+        Self { canary, ..self }
     }
 
     /// Leaves the provider's options out, unless the reader is an owner.
@@ -97,6 +111,20 @@ mod tests {
                 r#"{{"id":"{ID}","provider":"jira","authType":"basic_auth","name":null,"isGlobal":true,"projects":[],"config":{{}},"expiresAt":null,"revision":1,"createdAt":"{NOW_TEXT}","createdBy":"user:ada@acme.com","updatedAt":"{NOW_TEXT}","lastAccessedAt":null,"lastAccessedBy":null}}"#
             )
         );
+    }
+
+    #[test]
+    fn a_canary_is_marked_for_owners_and_looks_like_any_other_to_everybody_else() {
+        let plain = integration();
+        let canary = Integration { is_canary: true, ..plain.clone() };
+        let shown =
+            |stored: &Integration, reader| text(&IntegrationBody::new(stored, None).marked_for(reader));
+        for reader in Role::ALL {
+            let is_owner = *reader == Role::Owner;
+            assert_eq!(shown(&canary, *reader).contains(r#","canary":true}"#), is_owner, "{reader}");
+            assert_eq!(shown(&canary, *reader) == shown(&plain, *reader), !is_owner, "{reader}");
+        }
+        assert_eq!(text(&IntegrationBody::new(&canary, None)), text(&IntegrationBody::new(&plain, None)));
     }
 
     #[test]

@@ -127,6 +127,7 @@ mod tests {
             creator: None,
             updated_at: NOW,
             rotated_at: None,
+            is_canary: false,
             version: 1,
         }
     }

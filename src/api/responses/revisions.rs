@@ -4,7 +4,7 @@ use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use super::{IntegrationBody, LastAccess, Text};
-use crate::domain::{Integration, KeptRevision, Secret, Timestamp};
+use crate::domain::{Integration, KeptRevision, Role, Secret, Timestamp};
 
 /// The answer; goes out by `to_secret_json`.
 #[derive(Serialize)]
@@ -46,7 +46,8 @@ impl<'a> RevisionsBody<'a> {
             credentials: Verbatim(secret),
         };
         Self {
-            integration: IntegrationBody::new(integration, last_access),
+            // Only owners read revisions.
+            integration: IntegrationBody::new(integration, last_access).marked_for(Role::Owner),
             revisions: revisions.iter().map(body).collect(),
         }
     }

@@ -59,6 +59,7 @@ pub(super) enum Fact {
     Integrations,
     Provider,
     Scope,
+    Canary,
     Revisions,
     Name,
     Revoked,
@@ -78,6 +79,7 @@ impl fmt::Display for Fact {
             Self::Integrations => "integrations",
             Self::Provider => "provider",
             Self::Scope => "scope",
+            Self::Canary => "canary flag",
             Self::Revisions => "revisions",
             Self::Name => "name",
             Self::Revoked => "revocation",
@@ -116,6 +118,7 @@ impl Facts {
         facts.provider(integration.provider.as_str());
         let kept: Vec<u64> = integration.kept.iter().map(|kept| kept.revision.number()).collect();
         facts.set(Fact::Revisions, Some(short(format!("{kept:?}").as_bytes())));
+        facts.state(Fact::Canary, integration.is_canary);
         match &integration.scope {
             Scope::Global => facts.set(Fact::Scope, Some(short(b"global"))),
             Scope::Projects(projects) => facts.rows(Fact::Scope, Some(projects)),

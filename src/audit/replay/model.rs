@@ -179,6 +179,10 @@ impl Replay {
         let facts = self.changed(subject, sequence, None);
         if action == Action::IntegrationCreate {
             facts.made(&told.time, &told.actor);
+            // A detail that was too long says nothing about it.
+            if told.detail.get("sha256").is_none() {
+                facts.state(Fact::Canary, told.detail.get("canary") == Some(&Value::Bool(true)));
+            }
         }
         facts.provider(told.provider.as_deref().ok_or(BadRecord)?);
         facts.revision(told.revision.ok_or(BadRecord)?);

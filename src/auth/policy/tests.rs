@@ -64,6 +64,7 @@ fn integration(provider: Provider, scope: Scope, created_by: &str) -> Integratio
         creator: (created_by == "user:ada@example.com").then(|| UserId::new(NOW, [1; 10])),
         updated_at: NOW,
         rotated_at: None,
+        is_canary: false,
         version: 1,
     }
 }

@@ -11,6 +11,8 @@ use super::{
     remote::{Need, Remote, ServerArgs, Speaker},
     time_range::TimeRange,
 };
+#[cfg(feature = "server")]
+use super::{explain, report};
 use crate::{
     cli::{
         error::CliError,
@@ -45,6 +47,18 @@ pub(in crate::cli) enum Command {
         after_help = "Examples:\n  sealroom audit tail -f\n  sealroom audit tail -f --json --cursor-file /var/lib/shipper/sealroom.cursor"
     )]
     Tail(At<export::TailArgs>),
+    /// Say one record in sentences, and verify that it is in the signed log.
+    #[cfg(feature = "server")]
+    #[command(
+        after_help = "Examples:\n  sealroom audit explain 41\n  sealroom audit explain 41 --key audit.key"
+    )]
+    Explain(At<explain::ExplainArgs>),
+    /// Write one page about a range of the log, to file: who read what, refusals, changes, and how it was verified.
+    #[cfg(feature = "server")]
+    #[command(
+        after_help = "Examples:\n  sealroom audit report --from 2026-11-01T00:00:00Z --to 2026-12-01T00:00:00Z november.html\n  sealroom audit report --key audit.key > report.md"
+    )]
+    Report(At<report::ReportArgs>),
     /// Print the key that verifies checkpoints.
     #[command(after_help = "Examples:\n  sealroom audit key > audit.key")]
     Key(At<NoArgs>),
@@ -94,6 +108,10 @@ pub(super) async fn run(command: Command, output: Output) -> Result<(), CliError
     match command {
         Command::List(At { own, server }) => show_all(own, &at(server)?).await,
         Command::Export(At { own, server }) => export::export(own, &at(server)?).await,
+        #[cfg(feature = "server")]
+        Command::Explain(At { own, server }) => explain::run(own, &at(server)?).await,
+        #[cfg(feature = "server")]
+        Command::Report(At { own, server }) => report::run(own, &at(server)?).await,
         Command::Tail(At { own, server }) => export::tail(own, &at(server)?).await,
         Command::Checkpoint(At { server, .. }) => {
             let text = at(server)?.client.checkpoint().await.map_err(or_role(AUDITOR))?;

@@ -37,7 +37,7 @@ use crate::{
 pub(in crate::cli) enum Command {
     /// Store a credential; prompts for its fields, secret ones without echo.
     #[command(
-        after_help = "Examples:\n  sealroom integration add github/pat --global\n  sealroom integration add jira/basic_auth --project acme/app --from-json jira.json"
+        after_help = "Examples:\n  sealroom integration add github/pat --global\n  sealroom integration add jira/basic_auth --project acme/app --from-json jira.json\n  sealroom integration add github/pat --global --name 'old admin' --canary"
     )]
     Add(AddArgs),
     /// List integrations, without their credentials.
@@ -115,6 +115,9 @@ pub(in crate::cli) struct AddArgs {
     name: Option<String>,
     #[command(flatten)]
     env: EnvFlags,
+    /// Raise an alarm at each read: for a credential that nobody has a reason to read.
+    #[arg(long)]
+    canary: bool,
     #[command(flatten)]
     source: Source,
 }
@@ -206,13 +209,15 @@ async fn add(args: AddArgs, remote: &Remote) -> Result<(), CliError> {
         expires_at: args.source.expires_at,
         expired: Expired::Refused,
         config: args.env.over(None).and_then(|config| to_raw_value(&config).ok()),
+        is_canary: args.canary,
     };
     let made = match remote.client.create_integration(&new).await {
         Ok(made) => made,
         Err(error) => return Err(near::project(error.into(), new.scope.projects(), &remote.client).await),
     };
     shadows::warn(&made, remote).await;
-    let line = format!("stored {} as {}, {}", kind(&made), made.id, scope_text(&made));
+    let alarm = if made.canary { "; each read raises an alarm" } else { "" };
+    let line = format!("stored {} as {}, {}{alarm}", kind(&made), made.id, scope_text(&made));
     remote.output.result(&line, &made)
 }
 
@@ -249,7 +254,7 @@ async fn show_all(args: ListArgs, remote: &Remote) -> Result<(), CliError> {
     let row = |one: &Integration| {
         [
             one.id.to_string(),
-            kind(one),
+            format!("{}{}", kind(one), if one.canary { " (canary)" } else { "" }),
             one.name.clone().unwrap_or_else(|| NOTHING.to_owned()),
             // Short, to fit a terminal of 80 columns.
             if one.is_global { ALL.to_owned() } else { scope_text(one) },
@@ -349,6 +354,7 @@ fn facts_of(one: &Integration) -> String {
         ("changed", local(one.updated_at)),
         ("last read", read),
     ];
+    lines.extend(one.canary.then(|| ("canary", "yes, each read raises an alarm".to_owned())));
     lines.extend(env_names::description(&one.config).map(|names| ("env", names)));
     facts(&lines)
 }

@@ -11,6 +11,8 @@ pub(super) mod events;
 #[cfg(unix)]
 mod exec;
 mod expiry;
+#[cfg(feature = "server")]
+mod explain;
 mod export;
 mod exposure;
 #[cfg(feature = "server")]
@@ -24,6 +26,8 @@ mod integration;
 mod integration_find;
 mod integration_text;
 mod integration_update;
+#[cfg(feature = "server")]
+mod log_proof;
 mod login;
 mod names;
 mod near;
@@ -33,7 +37,11 @@ mod pair;
 pub(crate) mod probe;
 mod project;
 mod remote;
+#[cfg(feature = "server")]
+mod report;
 mod selection;
+#[cfg(feature = "server")]
+mod sentences;
 mod shadows;
 mod shell;
 mod span_arg;

@@ -5,6 +5,8 @@
 
 use std::{collections::HashMap, time::Duration};
 
+use serde_json::Value;
+
 use super::{
     near,
     remote::{Remote, Speaker},
@@ -24,6 +26,8 @@ const AGAIN: Duration = Duration::from_mins(1);
 struct Labels {
     by_id: HashMap<String, String>,
     asked: Option<Duration>,
+    /// The newest event before the listing, if it was made by a caller from whom no entry is hidden.
+    complete_at: Option<u64>,
 }
 
 impl Labels {
@@ -45,6 +49,11 @@ impl Labels {
         self.by_id.get(id).map(String::as_str).filter(|name| !name.is_empty())
     }
 
+    /// Returns whether the id of an event was deleted: it is older than a complete listing that lacks it.
+    fn is_gone(&self, id: &str, sequence: u64) -> bool {
+        !self.by_id.contains_key(id) && self.complete_at.is_some_and(|newest| sequence <= newest)
+    }
+
     /// Returns whether the listing is due for this id, and marks it as made.
     fn is_due(&mut self, id: &str) -> bool {
         let now = clock::monotonic();
@@ -57,6 +66,9 @@ impl Labels {
     }
 }
 
+/// The name of what is no longer there.
+const DELETED: &str = "(deleted)";
+
 /// A name, if there is one, and the id that it stands for.
 pub(super) struct Named {
     /// The text for the row.
@@ -66,8 +78,22 @@ pub(super) struct Named {
 }
 
 impl Named {
-    fn nothing() -> Self {
-        Self { text: NOTHING.to_owned(), id: None }
+    /// Describes the object of an event that no id names: a count, a range of records, a version.
+    fn of_detail(detail: &Value) -> Self {
+        let number = |key: &str| detail.get(key).and_then(Value::as_u64);
+        let text = |key: &str| detail.get(key).and_then(Value::as_str);
+        let text = match (number("firstSequence"), number("lastSequence"), number("count")) {
+            (Some(first), Some(last), _) => format!("records {first} to {last}"),
+            (_, _, Some(count)) => format!("{count} in all"),
+            _ => match (number("logins"), number("tokens"), text("version"), text("id"), text("name")) {
+                (Some(logins), Some(tokens), ..) => format!("{logins} logins, {tokens} tokens"),
+                (_, _, Some(version), ..) => version.to_owned(),
+                (_, _, _, Some(id), _) => id.to_owned(),
+                (.., Some(name)) => name.to_owned(),
+                _ => NOTHING.to_owned(),
+            },
+        };
+        Self { text, id: None }
     }
 
     fn of(id: &str, name: Option<&str>, kind: &str) -> Self {
@@ -92,20 +118,40 @@ impl<'a> Names<'a> {
 
     /// Requests the listings that this event needs, unless already made. If a listing fails, the ids remain.
     pub(super) async fn learn(&mut self, event: &Event) {
-        let client = &self.remote.client;
-        if event.integration_id.as_deref().is_some_and(|id| self.integrations.is_due(id))
-            && let Ok(all) = client.integrations(None, None).await
-        {
-            let named = |one: Integration| (one.id.to_string(), one.name.unwrap_or_default());
-            self.integrations.keep(all.into_iter().map(named).collect());
+        if event.integration_id.as_deref().is_some_and(|id| self.integrations.is_due(id)) {
+            self.list_integrations(event.sequence).await;
         }
-        // Of the callers that may read the log, only a user may list tokens, and that user is an owner.
-        let may_list = self.remote.speaker == Speaker::User;
-        if event.actor.strip_prefix("app:").is_some_and(|id| may_list && self.tokens.is_due(id))
-            && let Ok(all) = client.tokens().await
-        {
+        if event.actor.strip_prefix("app:").is_some_and(|id| self.may_list() && self.tokens.is_due(id)) {
+            self.list_tokens().await;
+        }
+    }
+
+    /// Requests both listings, for events up to that sequence.
+    #[cfg(feature = "server")]
+    pub(super) async fn learn_all(&mut self, newest: u64) {
+        self.list_integrations(newest).await;
+        if self.may_list() {
+            self.list_tokens().await;
+        }
+    }
+
+    async fn list_integrations(&mut self, newest: u64) {
+        let Ok(all) = self.remote.client.integrations(None, None).await else { return };
+        let named = |one: Integration| (one.id.to_string(), one.name.unwrap_or_default());
+        self.integrations.keep(all.into_iter().map(named).collect());
+        // A narrowed auditor sees fewer integrations than there are.
+        self.integrations.complete_at = self.may_list().then_some(newest);
+    }
+
+    async fn list_tokens(&mut self) {
+        if let Ok(all) = self.remote.client.tokens().await {
             self.tokens.keep(all.into_iter().map(|one| (one.id.to_string(), one.name)).collect());
         }
+    }
+
+    /// Returns whether the caller is an owner: of the callers that may read the log, no other is a user.
+    fn may_list(&self) -> bool {
+        self.remote.speaker == Speaker::User
     }
 
     /// Names the caller.
@@ -119,15 +165,15 @@ impl<'a> Names<'a> {
     /// Names the integration, token or user that the event is about.
     pub(super) fn subject(&self, event: &Event) -> Named {
         if let Some(id) = &event.integration_id {
-            return Named::of(id, self.integrations.name(id), "");
+            let gone = self.integrations.is_gone(id, event.sequence).then_some(DELETED);
+            return Named::of(id, self.integrations.name(id).or(gone), "");
         }
-        let detail = |key: &str| event.detail.get(key).and_then(serde_json::Value::as_str);
-        match (event.action.split('.').next(), detail("id"), detail("email")) {
-            (Some("token"), Some(id), _) => Named::of(id, detail("name"), ""),
-            (Some("user" | "vault" | "session"), _, Some(email)) => {
-                Named { text: email.to_owned(), id: None }
-            }
-            _ => Named::nothing(),
+        let detail = |key: &str| event.detail.get(key).and_then(Value::as_str);
+        match (event.action.split('.').next(), detail("id"), detail("email"), &event.project) {
+            (Some("token"), Some(id), ..) => Named::of(id, detail("name"), ""),
+            (_, _, Some(email), _) => Named { text: email.to_owned(), id: None },
+            (Some("project"), _, _, Some(project)) => Named { text: project.clone(), id: None },
+            _ => Named::of_detail(&event.detail),
         }
     }
 }
@@ -179,6 +225,15 @@ pub(super) async fn token(text: &str, remote: &Remote) -> Result<String, CliErro
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_what_a_complete_listing_lacks_counts_as_deleted() {
+        let mut labels = Labels::default();
+        labels.keep(vec![("1".to_owned(), "deploy".to_owned())]);
+        assert!(!labels.is_gone("2", 0), "an auditor may not see all");
+        labels.complete_at = Some(7);
+        assert!(labels.is_gone("2", 7) && !labels.is_gone("2", 8) && !labels.is_gone("1", 7));
+    }
 
     #[test]
     fn a_name_that_leads_to_two_ids_or_passes_for_an_id_is_never_shown_for_one() {

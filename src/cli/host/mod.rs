@@ -24,6 +24,7 @@ mod knock;
 mod lock;
 mod log_watch;
 mod memory;
+mod notify;
 mod offline;
 mod passphrase;
 mod recover;
@@ -48,6 +49,7 @@ use clap::Subcommand;
 
 use super::{error::CliError, terminal::output::Output};
 
+pub(super) use notify::{HOOK, help_run};
 pub(super) use sandbox::{SANDBOX_CHECK, check_sandbox};
 
 /// The commands of the host.
@@ -101,6 +103,9 @@ pub(super) enum Command {
                       sealroom slot list --data team.redb\n  sealroom slot change --data team.redb"
     )]
     Slot(slot::Args),
+    /// Try the targets of notices: a webhook, and a command.
+    #[command(after_help = "Examples:\n  sealroom notify test --config /etc/sealroom.toml")]
+    Notify(notify::Args),
     /// Reset the lost password of an owner, with the passphrase or the recovery key.
     #[command(after_help = "Examples:\n  sealroom recover owner --data team.redb")]
     Recover(recover::Args),
@@ -132,6 +137,7 @@ pub(super) fn run(command: Command, output: &Output) -> Result<(), CliError> {
         Command::Restore(args) => restore::run(&args, output),
         Command::Tls(args) => tls::run(&args, output),
         Command::Slot(args) => slot::run(args, output),
+        Command::Notify(args) => notify::run(&args, output),
         Command::Recover(args) => recover::run(args, output),
         Command::Compact(args) => replace::compact(args, output),
         Command::Rekey(args) => replace::rekey(args, output),

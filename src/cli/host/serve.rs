@@ -10,7 +10,7 @@ use super::{
     bind::{bind, no_listener, url},
     certificate, checkpoints, control, descriptors, dev,
     host_actor::host_actor,
-    keeping, log_watch, memory,
+    keeping, log_watch, memory, notify,
     offline::RunClock,
     repeats::ASKED,
     runtime::{THREADS_WAIT, runtime},
@@ -52,7 +52,9 @@ pub(super) fn run(args: Args, output: &Output) -> Result<(), CliError> {
     if args.dev {
         return dev::run(&plan, args.tls, output);
     }
-    let started = Started::new(&mut plan, passed, output)?;
+    // Before anything secret is read: the helper process must never have it.
+    let hook = plan.notify.command.as_deref().map(notify::Hook::start).transpose()?;
+    let started = Started::new(&mut plan, passed, hook, output)?;
     // Before the log's threads and the runtime's: a thread has the rights of the one that starts it.
     let sandbox = plan.sandbox.then(|| Sandbox::enter(&rules(&plan, &started, output)));
     let log = Log::start(plan.log_level);
@@ -69,22 +71,29 @@ pub(super) fn run(args: Args, output: &Output) -> Result<(), CliError> {
 struct Started {
     tls: Option<Arc<Tls>>,
     outgoing: Option<Arc<crate::outgoing::Outgoing>>,
+    targets: notify::Targets,
     file: Arc<DataFile>,
     listener: Bound,
     control: Bound,
 }
 
 impl Started {
-    fn new(plan: &mut Plan, passed: Option<Passed>, output: &Output) -> Result<Self, CliError> {
+    fn new(
+        plan: &mut Plan,
+        passed: Option<Passed>,
+        hook: Option<notify::Hook>,
+        output: &Output,
+    ) -> Result<Self, CliError> {
         let tls = plan.tls.as_ref().map(|files| certificate::load(files, output)).transpose()?;
         let outgoing = plan.outgoing.take().map(OutgoingPlan::open).transpose()?;
+        let targets = notify::Targets { webhook: plan.notify.webhook(outgoing.as_ref(), output)?, hook };
         let file = DataFile::open(&plan.data, plan.locking)?;
         let listener = match passed {
             Some(passed) => passed.bound().map_err(|error| passed_wrong(&error))?,
             None => bind(&plan.address)?,
         };
         let control = control::bind(file.path())?;
-        Ok(Self { tls: tls.map(Arc::new), outgoing, file: Arc::new(file), listener, control })
+        Ok(Self { tls: tls.map(Arc::new), outgoing, targets, file: Arc::new(file), listener, control })
     }
 }
 
@@ -127,7 +136,7 @@ async fn serve(
     output: &Output,
 ) -> Result<(), CliError> {
     let data = plan.data;
-    let Started { tls, file, outgoing, listener, control } = started;
+    let Started { tls, file, outgoing, targets, listener, control } = started;
     let listener = listener.listen(tls.clone()).map_err(|error| no_listener(&error))?;
     let socket = control.listen(None).map_err(|error| no_listener(&error))?;
     // A copy for a client lies on the vault's own disk, which is as private as the vault.
@@ -185,6 +194,7 @@ async fn serve(
         () = watch(&file, &vault) => {}
         () = checkpoints::keep(plan.checkpoints.as_ref(), &vault) => {}
         () = log_watch::keep(&vault) => {}
+        () = notify::keep(targets, &vault, &clock) => {}
         () = backups::keep(plan.backups.as_ref(), &vault, &clock) => {}
         () = archives::keep(plan.archives.as_ref(), plan.checkpoints.as_ref(), &vault, &clock) => {}
         () = reload(hang_up, args, &server, tls.as_deref(), log, output) => {}

@@ -3,6 +3,7 @@
 mod address;
 mod args;
 mod checks;
+mod notify;
 mod outgoing;
 mod plan;
 mod sources;
@@ -12,6 +13,7 @@ pub(in crate::cli) use self::args::Args;
 pub(super) use self::{
     address::Address,
     checks::{check_files, check_listener, others_write},
+    notify::{NotifyArgs, read_notify},
     outgoing::OutgoingPlan,
     plan::{Plan, TlsFiles, read},
 };

@@ -273,6 +273,7 @@ mod tests {
             creator: None,
             updated_at: now,
             rotated_at: None,
+            is_canary: false,
             version: 1,
         }
     }

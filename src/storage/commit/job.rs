@@ -80,6 +80,11 @@ impl<T> Decision<T> {
         self.effect == Effect::Discloses
     }
 
+    /// Returns the events that the decision records.
+    pub fn events(&self) -> &[Event] {
+        &self.events
+    }
+
     /// Returns the number of events and of bytes in rows that the decision writes.
     pub fn writes(&self) -> (usize, usize) {
         (self.events.len(), self.changes.bytes())

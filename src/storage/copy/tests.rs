@@ -75,6 +75,7 @@ fn integration(number: u64, name: &str) -> Integration {
         creator: None,
         updated_at: now(),
         rotated_at: None,
+        is_canary: false,
         version: 0,
     }
 }

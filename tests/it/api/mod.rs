@@ -2,6 +2,7 @@
 
 mod auth_token;
 mod backup_revocation;
+mod canaries;
 mod changes;
 mod codes;
 mod common_passwords;

@@ -247,6 +247,15 @@ const FORGERIES: &[Forgery] = &[
         "revisions not as recorded",
     ),
     (
+        "a canary that keeps quiet, or an integration that became one",
+        |view, changes| {
+            let before = some_integration(view);
+            let is_canary = !before.is_canary;
+            changes.integration(Some(&before), Integration { is_canary, ..before.clone() });
+        },
+        "canary flag not as recorded",
+    ),
+    (
         "an integration of another creator",
         |view, changes| {
             let before = some_integration(view);

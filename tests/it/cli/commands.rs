@@ -75,6 +75,8 @@ fn a_command_has_the_flags_of_a_server_only_where_it_speaks_to_one() {
         "unlock",
         "lock",
         "rescue",
+        "notify",
+        "notify test",
         "recover",
         "recover owner",
         "compact",
@@ -155,6 +157,8 @@ const CALLS: &[&str] = &[
     "audit key",
     "audit export --output export.ndjson",
     "audit tail -n 1",
+    "audit explain 0",
+    "audit report report.md",
     "status",
     "due",
     "health",
@@ -168,6 +172,7 @@ const CALLS: &[&str] = &[
     "self-check --data new.redb",
     "tls make --name vault.example --dir tls",
     "init --data v.redb --owner-email a@example.com --passphrase-file pass --weak-kdf --kdf-memory 64 --kdf-passes 1",
+    "notify test --config notify.toml",
     "recover owner --data v.redb --passphrase-file pass",
     "audit archive --data v.redb --passphrase-file pass --before 2020-01-01 --to old.ndjson",
     "doctor v.redb --passphrase-file pass",
@@ -207,6 +212,7 @@ fn json_of_every_command_is_one_value_and_its_errors_are_one_object() {
     secret_file(folder.path(), "github.json", r#"{"token":"ghp_example"}"#, 0o600);
     secret_file(folder.path(), "other", "another passphrase of example words\n", 0o600);
     secret_file(folder.path(), "app.env", "A=example\n", 0o600);
+    fs::write(folder.path().join("notify.toml"), "[notify]\ncommand = [\"/bin/true\"]\n").unwrap();
     secret_file(folder.path(), "pass", "correct horse battery staple example\n", 0o600);
     let run = |args: Vec<&str>, url: &str| {
         let mut command = command(folder.path(), &args);
@@ -238,6 +244,7 @@ fn json_of_every_command_is_one_value_and_its_errors_are_one_object() {
             "user",
             "user otp",
             "audit",
+            "notify",
             "recover",
             "git-credential",
             "slot",
@@ -256,6 +263,7 @@ fn json_of_every_command_is_one_value_and_its_errors_are_one_object() {
         "self-check",
         "tls",
         "init",
+        "notify",
         "recover",
         "compact",
         "rekey",

@@ -1,6 +1,7 @@
 //! The commands, run as a user or a script runs them.
 
 mod arguments;
+mod canaries;
 mod commands;
 mod exec;
 mod exec_jobs;
@@ -23,6 +24,7 @@ mod proxies;
 mod readers;
 mod recipes;
 mod remote;
+mod reports;
 mod roundtrip;
 mod secrets;
 mod seen;

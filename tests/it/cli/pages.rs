@@ -55,6 +55,7 @@ async fn store(owner: &Client, of: usize, count: usize) {
             expires_at: None,
             expired: Expired::Refused,
             config: None,
+            is_canary: false,
         };
         owner.create_integration(&new).await.unwrap();
     }

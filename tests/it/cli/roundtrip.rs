@@ -76,6 +76,7 @@ fn new(provider: &str, auth_type: &str, credentials: &str) -> NewIntegration {
         expires_at: None,
         expired: Expired::Allowed,
         config: None,
+        is_canary: false,
     }
 }
 

@@ -107,6 +107,7 @@ async fn another_program_uses_the_client_by_itself() {
         expires_at: None,
         expired: Expired::Refused,
         config: None,
+        is_canary: false,
     };
     let made = owner.create_integration(&new).await.unwrap();
     let read = machine.credentials(&CredentialFilter::default()).await.unwrap();

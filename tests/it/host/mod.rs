@@ -23,6 +23,7 @@ mod leftovers;
 mod log_lines;
 mod memory;
 mod no_network;
+mod notices;
 mod overload;
 mod package;
 mod recover;

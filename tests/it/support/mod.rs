@@ -4,6 +4,7 @@ pub mod binary;
 pub mod failing_disk;
 pub mod fake;
 pub mod github;
+pub mod hooks;
 pub mod key_hunt;
 pub mod log;
 pub mod memory_disk;

@@ -88,6 +88,7 @@ async fn create(wanted: &Wanted<'_>, remote: &Remote) -> Result<IntegrationId, E
         expires_at: first.expires_at,
         expired: Expired::Allowed,
         config: wanted.config.clone(),
+        is_canary: wanted.is_canary,
     };
     let made = remote.client.create_integration(&new).await?;
     // An export brings its own order of reading with it; a tool's value may hide one that is stored.

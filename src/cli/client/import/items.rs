@@ -38,6 +38,7 @@ pub(super) struct Wanted<'a> {
     pub(super) config: Option<Box<RawValue>>,
     /// `true` if a stored config has to agree; another tool's import only gives a new integration one.
     pub(super) is_config_kept: bool,
+    pub(super) is_canary: bool,
     /// The revisions, the oldest first; never empty.
     pub(super) revisions: Vec<Revision<'a>>,
 }
@@ -111,6 +112,7 @@ fn exported<'a>(entry: &Entry<'a>) -> Result<Wanted<'a>, Unreadable> {
         scope: if of.is_global { Scope::Global } else { Scope::Projects(of.projects.clone()) },
         config: (of.config.get() != "{}").then(|| of.config.to_owned()),
         is_config_kept: true,
+        is_canary: of.canary,
         revisions: kept,
     })
 }
@@ -243,6 +245,7 @@ fn wanted(
         scope: scope.clone(),
         config,
         is_config_kept: false,
+        is_canary: false,
         revisions: vec![Revision { credentials, expires_at: None }],
     }
 }

@@ -72,6 +72,8 @@ pub(super) struct Integration<'a> {
     pub(super) revision: u64,
     #[serde(borrow)]
     pub(super) config: &'a RawValue,
+    #[serde(default)]
+    pub(super) canary: bool,
 }
 
 /// One revision; the current one comes first.

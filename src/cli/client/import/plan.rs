@@ -1,6 +1,6 @@
 //! The steps of an import: each wanted integration beside the one that is stored under its name.
 //!
-//! Two are the same if provider, type, name and scope agree. Several of one such key are matched in their order, the
+//! Two are the same if provider, type, name and scope agree, and both or neither is a canary. Several of one such key are matched in their order, the
 //! oldest first, so that an export without names finds its own again.
 
 use std::collections::{HashMap, VecDeque};
@@ -53,6 +53,8 @@ struct Key {
     auth_type: String,
     name: Option<String>,
     projects: Option<Vec<String>>,
+    /// Nothing makes a canary of a stored integration, or the reverse.
+    is_canary: bool,
 }
 
 /// Compares all wanted integrations with those that are stored.
@@ -146,6 +148,7 @@ fn key(one: &Wanted<'_>) -> Key {
         auth_type: one.auth_type.clone(),
         name: one.name.clone(),
         projects,
+        is_canary: one.is_canary,
     }
 }
 
@@ -155,6 +158,7 @@ fn key_of(one: &Integration) -> Key {
         auth_type: one.auth_type.clone(),
         name: one.name.clone(),
         projects: (!one.is_global).then(|| sorted(&one.projects)),
+        is_canary: one.canary,
     }
 }
 
@@ -188,6 +192,7 @@ mod tests {
             scope: Scope::Global,
             config: None,
             is_config_kept: true,
+            is_canary: false,
             revisions: values.iter().map(revision).collect(),
         }
     }

@@ -5,6 +5,7 @@ use std::{ops::RangeInclusive, path::PathBuf, str::FromStr, time::Duration};
 use super::{
     address::{self, Address},
     args::{Args, Tuning},
+    notify::{self, NotifyPlan},
     outgoing::{self, OutgoingPlan},
     sources::{Sources, bounded, check_path, size},
     told::told,
@@ -43,6 +44,7 @@ pub(in crate::cli::host) struct Plan {
     pub(in crate::cli::host) backups: Option<BackupPlan>,
     pub(in crate::cli::host) archives: Option<ArchivePlan>,
     pub(in crate::cli::host) outgoing: Option<OutgoingPlan>,
+    pub(in crate::cli::host) notify: NotifyPlan,
     pub(in crate::cli::host) workers: usize,
     pub(in crate::cli::host) limits: Limits,
     pub(in crate::cli::host) locking: Locking,
@@ -104,6 +106,7 @@ pub(in crate::cli::host) fn read(args: &Args) -> Result<Plan, CliError> {
         backups: backup_plan(args, &file.backup, locking, &sources)?,
         archives: archive_plan(args, &file.archive, &sources)?,
         outgoing: outgoing::read(file.outgoing, &sources)?,
+        notify: notify::read(file.notify, &sources)?,
         data,
         config: args.config.clone(),
         address: address::parse(&listen, &sources.of_top("listen"))?,

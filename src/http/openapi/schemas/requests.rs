@@ -122,6 +122,7 @@ fn create_integration() -> Value {
                 ),
             ),
             ("allowExpired", allow_expired()),
+            ("canary", canary()),
         ],
     );
     schema["anyOf"] = json!([
@@ -238,6 +239,13 @@ fn allow_expired() -> Value {
     json!({
         "type": ["boolean", "null"],
         "description": "Accepts an `expiresAt` in the past, for an import; owners only.",
+    })
+}
+
+fn canary() -> Value {
+    json!({
+        "type": ["boolean", "null"],
+        "description": "Raises an alarm at each read of the credential, which readers cannot see; owners only.",
     })
 }
 

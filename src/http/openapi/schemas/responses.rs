@@ -14,8 +14,8 @@ pub(super) fn all() -> Map<String, Value> {
         ("BegunOtp", begun_otp()),
         ("OneTimeCodes", one_time_codes()),
         ("UpdatedUser", object(&[("success", success_flag()), ("user", reference("User"))], &[])),
-        ("Integration", integration(&[])),
-        ("CreatedIntegration", integration(&[("shadows", shadows())])),
+        ("Integration", integration(&[("canary", canary())])),
+        ("CreatedIntegration", integration(&[("canary", canary()), ("shadows", shadows())])),
         ("DisclosedCredential", disclosed()),
         ("Revisions", revisions()),
         ("RepositoryToken", repository_token()),
@@ -124,6 +124,10 @@ fn integration(optional: &[(&str, Value)]) -> Value {
         ],
         optional,
     )
+}
+
+fn canary() -> Value {
+    json!({ "const": true, "description": "Each read of the credential raises an alarm; shown to owners only." })
 }
 
 fn shadows() -> Value {

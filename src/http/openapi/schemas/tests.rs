@@ -93,6 +93,7 @@ fn integration() -> Integration {
         creator: None,
         updated_at: NOW,
         rotated_at: None,
+        is_canary: false,
         version: 1,
     }
 }
@@ -119,7 +120,8 @@ fn user() -> User {
 fn an_answer_about_integrations_has_the_keys_of_its_schema() {
     let integration = integration();
     let access = LastAccess { at: NOW, by: "host:root".parse().unwrap() };
-    let body = IntegrationBody::new(&integration, Some(&access));
+    let canary = Integration { is_canary: true, ..integration.clone() };
+    let body = IntegrationBody::new(&canary, Some(&access)).marked_for(Role::Owner);
     same_keys("Integration", &to_json(&body));
     same_keys("CreatedIntegration", &to_json(&body.with_shadows(&[integration.id])));
     let credentials = Secret::from("{\"a\":1}".to_owned());

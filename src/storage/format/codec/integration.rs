@@ -1,4 +1,4 @@
-//! The row of an integration: version 1, and version 3 for one whose credential was replaced.
+//! The row of an integration: version 1, and version 3 for a canary, or one whose credential was replaced.
 //!
 //! ```text
 //! 1   provider ‖ auth type ‖ name Option ‖ projects Option<Vec<String>>, none if global ‖ config Option
@@ -56,14 +56,16 @@ impl Row for Integration {
             updated_at: self.updated_at.millis(),
             version: self.version,
         };
-        match self.rotated_at {
-            None => encode(stored),
-            Some(rotated_at) => encode_version(3, (stored, false, Some(rotated_at.millis()))),
+        match (self.is_canary, self.rotated_at) {
+            (false, None) => encode(stored),
+            (is_canary, rotated_at) => {
+                encode_version(3, (stored, is_canary, rotated_at.map(Timestamp::millis)))
+            }
         }
     }
 
     fn from_bytes(key: &[u8], bytes: &[u8]) -> Option<Self> {
-        let (stored, _, rotated_at): (StoredIntegration, bool, Option<u64>) = match version(bytes)? {
+        let (stored, is_canary, rotated_at): (StoredIntegration, bool, Option<u64>) = match version(bytes)? {
             (1, fields) => (decode(fields)?, false, None),
             (3, fields) => decode(fields)?,
             _ => return None,
@@ -91,6 +93,7 @@ impl Row for Integration {
             creator: stored.creator.map(UserId::from_bytes),
             updated_at: Timestamp::from_millis(stored.updated_at),
             rotated_at: rotated_at.map(Timestamp::from_millis),
+            is_canary,
             version: stored.version,
         })
     }

@@ -179,6 +179,7 @@ fn integration(scope: Scope) -> Integration {
         creator: Some(UserId::from_bytes([1; 16])),
         updated_at: Timestamp::from_millis(1_000),
         rotated_at: None,
+        is_canary: false,
         version: 2,
     }
 }
@@ -205,9 +206,22 @@ fn an_integration_of_either_scope() {
             b"\x02",
         ];
         golden(&integration(scope.clone()), &[6; 16], parts);
-        let row = Integration { rotated_at: Some(Timestamp::from_millis(1_000)), ..integration(scope) };
+        let row =
+            Integration { rotated_at: Some(Timestamp::from_millis(1_000)), ..integration(scope.clone()) };
         golden(&row, &[6; 16], &[&[&b"\xff\x03"[..]], parts, &[&b"\x00\x01\xfb\xe8\x03"[..]]].concat());
+        let marked = [&[&b"\xff\x03"[..]], parts, &[&b"\x01\x00"[..]]].concat();
+        golden(&Integration { is_canary: true, ..integration(scope) }, &[6; 16], &marked);
     }
+}
+
+#[test]
+fn a_canary_of_any_kind_is_one_after_it_is_read_back_and_no_other_row_is() {
+    for is_canary in [false, true] {
+        let row = Integration { is_canary, ..integration(Scope::Global) };
+        assert_eq!(Integration::from_bytes(&row.key(), &row.to_bytes()).unwrap().is_canary, is_canary);
+    }
+    let newer = [&[255, 4][..], &integration(Scope::Global).to_bytes()].concat();
+    assert!(Integration::from_bytes(&[6; 16], &newer).is_none());
 }
 
 #[test]

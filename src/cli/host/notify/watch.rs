@@ -1,0 +1,219 @@
+//! Sources of notices.
+
+use std::{sync::Arc, time::Duration};
+
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+
+use super::{
+    merge::Merge,
+    notice::Notice,
+    outbox::{Outbox, deliver},
+    targets::Targets,
+};
+use crate::{
+    clock::{self, Clock},
+    domain::Timestamp,
+    vault::{CanaryRead, Vault},
+};
+
+/// The interval between two looks at the vault's state.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// The time over which refusals are counted.
+const FLOOD_WITHIN: Duration = Duration::from_mins(1);
+/// The number of refusals in that time that counts as a flood: far above a pipeline with an expired token.
+const FLOOD: u64 = 300;
+/// The milliseconds of a day.
+const DAY_MILLIS: u64 = 86_400_000;
+
+/// Logs every alarm, and sends notices to the targets, for as long as it is polled.
+pub(in crate::cli::host) async fn keep(targets: Targets, vault: &Arc<Vault>, clock: &Clock) {
+    let (mut outboxes, mut deliveries) = (Vec::new(), Vec::new());
+    for target in targets.into_list() {
+        let (outbox, queue) = Outbox::new();
+        outboxes.push(outbox);
+        deliveries.push(deliver(queue, target, vault));
+    }
+    let mut deliveries = deliveries.into_iter();
+    let rest = || std::future::pending::<()>();
+    let (first, second) = (deliveries.next(), deliveries.next());
+    let first = async {
+        match first {
+            Some(delivery) => delivery.await,
+            None => rest().await,
+        }
+    };
+    let second = async {
+        match second {
+            Some(delivery) => delivery.await,
+            None => rest().await,
+        }
+    };
+    tokio::join!(watch(&outboxes, vault, clock), first, second);
+}
+
+async fn watch(outboxes: &[Outbox], vault: &Arc<Vault>, clock: &Clock) {
+    let mut reads = vault.canary_reads();
+    let mut every = tokio::time::interval(LOOK_EVERY);
+    every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let (mut merge, mut seen) = (Merge::default(), Seen::new(vault, clock.now()));
+    loop {
+        let found = tokio::select! {
+            read = next(&mut reads) => vec![alarm(&read)],
+            _ = every.tick() => seen.look(vault, clock.now()),
+        };
+        let now = clock::monotonic();
+        let mut sent: Vec<Notice> = found.into_iter().filter_map(|notice| merge.offer(notice, now)).collect();
+        sent.extend(merge.due(now));
+        if outboxes.is_empty() {
+            continue;
+        }
+        let name = vault.verifier_key().ok().map(|key| key.name().to_owned());
+        for notice in sent {
+            match notice.into_message(name.as_deref(), clock.now()) {
+                Ok(message) => {
+                    let message = Arc::new(message);
+                    outboxes.iter().for_each(|outbox| outbox.put(&message, vault));
+                }
+                Err(error) => tracing::error!(%error, "a notice was dropped"),
+            }
+        }
+    }
+}
+
+async fn next(reads: &mut Option<mpsc::Receiver<CanaryRead>>) -> CanaryRead {
+    if let Some(reads) = reads
+        && let Some(read) = reads.recv().await
+    {
+        return read;
+    }
+    std::future::pending().await
+}
+
+fn alarm(read: &CanaryRead) -> Notice {
+    let request = read.request.map(tracing::field::display);
+    let peer = read.peer.map(tracing::field::display);
+    tracing::error!(
+        integration = %read.integration,
+        actor = %read.actor,
+        peer,
+        request,
+        "a canary was read: nobody has a reason to read it, so that an intruder may hold this caller's token or session"
+    );
+    let text = |value: Option<String>| value.map_or(Value::Null, Value::String);
+    let case = json!({
+        "integrationId": read.integration.to_string(),
+        "actor": read.actor.to_string(),
+        "peer": text(read.peer.map(|peer| peer.to_string())),
+        "requestId": text(read.request.map(|request| request.to_string())),
+    });
+    Notice::of_case("canary.read", case)
+}
+
+/// What was known at the last look.
+struct Seen {
+    backup_failed: bool,
+    rolled_back: bool,
+    /// The number of refusals at the beginning of this minute, and the looks since.
+    minute: (u64, u32),
+    day: u64,
+}
+
+impl Seen {
+    fn new(vault: &Vault, now: Timestamp) -> Self {
+        let refused = vault.refused();
+        let day = now.millis() / DAY_MILLIS;
+        Self { backup_failed: false, rolled_back: false, minute: (refused, 0), day }
+    }
+
+    /// Returns what is new since the last look.
+    fn look(&mut self, vault: &Vault, now: Timestamp) -> Vec<Notice> {
+        let mut found = Vec::new();
+        let failed = vault.is_backup_failed();
+        if failed && !std::mem::replace(&mut self.backup_failed, failed) {
+            found.push(Notice::new("backup.failed", json!({ "hint": "the server's log says why" })));
+        }
+        self.backup_failed = failed;
+        let rollback = vault.rolled_back();
+        if let Some(rollback) = rollback.filter(|_| !self.rolled_back) {
+            let facts = json!({
+                "knownRecords": rollback.known,
+                "heldRecords": rollback.held,
+                "hint": "an older copy of the vault file, or another history of its log, is in place: see the server's log",
+            });
+            found.push(Notice::new("vault.rolled_back", facts));
+        }
+        self.rolled_back = rollback.is_some();
+        found.extend(self.flood(vault.refused()));
+        let day = now.millis() / DAY_MILLIS;
+        if day > self.day {
+            self.day = day;
+            found.push(Notice::new("summary.daily", summary(vault, now)));
+        }
+        found
+    }
+
+    fn flood(&mut self, refused: u64) -> Option<Notice> {
+        let (at_start, looks) = self.minute;
+        let count = refused.saturating_sub(at_start);
+        let is_over = u64::from(looks) * LOOK_EVERY.as_secs() >= FLOOD_WITHIN.as_secs();
+        if count >= FLOOD {
+            self.minute = (refused, 0);
+            let facts = json!({ "refused": count, "withinSeconds": FLOOD_WITHIN.as_secs() });
+            return Some(Notice::new("requests.refused", facts));
+        }
+        self.minute = if is_over { (refused, 0) } else { (at_start, looks + 1) };
+        None
+    }
+}
+
+/// Returns the counts of a day's summary.
+fn summary(vault: &Vault, now: Timestamp) -> Value {
+    let gauges = vault.gauges(now);
+    let (mut stored, mut expiring) = (0, 0);
+    for (all, soon) in gauges.open.iter().flat_map(|open| open.integrations.values()) {
+        stored += all;
+        expiring += soon;
+    }
+    json!({
+        "locked": gauges.open.is_none(),
+        "integrations": stored,
+        "expiringWithin30Days": expiring,
+        "auditRecords": gauges.open.as_ref().map(|open| open.log_size),
+        "alarmsSinceStart": gauges.canary_reads,
+        "refusedSinceStart": vault.refused(),
+        "backupAgeSeconds": gauges.backup_age.map(|age| age.as_secs()),
+        "backupFailed": gauges.backup_failed,
+        "checkpointLost": gauges.checkpoint_lost,
+        "diskFreeBytes": gauges.free_bytes,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen() -> Seen {
+        Seen { backup_failed: false, rolled_back: false, minute: (0, 0), day: 0 }
+    }
+
+    #[test]
+    fn a_flood_is_told_once_it_is_one_and_a_trickle_never_is() {
+        let mut flooded = seen();
+        assert!(flooded.flood(FLOOD - 1).is_none());
+        assert!(flooded.flood(FLOOD).is_some());
+        assert!(flooded.flood(FLOOD + 1).is_none(), "counted anew");
+        let (mut slow, mut refused) = (seen(), 0);
+        for _ in 0..3_600 {
+            refused += 4;
+            assert!(slow.flood(refused).is_none(), "240 a minute, for an hour");
+        }
+        for _ in 0..90 {
+            refused += 6;
+            if slow.flood(refused).is_some() {
+                return;
+            }
+        }
+        panic!("360 a minute are a flood");
+    }
+}
