@@ -4,8 +4,8 @@ use std::{fs, path::Path};
 
 use serde_json::{Value, json};
 
-use super::restore::{SERVE, call, login, ok};
-use crate::support::binary::{INIT, PASSPHRASE, Serving, sealroom, secret_file, stderr};
+use super::restore::{call, login, ok};
+use crate::support::binary::{INIT, PASSPHRASE, SERVE_KEPT as SERVE, Serving, sealroom, secret_file, stderr};
 
 const TOKENS: &str = "/sfp/api/application-tokens";
 
