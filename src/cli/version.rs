@@ -7,6 +7,12 @@ use super::{error::CliError, terminal::output::Output};
 /// The commit, from the variable that `.ci/release` sets; a build elsewhere knows none, and is still reproducible.
 const COMMIT: Option<&str> = option_env!("SEALROOM_COMMIT");
 
+/// The newest file format that this binary writes; the client alone knows no file.
+#[cfg(feature = "server")]
+const FORMAT: Option<u32> = Some(crate::storage::FORMAT);
+#[cfg(not(feature = "server"))]
+const FORMAT: Option<u32> = None;
+
 /// Examples in the help.
 pub(super) const EXAMPLES: &str = "Examples:\n  sealroom version --verbose\n  sealroom version --json";
 
@@ -25,18 +31,18 @@ pub(super) fn run(args: &Args, output: Output) -> Result<(), CliError> {
     let profile = if cfg!(debug_assertions) { "debug" } else { "release" };
     let mut lines = format!("sealroom {version}");
     if args.verbose {
-        let mut add = |name: &str, text: &str| lines.push_str(&format!("\n{name:<9} {text}"));
+        let mut add = |name: &str, text: &str| lines.extend([format!("\n{name:<9} {text}")]);
         add("commit", commit.unwrap_or("unknown"));
         add("target", &target);
         add("profile", profile);
         add("features", &features.join(", "));
-        if let Some(format) = format() {
+        if let Some(format) = FORMAT {
             add("format", &format!("{format} (of the vault file; older ones are migrated)"));
         }
     }
     let value = json!({
         "version": version, "commit": commit, "target": target, "profile": profile, "features": features,
-        "format": format(),
+        "format": FORMAT,
     });
     output.result(&lines, &value)
 }
@@ -56,15 +62,4 @@ fn target() -> String {
 fn features() -> Vec<&'static str> {
     let all = [("server", cfg!(feature = "server")), ("client", cfg!(feature = "client"))];
     all.into_iter().filter_map(|(name, is_in)| is_in.then_some(name)).collect()
-}
-
-/// Returns the newest file format that this binary writes; the client alone knows no file.
-#[cfg(feature = "server")]
-const fn format() -> Option<u32> {
-    Some(crate::storage::FORMAT)
-}
-
-#[cfg(not(feature = "server"))]
-const fn format() -> Option<u32> {
-    None
 }

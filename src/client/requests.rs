@@ -1,5 +1,7 @@
 //! The client's requests, encoded.
 
+#![allow(clippy::ref_option_ref, reason = "a reference to the field is what serde's attributes take")]
+
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -320,7 +322,7 @@ pub(super) struct OwnOtpBody<'a> {
     pub(super) otp: Option<&'a Secret>,
 }
 
-#[allow(clippy::ref_option, reason = "serde's signature")]
+#[allow(clippy::ref_option, clippy::ref_option_ref, reason = "serde's signature")]
 fn exposed_reference<S: serde::Serializer>(
     secret: &Option<&Secret>,
     serializer: S,

@@ -42,7 +42,7 @@ impl Seen {
     pub fn of(server: &Endpoint, who: &[u8]) -> Option<Self> {
         let is_private = match server {
             Endpoint::Unix(_) => true,
-            other => other.to_string().starts_with("https://"),
+            tcp @ Endpoint::Tcp { .. } => tcp.to_string().starts_with("https://"),
         };
         let folder = session::config_folder().ok().filter(|_| is_private)?;
         Some(Self::within(&folder, &server.to_string(), who))

@@ -1,6 +1,7 @@
 use super::*;
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one line a setting")]
 fn the_example_shows_every_setting_with_its_default() {
     let text = include_str!("../../config.example.toml");
     assert_eq!(FileConfig::parse(text).unwrap(), FileConfig::default(), "the example sets nothing");

@@ -72,7 +72,7 @@ mod tests {
     #[test]
     fn the_secrets_of_a_flood_are_bounded_and_the_oldest_goes() {
         let (begun, start) = (Begun::default(), Timestamp::from_millis(1_795_514_400_000));
-        for number in 0..BEGUN_MAX as u64 + 1 {
+        for number in 0..=BEGUN_MAX as u64 {
             let user = UserId::new(Timestamp::from_millis(number), [0; 10]);
             begun.keep(
                 user,

@@ -55,7 +55,7 @@ impl Vault {
             open.exposures.lock().answer(question, context.now, &mut current)
         };
         let exposure = match answer {
-            Answer::Ready(exposure) => exposure,
+            Answer::Ready(exposure) => *exposure,
             Answer::Archived { last } => return Err(Error::Archived { last }),
             Answer::Read(reading) => self.read_on(context, caller, reading).await?,
         };

@@ -105,6 +105,7 @@ fn clear(message: &str, what: &'static str) -> Result<&'static str, Broken> {
     const CLEAR: &[&str] = &[
         "this is not a sealroom vault",
         "the file is damaged",
+        "the file is truncated",
         "the file has format",
         "the file cannot be",
         "does not open: damaged or tampered with",

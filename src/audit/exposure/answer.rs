@@ -25,7 +25,7 @@ const SET_BACK_MAX: Duration = minutes(5);
 /// The result of a question.
 pub enum Answer {
     /// The answer, without what only rows tell: labels, expiries and the state of what was made.
-    Ready(Exposure),
+    Ready(Box<Exposure>),
     /// Single records are needed: a reading of them.
     Read(Box<Reading>),
     /// The question is about records that were archived, the last of them this one.
@@ -69,7 +69,7 @@ impl Index {
         });
         list_minted(minted, now, &mut answer);
         answer.backups = self.backups_of(question, actors.as_ref());
-        Answer::Ready(answer)
+        Answer::Ready(Box::new(answer))
     }
 
     /// Returns the last archived record, if the question may be about it.

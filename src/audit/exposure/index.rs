@@ -107,7 +107,7 @@ impl Index {
                 }
             }
             Did::ReceivedMinted { of, hash, ends, whence } => {
-                self.take_minted(actor, at, of, hash, ends, whence)
+                self.take_minted(actor, at, of, hash, ends, whence);
             }
             Did::Stored(of, action) => self.store(actor, at, of, action),
             Did::RolledBack { of, from } => {

@@ -47,12 +47,11 @@ impl Signed {
     /// # Errors
     /// The key cannot be read, or did not sign the checkpoint.
     pub(super) async fn newest(key: &KeyArg, remote: &Remote) -> Result<Self, CliError> {
-        let (key, trust) = match &key.key {
-            Some(text) => (given(text)?, Trust::Given),
-            None => {
-                let text = remote.client.verifier_key().await?;
-                (text.trim().parse().map_err(|_| foreign("a verifier key"))?, Trust::Server)
-            }
+        let (key, trust) = if let Some(text) = &key.key {
+            (given(text)?, Trust::Given)
+        } else {
+            let text = remote.client.verifier_key().await?;
+            (text.trim().parse().map_err(|_| foreign("a verifier key"))?, Trust::Server)
         };
         let note = remote.client.checkpoint().await?;
         let checkpoint = checkpoint::open(&note, std::slice::from_ref(&key)).map_err(|error| {

@@ -9,6 +9,8 @@ use crate::{
 
 /// Similarity that two names must exceed (Jaro-Winkler): `gihub` and `github` are 0.96, `jira` and `npm` 0.
 const LIKE: f64 = 0.8;
+/// The beginning of every token.
+const TOKEN: &str = "sfp_";
 /// Letters of a project's identifier for each one that may be wrong.
 const LETTERS_TO_ONE: usize = 4;
 
@@ -44,6 +46,12 @@ pub(super) fn unknown<'a>(
     known: impl IntoIterator<Item = &'a str>,
     see: &str,
 ) -> CliError {
+    if text.starts_with(TOKEN) {
+        return CliError::failed(
+            format!("{kind}: an id or name is needed, and what was passed looks like a secret token"),
+            "pass a name or an id; the token is now in your shell's history: revoke it",
+        );
+    }
     let meant = nearest(text, known).filter(|meant| *meant != text);
     let meant = meant.map_or_else(String::new, |meant| format!("did you mean '{meant}'? "));
     CliError::failed(format!("no {kind} has the id or name '{text}'"), format!("{meant}see {see}"))
@@ -97,6 +105,14 @@ pub(super) async fn twin(identifier: &str, client: &Client) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_token_in_the_place_of_a_name_is_not_repeated() {
+        for text in ["sfp_app_example", "sfp_usr_example", "sfp_ref_example"] {
+            let error = unknown("token", text, ["ci"], "the tokens: sealroom token list");
+            assert!(!format!("{} {}", error.message, error.hint).contains(text));
+        }
+    }
 
     #[test]
     fn a_mistyped_name_has_its_nearest_and_a_strange_one_has_none() {

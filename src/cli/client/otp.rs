@@ -16,7 +16,7 @@ use crate::{
             prompt::{self, Asking},
         },
     },
-    client::OneTimeCodes,
+    client::{OneTimeCodes, SecretText},
     domain::Secret,
 };
 
@@ -130,7 +130,7 @@ fn square(text: &str) -> Option<String> {
 
 /// Shows the one-time codes; where they reach no reader, `user otp codes` makes new ones.
 fn show(codes: &OneTimeCodes, output: Output) -> Result<(), CliError> {
-    let texts: Vec<&str> = codes.codes.iter().map(|code| code.expose()).collect();
+    let texts: Vec<&str> = codes.codes.iter().map(SecretText::expose).collect();
     let numbered = texts.iter().zip(1..).map(|(text, number)| format!("{number:>2}  {text}"));
     let lines = numbered.collect::<Vec<_>>().join("\n");
     let end = "\n\nEach stands once for a code of the authenticator. They are shown only once: print them, or keep them \

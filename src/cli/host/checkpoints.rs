@@ -144,9 +144,10 @@ pub(super) async fn find_rollback(plan: Option<&CheckpointPlan>, vault: &Arc<Vau
     let NotWritten::Larger { there, ours, .. } = error else { return };
     vault.set_rollback(Some(Rollback { known: there, held: ours }));
     vault.set_checkpoint_kept(false);
-    match vault.rolled_back() {
-        Some(_) => tracing::error!(%error, "the vault stays locked unless --accept-rollback is given"),
-        None => tracing::warn!(%error, "the unlock will accept this older copy, as --accept-rollback says"),
+    if vault.rolled_back().is_some() {
+        tracing::error!(%error, "the vault stays locked unless --accept-rollback is given");
+    } else {
+        tracing::warn!(%error, "the unlock will accept this older copy, as --accept-rollback says");
     }
 }
 

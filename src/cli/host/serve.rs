@@ -8,7 +8,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::{
     archives, backups,
     bind::{bind, no_listener, url},
-    certificate, checkpoints, control, descriptors, dev,
+    certificate,
+    checkpoints::{self, CheckpointPlan},
+    control, descriptors, dev,
     host_actor::host_actor,
     keeping, log_watch, memory, notify,
     offline::RunClock,
@@ -143,9 +145,7 @@ async fn serve(
     let scratch = file.path().parent().map(Path::to_owned);
     let keeper = Some(keeping::keeper(file.path(), plan.locking, output));
     let accepts_rollback = args.accept_rollback;
-    if plan.settings.owners_need_otp {
-        tracing::info!("owners need a second factor: one without it may only set one (owners_need_otp)");
-    }
+    tell_otp(&plan.settings);
     let settings = Settings { scratch, keeper, outgoing, accepts_rollback, ..plan.settings };
     let vault = Vault::open(file.medium(), settings).map_err(|error| CliError::open(&data, &error))?;
     let vault = Arc::new(vault);
@@ -164,21 +164,12 @@ async fn serve(
     if is_given {
         let passphrase = early.unwrap_or_else(|| plan.passphrase.read(Asking::Once, output))?;
         memory::check_unlock(&vault, &passphrase)?;
-        match vault.unlock(passphrase, host_actor(), clock.now(), Some(start)).await {
-            Ok(()) => {
-                checkpoints::settle_accepted(plan.checkpoints.as_ref(), &vault).await;
-            }
-            Err(UnlockError::RolledBack { .. }) => {}
-            Err(error) => return Err(CliError::unlock(&error)),
-        }
+        let unlocked = vault.unlock(passphrase, host_actor(), clock.now(), Some(start)).await;
+        settle(unlocked, plan.checkpoints.as_ref(), &vault).await?;
     } else if vault.rolled_back().is_none() {
         output.warning(&format!("locked: run `sealroom unlock --data {}`", data.display()));
     }
-    // It stays up, locked, so that its health says why.
-    if let Some(Rollback { known, held }) = vault.rolled_back() {
-        let CliError { message, hint, .. } = CliError::unlock(&UnlockError::RolledBack { known, held });
-        output.warning(&format!("locked: {message}; {hint}"));
-    }
+    warn_of_rollback(&vault, output);
     let checkpoints = plan.checkpoints.clone().map(Arc::new);
     let control = control::serve(socket, Arc::clone(&vault), Arc::clone(&file), clock.clone(), checkpoints);
     let url = url(&listener)?;
@@ -215,6 +206,34 @@ async fn serve(
             "restore a backup, or start with the file that `sealroom rescue` wrote",
         )
     })
+}
+
+fn tell_otp(settings: &Settings) {
+    if settings.owners_need_otp {
+        tracing::info!("owners need a second factor: one without it may only set one (owners_need_otp)");
+    }
+}
+
+/// Goes on after the unlock at a start. A file that was rolled back stays locked and served, so that its health says why.
+async fn settle(
+    unlocked: Result<(), UnlockError>,
+    checkpoints: Option<&CheckpointPlan>,
+    vault: &Arc<Vault>,
+) -> Result<(), CliError> {
+    match unlocked {
+        Ok(()) => {
+            checkpoints::settle_accepted(checkpoints, vault).await;
+            Ok(())
+        }
+        Err(UnlockError::RolledBack { .. }) => Ok(()),
+        Err(error) => Err(CliError::unlock(&error)),
+    }
+}
+
+fn warn_of_rollback(vault: &Vault, output: &Output) {
+    let Some(Rollback { known, held }) = vault.rolled_back() else { return };
+    let CliError { message, hint, .. } = CliError::unlock(&UnlockError::RolledBack { known, held });
+    output.warning(&format!("locked: {message}; {hint}"));
 }
 
 /// Logs the settings that differ from the defaults.

@@ -207,7 +207,7 @@ impl World {
         if PROVIDERS[provider] == "custom" {
             name = name.or(Some(0));
         }
-        let projects = (choices.byte() % 3 > 0).then(|| some_projects(choices));
+        let projects = (!choices.byte().is_multiple_of(3)).then(|| some_projects(choices));
         let value = format!("value {}", self.now);
         let mut body = json!({
             "provider": PROVIDERS[provider], "authType": "pat", "credentials": {"token": value},
@@ -268,7 +268,7 @@ impl World {
     async fn rescope(&mut self, caller: Caller, choices: &mut Choices<'_>) {
         let Some(admitted) = self.admitted(caller).await else { return };
         let (at, id) = self.item(choices);
-        let projects = (choices.byte() % 3 > 0).then(|| some_projects(choices));
+        let projects = (!choices.byte().is_multiple_of(3)).then(|| some_projects(choices));
         let mut body = json!({});
         scope(&mut body, projects.as_ref());
         let done = self.vault.update_integration(&self.context(), &admitted, id, parsed(body)).await;
@@ -285,7 +285,7 @@ impl World {
     async fn create_token(&mut self, caller: Caller, choices: &mut Choices<'_>) {
         let Some(admitted) = self.admitted(caller).await else { return };
         let mut body = json!({"name": "token", "expiresIn": 3650});
-        let projects = (choices.byte() % 2 > 0).then(|| some_projects(choices));
+        let projects = (!choices.byte().is_multiple_of(2)).then(|| some_projects(choices));
         if let Some(projects) = &projects {
             body["projects"] = json!(texts(projects));
         }

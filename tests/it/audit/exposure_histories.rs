@@ -264,7 +264,7 @@ fn answered(history: &History, first: usize, asked: &Asked, now: Timestamp) -> O
     }
     let rows = history.rows();
     let exposure = match index.answer(&question(asked), now, &mut |id| rows.get(&id).copied()) {
-        Answer::Ready(exposure) => exposure,
+        Answer::Ready(exposure) => *exposure,
         Answer::Archived { last } => {
             assert_eq!(last, first as u64 - 1);
             return None;

@@ -142,7 +142,10 @@ async fn checkpoints_reach_their_folder_and_never_go_back() {
     let mut server = Serving::start(folder, &args);
     server.logged("the vault file was restored from an older copy");
     let health = server.health();
-    assert!(health.contains(" 503 ") && health.contains(r#""detail":["checkpoint_lost"]"#), "{health}");
+    assert!(
+        health.contains(" 503 ") && health.contains(r#""detail":["rolled_back","checkpoint_lost"]"#),
+        "{health}"
+    );
     assert!(server.stop());
     assert_eq!(checkpoint::read_unsigned(&file().unwrap()).unwrap(), newest, "it stays as it was");
     // Also once that copy's own log has grown beyond.

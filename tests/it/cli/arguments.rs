@@ -26,6 +26,10 @@ fn a_secret_in_the_arguments_is_refused_by_every_command_and_not_repeated() {
     for (index, name) in all().iter().enumerate() {
         // Every flag meets every kind of command, and each command two of them.
         for flag in [flags[index % flags.len()], flags[(index + 3) % flags.len()]] {
+            // There it is a token's name or id.
+            if name == "sealroom-exposure" && flag == "--token" {
+                continue;
+            }
             let inline = format!("{flag}={VALUE}");
             for given in [&[flag, VALUE][..], &[&inline]] {
                 let output = sealroom(folder.path(), &[&words(name)[..], given].concat());

@@ -109,7 +109,10 @@ fn an_event_is_never_shown_without_the_integration_token_or_user_that_was_meant(
     assert!(said.contains(&format!("  app:{other}  ")) && !said.contains("app:twin"), "{said}");
     stage.run(&["integration", "delete", &named, "--yes"]);
     let said = stage.run(&["audit", "list", "--action", "integration.delete"]);
-    assert!(said.contains(&format!("  {named}  ")) && !said.contains("deploy key"), "{said}");
+    assert!(
+        said.contains("  (deleted)  ") && said.contains(&named) && !said.contains("deploy key"),
+        "{said}"
+    );
 }
 
 #[test]

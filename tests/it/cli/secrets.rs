@@ -231,7 +231,7 @@ fn no_cause_of_a_failed_init_passes_for_another() {
             .unwrap()
     };
     let memory = limited("ulimit -v 800000", "1048576");
-    refused(&memory, &["not enough memory for the key derivation", "--kdf-memory"]);
+    refused(&memory, &["the key derivation needs", "--kdf-memory"]);
     let disk = limited("trap '' XFSZ; ulimit -f 8", "64");
     refused(&disk, &["too large", "disk"]);
     for (output, foreign) in [(memory, "disk"), (disk, "memory")] {

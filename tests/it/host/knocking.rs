@@ -14,7 +14,6 @@ use crate::{
     support::{
         binary::{Serving, command, sealroom, secret_file, stderr, vault},
         ports::free_port,
-        tls::{certificate, has},
     },
 };
 
@@ -65,14 +64,10 @@ fn a_server_that_is_coming_up_is_never_called_absent() {
 
 #[test]
 fn the_production_block_of_the_readme_can_be_pasted_whole() {
-    if !has("openssl") {
-        return;
-    }
     let folder = tempfile::tempdir().unwrap();
-    certificate(folder.path(), "tls");
     let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
     let block = readme.split("## Production").nth(1).unwrap().split("```").nth(1).unwrap();
-    let mut script = String::from("set -e\nchmod 600 tls.key\ntrap 'kill $!; wait' EXIT\n");
+    let mut script = String::from("set -e\ntrap 'kill $!; wait' EXIT\n");
     for line in block.lines().skip(1) {
         let is_typed = line.starts_with("$ ") || line.starts_with("    ");
         script.push_str(if is_typed { line.trim_start_matches("$ ") } else { "" });
@@ -87,7 +82,7 @@ fn the_production_block_of_the_readme_can_be_pasted_whole() {
     let said = String::from_utf8(output.stdout.clone()).unwrap();
     assert!(output.status.success(), "{said}{}", stderr(&output));
     let said: Vec<&str> = said.lines().filter(|line| !line.starts_with("listening on https://")).collect();
-    assert_eq!(said, ["locked", "unlocked"]);
+    assert!(said.ends_with(&["locked", "unlocked"]), "{said:?}");
 }
 
 #[test]

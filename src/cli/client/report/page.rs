@@ -37,11 +37,11 @@ impl Page {
                     let rule = vec!["---".to_owned(); headings.len()];
                     let headings = headings.iter().map(|heading| (*heading).to_owned()).collect();
                     for row in [&headings, &rule] {
-                        text.push_str(&format!("| {} |\n", row.join(" | ")));
+                        text.extend(["| ", &row.join(" | "), " |\n"]);
                     }
                     for row in rows {
                         let cells: Vec<String> = row.iter().map(|cell| in_markdown(cell)).collect();
-                        text.push_str(&format!("| {} |\n", cells.join(" | ")));
+                        text.extend(["| ", &cells.join(" | "), " |\n"]);
                     }
                 }
                 // Indented, since no text can end such a block.
@@ -61,8 +61,8 @@ impl Page {
         );
         for block in &self.blocks {
             match block {
-                Block::Heading(heading) => text.push_str(&format!("<h2>{heading}</h2>\n")),
-                Block::Text(sentence) => text.push_str(&format!("<p>{}</p>\n", in_html(sentence))),
+                Block::Heading(heading) => text.extend(["<h2>", heading, "</h2>\n"]),
+                Block::Text(sentence) => text.extend(["<p>", &in_html(sentence), "</p>\n"]),
                 Block::Table(headings, rows) => {
                     let row = |cells: Vec<String>, tag: &str| {
                         let cell = |cell: String| format!("<{tag}>{cell}</{tag}>");
@@ -77,7 +77,7 @@ impl Page {
                 }
                 Block::Code(lines) => {
                     let lines: Vec<String> = lines.lines().map(in_html).collect();
-                    text.push_str(&format!("<pre>{}</pre>\n", lines.join("\n")));
+                    text.extend(["<pre>", &lines.join("\n"), "</pre>\n"]);
                 }
             }
         }

@@ -50,5 +50,5 @@ pub(super) async fn deliver(mut queue: mpsc::Receiver<Arc<Message>>, mut target:
             tracing::error!(cause, kind = message.kind, to, "a notice could not be delivered");
         }
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }

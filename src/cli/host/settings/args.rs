@@ -6,6 +6,7 @@ use crate::cli::{host::passphrase::PassphraseArgs, source::Given};
 
 /// `serve`'s flags.
 #[derive(Debug, Clone, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
 pub(in crate::cli) struct Args {
     #[command(flatten)]
     pub(super) given: Given,

@@ -81,9 +81,8 @@ pub(in crate::cli::host) fn read(args: &Args) -> Result<Plan, CliError> {
     check_path(Some(&data), &sources.data)?;
     let listen = args.listen.clone().or(file.listen).unwrap_or_else(|| default::LISTEN.to_owned());
     let tls = (args.tls_cert.clone().or(file.tls_cert), args.tls_key.clone().or(file.tls_key));
-    let threads = tuning.worker_threads.or(file.worker_threads);
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let workers = match threads {
+    let workers = match tuning.worker_threads.or(file.worker_threads) {
         Some(set) => bounded(&sources.of_top("worker_threads"), set, 1..=u16::MAX)?.into(),
         None => cores.saturating_sub(1).max(1),
     };
@@ -97,8 +96,8 @@ pub(in crate::cli::host) fn read(args: &Args) -> Result<Plan, CliError> {
         Some(false) | None => Locking::Required,
     };
     let behind_tls_proxy = args.behind_tls_proxy.or(file.behind_tls_proxy).unwrap_or(false);
-    let proxies = args.trusted_proxies.clone().or(file.trusted_proxies);
-    let names = args.host_names.clone().or(file.host_names);
+    let (proxies, names) = (args.trusted_proxies.clone(), args.host_names.clone());
+    let (proxies, names) = (proxies.or(file.trusted_proxies), names.or(file.host_names));
     Ok(Plan {
         tls: tls_files(tls, &sources)?,
         passphrase,

@@ -6,7 +6,7 @@ impl World {
     pub(super) async fn create_member(&mut self, caller: Caller, choices: &mut Choices<'_>) {
         let Some(admitted) = self.admitted(caller).await else { return };
         let email = choices.below(EMAILS.len());
-        let projects = (choices.byte() % 2 > 0).then(|| some_projects(choices));
+        let projects = (!choices.byte().is_multiple_of(2)).then(|| some_projects(choices));
         let body = json!({
             "email": EMAILS[email], "password": PASSWORD, "projects": projects.as_ref().map(texts),
         });
@@ -34,7 +34,7 @@ impl World {
         let Some(admitted) = self.admitted(caller).await else { return };
         let email = choices.below(EMAILS.len());
         let (disables, projects) = match choices.below(4) {
-            0 => (Some(choices.byte() % 2 == 0), None),
+            0 => (Some(choices.byte().is_multiple_of(2)), None),
             1 => (None, Some(None)),
             _ => (None, Some(Some(some_projects(choices)))),
         };
@@ -51,9 +51,9 @@ impl World {
         let expected = model.owner(caller).and_then(|()| model.member(email).map(drop).ok_or(No::NoUser));
         let named = projects.iter().flatten();
         // A list that is as it was needs no check: a project of it may be gone since.
-        let changed =
+        let mut changed =
             named.filter(|held| model.member(email).and_then(|at| model.held(at)).as_ref() != Some(*held));
-        let expected = expected.and_then(|()| changed.map(|held| model.check_registered(held)).collect());
+        let expected = expected.and_then(|()| changed.try_for_each(|held| model.check_registered(held)));
         if agreed("update member", done, expected).is_some() {
             let at = self.model.member(email).expect("both agreed");
             let projects = projects.map(|held| held.map(|held| self.instances(held)));

@@ -15,6 +15,7 @@ const KEPT: usize = 5;
 type Instance = (usize, u32);
 
 /// A refusal, by the kind that a client can tell apart.
+#[expect(clippy::enum_variant_names, reason = "no integration, no project: read with the type's name")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum No {
     Denied,
