@@ -52,7 +52,7 @@ impl History {
             actors: people.into_iter().collect(),
             integrations: Vec::new(),
             // In one history of four, more addresses than an answer lists.
-            peers: if seed % 4 == 0 { 40 } else { 3 },
+            peers: if seed.is_multiple_of(4) { 40 } else { 3 },
             minted: 0,
         }
     }

@@ -98,7 +98,7 @@ fn a_folder_in_which_no_vault_can_live_is_never_ok_and_says_what_to_do() {
 /// A mount of a test's own, in a namespace that goes with its processes.
 fn mounted(folder: &Path, mount: &str, args: &[&str]) -> Option<Command> {
     if !getuid().is_root() || !has("unshare") {
-        println!("not run: a mount takes root and unshare");
+        eprintln!("not run: a mount takes root and unshare");
         return None;
     }
     let script = format!("mount {mount} && exec \"$0\" \"$@\"");
@@ -115,7 +115,7 @@ fn a_read_only_volume_and_one_of_memory_are_named() {
     let Some(mut run) = mounted(folder.path(), read_only, &CHECK) else { return };
     let output = ended(run.stdout(Stdio::piped()));
     if output.stdout.is_empty() {
-        println!("not run: this container may not mount: {}", stderr(&output));
+        eprintln!("not run: this container may not mount: {}", stderr(&output));
         return;
     }
     let value: Value = serde_json::from_slice(&output.stdout).unwrap();
