@@ -1,6 +1,6 @@
 //! Canaries: credentials that nobody has a reason to read. A read of one is answered as any other, and raises an alarm.
 //!
-//! The event of the read says so, a counter counts it, and a [`Notice`] goes to the host: into a bounded queue, so that
+//! The event of the read says so, a counter counts it, and a notice goes to the host: into a bounded queue, so that
 //! the commit thread never waits for a log or a network.
 
 use std::sync::{Mutex, PoisonError};

@@ -23,7 +23,7 @@ pub(in crate::cli) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Send a test message to the webhook and the command of a config file's table [notify].
+    /// Send a test message to the webhook and the command that a config file names.
     #[command(
         after_help = "Needs no vault and no server.\n\nExamples:\n  sealroom notify test --config /etc/sealroom.toml"
     )]
