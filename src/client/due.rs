@@ -25,7 +25,7 @@ pub struct DueFilter {
     pub limit: Option<u64>,
 }
 
-/// What is due, each list with the most urgent first.
+/// The work that is due, each list with the most urgent first.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Due {

@@ -1,4 +1,4 @@
-//! What is due: credentials and tokens that end soon, credentials that ended and are still read, and what nobody rotated
+//! Work that is due: credentials and tokens that end soon, credentials that ended and are still read, and what nobody rotated
 //! or used for long.
 
 use std::time::Duration;

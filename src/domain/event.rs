@@ -41,7 +41,7 @@ text_enum! {
         TokenRevoke = "token.revoke",
         /// Application tokens were listed.
         TokenList = "token.list",
-        /// What is due for rotation was listed.
+        /// The list of what is due for rotation was read.
         DueList = "due.list",
         /// A user was made.
         UserCreate = "user.create",

@@ -39,7 +39,7 @@ pub struct DueToken {
     pub used_from: Option<Peer>,
 }
 
-/// What is due at one moment, of each kind the most urgent first.
+/// The work that is due at one moment, of each kind the most urgent first.
 #[derive(Debug, Default)]
 pub struct Due {
     /// The numbers of everything.

@@ -1,6 +1,6 @@
 //! A user leaves: disabled, every session ended, and the tokens that the user created revoked, in one commit.
 //!
-//! What the user received is another question: the log answers it, and somebody who stays rotates it.
+//! The values that the user received are another question: the log answers it, and somebody who stays rotates it.
 
 use super::{
     access::Admitted,

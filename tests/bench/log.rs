@@ -88,7 +88,8 @@ fn machine(number: u64) -> Actor {
 fn event(number: u64, events: u64) -> Event {
     let integrations = INTEGRATIONS.min(events / 10);
     let integration = number % integrations;
-    let reader = if number.is_multiple_of(7) { 0 } else { 1 + (integration * 3 + number % 3) % (MACHINES - 1) };
+    let reader =
+        if number.is_multiple_of(7) { 0 } else { 1 + (integration * 3 + number % 3) % (MACHINES - 1) };
     let (action, reader) = if number < integrations {
         (Action::IntegrationCreate, MACHINES)
     } else {

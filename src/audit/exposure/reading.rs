@@ -126,7 +126,7 @@ impl Reading {
     /// Returns the answer, once every block was pushed.
     ///
     /// # Errors
-    /// Whether a value is live depends on archived records.
+    /// Archived records decide if a value is live.
     pub fn finish(self) -> Result<Exposure, NeedsArchive> {
         let Self { now, heads, found, minted, backups, mut answer, is_unclear, .. } = self;
         if is_unclear {

@@ -204,7 +204,7 @@ fn memory_is_bounded_and_what_is_under_attack_is_remembered() {
     assert!(!counts.failures.contains_key(&0));
 }
 
-/// Who guesses at a code has the password: five guesses in five minutes from each address would find it in weeks.
+/// A guesser of codes has the password: five guesses in five minutes from each address would find it in weeks.
 #[test]
 fn ten_wrong_codes_an_hour_are_all_that_strangers_get_together_and_the_own_desk_keeps_its_own() {
     let (mut limiter, ada, desk) = (Limiter::new(), email("ada@example.com"), peer("192.0.2.1"));

@@ -10,7 +10,7 @@ use crate::{
     storage::{Check, Status},
 };
 
-/// What was checked.
+/// The thing that was checked.
 pub(super) struct Subject<'a> {
     /// Its kind, the name of its field in the JSON value.
     pub(super) kind: &'static str,

@@ -96,7 +96,7 @@ pub(super) async fn write_now(plan: &CheckpointPlan, vault: &Arc<Vault>) {
         written = attempt(plan, vault, write).await;
     }
     let is_larger = matches!(written, Err(NotWritten::Larger { .. }));
-    // Where the settings accept it, the unlock will settle it.
+    // If the settings accept it, the unlock will settle it.
     let is_awaited = is_larger && was_locked && vault.accepts_rollback();
     if let Err(error) = &written
         && !is_awaited

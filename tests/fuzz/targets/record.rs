@@ -46,7 +46,7 @@ fn one(bytes: &[u8]) {
             let shown = record::to_api_json(bytes, &leaf);
             strict::check(shown.as_bytes()).expect("a shown record is JSON");
             record::write_csv(bytes, &mut row).expect("a record is a row");
-            // What a spreadsheet takes for a formula begins no field.
+            // No field begins as a formula of a spreadsheet.
             let cells = csv::ReaderBuilder::new().has_headers(false).from_reader(&row[..]).into_records();
             for cell in
                 cells.flatten().flat_map(|row| row.iter().map(ToOwned::to_owned).collect::<Vec<String>>())

@@ -61,7 +61,7 @@ async fn no_way_to_read_a_value_stays_off_the_list() {
         assert_eq!((&line["received"]["peers"], &line["stored"]), (&json!(["127.0.0.1"]), &Value::Null));
         assert_eq!(line["received"]["projects"], json!(["acme/app"]), "{path}");
     }
-    // What was refused or found nothing disclosed nothing.
+    // A read that was refused or found nothing disclosed nothing.
     let before = live(&t, actor).await;
     t.send("GET", &format!("{CREDENTIALS}?provider=jira"), &reader, "").await;
     t.send("GET", "/sfp/api/integrations", &reader, "").await;

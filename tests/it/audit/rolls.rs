@@ -65,7 +65,7 @@ async fn a_rolled_token_cannot_get_its_end_back_unseen() {
         let checks = examine(&forged, Some(PASSPHRASE));
         assert!(said(&checks).contains("end not as recorded"), "{}", said(&checks));
     }
-    // Who was used first, and by whom a token is succeeded, says nothing about what anybody may do.
+    // The first use and the successor of a token say nothing about what anybody may do.
     let marked = forge(&image, |view, changes| {
         let token =
             view.tokens().unwrap().into_iter().find(|token| token.roll.predecessor.is_some()).unwrap();

@@ -40,7 +40,7 @@ const RUN_MAX: Duration = Duration::from_secs(5);
 const HELPER_MAX: Duration = Duration::from_secs(8);
 /// The interval between two looks at a running command.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
-/// Where the command's own programs are looked for.
+/// The `PATH` of the command's own programs.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 #[derive(Serialize, Deserialize)]

@@ -110,7 +110,7 @@ fn alarm(read: &CanaryRead) -> Notice {
     Notice::of_case("canary.read", case)
 }
 
-/// What was known at the last look.
+/// The state at the last look.
 struct Seen {
     backup_failed: bool,
     rolled_back: bool,

@@ -28,7 +28,7 @@ const AUTHORITY_LIFE: Duration = days(3_650);
 const DAYS_MAX: i64 = 825;
 /// The life of a certificate in days, unless --days says another.
 const DAYS: u16 = 365;
-/// How far a certificate begins in the past: clocks of clients differ.
+/// The time by which a certificate begins in the past: clocks of clients differ.
 const BEFORE: Duration = days(1);
 
 /// `tls make`'s flags.

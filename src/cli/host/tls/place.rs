@@ -28,7 +28,7 @@ pub(super) struct Place {
     pub(super) key: PathBuf,
 }
 
-/// Whether a file may take another's place.
+/// The permission of a file to take another's place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Existing {
     Kept,

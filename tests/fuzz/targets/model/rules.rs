@@ -31,7 +31,7 @@ pub enum No {
     Unregistered,
 }
 
-/// What a caller is narrowed to; `None` is everything.
+/// The narrowing of a caller; `None` is everything.
 #[derive(Debug, Clone, Default)]
 pub struct Narrowing {
     pub projects: Option<BTreeSet<Instance>>,
@@ -53,7 +53,7 @@ pub struct Item {
 }
 
 impl Item {
-    /// What hides another of the same scope: the provider, and for `custom` the name with it.
+    /// The key under which one hides another of the same scope: the provider, and for `custom` the name with it.
     fn group(&self) -> (usize, Option<usize>) {
         let service = service(self.provider);
         (service, self.name.filter(|_| PROVIDERS[service] == "custom"))
@@ -150,7 +150,7 @@ impl Model {
         narrowing.projects.as_ref().is_none_or(|held| held.contains(&self.instance(project)))
     }
 
-    /// Whether a caller may store something for these projects; `None` is for all of them.
+    /// The answer to a caller that stores something for these projects; `None` is for all of them.
     pub fn may_store(&self, narrowing: &Narrowing, projects: Option<&BTreeSet<usize>>) -> bool {
         match projects {
             None => narrowing.projects.is_none(),
@@ -158,7 +158,7 @@ impl Model {
         }
     }
 
-    /// Whether a caller may change a credential: an owner any that there is, a member what it could store now.
+    /// The answer to a caller that changes a credential: an owner any that there is, a member what it could store now.
     pub fn may_change(&self, caller: Caller, at: usize) -> Result<(), No> {
         let narrowing = self.admit(caller)?;
         let item = self.items.get(at).filter(|item| !item.is_deleted);
