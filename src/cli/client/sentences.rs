@@ -22,6 +22,7 @@ const WORDS: &[(Action, &str, &str)] = &[
     ),
     (Action::IntegrationDelete, "deleted", "delete"),
     (Action::IntegrationList, "listed integrations", "list integrations"),
+    (Action::DueList, "listed what is due for rotation", "list what is due for rotation"),
     (Action::IntegrationRead, "read the metadata of", "read the metadata of"),
     (Action::IntegrationShadow, "hid integrations of owners with", "hide integrations of owners with"),
     (Action::ProjectCreate, "registered the project", "register the project"),
