@@ -75,7 +75,7 @@ impl Vault {
         let gathered = tokio::task::spawn_blocking(move || gather(&read, query, now)).await;
         let due = gathered.map_err(|_| Error::from(InternalError::TaskPanicked)).flatten();
         let due = self.noted(context, caller.caller().actor(), Verb::ListDue.action(), due).await?;
-        // Whoever lost the right meanwhile gets nothing.
+        // A caller that lost the right meanwhile gets nothing.
         self.admit_again(&open.writer.view(), caller, now, Verb::ListDue)?;
         Ok(due)
     }
