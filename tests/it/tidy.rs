@@ -17,6 +17,22 @@ fn no_file_is_longer_than_one_idea() {
     }
 }
 
+/// A file that a merge left behind was compiled by nobody, and read as if it were the code.
+#[test]
+fn no_source_file_is_left_out_of_the_program() {
+    let all = files("src");
+    for (path, _) in all.iter().filter(|(path, _)| path != "lib.rs" && path != "main.rs") {
+        let module = path.trim_end_matches(".rs").trim_end_matches("/mod");
+        let (parents, name) = match module.rsplit_once('/') {
+            Some((room, name)) => ([format!("{room}.rs"), format!("{room}/mod.rs")], name),
+            None => (["lib.rs".to_owned(), "main.rs".to_owned()], module),
+        };
+        let declared = format!("mod {name};");
+        let mut above = all.iter().filter(|(other, _)| parents.contains(other));
+        assert!(above.any(|(_, text)| text.contains(&declared)), "src/{path}: nothing says `{declared}`");
+    }
+}
+
 /// The layer of a module of the crate's root; an import may only point down.
 const LAYERS: &[(&str, u8)] = &[
     ("domain", 0),
