@@ -1,32 +1,37 @@
 //! Work areas of argon2: made once, reused, and wiped after each run.
 //!
-//! An allocator that gets 19 MiB back keeps them for the thread that freed them: a burst of logins from many threads
-//! then holds an area for each thread for the life of the process. So an area that a password needs goes back to the
-//! pool, and there are as many of them as ever ran at the same time. A larger one, of a passphrase, is not kept.
+//! They come from the system's allocator and not from the program's, which keeps what is freed until later requests: a
+//! server that nobody asks held the 64 MiB of its passphrase for ever. An area that a password needs goes back to the
+//! pool, and there are as many of them as ever ran at the same time: a burst of logins from many threads would otherwise
+//! leave one in each thread's arena. A larger one, of a passphrase, is not kept.
 
 use std::sync::{Mutex, PoisonError};
 
+use allocator_api2::{alloc::System, vec::Vec};
 use argon2::Block;
 use zeroize::Zeroize;
 
-/// The smallest reservation of an area of at least a mebibyte, in blocks. The allocator maps what is larger than 32 MiB (`DEFAULT_MMAP_THRESHOLD_MAX`,
-/// mallopt(3)) on its own, and unmaps it when it is freed, so no area ever lies in a heap. Untouched pages cost nothing.
+/// The smallest reservation of an area of at least a mebibyte, in blocks. The system's allocator maps what is larger
+/// than 32 MiB (`DEFAULT_MMAP_THRESHOLD_MAX`, mallopt(3)) on its own, and unmaps it when it is freed, so no area ever
+/// lies in a heap. Untouched pages cost nothing.
 const RESERVED_BLOCKS: usize = 33 * 1024;
 
 /// There is no memory for an area.
 #[derive(Debug)]
 pub(super) struct NoMemory;
 
+type Blocks = Vec<Block, System>;
+
 /// The idle areas.
 pub(super) struct Areas {
     /// The largest area that is kept, in blocks of 1 KiB.
     kept_blocks: usize,
-    idle: Mutex<Vec<Vec<Block>>>,
+    idle: Mutex<std::vec::Vec<Blocks>>,
 }
 
 impl Areas {
     pub(super) const fn keeping(kept_blocks: usize) -> Self {
-        Self { kept_blocks, idle: Mutex::new(Vec::new()) }
+        Self { kept_blocks, idle: Mutex::new(std::vec::Vec::new()) }
     }
 
     /// Runs a derivation with an area of `blocks` blocks, and wipes it.
@@ -40,7 +45,7 @@ impl Areas {
     ) -> Result<T, NoMemory> {
         let is_kept = blocks <= self.kept_blocks;
         let idle = if is_kept { self.idle().pop() } else { None };
-        let mut area = Area { blocks: idle.unwrap_or_default(), used: blocks };
+        let mut area = Area { blocks: idle.unwrap_or(Blocks::new_in(System)), used: blocks };
         // Reserve before touching: a process without the memory gets an error, and is not killed.
         let room = if blocks < 1024 { blocks } else { blocks.max(RESERVED_BLOCKS) };
         let missing = room.saturating_sub(area.blocks.len());
@@ -51,19 +56,19 @@ impl Areas {
         let derived = derive(&mut area.blocks[..blocks]);
         area.wipe();
         if is_kept {
-            self.idle().push(std::mem::take(&mut area.blocks));
+            self.idle().push(std::mem::replace(&mut area.blocks, Blocks::new_in(System)));
         }
         Ok(derived)
     }
 
-    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Vec<Block>>> {
+    fn idle(&self) -> std::sync::MutexGuard<'_, std::vec::Vec<Blocks>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// An area in use, wiped also where the derivation panics.
 struct Area {
-    blocks: Vec<Block>,
+    blocks: Blocks,
     used: usize,
 }
 

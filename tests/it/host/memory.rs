@@ -6,7 +6,7 @@ use serde_json::json;
 use tokio::{net::TcpSocket, task::JoinSet};
 
 use crate::support::{
-    binary::{Serving, vault},
+    binary::{Serving, sealroom, stderr, vault},
     server::Client,
 };
 
@@ -16,8 +16,13 @@ const RESIDENT_KIB_MAX: u64 = 72 * 1024;
 const LOGINS: usize = 50;
 
 fn resident(server: &Serving) -> u64 {
+    status(server, "RssAnon:")
+}
+
+/// A number of KiB from the kernel's account of the process, proc_pid_status(5).
+fn status(server: &Serving, name: &str) -> u64 {
     let status = fs::read_to_string(format!("/proc/{}/status", server.child.id())).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
     line.trim().trim_end_matches(" kB").parse().unwrap()
 }
 
@@ -59,5 +64,21 @@ async fn logins_good_or_bad_from_one_address_or_many_leave_no_more_memory_than_r
         );
     }
     assert!(ran > LOGINS, "the limiter let {ran} logins through");
+    assert!(server.stop());
+}
+
+/// An allocator that gives memory back at later requests held the area of the passphrase for as long as nobody asked.
+#[test]
+fn no_memory_of_a_key_derivation_stays_with_a_server_that_nobody_asks() {
+    const AREA_KIB: u64 = 64 * 1024;
+    let folder = vault();
+    let slot = ["slot", "change", "--same", "--data", "v.redb", "--passphrase-file", "pass"];
+    let changed = sealroom(folder.path(), &slot);
+    assert!(changed.status.success(), "{}", stderr(&changed));
+    let args = ["serve", "--data", "v.redb", "--passphrase-file", "pass", "--listen", "127.0.0.1:0"];
+    let mut server = Serving::start(folder.path(), &args);
+    let (peak, now) = (status(&server, "VmHWM:"), status(&server, "VmRSS:"));
+    assert!(peak > AREA_KIB, "{peak} KiB: the derivation took no {AREA_KIB} KiB");
+    assert!(now + AREA_KIB * 3 / 4 < peak, "{now} KiB of {peak} KiB at the peak");
     assert!(server.stop());
 }
