@@ -17,6 +17,7 @@
     reason = "a benchmark"
 )]
 
+mod floor;
 mod host;
 mod load;
 mod made;
@@ -79,6 +80,9 @@ struct Args {
     /// A child: the bare server, with a body of so many bytes.
     #[arg(long, hide = true)]
     bare: Option<usize>,
+    /// A child: the bare server, each answer after a durable row in this file.
+    #[arg(long, hide = true)]
+    floor: Option<PathBuf>,
     /// A child: the front of PostgreSQL, over the socket in this folder.
     #[arg(long, hide = true)]
     front: Option<PathBuf>,
@@ -140,7 +144,10 @@ fn main() {
         return process::keep(command);
     }
     if let Some(bytes) = args.bare {
-        return servers::bare(bytes);
+        return match &args.floor {
+            Some(file) => floor::serve(file, bytes),
+            None => servers::bare(bytes),
+        };
     }
     if let Some(socket) = &args.front {
         return postgres::front(socket);

@@ -40,7 +40,7 @@ impl Server {
 }
 
 /// The bytes of hyper's head for a body of three digits' length: status line, content-length, date.
-const HEAD: usize = 77;
+pub const HEAD: usize = 77;
 
 /// A child: answers everything with that many bytes.
 pub fn bare(bytes: usize) {

@@ -10,6 +10,7 @@ use sealroom::crypto::kdf::KdfParams;
 
 use super::{Bench, rates};
 use crate::{
+    floor,
     host::Ticks,
     load::{Sample, once},
     made::{self, Size},
@@ -36,6 +37,8 @@ struct Point {
     /// The idle share of the processors meanwhile.
     idle: Vec<f64>,
     bare: Vec<Sample>,
+    /// Of the server that commits and does nothing else.
+    floor: Vec<Sample>,
     /// In each of its ways.
     postgres: [Vec<Sample>; 2],
     openbao: [Vec<Sample>; 2],
@@ -51,6 +54,7 @@ pub fn measure(bench: &Bench<'_>, report: &mut Report) -> Vec<Curve> {
     let answer = bench.runtime.block_on(once(&ours.target.address, &request)).unwrap();
     let idle = ours.running.resident_mb();
     let bare = Server::bare(answer.len());
+    let floor = floor::start(bench.folder, answer.len());
     let postgres = Postgres::start(bench.folder);
     let openbao = OpenBao::start(bench.folder);
     let mut builder = Database::builder();
@@ -71,6 +75,7 @@ pub fn measure(bench: &Bench<'_>, report: &mut Report) -> Vec<Curve> {
                 one_phase.push(handed_commits(&database, bench.plan.time));
             }
             point.bare.push(bench.sample(&bare.target, &request, connections));
+            point.floor.push(bench.sample(&floor.target, &request, connections));
             sample_peers(point, bench, postgres.as_ref().ok(), openbao.as_ref().ok());
         }
     }
@@ -78,6 +83,7 @@ pub fn measure(bench: &Bench<'_>, report: &mut Report) -> Vec<Curve> {
     report.about("idle processors, by connections", points.iter().map(share).collect::<Vec<_>>().join(", "));
     report.about("an answer", format!("{} bytes with its head, on both sides", answer.len()));
     against_hyper(&points, report);
+    against_floor(&points, report);
     against_commit(&points[0].ours, &two_phase, "in two phases", Goal::AtMost(0.8), report);
     against_commit(
         &points[0].ours,
@@ -133,6 +139,18 @@ fn against_hyper(points: &[Point], report: &mut Report) {
         let plural = if *connections == 1 { "" } else { "s" };
         let what = format!("audited reads, {connections} keep-alive connection{plural}");
         report.row(&what, shown(ours), beside, rates(ours, bare), goal);
+    }
+}
+
+/// Beside the floor, and the floor beside bare hyper: the most that a durable row a request leaves.
+fn against_floor(points: &[Point], report: &mut Report) {
+    for Point { connections, ours, bare, floor, .. } in points.iter().filter(|point| point.connections > 16) {
+        let what = format!("audited reads beside only a commit a request, {connections} connections");
+        let beside = format!("hyper and one durable row: {}", shown(floor));
+        report.row(&what, shown(ours), beside, rates(ours, floor), Goal::None);
+        let what = format!("only a commit a request, {connections} connections");
+        let beside = format!("bare hyper: {}", shown(bare));
+        report.row(&what, shown(floor), beside, rates(floor, bare), Goal::None);
     }
 }
 
