@@ -22,3 +22,4 @@ mod tamper;
 mod tree;
 mod verify;
 mod verify_inputs;
+mod witness_by_another_hand;
