@@ -50,7 +50,9 @@
 //!   `api::minting::nothing_that_was_taken_away_during_the_call_is_disclosed_after_it`).
 //! - No read of a canary goes without its alarm, and none is answered otherwise than another read
 //!   (`api::canaries::no_way_to_read_a_canary_goes_without_its_alarm`,
-//!   `api::canaries::a_canary_is_answered_as_any_other_credential_in_every_byte`).
+//!   `api::canaries::a_canary_is_answered_as_any_other_credential_in_every_byte`,
+//!   `api::canary_cost::a_read_of_a_canary_never_costs_the_disk_another_call_or_byte`). What was not recorded raises none
+//!   (`crash::alarms::no_read_that_was_not_recorded_raises_an_alarm`).
 //! - A notice waits for nobody, and its command never runs in a process that has a key
 //!   (`host::notices::a_target_that_hangs_delays_no_answer_and_no_shutdown_and_leaves_no_process`).
 //! - After a revocation or a lock is answered, nothing that it took away leaves

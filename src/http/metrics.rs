@@ -207,6 +207,11 @@ impl Page {
         )?;
         let failed = u64::from(self.gauges.backup_failed);
         gauge(encoder, "backup_failed", "1 while the last scheduled backup has failed", failed)?;
+        let (rolled_back, flawed) = (u64::from(self.gauges.rolled_back), u64::from(self.gauges.log_flawed));
+        let help = "1 while the checkpoint folder knows records that the vault file lacks";
+        gauge(encoder, "rolled_back", help, rolled_back)?;
+        let help = "1 while a record of the audit log disagrees with what was signed";
+        gauge(encoder, "log_flawed", help, flawed)?;
         if let Some(end) = self.tls_end {
             let help = "End of the TLS certificate, in seconds since 1970";
             gauge(encoder, "tls_certificate_expiry_timestamp_seconds", help, end.millis() / 1000)?;

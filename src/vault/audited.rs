@@ -149,9 +149,7 @@ impl Admission {
             Ok(decision) => {
                 let actor = admitted.caller().actor();
                 self.measure.write(&actor, &decision, context.now, &self.tally).map_err(silent)?;
-                if decision.discloses() {
-                    self.alarms.raise(decision.events());
-                }
+                let decision = if decision.discloses() { self.alarms.watch(decision) } else { decision };
                 if admitted.is_first_use() {
                     return roll::first_use(view, self.bearer, decision, context.now).map_err(silent);
                 }

@@ -24,6 +24,10 @@ pub struct Gauges {
     pub backup_age: Option<Duration>,
     /// True while the last scheduled backup has failed.
     pub backup_failed: bool,
+    /// True while the checkpoint folder knows records that the file lacks.
+    pub rolled_back: bool,
+    /// True once a check of the open vault's log has found a flaw.
+    pub log_flawed: bool,
     /// Bytes of credentials in answers that are not sent yet.
     pub answer_bytes: u64,
     /// Requests that a caller's budget refused.
@@ -68,6 +72,8 @@ impl Vault {
             checkpoint_lost: self.is_checkpoint_lost(),
             backup_age: self.backed_up().map(|at| now.since(at)),
             backup_failed: self.is_backup_failed(),
+            rolled_back: self.rolled_back().is_some(),
+            log_flawed: self.is_log_flawed(),
             answer_bytes: self.budgets.held_bytes() as u64,
             over_budget: self.budgets.refused(),
             password_runs: self.password_runs(),

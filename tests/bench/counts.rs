@@ -9,7 +9,8 @@
 //! What remains is the C library and the compiler, hence the tolerance. Without valgrind, AVX2 or x86-64 it says so in
 //! one line and judges nothing.
 //!
-//! `read64` and `read256` are reads that meet in batches, as over so many connections: one goes to the disk, the others
+//! `canary` is a read of a canary, which takes what another read takes: instructions and allocations are held against
+//! those of `read`, too. `read64` and `read256` are reads that meet in batches, as over so many connections: one goes to the disk, the others
 //! queue behind it and share the next commit.
 //!
 //! Each work is counted with few and with many repetitions, and the difference divided: what comes once, from the
@@ -40,6 +41,10 @@ use sealroom::{
 const TOLERANCE: f64 = 0.10;
 /// The number by which a count of allocations may: how jobs meet in a batch moves it by a fraction.
 const ALLOCATIONS_TOLERANCE: u64 = 1;
+/// The share by which a read of a canary may exceed another one: its record is 12 bytes longer.
+const CANARY_TOLERANCE: f64 = 0.03;
+/// The allocations that it may take more: those of the record's detail and of the alarm.
+const CANARY_ALLOCATIONS: u64 = 20;
 const BASELINE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/bench/counts.txt");
 const PASSPHRASE: &[u8] = b"passphrase-example";
 const PASSWORD: &[u8] = b"password-example";
@@ -49,6 +54,7 @@ const NOW: Timestamp = Timestamp::from_millis(1_795_600_000_000);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Work {
     Read,
+    Canary,
     Read64,
     Read256,
     Create,
@@ -56,11 +62,13 @@ enum Work {
 }
 
 impl Work {
-    const ALL: [Self; 5] = [Self::Read, Self::Read64, Self::Read256, Self::Create, Self::Verify];
+    const ALL: [Self; 6] =
+        [Self::Read, Self::Canary, Self::Read64, Self::Read256, Self::Create, Self::Verify];
 
     const fn name(self) -> &'static str {
         match self {
             Self::Read => "read",
+            Self::Canary => "canary",
             Self::Read64 => "read64",
             Self::Read256 => "read256",
             Self::Create => "create",
@@ -71,7 +79,7 @@ impl Work {
     /// Few and many repetitions.
     const fn repetitions(self) -> [u64; 2] {
         match self {
-            Self::Read | Self::Create => [20, 220],
+            Self::Read | Self::Canary | Self::Create => [20, 220],
             Self::Read64 | Self::Read256 => [256, 2_816],
             Self::Verify => [100, 2_100],
         }
@@ -82,7 +90,7 @@ impl Work {
         match self {
             Self::Read64 => 64,
             Self::Read256 => 256,
-            Self::Read | Self::Create | Self::Verify => 1,
+            Self::Read | Self::Canary | Self::Create | Self::Verify => 1,
         }
     }
 }
@@ -162,7 +170,11 @@ fn judge(counts: &[(Work, [u64; 2])], baseline: &str) -> bool {
         );
         good &= change <= TOLERANCE && *allocations <= written[1] + ALLOCATIONS_TOLERANCE;
     }
-    good
+    let of = |wanted| counts.iter().find(|(work, _)| *work == wanted).map(|(_, counts)| *counts).unwrap();
+    let ([read, blocks], [canary, of_canary]) = (of(Work::Read), of(Work::Canary));
+    let share = canary as f64 / read as f64 - 1.0;
+    println!("a canary beside another read: {:+.2} % of instructions", share * 100.0);
+    good && share <= CANARY_TOLERANCE && of_canary <= blocks + CANARY_ALLOCATIONS
 }
 
 /// The count of one.
@@ -209,7 +221,8 @@ fn run(work: Work, times: u64) {
         let login = vault.login(&context, "owner@example.com", Secret::new(PASSWORD.to_vec())).await;
         let owner = String::from_utf8(login.map_err(drop).unwrap().access.expose().to_vec()).unwrap();
         let github = r#"{"provider":"github","authType":"pat","credentials":{"token":"ghp_example"},"isGlobal":true}"#;
-        create(&vault, &context, &owner, github).await;
+        let flag = if work == Work::Canary { r#","canary":true}"# } else { "}" };
+        create(&vault, &context, &owner, &format!("{}{flag}", &github[..github.len() - 1])).await;
         if work == Work::Create {
             // A project for each, so that the last has no more neighbours than the first.
             for n in 0..Work::Create.repetitions()[1] {
@@ -224,7 +237,7 @@ fn run(work: Work, times: u64) {
             return;
         }
         let reader: Arc<str> = application(&vault, &context, &owner).await.into();
-        if work == Work::Read {
+        if matches!(work, Work::Read | Work::Canary) {
             for _ in 0..times {
                 read(&vault, &context, &reader).await;
             }

@@ -1,8 +1,9 @@
 //! The audit log at size: how fast it is exported, verified, proved and asked what an actor knows.
 //!
 //! `cargo bench --bench log` takes a million events, about a minute; `-- --events 10000000` another number (600 bytes
-//! of disk each, twice); `-- --integrations 100000` stores so many first, for the work-list of rotations; `-- --keep`
-//! leaves the files; `BENCH_QUICK=1` takes a few seconds.
+//! of disk each, twice); `-- --integrations 100000` stores so many first, a tenth of the events by default and 100,000
+//! at most; `-- --insight` leaves out the export, its verification and the proofs; `-- --keep` leaves the files;
+//! `BENCH_QUICK=1` takes a few seconds.
 #![allow(
     clippy::unwrap_used,
     clippy::pedantic,
@@ -14,6 +15,10 @@
 
 #[path = "log/due.rs"]
 mod due;
+#[path = "log/exposure.rs"]
+mod exposure;
+#[path = "log/reads.rs"]
+mod reads;
 
 use std::{
     fs,
@@ -28,11 +33,9 @@ use sealroom::{
     clock::{self, Clock},
     crypto::kdf::KdfParams,
     disk::NewFile,
-    domain::{Action, Actor, Event, IntegrationId, RequestId, Secret, Timestamp, TokenId},
+    domain::{Action, Actor, Event, IntegrationId, RequestId, Secret, TokenId},
     http::{Limits, Listener, Server},
-    vault::{
-        Admitted, CallerLimits, Context, ExposureQuestion, InitPlan, Proof, SessionLife, Settings, Vault,
-    },
+    vault::{Admitted, CallerLimits, Context, InitPlan, Proof, SessionLife, Settings, Vault},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -70,7 +73,7 @@ async fn vault(data: &Path) -> Arc<Vault> {
     vault
 }
 
-/// The integrations of the log, each stored by its first event.
+/// The most integrations, unless a flag says otherwise.
 const INTEGRATIONS: u64 = 100_000;
 /// The machines that read them: the first reads all, each of the others a few hundred.
 const MACHINES: u64 = 1_000;
@@ -84,65 +87,19 @@ fn machine(number: u64) -> Actor {
     Actor::App(TokenId::from_bytes(id(number)))
 }
 
-/// Returns an event of the length of a read's: a machine, an integration, a project.
-fn event(number: u64, events: u64) -> Event {
-    let integrations = INTEGRATIONS.min(events / 10);
-    let integration = number % integrations;
-    let reader =
-        if number.is_multiple_of(7) { 0 } else { 1 + (integration * 3 + number % 3) % (MACHINES - 1) };
-    let (action, reader) = if number < integrations {
-        (Action::IntegrationCreate, MACHINES)
-    } else {
-        (Action::CredentialsRead, reader)
-    };
+/// Returns the event of a read: a machine, an integration, a project.
+fn event(number: u64, integrations: &[IntegrationId]) -> Event {
+    let at = number % integrations.len() as u64;
+    let reader = if number.is_multiple_of(7) { 0 } else { 1 + (at * 3 + number % 3) % (MACHINES - 1) };
     Event {
-        integration: Some(IntegrationId::from_bytes(id(integration))),
+        integration: Some(integrations[usize::try_from(at).unwrap()]),
         revision: Some(sealroom::domain::Revision::FIRST),
-        provider: Some(sealroom::domain::Provider::Github),
+        provider: Some(sealroom::domain::Provider::Custom),
         project: Some("acme/app".parse().unwrap()),
         request: Some(RequestId::from_bytes(id(number))),
         peer: Some("127.0.0.1".parse().unwrap()),
-        ..Event::new(Clock::system().now(), machine(reader), action)
+        ..Event::new(Clock::system().now(), machine(reader), Action::CredentialsRead)
     }
-}
-
-/// The durations of questions about an exposure.
-struct Asked {
-    /// The first one after an unlock, which builds the index.
-    first: Duration,
-    /// One about a machine that read a few hundred values.
-    usual: Duration,
-    /// One about the machine that read them all.
-    widest: Duration,
-    /// One about all times as a range, which reads every record.
-    scan: Duration,
-    index_kib: u64,
-}
-
-async fn ask(vault: &Vault, context: &Context, caller: &Admitted) -> Asked {
-    let before = own_kib("self");
-    let timed = async |question: ExposureQuestion| {
-        let start = Instant::now();
-        let found = vault.exposure(context, caller, &question).await.map_err(drop).unwrap();
-        assert!(!found.live.is_empty());
-        start.elapsed()
-    };
-    let of =
-        |number| ExposureQuestion { actor: Some(machine(number).to_string()), ..ExposureQuestion::default() };
-    let first = timed(of(1)).await;
-    let index_kib = own_kib("self").saturating_sub(before);
-    let median = async |number| {
-        let mut all = Vec::new();
-        for _ in 0..20 {
-            all.push(timed(of(number)).await);
-        }
-        all.sort();
-        all[all.len() / 2]
-    };
-    let (usual, widest) = (median(1).await, median(0).await);
-    let since = Some(Timestamp::from_millis(0));
-    let scan = timed(ExposureQuestion { since, ..of(1) }).await;
-    Asked { first, usual, widest, scan, index_kib }
 }
 
 /// Returns the memory that a process has of its own, in KiB.
@@ -152,14 +109,15 @@ fn own_kib(process: &str) -> u64 {
     line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0)
 }
 
-async fn fill(vault: &Arc<Vault>, events: u64) {
+async fn fill(vault: &Arc<Vault>, events: u64, integrations: Vec<IntegrationId>) {
     const WRITERS: u64 = 1024;
-    let mut writers = tokio::task::JoinSet::new();
+    let (mut writers, integrations) = (tokio::task::JoinSet::new(), Arc::new(integrations));
     for n in 0..WRITERS {
-        let (vault, share) = (Arc::clone(vault), events / WRITERS + u64::from(n < events % WRITERS));
+        let (vault, integrations) = (Arc::clone(vault), Arc::clone(&integrations));
+        let share = events / WRITERS + u64::from(n < events % WRITERS);
         writers.spawn(async move {
             for number in 0..share {
-                vault.record(event(number * WRITERS + n, events)).await.map_err(drop).unwrap();
+                vault.record(event(number * WRITERS + n, &integrations)).await.map_err(drop).unwrap();
             }
         });
     }
@@ -213,60 +171,91 @@ fn verify(folder: &Path, args: &[&str]) -> (Duration, u64) {
     (start.elapsed(), peak)
 }
 
+/// The times of what a log is read for by others: its export and a proof.
+struct Read {
+    exported: Duration,
+    bytes: u64,
+    proof: Duration,
+}
+
+async fn read(
+    vault: &Arc<Vault>,
+    context: &Context,
+    (bearer, caller): (&str, &Admitted),
+    folder: &Path,
+) -> Read {
+    let events = vault.gauges(context.now).open.unwrap().log_size;
+    let mut proofs = Vec::new();
+    for n in 0..200 {
+        let wanted = Proof::Inclusion { sequence: events / 200 * n, size: events };
+        let start = Instant::now();
+        vault.prove(context, caller, wanted).await.map_err(drop).unwrap();
+        proofs.push(start.elapsed());
+    }
+    proofs.sort();
+    let listener = Listener::tcp("127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let address = listener.url().unwrap().trim_start_matches("http://").to_owned();
+    let server = Server::new(Arc::clone(vault), Clock::system(), Limits::STANDARD, false);
+    let serving = tokio::spawn(server.run(listener, std::future::pending()));
+    let (exported, bytes) = export(&address, bearer, &folder.join("export")).await;
+    fs::write(folder.join("note"), vault.checkpoint().unwrap()).unwrap();
+    fs::write(folder.join("key"), vault.verifier_key().unwrap().to_string()).unwrap();
+    serving.abort();
+    Read { exported, bytes, proof: proofs[proofs.len() / 2] }
+}
+
 fn main() {
     let args: Vec<String> = std::env::args().collect();
     let quick = std::env::var_os("BENCH_QUICK").is_some();
+    let has = |flag: &str| args.iter().any(|arg| arg == flag);
     let given = |flag: &str| {
         let at = args.iter().position(|arg| arg == flag)?;
         Some(args[at + 1].parse::<u64>().expect("a number after the flag"))
     };
     let events: u64 = given("--events").unwrap_or(if quick { 20_000 } else { 1_000_000 });
-    let integrations: u64 = given("--integrations").unwrap_or(1_000);
+    let integrations: u64 = given("--integrations").unwrap_or_else(|| INTEGRATIONS.min(events / 10));
     let mut folder = tempfile::tempdir_in(Path::new(env!("CARGO_TARGET_TMPDIR"))).unwrap();
-    folder.disable_cleanup(args.iter().any(|arg| arg == "--keep"));
+    folder.disable_cleanup(has("--keep"));
     let data = folder.path().join("bench.redb");
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    let (proof, asked, exported, bytes, due) = runtime.block_on(async {
+    let (filled, asked, read, due, cost) = runtime.block_on(async {
         let vault = vault(&data).await;
         let context = Context { now: Clock::system().now(), request: None, peer: None };
         let login = vault.login(&context, "owner@example.com", secret("password-example")).await;
         let bearer = String::from_utf8(login.map_err(drop).unwrap().access.expose().to_vec()).unwrap();
         let caller = vault.authenticate(token::parse_bearer(&bearer).unwrap(), &context).unwrap();
-        fill(&vault, events).await;
-        let mut proofs = Vec::new();
-        for n in 0..200 {
-            let wanted = Proof::Inclusion { sequence: events / 200 * n, size: events };
-            let start = Instant::now();
-            vault.prove(&context, &caller, wanted).await.map_err(drop).unwrap();
-            proofs.push(start.elapsed());
-        }
-        proofs.sort();
-        let asked = ask(&vault, &context, &caller).await;
-        let listener = Listener::tcp("127.0.0.1:0".parse().unwrap()).await.unwrap();
-        let address = listener.url().unwrap().trim_start_matches("http://").to_owned();
-        let server = Server::new(Arc::clone(&vault), Clock::system(), Limits::STANDARD, false);
-        let serving = tokio::spawn(server.run(listener, std::future::pending()));
-        let (exported, bytes) = export(&address, &bearer, &folder.path().join("export")).await;
-        fs::write(folder.path().join("note"), vault.checkpoint().unwrap()).unwrap();
-        fs::write(folder.path().join("key"), vault.verifier_key().unwrap().to_string()).unwrap();
-        serving.abort();
-        due::fill(&vault, &context, &caller, integrations).await;
+        let start = Instant::now();
+        let stored = due::fill(&vault, &context, &caller, integrations).await;
+        fill(&vault, events, stored).await;
+        let filled = start.elapsed();
+        let asked = exposure::ask(&vault, &context, &caller).await;
+        let read = match has("--insight") {
+            true => None,
+            false => Some(read(&vault, &context, (&bearer, &caller), folder.path()).await),
+        };
         let due = due::measure(&vault, &context, &caller, integrations).await;
+        let cost = reads::cost(&vault, &context, &caller, if quick { 5_000 } else { 100_000 }).await;
         let stop = Event::new(Clock::system().now(), Actor::host("bench"), Action::ServerStop);
         vault.lock(stop).await.map_err(drop).unwrap();
-        (proofs[proofs.len() / 2], asked, exported, bytes, due)
+        (filled, asked, read, due, cost)
     });
     drop(runtime);
-    let rate = |took: Duration| events as f64 / took.as_secs_f64();
-    let (of_export, export_kib) = verify(folder.path(), &["export", "--key", "key", "--checkpoint", "note"]);
-    let (of_file, file_kib) = verify(folder.path(), &["bench.redb", "--key", "key", "--checkpoint", "note"]);
     println!("events                            {events:>9}");
+    println!("integrations                      {integrations:>9}");
+    println!("filled in                         {:>9.0} s", filled.as_secs_f64());
     println!("file                              {:>9.0} MB", fs::metadata(&data).unwrap().len() as f64 / 1e6);
-    println!(
-        "export                            {:>9.0} events/s, {:.0} MB/s",
-        rate(exported),
-        bytes as f64 / 1e6 / exported.as_secs_f64()
-    );
+    if let Some(read) = read {
+        show_read(&read, events, folder.path());
+    }
+    show_insight(&asked, &due, &cost);
+}
+
+fn show_read(read: &Read, events: u64, folder: &Path) {
+    let rate = |took: Duration| events as f64 / took.as_secs_f64();
+    let (of_export, export_kib) = verify(folder, &["export", "--key", "key", "--checkpoint", "note"]);
+    let (of_file, file_kib) = verify(folder, &["bench.redb", "--key", "key", "--checkpoint", "note"]);
+    let megabytes = read.bytes as f64 / 1e6 / read.exported.as_secs_f64();
+    println!("export                            {:>9.0} events/s, {megabytes:.0} MB/s", rate(read.exported));
     println!(
         "audit verify of the export        {:>9.0} events/s, {export_kib} KiB of its own memory",
         rate(of_export)
@@ -275,19 +264,38 @@ fn main() {
         "audit verify of the file          {:>9.0} events/s, {file_kib} KiB of its own memory",
         rate(of_file)
     );
-    println!("an inclusion proof, its event too {:>9.0} µs", proof.as_secs_f64() * 1e6);
-    let Asked { first, usual, widest, scan, index_kib } = asked;
-    let (millis, ratio) =
-        (|took: Duration| took.as_secs_f64() * 1e3, scan.as_secs_f64() / usual.as_secs_f64());
+    println!("an inclusion proof, its event too {:>9.0} µs", read.proof.as_secs_f64() * 1e6);
+}
+
+fn show_insight(asked: &exposure::Asked, due: &due::Measured, cost: &reads::Cost) {
+    let millis = |took: Duration| took.as_secs_f64() * 1e3;
+    let beside = |whole: Duration, part: Duration| whole.as_secs_f64() / part.as_secs_f64();
+    for (who, (took, values)) in [
+        ("exposure of a machine            ", asked.usual),
+        ("exposure of the one with the most", asked.widest),
+        ("exposure of an integration       ", asked.integration),
+    ] {
+        let ratio = beside(asked.scan, took);
+        println!("{who} {:>9.2} ms, {values} values, {ratio:.0} times as fast as a scan", millis(took));
+    }
+    println!("a scan for the first of these     {:>9.0} ms", millis(asked.scan));
     println!(
-        "exposure of a machine             {:>9.2} ms, {ratio:.0} times as fast as a scan",
-        millis(usual)
+        "the first question of all         {:>9.0} ms, an index of {} KiB",
+        millis(asked.first),
+        asked.index_kib
     );
-    println!("exposure of the one with the most {:>9.2} ms", millis(widest));
-    println!("a scan for the same answer        {:>9.0} ms", millis(scan));
-    println!("the first one after an unlock     {:>9.0} ms, an index of {index_kib} KiB", millis(first));
-    println!("integrations                      {integrations:>9}");
     println!("due, the first after an unlock    {:>9.1} ms", millis(due.first));
-    println!("due                               {:>9.1} ms", millis(due.later));
+    let ratio = beside(due.all, due.later);
+    println!(
+        "due                               {:>9.1} ms, {ratio:.0} times as fast as a list of all integrations",
+        millis(due.later)
+    );
     println!("a list of a thousand integrations {:>9.1} ms", millis(due.listing));
+    println!("a list of all integrations        {:>9.0} ms", millis(due.all));
+    println!(
+        "processor time of a read          {:>9.2} µs, {:.2} µs with the index: {:+.1} %",
+        cost.without,
+        cost.with,
+        (cost.with / cost.without - 1.0) * 100.0
+    );
 }

@@ -27,9 +27,10 @@ pub struct Exposure {
     pub deleted: Vec<ExposedValue>,
     /// Tokens that a GitHub App minted and that have not ended.
     pub minted: Vec<MintedToken>,
-    /// Tokens and users that the actor made.
+    /// Tokens and users that the actor made; without an actor, those that anybody made in the range.
     pub made: Vec<Made>,
-    /// Copies of the vault that the actor took, which open only with a secret of a key slot.
+    /// Copies of the vault that the actor took, which open only with a secret of a key slot; without an actor, those that
+    /// anybody took in the range.
     pub backups: Option<Backups>,
     /// The number of entries that each list leaves out; they appear as the list is worked off.
     pub left: Left,

@@ -112,8 +112,11 @@ impl Index {
     }
 
     fn list_makings(&self, question: &Question, actors: Option<&BTreeSet<u32>>, answer: &mut Exposure) {
-        let Some(actors) = actors.filter(|_| question.integration.is_none()) else { return };
-        let is_asked = |making: &&Making| actors.contains(&making.by) && question.spans(making.at.1);
+        if question.integration.is_some() {
+            return;
+        }
+        let is_of = |actor: &u32| actors.is_none_or(|actors| actors.contains(actor));
+        let is_asked = |making: &&Making| is_of(&making.by) && question.spans(making.at.1);
         let shown = |making: &Making| Made {
             actor: self.actors.name(making.made).to_string(),
             by: self.actors.name(making.by).to_string(),
@@ -124,7 +127,7 @@ impl Index {
             status: None,
         };
         let made = self.made.iter().filter(is_asked).map(shown).collect();
-        let unnamed = actors.iter().filter_map(|actor| self.unnamed.get(actor)).flatten();
+        let unnamed = self.unnamed.iter().filter(|(actor, _)| is_of(actor)).flat_map(|(_, times)| times);
         let unnamed = unnamed.filter(|time| question.spans(**time)).count() as u64;
         list_made(made, unnamed, answer);
     }

@@ -93,7 +93,7 @@ impl Reading {
                 Tally::count(mint.received.entry(Arc::clone(actor)).or_default(), at, whence.peer, project);
             }
             Did::Stored(of, action) => self.store(actor, at, of, action),
-            Did::BackedUp if self.actors.is_some() && self.question.integration.is_none() => {
+            Did::BackedUp if self.question.integration.is_none() => {
                 let count = self.backups.map_or(0, |backups| backups.count) + 1;
                 self.backups = Some(Backups { count, sequence: at.0, last: at.1 });
             }

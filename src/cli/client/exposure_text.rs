@@ -10,7 +10,8 @@ use crate::{
 
 /// Returns the whole report.
 pub(super) fn report(exposure: &Exposure) -> String {
-    let Exposure { live, deleted, minted, made, left, .. } = exposure;
+    let Exposure { actor, live, deleted, minted, made, left, .. } = exposure;
+    let whom = if actor.is_some() { "it" } else { "them" };
     let (received, stored): (Vec<_>, Vec<_>) = live.iter().partition(|value| value.received.is_some());
     let mut parts = vec![summary(exposure)];
     let mut part = |title: &str, lines: Option<String>, left: u64| {
@@ -20,11 +21,12 @@ pub(super) fn report(exposure: &Exposure) -> String {
         }
     };
     part("received, still live: rotate each", values(&received), left.live);
-    part("stored by it, still live: rotate each", storings(&stored), 0);
-    part("made by it", makings(made), left.made);
+    part(&format!("stored by {whom}, still live: rotate each"), storings(&stored), 0);
+    part(&format!("made by {whom}"), makings(made), left.made);
     let deleted: Vec<_> = deleted.iter().collect();
     part("deleted here, perhaps honoured there: revoke each at the provider", values(&deleted), left.deleted);
-    part("minted for it, not ended: search the provider's log for hashed_token", tokens(minted), left.minted);
+    let title = format!("minted for {whom}, not ended: search the provider's log for hashed_token");
+    part(&title, tokens(minted), left.minted);
     if let Some(backups) = &exposure.backups {
         let (count, last) = (backups.count, local(backups.last));
         parts.push(format!(

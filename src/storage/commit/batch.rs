@@ -14,7 +14,7 @@ use super::{
     access_sum::AccessSum,
     date_changes::note_dates,
     handover::hand_over,
-    job::{Decision, Receipt},
+    job::{Announcement, Decision, Receipt},
     outcomes::{Failure, Gathered, JobIndex, Outcomes},
     rows::{access_mark, access_rows, accesses_of, deletes, seal_changes, signed, split_meta},
 };
@@ -67,6 +67,8 @@ struct Next {
     /// The new log key, if the commit hands the log over.
     log_key: Option<LogKey>,
     access_sum: AccessSum,
+    /// The calls to make once it is.
+    announcements: Vec<Announcement>,
 }
 
 impl Committer {
@@ -76,13 +78,12 @@ impl Committer {
         head: Head,
         sealed_head: Vec<u8>,
     ) -> Self {
-        let accesses_written = Timestamp::from_millis(0);
         Self {
             source,
             log_key,
             head,
             sealed_head,
-            accesses_written,
+            accesses_written: Timestamp::from_millis(0),
             access_sum: AccessSum::default(),
             row_version: 1,
             has_tail: true,
@@ -122,6 +123,7 @@ impl Committer {
             hashes: Vec::new(),
             accesses: Vec::new(),
             places: Vec::new(),
+            announcements: Vec::new(),
             row_version: self.row_version,
             first_sequence: self.head.first_sequence,
             settles: false,
@@ -133,15 +135,12 @@ impl Committer {
     /// Flushes the tail of the log and the last accesses, and retries a failing disk. If the commit fails, both stay
     /// pending. An idle file then holds its whole log in one table and every last access in its own.
     pub(in crate::storage) fn idle(&mut self) {
-        if self.has_tail || !self.source.accesses.is_empty() || self.is_failing() {
+        let is_failing = self.source.stats.failing.load(Ordering::Relaxed);
+        if self.has_tail || !self.source.accesses.is_empty() || is_failing {
             let mut builder = self.begin();
             builder.settles = true;
             builder.commit();
         }
-    }
-
-    fn is_failing(&self) -> bool {
-        self.source.stats.failing.load(Ordering::Relaxed)
     }
 
     /// Resolves an earlier doubt, then commits. If the commit fails, reopens the file to see whether it was written.
@@ -176,11 +175,12 @@ impl Committer {
         }
     }
 
-    fn advance(&mut self, Next { head, sealed_head, log_key, access_sum }: Next) {
+    fn advance(&mut self, Next { head, sealed_head, log_key, access_sum, announcements }: Next) {
         (self.head, self.sealed_head, self.access_sum) = (head, sealed_head, access_sum);
         if let Some(next) = log_key {
             self.log_key = next;
         }
+        announcements.into_iter().for_each(|announce| announce());
     }
 
     /// Resolves a commit in doubt by reopening the file; returns whether the head on disk is known.
@@ -222,6 +222,7 @@ pub(in crate::storage) struct BatchBuilder<'a> {
     hashes: Vec<SubtreeHash>,
     accesses: Vec<LastAccess>,
     places: Vec<Gathered>,
+    announcements: Vec<Announcement>,
     /// The row version that the file needs after this batch.
     row_version: u8,
     /// The first record that the file holds after this batch.
@@ -238,15 +239,15 @@ impl BatchBuilder<'_> {
     pub(in crate::storage) fn add(&mut self, decide: impl FnOnce(&View<'_>) -> Decision<()>) -> JobIndex {
         let decided = catch_unwind(AssertUnwindSafe(|| {
             let view = View::deciding(&self.committer.source, &self.overlay, &self.snapshot);
-            let (changes, events, effect) = decide(&view).into_parts();
-            let (version, hands_over) = (changes.row_version(), changes.starts_log_key());
-            let first_record = changes.first_record();
+            let (changes, events, effect, announcement) = decide(&view).into_parts();
+            let needs = (changes.row_version(), changes.starts_log_key(), changes.first_record());
             let rows = seal_changes(&self.committer.source, changes)?;
             let before = rows.iter().map(|row| self.current(&view, row)).collect::<Result<Vec<_>, _>>()?;
-            Ok((rows, before, events, effect, (version, hands_over, first_record)))
+            Ok((rows, before, events, (effect, announcement), needs))
         }));
         let result = match decided {
-            Ok(Ok((rows, before, events, effect, (version, hands_over, first_record)))) => {
+            Ok(Ok((rows, before, events, (effect, announcement), (version, hands_over, first_record)))) => {
+                self.announcements.extend(announcement);
                 self.row_version = self.row_version.max(version);
                 self.hands_over |= hands_over;
                 self.first_sequence = self.first_sequence.max(first_record.unwrap_or(0));
@@ -307,7 +308,7 @@ impl BatchBuilder<'_> {
             && self.records.is_empty()
             && self.committer.source.accesses.is_empty()
             && !self.settles
-            && !self.committer.is_failing();
+            && !self.committer.source.stats.failing.load(Ordering::Relaxed);
         let done = idle || self.write_out(changes_state);
         let stats = &self.committer.source.stats;
         stats.failing.store(!done, Ordering::Relaxed);
@@ -393,6 +394,7 @@ impl BatchBuilder<'_> {
                 .then_some(self.first_sequence),
             meta,
         };
-        Ok((Next { head, sealed_head, log_key, access_sum }, batch))
+        let announcements = std::mem::take(&mut self.announcements);
+        Ok((Next { head, sealed_head, log_key, access_sum, announcements }, batch))
     }
 }

@@ -22,6 +22,9 @@ pub(super) enum Effect {
     Revokes,
 }
 
+/// A call that the commit thread makes once a decision is durable, and never otherwise. It must not wait.
+pub(super) type Announcement = Box<dyn FnOnce() + Send>;
+
 /// A decision: its answer, the rows to change and the events to record.
 ///
 /// The fields are private, and only [`Decision::changing`] takes changes: no change comes without an event.
@@ -30,12 +33,13 @@ pub struct Decision<T> {
     changes: Changes,
     events: Vec<Event>,
     effect: Effect,
+    announcement: Option<Announcement>,
 }
 
 impl<T> Decision<T> {
     /// Records events and changes nothing.
     pub const fn recording(value: T, events: Vec<Event>) -> Self {
-        Self { value, changes: Changes::none(), events, effect: Effect::Plain }
+        Self { value, changes: Changes::none(), events, effect: Effect::Plain, announcement: None }
     }
 
     /// Changes rows and records the event.
@@ -61,13 +65,20 @@ impl<T> Decision<T> {
 
     /// Discloses credentials, with one event for each.
     pub const fn disclosing(value: T, events: Vec<Event>) -> Self {
-        Self { value, changes: Changes::none(), events, effect: Effect::Discloses }
+        Self { value, changes: Changes::none(), events, effect: Effect::Discloses, announcement: None }
     }
 
     /// Revokes access: the answer waits until no earlier disclosure is in flight.
     #[must_use]
     pub fn revoking(self) -> Self {
         Self { effect: Effect::Revokes, ..self }
+    }
+
+    /// Makes that call once the events are durable: after a commit that failed never, after one in doubt as soon as the
+    /// file shows that it was written.
+    #[must_use]
+    pub fn announcing(self, announcement: impl FnOnce() + Send + 'static) -> Self {
+        Self { announcement: Some(Box::new(announcement)), ..self }
     }
 
     /// Returns whether the decision revokes access.
@@ -91,14 +102,14 @@ impl<T> Decision<T> {
     }
 
     fn split(self) -> (T, Decision<()>) {
-        let Self { value, changes, events, effect } = self;
-        (value, Decision { value: (), changes, events, effect })
+        let Self { value, changes, events, effect, announcement } = self;
+        (value, Decision { value: (), changes, events, effect, announcement })
     }
 }
 
 impl Decision<()> {
-    pub(super) fn into_parts(self) -> (Changes, Vec<Event>, Effect) {
-        (self.changes, self.events, self.effect)
+    pub(super) fn into_parts(self) -> (Changes, Vec<Event>, Effect, Option<Announcement>) {
+        (self.changes, self.events, self.effect, self.announcement)
     }
 }
 

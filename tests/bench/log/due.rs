@@ -8,7 +8,7 @@ use std::{
 use sealroom::{
     api,
     auth::policy::Verb,
-    domain::{DueRules, days},
+    domain::{DueRules, IntegrationId, days},
     vault::{Admitted, Context, DueQuery, Vault},
 };
 use tokio::task::JoinSet;
@@ -23,16 +23,18 @@ pub struct Measured {
     pub first: Duration,
     /// A later list; the median.
     pub later: Duration,
-    /// A list of all integrations, one page of a thousand; the median.
+    /// A list of integrations, one page of a thousand; the median.
     pub listing: Duration,
+    /// A list of all integrations, page after page.
+    pub all: Duration,
 }
 
-/// Stores so many integrations; one in a hundred ends within the month.
-pub async fn fill(vault: &Arc<Vault>, context: &Context, owner: &Admitted, count: u64) {
-    let mut running = JoinSet::new();
+/// Stores so many integrations; one in a hundred ends within the month. Returns their ids.
+pub async fn fill(vault: &Arc<Vault>, context: &Context, owner: &Admitted, count: u64) -> Vec<IntegrationId> {
+    let (mut running, mut ids) = (JoinSet::new(), Vec::new());
     for number in 0..count {
         if running.len() as u64 >= WRITERS {
-            running.join_next().await.unwrap().unwrap();
+            ids.push(running.join_next().await.unwrap().unwrap());
         }
         let (vault, context, owner) = (Arc::clone(vault), *context, owner.clone());
         let end = context.now.plus(days(if number % 100 == 0 { 20 } else { 200 }));
@@ -41,12 +43,11 @@ pub async fn fill(vault: &Arc<Vault>, context: &Context, owner: &Admitted, count
         );
         running.spawn(async move {
             let request = api::parse(body.as_bytes()).map_err(drop).unwrap();
-            vault.create_integration(&context, &owner, request).await.map_err(drop).unwrap();
+            vault.create_integration(&context, &owner, request).await.map_err(drop).unwrap().0.id
         });
     }
-    while let Some(done) = running.join_next().await {
-        done.unwrap();
-    }
+    ids.extend(running.join_all().await);
+    ids
 }
 
 /// Takes the times; everything is old, and one in a hundred ends.
@@ -70,5 +71,14 @@ pub async fn measure(vault: &Vault, context: &Context, owner: &Admitted, count: 
     }
     later.sort();
     listings.sort();
-    Measured { first, later: later[ROUNDS / 2], listing: listings[ROUNDS / 2] }
+    let (start, mut cursor) = (Instant::now(), None);
+    loop {
+        let page = (Some(1_000), cursor);
+        let listed = vault.list_integrations(context, owner, Verb::ListIntegrations, None, None, page).await;
+        cursor = listed.map_err(drop).unwrap().1;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    Measured { first, later: later[ROUNDS / 2], listing: listings[ROUNDS / 2], all: start.elapsed() }
 }

@@ -3,6 +3,7 @@
 mod auth_token;
 mod backup_revocation;
 mod canaries;
+mod canary_cost;
 mod changes;
 mod codes;
 mod common_passwords;

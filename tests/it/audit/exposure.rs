@@ -3,7 +3,7 @@
 use sealroom::domain::{AccessScope, Role, minutes};
 use serde_json::{Value, json};
 
-use super::exposure_model::{Asked, by_records, exposure};
+use super::exposure_by_another_hand::{Asked, by_records, exposure};
 use crate::support::server::TestServer;
 
 const EXPOSURE: &str = "/sfp/api/audit/exposure";
@@ -179,6 +179,33 @@ async fn an_actor_that_nobody_knows_is_answered_with_nothing_and_the_nearest_nam
     ] {
         let reply = t.send("GET", &format!("{EXPOSURE}{query}"), &t.owner, "").await;
         assert_eq!(reply.status, 400, "{query}: {}", reply.body);
+    }
+}
+
+/// Somebody was inside from a time on: whoever was it may have left a token, a user or a copy behind.
+#[tokio::test]
+async fn no_token_user_or_copy_made_since_a_time_stays_off_a_list_of_all_callers() {
+    let t = TestServer::start().await;
+    let start = t.clock.now();
+    let id = t.github("ghp_example", GLOBAL).await;
+    t.clock.set(start.plus(minutes(10)));
+    let second = t.user("second@example.com", Role::Owner, AccessScope::default()).await;
+    let made = t.send("POST", "/sfp/api/application-tokens", &second, r#"{"name":"ci"}"#).await.json();
+    assert_eq!(t.send("POST", "/sfp/api/backup", &second, "").await.status, 200);
+    t.clock.set(start.plus(minutes(20)));
+    let since = |after: u64| format!("since={}", start.plus(minutes(after)));
+    let answer = ask(&t, &since(5)).await;
+    let names: Vec<&str> =
+        answer["made"].as_array().unwrap().iter().map(|one| one["actor"].as_str().unwrap()).collect();
+    assert_eq!(names, [&*format!("app:{}", made["id"].as_str().unwrap()), "user:second@example.com"]);
+    assert_eq!((&answer["backups"]["count"], &answer["live"]), (&json!(1), &json!([])), "{answer}");
+    let all = ask(&t, &since(0)).await;
+    assert_eq!((all["made"].as_array().unwrap().len(), &all["live"][0]["integrationId"]), (4, &json!(id)));
+    for narrower in
+        [since(15), format!("{}&integration={id}", since(5)), format!("{}&actor={MEMBER}", since(5))]
+    {
+        let answer = ask(&t, &narrower).await;
+        assert_eq!((&answer["made"], &answer["backups"]), (&json!([]), &Value::Null), "{narrower}");
     }
 }
 

@@ -1,4 +1,4 @@
-//! The engine against the reference model, over random histories.
+//! The engine against the reference of another hand, over random histories.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use sealroom::{
 };
 use serde_json::Value;
 
-use super::exposure_model::{Asked, by_records, exposure};
+use super::exposure_by_another_hand::{Asked, by_records, exposure};
 use crate::{lab::rng::Rng, support::server::START};
 
 /// Histories in the suite; `SEALROOM_HISTORIES=100000` runs as many.
@@ -60,7 +60,7 @@ impl History {
     fn run(&mut self) {
         for _ in 0..EVENTS {
             self.pass_time();
-            match self.rng.below(16) {
+            match self.rng.below(18) {
                 0 | 1 => self.create(),
                 2 => self.rotate(),
                 3 => self.roll_back(),
@@ -69,6 +69,8 @@ impl History {
                 6 => self.mint(),
                 7 => self.read_kept(),
                 8 => self.other(),
+                9 => self.refused(),
+                10 => self.update(),
                 _ => self.read(),
             }
         }
@@ -137,6 +139,34 @@ impl History {
         current - self.rng.below(current.min(5) as usize) as u64
     }
 
+    /// A change that a caller asked for and did not get.
+    fn refused(&mut self) {
+        let actions = [
+            Action::IntegrationCreate,
+            Action::IntegrationRotate,
+            Action::IntegrationRollback,
+            Action::IntegrationDelete,
+            Action::CredentialsMint,
+            Action::TokenCreate,
+            Action::UserCreate,
+            Action::BackupCreate,
+        ];
+        let Some(at) = self.any() else { return };
+        let Kept { id, current, .. } = self.integrations[at];
+        let outcome = if self.rng.one_in(2) { Outcome::Denied } else { Outcome::Failed };
+        let action = *self.rng.of(&actions).unwrap();
+        let event = self.about(action, id, current + 1);
+        self.push(Event { outcome, ..event });
+    }
+
+    fn update(&mut self) {
+        let Some(at) = self.any() else { return };
+        let Kept { id, current, .. } = self.integrations[at];
+        let detail = Detail::NONE.list(DetailKey::Fields, &["name"]);
+        let event = self.about(Action::IntegrationUpdate, id, current);
+        self.push(Event { detail, ..event });
+    }
+
     fn delete(&mut self) {
         if !self.rng.one_in(3) {
             return;
@@ -150,8 +180,8 @@ impl History {
 
     fn make(&mut self) {
         let number = self.actors.len() as u8;
-        if number > 9 {
-            return;
+        if number > 9 || self.rng.one_in(4) {
+            return self.make_again();
         }
         let id = TokenId::from_bytes([number; 16]);
         let (action, actor, detail) = if self.rng.one_in(3) {
@@ -166,9 +196,25 @@ impl History {
         self.actors.push(actor);
     }
 
+    /// A user who was removed is made anew, perhaps by one whom an earlier holder of the name had made.
+    fn make_again(&mut self) {
+        let users: Vec<String> = self.actors.iter().map(ToString::to_string).collect();
+        let users: Vec<&str> = users.iter().filter_map(|actor| actor.strip_prefix("user:")).collect();
+        let email = *self.rng.of(&users).unwrap();
+        for action in [Action::UserDelete, Action::UserCreate] {
+            let event = self.event(action);
+            self.push(Event { detail: Detail::NONE.text(DetailKey::Email, email), ..event });
+        }
+    }
+
     fn mint(&mut self) {
         let Some(at) = self.any() else { return };
         let Kept { id, current, .. } = self.integrations[at];
+        // A record of an older version has no hash: what was minted ended within the hour.
+        if self.rng.one_in(8) {
+            let event = self.about(Action::CredentialsMint, id, current);
+            return self.push(event);
+        }
         let is_new = self.minted == 0 || self.rng.one_in(2);
         self.minted += u64::from(is_new);
         let action = if is_new { Action::CredentialsMint } else { Action::CredentialsRead };
@@ -184,7 +230,7 @@ impl History {
 
     fn last_minted(&self) -> Option<IntegrationId> {
         let newest = self.log.iter().rev().map(|bytes| serde_json::from_slice::<Value>(bytes).unwrap());
-        let newest = newest.into_iter().find(|record| record["action"] == "credentials.mint");
+        let newest = newest.into_iter().find(|record| record["detail"]["hashedToken"].is_string());
         newest?["integrationId"].as_str()?.parse().ok()
     }
 
@@ -192,7 +238,7 @@ impl History {
         let Some(at) = self.any() else { return };
         let (revision, id) = (self.kept(at), self.integrations[at].id);
         let event = self.about(Action::CredentialsRead, id, revision);
-        self.push(event);
+        self.push(Event { detail: Detail::NONE.truth(DetailKey::Alarm, true), ..event });
     }
 
     fn read(&mut self) {

@@ -1,5 +1,6 @@
 //! Power cuts, failing disks, damaged files and kills: samples of `cargo bench --bench crash`.
 
+mod alarms;
 mod copies;
 mod damage;
 mod faults;

@@ -13,6 +13,7 @@ mod hook;
 mod merge;
 mod notice;
 mod outbox;
+mod summary;
 mod targets;
 mod test;
 mod watch;

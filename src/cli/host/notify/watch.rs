@@ -9,6 +9,7 @@ use super::{
     merge::Merge,
     notice::Notice,
     outbox::{Outbox, deliver},
+    summary::summary,
     targets::Targets,
 };
 use crate::{
@@ -165,28 +166,6 @@ impl Seen {
         self.minute = if is_over { (refused, 0) } else { (at_start, looks + 1) };
         None
     }
-}
-
-/// Returns the counts of a day's summary.
-fn summary(vault: &Vault, now: Timestamp) -> Value {
-    let gauges = vault.gauges(now);
-    let (mut stored, mut expiring) = (0, 0);
-    for (all, soon) in gauges.open.iter().flat_map(|open| open.integrations.values()) {
-        stored += all;
-        expiring += soon;
-    }
-    json!({
-        "locked": gauges.open.is_none(),
-        "integrations": stored,
-        "expiringWithin30Days": expiring,
-        "auditRecords": gauges.open.as_ref().map(|open| open.log_size),
-        "alarmsSinceStart": gauges.canary_reads,
-        "refusedSinceStart": vault.refused(),
-        "backupAgeSeconds": gauges.backup_age.map(|age| age.as_secs()),
-        "backupFailed": gauges.backup_failed,
-        "checkpointLost": gauges.checkpoint_lost,
-        "diskFreeBytes": gauges.free_bytes,
-    })
 }
 
 #[cfg(test)]

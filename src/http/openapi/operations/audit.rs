@@ -59,7 +59,8 @@ pub(super) fn exposure() -> Operation {
         "The live values that an actor received or stored: an integration still has each, and nobody has rotated it since. \
          A rotation takes a value off the list, a rollback puts it back. Also what the actor made, minted tokens that have \
          not ended, and the last values of deleted integrations, which the provider may still honour. Never a value. One \
-         of `actor`, `token`, `integration` and `since` is required. A question about archived records is a 410, and so \
+         of `actor`, `token`, `integration` and `since` is required; with `since` alone it is of every actor, with all \
+         that they made and the copies of the vault that they took. A question about archived records is a 410, and so \
          is one whose `since` is less than 5 minutes after the oldest record that is not archived.",
     )
     .query("actor", actor(), "The actor: `user:<email>`, `app:<token id>` or `host:<os user>`.")
