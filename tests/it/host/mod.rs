@@ -5,6 +5,7 @@ mod backup_cut;
 mod backup_hangs;
 mod backup_share;
 mod bad_copies;
+mod boot_clock;
 mod clock;
 mod container;
 mod disks;
