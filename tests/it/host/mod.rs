@@ -41,5 +41,6 @@ mod storms;
 mod systemd;
 mod tls;
 mod tls_make;
+mod volumes;
 mod watchdog;
 mod writers;

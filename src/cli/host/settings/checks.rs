@@ -3,7 +3,12 @@
 use std::{fs, os::unix::fs::MetadataExt, path::Path};
 
 use super::{address::Address, plan::Plan};
-use crate::cli::{error::CliError, paths, source::Source, terminal::output::Output};
+use crate::cli::{
+    error::{CliError, NO_FILE},
+    paths,
+    source::Source,
+    terminal::output::Output,
+};
 
 /// Maximum length of a socket's path on Linux: `sun_path` has 108 bytes, one of them the terminating NUL.
 const SOCKET_PATH_BYTES_MAX: usize = 107;
@@ -62,8 +67,7 @@ pub(in crate::cli::host) fn check_files(plan: &Plan, output: &Output) -> Result<
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             return Err(CliError::failed(
                 format!("{source}: {} does not exist", plan.data.display()),
-                // On an empty mount point `init` would make a second vault.
-                "if it is on a volume, mount that first; `sealroom init` creates a new one, --data passes another file",
+                NO_FILE,
             ));
         }
         Ok(_) | Err(_) => {}
