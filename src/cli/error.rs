@@ -2,7 +2,7 @@
 
 #[cfg(feature = "server")]
 use crate::{
-    disk::FileError,
+    disk::{FileError, newest_kept_copy},
     storage::{MigrationError, OpenError, StorageError},
     vault::{InitError, InternalError, UnlockError},
 };
@@ -99,9 +99,8 @@ impl CliError {
                     .to_owned()
             }
             OpenError::Damaged(_) => "restore a backup; this file was not changed".to_owned(),
-            OpenError::Newer { .. } | OpenError::NewerRows { .. } => {
-                "use the version of sealroom that wrote it, or a newer one".to_owned()
-            }
+            OpenError::Newer { known, program, .. } => newer(program, newest_kept_copy(data, *known)),
+            OpenError::NewerRows { program, .. } => newer(program, None),
             OpenError::Io(cause) => format!("{cause}: check the path, its owner and its mode"),
         };
         Self::failed(format!("{}: {error}", data.display()), hint)
@@ -172,6 +171,23 @@ impl CliError {
             message = format!("{message}: {}", root_cause(cause));
         }
         Self::failed(message, hint)
+    }
+}
+
+/// Returns the hint of a file that a newer program wrote, with the copy that was kept before, if there is one.
+#[cfg(feature = "server")]
+fn newer(program: &str, kept: Option<std::path::PathBuf>) -> String {
+    let version = if program.is_empty() {
+        "the version that wrote it".to_owned()
+    } else {
+        format!("sealroom {program}")
+    };
+    match kept {
+        Some(copy) => format!(
+            "use {version} or a newer one; to go back without what was changed since, put {} in its place",
+            copy.display()
+        ),
+        None => format!("use {version} or a newer one; this file was not changed"),
     }
 }
 

@@ -41,6 +41,7 @@ mod storms;
 mod systemd;
 mod tls;
 mod tls_make;
+mod upgrade;
 mod volumes;
 mod watchdog;
 mod writers;
