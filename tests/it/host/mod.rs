@@ -37,6 +37,7 @@ mod sandbox;
 mod second_factor;
 mod self_check;
 mod slots;
+mod small_hosts;
 mod storms;
 mod systemd;
 mod tls;
