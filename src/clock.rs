@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use crate::domain::Timestamp;
+use crate::domain::{Timestamp, days};
 
 /// The wall clock, which within one run never falls behind the monotonic one. So setting the clock back revives no
 /// expired token, and a clock that jumped ahead and came back ended none for good.
@@ -43,6 +43,14 @@ impl Clock {
         }
     }
 
+    /// Returns the lead over the system's clock, if that was set back since the start.
+    pub fn lead(&self) -> Duration {
+        match &self.0 {
+            Kind::System { .. } => self.now().since(wall()),
+            Kind::Manual(_) => Duration::ZERO,
+        }
+    }
+
     /// Returns the time.
     pub fn now(&self) -> Timestamp {
         match &self.0 {
@@ -59,6 +67,19 @@ fn reading(wall: Timestamp, started_at: Timestamp, passed: Duration) -> Timestam
 
 /// The release of the first version, 2026-11-01T00:00:00Z: an earlier clock is wrong.
 pub const EARLIEST: Timestamp = Timestamp::from_millis(1_793_491_200_000);
+
+/// The years after [`EARLIEST`] in which a program may still be in use: a later clock is wrong.
+const BINARY_LIFE: Duration = days(20 * 365);
+
+/// Returns the reason why a clock that says `now` cannot be right.
+pub fn implausible(now: Timestamp) -> Option<&'static str> {
+    if now < EARLIEST { Some("before this program existed") } else { far_ahead(now) }
+}
+
+/// Returns the reason why a clock that says `now` is too late; one that is too early is told by the newest record.
+pub fn far_ahead(now: Timestamp) -> Option<&'static str> {
+    (now > EARLIEST.plus(BINARY_LIFE)).then_some("decades after this program was built")
+}
 
 /// Returns the monotonic time since the first call in this process.
 pub fn monotonic() -> Duration {
@@ -85,5 +106,24 @@ mod tests {
         assert_eq!(reading(ahead, start, hour), ahead, "2106");
         assert_eq!(reading(start.plus(2 * hour), start, 2 * hour), start.plus(2 * hour), "and back");
         assert!(Clock::system_after(ahead).now() >= ahead);
+        assert!(Clock::system_after(Clock::system().now().plus(hour)).lead() > hour / 2);
+        assert!(Clock::system().lead() < hour / 2);
+        assert_eq!(Clock::manual(ahead).lead(), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_clock_of_another_age_is_never_taken_for_one_that_is_right() {
+        let second = Duration::from_secs(1);
+        for (now, is_early, is_late) in [
+            (Timestamp::from_millis(0), true, false),
+            (EARLIEST.minus(second), true, false),
+            (EARLIEST, false, false),
+            (EARLIEST.plus(BINARY_LIFE), false, false),
+            (EARLIEST.plus(BINARY_LIFE + second), false, true),
+            (Timestamp::from_millis(4_102_444_800_000), false, true),
+        ] {
+            assert_eq!(implausible(now).is_some(), is_early || is_late, "{now}");
+            assert_eq!(far_ahead(now).is_some(), is_late, "{now}");
+        }
     }
 }

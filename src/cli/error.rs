@@ -2,10 +2,15 @@
 
 #[cfg(feature = "server")]
 use crate::{
-    disk::FileError,
+    disk::{FileError, newest_kept_copy},
     storage::{MigrationError, OpenError, StorageError},
     vault::{InitError, InternalError, UnlockError},
 };
+
+/// The hint of a vault file that does not exist. On an empty mount point `init` would make a second vault.
+#[cfg(feature = "server")]
+pub(super) const NO_FILE: &str =
+    "if it is on a volume, mount that first; `sealroom init` creates a new one, --data passes another file";
 
 /// The exit codes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +61,7 @@ impl From<FileError> for CliError {
     fn from(error: FileError) -> Self {
         let hint = match &error {
             FileError::InUse { .. } => "stop that process, or use another file with --data",
-            FileError::Missing(_) => "create it with `sealroom init`, or pass another file with --data",
+            FileError::Missing(_) => NO_FILE,
             FileError::Exists(_) => {
                 "existing files are never overwritten: choose another --data, or move the file away yourself"
             }
@@ -67,7 +72,9 @@ impl From<FileError> for CliError {
             FileError::Linked { .. } => {
                 "a hard link is not a backup: remove the other names, or copy the file"
             }
-            FileError::NoFolder(_) => "create that folder, or pass another file with --data",
+            FileError::NoFolder(_) => {
+                "mount its volume, create that folder, or pass another file with --data"
+            }
             FileError::Io { source, .. } if source.kind() == std::io::ErrorKind::ReadOnlyFilesystem => {
                 "remount the volume writable: a server records each disclosure in the file"
             }
@@ -82,9 +89,7 @@ impl CliError {
     /// Returns the error of a file that does not open.
     pub fn open(data: &std::path::Path, error: &OpenError) -> Self {
         let hint = match error {
-            OpenError::Missing => {
-                "create it with `sealroom init`, or pass another file with --data".to_owned()
-            }
+            OpenError::Missing => NO_FILE.to_owned(),
             OpenError::Foreign => {
                 "pass a file created by `sealroom init`; this one was not changed".to_owned()
             }
@@ -94,9 +99,8 @@ impl CliError {
                     .to_owned()
             }
             OpenError::Damaged(_) => "restore a backup; this file was not changed".to_owned(),
-            OpenError::Newer { .. } | OpenError::NewerRows { .. } => {
-                "use the version of sealroom that wrote it, or a newer one".to_owned()
-            }
+            OpenError::Newer { known, program, .. } => newer(program, newest_kept_copy(data, *known)),
+            OpenError::NewerRows { program, .. } => newer(program, None),
             OpenError::Io(cause) => format!("{cause}: check the path, its owner and its mode"),
         };
         Self::failed(format!("{}: {error}", data.display()), hint)
@@ -167,6 +171,23 @@ impl CliError {
             message = format!("{message}: {}", root_cause(cause));
         }
         Self::failed(message, hint)
+    }
+}
+
+/// Returns the hint of a file that a newer program wrote, with the copy that was kept before, if there is one.
+#[cfg(feature = "server")]
+fn newer(program: &str, kept: Option<std::path::PathBuf>) -> String {
+    let version = if program.is_empty() {
+        "the version that wrote it".to_owned()
+    } else {
+        format!("sealroom {program}")
+    };
+    match kept {
+        Some(copy) => format!(
+            "use {version} or a newer one; to go back without what was changed since, put {} in its place",
+            copy.display()
+        ),
+        None => format!("use {version} or a newer one; this file was not changed"),
     }
 }
 

@@ -25,7 +25,7 @@ pub(super) fn check_folder(path: &Path, source: &Source) -> Result<(), CliError>
     let refused = |what: &str| {
         CliError::failed(
             format!("{source}: {}: {} {what}", path.display(), folder.display()),
-            format!("create that folder, or pass another file with {source}"),
+            format!("mount its volume, create that folder, or pass another file with {source}"),
         )
     };
     match std::fs::metadata(folder) {

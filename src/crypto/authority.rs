@@ -13,15 +13,22 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use rcgen::{
     BasicConstraints, CertificateParams, CidrSubnet, DistinguishedName, DnType, ExtendedKeyUsagePurpose,
-    GeneralSubtree, IsCa, Issuer, KeyPair, KeyUsagePurpose, NameConstraints, SanType, date_time_ymd,
+    GeneralSubtree, IsCa, Issuer, KeyIdMethod, KeyUsagePurpose, NameConstraints, PKCS_ECDSA_P256_SHA256,
+    PublicKeyData, SanType, SerialNumber, SignatureAlgorithm, SigningKey, date_time_ymd,
+};
+use ring::{
+    rand::SystemRandom,
+    signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair},
 };
 use rustls::pki_types::{PrivatePkcs8KeyDer, ServerName, pem::PemObject};
 
-use super::digest::sha256;
+use super::{digest::sha256, random::RandomError};
 use crate::domain::{Secret, Timestamp};
 
 /// The characters of a line of PEM (RFC 7468 §2).
 const LINE: usize = 64;
+/// The bytes of a key identifier (RFC 7093 §2, method 1), and at most of a serial number (RFC 5280 §4.1.2.2).
+const IDENTIFIER_BYTES: usize = 20;
 
 /// An authority or a certificate that cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -29,9 +36,12 @@ pub enum AuthorityError {
     /// The file has no private key of an authority.
     #[error("there is no PEM private key (PKCS#8, ECDSA P-256) in it")]
     NoKey,
-    /// The system gives no random bytes, or a name cannot be encoded.
+    /// A name cannot be encoded, or the system gives no random bytes for a signature.
     #[error("the certificate cannot be made: {0}")]
     Unmade(#[source] rcgen::Error),
+    /// The system gives no random bytes for a key.
+    #[error(transparent)]
+    Random(#[from] RandomError),
 }
 
 /// The days at which a certificate begins and ends, each at 00:00 UTC.
@@ -65,8 +75,63 @@ pub struct Issued {
     pub key: Secret,
 }
 
+/// A private key of ECDSA on P-256 (FIPS 186-5), with its encoding.
+struct PrivateKey {
+    pair: EcdsaKeyPair,
+    pkcs8: Secret,
+}
+
+impl PrivateKey {
+    fn generate() -> Result<Self, AuthorityError> {
+        let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &SystemRandom::new());
+        Self::from_pkcs8(pkcs8.map_err(|_| RandomError)?.as_ref())
+    }
+
+    fn from_pkcs8(der: &[u8]) -> Result<Self, AuthorityError> {
+        let random = SystemRandom::new();
+        let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, der, &random);
+        let pair = pair.map_err(|_| AuthorityError::NoKey)?;
+        Ok(Self { pair, pkcs8: Secret::new(der.to_vec()) })
+    }
+
+    /// Returns the private key as PEM.
+    fn to_pem(&self) -> Secret {
+        Secret::from(pem("PRIVATE KEY", self.pkcs8.expose()))
+    }
+
+    /// Returns the key identifier (RFC 7093 §2, method 1, over the whole SubjectPublicKeyInfo).
+    fn identifier(&self) -> KeyIdMethod {
+        KeyIdMethod::PreSpecified(sha256(&self.subject_public_key_info())[..IDENTIFIER_BYTES].to_vec())
+    }
+
+    /// Returns the serial number of the only certificate that this key gets.
+    fn serial(&self) -> SerialNumber {
+        let mut serial = sha256(self.der_bytes());
+        // A serial number is positive.
+        serial[0] &= 0x7f;
+        SerialNumber::from_slice(&serial[..IDENTIFIER_BYTES])
+    }
+}
+
+impl PublicKeyData for PrivateKey {
+    fn der_bytes(&self) -> &[u8] {
+        self.pair.public_key().as_ref()
+    }
+
+    fn algorithm(&self) -> &'static SignatureAlgorithm {
+        &PKCS_ECDSA_P256_SHA256
+    }
+}
+
+impl SigningKey for PrivateKey {
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
+        let signature = self.pair.sign(&SystemRandom::new(), message);
+        signature.map(|signature| signature.as_ref().to_vec()).map_err(|_| rcgen::Error::RingUnspecified)
+    }
+}
+
 /// The key of an authority.
-pub struct Authority(KeyPair);
+pub struct Authority(PrivateKey);
 
 impl Authority {
     /// Generates an authority.
@@ -74,7 +139,7 @@ impl Authority {
     /// # Errors
     /// The system gives no random bytes.
     pub fn generate() -> Result<Self, AuthorityError> {
-        KeyPair::generate().map(Self).map_err(AuthorityError::Unmade)
+        PrivateKey::generate().map(Self)
     }
 
     /// Reads the key that [`Authority::key`] returned.
@@ -83,12 +148,12 @@ impl Authority {
     /// There is none.
     pub fn from_pem(text: &[u8]) -> Result<Self, AuthorityError> {
         let der = PrivatePkcs8KeyDer::from_pem_slice(text).map_err(|_| AuthorityError::NoKey)?;
-        KeyPair::try_from(&der).map(Self).map_err(|_| AuthorityError::NoKey)
+        PrivateKey::from_pkcs8(der.secret_pkcs8_der()).map(Self)
     }
 
     /// Returns the private key as PEM.
     pub fn key(&self) -> Secret {
-        private_pem(&self.0)
+        self.0.to_pem()
     }
 
     /// Returns the authority's own certificate, as PEM. It vouches for these names and for nothing else.
@@ -103,6 +168,7 @@ impl Authority {
         let mut params = self.params(validity);
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.name_constraints = Some(constraints(names));
+        params.serial_number = Some(self.0.serial());
         let made = params.self_signed(&self.0).map_err(AuthorityError::Unmade)?;
         Ok(pem("CERTIFICATE", made.der()))
     }
@@ -123,19 +189,22 @@ impl Authority {
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         params.use_authority_key_identifier_extension = true;
         validity.set(&mut params);
-        let key = KeyPair::generate().map_err(AuthorityError::Unmade)?;
+        let key = PrivateKey::generate()?;
+        params.serial_number = Some(key.serial());
+        params.key_identifier_method = key.identifier();
         let issuer = Issuer::new(self.params(validity), &self.0);
         let made = params.signed_by(&key, &issuer).map_err(AuthorityError::Unmade)?;
-        Ok(Issued { certificate: pem("CERTIFICATE", made.der()), key: private_pem(&key) })
+        Ok(Issued { certificate: pem("CERTIFICATE", made.der()), key: key.to_pem() })
     }
 
     /// Returns what issuer and authority have in common.
     fn params(&self, validity: Validity) -> CertificateParams {
-        let [a, b, c, d, ..] = sha256(self.0.public_key_raw());
+        let [a, b, c, d, ..] = sha256(self.0.der_bytes());
         let mut params = CertificateParams::default();
         params.distinguished_name = DistinguishedName::new();
         let name = format!("sealroom authority {a:02x}{b:02x}{c:02x}{d:02x}");
         params.distinguished_name.push(DnType::CommonName, name);
+        params.key_identifier_method = self.0.identifier();
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         validity.set(&mut params);
         params
@@ -175,10 +244,6 @@ fn alternative_name(name: &ServerName<'_>) -> Result<SanType, rcgen::Error> {
         ServerName::IpAddress(address) => SanType::IpAddress(IpAddr::from(*address)),
         name => SanType::DnsName(name.to_str().as_ref().try_into()?),
     })
-}
-
-fn private_pem(key: &KeyPair) -> Secret {
-    Secret::from(pem("PRIVATE KEY", key.serialized_der()))
 }
 
 /// Writes a block (RFC 7468). The heap wipes what is freed, keys too.

@@ -20,7 +20,7 @@ use crate::{
         secrets::{self, shown},
         terminal::{once::Discard, output::Output, prompt::Asking},
     },
-    clock::{Clock, EARLIEST},
+    clock::{Clock, implausible},
     crypto::kdf::KdfParams,
     disk::{FileError, NewFile},
     domain::{Email, Invalid, Secret},
@@ -55,9 +55,9 @@ pub(super) fn run(args: Args, output: &Output) -> Result<(), CliError> {
     let owner: Email = args.owner_email.parse().map_err(invalid)?;
     let kdf = args.cost.params()?;
     let now = Clock::system().now();
-    if now < EARLIEST {
+    if let Some(why) = implausible(now) {
         let hint = "set the clock: each record of the vault has its time";
-        return Err(CliError::failed(format!("the clock says {now}, before this program existed"), hint));
+        return Err(CliError::failed(format!("the clock says {now}, {why}"), hint));
     }
     // Before any prompt: a user must not type a passphrase for a file that cannot be created.
     let file = NewFile::begin_with(&args.data, args.lock.locking())?;

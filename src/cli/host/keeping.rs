@@ -8,12 +8,10 @@ use crate::{
         error::CliError,
         terminal::{output::Output, progress::Progress},
     },
-    disk::{DataFile, FileError, Locking, NewFile, beside},
+    disk::{COPIES_MAX, DataFile, FileError, Locking, NewFile, kept_copy},
     storage::{Keeper, NotKept, Upgrade},
 };
 
-/// The most copies of one format: a vault that went back and forth this often needs a look.
-const COPIES_MAX: usize = 9;
 /// The room for what a migration adds to the file beside its rows.
 const MARGIN_BYTES: u64 = 1 << 20;
 
@@ -68,8 +66,7 @@ struct Place {
 /// Returns the first free name, or the one under which an earlier attempt kept this very state.
 fn place(data: &Path, upgrade: &Upgrade<'_>) -> Result<Place, CliError> {
     for number in 1..=COPIES_MAX {
-        let suffix = if number == 1 { String::new() } else { format!("-{number}") };
-        let path = beside(data, &format!(".format-{}{suffix}", upgrade.from));
+        let path = kept_copy(data, upgrade.from, number);
         match DataFile::open_read_only(&path) {
             Err(FileError::Missing(_)) if std::fs::symlink_metadata(&path).is_err() => {
                 return Ok(Place { path, is_kept: false });

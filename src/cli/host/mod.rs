@@ -10,6 +10,7 @@ mod certificate;
 mod check_report;
 mod checkpoint_check;
 mod checkpoints;
+mod clock_watch;
 mod control;
 mod descriptors;
 mod dev;

@@ -53,7 +53,7 @@ struct OwnerArgs {
     /// Read the new password from this file (mode 0600); without it one is generated.
     #[arg(long, value_name = "FILE")]
     owner_password_file: Option<PathBuf>,
-    /// Accept a clock that is over five minutes behind the newest record.
+    /// Accept a clock that is over five minutes behind the newest record, or decades ahead.
     #[arg(long)]
     accept_clock: bool,
     #[command(flatten)]

@@ -10,7 +10,7 @@ use std::{
 
 use serde_json::json;
 
-use super::{file_args::FileArgs, host_actor::host_actor, passphrase::PassphraseArgs};
+use super::{file_args::FileArgs, host_actor::host_actor, offline, passphrase::PassphraseArgs};
 use crate::{
     cli::{
         error::CliError,
@@ -101,9 +101,7 @@ impl Old {
         let bytes = check_room(&file)?;
         let closed = Closed::open(file.medium(), default::CACHE_BYTES as usize)
             .map_err(|error| CliError::open(data, &error))?;
-        let newest =
-            closed.newest_time().map_err(|error| CliError::failed(error.to_string(), "restore a backup"))?;
-        let clock = newest.map_or_else(Clock::system, Clock::system_after);
+        let clock = offline::clock_after(closed.newest_time())?;
         let vault = closed.unseal(secret()?).map_err(|error| CliError::unlock(&error))?;
         Ok(Self { file, vault, clock, locking, bytes })
     }

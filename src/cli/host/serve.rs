@@ -10,7 +10,7 @@ use super::{
     bind::{bind, no_listener, url},
     certificate,
     checkpoints::{self, CheckpointPlan},
-    control, descriptors, dev,
+    clock_watch, control, descriptors, dev,
     host_actor::host_actor,
     keeping, log_watch, memory, notify,
     offline::RunClock,
@@ -185,6 +185,7 @@ async fn serve(
         () = watch(&file, &vault) => {}
         () = checkpoints::keep(plan.checkpoints.as_ref(), &vault) => {}
         () = log_watch::keep(&vault) => {}
+        () = clock_watch::keep(&clock) => {}
         () = notify::keep(targets, &vault, &clock) => {}
         () = backups::keep(plan.backups.as_ref(), &vault, &clock) => {}
         () = archives::keep(plan.archives.as_ref(), plan.checkpoints.as_ref(), &vault, &clock) => {}

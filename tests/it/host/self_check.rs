@@ -96,7 +96,7 @@ fn a_folder_in_which_no_vault_can_live_is_never_ok_and_says_what_to_do() {
 }
 
 /// A mount of a test's own, in a namespace that goes with its processes.
-fn mounted(folder: &Path, mount: &str, args: &[&str]) -> Option<Command> {
+pub fn mounted(folder: &Path, mount: &str, args: &[&str]) -> Option<Command> {
     if !getuid().is_root() || !has("unshare") {
         eprintln!("not run: a mount takes root and unshare");
         return None;

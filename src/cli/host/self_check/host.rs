@@ -7,15 +7,13 @@ use serde::Deserialize;
 
 use crate::{
     cli::host::{descriptors, memory, sandbox::SANDBOX_CHECK},
-    clock::{Clock, EARLIEST, monotonic},
+    clock::{Clock, implausible, monotonic},
     config::default,
     crypto::{kdf::KdfParams, keys::MasterKey},
-    domain::{Secret, Timestamp, days},
+    domain::{Secret, Timestamp},
     storage::{Check, Status},
 };
 
-/// The period after which a clock is rather wrong than a binary that old in use.
-const BINARY_LIFE: Duration = days(20 * 365);
 /// The most that wall clock and monotonic clock may differ by over one check.
 const STEP_MAX: Duration = Duration::from_millis(200);
 /// The most that a file may be newer than the clock, as for the newest record of a vault.
@@ -47,11 +45,8 @@ fn clock(passed: &Passed, newest_file: Option<Timestamp>) -> Check {
     let failed = |what: String| {
         Check::new("clock", Status::Failed, format!("{what}: set the clock, and have it synchronized (NTP)"))
     };
-    if now < EARLIEST {
-        return failed(format!("the clock says {now}, before this program existed"));
-    }
-    if now > EARLIEST.plus(BINARY_LIFE) {
-        return failed(format!("the clock says {now}, decades after this program was built"));
+    if let Some(why) = implausible(now) {
+        return failed(format!("the clock says {now}, {why}"));
     }
     if let Some(newest) = newest_file.filter(|newest| newest.since(now) > AHEAD_MAX) {
         return failed(format!("the clock says {now}, but the vault file was written at {newest}"));
@@ -173,6 +168,7 @@ fn judged(Tried { holds, lacks, attempts }: &Tried) -> Check {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{clock::EARLIEST, domain::days};
 
     const NOW: Timestamp = Timestamp::from_millis(EARLIEST.millis() + 86_400_000);
 

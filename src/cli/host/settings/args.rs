@@ -34,7 +34,7 @@ pub(in crate::cli) struct Args {
     /// Names under which clients reach the server, separated by commas.
     #[arg(long, env = "SEALROOM_HOST_NAMES", value_delimiter = ',', value_name = "NAMES")]
     pub(super) host_names: Option<Vec<String>>,
-    /// Accept a clock that is over five minutes behind the newest record.
+    /// Accept a clock that is over five minutes behind the newest record, or decades ahead.
     #[arg(long)]
     pub(in crate::cli::host) accept_clock: bool,
     /// Serve an older copy of the file than the checkpoint folder knows; the log goes on with a new key.

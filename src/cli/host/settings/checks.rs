@@ -3,7 +3,12 @@
 use std::{fs, os::unix::fs::MetadataExt, path::Path};
 
 use super::{address::Address, plan::Plan};
-use crate::cli::{error::CliError, paths, source::Source, terminal::output::Output};
+use crate::cli::{
+    error::{CliError, NO_FILE},
+    paths,
+    source::Source,
+    terminal::output::Output,
+};
 
 /// Maximum length of a socket's path on Linux: `sun_path` has 108 bytes, one of them the terminating NUL.
 const SOCKET_PATH_BYTES_MAX: usize = 107;
@@ -62,8 +67,7 @@ pub(in crate::cli::host) fn check_files(plan: &Plan, output: &Output) -> Result<
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             return Err(CliError::failed(
                 format!("{source}: {} does not exist", plan.data.display()),
-                // On an empty mount point `init` would make a second vault.
-                "if it is on a volume, mount that first; `sealroom init` creates a new one, --data passes another file",
+                NO_FILE,
             ));
         }
         Ok(_) | Err(_) => {}
@@ -75,29 +79,18 @@ pub(in crate::cli::host) fn check_files(plan: &Plan, output: &Output) -> Result<
     if let Address::Unix(path) = &plan.address {
         check_socket(path, plan)?;
     }
-    if let Some(checkpoints) = &plan.checkpoints
-        && !checkpoints.folder.is_dir()
-    {
+    let checkpoints = plan.checkpoints.as_ref().map(|plan| &*plan.folder);
+    let backups = plan.backups.as_ref().map(|plan| &*plan.folder);
+    let archives = plan.archives.as_ref().map(|plan| &*plan.folder);
+    for (folder, name, key, lack) in [
+        (checkpoints, "checkpoint_folder", "checkpoint.folder", "no checkpoint is written"),
+        (backups, "backup_folder", "backup.folder", "no backup is made"),
+        (archives, "archive_folder", "archive.folder", "no event is archived"),
+    ] {
         // A share may be mounted later; the vault is needed now.
-        let source = plan.sources.of("checkpoint_folder", "checkpoint.folder");
-        output.warning(&format!(
-            "{source}: {} is not a folder: no checkpoint is written until it is one",
-            checkpoints.folder.display()
-        ));
-    }
-    if let Some(backups) = &plan.backups
-        && !backups.folder.is_dir()
-    {
-        let source = plan.sources.of("backup_folder", "backup.folder");
-        let folder = backups.folder.display();
-        output.warning(&format!("{source}: {folder} is not a folder: no backup is made until it is one"));
-    }
-    if let Some(archives) = &plan.archives
-        && !archives.folder.is_dir()
-    {
-        let source = plan.sources.of("archive_folder", "archive.folder");
-        let folder = archives.folder.display();
-        output.warning(&format!("{source}: {folder} is not a folder: no event is archived until it is one"));
+        let Some(folder) = folder.filter(|folder| !folder.is_dir()) else { continue };
+        let (source, folder) = (plan.sources.of(name, key), folder.display());
+        output.warning(&format!("{source}: {folder} is not a folder: {lack} until it is one"));
     }
     Ok(())
 }
