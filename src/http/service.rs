@@ -224,6 +224,9 @@ impl Server {
         if self.vault.is_backup_failed() {
             health = health.with_detail("backup_failed");
         }
+        if self.vault.is_archive_failed() {
+            health = health.with_detail("archive_failed");
+        }
         if gone {
             health = health.with_detail("file_gone");
         }

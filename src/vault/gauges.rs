@@ -24,6 +24,8 @@ pub struct Gauges {
     pub backup_age: Option<Duration>,
     /// True while the last scheduled backup has failed.
     pub backup_failed: bool,
+    /// True while the server's own archive of old events has failed, or does not end.
+    pub archive_failed: bool,
     /// Bytes of credentials in answers that are not sent yet.
     pub answer_bytes: u64,
     /// Requests that a caller's budget refused.
@@ -68,6 +70,7 @@ impl Vault {
             checkpoint_lost: self.is_checkpoint_lost(),
             backup_age: self.backed_up().map(|at| now.since(at)),
             backup_failed: self.is_backup_failed(),
+            archive_failed: self.is_archive_failed(),
             answer_bytes: self.budgets.held_bytes() as u64,
             over_budget: self.budgets.refused(),
             password_runs: self.password_runs(),
