@@ -160,7 +160,10 @@ impl Server {
         seen: &OnceLock<Actor>,
     ) -> Result<Option<Admitted>, HttpError> {
         if self.vault.is_locked() {
-            return Err(Error::Locked.into());
+            return Err(self
+                .vault
+                .rolled_back()
+                .map_or_else(|| Error::Locked.into(), |_| HttpError::OlderCopy));
         }
         let (own, other) = match route.access {
             Access::Open | Access::Login => return Ok(None),
