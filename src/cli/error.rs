@@ -7,6 +7,11 @@ use crate::{
     vault::{InitError, InternalError, UnlockError},
 };
 
+/// The remedy of a recovery key with a typing mistake.
+#[cfg(feature = "server")]
+pub(super) const MISTYPED: &str =
+    "compare each group of four with the paper; 0 and O, 1, I and L count as one";
+
 /// The exit codes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -86,7 +91,7 @@ impl CliError {
                 "create it with `sealroom init`, or pass another file with --data".to_owned()
             }
             OpenError::Foreign => {
-                "pass a file created by `sealroom init`; this one was not changed".to_owned()
+                "pass a vault file or a backup of one; this file was not changed".to_owned()
             }
             OpenError::Truncated { .. } => {
                 "it was cut short, as by a copy that broke off or a full disk: copy it again, or take another backup; \
@@ -127,8 +132,9 @@ impl CliError {
             UnlockError::WrongPassphrase => {
                 "check the passphrase file or the keyboard layout; the recovery key unlocks too"
             }
-            UnlockError::Mistyped { .. } => {
-                "compare each group of four with the paper; 0 and O, 1, I and L count as one"
+            UnlockError::Mistyped { .. } => MISTYPED,
+            UnlockError::WrongRecoveryKey => {
+                "it was replaced or removed, or is of another vault: take the newest one, or the passphrase"
             }
             UnlockError::WrongMachineKey => {
                 "check the key file, or unlock with the passphrase and add a slot: sealroom slot add machine"

@@ -42,3 +42,4 @@ mod tls;
 mod tls_make;
 mod watchdog;
 mod writers;
+mod years;
