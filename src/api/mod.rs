@@ -19,3 +19,6 @@ pub use bad_request::BadRequest;
 pub(crate) use fields::Members;
 pub use requests::parse;
 pub use strict::BadJson;
+
+/// The part of a `locked` message by which a client knows that no unlock opens the vault.
+pub const OLDER_COPY: &str = "its file is an older copy";

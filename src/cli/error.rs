@@ -11,6 +11,10 @@ use crate::{
 #[cfg(feature = "server")]
 pub(super) const NO_FILE: &str =
     "if it is on a volume, mount that first; `sealroom init` creates a new one, --data passes another file";
+/// The remedy of a recovery key with a typing mistake.
+#[cfg(feature = "server")]
+pub(super) const MISTYPED: &str =
+    "compare each group of four with the paper; 0 and O, 1, I and L count as one";
 
 /// The exit codes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,7 +95,7 @@ impl CliError {
         let hint = match error {
             OpenError::Missing => NO_FILE.to_owned(),
             OpenError::Foreign => {
-                "pass a file created by `sealroom init`; this one was not changed".to_owned()
+                "pass a vault file or a backup of one; this file was not changed".to_owned()
             }
             OpenError::Truncated { .. } => {
                 "it was cut short, as by a copy that broke off or a full disk: copy it again, or take another backup; \
@@ -131,8 +135,9 @@ impl CliError {
             UnlockError::WrongPassphrase => {
                 "check the passphrase file or the keyboard layout; the recovery key unlocks too"
             }
-            UnlockError::Mistyped { .. } => {
-                "compare each group of four with the paper; 0 and O, 1, I and L count as one"
+            UnlockError::Mistyped { .. } => MISTYPED,
+            UnlockError::WrongRecoveryKey => {
+                "it was replaced or removed, or is of another vault: take the newest one, or the passphrase"
             }
             UnlockError::WrongMachineKey => {
                 "check the key file, or unlock with the passphrase and add a slot: sealroom slot add machine"

@@ -159,7 +159,8 @@ fn usage(error: &clap::Error) -> ExitCode {
     let message = paragraphs.next().unwrap_or_default();
     let message = message.trim_start_matches("error: ").to_owned();
     let tip = paragraphs.find_map(|lines| lines.strip_prefix("tip: ").map(str::to_owned));
-    let hint = tip.unwrap_or_else(usage::see_help);
+    // A mistyped flag is hardly ever meant as a value.
+    let hint = tip.filter(|tip| !tip.starts_with("to pass ")).unwrap_or_else(usage::see_help);
     let secret = usage::secret_argument(error, Cli::command(), std::env::args_os().skip(1));
     let told = secret.unwrap_or_else(|| CliError::usage(message, hint));
     let output = Output::new(is_json(&std::env::args_os().collect::<Vec<_>>()));

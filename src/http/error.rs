@@ -4,7 +4,7 @@ use hyper::StatusCode;
 
 use super::response::Answer;
 use crate::{
-    api::{BadRequest, responses::ErrorBody},
+    api::{BadRequest, OLDER_COPY, responses::ErrorBody},
     auth::policy::Denied,
     domain::RequestId,
     vault,
@@ -36,6 +36,8 @@ pub(super) enum HttpError {
     ForeignOrigin,
     /// A part of the request is invalid.
     Bad(BadRequest),
+    /// The vault is locked, and an unlock does not open it: its file is an older copy than its checkpoint folder knows.
+    OlderCopy,
     /// The use case failed or refused.
     Vault(vault::Error),
 }
@@ -125,6 +127,14 @@ impl HttpError {
                 StatusCode::FORBIDDEN,
                 "foreign_origin",
                 "A page of another origin may not change anything here".to_owned(),
+            ),
+            Self::OlderCopy => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "locked",
+                format!(
+                    "The vault is locked: {OLDER_COPY}; on its host, put the newest file back, or start it once with \
+                     --accept-rollback"
+                ),
             ),
             Self::Bad(BadRequest { code, message }) => (StatusCode::BAD_REQUEST, code, message.clone()),
             Self::Vault(error) => describe(error),

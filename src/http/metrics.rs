@@ -212,6 +212,9 @@ impl Page {
         gauge(encoder, "rolled_back", help, rolled_back)?;
         let help = "1 while a record of the audit log disagrees with what was signed";
         gauge(encoder, "log_flawed", help, flawed)?;
+        let failed = u64::from(self.gauges.archive_failed);
+        let help = "1 while the last scheduled archive of old events has failed, or does not end";
+        gauge(encoder, "archive_failed", help, failed)?;
         if let Some(end) = self.tls_end {
             let help = "End of the TLS certificate, in seconds since 1970";
             gauge(encoder, "tls_certificate_expiry_timestamp_seconds", help, end.millis() / 1000)?;

@@ -160,7 +160,10 @@ impl Server {
         seen: &OnceLock<Actor>,
     ) -> Result<Option<Admitted>, HttpError> {
         if self.vault.is_locked() {
-            return Err(Error::Locked.into());
+            return Err(self
+                .vault
+                .rolled_back()
+                .map_or_else(|| Error::Locked.into(), |_| HttpError::OlderCopy));
         }
         let (own, other) = match route.access {
             Access::Open | Access::Login => return Ok(None),
@@ -223,6 +226,9 @@ impl Server {
         }
         if self.vault.is_backup_failed() {
             health = health.with_detail("backup_failed");
+        }
+        if self.vault.is_archive_failed() {
+            health = health.with_detail("archive_failed");
         }
         if gone {
             health = health.with_detail("file_gone");

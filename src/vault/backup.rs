@@ -142,6 +142,12 @@ impl Vault {
             let open = self.opened()?;
             (open.writer.begin_copy(blank)?, Pace::new(&open, &stop, self.settings().monotonic))
         };
+        let locked = Arc::clone(&pace.locked);
+        // A copy that a lock stopped was not stopped by its client.
+        let cause = |error: CopyError| match error {
+            CopyError::Stopped if locked.load(Ordering::Acquire) => Error::Locked,
+            error => error.into(),
+        };
         // Nothing is collected for a copy that is given up, even if its thread hangs.
         let _tap = copying.tap();
         // From here on only the copy's own chunks hold the keys, each for its own length.
@@ -149,7 +155,7 @@ impl Vault {
             let run = copying.run(&mut |step| pace.step(step));
             run.map(|()| (copying, pace))
         });
-        let (copying, mut pace) = run.await??;
+        let (copying, mut pace) = run.await?.map_err(cause)?;
         let open = self.opened()?;
         let ticket = copying.ticket().ok_or(Error::Locked)?;
         let fixed =
@@ -157,7 +163,7 @@ impl Vault {
         let fixed = fixed.await?;
         drop(open);
         let moment = fixed.value?;
-        Ok(thread.run(move || copying.finish(moment, &mut |step| pace.step(step))).await??)
+        thread.run(move || copying.finish(moment, &mut |step| pace.step(step))).await?.map_err(cause)
     }
 }
 

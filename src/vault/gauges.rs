@@ -28,6 +28,8 @@ pub struct Gauges {
     pub rolled_back: bool,
     /// True once a check of the open vault's log has found a flaw.
     pub log_flawed: bool,
+    /// True while the server's own archive of old events has failed, or does not end.
+    pub archive_failed: bool,
     /// Bytes of credentials in answers that are not sent yet.
     pub answer_bytes: u64,
     /// Requests that a caller's budget refused.
@@ -74,6 +76,7 @@ impl Vault {
             backup_failed: self.is_backup_failed(),
             rolled_back: self.rolled_back().is_some(),
             log_flawed: self.is_log_flawed(),
+            archive_failed: self.is_archive_failed(),
             answer_bytes: self.budgets.held_bytes() as u64,
             over_budget: self.budgets.refused(),
             password_runs: self.password_runs(),

@@ -66,6 +66,16 @@ impl Vault {
         self.backup_failed.load(Ordering::Relaxed)
     }
 
+    /// Sets whether the server's own archive of old events failed, or does not end.
+    pub fn set_archive_failed(&self, failed: bool) {
+        self.archive_failed.store(failed, Ordering::Relaxed);
+    }
+
+    /// Returns whether the server's own archive of old events failed, or does not end.
+    pub fn is_archive_failed(&self) -> bool {
+        self.archive_failed.load(Ordering::Relaxed)
+    }
+
     /// Returns whether the settings accept an older copy of the file.
     pub const fn accepts_rollback(&self) -> bool {
         self.settings().accepts_rollback

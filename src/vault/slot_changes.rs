@@ -3,7 +3,8 @@
 
 use super::{
     audited::silent,
-    error::{Error, InternalError, SlotError, UnlockError},
+    error::{Error, InternalError, UnlockError},
+    slot_error::SlotError,
     slots::try_slots,
     state::Vault,
 };

@@ -43,10 +43,13 @@ fn wrong(secret: &Secret) -> UnlockError {
     if MachineKey::from_text(text).is_some() {
         return UnlockError::WrongMachineKey;
     }
-    if RecoveryKey::looks_like_one(text) && RecoveryKey::from_text(text).is_err() {
-        return UnlockError::Mistyped { group: RecoveryKey::mistyped_group(text) };
+    match RecoveryKey::from_text(text) {
+        Ok(_) => UnlockError::WrongRecoveryKey,
+        Err(_) if RecoveryKey::looks_like_one(text) => {
+            UnlockError::Mistyped { group: RecoveryKey::mistyped_group(text) }
+        }
+        Err(_) => UnlockError::WrongPassphrase,
     }
-    UnlockError::WrongPassphrase
 }
 
 fn open_slots(slots: &[Slot], secret: &Secret, runs: &mut u64) -> Result<Option<(VaultKey, u32)>, KdfFailed> {

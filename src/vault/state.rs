@@ -178,6 +178,7 @@ pub struct Vault {
     /// The time of the last verified backup, in milliseconds; 0 if none is known.
     pub(super) backed_up: AtomicU64,
     pub(super) backup_failed: AtomicBool,
+    pub(super) archive_failed: AtomicBool,
     /// Limits concurrent password verifications to the number of cores, and to [`PASSWORDS_MAX`].
     pub(super) passwords: Semaphore,
     pub(super) passwords_waiting: AtomicUsize,
@@ -231,6 +232,7 @@ impl Vault {
             file_gone: AtomicBool::new(false),
             backed_up: AtomicU64::new(0),
             backup_failed: AtomicBool::new(false),
+            archive_failed: AtomicBool::new(false),
             passwords: Semaphore::new(cores.min(PASSWORDS_MAX)),
             passwords_waiting: AtomicUsize::new(0),
             budgets: Arc::default(),

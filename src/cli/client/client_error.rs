@@ -1,5 +1,6 @@
 //! Client errors as users read them: cause, remedy, and the server's code.
 
+use super::lock_told;
 use crate::{
     cli::{error::CliError, usage},
     client::{EndpointError, Error, ProxyFailure, Refusal, SessionError, TlsFailure},
@@ -32,9 +33,7 @@ impl From<Error> for CliError {
             Error::Endpoint(endpoint) => return (*endpoint).into(),
             Error::Session(session) => Self::failed(session.to_string(), session_hint(session)),
             // The server's sentence also contains the remedy, which belongs in the hint.
-            Error::Refused(refusal) if refusal.code == "locked" => {
-                Self::failed("the vault is locked", refusal_hint(refusal))
-            }
+            Error::Refused(refusal) if refusal.code == "locked" => lock_told::refused(&refusal.message),
             Error::Refused(refusal) if refusal.code == "unauthorized" => Self::failed(
                 format!("the server does not accept this token{}", source(refusal)),
                 refusal_hint(refusal),
@@ -187,7 +186,6 @@ fn source(refusal: &Refusal) -> String {
 
 fn refusal_hint(refusal: &Refusal) -> String {
     let hint = match refusal.code.as_str() {
-        "locked" => "on its host: sealroom unlock --data FILE",
         "token_expired" => {
             "ask an owner for a new token (`sealroom token create NAME`), or run `sealroom login`"
         }

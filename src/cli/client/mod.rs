@@ -27,6 +27,7 @@ mod integration_find;
 mod integration_text;
 mod integration_update;
 #[cfg(feature = "server")]
+mod lock_told;
 mod log_proof;
 mod login;
 mod names;

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::remote::{Need, Remote, ServerArgs, Speaker};
+use super::{
+    lock_told::{self, NEWEST_FILE},
+    remote::{Need, Remote, ServerArgs, Speaker},
+};
 use crate::{
     cli::{
         error::CliError,
@@ -27,8 +30,6 @@ const NAMED_MAX: usize = 5;
 
 /// The reason of a vault whose file is an older copy than its checkpoint folder knows.
 const ROLLED_BACK: &str = "rolled_back";
-const ROLLED_BACK_REMEDY: &str = "on its host: put the newest file back, or start it once with --accept-rollback; \
-                                  `sealroom unlock` says more and opens nothing";
 
 /// `status`' flags.
 #[derive(Debug, clap::Args)]
@@ -82,12 +83,9 @@ pub(super) fn ready(health: &Health) -> Result<(), CliError> {
     Ok(())
 }
 
-/// Returns the error of a locked vault: an unlock helps, unless its file is an older copy.
+/// Returns the error of a locked vault.
 pub(super) fn locked(health: &Health) -> CliError {
-    if has(health, ROLLED_BACK) {
-        return CliError::failed("the vault is locked: its file is an older copy", ROLLED_BACK_REMEDY);
-    }
-    CliError::failed("the vault is locked", "on its host: sealroom unlock --data FILE")
+    if has(health, ROLLED_BACK) { lock_told::locked_copy() } else { lock_told::locked() }
 }
 
 fn has(health: &Health, reason: &str) -> bool {
@@ -98,7 +96,7 @@ fn has(health: &Health, reason: &str) -> bool {
 fn remedy(health: &Health) -> &'static str {
     let has = |reason: &str| has(health, reason);
     if has(ROLLED_BACK) {
-        ROLLED_BACK_REMEDY
+        NEWEST_FILE
     } else if has("file_gone") {
         "its file was removed, moved or replaced: put it back, or on its host `sealroom rescue`"
     } else if has("disk_low") {
@@ -115,7 +113,7 @@ fn with_remedy(reason: &str) -> String {
     let remedy = match reason {
         "file_gone" => "put the vault file back, or on its host: sealroom rescue",
         "disk_low" => "free space on the server's disk",
-        ROLLED_BACK => ROLLED_BACK_REMEDY,
+        ROLLED_BACK => NEWEST_FILE,
         "checkpoint_lost" => {
             "the newest checkpoint did not reach its folder; the server's log says why and what to do"
         }
@@ -123,6 +121,7 @@ fn with_remedy(reason: &str) -> String {
             "the log disagrees with its own head: keep the file, and examine it on its host with sealroom doctor"
         }
         "backup_failed" => "the server's log says why; make one now: sealroom backup FILE",
+        "archive_failed" => "the server's log says why; no event is lost, and the file keeps growing",
         _ => return reason.to_owned(),
     };
     format!("{reason}: {remedy}")

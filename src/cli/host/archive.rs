@@ -86,7 +86,7 @@ fn offline(args: &Args, file: &DataFile, to: &Path, output: &Output) -> Result<O
     let work = async || {
         let (moving, progress) = (Arc::default(), Progress::entries("archiving", output));
         let archive = archive(&vault, &clock, host_actor(), args.before, to, plan.as_ref(), &moving);
-        told(&moving, archive, |done, total| progress.reach(done, total)).await
+        told(&moving, archive, |done, total| progress.reach(done, total)).await.map_err(CliError::from)
     };
     let (range, locked) = offline::unlocked(&vault, &clock, passphrase, CliError::unlock, work)?;
     locked.map_err(|error| failed(&format!("the lock could not be recorded: {error}")))?;

@@ -28,7 +28,7 @@ use crate::{
     clock::Clock,
     disk,
     domain::{Actor, Timestamp},
-    vault::Vault,
+    vault::{self, Vault},
 };
 
 /// The beginning of the name of an archive under construction.
@@ -37,6 +37,35 @@ const UNFINISHED: &str = ".archive-";
 static TURN: Mutex<()> = Mutex::const_new(());
 /// The interval between two reports of the progress.
 pub(super) const TOLD_EVERY: Duration = Duration::from_millis(500);
+
+/// The reason why nothing was archived, or not all of it.
+#[derive(Debug)]
+pub(super) enum NotArchived {
+    /// The vault was locked meanwhile.
+    Locked(CliError),
+    /// The disk, the folder or the log refuses.
+    Failed(CliError),
+}
+
+impl NotArchived {
+    fn of(cause: &vault::Error, told: CliError) -> Self {
+        if matches!(cause, vault::Error::Locked) { Self::Locked(told) } else { Self::Failed(told) }
+    }
+}
+
+impl From<CliError> for NotArchived {
+    fn from(error: CliError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl From<NotArchived> for CliError {
+    fn from(error: NotArchived) -> Self {
+        match error {
+            NotArchived::Locked(error) | NotArchived::Failed(error) => error,
+        }
+    }
+}
 
 /// The number of records that an archive in progress has written, and of all that it will.
 #[derive(Debug, Default)]
@@ -79,16 +108,17 @@ pub(super) async fn archive(
     to: &Path,
     checkpoints: Option<&CheckpointPlan>,
     moving: &Arc<Moving>,
-) -> Result<Option<(u64, u64)>, CliError> {
+) -> Result<Option<(u64, u64)>, NotArchived> {
     let _turn = TURN.lock().await;
     if let Some(plan) = checkpoints {
         checkpoints::write_now(plan, vault).await;
     }
     if vault.is_checkpoint_lost() {
-        return Err(CliError::failed(
+        let told = CliError::failed(
             "the newest checkpoint did not reach its folder: nothing was archived",
             "the server's log says why and what to do; settle that first, since the records may be the evidence",
-        ));
+        );
+        return Err(told.into());
     }
     let (from, path, moved) = (Arc::clone(vault), to.to_owned(), Arc::clone(moving));
     let written = tokio::task::spawn_blocking(move || write(&from, before, &path, &moved)).await;
@@ -97,10 +127,11 @@ pub(super) async fn archive(
     let (first, last) = (range.start, range.end - 1);
     vault.archive(range, actor, clock.now()).await.map_err(|error| {
         let shown = to.display();
-        CliError::failed(
+        let told = CliError::failed(
             format!("{shown} was written, but not all its events could be taken from the vault: {error}"),
             "keep it, and archive again to another file once the cause is gone; no event is lost",
-        )
+        );
+        NotArchived::of(&error, told)
     })?;
     Ok(Some((first, last)))
 }
@@ -110,8 +141,9 @@ fn write(
     before: Timestamp,
     to: &Path,
     moving: &Moving,
-) -> Result<Option<Range<u64>>, CliError> {
-    let Some(range) = vault.plan_archive(before).map_err(|error| unread(&error))? else { return Ok(None) };
+) -> Result<Option<Range<u64>>, NotArchived> {
+    let planned = vault.plan_archive(before).map_err(|error| NotArchived::of(&error, unread(&error)));
+    let Some(range) = planned? else { return Ok(None) };
     let header = vault.archive_header(&range).map_err(|error| unread(&error))?;
     check_new(to)?;
     let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -137,13 +169,13 @@ fn write(
         let expected = (next..range.end).zip(&records);
         for (sequence, (found, bytes)) in expected {
             if sequence != *found {
-                return Err(failed(&format!("record {sequence} is missing; nothing was archived")));
+                return Err(failed(&format!("record {sequence} is missing; nothing was archived")).into());
             }
             writer.write_all(bytes).and_then(|()| writer.write_all(b"\n")).map_err(unwritable)?;
             next = sequence + 1;
         }
         if records.is_empty() {
-            return Err(failed(&format!("record {next} is missing; nothing was archived")));
+            return Err(failed(&format!("record {next} is missing; nothing was archived")).into());
         }
     }
     writer.flush().map_err(unwritable)?;

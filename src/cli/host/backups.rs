@@ -76,6 +76,9 @@ impl From<Hung> for NotMade {
 }
 
 fn with_cause(error: &vault::Error) -> String {
+    if matches!(error, vault::Error::Overloaded) {
+        return "another copy is being made, or requests come faster than the vault can be copied".to_owned();
+    }
     let mut cause: &dyn std::error::Error = error;
     while let Some(deeper) = cause.source() {
         cause = deeper;
@@ -91,6 +94,7 @@ pub(super) async fn keep(plan: Option<&BackupPlan>, vault: &Arc<Vault>, clock: &
     let first = first_due(plan, vault, clock.now(), &calls);
     let first = unless_hung(&calls, HUNG_AFTER, first).await.unwrap_or_default();
     let mut due = first.unwrap_or_else(|| clock.now());
+    let mut waiting = Waiting::default();
     loop {
         while clock.now() < due {
             sleep(due.since(clock.now()).min(LOOK_EVERY)).await;
@@ -107,18 +111,36 @@ pub(super) async fn keep(plan: Option<&BackupPlan>, vault: &Arc<Vault>, clock: &
         };
         due = match made {
             Ok(path) => {
+                waiting = Waiting::default();
                 vault.set_backup_failed(false);
                 tracing::info!(path = %path.display(), "backup written and verified");
                 now.plus(plan.every)
             }
             Err(NotMade::Vault(vault::Error::Locked)) => now.plus(plan.every.min(LOOK_EVERY)),
+            // A client's own copy and requests go first, for a while.
+            Err(NotMade::Vault(error @ vault::Error::Overloaded)) if waiting.goes_on(now) => {
+                tracing::info!(cause = with_cause(&error), "the backup is postponed");
+                now.plus(plan.every.min(LOOK_EVERY))
+            }
             Err(error) => {
+                waiting = Waiting::default();
                 vault.set_backup_failed(true);
                 let hint = error.hint();
                 tracing::error!(%error, hint, folder = %plan.folder.display(), "the backup failed");
                 now.plus(plan.every.min(AGAIN_AFTER))
             }
         };
+    }
+}
+
+/// The time since which a backup waits for another copy to end, or for fewer requests.
+#[derive(Debug, Default)]
+struct Waiting(Option<Timestamp>);
+
+impl Waiting {
+    /// Returns whether it may wait on: it becomes a failure if it waits for minutes.
+    fn goes_on(&mut self, now: Timestamp) -> bool {
+        now.since(*self.0.get_or_insert(now)) < AGAIN_AFTER
     }
 }
 
@@ -282,6 +304,17 @@ mod tests {
         ] {
             assert!(!is_backup(other, "sealroom-x"), "{other}");
         }
+    }
+
+    /// A client's own backup made the schedule's one a failure: an alarm and a notice for nothing.
+    #[test]
+    fn a_backup_that_another_copy_keeps_waiting_fails_only_if_it_waits_for_minutes() {
+        let start: Timestamp = "2026-11-24T10:20:30.000Z".parse().unwrap();
+        let mut waiting = Waiting::default();
+        assert!(waiting.goes_on(start) && waiting.goes_on(start.plus(AGAIN_AFTER / 2)));
+        assert!(!waiting.goes_on(start.plus(AGAIN_AFTER)));
+        let told = NotMade::from(vault::Error::Overloaded).to_string();
+        assert!(told.contains("another copy is being made"), "{told}");
     }
 
     #[test]

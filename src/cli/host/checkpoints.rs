@@ -87,30 +87,39 @@ pub(super) async fn keep(plan: Option<&CheckpointPlan>, vault: &Arc<Vault>) {
 /// Writes the newest checkpoint; log, metrics and health report a failure. Gives up on a share that hangs, and retries
 /// at the next interval.
 pub(super) async fn write_now(plan: &CheckpointPlan, vault: &Arc<Vault>) {
-    settle_accepted(Some(plan), vault).await;
-    let mut written = attempt(plan, vault, write).await;
-    let was_locked = vault.is_locked();
-    if matches!(written, Err(NotWritten::Larger { .. })) {
-        // An unlock may have accepted it meanwhile.
-        settle_accepted(Some(plan), vault).await;
-        written = attempt(plan, vault, write).await;
-    }
-    let is_larger = matches!(written, Err(NotWritten::Larger { .. }));
-    // If the settings accept it, the unlock will settle it.
-    let is_awaited = is_larger && was_locked && vault.accepts_rollback();
-    if let Err(error) = &written
-        && !is_awaited
-    {
-        tracing::error!(%error, hint = error.hint(), "the checkpoint was not written to its folder");
-    }
-    if let Err(NotWritten::Larger { there, ours, .. }) = &written {
+    loop {
+        // Looked at first: an unlock after this look may accept what the attempt finds.
+        let was_locked = vault.is_locked();
+        if !settle_accepted(Some(plan), vault).await {
+            return vault.set_checkpoint_kept(false);
+        }
+        let written = attempt(plan, vault, write).await;
+        let found = match &written {
+            Err(NotWritten::Larger { there, ours, .. }) => Some(Rollback { known: *there, held: *ours }),
+            Ok(()) | Err(_) => None,
+        };
+        if found.is_some() {
+            vault.set_rollback(found);
+        }
+        vault.set_checkpoint_kept(written.is_ok());
+        // The second look follows both reports: an unlock after it overwrites them.
+        if found.is_some() && was_locked && !vault.is_locked() {
+            vault.set_rollback(None);
+            continue;
+        }
+        // If the settings accept it, the unlock will settle it.
+        let is_awaited = found.is_some() && was_locked && vault.accepts_rollback();
+        if let Err(error) = &written
+            && !is_awaited
+        {
+            tracing::error!(%error, hint = error.hint(), "the checkpoint was not written to its folder");
+        }
         // Only a key of this log signs such a checkpoint: another history of it exists.
-        if !is_awaited {
+        if found.is_some() && !is_awaited {
             vault.distrust_log();
         }
-        vault.set_rollback(Some(Rollback { known: *there, held: *ours }));
+        return;
     }
-    vault.set_checkpoint_kept(written.is_ok());
 }
 
 /// Works on the folder on a thread of its own, within a time and one at a time: a write that its caller gave up, as at
@@ -152,9 +161,9 @@ pub(super) async fn find_rollback(plan: Option<&CheckpointPlan>, vault: &Arc<Vau
 }
 
 /// Puts the checkpoints aside that a rollback contradicts which an unlock has accepted, and writes the vault's own.
-/// Returns whether it did. A folder that fails meanwhile is settled before the next checkpoint.
+/// Returns false if the folder failed: it is settled before the next checkpoint.
 pub(super) async fn settle_accepted(plan: Option<&CheckpointPlan>, vault: &Arc<Vault>) -> bool {
-    let Some((plan, Rollback { known, held })) = plan.zip(vault.accepted_rollback()) else { return false };
+    let Some((plan, Rollback { known, held })) = plan.zip(vault.accepted_rollback()) else { return true };
     let settled = attempt(plan, vault, settled).await;
     match &settled {
         Ok(_) => {
@@ -181,7 +190,8 @@ fn look(folder: &Path, vault: &Vault) -> Result<(), NotWritten> {
 /// The file does not hold them, or the folder cannot be read.
 pub(super) fn known(folder: &Path, vault: &Vault) -> Result<Option<u64>, NotWritten> {
     let own = Own::of(folder, vault)?;
-    let there = check(vault, &own, &folder.join(format!("{}.checkpoint", own.file_name())))?;
+    let path = folder.join(format!("{}.checkpoint", own.file_name()));
+    let there = check(vault, &own, &path, &own.newest)?;
     Ok(there.and_then(|note| checkpoint::read_unsigned(&note).ok()).map(|there| there.size))
 }
 
@@ -220,13 +230,13 @@ fn write(folder: &Path, vault: &Vault) -> Result<(), NotWritten> {
     let name = own.file_name();
     let newest = folder.join(format!("{name}.checkpoint"));
     // First of all: the handovers of one history do not belong into the folder of another.
-    let there = check(vault, &own, &newest)?;
+    let there = check(vault, &own, &newest, &own.newest)?;
     keep_line_ends(folder);
     // With them, a verifier that has only an earlier key follows the log to its newest one.
     for handover in vault.handovers().map_err(|_| NotWritten::Own)? {
-        let size = checkpoint::read_unsigned(&handover).map_err(|_| NotWritten::Own)?.size;
-        let path = folder.join(format!("{name}.handover-{size}.checkpoint"));
-        put(folder, &path, &handover, check(vault, &own, &path)?)?;
+        let signed = checkpoint::read_unsigned(&handover).map_err(|_| NotWritten::Own)?;
+        let path = folder.join(format!("{name}.handover-{}.checkpoint", signed.size));
+        put(folder, &path, &handover, check(vault, &own, &path, &signed)?)?;
     }
     put(folder, &newest, &own.note, there)
 }
@@ -264,6 +274,9 @@ fn put_aside(folder: &Path, vault: &Vault) -> Result<Vec<PathBuf>, NotWritten> {
     let note = vault.checkpoint().map_err(|_| NotWritten::Own)?;
     let ours = checkpoint::read_unsigned(&note).map_err(|_| NotWritten::Own)?;
     let name = ours.origin.replace('/', "-");
+    let handovers = vault.handovers().map_err(|_| NotWritten::Own)?;
+    let handovers: Vec<Checkpoint> =
+        handovers.iter().filter_map(|note| checkpoint::read_unsigned(note).ok()).collect();
     let in_folder = |source| NotWritten::Io { path: folder.to_owned(), source };
     let mut moved = Vec::new();
     for entry in fs::read_dir(folder).map_err(in_folder)? {
@@ -275,7 +288,8 @@ fn put_aside(folder: &Path, vault: &Vault) -> Result<Vec<PathBuf>, NotWritten> {
         let failed = |source| NotWritten::Io { path: path.clone(), source };
         let Some(text) = read_checkpoint(&path).map_err(failed)? else { continue };
         let Ok(kept) = checkpoint::read_unsigned(&text) else { return Err(NotWritten::Foreign { path }) };
-        if kept.size > ours.size || vault.root(kept.size).ok() != Some(kept.root) {
+        let is_held = || kept.size <= ours.size && vault.root(kept.size).ok() == Some(kept.root);
+        if !handovers.iter().any(|own| is_same(own, &kept)) && !is_held() {
             // It stays as evidence of the replaced history, under a name that no verifier takes for this log's.
             let aside = path.with_extension(format!("checkpoint.replaced-at-{}", ours.size));
             fs::rename(&path, &aside).map_err(failed)?;
@@ -300,16 +314,26 @@ fn put(folder: &Path, path: &Path, note: &str, there: Option<String>) -> Result<
     fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)
 }
 
-/// Returns the note that lies there, if any, once it is known that nothing is lost with it.
+/// Returns whether two checkpoints are of one tree, whoever signed them.
+fn is_same(one: &Checkpoint, other: &Checkpoint) -> bool {
+    (&one.origin, one.size, one.root) == (&other.origin, other.size, other.root)
+}
+
+/// Returns the note that lies there, if any, once it is known that nothing is lost with it. `next` is the checkpoint that
+/// takes its place.
 ///
 /// # Errors
 /// A key of this log signed it and the log does not hold it, or it is no checkpoint.
-fn check(vault: &Vault, own: &Own, path: &Path) -> Result<Option<String>, NotWritten> {
+fn check(vault: &Vault, own: &Own, path: &Path, next: &Checkpoint) -> Result<Option<String>, NotWritten> {
     let failed = |source| NotWritten::Io { path: path.to_owned(), source };
     let Some(note) = read_checkpoint(path).map_err(failed)? else { return Ok(None) };
     let Ok(there) = checkpoint::read_unsigned(&note) else {
         return Err(NotWritten::Foreign { path: path.to_owned() });
     };
+    // The log key's end is known by its own checkpoint for ever, also once the records before it are archived.
+    if is_same(&there, next) {
+        return Ok(Some(note));
+    }
     let ours = own.newest.size;
     // A log that lost its end never again holds what was signed there, however long it grows.
     let own_root = if there.size > ours { None } else { Some(vault.root(there.size)) };
@@ -354,3 +378,6 @@ fn read_checkpoint(path: &Path) -> io::Result<Option<String>> {
         Err(error) => Err(error),
     }
 }
+
+#[cfg(test)]
+mod tests;

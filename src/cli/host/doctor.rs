@@ -115,6 +115,9 @@ pub(super) fn run(args: &Args, output: &Output) -> Result<(), CliError> {
                 checks.push(Check::skipped(CHECKPOINT, message));
             }
         }
+        Err(error @ FileError::Missing(_)) => {
+            return Err(CliError::failed(error.to_string(), "pass the path of a vault file or of a backup"));
+        }
         Err(error) => return Err(error.into()),
     }
     let subject = Subject {

@@ -21,16 +21,21 @@ const IDLE_MAX: Duration = days(366);
 /// # Errors
 /// A server or another command uses the file, or it is not a vault.
 pub(super) fn open(data: &Path, locking: Locking) -> Result<(DataFile, Vault), CliError> {
-    let file = DataFile::open(data, locking).map_err(|error| match error {
+    let file = DataFile::open(data, locking).map_err(unopened)?;
+    let vault = Vault::open(file.medium(), Settings::new(host_actor(), clock::monotonic))
+        .map_err(|error| CliError::open(data, &error))?;
+    Ok((file, vault))
+}
+
+/// Returns the error of a file that this command does not get.
+pub(super) fn unopened(error: FileError) -> CliError {
+    match error {
         FileError::InUse { .. } => CliError::failed(
             error.to_string(),
             "this command opens the file itself: stop the server, run the command again, then start the server",
         ),
         error => error.into(),
-    })?;
-    let vault = Vault::open(file.medium(), Settings::new(host_actor(), clock::monotonic))
-        .map_err(|error| CliError::open(data, &error))?;
-    Ok((file, vault))
+    }
 }
 
 /// Returns a clock that continues after the newest event.

@@ -97,7 +97,7 @@ impl Old {
         secret: impl FnOnce() -> Result<Secret, CliError>,
     ) -> Result<Self, CliError> {
         // Lock before any prompt: a user must not type a passphrase for a file in use.
-        let file = DataFile::open(data, locking)?;
+        let file = DataFile::open(data, locking).map_err(offline::unopened)?;
         let bytes = check_room(&file)?;
         let closed = Closed::open(file.medium(), default::CACHE_BYTES as usize)
             .map_err(|error| CliError::open(data, &error))?;

@@ -61,13 +61,19 @@ pub(super) fn run(args: &Args, output: &Output) -> Result<(), CliError> {
     let replaced = match DataFile::open(&args.data, locking) {
         Ok(file) => Some(file),
         Err(FileError::Missing(_)) => None,
-        Err(error) => return Err(error.into()),
+        Err(error) => return Err(offline::unopened(error)),
     };
     if let Some(file) = &replaced
         && is_same(&args.backup, file.path())
     {
         let told = format!("{} is the vault file itself", args.backup.display());
         return Err(CliError::usage(told, "name the backup, and the file to replace with --data"));
+    }
+    if std::fs::symlink_metadata(&args.backup)
+        .is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
+    {
+        let told = format!("{} does not exist", args.backup.display());
+        return Err(CliError::failed(told, "pass the path of the backup; nothing was changed"));
     }
     verify::copy(&args.backup, output)?;
     let backup = DataFile::open_read_only(&args.backup)?;
@@ -98,7 +104,14 @@ pub(super) fn run(args: &Args, output: &Output) -> Result<(), CliError> {
         None => Target::New(NewFile::begin_with(&args.data, locking)?),
     };
     copy(&backup, &target.medium(), output).map_err(|error| {
-        CliError::failed(format!("the copy of the backup: {error}"), "check the disk's space")
+        let needed = backup.bytes().unwrap_or_default();
+        CliError::failed(
+            format!("the copy of the backup: {error}; nothing was changed"),
+            format!(
+                "free {needed} bytes on the disk of {}, or restore to another with --data",
+                args.data.display()
+            ),
+        )
     })?;
     let restored = restored(&target.medium(), passphrase, plan, args)?;
     let aside = target.finish(moment)?;
@@ -170,12 +183,14 @@ fn restored(
 fn not_unlocked(error: &UnlockError) -> CliError {
     let CliError { message, hint, .. } = CliError::unlock(error);
     match error {
-        UnlockError::WrongPassphrase | UnlockError::WrongMachineKey => CliError::failed(
-            message,
-            format!(
-                "a backup opens with the passphrase, recovery key or key file of the time when it was made; {hint}"
-            ),
-        ),
+        UnlockError::WrongPassphrase | UnlockError::WrongRecoveryKey | UnlockError::WrongMachineKey => {
+            CliError::failed(
+                message,
+                format!(
+                    "a backup opens with the passphrase, recovery key or key file of the time when it was made; {hint}"
+                ),
+            )
+        }
         _ => CliError::failed(message, hint),
     }
 }
@@ -213,7 +228,10 @@ fn tell(comparison: &Comparison, args: &Args, output: &Output) {
         let actions = comparison.later.iter().flat_map(|later| &later.actions);
         let actions: Vec<String> = actions.map(|(action, count)| format!("{count} {action}")).collect();
         let list = if actions.is_empty() { String::new() } else { format!(": {}", actions.join(", ")) };
-        output.note(&format!("the backup is {behind} events behind {source}{list}"));
+        output.note(&format!(
+            "the backup is {behind} event{} behind {source}{list}",
+            if *behind == 1 { "" } else { "s" }
+        ));
         if let Some((first, last)) = comparison.later.as_ref().and_then(|later| later.archived) {
             output.warning(&format!(
                 "the records {first} to {last} are archived: what they revoked or removed lives again; pass their \

@@ -323,7 +323,11 @@ fn measure_disk(data: &Path, vault: &Vault) {
         vault.set_free_bytes(stat.f_bavail.saturating_mul(stat.f_frsize));
     }
     match (was_low, vault.is_disk_low()) {
-        (false, true) => tracing::error!("the disk is almost full: additions and disclosures are refused"),
+        (false, true) => tracing::error!(
+            free_bytes = vault.free_bytes(),
+            hint = "free space there; `sealroom audit archive` moves old events to a file, and disk_low_bytes is the limit",
+            "the disk of the vault file is almost full: additions and disclosures are refused"
+        ),
         (true, false) => tracing::info!("the disk has enough free space again"),
         _ => {}
     }

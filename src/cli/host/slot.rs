@@ -226,19 +226,19 @@ fn change(args: &ChangeArgs, output: &Output) -> Result<(), CliError> {
 
 fn remove(args: &RemoveArgs, output: &Output) -> Result<(), CliError> {
     args.consent.check()?;
+    let id = args.slot()?;
     let (target, secret) = begin(&args.file, &args.passphrase, output)?;
     let slots = target.list(&args.file.data)?;
-    let kind = kind_of(args.slot, &slots)?;
-    let mut loss =
-        format!("slot {} holds a {} secret, which will no longer open this file", args.slot, kind.name());
+    let kind = kind_of(id, &slots)?;
+    let mut loss = format!("slot {id} holds a {} secret, which will no longer open this file", kind.name());
     let is_last_recovery = kind == SlotKind::Recovery
-        && !slots.iter().any(|slot| slot.kind == SlotKind::Recovery.name() && slot.id != args.slot);
+        && !slots.iter().any(|slot| slot.kind == SlotKind::Recovery.name() && slot.id != id);
     if is_last_recovery {
         loss.push_str("; no recovery key is left then: a forgotten passphrase loses the vault");
     }
     args.consent.obtain(&loss, "Remove it?", *output)?;
     let request =
-        SlotRequest { secret: text_of(&secret)?, change: SlotVerb::Remove, id: Some(args.slot), new: None };
+        SlotRequest { secret: text_of(&secret)?, change: SlotVerb::Remove, id: Some(id), new: None };
     let (id, slots) = target.change(&args.file.data, request)?;
     output.note(&format!("slot {id} is removed"));
     if is_last_recovery {
@@ -324,6 +324,6 @@ fn show(slots: &[SlotRow], output: &Output) -> Result<(), CliError> {
         let time = slot.changed_at.map(Timestamp::from_millis);
         [slot.id.to_string(), slot.kind.clone(), cost, time.map_or_else(|| NOTHING.to_owned(), local)]
     };
-    let text = table(["ID", "KIND", "KEY DERIVATION", "CREATED"], slots.iter().map(row).collect());
+    let text = table(["ID", "KIND", "KEY DERIVATION", "CHANGED"], slots.iter().map(row).collect());
     output.result(&text, &json!({ "slots": slots }))
 }

@@ -95,7 +95,7 @@ impl Advice {
             [one] => Check::new(
                 "owners",
                 Status::Warning,
-                format!("{one} is the only enabled owner: add a second one"),
+                format!("{one} is the only enabled owner: sealroom user add EMAIL --role owner"),
             ),
             owners => Check::new("owners", Status::Ok, format!("{} enabled owners", owners.len())),
         }
@@ -150,15 +150,16 @@ pub(super) fn clock(newest: Option<Timestamp>, now: Timestamp) -> Check {
 pub(super) fn backup(replay: &Replay, now: Timestamp) -> Check {
     let Some(newest) = replay.newest_backup() else {
         let message = if replay.lacks_beginning() {
-            "the records in this file show no backup: make one"
+            "the records in this file show no backup: sealroom backup FILE"
         } else {
-            "no backup was ever made: make one"
+            "no backup was ever made: sealroom backup FILE"
         };
         return Check::new("backup", Status::Warning, message);
     };
     let age = now.since(newest);
     if age > BACKUP_AGE_MAX {
-        let message = format!("the newest backup is {} days old: make one", age.as_secs() / 86_400);
+        let message =
+            format!("the newest backup is {} days old: sealroom backup FILE", age.as_secs() / 86_400);
         return Check::new("backup", Status::Warning, message);
     }
     Check::new("backup", Status::Ok, format!("the newest backup was made {newest}"))
@@ -168,7 +169,8 @@ pub(super) fn backup(replay: &Replay, now: Timestamp) -> Check {
 pub(super) fn recovery(slots: &[SlotHeader]) -> Check {
     let count = slots.iter().filter(|slot| slot.kind == SlotKind::Recovery).count();
     if count == 0 {
-        let message = "no recovery slot: a lost passphrase loses the vault";
+        let message =
+            "no recovery slot, so that a lost passphrase loses the vault: sealroom slot add recovery";
         return Check::new("recovery", Status::Warning, message);
     }
     Check::new("recovery", Status::Ok, format!("{count} recovery slot{}", if count == 1 { "" } else { "s" }))
@@ -184,7 +186,7 @@ pub(super) fn kdf(slots: &[SlotHeader], memory_bytes: Option<u64>) -> Check {
         let (id, memory) = (slot.id, slot.params.memory_kib());
         if memory < standard.memory_kib() || work(slot.params) < work(standard) {
             findings.add(format!(
-                "slot {id}: {memory} KiB and {} passes, weaker than the default of {} KiB and {}",
+                "slot {id}: {memory} KiB and {} passes, weaker than the default of {} KiB and {}: sealroom slot change",
                 slot.params.passes(),
                 standard.memory_kib(),
                 standard.passes()

@@ -163,7 +163,7 @@ impl Examination<'_> {
         let (blobs, index, status) = match self.keys {
             Some(_) => (
                 format!("{}, each opens and belongs to an integration", counted(credentials, "credential")),
-                format!("{entries} index entries, each agrees in both directions"),
+                format!("{}, each agrees in both directions", index_entries(entries)),
                 Status::Ok,
             ),
             None => (
@@ -171,7 +171,7 @@ impl Examination<'_> {
                     "{}, each beside its integration; opening them {NEEDS_KEY}",
                     counted(credentials, "credential")
                 ),
-                format!("{entries} index entries read; comparing them {NEEDS_KEY}"),
+                format!("{} read; comparing them {NEEDS_KEY}", index_entries(entries)),
                 Status::Skipped,
             ),
         };
@@ -217,10 +217,9 @@ impl Examination<'_> {
             Some(_) => {
                 format!("the log explains {}, and each event has its effect", counted(explained, "row"))
             }
-            None => format!(
-                "the log explains that {} exist; what they hold {NEEDS_KEY}",
-                counted(explained, "row")
-            ),
+            None => {
+                format!("the log explains {}; comparing their content {NEEDS_KEY}", counted(explained, "row"))
+            }
         };
         if archived > 0 {
             good = format!(
@@ -239,6 +238,10 @@ impl Examination<'_> {
 }
 
 /// Returns a number with its noun.
+fn index_entries(number: u64) -> String {
+    if number == 1 { "1 index entry".to_owned() } else { format!("{number} index entries") }
+}
+
 fn counted(number: u64, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }

@@ -3,6 +3,7 @@
 mod archive;
 mod canary;
 mod damages;
+mod ended_keys;
 mod events;
 mod export;
 mod exposure;

@@ -5,9 +5,12 @@ use std::{fs, path::Path};
 use serde_json::Value;
 
 use super::rollback::{args, login, rolled_back};
-use crate::support::{
-    binary::{Serving, sealroom, secret_file, stderr},
-    log::SERVE,
+use crate::{
+    lab::kills::request,
+    support::{
+        binary::{Serving, TOKEN, sealroom, secret_file, stderr},
+        log::SERVE,
+    },
 };
 
 /// `serve` with the checkpoint folder, and no passphrase.
@@ -47,6 +50,32 @@ async fn no_word_about_a_rolled_back_file_sends_its_operator_to_an_unlock() {
             assert!(said.contains("its file is an older copy"), "{command:?}: {said}");
             assert!(said.contains("--accept-rollback"), "{command:?}: {said}");
             assert!(!said.contains("sealroom unlock --data"), "{command:?}: {said}");
+        }
+        // A client that asks for anything else gets the refusal alone.
+        secret_file(folder, "bearer", TOKEN, 0o600);
+        let with = [&at[..], &["--token-file", "bearer"]].concat();
+        let commands = [
+            &["user", "list"][..],
+            &["credentials", "--all"],
+            &["backup", "late.redb"],
+            &["audit", "list"],
+            &["token", "list", "--json"],
+        ];
+        for command in commands {
+            let refused = sealroom(folder, &[command, &with].concat());
+            let said = stderr(&refused);
+            assert_eq!(refused.status.code(), Some(1), "{command:?}: {said}");
+            assert!(said.contains("its file is an older copy"), "{command:?}: {said}");
+            assert!(said.contains("--accept-rollback"), "{command:?}: {said}");
+            assert!(!said.contains("sealroom unlock --data"), "{command:?}: {said}");
+        }
+        for (method, path) in [("GET", "/users"), ("POST", "/auth/login"), ("POST", "/backup")] {
+            let path = format!("/sfp/api{path}");
+            let (status, _, body) = request(server.address(), method, &path, "", "{}").unwrap();
+            assert_eq!((status, body["code"].as_str()), (503, Some("locked")), "{body}");
+            let message = body["message"].as_str().unwrap();
+            assert!(message.contains("an older copy") && message.contains("--accept-rollback"), "{message}");
+            assert!(!message.contains("sealroom unlock"), "{message}");
         }
         let unlock = ["unlock", "--data", "v.redb", "--passphrase-file", "pass"];
         let said = stderr(&sealroom(folder, &unlock));

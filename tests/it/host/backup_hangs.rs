@@ -10,16 +10,20 @@ use std::{
 };
 
 use redb::{StorageBackend, backends::InMemoryBackend};
-use sealroom::domain::{Action, Actor, Event};
+use sealroom::{
+    domain::{Action, Actor, Event},
+    vault::Error,
+};
 
 use crate::support::server::TestServer;
 
-/// A disk whose calls hang from one of them on until they are freed, then fail.
+/// A disk whose calls hang from one of them on until they are freed, then fail, or succeed late.
 #[derive(Debug)]
 struct Hanging {
     inner: InMemoryBackend,
     calls: AtomicUsize,
     from: usize,
+    is_late: bool,
     state: Mutex<(usize, bool)>,
     changed: Condvar,
 }
@@ -27,7 +31,20 @@ struct Hanging {
 impl Hanging {
     fn new(from: usize) -> Arc<Self> {
         let (inner, state) = (InMemoryBackend::new(), Mutex::new((0, false)));
-        Arc::new(Self { inner, calls: AtomicUsize::new(0), from, state, changed: Condvar::new() })
+        Arc::new(Self {
+            inner,
+            calls: AtomicUsize::new(0),
+            from,
+            is_late: false,
+            state,
+            changed: Condvar::new(),
+        })
+    }
+
+    fn late(from: usize) -> Arc<Self> {
+        let mut disk = Self::new(from);
+        Arc::get_mut(&mut disk).unwrap().is_late = true;
+        disk
     }
 
     fn call(&self) -> io::Result<()> {
@@ -38,7 +55,7 @@ impl Hanging {
         state.0 += 1;
         self.changed.notify_all();
         drop(self.changed.wait_while(state, |(_, is_free)| !*is_free).unwrap());
-        Err(io::ErrorKind::TimedOut.into())
+        if self.is_late { Ok(()) } else { Err(io::ErrorKind::TimedOut.into()) }
     }
 
     /// Waits until a call hangs.
@@ -101,5 +118,25 @@ async fn a_copy_onto_a_disk_that_hangs_holds_up_no_request_no_other_copy_and_no_
         let locked = tokio::time::timeout(Duration::from_secs(60), t.vault.lock(stop)).await;
         assert!(locked.expect("an end").is_ok(), "from call {from}");
         disk.free();
+    }
+}
+
+/// A copy that the lock had stopped was told as one that too many requests had: the schedule called it a failed backup,
+/// with its alarm and its notice, for an operator's own act.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_copy_that_a_lock_stops_is_told_as_locked_and_never_as_a_failure() {
+    for from in [0, 1, 5, 20] {
+        let t = TestServer::start().await;
+        t.github("ghp_example_canary", r#""isGlobal":true"#).await;
+        let disk = Hanging::late(from);
+        let (vault, now, to) = (Arc::clone(&t.vault), t.clock.now(), Arc::clone(&disk));
+        let copying = tokio::spawn(async move { vault.back_up(to, now).await.map(drop) });
+        let seen = Arc::clone(&disk);
+        tokio::task::spawn_blocking(move || seen.hangs()).await.unwrap();
+        let stop = Event::new(now, Actor::host("test"), Action::VaultLock);
+        assert!(t.vault.lock(stop).await.is_ok(), "from call {from}");
+        disk.free();
+        let stopped = copying.await.unwrap().unwrap_err();
+        assert!(matches!(stopped, Error::Locked), "from call {from}: {stopped}");
     }
 }

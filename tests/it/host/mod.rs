@@ -46,3 +46,4 @@ mod upgrade;
 mod volumes;
 mod watchdog;
 mod writers;
+mod years;

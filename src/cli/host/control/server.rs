@@ -237,7 +237,9 @@ async fn archived(
         )
     });
     let done = match before {
-        Ok(before) => archiving::archive(vault, clock, actor, before, to, checkpoints, moving).await,
+        Ok(before) => archiving::archive(vault, clock, actor, before, to, checkpoints, moving)
+            .await
+            .map_err(CliError::from),
         Err(error) => Err(error),
     };
     match done {

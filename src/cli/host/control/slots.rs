@@ -95,9 +95,9 @@ fn row(slot: &SlotInfo) -> SlotRow {
 
 fn refused(error: SlotError) -> SlotAnswer {
     let hint = match &error {
-        SlotError::Unlock(UnlockError::WrongPassphrase | UnlockError::WrongEncoding) => {
-            "pass the secret of any slot: the passphrase, the recovery key or a machine key"
-        }
+        SlotError::Unlock(
+            UnlockError::WrongPassphrase | UnlockError::WrongRecoveryKey | UnlockError::WrongEncoding,
+        ) => "pass the secret of any slot: the passphrase, the recovery key or a machine key",
         SlotError::Unlock(error) => return failed(CliError::unlock(error)),
         SlotError::Missing(_) => "see `sealroom slot list`",
         SlotError::Full => "remove one that is not needed: sealroom slot remove ID",

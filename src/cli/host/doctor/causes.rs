@@ -3,7 +3,10 @@
 use std::path::Path;
 
 use crate::{
-    cli::{error::CliError, host::checkpoint_check::CHECKPOINT},
+    cli::{
+        error::{CliError, MISTYPED},
+        host::checkpoint_check::CHECKPOINT,
+    },
     storage::{Check, OpenError, Status},
 };
 
@@ -17,6 +20,7 @@ pub(super) fn sole_cause(path: &Path, checks: &[Check]) -> Option<CliError> {
     let mut failed = checks.iter().filter(|check| check.status == Status::Failed);
     let (Some(check), None) = (failed.next(), failed.next()) else { return None };
     let hint = match &*check.name {
+        "passphrase" if check.message.starts_with("wrong recovery key") => MISTYPED,
         "passphrase" => {
             "check the passphrase file or the keyboard layout; a backup opens with the secrets of its time; if it is \
              neither, the key slots are damaged: restore a backup"

@@ -21,6 +21,7 @@ pub(super) fn summary(vault: &Vault, now: Timestamp) -> Value {
         "refusedSinceStart": vault.refused(),
         "backupAgeSeconds": gauges.backup_age.map(|age| age.as_secs()),
         "backupFailed": gauges.backup_failed,
+        "archiveFailed": gauges.archive_failed,
         "checkpointLost": gauges.checkpoint_lost,
         "diskFreeBytes": gauges.free_bytes,
     })

@@ -17,6 +17,9 @@ use crate::{
     cli::{error::CliError, host::archive_file::ArchiveFile},
 };
 
+/// The first bytes of a vault file, which the engine writes.
+const VAULT: &[u8] = b"redb";
+
 /// A file that holds records of the lost vault's log.
 pub(super) enum Since {
     /// A file of records, and the sequence of its first one.
@@ -115,7 +118,14 @@ impl Since {
 
 fn sequence(path: &Path, record: &[u8]) -> Result<u64, CliError> {
     let read = record::decode(record).map(|record| record.sequence);
-    read.map_err(|_| failed(path, "it is no export of records", WHOLE))
+    read.map_err(|_| {
+        if record.starts_with(VAULT) {
+            let hint =
+                "restore over that file, with --data and --force: its log is compared, and it stays beside";
+            return failed(path, "it is a vault file, not an export of records", hint);
+        }
+        failed(path, "it is no export of records", WHOLE)
+    })
 }
 
 /// Passes each line on, until it returns `false`.

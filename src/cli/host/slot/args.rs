@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::cli::{
+    error::CliError,
     host::{file_args::FileArgs, kdf_args::KdfArgs, passphrase::PassphraseArgs},
     terminal::confirm::Consent,
 };
@@ -122,12 +123,23 @@ pub(super) struct ChangeArgs {
 #[derive(Debug, clap::Args)]
 pub(super) struct RemoveArgs {
     /// The slot, as `slot list` numbers it.
-    #[arg(value_name = "ID")]
-    pub(super) slot: u32,
+    #[arg(value_name = "ID", required_unless_present = "named")]
+    slot: Option<u32>,
+    /// The slot, spelt as for `slot change`.
+    #[arg(long = "slot", value_name = "ID", conflicts_with = "slot")]
+    named: Option<u32>,
     #[command(flatten)]
     pub(super) file: FileArgs,
     #[command(flatten)]
     pub(super) passphrase: PassphraseArgs,
     #[command(flatten)]
     pub(super) consent: Consent,
+}
+
+impl RemoveArgs {
+    pub(super) fn slot(&self) -> Result<u32, CliError> {
+        self.slot
+            .or(self.named)
+            .ok_or_else(|| CliError::usage("no slot is named", "see `sealroom slot list`"))
+    }
 }
