@@ -21,7 +21,7 @@ pub(super) fn report(exposure: &Exposure) -> String {
     };
     part("received, still live: rotate each", values(&received), left.live);
     part("stored by it, still live: rotate each", storings(&stored), 0);
-    part("made by it", makings(made), left.made);
+    part("made by it: disable or revoke each that is active", makings(made), left.made);
     let deleted: Vec<_> = deleted.iter().collect();
     part("deleted here, perhaps honoured there: revoke each at the provider", values(&deleted), left.deleted);
     part("minted for it, not ended: search the provider's log for hashed_token", tokens(minted), left.minted);
