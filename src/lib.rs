@@ -59,7 +59,7 @@
 //!   (`api::revocation::a_revoked_token_cannot_finish_a_read`,
 //!   `api::backup_revocation::a_backup_under_way_cannot_outlive_the_right_to_it`,
 //!   `audit::tree::nothing_is_decided_or_recorded_once_a_lock_is_decided`).
-//! - A roll gives nobody more than the token had, and a leave takes away all that the user held or created
+//! - A roll gives nobody more than the token had, and a leave takes away all that the user held, and the tokens that it created
 //!   (`api::rolls::a_roll_revives_nothing_that_the_token_lost`,
 //!   `api::leaving::a_user_who_left_has_nothing_that_lets_anybody_in`).
 //! - A record leaves the server only if the sealed head vouches for it

@@ -1,7 +1,7 @@
 //! Common secrets: those that are guessed first.
 //!
-//! A new password or passphrase is none of the most common ones, nor one of them with digits around it, nor a repetition,
-//! a run along the keyboard, or the user's own address. `common.txt` has the list, its source and its licence. One that
+//! A new password or passphrase is none of the most common ones, nor one of them with digits around it, with letters
+//! replaced by digits, or repeated; nor a repetition, a run along the keyboard, or the user's own address. `common.txt` has the list, its source and its licence. One that
 //! was set before still lets its user in.
 
 use crate::domain::{Email, Invalid, Secret};
@@ -12,6 +12,12 @@ const LIST: &str = include_str!("common.txt");
 const PATTERN_CHARS_MIN: usize = 12;
 /// The longest unit of a repetition: `abcdabcdabcd`.
 const UNIT_CHARS_MAX: usize = 4;
+/// Common words that are shorter than those of the list.
+const SHORT: [&str; 8] = ["admin", "guest", "hello", "login", "love", "pass", "root", "user"];
+/// The letters of a word that is too short to be a password's only one.
+const ONLY_WORD_MIN: usize = 6;
+/// The shortest word whose repetition is looked up.
+const REPEATED_MIN: usize = 4;
 /// The letters and digits that a password must have beside an address's own words.
 const BESIDE_MIN: usize = 6;
 /// The shortest word of an address that counts.
@@ -53,6 +59,9 @@ pub fn check(secret: &Secret, what: &'static str, email: Option<&Email>) -> Resu
     if text.chars().count() < PATTERN_CHARS_MIN {
         return Ok(());
     }
+    if is_short_word(text) {
+        return invalid("more than one short word with digits and signs around it");
+    }
     if is_repetition(text) || is_run(text) {
         return invalid("more than a repetition or a run along the keyboard");
     }
@@ -62,10 +71,52 @@ pub fn check(secret: &Secret, what: &'static str, email: Option<&Email>) -> Resu
     Ok(())
 }
 
-/// Returns whether the list has the text, or its word without the digits and signs around it.
+/// Returns whether the list has the text, its word without the digits and signs around it, that word with letters for
+/// the digits and signs within it, or the word that it repeats.
 fn is_listed(text: &str) -> bool {
-    let word = text.trim_matches(|c: char| !c.is_alphabetic());
-    LIST.lines().any(|line| !line.starts_with('#') && (line == text || line == word))
+    let word = word_of(text);
+    let spelt: Secret = word.chars().map(letter_of).collect::<String>().into();
+    let spelt = spelt.expose_text().unwrap_or_default();
+    [text, word, spelt].into_iter().any(is_common) || is_repeated_word(text)
+}
+
+fn is_common(word: &str) -> bool {
+    SHORT.contains(&word) || LIST.lines().any(|line| !line.starts_with('#') && line == word)
+}
+
+/// Returns the text without the digits and signs around it.
+fn word_of(text: &str) -> &str {
+    text.trim_matches(|c: char| !c.is_alphabetic())
+}
+
+/// Returns the letter that a digit or a sign often stands for.
+const fn letter_of(c: char) -> char {
+    match c {
+        '@' | '4' => 'a',
+        '3' => 'e',
+        '1' | '!' => 'i',
+        '0' => 'o',
+        '5' | '$' => 's',
+        '7' => 't',
+        c => c,
+    }
+}
+
+/// Returns whether the text is one short word, and digits and signs.
+fn is_short_word(text: &str) -> bool {
+    let word = word_of(text);
+    !word.is_empty() && word.chars().all(char::is_alphabetic) && word.chars().count() < ONLY_WORD_MIN
+}
+
+/// Returns whether the text is a common word again and again, with signs and digits between and behind.
+fn is_repeated_word(text: &str) -> bool {
+    let plain: String = text.chars().filter(|c| c.is_alphanumeric()).collect();
+    let plain = Secret::from(plain);
+    let plain = plain.expose_text().unwrap_or_default().trim_end_matches(|c: char| c.is_ascii_digit());
+    let units = (REPEATED_MIN..=plain.len() / 2).filter(|unit| plain.len().is_multiple_of(*unit));
+    units
+        .filter_map(|unit| plain.get(..unit))
+        .any(|unit| plain.replace(unit, "").is_empty() && is_common(unit))
 }
 
 /// Returns whether the text is a short unit again and again.
@@ -138,6 +189,18 @@ mod tests {
             "SealRoom-2026",
             "sealroomsealroom",
             "sealroom12345",
+            "admin1234567",
+            "test12345678",
+            "2026-love-2026!",
+            "p@ssw0rd1234",
+            "Passw0rd2026!",
+            "Pa$$w0rd1234",
+            "F00tba11-2026",
+            "passwordpassword",
+            "letmein-letmein-1",
+            "iloveyouiloveyou",
+            "adminadmin12",
+            "admin-admin-1",
         ] {
             assert!(refused(text, "").is_some(), "{text}");
         }
@@ -184,9 +247,15 @@ mod tests {
 
     #[test]
     fn a_short_passphrase_is_held_against_the_list_alone() {
-        for (text, fits) in
-            [("a", true), ("aaaa", true), ("nine", true), ("letmein1", false), ("qwerty", false)]
-        {
+        for (text, fits) in [
+            ("a", true),
+            ("aaaa", true),
+            ("nine", true),
+            ("letmein1", false),
+            ("qwerty", false),
+            ("admin", false),
+            ("p@ssw0rd", false),
+        ] {
             assert_eq!(refused(text, "").is_none(), fits, "{text}");
         }
     }

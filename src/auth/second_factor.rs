@@ -14,6 +14,8 @@ use crate::{
 
 /// The number of one-time codes on a printed list.
 pub const CODES: u8 = 10;
+/// The number of steps in a day. A clock that was a day ahead was wrong.
+const DAY_STEPS: u64 = 86_400 / otp::STEP_SECS;
 /// Groups of five letters in a one-time code: 50 random bits. The limiter lets through ten guesses an hour.
 const GROUPS: usize = 2;
 
@@ -43,7 +45,12 @@ pub fn take(factor: &SecondFactor, submitted: &Secret, now: Timestamp) -> Option
     let text = Secret::from(letters(submitted)?);
     let mut after = factor.clone();
     if text.expose().len() == otp::DIGITS {
-        let step = step_of(&factor.secret, submitted, now).filter(|step| *step > factor.used_step)?;
+        let step = step_of(&factor.secret, submitted, now)?;
+        // A clock that was far ahead has left a step that no code reaches: without this, none would count until then.
+        let was_ahead = factor.used_step > step + DAY_STEPS;
+        if step <= factor.used_step && !was_ahead {
+            return None;
+        }
         after.used_step = step;
         return Some((after, Used::Step(step)));
     }
@@ -121,6 +128,22 @@ mod tests {
         assert!(take(&after, &secret("287082"), NOW).is_none(), "again");
         let ahead = SecondFactor { used_step: 2, ..before };
         assert!(take(&ahead, &secret("287082"), NOW).is_none(), "an older one");
+    }
+
+    #[test]
+    fn a_clock_that_was_far_ahead_shuts_nobody_out_and_one_that_was_a_little_ahead_revives_no_code() {
+        let (before, _) = factor();
+        let code = secret("287082");
+        for (used_step, counts) in
+            [(2, false), (1 + DAY_STEPS, false), (2 + DAY_STEPS, true), (u64::MAX, true)]
+        {
+            let ahead = SecondFactor { used_step, ..before.clone() };
+            let taken = take(&ahead, &code, NOW);
+            assert_eq!(taken.is_some(), counts, "{used_step}");
+            if let Some((after, _)) = taken {
+                assert!(take(&after, &code, NOW).is_none(), "again");
+            }
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ use crate::{
     vault,
 };
 
+const WRONG_OTP: &str = "otp is wrong, or was used before; wait for the next code";
 /// The seconds after which a client may try again where nothing else is known.
 const RETRY_SECS: u64 = 5;
 
@@ -77,7 +78,8 @@ impl HttpError {
                 vault::Error::Unauthenticated
                 | vault::Error::TokenExpired { .. }
                 | vault::Error::BadLogin
-                | vault::Error::OtpRequired,
+                | vault::Error::OtpRequired
+                | vault::Error::WrongLoginCode,
             ) => answer.header("www-authenticate", "Bearer"),
             Self::Vault(
                 vault::Error::TooManyTries { retry_after_secs }
@@ -196,9 +198,8 @@ fn describe(error: &vault::Error) -> (StatusCode, &'static str, String) {
             "otp_required",
             "This user has a second factor; send the code of the authenticator, or a one-time code, as otp",
         ),
-        Error::WrongOtp => {
-            (StatusCode::FORBIDDEN, "wrong_otp", "otp is wrong, or was used before; wait for the next code")
-        }
+        Error::WrongOtp => (StatusCode::FORBIDDEN, "wrong_otp", WRONG_OTP),
+        Error::WrongLoginCode => (StatusCode::UNAUTHORIZED, "wrong_otp", WRONG_OTP),
         Error::OtpSet => (StatusCode::CONFLICT, "otp_set", "A second factor is set already; remove it first"),
         Error::OtpNotSet => (StatusCode::NOT_FOUND, "otp_not_set", "This user has no second factor"),
         Error::OtpNotBegun => (

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     audit::record,
     auth::policy::Verb,
-    domain::{ApplicationToken, DueCounts, DueRules, IntegrationId, Peer, Timestamp},
+    domain::{ApplicationToken, DueCounts, DueRules, IntegrationId, Peer, Timestamp, TokenStatus},
     storage::{Dates, Decision, LastAccess, View},
 };
 
@@ -99,7 +99,8 @@ pub(super) fn counts(
     let mut counts = found.counts(view, now)?;
     for token in view.tokens()? {
         let used = view.last_access(token.id.as_bytes())?.map(|access| access.time);
-        counts.tokens_ending += u64::from(rules.is_token_ending(&token, now));
+        let ends = rules.is_token_ending(&token, now) && !has_moved(view, &token, now)?;
+        counts.tokens_ending += u64::from(ends);
         counts.tokens_unused += u64::from(DueRules::is_token_unused(&token, used, now));
     }
     Ok(counts)
@@ -158,7 +159,7 @@ fn gather(open: &Open, query: DueQuery, now: Timestamp) -> Result<Due, Error> {
         if DueRules::is_token_unused(&token, used_at, now) {
             tokens_unused.push((used_at.unwrap_or(token.created_at), token.clone(), used.clone()));
         }
-        if rules.is_token_ending(&token, now) {
+        if rules.is_token_ending(&token, now) && !has_moved(&view, &token, now)? {
             tokens_ending.push((token.expires_at, token, used));
         }
     }
@@ -174,6 +175,13 @@ fn gather(open: &Open, query: DueQuery, now: Timestamp) -> Result<Due, Error> {
         tokens_ending: with_uses(&view, tokens_ending, limit)?,
         tokens_unused: with_uses(&view, tokens_unused, limit)?,
     })
+}
+
+/// Returns whether the token was rolled and its successor is in use: its end is meant.
+fn has_moved(view: &View<'_>, token: &ApplicationToken, now: Timestamp) -> Result<bool, Error> {
+    let successor = token.roll.successor.map(|id| view.token_by_id(id)).transpose()?.flatten();
+    let is_used = |next: &ApplicationToken| next.roll.first_used_at.is_some();
+    Ok(successor.is_some_and(|next| next.status(now) == TokenStatus::Active && is_used(&next)))
 }
 
 /// Returns the first of them by time, with their metadata and last access.

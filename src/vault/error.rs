@@ -57,6 +57,9 @@ pub enum Error {
     /// Wrong e-mail or password; the answer does not say which.
     #[error("wrong e-mail or password")]
     BadLogin,
+    /// The password of a login is right, and the code of the second factor is wrong.
+    #[error("wrong code of the second factor")]
+    WrongLoginCode,
     /// The caller's own password, required to change it, is wrong.
     #[error("wrong password")]
     WrongPassword,

@@ -38,7 +38,7 @@ impl Vault {
     /// itself ends after the overlap, and never later than it would have.
     ///
     /// # Errors
-    /// The policy forbids it, the token has ended, or it has a successor that is active.
+    /// The policy forbids it, the token has ended, or a successor of it is active, however many rolls later.
     pub async fn roll_token(
         &self,
         context: &Context,
@@ -95,15 +95,17 @@ fn rollable(view: &View<'_>, token: &ApplicationToken, now: Timestamp) -> Result
     if token.status(now) != TokenStatus::Active {
         return Err(Error::TokenEnded);
     }
-    let lifetime = token.expires_at.since(token.created_at);
-    let Some(successor) = token.roll.successor.map(|id| view.token_by_id(id)).transpose()?.flatten() else {
-        return Ok(lifetime);
-    };
-    if successor.status(now) == TokenStatus::Active {
-        return Err(Error::TokenRolled);
+    let mut lifetime = token.expires_at.since(token.created_at);
+    let mut next = token.roll.successor;
+    while let Some(successor) = next.map(|id| view.token_by_id(id)).transpose()?.flatten() {
+        if successor.status(now) == TokenStatus::Active {
+            return Err(Error::TokenRolled);
+        }
+        // A roll has shortened the life of each but the last.
+        lifetime = lifetime.max(successor.expires_at.since(successor.created_at));
+        next = successor.roll.successor;
     }
-    // The first roll has shortened this token's own life.
-    Ok(lifetime.max(successor.expires_at.since(successor.created_at)))
+    Ok(lifetime)
 }
 
 /// Notes the first use of the token that asked, beside what its request decided.

@@ -24,8 +24,10 @@ use crate::{
     storage::{Changes, Decision},
 };
 
-/// The field that a change of a second factor changes, as its event names it.
+/// The field of a second factor that is set or removed, as the event names it.
 const FIELDS: &[&str] = &["otp"];
+/// The field of renewed one-time codes: a thief who reprints them must not look like an enrolment.
+const CODES: &[&str] = &["otp_codes"];
 
 /// A second factor that was begun, for an authenticator.
 pub struct BegunFactor {
@@ -87,7 +89,7 @@ impl Vault {
             if user.factor.is_some() {
                 return Err(Error::OtpSet);
             }
-            decide(&work, &user, Some(factor), None)
+            decide(&work, &user, Some(factor), None, FIELDS)
         };
         self.act(context, caller, Verb::ConfirmOtp, work).await?;
         self.opened()?.begun.forget(id);
@@ -156,6 +158,7 @@ impl Vault {
     ) -> Result<User, Error> {
         let (_, email) = own(caller)?;
         let OwnOtp { current_password, otp } = request;
+        let fields = if matches!(verb, Verb::RenewOtpCodes) { CODES } else { FIELDS };
         self.check_own_password(context, caller, verb, &email, current_password).await?;
         let peer = context.peer.unwrap_or(Peer::Unix);
         self.limit_code(&email, peer, context.now)?;
@@ -164,7 +167,7 @@ impl Vault {
             let user = work.view.user(&of)?.ok_or(Error::UserNotFound)?;
             let factor = user.factor.as_ref().ok_or(Error::OtpNotSet)?;
             let (after, used) = second_factor::take(factor, &otp, work.context.now).ok_or(Error::WrongOtp)?;
-            decide(&work, &user, change(after), Some(used))
+            decide(&work, &user, change(after), Some(used), fields)
         };
         let changed = self.act(context, caller, verb, work).await;
         if !matches!(changed, Err(Error::WrongOtp)) {
@@ -195,6 +198,7 @@ fn decide(
     user: &User,
     factor: Option<SecondFactor>,
     used: Option<Used>,
+    fields: &'static [&'static str],
 ) -> Result<Decision<User>, Error> {
     let after = User { factor, epoch: user.epoch + 1, ..user.clone() };
     let mut changes = Changes::none();
@@ -204,7 +208,7 @@ fn decide(
         }
     }
     changes.user(after.clone());
-    let detail = user_detail(&after).list(DetailKey::Fields, FIELDS);
+    let detail = user_detail(&after).list(DetailKey::Fields, fields);
     let detail = match used {
         Some(Used::Code(number)) => detail.number(DetailKey::Code, number.into()),
         Some(Used::Step(_)) | None => detail,

@@ -25,8 +25,8 @@ use crate::{
     },
     crypto::{kdf::KdfParams, random, stack::leaving_nothing},
     domain::{
-        Action, Actor, Detail, DetailKey, Email, Event, Identity, PasswordHash, Peer, Secret, SessionId,
-        SessionKey, SessionKind, SessionRow, Timestamp, User,
+        Action, Actor, Detail, DetailKey, Email, Event, Identity, Outcome, PasswordHash, Peer, Secret,
+        SessionId, SessionKey, SessionKind, SessionRow, Timestamp, User,
     },
     storage::{Changes, Decision, View},
 };
@@ -94,7 +94,7 @@ impl Vault {
     /// Logs a user in with a code of the second factor; a user without one needs none.
     ///
     /// # Errors
-    /// As [`Self::login`]. [`Error::OtpRequired`] only where the password is right; a wrong code is a wrong password.
+    /// As [`Self::login`]. [`Error::OtpRequired`] and [`Error::WrongLoginCode`] only where the password is right.
     pub async fn login_with_code(
         &self,
         context: &Context,
@@ -115,6 +115,8 @@ impl Vault {
         match &outcome {
             Ok(_) => self.login_succeeded(email.as_ref(), peer, context.now),
             Err(Error::BadLogin) => self.tally.login(context.peer),
+            // Stays counted until a login succeeds. The wrong code has an event of its own.
+            Err(Error::OtpRequired | Error::WrongLoginCode) => {}
             // A failing disk does not count as a wrong password.
             Err(_) => self.limiter().undecided(email.as_ref(), peer),
         }
@@ -142,12 +144,16 @@ impl Vault {
         }
         let limited = code.is_some().then(|| (checked.email.clone(), context.peer.unwrap_or(Peer::Unix)));
         if let Some((email, peer)) = &limited {
-            self.limit_code(email, *peer, context.now)?;
+            self.limit_code(email, *peer, context.now).inspect_err(|_| self.tally.login(context.peer))?;
         }
         let outcome = self.open_session(&open, context, checked, code).await;
         match (&limited, &outcome) {
-            (Some((email, _)), Err(Error::BadLogin)) => {
+            (Some((email, _)), Err(Error::WrongLoginCode)) => {
                 tracing::warn!(user = %email, "login with the right password and a wrong code");
+                // Somebody else may have the password: the log must name the user.
+                let event = context.event(Actor::User(email.clone()), Action::SessionLogin);
+                let detail = Detail::NONE.truth(DetailKey::Otp, false);
+                open.record(vec![Event { outcome: Outcome::Denied, detail, ..event }]).await?;
             }
             (Some((email, peer)), _) => self.limiter().code_not_wrong(email, *peer, context.now),
             (None, _) => {}
@@ -300,7 +306,7 @@ impl Drop for PasswordWait<'_> {
 fn use_code(user: &mut User, code: Option<&Secret>, now: Timestamp) -> Result<Detail, Error> {
     let Some(factor) = &user.factor else { return Ok(Detail::NONE) };
     let code = code.ok_or(Error::OtpRequired)?;
-    let (after, used) = second_factor::take(factor, code, now).ok_or(Error::BadLogin)?;
+    let (after, used) = second_factor::take(factor, code, now).ok_or(Error::WrongLoginCode)?;
     let detail = match used {
         Used::Step(_) => Detail::NONE.truth(DetailKey::Otp, true),
         Used::Code(number) => Detail::NONE

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     cli::{error::CliError, terminal::output::Output},
     client::{Error, Exposure, ExposureQuestion},
-    domain::Timestamp,
+    domain::{Actor, Email, Timestamp},
 };
 
 /// Examples in the help.
@@ -66,7 +66,7 @@ fn show(exposure: &Exposure, remote: &Remote) -> Result<(), CliError> {
 
 async fn question(args: &Args, remote: &Remote) -> Result<ExposureQuestion, CliError> {
     let actor = match (&args.user, &args.token) {
-        (Some(email), _) => Some(format!("user:{}", email.strip_prefix("user:").unwrap_or(email))),
+        (Some(email), _) => Some(user(email)?),
         (None, Some(token)) => Some(names::token(token, remote).await?),
         (None, None) => None,
     };
@@ -76,6 +76,14 @@ async fn question(args: &Args, remote: &Remote) -> Result<ExposureQuestion, CliE
     };
     let Args { since, until, transitive, .. } = *args;
     Ok(ExposureQuestion { actor, integration, since, until, transitive })
+}
+
+/// Returns the actor in the log of a user, in the spelling of the log.
+fn user(text: &str) -> Result<String, CliError> {
+    let email: Email = text.strip_prefix("user:").unwrap_or(text).parse().map_err(|invalid| {
+        CliError::usage(format!("--user: {invalid}"), "pass an e-mail address; --token takes a token")
+    })?;
+    Ok(Actor::User(email).to_string())
 }
 
 /// Says how to ask about archived records.

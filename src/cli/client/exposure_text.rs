@@ -22,7 +22,7 @@ pub(super) fn report(exposure: &Exposure) -> String {
     };
     part("received, still live: rotate each", values(&received), left.live);
     part(&format!("stored by {whom}, still live: rotate each"), storings(&stored), 0);
-    part(&format!("made by {whom}"), makings(made), left.made);
+    part(&format!("made by {whom}: disable or revoke each that is active"), makings(made), left.made);
     let deleted: Vec<_> = deleted.iter().collect();
     part("deleted here, perhaps honoured there: revoke each at the provider", values(&deleted), left.deleted);
     let title = format!("minted for {whom}, not ended: search the provider's log for hashed_token");

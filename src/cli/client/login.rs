@@ -101,8 +101,7 @@ async fn session(
 ) -> Result<Session, CliError> {
     match client.login(email, password).await {
         Err(Error::Refused(refusal)) if refusal.code == "otp_required" => {
-            let code = code.read(output)?;
-            Ok(client.login_with_code(email, password, Some(&code)).await?)
+            code.tried(output, async |code| client.login_with_code(email, password, Some(code)).await).await
         }
         outcome => Ok(outcome?),
     }

@@ -198,8 +198,8 @@ pub(super) async fn actor(text: &str, remote: &Remote) -> Result<String, CliErro
 /// As [`actor`].
 pub(super) async fn token(text: &str, remote: &Remote) -> Result<String, CliError> {
     let name = text.strip_prefix("app:").unwrap_or(text);
-    if name.parse::<TokenId>().is_ok() {
-        return Ok(format!("app:{name}"));
+    if let Ok(id) = name.parse::<TokenId>() {
+        return Ok(format!("app:{id}"));
     }
     if remote.speaker != Speaker::User {
         return Err(CliError::failed(

@@ -16,9 +16,12 @@ use crate::{
             prompt::{self, Asking},
         },
     },
-    client::{OneTimeCodes, SecretText},
+    client::{Error, OneTimeCodes, SecretText},
     domain::Secret,
 };
+
+/// The number of times that a code is asked for: with the login that learned of it, below the server's limit of five.
+const TRIES: usize = 3;
 
 /// The source of a code.
 #[derive(Debug, Clone, clap::Args)]
@@ -33,6 +36,24 @@ impl CodeArgs {
     /// Reads a code.
     pub(super) fn read(&self, output: Output) -> Result<Secret, CliError> {
         confirm::password("Code", self.otp_file.as_ref(), "--otp-file", Asking::Once, output)
+    }
+
+    /// Sends a code. One that was typed wrongly is asked for again.
+    pub(super) async fn tried<T>(
+        &self,
+        output: Output,
+        send: impl AsyncFn(&Secret) -> Result<T, Error>,
+    ) -> Result<T, CliError> {
+        let tries = if self.otp_file.is_some() { 1 } else { TRIES };
+        for _ in 1..tries {
+            match send(&self.read(output)?).await {
+                Err(Error::Refused(refusal)) if refusal.code == "wrong_otp" => {
+                    output.warning("wrong code, or used before: type the one that is shown now");
+                }
+                outcome => return Ok(outcome?),
+            }
+        }
+        Ok(send(&self.read(output)?).await?)
     }
 
     fn has_source(&self) -> bool {
@@ -117,7 +138,8 @@ async fn enable(args: &OwnArgs, remote: &Remote) -> Result<(), CliError> {
         begun.secret.expose(),
         begun.uri.expose()
     ));
-    let codes = remote.client.confirm_otp(&args.code.read(remote.output)?).await?;
+    let confirm = async |code: &Secret| remote.client.confirm_otp(code).await;
+    let codes = args.code.tried(remote.output, confirm).await?;
     remote.output.note("the second factor is set, and your other sessions have ended");
     show(&codes, remote.output)
 }

@@ -67,12 +67,15 @@ pub(super) fn event(event: &Event, names: &Names<'_>) -> String {
         return capitalized(&format!("{actor} did {}; the outcome was {}.", event.action, event.outcome));
     };
     let object = object(event, names);
-    let said = match event.outcome.parse() {
-        Ok(Outcome::Allowed) => format!("{actor} {past}{object}."),
-        Ok(Outcome::Denied) => {
-            format!("{actor} was refused to {infinitive}{object}: its role or narrowing forbids it.")
+    let said = match (event.action.parse(), event.outcome.parse()) {
+        (Ok(Action::AuthRejected), _) => "the server counted rejected requests and logins.".to_owned(),
+        (Ok(Action::RequestRefused), _) => format!("{actor} was refused further requests for that minute."),
+        (Ok(Action::TokenUpdate), Ok(Outcome::Allowed)) if event.detail.get("rolledTo").is_some() => {
+            format!("{actor} gave an earlier end to the token{object}.")
         }
-        Ok(Outcome::Failed) | Err(_) => format!("{actor} tried to {infinitive}{object}, and it failed."),
+        (_, Ok(Outcome::Allowed)) => format!("{actor} {past}{object}."),
+        (_, Ok(Outcome::Denied)) => format!("{actor} was not allowed to {infinitive}{object}."),
+        (_, Ok(Outcome::Failed) | Err(_)) => format!("{actor} tried to {infinitive}{object}, and it failed."),
     };
     capitalized(&said)
 }
@@ -145,7 +148,10 @@ fn object(event: &Event, names: &Names<'_>) -> String {
         (None, Some("user")) if event.detail.get("email").is_some() => format!(" {named}"),
         (None, Some("credentials")) => {
             let provider = event.provider.as_ref().map_or_else(String::new, |one| format!(" of {one}"));
-            format!(" any{provider}{project}")
+            format!(" any integration{provider}{project}")
+        }
+        (None, Some("integration")) if event.action != Action::IntegrationList.as_str() => {
+            format!(" an integration{project}")
         }
         (None, _) => project,
     }

@@ -179,6 +179,11 @@ async fn serve(
     let (version, locked) = (env!("CARGO_PKG_VERSION"), vault.is_locked());
     tracing::info!(version, data = %data.display(), url, locked, "started");
     tell_settings(&plan.told);
+    // systemd hears of the stop before the drain, during which nobody answers its watchdog.
+    let stop = async {
+        stop.await;
+        systemd::stopping();
+    };
     let serving = Arc::clone(&server).run(listener, stop);
     tokio::select! {
         () = serving => {}

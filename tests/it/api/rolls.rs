@@ -216,6 +216,24 @@ async fn a_token_that_ended_or_has_an_active_successor_gets_no_other() {
     assert_eq!(t.send("GET", "/sfp/api/projects", &fourth, "").await.status, 200);
 }
 
+/// A second roll of the first token would have left two successors, the later one with the life of an overlap.
+#[tokio::test]
+async fn no_chain_of_rolls_gives_a_token_two_active_successors_or_a_shorter_life() {
+    let mut t = TestServer::start().await;
+    let (first, _) = make(&t, &json!({ "name": "ci", "expiresIn": 90 })).await;
+    let mut last = first.clone();
+    for overlap_secs in [3_600, 0, 0, 0] {
+        (last, _) = rolled(&t, &last, overlap_secs).await;
+        assert_eq!(code(&t, &first).await, (409, json!("token_rolled")), "{overlap_secs}");
+    }
+    assert_eq!(t.send("DELETE", &format!("{TOKENS}/{last}"), &t.owner, "").await.status, 200);
+    later(&mut t, minutes(1)).await;
+    let (new, _) = rolled(&t, &first, 60).await;
+    let new = listed(&t, &new).await;
+    let lifetime = time(&new["expiresAt"]).since(time(&new["createdAt"]));
+    assert_eq!(lifetime, days(90), "as long as the token was made for");
+}
+
 #[tokio::test]
 async fn only_an_owner_rolls_and_nothing_changes_for_anybody_else() {
     let t = TestServer::start().await;

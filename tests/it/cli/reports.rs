@@ -63,7 +63,7 @@ fn a_record_is_explained_with_names_and_proven_and_its_deleted_integration_is_sa
     let denied = vault.good(folder, &["audit", "list", "--json", "--outcome", "denied"]);
     let denied: Vec<Value> = serde_json::from_str(denied.lines().next().unwrap()).unwrap();
     let said = vault.good(folder, &["audit", "explain", &denied[0]["sequence"].to_string()]);
-    assert!(said.contains("The user member@example.com was refused to read the audit log"), "{said}");
+    assert!(said.contains("The user member@example.com was not allowed to read the audit log"), "{said}");
     assert!(
         vault
             .good(folder, &["audit", "explain", "0"])

@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use hmac::{Hmac, KeyInit, Mac};
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use crate::support::{
@@ -171,6 +171,24 @@ fn a_target_that_hangs_delays_no_answer_and_no_shutdown_and_leaves_no_process() 
         assert_eq!(ended.success(), signal == Signal::TERM);
         until("the end of the helper and its command", || (is_gone(&helper) && is_gone(&own)).then_some(()));
     }
+}
+
+/// No other helper can be started from the sandbox: without a word each notice would fail unseen, after minutes.
+#[test]
+fn a_helper_that_was_killed_is_told_at_the_first_notice_and_not_tried_again() {
+    let folder = vault();
+    let folder = folder.path();
+    let program = command(folder, "");
+    config(folder, &format!("[notify]\ncommand = [{program:?}]\n"));
+    let mut server = Serving::start(folder, SERVE);
+    let main = server.child.id();
+    let children = fs::read_to_string(format!("/proc/{main}/task/{main}/children")).unwrap();
+    let helper: i32 = children.split_whitespace().next().unwrap().parse().unwrap();
+    kill_process(Pid::from_raw(helper).unwrap(), Signal::KILL).unwrap();
+    read_canary(folder, &server);
+    let told = server.logged("the helper process has ended, restart the server");
+    assert!(told.contains("ERROR") && told.contains("canary.read"), "{told}");
+    assert!(server.stop());
 }
 
 #[test]

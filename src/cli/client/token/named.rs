@@ -1,5 +1,7 @@
 //! Tokens by their names, which several may share.
 
+use std::{collections::HashMap, iter::successors};
+
 use crate::{
     cli::{
         client::{near, remote::Remote},
@@ -21,8 +23,13 @@ pub(super) async fn unrevoked(text: &str, remote: &Remote) -> Result<Token, CliE
 /// the successor.
 pub(super) async fn rollable(text: &str, remote: &Remote) -> Result<Token, CliError> {
     let all = remote.client.tokens().await?;
-    let active: Vec<TokenId> = all.iter().filter(|token| is_active(token)).map(|token| token.id).collect();
-    let is_succeeded = |token: &Token| token.rolled_to.is_some_and(|next| active.contains(&next));
+    let chain: HashMap<TokenId, (Option<TokenId>, bool)> =
+        all.iter().map(|token| (token.id, (token.rolled_to, is_active(token)))).collect();
+    // The server names the successors: a circle of them must end too.
+    let is_succeeded = |token: &Token| {
+        let mut chained = successors(token.rolled_to, |id| chain.get(id)?.0).take(chain.len());
+        chained.any(|id| chain.get(&id).is_some_and(|(_, is_active)| *is_active))
+    };
     only(all, text, |token| is_active(token) && !is_succeeded(token))
 }
 

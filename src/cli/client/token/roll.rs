@@ -50,10 +50,12 @@ pub(super) async fn roll(args: RollArgs, remote: &Remote) -> Result<(), CliError
     let (id, name) = (rolled.id, rolled.name.clone());
     let lost = async |cause: &dyn std::fmt::Display| unread::revoke(id, &name, cause, remote).await;
     let (mut lines, mut value) = rolled_facts(&rolled);
-    let after = format!(
-        "\n\nMove the readers to it before the old token ends at {}; `sealroom token list` shows its first use.",
-        local(rolled.rolls.expires_at)
-    );
+    let end = if overlap.is_zero() {
+        "Move the readers to it: the old token has ended.".to_owned()
+    } else {
+        format!("Move the readers to it before the old token ends at {}.", local(rolled.rolls.expires_at))
+    };
+    let after = format!("\n\n{end} `sealroom token list` shows its first use.");
     let Some(file) = file else {
         lines.insert(0, ("token", rolled.token.expose().to_owned()));
         value["token"] = json!(rolled.token.expose());

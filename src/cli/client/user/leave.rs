@@ -32,7 +32,7 @@ pub(super) async fn leave(args: LeaveArgs, remote: &Remote) -> Result<(), CliErr
     let made: Vec<&Token> = tokens
         .iter()
         .filter(|token| token.created_by.as_ref() == Some(&creator))
-        .filter(|token| token.status.as_deref() == Some("active"))
+        .filter(|token| token.status.as_deref() != Some("revoked"))
         .collect();
     let loss = facts(&[
         ("user", user.email.clone()),
@@ -70,7 +70,7 @@ async fn exposure(email: &str, remote: &Remote) -> Option<Exposure> {
 
 fn of_tokens(made: &[&Token], kept: bool) -> String {
     if made.is_empty() {
-        return "The user created no token that is active.\n\n".to_owned();
+        return "The user created no token that is not revoked.\n\n".to_owned();
     }
     let row = |token: &&Token| {
         [token.id.to_string(), token.name.clone(), token.role.clone(), local_or_nothing(token.last_used_at)]

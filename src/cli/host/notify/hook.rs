@@ -54,6 +54,8 @@ pub(in crate::cli::host) struct Hook {
     to: OwnedFd,
     from: OwnedFd,
     pipes: Option<(pipe::Sender, BufReader<pipe::Receiver>)>,
+    /// Set once the helper has ended; the sandbox forbids another one.
+    has_ended: bool,
 }
 
 impl Hook {
@@ -79,7 +81,12 @@ impl Hook {
         let gone = || failed(io::Error::from(io::ErrorKind::BrokenPipe));
         let to = child.stdin.take().ok_or_else(gone)?;
         let from = child.stdout.take().ok_or_else(gone)?;
-        Ok(Self { to: to.into(), from: from.into(), pipes: None })
+        Ok(Self { to: to.into(), from: from.into(), pipes: None, has_ended: false })
+    }
+
+    /// Returns whether the helper has ended, so that no further attempt can succeed.
+    pub(super) const fn has_ended(&self) -> bool {
+        self.has_ended
     }
 
     /// Runs the command with the message on its standard input.
@@ -87,10 +94,22 @@ impl Hook {
     /// # Errors
     /// The cause: it could not be started, ended with another code than 0, or took longer than 5 seconds.
     pub(super) async fn run(&mut self, message: &Message) -> Result<(), String> {
-        let gone = |error: io::Error| format!("the helper process has ended: {error}");
+        let mut has_ended = false;
+        let outcome = self.order(message, &mut has_ended).await;
+        self.has_ended |= has_ended;
+        outcome
+    }
+
+    async fn order(&mut self, message: &Message, has_ended: &mut bool) -> Result<(), String> {
+        let mut gone = |error: io::Error| {
+            *has_ended = true;
+            format!("the helper process has ended, restart the server: {error}")
+        };
         if self.pipes.is_none() {
-            let to = pipe::Sender::from_owned_fd(self.to.try_clone().map_err(gone)?).map_err(gone)?;
-            let from = pipe::Receiver::from_owned_fd(self.from.try_clone().map_err(gone)?).map_err(gone)?;
+            let to =
+                pipe::Sender::from_owned_fd(self.to.try_clone().map_err(&mut gone)?).map_err(&mut gone)?;
+            let from = self.from.try_clone().map_err(&mut gone)?;
+            let from = pipe::Receiver::from_owned_fd(from).map_err(&mut gone)?;
             self.pipes = Some((to, BufReader::new(from)));
         }
         let Some((to, from)) = &mut self.pipes else { return Err("no helper process".to_owned()) };
@@ -98,10 +117,10 @@ impl Hook {
         let mut line = serde_json::to_string(&order).map_err(|error| error.to_string())?;
         line.push('\n');
         let answer = async {
-            to.write_all(line.as_bytes()).await.map_err(gone)?;
+            to.write_all(line.as_bytes()).await.map_err(&mut gone)?;
             loop {
                 let mut said = String::new();
-                if from.read_line(&mut said).await.map_err(gone)? == 0 {
+                if from.read_line(&mut said).await.map_err(&mut gone)? == 0 {
                     return Err(gone(io::ErrorKind::UnexpectedEof.into()));
                 }
                 // The answer to an attempt that was given up may come first.

@@ -41,6 +41,7 @@ pub(super) async fn deliver(mut queue: mpsc::Receiver<Arc<Message>>, mut target:
             outcome = target.send(&message).await;
             match &outcome {
                 Ok(()) => break,
+                Err(_) if target.is_gone() => break,
                 Err(cause) => tracing::debug!(cause, kind = message.kind, "a notice is tried again"),
             }
         }

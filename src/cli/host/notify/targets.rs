@@ -34,6 +34,14 @@ impl Target {
         }
     }
 
+    /// Returns whether no further attempt can succeed.
+    pub(super) const fn is_gone(&self) -> bool {
+        match self {
+            Self::Webhook(..) => false,
+            Self::Hook(hook) => hook.has_ended(),
+        }
+    }
+
     /// Makes one attempt, of some seconds at most.
     ///
     /// # Errors

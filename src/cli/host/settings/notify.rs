@@ -5,6 +5,8 @@ use std::{
     sync::Arc,
 };
 
+use rustix::fs::{Access, access};
+
 use super::{
     outgoing::{self, OutgoingPlan},
     sources::{Sources, check_path},
@@ -71,8 +73,11 @@ pub(super) fn read(file: FileNotify, sources: &Sources) -> Result<NotifyPlan, Cl
     };
     if let Some(command) = &file.command {
         let program = command.first().map(Path::new);
-        if !program.is_some_and(|program| program.is_absolute() && program.is_file()) {
-            let what = "its first item is not the whole path of a program";
+        let can_run = |program: &Path| {
+            program.is_absolute() && program.is_file() && access(program, Access::EXEC_OK).is_ok()
+        };
+        if !program.is_some_and(can_run) {
+            let what = "its first item is not the whole path of a program that may be executed";
             return Err(
                 of_command.refuse(what, "write it like [\"/usr/local/bin/alert\", \"--vault\", \"team\"]")
             );

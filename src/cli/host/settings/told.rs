@@ -1,8 +1,9 @@
 //! The settings that differ from the defaults, each with its source, for the log.
 //!
-//! No setting holds a secret: those that concern one name its file.
+//! A setting that concerns a secret names its file. The path of a webhook and the arguments of a command may be secrets
+//! of their own, and are left out.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{borrow::Cow, collections::BTreeMap, fs, path::Path};
 
 use toml::{Table, Value};
 
@@ -22,6 +23,9 @@ const WITHOUT_DEFAULT: &[&str] = &[
     "backup.folder",
     "archive.folder",
     "outgoing.ca_file",
+    "notify.url",
+    "notify.secret_file",
+    "notify.command",
 ];
 
 /// Returns one text a setting, in the order of their names: `queue_max = 9 (--queue-max)`.
@@ -44,7 +48,21 @@ pub(super) fn told(args: &Args) -> Vec<String> {
     }
     let differs = |key: &str, text: &str| WITHOUT_DEFAULT.contains(&key) || example[key] != text;
     let set = set.into_iter().filter(|(key, (text, _))| differs(key, text));
-    set.map(|(key, (text, source))| format!("{key} = {text} ({source})")).collect()
+    set.map(|(key, (text, source))| format!("{key} = {} ({source})", public(key, &text))).collect()
+}
+
+/// Returns the part of a value that anybody may see.
+fn public<'a>(key: &str, text: &'a str) -> Cow<'a, str> {
+    let cut =
+        |end: usize| if end < text.len() { Cow::from(format!("{}…", &text[..end])) } else { text.into() };
+    match key {
+        "notify.url" => {
+            let host = text.find("://").map_or(0, |at| at + 3);
+            cut(text[host..].find(['/', '?', '#']).map_or(text.len(), |at| host + at))
+        }
+        "notify.command" => cut(text.find(',').unwrap_or(text.len())),
+        _ => text.into(),
+    }
 }
 
 /// Returns the name of the flag of a setting: that of its table is a part of it, except for limits.
@@ -124,6 +142,26 @@ mod tests {
             format!("listen = unix:s ({shown})"),
         ];
         assert_eq!(set, expected);
+    }
+
+    #[test]
+    fn no_path_of_a_webhook_and_no_argument_of_a_command_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("c.toml");
+        for (url, shown) in [
+            ("https://hooks.example/services/SECRET?k=SECRET", "https://hooks.example…"),
+            ("https://hooks.example:8443?SECRET", "https://hooks.example:8443…"),
+            ("https://hooks.example#SECRET", "https://hooks.example…"),
+            ("https://hooks.example", "https://hooks.example"),
+            ("/SECRET", "…"),
+        ] {
+            let text = format!("[notify]\nurl = \"{url}\"\ncommand = [\"/bin/alert\", \"--token=SECRET\"]\n");
+            fs::write(&file, text).unwrap();
+            let path = file.display().to_string();
+            let expected =
+                [format!("notify.command = /bin/alert… ({path})"), format!("notify.url = {shown} ({path})")];
+            assert_eq!(told_of(&["--config", &path]), expected);
+        }
     }
 
     #[test]
