@@ -11,6 +11,7 @@ use crate::{
 #[cfg(feature = "server")]
 pub(super) const NO_FILE: &str =
     "if it is on a volume, mount that first; `sealroom init` creates a new one, --data passes another file";
+
 /// The remedy of a recovery key with a typing mistake.
 #[cfg(feature = "server")]
 pub(super) const MISTYPED: &str =
