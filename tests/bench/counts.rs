@@ -9,9 +9,9 @@
 //! What remains is the C library and the compiler, hence the tolerance. Without valgrind, AVX2 or x86-64 it says so in
 //! one line and judges nothing.
 //!
-//! `canary` is a read of a canary, which takes what another read takes: instructions and allocations are held against
-//! those of `read`, too. `read64` and `read256` are reads that meet in batches, as over so many connections: one goes to the disk, the others
-//! queue behind it and share the next commit.
+//! `canary` is a read of a canary: its instructions and allocations are held against those of `read`, too. `read64` and
+//! `read256` are reads that meet in batches, as over so many connections: one goes to the disk, the others queue behind
+//! it and share the next commit.
 //!
 //! Each work is counted with few and with many repetitions, and the difference divided: what comes once, from the
 //! loader to the key derivation, falls out. The file is one in memory, so no system call of the disk is in it.
@@ -41,10 +41,11 @@ use sealroom::{
 const TOLERANCE: f64 = 0.10;
 /// The number by which a count of allocations may: how jobs meet in a batch moves it by a fraction.
 const ALLOCATIONS_TOLERANCE: u64 = 1;
-/// The share by which a read of a canary may exceed another one: its record is 12 bytes longer.
-const CANARY_TOLERANCE: f64 = 0.03;
+/// The share by which a read of a canary may exceed another one: 4.7 % in an unoptimized build. Its record is 12 bytes
+/// longer, and its alarm is made beside it.
+const CANARY_TOLERANCE: f64 = 0.08;
 /// The allocations that it may take more: those of the record's detail and of the alarm.
-const CANARY_ALLOCATIONS: u64 = 20;
+const CANARY_ALLOCATIONS: u64 = 24;
 const BASELINE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/bench/counts.txt");
 const PASSPHRASE: &[u8] = b"passphrase-example";
 const PASSWORD: &[u8] = b"password-example";
