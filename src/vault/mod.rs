@@ -48,6 +48,8 @@ mod shadow;
 mod slot_changes;
 mod slots;
 mod state;
+#[cfg(test)]
+mod tests;
 mod tokens;
 mod unlock;
 mod users;
