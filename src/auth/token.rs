@@ -124,6 +124,12 @@ mod tests {
     #[test]
     fn two_tokens_are_never_alike() {
         assert_ne!(text(&application().unwrap()), text(&application().unwrap()));
+        // Of one session too: its id is no secret, and the rest of the token must be.
+        let id = SessionId::from_bytes([0xa5; 16]);
+        for kind in [SessionKind::Access, SessionKind::Refresh] {
+            let [one, other] = [session(kind, id).unwrap().0, session(kind, id).unwrap().0];
+            assert_ne!(text(&one), text(&other));
+        }
     }
 
     #[test]

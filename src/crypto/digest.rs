@@ -134,6 +134,28 @@ mod tests {
         assert_eq!(tag.0[..], mac.finalize().into_bytes()[..]);
     }
 
+    /// A sum that lost a row or a carry would be that of other rows, and their change would pass unseen.
+    #[test]
+    fn a_digest_is_the_sum_of_its_rows_with_every_carry() {
+        let mut sum = StateDigest::ZERO;
+        sum.add(RowTag([200; 32]));
+        assert_eq!(sum.as_bytes(), &[200; 32]);
+        sum.add(RowTag([200; 32]));
+        let mut expected = [0x91; 32];
+        expected[0] = 0x90;
+        assert_eq!(sum.as_bytes(), &expected);
+        sum.remove(RowTag([200; 32]));
+        assert_eq!(sum.as_bytes(), &[200; 32]);
+    }
+
+    #[test]
+    fn bytes_are_equal_only_where_each_of_them_is() {
+        assert!(equal(b"", b"") && equal(b"abc", b"abc"));
+        for other in ["abd", "bbc", "aXc", "ab", "abcd", ""] {
+            assert!(!equal(b"abc", other.as_bytes()), "{other}");
+        }
+    }
+
     proptest! {
         #[test]
         fn a_digest_does_not_depend_on_the_order_and_forgets_what_is_removed(

@@ -188,6 +188,22 @@ mod tests {
         assert!(open(&RowKey::new(&[8; 32]), &context(b"k"), &sealed).is_err());
     }
 
+    /// What fails authentication stays encrypted: its first bytes would pass for a length, one time in many.
+    #[test]
+    fn nothing_that_fails_authentication_opens_whatever_length_it_seems_to_have() {
+        let key = RowKey::new(&[7; 32]);
+        let sealed = seal_with([2; SALT], &key, &context(b"k"), b"plain");
+        for length in 0..=60_u32 {
+            let mut forged = sealed.clone();
+            forged[1 + SALT..][..4].copy_from_slice(&length.to_le_bytes());
+            assert_ne!(forged, sealed);
+            assert!(open(&key, &context(b"k"), &forged).is_err(), "{length}");
+        }
+        let mut zeros = vec![0; 1 + SALT + PAD + TAG];
+        zeros[0] = FORMAT;
+        assert!(open(&key, &context(b"k"), &zeros).is_err());
+    }
+
     /// Nothing authenticates the first byte, so a later format must never be read as this one.
     #[test]
     fn a_sealing_of_another_format_does_not_open() {

@@ -321,13 +321,49 @@ mod tests {
         assert!(budgets.write(&other, (1, 0), &LIMITS, true, START).is_err(), "a nearly full disk");
     }
 
+    /// What a caller took is forgotten once its minute is over, or a crowd of callers would fill the memory.
+    #[test]
+    fn nothing_is_remembered_of_a_minute_that_is_over_and_nothing_forgotten_of_one_that_runs() {
+        let budgets = Budgets::default();
+        let take =
+            |caller: &str, count, now| budgets.disclose(&Actor::host(caller), count, &LIMITS, false, now);
+        for number in 0..500 {
+            take(&format!("early{number}"), 1, START).unwrap();
+        }
+        take("late", 1_000, START.plus(seconds(30))).unwrap();
+        assert_eq!(lock(&budgets.taken).len(), 501);
+        // The last moment of their minute, by a new caller: all stay.
+        take("new", 1, START.plus(Duration::from_millis(59_999))).unwrap();
+        assert_eq!(lock(&budgets.taken).len(), 502);
+        take("newer", 1, START.plus(minutes(1))).unwrap();
+        assert_eq!(lock(&budgets.taken).len(), 3, "late, new and newer");
+        let refused = take("late", 1, START.plus(Duration::from_millis(89_500))).unwrap_err();
+        assert!(matches!(refused, Error::TooManyDisclosures { retry_after_secs: 1 }), "{refused:?}");
+        assert_eq!(budgets.refused(), 1);
+        take("late", 1, START.plus(seconds(90))).unwrap();
+    }
+
+    #[test]
+    fn a_small_budget_is_never_none_on_a_nearly_full_disk() {
+        let limits = CallerLimits { disclosures_per_minute: 50, ..LIMITS };
+        let (budgets, one) = (Budgets::default(), Actor::host("a"));
+        budgets.disclose(&one, 1, &limits, true, START).unwrap();
+        assert!(budgets.disclose(&one, 1, &limits, true, START).is_err());
+        assert!(budgets.disclose(&one, 49, &limits, false, START).is_ok(), "all of it once there is room");
+        assert!(budgets.disclose(&one, 1, &limits, false, START).is_err());
+    }
+
     #[test]
     fn one_caller_cannot_take_every_export() {
         let (budgets, one) = (Arc::new(Budgets::default()), Actor::host("a"));
         let held: Vec<_> = (0..EXPORTS_PER_CALLER).map(|_| budgets.export(one.clone()).unwrap()).collect();
         assert!(budgets.export(one.clone()).is_err());
         assert!(budgets.export(Actor::host("b")).is_ok());
+        assert_eq!(budgets.refused(), 1);
         drop(held);
-        assert!(budgets.export(one).is_ok());
+        assert!(lock(&budgets.exports).is_empty());
+        let again: Vec<_> = (0..EXPORTS_PER_CALLER).map(|_| budgets.export(one.clone()).unwrap()).collect();
+        assert!(budgets.export(one.clone()).is_err(), "as many as before, and no more");
+        drop(again);
     }
 }

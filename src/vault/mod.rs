@@ -49,6 +49,8 @@ mod slot_changes;
 mod slot_error;
 mod slots;
 mod state;
+#[cfg(test)]
+mod tests;
 mod tokens;
 mod unlock;
 mod users;

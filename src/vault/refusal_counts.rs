@@ -207,4 +207,60 @@ mod tests {
         assert_eq!((events.len(), &events[0].detail), (1, &detail));
         assert_eq!(tally.total(), Rejected { tokens: 20_000, logins: 20_000 });
     }
+
+    /// A disk that fails for a minute must neither lose a count nor count anything twice.
+    #[test]
+    fn what_could_not_be_recorded_is_recorded_once_with_the_next_minute_in_a_fixed_order() {
+        let (tally, now, host) = (Tally::default(), Timestamp::from_millis(0), Actor::host("test"));
+        let peers = [None, Some(Peer::Unix), "192.0.2.1".parse().ok()];
+        let over = Error::TooManyWrites { retry_after_secs: 1 };
+        let refuse = |name: &str, times| {
+            let actor = Actor::host(name);
+            (0..times).filter(|_| tally.count_refusal(&actor)).count()
+        };
+        for name in ["c", "a", "d", "b"] {
+            assert_eq!(refuse(name, EVENTS_MAX + 1), 60);
+            tally.count_limited(&Actor::host(name), &over);
+            tally.count_limited(&Actor::host(name), &Error::TooManyDisclosures { retry_after_secs: 1 });
+        }
+        assert_eq!(refuse("sixty", EVENTS_MAX), 60);
+        tally.token(peers[0]);
+        tally.login(peers[1]);
+        let counts = |events: &[Event]| -> Vec<(String, Detail)> {
+            events.iter().map(|event| (event.actor.to_string(), event.detail.clone())).collect()
+        };
+        let number = |count| Detail::NONE.number(DetailKey::Count, count);
+        let expected = |times: u64, sum: Detail| {
+            let over = |name: &str| (format!("host:{name}"), number(times * (EVENTS_MAX + 1) - EVENTS_MAX));
+            let limited = |name: &str| {
+                ["too_many_disclosures", "too_many_writes"].map(|reason| {
+                    let detail = Detail::NONE.text(DetailKey::Reason, reason).number(DetailKey::Count, times);
+                    (format!("host:{name}"), detail)
+                })
+            };
+            let names = ["a", "b", "c", "d"];
+            let all = names.map(over).into_iter().chain(names.map(limited).into_iter().flatten());
+            all.chain([("host:test".to_owned(), sum)]).collect::<Vec<_>>()
+        };
+        let sum = |tokens, logins, peers| {
+            let sum = Detail::NONE.number(DetailKey::Tokens, tokens).number(DetailKey::Logins, logins);
+            sum.number(DetailKey::Peers, peers)
+        };
+        let lost = tally.take();
+        assert_eq!(counts(&lost.events(now, &host)), expected(1, sum(1, 1, 2)));
+        // The next minute has the same again, a known peer and a new one.
+        for name in ["d", "b", "a", "c"] {
+            assert_eq!(refuse(name, EVENTS_MAX + 1), 60);
+            tally.count_limited(&Actor::host(name), &Error::TooManyDisclosures { retry_after_secs: 1 });
+            tally.count_limited(&Actor::host(name), &over);
+        }
+        tally.token(peers[1]);
+        tally.token(peers[2]);
+        tally.login(peers[2]);
+        tally.give_back(lost);
+        assert_eq!(counts(&tally.take().events(now, &host)), expected(2, sum(3, 2, 3)));
+        assert!(tally.take().events(now, &host).is_empty(), "each once");
+        assert_eq!(tally.total(), Rejected { tokens: 3, logins: 2 });
+        assert_eq!(tally.refusals(), 8 * (EVENTS_MAX + 1) + EVENTS_MAX);
+    }
 }

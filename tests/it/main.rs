@@ -13,6 +13,7 @@ mod api;
 mod audit;
 mod cli;
 mod crash;
+mod dependencies;
 mod example;
 mod host;
 #[path = "../lab/mod.rs"]

@@ -229,3 +229,123 @@ fn ten_wrong_codes_an_hour_are_all_that_strangers_get_together_and_the_own_desk_
     assert!(limiter.check_code(&ada, desk, START).is_err(), "the own desk has no more either");
     assert_eq!(limiter.check_code(&ada, host(3), START.plus(minutes(60))), Ok(()), "an hour later");
 }
+
+#[test]
+fn what_was_taken_back_leaves_nothing_in_memory_and_takes_no_other_failure_along() {
+    let (mut limiter, ada, at) = (Limiter::new(), email("ada@example.com"), peer("192.0.2.1"));
+    let left = |limiter: &Limiter| {
+        let counts = |failures: &VecDeque<Timestamp>| failures.len();
+        let pairs: usize = limiter.pairs.failures.values().map(counts).sum();
+        let emails: usize = limiter.emails.failures.values().map(counts).sum();
+        let keys =
+            [limiter.pairs.failures.len(), limiter.emails.failures.len(), limiter.addresses.failures.len()];
+        (pairs, emails, limiter.addresses.failures.values().map(counts).sum::<usize>(), keys)
+    };
+    for (first, second) in [(Some(&ada), Some(&ada)), (None, None)] {
+        let named = usize::from(first.is_some());
+        limiter.check(first, at, START).unwrap();
+        limiter.check(second, at, START).unwrap();
+        limiter.undecided(second, at);
+        assert_eq!(left(&limiter), (named, named, 1, [named, named, 1]), "the other one still counts");
+        limiter.undecided(first, at);
+        assert_eq!(left(&limiter), (0, 0, 0, [0; 3]));
+        limiter.check(first, at, START).unwrap();
+        limiter.check(second, at, START).unwrap();
+        limiter.succeeded(second, at);
+        assert_eq!(left(&limiter), (0, named, 1, [0, named, 1]), "the pair starts afresh, the others do not");
+        limiter.succeeded(first, at);
+        assert_eq!(left(&limiter), (0, 0, 0, [0; 3]));
+        // What was never let in takes nothing back.
+        limiter.undecided(first, at);
+        assert_eq!(left(&limiter), (0, 0, 0, [0; 3]));
+    }
+    for _ in 0..1_000 {
+        limiter.check_refresh(at, START).unwrap();
+        limiter.refreshed(at);
+        limiter.check_code(&ada, at, START).unwrap();
+        limiter.code_not_wrong(&ada, at, START);
+    }
+    assert!(limiter.refreshes.failures.is_empty() && limiter.codes.failures.is_empty());
+    for _ in 0..ALONE_MAX {
+        limiter.check_refresh(at, START).unwrap();
+    }
+    assert_eq!(limiter.check_refresh(at, START.plus(seconds(1))), Err(RetryAfter { seconds: 299 }));
+    limiter.refreshed(at);
+    assert_eq!(limiter.check_refresh(at, START), Ok(()), "one came back, and no more");
+    assert!(limiter.check_refresh(at, START).is_err());
+}
+
+/// What is forgotten early is guessed at again; what is never forgotten fills the memory.
+#[test]
+fn a_full_memory_forgets_what_is_over_and_then_what_failed_longest_ago_and_nothing_else() {
+    let full = || {
+        let mut counts = Counts::new(2, WINDOW, 3);
+        for (key, second) in [('a', 0), ('b', 1), ('c', 2)] {
+            counts.add(key, START.plus(seconds(second)));
+        }
+        counts
+    };
+    let kept = |counts: &Counts<char>| {
+        let mut keys: Vec<_> = counts.failures.keys().copied().collect();
+        keys.sort_unstable();
+        keys.iter().collect::<String>()
+    };
+    assert_eq!(kept(&full()), "abc", "three find room");
+    let mut counts = full();
+    counts.add('a', START.plus(seconds(3)));
+    assert_eq!(kept(&counts), "abc", "a key that is there needs no room");
+    counts.add('d', START.plus(seconds(4)));
+    assert_eq!(kept(&counts), "acd", "b failed longest ago: a has failed since");
+    let mut counts = full();
+    counts.add('d', START.plus(WINDOW));
+    assert_eq!(kept(&counts), "bcd", "a is over, and goes alone");
+    let mut counts = full();
+    counts.add('d', START.plus(WINDOW).plus(seconds(1)));
+    assert_eq!(kept(&counts), "cd", "what is over goes together");
+    counts.add('e', START.plus(WINDOW).plus(seconds(2)));
+    assert_eq!(kept(&counts), "cde", "there is room: what is over may stay");
+    counts.clear(&'c');
+    assert_eq!(kept(&counts), "de");
+}
+
+#[test]
+fn a_house_of_too_many_desks_forgets_the_one_that_was_used_longest_ago() {
+    let (mut limiter, desk) = (Limiter::new(), peer("192.0.2.1"));
+    let user = |number: usize| email(&format!("u{number}@example.com"));
+    for number in 0..ENTRIES_MAX {
+        limiter.know(&user(number), desk, START.plus(Duration::from_millis(number as u64)));
+    }
+    let now = START.plus(minutes(1));
+    assert!(limiter.is_known(&user(0), desk, now), "as many as there may be");
+    limiter.know(&user(0), desk, now);
+    assert!(limiter.is_known(&user(1), desk, now), "a desk that is known needs no room");
+    limiter.know(&user(ENTRIES_MAX), desk, now);
+    let known = [0, 1, 2, ENTRIES_MAX].map(|number| limiter.is_known(&user(number), desk, now));
+    assert_eq!((known, limiter.known.len()), ([true, false, true, true], ENTRIES_MAX));
+}
+
+#[test]
+fn who_is_held_back_for_two_reasons_is_told_the_longer_wait() {
+    let (mut limiter, ada, at) = (Limiter::new(), email("ada@example.com"), peer("192.0.2.1"));
+    for _ in 0..PAIR_MAX {
+        limiter.check(Some(&ada), at, START).unwrap();
+    }
+    for number in 0..ALONE_MAX - PAIR_MAX {
+        let other = email(&format!("u{number}@example.com"));
+        limiter.check(Some(&other), at, START.plus(seconds(60))).unwrap();
+    }
+    // The e-mail from elsewhere: held back from the hundredth second on.
+    for number in 0..ALONE_MAX - PAIR_MAX {
+        limiter.check(Some(&ada), host(number), START.plus(seconds(100))).unwrap();
+    }
+    let now = START.plus(seconds(200));
+    assert_eq!(limiter.check(Some(&ada), at, now), Err(RetryAfter { seconds: 100 }), "all three");
+    let later = START.plus(minutes(5));
+    for _ in 0..PAIR_MAX {
+        limiter.check(Some(&ada), at, later).unwrap();
+    }
+    // The e-mail is free at 400 s, the address at 360 s, the pair at 600 s.
+    assert_eq!(limiter.check(Some(&ada), at, later.plus(seconds(30))), Err(RetryAfter { seconds: 270 }));
+    assert_eq!(limiter.check(Some(&ada), host(99), later.plus(seconds(30))), Err(RetryAfter { seconds: 70 }));
+    assert_eq!(limiter.check(None, at, later.plus(seconds(30))), Err(RetryAfter { seconds: 30 }));
+}

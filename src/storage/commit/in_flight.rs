@@ -141,6 +141,42 @@ mod tests {
         assert_eq!(started.elapsed(), REVOCATION_WAIT);
     }
 
+    /// Closing is asked for, and not yet done: what is on its way to the socket would leave after the answer.
+    #[tokio::test(start_paused = true)]
+    async fn a_revocation_is_not_answered_before_what_it_closed_is_gone() {
+        let mut in_flight = InFlight::new();
+        let stalled = in_flight.disclosed();
+        let (drain, closed) = (in_flight.drain(), std::cell::Cell::new(None));
+        let mut waiting = tokio_test_pending(drain.wait(|epoch| closed.set(Some(epoch))));
+        assert!(!waiting.is_done() && closed.get().is_none());
+        tokio::time::advance(REVOCATION_WAIT - Duration::from_millis(1)).await;
+        assert!(!waiting.is_done() && closed.get().is_none(), "not too early");
+        tokio::time::advance(Duration::from_millis(2)).await;
+        assert!(!waiting.is_done());
+        assert_eq!(closed.get(), Some(stalled.epoch()));
+        drop(stalled);
+        assert!(waiting.is_done());
+    }
+
+    #[test]
+    fn revocations_remember_what_is_in_flight_and_no_more() {
+        let mut in_flight = InFlight::new();
+        for _ in 0..100 {
+            drop(in_flight.disclosed());
+            in_flight.drain();
+            assert!(in_flight.earlier.len() <= 2);
+        }
+        let held = in_flight.disclosed();
+        for _ in 0..100 {
+            let waits_for =
+                in_flight.drain().earlier.iter().filter(|alive| alive.has_changed().is_ok()).count();
+            assert!(waits_for == 1 && in_flight.earlier.len() <= 3);
+        }
+        drop(held);
+        let none = in_flight.drain().earlier.iter().all(|alive| alive.has_changed().is_err());
+        assert!(none, "nothing is in flight any more");
+    }
+
     /// A connection that held an early epoch of the vault's second life would count as called in with its first.
     #[test]
     fn no_epoch_of_a_later_unlock_is_an_earlier_one() {

@@ -144,6 +144,17 @@ async fn tokens_that_let_nobody_in_look_alike_and_an_expired_one_says_so() {
 }
 
 #[tokio::test]
+async fn an_access_token_of_a_session_ends_with_its_hour_and_says_so() {
+    let t = TestServer::start().await;
+    let (begin, me) = (t.clock.now(), async || t.send("GET", "/sfp/api/users/me", &t.owner, "").await);
+    t.clock.set(begin.plus(seconds(3_599)));
+    assert_eq!(me().await.status, 200);
+    t.clock.set(begin.plus(seconds(3_600)));
+    let expired = me().await;
+    assert_eq!((expired.status, expired.json()["code"].as_str()), (401, Some("token_expired")));
+}
+
+#[tokio::test]
 async fn a_credential_is_rotated_rolled_back_and_deleted() {
     let t = TestServer::start().await;
     let id = t.github("ghp_example_1", GLOBAL).await;

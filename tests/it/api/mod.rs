@@ -21,6 +21,7 @@ mod minting_quota;
 mod openapi;
 mod own;
 mod own_password;
+mod pages;
 mod policy;
 mod projects;
 mod revisions;

@@ -6,6 +6,7 @@ mod damage;
 mod faults;
 mod internal;
 mod kills;
+mod live_file;
 mod migrations;
 mod order;
 mod power_cuts;
