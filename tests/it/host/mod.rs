@@ -3,6 +3,7 @@
 mod backup;
 mod backup_cut;
 mod backup_hangs;
+mod backup_lost;
 mod backup_share;
 mod bad_copies;
 mod clock;
