@@ -10,7 +10,7 @@ use std::{
 
 use serde_json::json;
 
-use super::{file_args::FileArgs, host_actor::host_actor, offline, passphrase::PassphraseArgs};
+use super::{file_args::FileArgs, host_actor::host_actor, memory, offline, passphrase::PassphraseArgs};
 use crate::{
     cli::{
         error::CliError,
@@ -104,7 +104,9 @@ impl Old {
         let newest =
             closed.newest_time().map_err(|error| CliError::failed(error.to_string(), "restore a backup"))?;
         let clock = newest.map_or_else(Clock::system, Clock::system_after);
-        let vault = closed.unseal(secret()?).map_err(|error| CliError::unlock(&error))?;
+        let secret = secret()?;
+        memory::check_unseal(&closed, &secret).map_err(unchanged)?;
+        let vault = closed.unseal(secret).map_err(|error| CliError::unlock(&error))?;
         Ok(Self { file, vault, clock, locking, bytes })
     }
 

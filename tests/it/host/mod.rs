@@ -36,6 +36,7 @@ mod restore_since;
 mod sandbox;
 mod second_factor;
 mod self_check;
+mod short_memory;
 mod slots;
 mod storms;
 mod systemd;
