@@ -36,7 +36,7 @@ use crate::{
 };
 
 /// The checks behind the pages, in the report's order: a file that does not open has none of them.
-const BEHIND_PAGES: [&str; 16] = [
+const BEHIND_PAGES: [&str; 17] = [
     "passphrase",
     "head",
     "rows",
@@ -53,6 +53,7 @@ const BEHIND_PAGES: [&str; 16] = [
     "tokens",
     "expiry",
     "urls",
+    "scopes",
 ];
 
 /// `doctor`'s flags.

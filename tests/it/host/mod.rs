@@ -32,6 +32,7 @@ mod replace;
 mod request_log;
 mod restore;
 mod restore_rolls;
+mod restore_service;
 mod restore_since;
 mod sandbox;
 mod second_factor;
