@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File, OpenOptions},
     io,
-    os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt},
+    os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, fchown},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -176,6 +176,20 @@ impl NewFile {
     /// The system refuses.
     pub fn free_bytes(&self) -> io::Result<u64> {
         self.file.free_bytes()
+    }
+
+    /// Gives the file to the owner of its folder, if root makes it there for somebody else; returns that owner.
+    ///
+    /// # Errors
+    /// The file system refuses, and the file stays root's.
+    pub fn give_to_owner_of_folder(&self) -> Result<Option<u32>, FileError> {
+        let failed = |source| FileError::Io { path: self.file.path.clone(), source };
+        let folder = fs::metadata(folder_of(&self.file.path)).map_err(failed)?;
+        if !rustix::process::geteuid().is_root() || folder.uid() == 0 {
+            return Ok(None);
+        }
+        fchown(self.file.held.file(), Some(folder.uid()), Some(folder.gid())).map_err(failed)?;
+        Ok(Some(folder.uid()))
     }
 
     /// Links the finished file into place, without ever replacing another; it stays locked.

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     clock::Clock,
     disk,
-    vault::{Admitted, Context, Error, InternalError, Vault},
+    vault::{Admitted, Backup, Context, Error, InternalError, Vault},
 };
 
 /// Bytes of the file in memory at a time; one more piece waits for a slow client.
@@ -32,7 +32,7 @@ pub(super) async fn create(call: Box<Call>) -> HandlerResult {
         made.map_err(|error| Error::from(InternalError::Scratch(error)))?
     };
     let copying = call.vault.create_backup(&call.context, call.caller()?, medium);
-    let copied = tokio::select! {
+    let (copied, backup) = tokio::select! {
         copied = copying => copied?,
         // A server that stops does not wait for a copy.
         _ = closing.wait_for(|closing| *closing) => return Err(Error::Overloaded.into()),
@@ -40,8 +40,8 @@ pub(super) async fn create(call: Box<Call>) -> HandlerResult {
     let caller = call.caller()?.clone();
     let (pieces, stream) = mpsc::channel(1);
     let Call { vault, clock, context, .. } = *call;
-    let sending =
-        Sending { file: Arc::new(file), bytes: copied.bytes, vault, clock, context, caller, pieces };
+    let (file, bytes) = (Arc::new(file), copied.bytes);
+    let sending = Sending { file, bytes, backup, vault, clock, context, caller, pieces };
     tokio::spawn(sending.until(closing));
     Ok(Answer::file(stream, copied.bytes))
 }
@@ -50,6 +50,7 @@ pub(super) async fn create(call: Box<Call>) -> HandlerResult {
 struct Sending {
     file: Arc<File>,
     bytes: u64,
+    backup: Backup,
     vault: Arc<Vault>,
     clock: Clock,
     context: Context,
@@ -60,17 +61,20 @@ struct Sending {
 impl Sending {
     /// Sends the file, unless the server stops first: a client then sees the answer break off.
     async fn until(self, mut closing: watch::Receiver<bool>) {
-        let stops = tokio::select! {
-            () = self.send() => false,
-            closing = closing.wait_for(|closing| *closing) => closing.is_ok(),
+        let sent = tokio::select! {
+            sent = self.send() => Some(sent),
+            closing = closing.wait_for(|closing| *closing) => closing.is_err().then_some(false),
         };
-        if stops {
-            drop(self.pieces.send(Err(io::Error::other("the server stops"))).await);
+        match sent {
+            Some(true) => self.backup.arrived(&self.vault),
+            Some(false) => {}
+            None => drop(self.pieces.send(Err(io::Error::other("the server stops"))).await),
         }
     }
 
-    /// Sends piece after piece; a disk that fails, a lock or a revocation breaks the answer off.
-    async fn send(&self) {
+    /// Sends piece after piece; returns whether the connection took all of them. A disk that fails, a lock or a
+    /// revocation breaks the answer off.
+    async fn send(&self) -> bool {
         let mut at = 0;
         while at < self.bytes {
             let length = usize::try_from(self.bytes - at).unwrap_or(PIECE_BYTES).min(PIECE_BYTES);
@@ -78,9 +82,10 @@ impl Sending {
             at += length as u64;
             let broke = piece.is_err();
             if self.pieces.send(piece).await.is_err() || broke {
-                return;
+                return false;
             }
         }
+        true
     }
 
     /// Reads a piece, then admits the caller to it: the permit is as new as the piece.

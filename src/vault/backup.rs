@@ -3,7 +3,7 @@
 use std::{
     ops::ControlFlow,
     sync::{
-        Arc,
+        Arc, Weak,
         atomic::{AtomicBool, Ordering},
         mpsc::{Sender, channel},
     },
@@ -35,9 +35,48 @@ const REST_MAX: Duration = Duration::from_millis(100);
 /// The most attempts to admit a caller to a piece while requests fill the queue: half a minute.
 const PIECE_TRIES: usize = 300;
 
+/// A backup under way. Its event is recorded before its copy is made; until [`Backup::arrived`] is told that the copy
+/// has arrived, whatever ends this value records that it failed: an error, a client or schedule that gave it up.
+#[must_use = "dropped, it is recorded as failed"]
+pub struct Backup {
+    open: Weak<Open>,
+    event: Option<Event>,
+}
+
+impl Backup {
+    fn begin(open: &Arc<Open>, event: Event) -> Self {
+        Self { open: Arc::downgrade(open), event: Some(event) }
+    }
+
+    /// Takes the copy for arrived: it is the newest verified backup.
+    pub fn arrived(mut self, vault: &Vault) {
+        if let Some(event) = self.event.take() {
+            vault.set_backed_up(event.time);
+        }
+    }
+
+    /// Returns the error with which its event was not recorded: then neither is a failure, unless the event may be.
+    fn unrecorded(mut self, error: Error) -> Error {
+        if !matches!(error, Error::AuditUnavailable) {
+            self.event = None;
+        }
+        error
+    }
+}
+
+impl Drop for Backup {
+    fn drop(&mut self) {
+        // After a lock nothing is recorded.
+        let (Some(event), Some(open)) = (self.event.take(), self.open.upgrade()) else { return };
+        let event = Event { outcome: Outcome::Failed, ..event };
+        // Queued by the call itself: nobody waits for it.
+        drop(open.decide(None, |_| Ok(Decision::recording((), vec![event]))));
+    }
+}
+
 impl Vault {
     /// Copies the vault to an empty medium for a caller, and verifies the copy. Records `backup.create` first: the copy
-    /// has that record.
+    /// has that record. The caller says when the copy has arrived.
     ///
     /// # Errors
     /// The policy forbids it, the vault is locked meanwhile, another copy is being made, or either file refuses.
@@ -46,15 +85,20 @@ impl Vault {
         context: &Context,
         caller: &Admitted,
         to: Medium,
-    ) -> Result<Copied, Error> {
+    ) -> Result<(Copied, Backup), Error> {
         self.check_room()?;
+        let event = context.event(caller.caller().actor(), Action::BackupCreate);
+        // Before the event is recorded: a caller that goes away meanwhile leaves it without a copy.
+        let backup = Backup::begin(&self.opened()?, event);
         let record = move |work: Request<'_>| Ok(Decision::recording((), vec![work.event]));
-        self.act(context, caller, Verb::CreateBackup, record).await?;
-        let copied = self.copied(to, context.event(caller.caller().actor(), Action::BackupCreate)).await?;
+        if let Err(error) = self.act(context, caller, Verb::CreateBackup, record).await {
+            return Err(backup.unrecorded(error));
+        }
+        let copied = self.copy(to).await?;
         // The caller may have lost its rights meanwhile.
         let open = self.opened()?;
         self.admit_again(&open.writer.fresh_view(), caller, context.now, Verb::CreateBackup)?;
-        Ok(copied)
+        Ok((copied, backup))
     }
 
     /// Admits a caller again to the next piece of its copy. Hold the disclosure until the piece is with the connection: a
@@ -88,19 +132,20 @@ impl Vault {
     ///
     /// # Errors
     /// As [`Vault::create_backup`].
-    pub async fn back_up(&self, to: Medium, now: Timestamp) -> Result<Copied, Error> {
+    pub async fn back_up(&self, to: Medium, now: Timestamp) -> Result<(Copied, Backup), Error> {
         let event = Event::new(now, self.settings().host.clone(), Action::BackupCreate);
-        self.opened()?.record(vec![event.clone()]).await?;
-        self.copied(to, event).await
+        let open = self.opened()?;
+        let backup = Backup::begin(&open, event.clone());
+        if let Err(error) = open.record(vec![event]).await {
+            return Err(backup.unrecorded(error));
+        }
+        drop(open);
+        Ok((self.copy(to).await?, backup))
     }
 
-    /// Records that a scheduled backup was given up.
+    /// Records that a scheduled backup was given up before its copy began.
     pub async fn record_lost_backup(&self, now: Timestamp) {
         let event = Event::new(now, self.settings().host.clone(), Action::BackupCreate);
-        self.record_failed(event).await;
-    }
-
-    async fn record_failed(&self, event: Event) {
         if let Err(error) = self.record(Event { outcome: Outcome::Failed, ..event }).await {
             tracing::error!(%error, "a backup that failed could not be recorded");
         }
@@ -112,23 +157,6 @@ impl Vault {
         match self.free_bytes() {
             Some(free) if free < needed => Err(Error::DiskLow),
             Some(_) | None => Ok(()),
-        }
-    }
-
-    /// Makes a copy; records a failure, unless its client went away or the vault was locked.
-    async fn copied(&self, to: Medium, event: Event) -> Result<Copied, Error> {
-        let now = event.time;
-        match self.copy(to).await {
-            Ok(copied) => {
-                self.set_backed_up(now);
-                Ok(copied)
-            }
-            Err(error) => {
-                if !matches!(error, Error::Locked | Error::Overloaded) {
-                    self.record_failed(event).await;
-                }
-                Err(error)
-            }
         }
     }
 

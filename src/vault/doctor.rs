@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use super::{slots::try_slots, state::Vault};
+use super::{error::UnlockError, slots::try_slots, state::Vault};
 use crate::{
     audit::{checkpoint::origin, tree::Frontier},
     domain::Secret,
@@ -25,6 +25,16 @@ impl Vault {
             Some(Err(error)) => (None, Check::new("passphrase", Status::Failed, error.to_string())),
             Some(Ok((slots, secret))) => match try_slots(&slots, secret).outcome {
                 Ok((key, _)) => (Some(key), Check::new("passphrase", Status::Ok, "it opens a key slot")),
+                Err(error @ UnlockError::Kdf) => {
+                    let hint = "free memory, or run on a larger host";
+                    (
+                        None,
+                        Check {
+                            detail: vec![hint.to_owned()],
+                            ..Check::skipped("passphrase", &error.to_string())
+                        },
+                    )
+                }
                 Err(error) => {
                     let or =
                         "or a backup, which opens with the secrets of its time; or the key slots are damaged";

@@ -61,6 +61,7 @@ pub use crate::storage::{
     Copied, CopyError, InFlightGuard as Disclosure, Receipt, Step, StoredRecord, Supervisor,
 };
 pub use access::Admitted;
+pub use backup::Backup;
 pub use budgets::{AnswerBytes, CallerLimits, ExportShare};
 pub use canary::CanaryRead;
 pub use create::{Created, InitError, InitPlan};

@@ -57,6 +57,24 @@ impl Closed {
         self.store.newest_time()
     }
 
+    /// Returns the name of the vault's log, which every copy of the vault has.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn name(&self) -> Result<String, StorageError> {
+        Ok(self.store.verifier_key()?.name().to_owned())
+    }
+
+    /// Returns the most memory in KiB that a derivation for one of the slots takes.
+    ///
+    /// # Errors
+    /// The slots cannot be read.
+    pub fn most_memory_kib(&self) -> Result<u32, StorageError> {
+        let slots = self.store.slots()?;
+        let costly = slots.iter().map(|slot| &slot.header).filter(|slot| slot.kind != SlotKind::Machine);
+        Ok(costly.map(|slot| slot.params.memory_kib()).max().unwrap_or_default())
+    }
+
     /// Opens the vault key with a passphrase or a recovery key.
     ///
     /// # Errors

@@ -1,8 +1,11 @@
 //! The restore of a backup: what was taken away after it stays away, every session ends, and the log gets a new key.
 //! There is no caller: the passphrase that unlocked the copy is the proof.
 
+mod scopes;
+
 use std::collections::{BTreeMap, BTreeSet};
 
+use self::scopes::{LaterScope, Rescoped, counted, later_scopes};
 use super::{
     audited::silent,
     error::Error,
@@ -150,8 +153,10 @@ impl<'a> Work<'a> {
             self.outcome.by_hand.push(told.to_owned());
         }
         if later.unnamed > 0 {
-            let told =
-                format!("{} events name what they took away only by a hash: look at the list", later.unnamed);
+            let told = format!(
+                "events that name what they took away only by a hash: {}; look at the list",
+                later.unnamed
+            );
             self.outcome.by_hand.push(told);
         }
         Ok(())
@@ -177,7 +182,7 @@ impl<'a> Work<'a> {
         };
         let mut told = Vec::new();
         if let Some(only) = only.filter(is_wider) {
-            told.push(format!("narrowed to {} projects", only.len()));
+            told.push(format!("narrowed to {}", counted(only.len())));
             token.scope.projects = Some(only.to_vec());
         }
         let mut end = Detail::NONE;
@@ -243,7 +248,7 @@ impl<'a> Work<'a> {
                 Some(before) => before.iter().any(|project| !only.contains(project)),
             });
             if let Some(only) = narrower {
-                what.push(format!("narrowed to {} projects", only.len()));
+                what.push(format!("narrowed to {}", counted(only.len())));
                 after.scope.projects = Some(only);
             }
         }
@@ -271,7 +276,9 @@ impl<'a> Work<'a> {
         factor.codes.retain(|code| !numbers.contains(&code.number));
         let used = before - factor.codes.len();
         if used > 0 {
-            self.outcome.applied.push(format!("{used} one-time codes of {email} used up"));
+            self.outcome
+                .applied
+                .push(format!("{used} one-time code{} of {email} used up", if used == 1 { "" } else { "s" }));
         }
     }
 
@@ -281,7 +288,7 @@ impl<'a> Work<'a> {
         view: &View<'_>,
         later: &TakenAway,
     ) -> Result<BTreeSet<ProjectId>, StorageError> {
-        let mut used = BTreeSet::new();
+        let (mut used, scopes) = (BTreeSet::new(), later_scopes(view, &later.scopes)?);
         view.each_integration(|integration| {
             let id = integration.id;
             if later.integrations.contains(&id) {
@@ -298,47 +305,31 @@ impl<'a> Work<'a> {
                 );
                 self.outcome.by_hand.push(told);
             }
-            let scope = self.scope(integration, later.scopes.get(&id));
+            let scope = self.scope(integration, scopes.get(&id));
             used.extend(later.projects.iter().filter(|project| is_of(&scope, project)).cloned());
         })?;
         Ok(used)
     }
 
     /// Sets a later scope again if it takes projects away; returns the scope that holds.
-    fn scope(&mut self, before: &Integration, later: Option<&Projects>) -> Scope {
-        let takes_away = |projects: &[_]| match &before.scope {
-            Scope::Global => true,
-            Scope::Projects(before) => before.iter().any(|project| !projects.contains(project)),
-        };
-        match later {
-            Some(Projects::Only(projects)) if !projects.is_empty() && takes_away(projects) => {
-                let scope = Scope::Projects(projects.clone());
-                let mut after = before.clone();
-                after.keep_rotation();
-                (after.scope, after.updated_at) = (scope.clone(), self.plan.now);
-                self.outcome.applied.push(format!(
-                    "integration {} scoped to {} projects",
-                    named(before),
-                    projects.len()
-                ));
-                self.changes.integration(Some(before), after);
-                let detail = Detail::NONE.list(DetailKey::Projects, projects);
-                self.event(Action::IntegrationUpdate, |event| {
-                    let event = about(event, before);
-                    Event { detail: event.detail.clone().join(detail), ..event }
-                });
-                return scope;
-            }
-            Some(Projects::Unknown) => {
-                let told = format!(
-                    "{} was scoped to a list of projects that the log knows only by a hash",
-                    named(before)
-                );
-                self.outcome.by_hand.push(told);
-            }
-            Some(Projects::All | Projects::Only(_)) | None => {}
-        }
-        before.scope.clone()
+    fn scope(&mut self, before: &Integration, later: Option<&LaterScope>) -> Scope {
+        let Some(later) = later else { return before.scope.clone() };
+        let Rescoped { to, told } = later.judge(&before.scope);
+        let name = named(before);
+        self.outcome.by_hand.extend(told.map(|told| format!("{name} {told}")));
+        let Some(projects) = to else { return before.scope.clone() };
+        self.outcome.applied.push(format!("integration {name} scoped to {}", counted(projects.len())));
+        let detail = Detail::NONE.list(DetailKey::Projects, &projects);
+        let scope = Scope::Projects(projects);
+        let mut after = before.clone();
+        after.keep_rotation();
+        (after.scope, after.updated_at) = (scope.clone(), self.plan.now);
+        self.changes.integration(Some(before), after);
+        self.event(Action::IntegrationUpdate, |event| {
+            let event = about(event, before);
+            Event { detail: event.detail.clone().join(detail), ..event }
+        });
+        scope
     }
 
     fn event(&mut self, action: Action, complete: impl FnOnce(Event) -> Event) {

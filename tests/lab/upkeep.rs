@@ -133,7 +133,8 @@ impl Used {
         let target = Disk::new(Arc::default());
         let vault = Vault::open(Disk::new(Arc::clone(&base)).medium(), settings()).unwrap();
         vault.unlock(secret(PASSPHRASE), host(), now(), None).await.unwrap();
-        vault.back_up(target.medium(), now()).await.map_err(|error| error.to_string())?;
+        let made = vault.back_up(target.medium(), now()).await;
+        made.map_err(|error| error.to_string())?.1.arrived(&vault);
         Ok(Self {
             base,
             copy: Arc::new(target.image()),
@@ -196,7 +197,10 @@ impl Used {
                 vault.restore(plan).await.is_ok()
             }
             Upkeep::Adopt => true,
-            Upkeep::BackUp => vault.back_up(Disk::new(Arc::default()).medium(), now()).await.is_ok(),
+            Upkeep::BackUp => {
+                let made = vault.back_up(Disk::new(Arc::default()).medium(), now()).await;
+                made.map(|(_, backup)| backup.arrived(vault)).is_ok()
+            }
         }
     }
 
@@ -206,7 +210,8 @@ impl Used {
         if copy == Copying::BackUp {
             let vault = Vault::open(source.medium(), settings()).map_err(|error| format!("{error:?}"))?;
             vault.unlock(secret(PASSPHRASE), host(), now(), None).await.map_err(|error| error.to_string())?;
-            let made = vault.back_up(target.medium(), now()).await.is_ok();
+            let made = vault.back_up(target.medium(), now()).await;
+            let made = made.map(|(_, backup)| backup.arrived(&vault)).is_ok();
             return Ok(made.then(|| vec![secret(PASSPHRASE), copied(&self.recovery)]));
         }
         let closed = Closed::open(source.medium(), 1 << 20).map_err(|error| format!("{error:?}"))?;

@@ -2,7 +2,7 @@
 
 use std::{
     borrow::Cow,
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
 };
 
 use serde::Deserialize;
@@ -16,6 +16,9 @@ use crate::{
     audit::record::{BadRecord, RECORD_BYTES_MAX},
     domain::{Action, Actor, Outcome, Timestamp},
 };
+
+/// The most backups in memory: more than can be under way at a time.
+const BACKUPS_KEPT: usize = 64;
 
 /// The members of a record that the model reads.
 #[derive(Deserialize)]
@@ -62,7 +65,8 @@ pub struct Replay {
     /// Logins and refreshes that session rows claim and no record has shown yet.
     pub(super) claimed: BTreeSet<[u8; 16]>,
     first: Option<u64>,
-    backup: Option<Timestamp>,
+    /// The newest backups: each is taken back by a failure of the same actor and time.
+    backups: VecDeque<(Box<str>, Box<str>)>,
     pub(super) unread: u64,
     /// Records about users and about tokens whose detail was too long, and is only a hash.
     pub(super) unclear_users: u64,
@@ -89,9 +93,9 @@ impl Replay {
         self.first.is_none_or(|first| first > 0)
     }
 
-    /// Returns the time of the newest recorded backup.
-    pub const fn newest_backup(&self) -> Option<Timestamp> {
-        self.backup
+    /// Returns the time of the newest recorded backup that no later record calls failed.
+    pub fn newest_backup(&self) -> Option<Timestamp> {
+        self.backups.back()?.1.parse().ok()
     }
 
     /// Returns the time of the last access of an integration or token.
@@ -108,6 +112,9 @@ impl Replay {
         let allowed = told.outcome.as_ref() == Outcome::Allowed.as_str();
         self.note_access(sequence, &told, action, allowed)?;
         if !allowed {
+            if action == Action::BackupCreate && told.outcome.as_ref() == Outcome::Failed.as_str() {
+                self.take_back(&told);
+            }
             return Ok(());
         }
         match action {
@@ -135,11 +142,23 @@ impl Replay {
                 Ok(())
             }
             Action::BackupCreate => {
-                self.backup = Some(told.time.parse().map_err(|_| BadRecord)?);
+                told.time.parse::<Timestamp>().map_err(|_| BadRecord)?;
+                self.backups.push_back((Box::from(&*told.actor), Box::from(&*told.time)));
+                if self.backups.len() > BACKUPS_KEPT {
+                    self.backups.pop_front();
+                }
                 Ok(())
             }
             // No other action makes, changes or deletes a row that the model compares.
             _ => Ok(()),
+        }
+    }
+
+    /// Takes back the backup that a record calls failed: its own record came before the copy.
+    fn take_back(&mut self, told: &Told<'_>) {
+        let is_it = |(actor, time): &(Box<str>, Box<str>)| **actor == *told.actor && **time == *told.time;
+        if let Some(at) = self.backups.iter().rposition(is_it) {
+            self.backups.remove(at);
         }
     }
 

@@ -1,7 +1,9 @@
 //! The server's own backups: a verified copy in a folder at each interval, the newest few kept.
 
+mod folder;
+
 use std::{
-    fs, io,
+    io,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -9,10 +11,11 @@ use std::{
 
 use tokio::{task::spawn_blocking, time::sleep};
 
+use self::folder::{backups, compact, file_stem, opens, prune, time_of};
 use super::hanging::{Apart, Hung, unless_hung};
 use crate::{
     clock::Clock,
-    disk::{self, Calls, FileError, Locking, NewFile, Watched},
+    disk::{Calls, FileError, Locking, NewFile, Watched},
     domain::Timestamp,
     vault::{self, Vault},
 };
@@ -23,8 +26,6 @@ const LOOK_EVERY: Duration = Duration::from_secs(30);
 const AGAIN_AFTER: Duration = Duration::from_mins(5);
 /// The time after which a folder that answers no call counts as hanging.
 const HUNG_AFTER: Duration = Duration::from_mins(1);
-/// The length of a time in a file's name: `20261124T100000Z`.
-const TIME_CHARS: usize = 16;
 
 /// The folder, the interval and the number to keep.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -144,7 +145,7 @@ impl Waiting {
     }
 }
 
-/// Returns when the next backup is due, by the newest one in the folder.
+/// Returns when the next backup is due, by the newest one in the folder that opens and is of this vault.
 async fn first_due(
     plan: &BackupPlan,
     vault: &Arc<Vault>,
@@ -152,8 +153,15 @@ async fn first_due(
     calls: &Arc<Calls>,
 ) -> Option<Timestamp> {
     let (folder, stem, calls) = (plan.folder.clone(), stem(vault)?, Arc::clone(calls));
-    let names = spawn_blocking(move || calls.during(|| backups(&folder, &stem, now))).await.ok()?.ok()?;
-    let newest = time_of(names.last()?)?;
+    let newest = spawn_blocking(move || {
+        let names = calls.during(|| backups(&folder, &stem, now)).ok()?;
+        names
+            .iter()
+            .rev()
+            .find(|name| opens(&folder.join(name), &stem, &calls))
+            .and_then(|name| time_of(name))
+    });
+    let newest = newest.await.ok()??;
     vault.set_backed_up(newest);
     Some(newest.plus(plan.every))
 }
@@ -165,37 +173,51 @@ async fn attempt(
     now: Timestamp,
     calls: &Arc<Calls>,
 ) -> Result<PathBuf, NotMade> {
-    let made = unless_hung(calls, HUNG_AFTER, Box::pin(make(plan, vault, now, calls))).await;
-    if matches!(made, Err(Hung)) {
+    let stem = stem(vault).ok_or(vault::Error::Locked)?;
+    let path = plan.folder.join(format!("{stem}-{}.redb", compact(now)));
+    let begun = unless_hung(calls, HUNG_AFTER, begun(plan, &path, vault, calls)).await;
+    if matches!(begun, Err(Hung)) {
         vault.record_lost_backup(now).await;
     }
-    made?
+    let new = begun??;
+    unless_hung(calls, HUNG_AFTER, Box::pin(make(new, vault, now, calls))).await??;
+    // The backup is made, whatever becomes of the older ones.
+    let (folder, keep, counted) = (plan.folder.clone(), plan.keep, Arc::clone(calls));
+    let pruned = spawn_blocking(move || counted.during(|| prune(&folder, &stem, keep, now)));
+    if unless_hung(calls, HUNG_AFTER, pruned).await.is_err() {
+        tracing::warn!(folder = %plan.folder.display(), "the folder hangs: older backups are not removed");
+    }
+    Ok(path)
 }
 
-async fn make(
+/// Begins the file of a copy on a thread of its own: a share that hangs must not hang the server too.
+async fn begun(
     plan: &BackupPlan,
+    path: &Path,
+    vault: &Arc<Vault>,
+    calls: &Arc<Calls>,
+) -> Result<Apart<NewFile>, NotMade> {
+    let (path, locking, needed) = (path.to_owned(), plan.locking, vault.file_bytes().unwrap_or(0));
+    let counted = Arc::clone(calls);
+    let new = spawn_blocking(move || counted.during(|| begin(&path, locking, needed))).await;
+    Ok(Apart::new(new.map_err(|_| NotMade::Panicked)??))
+}
+
+/// Makes the copy and puts it in its place; only then it counts.
+async fn make(
+    new: Apart<NewFile>,
     vault: &Arc<Vault>,
     now: Timestamp,
     calls: &Arc<Calls>,
-) -> Result<PathBuf, NotMade> {
-    let stem = stem(vault).ok_or(vault::Error::Locked)?;
-    let path = plan.folder.join(format!("{stem}-{}.redb", compact(now)));
-    let (begun, locking, needed) = (path.clone(), plan.locking, vault.file_bytes().unwrap_or(0));
+) -> Result<(), NotMade> {
+    let (_, backup) = vault.back_up(Watched::over(new.medium(), calls), now).await?;
     let counted = Arc::clone(calls);
-    // A share that hangs must not hang the server too.
-    let new = spawn_blocking(move || counted.during(|| begin(&begun, locking, needed))).await;
-    let new = Apart::new(new.map_err(|_| NotMade::Panicked)??);
-    vault.back_up(Watched::over(new.medium(), calls), now).await?;
-    let (folder, keep, counted) = (plan.folder.clone(), plan.keep, Arc::clone(calls));
-    let done = spawn_blocking(move || {
-        let finish = || {
-            new.into_inner().map(NewFile::publish).transpose()?;
-            prune(&folder, &stem, keep, now).map_err(|source| NotMade::Folder { path: folder, source })
-        };
-        counted.during(finish)
+    let published = spawn_blocking(move || {
+        counted.during(|| new.into_inner().map(NewFile::publish).transpose().map(drop))
     });
-    done.await.map_err(|_| NotMade::Panicked)??;
-    Ok(path)
+    published.await.map_err(|_| NotMade::Panicked)??;
+    backup.arrived(vault);
+    Ok(())
 }
 
 /// Begins the file of a copy, once the folder has room for it.
@@ -212,99 +234,12 @@ fn begin(path: &Path, locking: Locking, needed: u64) -> Result<NewFile, NotMade>
 
 /// Returns the beginning of the names of this vault's backups.
 fn stem(vault: &Vault) -> Option<String> {
-    Some(vault.verifier_key().ok()?.name().replace('/', "-"))
-}
-
-/// Removes all but the newest backups of this vault, and what a killed run left. A new one is verified by now.
-fn prune(folder: &Path, stem: &str, keep: usize, now: Timestamp) -> io::Result<()> {
-    let names = backups(folder, stem, now)?;
-    for name in names.iter().rev().skip(keep) {
-        fs::remove_file(folder.join(name))?;
-    }
-    for entry in fs::read_dir(folder)? {
-        let Ok(name) = entry?.file_name().into_string() else { continue };
-        let unfinished = name.strip_prefix('.').and_then(|name| name.strip_suffix(disk::UNFINISHED));
-        let left = unfinished.or_else(|| name.strip_suffix(".lock"));
-        if let Some(of) = left.filter(|of| is_backup(of, stem)) {
-            disk::sweep(&folder.join(of));
-        }
-    }
-    Ok(())
-}
-
-/// Returns the names of this vault's backups, oldest first. A time ahead of the clock, and a file without a byte, are
-/// nobody's backup: they must neither postpone the next one nor push the newest one out.
-fn backups(folder: &Path, stem: &str, now: Timestamp) -> io::Result<Vec<String>> {
-    let mut names = Vec::new();
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        let Ok(name) = entry.file_name().into_string() else { continue };
-        if !is_backup(&name, stem) || !entry.file_type()?.is_file() {
-            continue;
-        }
-        if time_of(&name).is_none_or(|time| time > now) || entry.metadata()?.len() == 0 {
-            tracing::warn!(file = name, "ignored: it is empty, or its time is ahead of the clock");
-            continue;
-        }
-        names.push(name);
-    }
-    names.sort();
-    Ok(names)
-}
-
-fn is_backup(name: &str, stem: &str) -> bool {
-    name.strip_prefix(stem).is_some_and(|rest| rest.starts_with('-')) && time_of(name).is_some()
-}
-
-/// Returns a time as a file's name has it: without the colons, which some file systems forbid.
-fn compact(time: Timestamp) -> String {
-    let text: String = time.to_string().chars().filter(char::is_ascii_alphanumeric).collect();
-    // Without the milliseconds.
-    format!("{}Z", text.get(..TIME_CHARS - 1).unwrap_or(&text))
-}
-
-/// Returns the time in a backup's name.
-fn time_of(name: &str) -> Option<Timestamp> {
-    let stem = name.strip_suffix(".redb")?;
-    let time = stem.get(stem.len().checked_sub(TIME_CHARS)?..)?;
-    let part = |from: usize, to: usize| time.get(from..to);
-    let (date, clock) = time.strip_suffix('Z')?.split_once('T')?;
-    if date.len() != 8 || clock.len() != 6 {
-        return None;
-    }
-    let text = format!(
-        "{}-{}-{}T{}:{}:{}.000Z",
-        part(0, 4)?,
-        part(4, 6)?,
-        part(6, 8)?,
-        part(9, 11)?,
-        part(11, 13)?,
-        part(13, 15)?
-    );
-    text.parse().ok()
+    Some(file_stem(vault.verifier_key().ok()?.name()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_backups_name_says_its_time_and_no_other_file_is_taken_for_one() {
-        let time: Timestamp = "2026-11-24T10:20:30.000Z".parse().unwrap();
-        let name = format!("sealroom-x-{}.redb", compact(time));
-        assert_eq!(name, "sealroom-x-20261124T102030Z.redb");
-        assert!(is_backup(&name, "sealroom-x") && time_of(&name) == Some(time));
-        for other in [
-            "sealroom-y-20261124T102030Z.redb",
-            "sealroom-xx-20261124T102030Z.redb",
-            "sealroom-x-mine.redb",
-            "sealroom-x.redb",
-            "sealroom-x-20261124T102030Z.redb.old",
-            "20261124T102030Z.redb",
-        ] {
-            assert!(!is_backup(other, "sealroom-x"), "{other}");
-        }
-    }
 
     /// A client's own backup made the schedule's one a failure: an alarm and a notice for nothing.
     #[test]
@@ -323,39 +258,9 @@ mod tests {
         let path = folder.path().join("sealroom-x-20261124T102030Z.redb");
         let refused = begin(&path, Locking::Required, u64::MAX).map(drop).unwrap_err();
         assert!(refused.to_string().starts_with("the copy needs up to "), "{refused}");
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
         assert!(begin(&path, Locking::Required, 1).is_ok());
         let gone = begin(&folder.path().join("gone/x.redb"), Locking::Required, 1).map(drop).unwrap_err();
         assert!(gone.to_string().contains("gone: No such file"), "{gone}");
-    }
-
-    #[test]
-    fn pruning_removes_no_file_that_is_not_an_older_backup_of_this_vault() {
-        let folder = tempfile::tempdir().unwrap();
-        let folder = folder.path();
-        let (kept, gone) = (
-            ["sealroom-x-20261126T000000Z.redb", "sealroom-x-20261125T000000Z.redb"],
-            "sealroom-x-20261124T000000Z.redb",
-        );
-        let others = ["sealroom-y-20260101T000000Z.redb", "notes.txt", "sealroom-x-mine.redb", "team.redb"];
-        let left =
-            [".sealroom-x-20261123T000000Z.redb.sealroom-new", "sealroom-x-20261123T000000Z.redb.lock"];
-        for name in kept.iter().chain([&gone]).chain(&others).chain(&left) {
-            fs::write(folder.join(name), if name.contains(".redb.lock") { "4000000\n" } else { "x" })
-                .unwrap();
-        }
-        // Neither pushes a real one out, nor is the newest.
-        let (ahead, empty) = ("sealroom-x-20300101T000000Z.redb", "sealroom-x-20261127T000000Z.redb");
-        fs::write(folder.join(ahead), "x").unwrap();
-        fs::write(folder.join(empty), "").unwrap();
-        let now: Timestamp = "2026-11-28T00:00:00.000Z".parse().unwrap();
-        prune(folder, "sealroom-x", 2, now).unwrap();
-        assert_eq!(backups(folder, "sealroom-x", now).unwrap().last().unwrap(), kept[0]);
-        for name in kept.iter().chain(&others).chain(&[ahead, empty]) {
-            assert!(folder.join(name).exists(), "{name}");
-        }
-        for name in left.iter().chain([&gone]) {
-            assert!(!folder.join(name).exists(), "{name}");
-        }
     }
 }

@@ -15,6 +15,7 @@ use super::{
     checkpoint_check::{CHECKPOINT, check_folder},
     control,
     host_actor::host_actor,
+    memory,
     passphrase::PassphraseArgs,
     surroundings::surroundings,
 };
@@ -35,7 +36,7 @@ use crate::{
 };
 
 /// The checks behind the pages, in the report's order: a file that does not open has none of them.
-const BEHIND_PAGES: [&str; 16] = [
+const BEHIND_PAGES: [&str; 17] = [
     "passphrase",
     "head",
     "rows",
@@ -52,6 +53,7 @@ const BEHIND_PAGES: [&str; 16] = [
     "tokens",
     "expiry",
     "urls",
+    "scopes",
 ];
 
 /// `doctor`'s flags.
@@ -162,7 +164,14 @@ fn examine(
     };
     let all = |visit: &mut dyn FnMut(u64, &[u8])| each_archived(archives, visit);
     let archived = (!archives.is_empty()).then_some(&all as &Archived<'_>);
-    checks.extend(vault.examine(secret, surroundings(), archived, &read));
+    // A derivation that does not fit would get this process killed; the checks that need no key fit.
+    let lack = secret.and_then(|secret| memory::check_unlock(vault, secret).err());
+    let secret = secret.filter(|_| lack.is_none());
+    let mut examined = vault.examine(secret, surroundings(), archived, &read);
+    if let (Some(CliError { message, hint, .. }), Some(check)) = (lack, examined.first_mut()) {
+        *check = Check { detail: vec![hint], ..Check::skipped("passphrase", &message) };
+    }
+    checks.extend(examined);
     Ok(checks)
 }
 

@@ -61,6 +61,8 @@ pub(super) fn run(args: Args, output: &Output) -> Result<(), CliError> {
     }
     // Before any prompt: a user must not type a passphrase for a file that cannot be created.
     let file = NewFile::begin_with(&args.data, args.lock.locking())?;
+    // Best effort: root that makes a vault for a service can give the file away itself.
+    drop(file.give_to_owner_of_folder());
     let recovery = args.recovery_key_file.as_deref();
     // Only a check, which removes the file again: a kill during the prompts leaves no file behind.
     recovery.map(secrets::NewFile::begin).transpose().map(drop)?;

@@ -8,7 +8,7 @@ use crate::{
     cli::error::CliError,
     crypto::{kdf::KdfParams, keys::SlotKind, machine::MachineKey},
     domain::Secret,
-    vault::{SlotChange, Vault},
+    vault::{Closed, SlotChange, Vault},
 };
 
 /// Memory that the process needs beside the derivation, in KiB.
@@ -42,13 +42,21 @@ pub(super) fn free_kib() -> Option<u64> {
 
 /// Checks that the key derivations of an unlock fit; the text of a machine key needs none.
 pub(super) fn check_unlock(vault: &Vault, secret: &Secret) -> Result<(), CliError> {
+    let slots = vault.slots().unwrap_or_default();
+    let costly = slots.iter().filter(|slot| slot.kind != SlotKind::Machine);
+    check(costly.map(|slot| slot.kdf.memory_kib()).max().unwrap_or_default(), secret)
+}
+
+/// Checks that the key derivations that open a closed file fit, as [`check_unlock`] does.
+pub(super) fn check_unseal(closed: &Closed, secret: &Secret) -> Result<(), CliError> {
+    check(closed.most_memory_kib().unwrap_or_default(), secret)
+}
+
+fn check(most_kib: u32, secret: &Secret) -> Result<(), CliError> {
     if secret.expose_text().and_then(MachineKey::from_text).is_some() {
         return Ok(());
     }
-    let slots = vault.slots().unwrap_or_default();
-    let costly = slots.iter().filter(|slot| slot.kind != SlotKind::Machine);
-    let most = costly.map(|slot| slot.kdf.memory_kib()).max().unwrap_or_default();
-    let Some(lack) = lack(most, here()) else { return Ok(()) };
+    let Some(lack) = lack(most_kib, here()) else { return Ok(()) };
     Err(CliError::failed(
         lack,
         "raise the limit, or lower the cost on a larger host: sealroom slot change --same --kdf-memory KIB",

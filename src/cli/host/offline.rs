@@ -2,7 +2,7 @@
 
 use std::{path::Path, time::Duration};
 
-use super::host_actor::host_actor;
+use super::{host_actor::host_actor, memory};
 use crate::{
     cli::{error::CliError, runtime::block_on},
     clock::{self, Clock, far_ahead},
@@ -67,7 +67,7 @@ fn unreadable(error: impl ToString) -> CliError {
 /// `refused` words the error of a secret that opens no slot.
 ///
 /// # Errors
-/// The secret opens no slot, or the work fails.
+/// There is not enough memory, the secret opens no slot, or the work fails.
 pub(super) fn unlocked<T>(
     vault: &Vault,
     clock: &Clock,
@@ -75,6 +75,7 @@ pub(super) fn unlocked<T>(
     refused: impl FnOnce(&UnlockError) -> CliError,
     work: impl AsyncFnOnce() -> Result<T, CliError>,
 ) -> Result<(T, Result<(), vault::Error>), CliError> {
+    memory::check_unlock(vault, &secret)?;
     block_on(async {
         let unlocked = vault.unlock(secret, host_actor(), clock.now(), None).await;
         unlocked.map_err(|error| refused(&error))?;

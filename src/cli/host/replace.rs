@@ -10,7 +10,7 @@ use std::{
 
 use serde_json::json;
 
-use super::{file_args::FileArgs, host_actor::host_actor, offline, passphrase::PassphraseArgs};
+use super::{file_args::FileArgs, host_actor::host_actor, memory, offline, passphrase::PassphraseArgs};
 use crate::{
     cli::{
         error::CliError,
@@ -102,7 +102,9 @@ impl Old {
         let closed = Closed::open(file.medium(), default::CACHE_BYTES as usize)
             .map_err(|error| CliError::open(data, &error))?;
         let clock = offline::clock_after(closed.newest_time())?;
-        let vault = closed.unseal(secret()?).map_err(|error| CliError::unlock(&error))?;
+        let secret = secret()?;
+        memory::check_unseal(&closed, &secret).map_err(unchanged)?;
+        let vault = closed.unseal(secret).map_err(|error| CliError::unlock(&error))?;
         Ok(Self { file, vault, clock, locking, bytes })
     }
 

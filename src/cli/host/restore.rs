@@ -10,8 +10,12 @@ use serde_json::json;
 
 use self::comparison::{Comparison, Given, compare};
 use super::{
-    checkpoints, file_args::LockArgs, host_actor::host_actor, keeping, memory, offline,
-    passphrase::PassphraseArgs, verify,
+    checkpoints,
+    file_args::LockArgs,
+    host_actor::{actor_of_uid, host_actor},
+    keeping, offline,
+    passphrase::PassphraseArgs,
+    verify,
 };
 use crate::{
     cli::{
@@ -25,6 +29,8 @@ use crate::{
     vault::{RestorePlan, Restored, Settings, UnlockError, Vault},
 };
 
+/// The restored file's bytes beyond the backup's: the records of the restore.
+const MARGIN_BYTES: u64 = 1 << 20;
 /// Maximum number of names in a list.
 const NAMED_MAX: usize = 20;
 
@@ -91,6 +97,11 @@ pub(super) fn run(args: &Args, output: &Output) -> Result<(), CliError> {
             "pass --force to replace it: it stays beside the new one under another name",
         ));
     }
+    let mut target = match &replaced {
+        Some(old) => Target::InPlace(Replacement::begin(old, locking)?, old),
+        None => Target::New(NewFile::begin_with(&args.data, locking)?),
+    };
+    let needed = check_room(&backup, &target, args)?;
     let passphrase = args.passphrase.read(Asking::Once, output)?;
     let plan = RestorePlan {
         later: comparison.later.clone().filter(|_| !args.revive),
@@ -99,21 +110,12 @@ pub(super) fn run(args: &Args, output: &Output) -> Result<(), CliError> {
         now: Timestamp::from_millis(0),
     };
     let moment = clock::Clock::system().now();
-    let mut target = match &replaced {
-        Some(old) => Target::InPlace(Replacement::begin(old, locking)?, old),
-        None => Target::New(NewFile::begin_with(&args.data, locking)?),
-    };
     copy(&backup, &target.medium(), output).map_err(|error| {
-        let needed = backup.bytes().unwrap_or_default();
-        CliError::failed(
-            format!("the copy of the backup: {error}; nothing was changed"),
-            format!(
-                "free {needed} bytes on the disk of {}, or restore to another with --data",
-                args.data.display()
-            ),
-        )
+        let told = format!("the copy of the backup: {error}; nothing was changed");
+        CliError::failed(told, no_room(needed, args))
     })?;
     let restored = restored(&target.medium(), passphrase, plan, args)?;
+    target.own(args, output);
     let aside = target.finish(moment)?;
     let notes = settle(args, output);
     report(args, &comparison, &restored, aside.as_deref(), &notes, output)
@@ -133,6 +135,29 @@ impl Target<'_> {
         }
     }
 
+    fn free_bytes(&self) -> std::io::Result<u64> {
+        match self {
+            Self::New(file) => file.free_bytes(),
+            Self::InPlace(_, old) => old.free_bytes(),
+        }
+    }
+
+    /// Gives a new file to the service whose folder it is in; one in place of another has that one's owner already.
+    fn own(&self, args: &Args, output: &Output) {
+        let Self::New(file) = self else { return };
+        match file.give_to_owner_of_folder() {
+            Ok(None) => {}
+            Ok(Some(owner)) => output.note(&format!(
+                "{} belongs to {}, as its folder does",
+                args.data.display(),
+                actor_of_uid(owner).to_string().trim_start_matches("host:")
+            )),
+            Err(error) => output.warning(&format!(
+                "{error}: the file belongs to root, and its folder to another user; chown it before that user's server starts"
+            )),
+        }
+    }
+
     /// Puts the file in place; returns the name of the one that it replaced.
     fn finish(self, moment: Timestamp) -> Result<Option<PathBuf>, CliError> {
         match self {
@@ -143,6 +168,25 @@ impl Target<'_> {
             }
         }
     }
+}
+
+/// Checks that the copy fits before a byte of it is written; returns the bytes that it needs.
+fn check_room(backup: &DataFile, target: &Target<'_>, args: &Args) -> Result<u64, CliError> {
+    let needed = backup.bytes().unwrap_or_default().saturating_add(MARGIN_BYTES);
+    match target.free_bytes() {
+        Ok(free) if free < needed => Err(CliError::failed(
+            format!(
+                "the restored vault needs up to {needed} bytes, and {free} are free; nothing was changed"
+            ),
+            no_room(needed, args),
+        )),
+        // A disk that does not say shows it when it is full.
+        Ok(_) | Err(_) => Ok(needed),
+    }
+}
+
+fn no_room(needed: u64, args: &Args) -> String {
+    format!("free {needed} bytes on the disk of {}, or restore to another with --data", args.data.display())
 }
 
 fn is_same(one: &Path, other: &Path) -> bool {
@@ -168,9 +212,9 @@ fn restored(
     let settings = Settings { adopts_copies: false, keeper, ..Settings::new(host_actor(), clock::monotonic) };
     let vault =
         Vault::open(medium.clone(), settings).map_err(|error| CliError::open(&args.backup, &error))?;
-    memory::check_unlock(&vault, &passphrase)?;
     let failed = |error: crate::vault::Error| {
-        CliError::failed(format!("the restored vault cannot be written: {error}"), "check the disk's space")
+        let told = format!("the restored vault cannot be written: {error}; nothing was changed");
+        CliError::failed(told, "check the disk's space")
     };
     let clock = offline::clock(&vault)?;
     let work = async || vault.restore(RestorePlan { now: clock.now(), ..plan }).await.map_err(failed);

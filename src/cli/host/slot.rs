@@ -317,7 +317,12 @@ fn show(slots: &[SlotRow], output: &Output) -> Result<(), CliError> {
     let row = |slot: &SlotRow| {
         let cost = match (slot.memory_kib, slot.passes, slot.lanes) {
             (Some(memory), Some(passes), Some(lanes)) => {
-                format!("{} {memory} KiB, {passes} passes, {lanes} lanes", slot.kdf)
+                format!(
+                    "{} {memory} KiB, {passes} pass{}, {lanes} lane{}",
+                    slot.kdf,
+                    if passes == 1 { "" } else { "es" },
+                    if lanes == 1 { "" } else { "s" }
+                )
             }
             _ => slot.kdf.clone(),
         };

@@ -10,8 +10,8 @@ use crate::{
         keys::{SlotHeader, SlotKind},
     },
     domain::{
-        ApplicationToken, Integration, IntegrationId, Project, RemoteUrl, Role, Timestamp, TokenId,
-        TokenStatus, User, days, minutes,
+        ApplicationToken, Integration, IntegrationId, Project, ProjectId, RemoteUrl, Role, Timestamp,
+        TokenId, TokenStatus, User, days, minutes,
     },
 };
 
@@ -45,6 +45,7 @@ pub(super) struct Advice {
     tokens: BTreeMap<[u8; 16], Token>,
     expiring: Vec<([u8; 16], &'static str, Timestamp)>,
     misread: Vec<String>,
+    unregistered: Findings,
 }
 
 impl Advice {
@@ -68,6 +69,14 @@ impl Advice {
         }
     }
 
+    /// Notes that a scope names a project without a row: whoever registers that name inherits the credential unseen.
+    pub(super) fn unregistered(&mut self, integration: &Integration, project: &ProjectId) {
+        self.unregistered.add(format!(
+            "{} ({}): scoped to {project}, which is not registered: scope it anew",
+            integration.id, integration.provider
+        ));
+    }
+
     pub(super) fn token(&mut self, token: &ApplicationToken) {
         let used = Token {
             name: token.name.to_string(),
@@ -85,8 +94,8 @@ impl Advice {
     }
 
     /// Judges the opened rows.
-    pub(super) fn checks(&self, replay: &Replay, now: Timestamp) -> Vec<Check> {
-        vec![self.owners(), self.unused(replay, now), self.expired(now), self.urls()]
+    pub(super) fn checks(self, replay: &Replay, now: Timestamp) -> Vec<Check> {
+        vec![self.owners(), self.unused(replay, now), self.expired(now), self.urls(), self.scopes()]
     }
 
     fn owners(&self) -> Check {
@@ -131,6 +140,18 @@ impl Advice {
         let bad = "projects with a remoteUrl that tools read differently: register them anew";
         Check::of("urls", self.misread.iter().cloned().collect(), good, Status::Warning, bad)
     }
+
+    fn scopes(self) -> Check {
+        let good = "no integration is scoped to a project that is not registered";
+        let bad = "integrations scoped to projects that are not registered, whose credential goes to whoever registers \
+                   them: scope them anew";
+        Check::of("scopes", self.unregistered, good, Status::Warning, bad)
+    }
+}
+
+/// Returns a number of passes in words.
+fn passes(number: u32) -> String {
+    format!("{number} pass{}", if number == 1 { "" } else { "es" })
 }
 
 /// Compares the clock with the newest event.
@@ -186,8 +207,8 @@ pub(super) fn kdf(slots: &[SlotHeader], memory_bytes: Option<u64>) -> Check {
         let (id, memory) = (slot.id, slot.params.memory_kib());
         if memory < standard.memory_kib() || work(slot.params) < work(standard) {
             findings.add(format!(
-                "slot {id}: {memory} KiB and {} passes, weaker than the default of {} KiB and {}: sealroom slot change",
-                slot.params.passes(),
+                "slot {id}: {memory} KiB and {}, weaker than the default of {} KiB and {}: sealroom slot change",
+                passes(slot.params.passes()),
                 standard.memory_kib(),
                 standard.passes()
             ));

@@ -39,6 +39,8 @@ use crate::{
     domain::{FileId, Timestamp},
 };
 
+/// The checks of opened rows.
+const ADVICE: [&str; 5] = ["owners", "tokens", "expiry", "urls", "scopes"];
 /// The reason in a check that needs the vault key.
 const NEEDS_KEY: &str = "needs the passphrase";
 
@@ -98,7 +100,7 @@ impl Examination<'_> {
         if self.keys.is_some() {
             checks.extend(advice.checks(&replay, now));
         } else {
-            checks.extend(["owners", "tokens", "expiry", "urls"].map(|name| Check::skipped(name, NEEDS_KEY)));
+            checks.extend(ADVICE.map(|name| Check::skipped(name, NEEDS_KEY)));
         }
         checks
     }

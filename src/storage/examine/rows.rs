@@ -164,6 +164,12 @@ impl<'a> Rows<'a> {
         }
         if let (Some(integration), Some(keys)) = (integration, self.keys) {
             self.links.integration(keys, &integration);
+            // The projects came before the integrations.
+            for project in integration.scope.projects() {
+                if !self.tables.rows.contains_key(&Subject::project(project.as_str().as_bytes())) {
+                    self.advice.unregistered(&integration, project);
+                }
+            }
             self.advice.integration(&integration);
         }
     }

@@ -19,7 +19,7 @@ use crate::support::server::TestServer;
 
 /// A disk whose calls hang from one of them on until they are freed, then fail, or succeed late.
 #[derive(Debug)]
-struct Hanging {
+pub struct Hanging {
     inner: InMemoryBackend,
     calls: AtomicUsize,
     from: usize,
@@ -29,7 +29,7 @@ struct Hanging {
 }
 
 impl Hanging {
-    fn new(from: usize) -> Arc<Self> {
+    pub fn new(from: usize) -> Arc<Self> {
         let (inner, state) = (InMemoryBackend::new(), Mutex::new((0, false)));
         Arc::new(Self {
             inner,
@@ -59,11 +59,11 @@ impl Hanging {
     }
 
     /// Waits until a call hangs.
-    fn hangs(&self) {
+    pub fn hangs(&self) {
         drop(self.changed.wait_while(self.state.lock().unwrap(), |(hanging, _)| *hanging == 0).unwrap());
     }
 
-    fn free(&self) {
+    pub fn free(&self) {
         self.state.lock().unwrap().1 = true;
         self.changed.notify_all();
     }

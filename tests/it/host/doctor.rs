@@ -20,7 +20,7 @@ const SERVE: &[&str] =
 const WITH_KEY: &[&str] = &["--passphrase-file", "pass"];
 
 /// The names of all checks, in the order of the report.
-const NAMES: [&str; 20] = [
+const NAMES: [&str; 21] = [
     "file",
     "names",
     "space",
@@ -41,6 +41,7 @@ const NAMES: [&str; 20] = [
     "tokens",
     "expiry",
     "urls",
+    "scopes",
 ];
 
 fn doctor(folder: &Path, more: &[&str]) -> (Output, Value) {

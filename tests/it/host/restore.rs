@@ -220,7 +220,7 @@ fn what_was_taken_away_after_the_backup_stays_away() {
         "eve@example.com made a member",
         "joe@example.com disabled",
         "deleted",
-        "scoped to 1 projects",
+        "scoped to 1 project",
         "project acme/old deleted",
     ] {
         assert!(listed("takenAway").contains(said), "{said}: {done}");

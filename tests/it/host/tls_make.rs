@@ -201,6 +201,10 @@ fn nothing_that_exists_is_ever_overwritten_and_each_refusal_says_what_to_do() {
     assert_eq!(contents(folder), before);
     // A second server of the same authority: the certificate was moved away.
     fs::rename(&crt, folder.join("first.crt")).unwrap();
+    // Its key may be the only one there is.
+    refused(folder, &["--name", "two.vault.example"], "move the key away");
+    assert_eq!(fs::read(folder.join("tls/tls.key")).unwrap(), before[3]);
+    fs::rename(folder.join("tls/tls.key"), folder.join("first.key")).unwrap();
     made(folder, &["--name", "two.vault.example"]);
     assert_eq!(contents(folder)[..2], before[..2]);
     let away = |path: &Path, says: &str| {
@@ -228,6 +232,62 @@ fn nothing_that_exists_is_ever_overwritten_and_each_refusal_says_what_to_do() {
     refused(folder, &["--renew"], "chmod go-w");
     let nested = sealroom(folder, &["tls", "make", "--name", "a", "--dir", "none/tls"]);
     assert!(stderr(&nested).contains("a folder that exists"), "{}", stderr(&nested));
+}
+
+/// `echo MYKEY > tls/tls.key` was gone after a first run, which ended well.
+#[test]
+fn a_key_that_is_there_is_never_taken_for_one_to_replace() {
+    for kind in ["text", "empty", "link", "folder"] {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        fs::create_dir(folder.join("tls")).unwrap();
+        let key = folder.join("tls/tls.key");
+        match kind {
+            "text" => fs::write(&key, "MYKEY").unwrap(),
+            "empty" => fs::write(&key, "").unwrap(),
+            "link" => std::os::unix::fs::symlink("nowhere", &key).unwrap(),
+            _ => fs::create_dir(&key).unwrap(),
+        }
+        let looked = || fs::symlink_metadata(&key).map(|file| (file.file_type(), file.len())).unwrap();
+        let before = looked();
+        refused(folder, &["--name", "vault.example"], "move the key away");
+        assert_eq!(looked(), before, "{kind}");
+        assert_eq!(fs::read_dir(folder.join("tls")).unwrap().count(), 1, "{kind}: no authority either");
+    }
+}
+
+/// Root renewed, and the service could not read its key any more.
+#[test]
+fn a_renewal_never_takes_key_or_certificate_away_from_the_service() {
+    use std::os::unix::fs::{MetadataExt, chown};
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    made(folder, &["--name", "vault.example"]);
+    let (key, crt) = (folder.join("tls/tls.key"), folder.join("tls/tls.crt"));
+    let is_root = rustix::process::geteuid().is_root();
+    let looked = |path: &Path| {
+        let file = fs::metadata(path).unwrap();
+        (file.uid(), file.gid(), file.mode() & 0o7777)
+    };
+    for (mode, owner, group) in
+        [(0o640, 0, 65_534), (0o440, 0, 65_534), (0o600, 65_534, 65_534), (0o600, 0, 0)]
+    {
+        for path in [&key, &crt] {
+            fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+            if is_root {
+                chown(path, Some(owner), Some(group)).unwrap();
+            }
+        }
+        let (before, old) = ([looked(&key), looked(&crt)], contents(folder));
+        made(folder, &["--renew"]);
+        assert_eq!([looked(&key), looked(&crt)], before, "{mode:o}");
+        assert_ne!(contents(folder)[2..], old[2..]);
+        // A refused one leaves the pair that belongs together, and nothing beside it.
+        let pair = contents(folder);
+        refused(folder, &["--renew", "--name", "other.example"], "vouches for other names only");
+        assert_eq!(contents(folder), pair);
+        assert_eq!(fs::read_dir(folder.join("tls")).unwrap().count(), FILES.len());
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The files that `--since` names: exports and archives of the lost vault's log.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{self, BufRead, BufReader, Read},
     path::{Path, PathBuf},
 };
@@ -35,6 +35,10 @@ impl Since {
     /// It cannot be read, or is neither an archive nor an export.
     pub(super) fn open(path: &Path) -> Result<Self, CliError> {
         let unread = |error: io::Error| failed(path, &error.to_string(), "check the path and its mode");
+        // It is read twice, and a pipe that nobody writes to would hang.
+        if !fs::metadata(path).map_err(unread)?.is_file() {
+            return Err(failed(path, "it is no regular file", "save it to a file, and name that"));
+        }
         if ArchiveFile::is_one(path).map_err(unread)? {
             return ArchiveFile::open(path).map(Self::Archive);
         }

@@ -5,7 +5,7 @@ use std::{fs, path::PathBuf, time::Duration};
 use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
 use serde_json::json;
 
-use super::place::{Existing, Place, write};
+use super::place::{Existing, Place, Staged};
 use crate::{
     cli::{
         error::CliError,
@@ -79,8 +79,11 @@ pub(super) fn run(args: &Args, output: &Output) -> Result<(), CliError> {
     distrust.map_err(|error| distrusted(error, &place))?;
     if vouching.is_new {
         // The key first: without it the certificate would be of no use, and clients may have it already.
-        write(&place.authority_key, vouching.authority.key().expose(), 0o600, Existing::Kept)?;
-        write(&place.authority, &vouching.certificate, 0o644, Existing::Kept)?;
+        let key = vouching.authority.key();
+        let key = Staged::write(&place.authority_key, key.expose(), 0o600, Existing::Kept)?;
+        let certificate = Staged::write(&place.authority, &vouching.certificate, 0o644, Existing::Kept)?;
+        key.place()?;
+        certificate.place()?;
     }
     let names: Vec<String> = names.iter().map(|name| name.to_str().into_owned()).collect();
     save(&place, &issued, &names, args.renew)?;
@@ -98,6 +101,11 @@ fn check_certificate(args: &Args, place: &Place) -> Result<(), CliError> {
         (true, false) => {
             Err(CliError::failed(format!("{shown} does not exist"), "omit --renew, and pass --name"))
         }
+        // Whose key it is, nobody knows: a run that was killed may have left it, and so may its only owner.
+        (false, false) if fs::symlink_metadata(&place.key).is_ok() => Err(CliError::failed(
+            format!("{} exists already, and its certificate does not", place.key.display()),
+            "move the key away; if a run of this command that was killed left it, delete it",
+        )),
         (false, false) | (true, true) => Ok(()),
     }
 }
@@ -185,13 +193,15 @@ fn distrusted(error: Distrust, place: &Place) -> CliError {
     }
 }
 
-/// Writes key and certificate. A server that reads them between the two keeps its old pair, and says so.
+/// Writes key and certificate, and puts both in their places at once: nothing but a kill comes between the two. A server
+/// that reads them just then keeps its old pair, and says so.
 fn save(place: &Place, issued: &Issued, names: &[String], renew: bool) -> Result<(), CliError> {
-    // Without a certificate the key is what a killed run left.
-    write(&place.key, issued.key.expose(), 0o600, Existing::Replaced)?;
     let existing = if renew { Existing::Replaced } else { Existing::Kept };
     let text = Place::certificate_text(names, &issued.certificate);
-    write(&place.certificate, text.as_bytes(), 0o644, existing)
+    let key = Staged::write(&place.key, issued.key.expose(), 0o600, existing)?;
+    let certificate = Staged::write(&place.certificate, text.as_bytes(), 0o644, existing)?;
+    key.place()?;
+    certificate.place()
 }
 
 fn report(
@@ -222,7 +232,7 @@ fn report(
          Clients:  give them ca.pem, and compare its fingerprint\n          \
          sealroom login --server https://{host}:{port} --ca-file ca.pem\n          \
          curl --cacert ca.pem https://{host}:{port}/health\n\
-         Renew:    sealroom tls make --renew --dir {}, then SIGHUP to the server",
+         Renew:    sealroom tls make --renew --dir {}, then SIGHUP to the server, or a restart where systemd passes them",
         local(authority_end),
         local(leaf_end),
         names.join(", "),

@@ -6,9 +6,11 @@
 use std::{
     fs::{self, File, Permissions},
     io::{self, Write},
-    os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt},
+    os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, fchown},
     path::{Path, PathBuf},
 };
+
+use tempfile::NamedTempFile;
 
 use crate::cli::{error::CliError, secrets};
 
@@ -83,28 +85,63 @@ impl Place {
     }
 }
 
-/// Writes a file as a whole or not at all.
-///
-/// # Errors
-/// The folder refuses, or the file exists and is to be kept.
-pub(super) fn write(path: &Path, bytes: &[u8], mode: u32, existing: Existing) -> Result<(), CliError> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let written = || -> io::Result<()> {
-        // Created with mode 0600: nobody reads a key before its mode is set.
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
-        file.write_all(bytes)?;
-        file.as_file().set_permissions(Permissions::from_mode(mode))?;
-        file.as_file().sync_all()?;
-        match existing {
-            Existing::Kept => file.persist_noclobber(path).map_err(|error| error.error)?,
-            Existing::Replaced => file.persist(path).map_err(|error| error.error)?,
+/// A file that is written and not in its place yet.
+pub(super) struct Staged {
+    path: PathBuf,
+    file: NamedTempFile,
+    existing: Existing,
+}
+
+impl Staged {
+    /// Writes a file beside its place. One that takes another's place gets its owner, group and mode: a service that could
+    /// read the old one reads the new one.
+    ///
+    /// # Errors
+    /// The folder refuses, or the owner of the old file cannot be given to the new one.
+    pub(super) fn write(path: &Path, bytes: &[u8], mode: u32, existing: Existing) -> Result<Self, CliError> {
+        let staged = || -> io::Result<NamedTempFile> {
+            // Created with mode 0600: nobody reads a key before its mode is set.
+            let mut file = NamedTempFile::new_in(folder_of(path))?;
+            file.write_all(bytes)?;
+            let old = fs::metadata(path).ok().filter(|_| existing == Existing::Replaced);
+            let own = file.as_file().metadata()?;
+            if let Some(old) = &old
+                && (old.uid(), old.gid()) != (own.uid(), own.gid())
+            {
+                fchown(file.as_file(), Some(old.uid()), Some(old.gid()))?;
+            }
+            let mode = old.map_or(mode, |old| old.mode() & 0o777);
+            file.as_file().set_permissions(Permissions::from_mode(mode))?;
+            file.as_file().sync_all()?;
+            Ok(file)
         };
-        File::open(folder)?.sync_all()
-    };
-    written().map_err(|error| {
-        CliError::failed(
-            format!("{}: {}", path.display(), secrets::cause(&error)),
-            "check the folder's owner and mode, and the free space",
-        )
-    })
+        let file = staged().map_err(|error| failed(path, &error))?;
+        Ok(Self { path: path.to_owned(), file, existing })
+    }
+
+    /// Puts the file in its place.
+    ///
+    /// # Errors
+    /// The folder refuses, or a file is there and is to be kept.
+    pub(super) fn place(self) -> Result<(), CliError> {
+        let Self { path, file, existing } = self;
+        let placed = match existing {
+            Existing::Kept => file.persist_noclobber(&path),
+            Existing::Replaced => file.persist(&path),
+        };
+        let synced = placed.map_err(|error| error.error);
+        let synced = synced.and_then(|_| File::open(folder_of(&path))?.sync_all());
+        synced.map_err(|error| failed(&path, &error))
+    }
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+fn failed(path: &Path, error: &io::Error) -> CliError {
+    CliError::failed(
+        format!("{}: {}", path.display(), secrets::cause(error)),
+        "check the owner and mode of the folder and of the file, and the free space",
+    )
 }
