@@ -23,6 +23,7 @@ mod knocking;
 mod leftovers;
 mod log_lines;
 mod memory;
+mod no_links;
 mod no_network;
 mod notices;
 mod overload;
