@@ -28,6 +28,7 @@ mod no_network;
 mod notices;
 mod overload;
 mod package;
+mod read_only;
 mod recover;
 mod replace;
 mod request_log;
