@@ -8,8 +8,11 @@
 #     --passphrase-stdin </etc/sealroom/passphrase\
 #   systemctl enable --now sealroom\
 #\
-# Change settings in /etc/sealroom/config.toml, and this unit by `systemctl edit sealroom`.\
+# Change settings in /etc/sealroom/config.toml, except `data` and `passphrase_file`, which the flags of ExecStart=\
+# override: change those, and the rest of this unit, by `systemctl edit sealroom`. Removing the package disables it.\
 
 s|^RequiresMountsFor=/var/lib/private$|RequiresMountsFor=/var/lib/sealroom|
 s|^# A user that exists while the service runs; .*|# The package's user, to whom /var/lib/sealroom belongs.|
+s|^# A user that exists only while it runs owns no folder there: .*|# The user sealroom owns them: chown sealroom: FOLDER.|
+/^#SupplementaryGroups=/d
 s|^DynamicUser=yes$|User=sealroom\nGroup=sealroom|

@@ -83,6 +83,9 @@ impl From<FileError> for CliError {
             FileError::Io { source, .. } if source.kind() == std::io::ErrorKind::ReadOnlyFilesystem => {
                 "remount the volume writable: a server records each disclosure in the file"
             }
+            FileError::Io { source, .. } if source.kind() == std::io::ErrorKind::Unsupported => {
+                "use a folder on another file system: sealroom self-check examines one"
+            }
             FileError::Io { .. } => "check the path, its owner and its mode",
         };
         Self::failed(error.to_string(), hint)

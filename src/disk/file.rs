@@ -15,6 +15,7 @@ use super::{
     error::FileError,
     held_file::{Displaced, HeldFile},
     lock::{Locking, Mode, SideLock, lock},
+    new_name::rename_new,
     path::{canonical, canonical_new, folder_of, leads_to, remove_unfinished_asides, temporary_name},
     preallocated::Preallocated,
 };
@@ -192,7 +193,7 @@ impl NewFile {
         Ok(Some(folder.uid()))
     }
 
-    /// Links the finished file into place, without ever replacing another; it stays locked.
+    /// Gives the finished file its name, without ever replacing another; it stays locked.
     ///
     /// # Errors
     /// A file of that name was created in the meantime, or the folder refuses.
@@ -200,12 +201,12 @@ impl NewFile {
         let Self { file, temporary } = self;
         let failed = |source| FileError::Io { path: file.path.clone(), source };
         file.medium.sync_data().map_err(failed)?;
-        fs::hard_link(&temporary.0, &file.path).map_err(|error| match error.kind() {
+        rename_new(&temporary.0, &file.path).map_err(|error| match error.kind() {
             io::ErrorKind::AlreadyExists => FileError::Exists(file.path.clone()),
             _ => failed(error),
         })?;
         file.held.set_path(&file.path);
-        drop(temporary);
+        temporary.forget();
         sync_folder(&file.path).map_err(failed)?;
         Ok(file)
     }
@@ -279,8 +280,7 @@ pub fn sweep(data: &Path) {
     }
 }
 
-/// Removes the temporary file of a killed process, which was never linked into place or is a second name of the data
-/// file. A locked one belongs to a running process and stays.
+/// Removes the temporary file of a killed process, which never got its name or is a second name of the data file. A locked one belongs to a running process and stays.
 fn remove_abandoned(path: &Path) {
     let name = temporary_name(path);
     let is_file = fs::symlink_metadata(&name).is_ok_and(|metadata| metadata.is_file());

@@ -5,7 +5,8 @@
 //! ```
 //!
 //! At each moment FILE is the old file or the new one. A kill between the last two steps leaves the old file with two
-//! names; the next open removes the second one.
+//! names; the next open removes the second one. On a file system without links the old file is renamed instead: a kill
+//! between the last two steps leaves it under its name aside, and no FILE.
 
 use std::{
     fs, io,
@@ -18,6 +19,7 @@ use super::{
     error::FileError,
     file::{DataFile, NewFile, create_temporary, sync_folder},
     lock::Locking,
+    new_name::{is_unsupported, rename_new},
     path::{REPLACED, beside},
 };
 
@@ -83,12 +85,15 @@ impl Replacement {
         file.medium.sync_data().map_err(failed)?;
         old.check().map_err(|displaced| failed(io::Error::other(displaced)))?;
         let aside = beside(path, &format!("{REPLACED}{moment}"));
-        fs::hard_link(path, &aside).map_err(|error| match error.kind() {
+        let linked = fs::hard_link(path, &aside);
+        let has_links = !linked.as_ref().is_err_and(is_unsupported);
+        let named = if has_links { linked } else { rename_new(path, &aside) };
+        named.map_err(|error| match error.kind() {
             io::ErrorKind::AlreadyExists => FileError::Exists(aside.clone()),
             _ => failed(error),
         })?;
         if let Err(error) = fs::rename(&temporary.0, path) {
-            drop(fs::remove_file(&aside));
+            drop(if has_links { fs::remove_file(&aside) } else { rename_new(&aside, path) });
             return Err(failed(error));
         }
         temporary.forget();

@@ -16,7 +16,10 @@ use std::{
 
 use tokio::{sync::Mutex, time::timeout};
 
-use super::checkpoints::{self, CheckpointPlan};
+use super::{
+    checkpoints::{self, CheckpointPlan},
+    read_only,
+};
 use crate::{
     audit::{
         archive::Header,
@@ -149,11 +152,10 @@ fn write(
     let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let unwritable = |error: io::Error| {
         let cause = crate::cli::secrets::cause(&error);
-        CliError::failed(
-            format!("{}: {cause}; nothing was archived", to.display()),
-            "name a new file in a folder that the vault's user can write to, with enough space; a server writes only to the \
-             folders of its vault, [checkpoint], [backup] and [archive]",
-        )
+        let otherwise = "name a new file in a folder that the vault's user can write to, with enough space; a server \
+                         writes only to the folders of its vault, [checkpoint], [backup] and [archive]";
+        let told = format!("{}: {cause}; nothing was archived", to.display());
+        CliError::failed(told, read_only::remedy(&error, otherwise))
     };
     disk::sweep_unclaimed(folder, UNFINISHED);
     // Mode 0600: the log names people and projects.

@@ -12,7 +12,10 @@ use std::{
 use tokio::{task::spawn_blocking, time::sleep};
 
 use self::folder::{backups, compact, file_stem, opens, prune, time_of};
-use super::hanging::{Apart, Hung, unless_hung};
+use super::{
+    hanging::{Apart, Hung, unless_hung},
+    read_only,
+};
 use crate::{
     clock::Clock,
     disk::{Calls, FileError, Locking, NewFile, Watched},
@@ -26,6 +29,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(30);
 const AGAIN_AFTER: Duration = Duration::from_mins(5);
 /// The time after which a folder that answers no call counts as hanging.
 const HUNG_AFTER: Duration = Duration::from_mins(1);
+/// The remedy for a failure of no known cause.
+const OTHERWISE: &str =
+    "check the folder and its disk; older backups are kept, and the next try comes by itself";
 
 /// The folder, the interval and the number to keep.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,9 +69,10 @@ impl NotMade {
             }
             Self::Room { .. } => "free space in that folder, or keep fewer backups",
             Self::Hung => "check the share; the next try comes by itself",
-            Self::Folder { .. } | Self::File(_) | Self::Vault(_) | Self::Panicked => {
-                "check the folder and its disk; older backups are kept, and the next try comes by itself"
+            Self::Folder { source, .. } | Self::File(FileError::Io { source, .. }) => {
+                read_only::remedy(source, OTHERWISE)
             }
+            Self::File(_) | Self::Vault(_) | Self::Panicked => OTHERWISE,
         }
     }
 }

@@ -11,7 +11,7 @@ use std::{
 
 use tokio::{sync::Mutex, time::timeout};
 
-use super::repeats::ASKED;
+use super::{read_only, repeats::ASKED};
 use crate::{
     audit::{
         checkpoint::{self, Checkpoint, VerifierKey},
@@ -57,9 +57,12 @@ pub(super) enum NotWritten {
 }
 
 impl NotWritten {
-    pub(super) const fn hint(&self) -> &'static str {
+    pub(super) fn hint(&self) -> &'static str {
         match self {
-            Self::Io { .. } => "check that folder, its mode and its space; the next interval tries again",
+            Self::Io { source, .. } => {
+                let otherwise = "check that folder, its mode and its space; the next interval tries again";
+                read_only::remedy(source, otherwise)
+            }
             Self::Larger { .. } => {
                 "if an older copy was put in place on purpose, start once with --accept-rollback, which settles the \
                  folder, as `sealroom restore --checkpoint-folder` does; if not, find out who replaced the file and \

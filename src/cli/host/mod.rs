@@ -28,6 +28,7 @@ mod memory;
 mod notify;
 mod offline;
 mod passphrase;
+mod read_only;
 mod recover;
 mod repeats;
 mod replace;

@@ -74,7 +74,7 @@ fn the_variables_and_the_health_check_of_the_image_are_those_of_the_program() {
     }
     let folder = vault();
     certificate(folder.path(), "tls");
-    fs::copy(folder.path().join("tls.crt"), folder.path().join("ca.crt")).unwrap();
+    fs::copy(folder.path().join("tls.crt"), folder.path().join("ca.pem")).unwrap();
     secret_file(folder.path(), "passphrase", PASSPHRASE, 0o400);
     let here = |value: &str| {
         let value = value.replace("/run/secrets/", "").replace("/data/vault.redb", "v.redb");
@@ -99,7 +99,7 @@ fn the_variables_and_the_health_check_of_the_image_are_those_of_the_program() {
     let healthy = || {
         let args: Vec<&str> = command[1..].iter().map(String::as_str).collect();
         let mut probe = crate::support::binary::command(folder.path(), &args);
-        probe.env("SFP_SERVER_URL", &url).env("SEALROOM_CA_FILE", "ca.crt").env("HOME", folder.path());
+        probe.env("SFP_SERVER_URL", &url).env("SEALROOM_CA_FILE", "ca.pem").env("HOME", folder.path());
         probe.output().unwrap().status.code()
     };
     assert_eq!(healthy(), Some(0));

@@ -54,6 +54,31 @@ fn the_units_start_the_server_with_flags_that_it_has() {
     }
 }
 
+/// systemd ended a start after 90 s, which a migration can take, and began it again every two seconds; it also started a
+/// server again whose settings are wrong.
+#[test]
+fn no_unit_ends_a_long_start_or_repeats_one_whose_settings_are_wrong() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("wrong.toml"), "no_setting = 1\n").unwrap();
+    let exit = |args: &[&str]| sealroom(folder.path(), &[&["serve"], args].concat()).status.code().unwrap();
+    let wrong: [&[&str]; 3] = [&["--no-flag"], &["--config", "wrong.toml"], &["--listen", "0.0.0.0:0"]];
+    // A volume that is mounted later: the next start finds the vault.
+    let late: [&[&str]; 2] = [&["--data", "missing.redb"], &["--data", "missing/v.redb"]];
+    for name in ["sealroom.service", "sealroom@.service"] {
+        let text = unit(name);
+        let setting = |key: &str| text.lines().find_map(|line| line.strip_prefix(key)).unwrap();
+        assert_eq!(setting("TimeoutStartSec="), "infinity", "{name}");
+        assert_eq!(setting("Restart="), "on-failure", "{name}");
+        let final_code: i32 = setting("RestartPreventExitStatus=").parse().unwrap();
+        for args in wrong {
+            assert_eq!(exit(args), final_code, "{args:?}");
+        }
+        for args in late {
+            assert_ne!(exit(args), final_code, "{args:?}");
+        }
+    }
+}
+
 /// `systemd-analyze security` rates what a service could do from 0.0, nothing, to 10.0.
 #[test]
 fn systemd_finds_little_that_the_units_leave_open() {

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeSet,
     fs,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -96,4 +97,51 @@ fn no_script_of_the_package_can_delete_a_vault_or_start_a_service_before_init() 
         let parsed = shell.arg("-n").arg(&path).output().unwrap();
         assert!(parsed.status.success(), "{name}: {}", stderr(&parsed));
     }
+}
+
+/// The link of an enabled unit outlived a purge: the next installation started the server at boot, before its `init`.
+/// This runs systemd's own program on a folder of units; nothing else of it is called.
+#[test]
+fn a_removed_package_leaves_no_service_enabled_for_the_next_installation() {
+    if !has("systemctl") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let at = |path: &str| folder.path().join(path);
+    for path in ["bin", "root/etc/systemd/system", "root/usr/lib/systemd/system"] {
+        fs::create_dir_all(at(path)).unwrap();
+    }
+    for name in ["sealroom.service", "sealroom@.service"] {
+        let unit = at("root/usr/lib/systemd/system").join(name);
+        fs::copy(root("examples/systemd").join(name), unit).unwrap();
+    }
+    let script = format!(
+        "#!/bin/sh\ncase $1 in enable|disable) PATH=/usr/bin:/bin exec systemctl --root={} \"$@\" ;; esac\n",
+        at("root").display()
+    );
+    fs::write(at("bin/systemctl"), script).unwrap();
+    fs::set_permissions(at("bin/systemctl"), fs::Permissions::from_mode(0o755)).unwrap();
+    let run = |program: &Path, args: &[&str]| {
+        let mut command = Command::new("sh");
+        command.arg(program).args(args).env_clear();
+        let path = format!("{}:/usr/bin:/bin", at("bin").display());
+        let done = command.env("PATH", path).output().unwrap();
+        assert!(done.status.success(), "{args:?}: {}", stderr(&done));
+    };
+    let enabled = || {
+        let links = fs::read_dir(at("root/etc/systemd/system/multi-user.target.wants"));
+        links.map(Iterator::count).unwrap_or_default()
+    };
+    run(
+        &at("bin/systemctl"),
+        &["enable", "sealroom.service", "sealroom@one.service", "sealroom@two.service"],
+    );
+    assert_eq!(enabled(), 3);
+    let prerm = root(".ci/deb/prerm");
+    for kept in [&["upgrade", "0.2.0-1"][..], &["failed-upgrade", "0.1.0-1"], &["deconfigure"]] {
+        run(&prerm, kept);
+        assert_eq!(enabled(), 3, "{kept:?}");
+    }
+    run(&prerm, &["remove"]);
+    assert_eq!(enabled(), 0);
 }

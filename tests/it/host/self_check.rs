@@ -56,6 +56,7 @@ fn a_host_that_is_well_has_a_line_for_each_check_and_nothing_is_left_behind() {
         "clock",
         "memory",
         "folder",
+        "names",
         "locks",
         "syncs",
         "space",

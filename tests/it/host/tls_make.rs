@@ -2,7 +2,10 @@
 
 use std::{
     fs::{self, Permissions},
-    os::unix::fs::PermissionsExt,
+    os::unix::{
+        fs::{MetadataExt, PermissionsExt, chown, symlink},
+        process::CommandExt,
+    },
     path::Path,
     process::{Command, Output},
 };
@@ -199,11 +202,8 @@ fn nothing_that_exists_is_ever_overwritten_and_each_refusal_says_what_to_do() {
     refused(folder, &["--name", "vault.example"], "--renew");
     refused(folder, &["--name", "other.example"], "exists already");
     assert_eq!(contents(folder), before);
-    // A second server of the same authority: the certificate was moved away.
+    // A second server of the same authority: certificate and key were moved away.
     fs::rename(&crt, folder.join("first.crt")).unwrap();
-    // Its key may be the only one there is.
-    refused(folder, &["--name", "two.vault.example"], "move the key away");
-    assert_eq!(fs::read(folder.join("tls/tls.key")).unwrap(), before[3]);
     fs::rename(folder.join("tls/tls.key"), folder.join("first.key")).unwrap();
     made(folder, &["--name", "two.vault.example"]);
     assert_eq!(contents(folder)[..2], before[..2]);
@@ -234,60 +234,132 @@ fn nothing_that_exists_is_ever_overwritten_and_each_refusal_says_what_to_do() {
     assert!(stderr(&nested).contains("a folder that exists"), "{}", stderr(&nested));
 }
 
-/// `echo MYKEY > tls/tls.key` was gone after a first run, which ended well.
+/// It took a key without a certificate for what a killed run had left.
 #[test]
-fn a_key_that_is_there_is_never_taken_for_one_to_replace() {
-    for kind in ["text", "empty", "link", "folder"] {
-        let folder = tempfile::tempdir().unwrap();
-        let folder = folder.path();
-        fs::create_dir(folder.join("tls")).unwrap();
-        let key = folder.join("tls/tls.key");
-        match kind {
-            "text" => fs::write(&key, "MYKEY").unwrap(),
-            "empty" => fs::write(&key, "").unwrap(),
-            "link" => std::os::unix::fs::symlink("nowhere", &key).unwrap(),
-            _ => fs::create_dir(&key).unwrap(),
-        }
-        let looked = || fs::symlink_metadata(&key).map(|file| (file.file_type(), file.len())).unwrap();
-        let before = looked();
-        refused(folder, &["--name", "vault.example"], "move the key away");
-        assert_eq!(looked(), before, "{kind}");
-        assert_eq!(fs::read_dir(folder.join("tls")).unwrap().count(), 1, "{kind}: no authority either");
+fn no_key_that_it_did_not_make_is_ever_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let (tls, key) = (folder.join("tls"), folder.join("tls/tls.key"));
+    let foreign = "a key of another authority's certificate\n";
+    let make_name = ["--name", "vault.example"];
+    fs::create_dir(&tls).unwrap();
+    fs::set_permissions(&tls, Permissions::from_mode(0o700)).unwrap();
+    fs::write(&key, foreign).unwrap();
+    refused(folder, &make_name, "tls.key exists already");
+    refused(folder, &make_name, "move tls/tls.key away");
+    assert_eq!(fs::read_to_string(&key).unwrap(), foreign);
+    assert_eq!(fs::read_dir(&tls).unwrap().count(), 1, "no authority, and no temporary file");
+    // One that is empty, a link to a key elsewhere, and a link to none: a volume that is not mounted.
+    fs::write(&key, "").unwrap();
+    refused(folder, &make_name, "exists already");
+    fs::remove_file(&key).unwrap();
+    fs::write(folder.join("elsewhere.key"), foreign).unwrap();
+    for target in ["../elsewhere.key", "../not-mounted.key"] {
+        symlink(target, &key).unwrap();
+        refused(folder, &make_name, "exists already");
+        assert_eq!(fs::read_link(&key).unwrap(), Path::new(target));
+        fs::remove_file(&key).unwrap();
     }
+    assert_eq!(fs::read_to_string(folder.join("elsewhere.key")).unwrap(), foreign);
+    // An authority's key without its certificate.
+    fs::write(tls.join("ca.key"), foreign).unwrap();
+    refused(folder, &make_name, "put the authority's certificate back");
+    assert_eq!(fs::read_to_string(tls.join("ca.key")).unwrap(), foreign);
+    fs::remove_file(tls.join("ca.key")).unwrap();
+    made(folder, &make_name);
+    // One that a run left which was killed before its certificate: the hint says so, and its removal is enough.
+    fs::remove_file(tls.join("tls.crt")).unwrap();
+    refused(folder, &make_name, "a killed `tls make`");
+    fs::remove_file(&key).unwrap();
+    made(folder, &make_name);
 }
 
-/// Root renewed, and the service could not read its key any more.
+/// A renewal by root left `root:root 0600`: the service could neither reload its key nor start again.
 #[test]
-fn a_renewal_never_takes_key_or_certificate_away_from_the_service() {
-    use std::os::unix::fs::{MetadataExt, chown};
+fn a_renewal_never_takes_a_key_from_its_service_or_shows_it_to_others() {
+    const SERVICE: u32 = 65_534;
+    if !rustix::process::getuid().is_root() {
+        eprintln!("not run: it takes root to make files of another user");
+        return;
+    }
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     made(folder, &["--name", "vault.example"]);
-    let (key, crt) = (folder.join("tls/tls.key"), folder.join("tls/tls.crt"));
-    let is_root = rustix::process::geteuid().is_root();
-    let looked = |path: &Path| {
-        let file = fs::metadata(path).unwrap();
-        (file.uid(), file.gid(), file.mode() & 0o7777)
+    let at = |name: &str| folder.join("tls").join(name);
+    let owned = |name: &str| {
+        let found = fs::metadata(at(name)).unwrap();
+        (found.uid(), found.gid(), found.mode() & 0o777)
     };
-    for (mode, owner, group) in
-        [(0o640, 0, 65_534), (0o440, 0, 65_534), (0o600, 65_534, 65_534), (0o600, 0, 0)]
-    {
-        for path in [&key, &crt] {
-            fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
-            if is_root {
-                chown(path, Some(owner), Some(group)).unwrap();
-            }
-        }
-        let (before, old) = ([looked(&key), looked(&crt)], contents(folder));
+    let own = |name: &str, (user, group, mode): (u32, u32, u32)| {
+        chown(at(name), Some(user), Some(group)).unwrap();
+        fs::set_permissions(at(name), Permissions::from_mode(mode)).unwrap();
+    };
+    for (key, certificate) in [
+        ((0, SERVICE, 0o640), (0, 0, 0o644)),
+        ((SERVICE, SERVICE, 0o600), (SERVICE, SERVICE, 0o600)),
+        ((SERVICE, 0, 0o400), (0, SERVICE, 0o640)),
+        ((0, SERVICE, 0o440), (0, SERVICE, 0o444)),
+        ((0, 0, 0o600), (0, 0, 0o644)),
+    ] {
+        own("tls.key", key);
+        own("tls.crt", certificate);
+        let before = contents(folder);
         made(folder, &["--renew"]);
-        assert_eq!([looked(&key), looked(&crt)], before, "{mode:o}");
-        assert_ne!(contents(folder)[2..], old[2..]);
-        // A refused one leaves the pair that belongs together, and nothing beside it.
-        let pair = contents(folder);
-        refused(folder, &["--renew", "--name", "other.example"], "vouches for other names only");
-        assert_eq!(contents(folder), pair);
-        assert_eq!(fs::read_dir(folder.join("tls")).unwrap().count(), FILES.len());
+        assert_ne!(contents(folder)[3], before[3]);
+        assert_eq!((owned("tls.key"), owned("tls.crt")), (key, certificate));
+        assert_eq!((owned("ca.key"), owned("ca.pem")), ((0, 0, 0o600), (0, 0, 0o644)));
     }
+    // What others could read or change, they no longer can.
+    own("tls.key", (0, SERVICE, 0o666));
+    own("tls.crt", (0, 0, 0o666));
+    made(folder, &["--renew"]);
+    assert_eq!((owned("tls.key"), owned("tls.crt")), ((0, SERVICE, 0o640), (0, 0, 0o644)));
+    // A user who cannot keep the owner is refused before a file is changed.
+    let before = contents(folder);
+    for name in ["ca.key", "ca.pem", "tls.crt", ""] {
+        chown(at(name), Some(SERVICE), Some(SERVICE)).unwrap();
+    }
+    fs::set_permissions(folder, Permissions::from_mode(0o755)).unwrap();
+    let program = folder.join("sealroom");
+    fs::copy(env!("CARGO_BIN_EXE_sealroom"), &program).unwrap();
+    let mut renew = Command::new(program);
+    renew.args(["tls", "make", "--renew", "--dir", "tls"]).current_dir(folder).env_clear();
+    let renewed = renew.uid(SERVICE).gid(SERVICE).output().unwrap();
+    assert_eq!(renewed.status.code(), Some(1), "{}", stderr(&renewed));
+    assert!(stderr(&renewed).contains("cannot belong to uid 0 and gid 65534"), "{}", stderr(&renewed));
+    assert_eq!(contents(folder), before);
+    assert_eq!(fs::read_dir(at("")).unwrap().count(), FILES.len(), "no temporary file stays");
+}
+
+/// Another user's folder: its owner puts a key of its own there, and reads what root writes.
+#[test]
+fn no_authority_lies_where_another_user_can_replace_or_read_its_key() {
+    const OTHER: u32 = 65_534;
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    made(folder, &["--name", "vault.example"]);
+    let (tls, key) = (folder.join("tls"), folder.join("tls/ca.key"));
+    let before = contents(folder);
+    for mode in [0o640, 0o660, 0o604, 0o601, 0o440] {
+        fs::set_permissions(&key, Permissions::from_mode(mode)).unwrap();
+        refused(folder, &["--renew"], "chmod 600 tls/ca.key");
+    }
+    fs::set_permissions(&key, Permissions::from_mode(0o400)).unwrap();
+    if rustix::process::getuid().is_root() {
+        chown(&key, Some(OTHER), None).unwrap();
+        refused(folder, &["--renew"], "belongs to uid 65534, who can replace it");
+        chown(&key, Some(0), None).unwrap();
+        chown(&tls, Some(OTHER), None).unwrap();
+        refused(folder, &["--renew"], "belongs to uid 65534, who can replace the authority's key");
+        fs::create_dir(folder.join("empty")).unwrap();
+        chown(folder.join("empty"), Some(OTHER), None).unwrap();
+        let first = sealroom(folder, &["tls", "make", "--name", "a.example", "--dir", "empty"]);
+        assert!(stderr(&first).contains("run this as that user"), "{}", stderr(&first));
+        assert_eq!(fs::read_dir(folder.join("empty")).unwrap().count(), 0);
+        chown(&tls, Some(0), None).unwrap();
+    }
+    assert_eq!(contents(folder), before);
+    made(folder, &["--renew"]);
 }
 
 #[test]

@@ -17,9 +17,12 @@ use crate::{
     },
     clock::monotonic,
     config::default,
+    disk::{beside, rename_new},
     storage::{Check, Status},
 };
 
+/// The beginning of the names of the files that the checks make, and remove.
+const PREFIX: &str = ".sealroom-self-check-";
 /// The number of syncs that are timed.
 const SYNCS: usize = 16;
 /// The median of a sync from which on a disk is slow: each disclosure waits for one.
@@ -50,9 +53,11 @@ pub(super) fn folder_checks(folder: &Path) -> Vec<Check> {
     };
     let Some(file) = file else {
         let skipped = |name| Check::skipped(name, "no file can be made in the folder");
-        return vec![check, skipped("file system"), skipped("locks"), skipped("syncs"), skipped("space")];
+        let rest = ["file system", "names", "locks", "syncs", "space"].map(skipped);
+        return std::iter::once(check).chain(rest).collect();
     };
-    vec![check, file_system(folder), locks(file.path()), syncs(file, folder), space(folder)]
+    let names = names(file.path(), folder);
+    vec![check, file_system(folder), names, locks(file.path()), syncs(file, folder), space(folder)]
 }
 
 /// Makes a temporary file, as `init` does.
@@ -74,7 +79,7 @@ fn probe(folder: &Path) -> Result<tempfile::NamedTempFile, Check> {
         }
         Ok(_) | Err(_) => {}
     }
-    tempfile::Builder::new().prefix(".sealroom-self-check-").tempfile_in(folder).map_err(|error| {
+    tempfile::Builder::new().prefix(PREFIX).tempfile_in(folder).map_err(|error| {
         if is_read_only(folder) || error.kind() == io::ErrorKind::ReadOnlyFilesystem {
             return failed(format!(
                 "{shown} is on a read-only file system ({}): remount it writable",
@@ -130,6 +135,32 @@ fn kind(folder: &Path) -> Option<u64> {
 #[cfg(not(target_os = "linux"))]
 const fn kind(_: &Path) -> Option<u64> {
     None
+}
+
+/// Gives a file its name as a new vault, a backup and a restored file get theirs, and tries to replace another one so.
+fn names(other: &Path, folder: &Path) -> Check {
+    let failed = |what: String| Check::new("names", Status::Failed, what);
+    let tried = || -> io::Result<bool> {
+        let file = tempfile::Builder::new().prefix(PREFIX).tempfile_in(folder)?;
+        let replaces = match rename_new(file.path(), other) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => false,
+            Err(error) => return Err(error),
+            Ok(()) => true,
+        };
+        let named = beside(file.path(), "-named");
+        if !replaces {
+            rename_new(file.path(), &named)?;
+            fs::remove_file(&named)?;
+        }
+        Ok(replaces)
+    };
+    match tried() {
+        Ok(false) => Check::new("names", Status::Ok, "a new file gets its name and replaces no other file"),
+        Ok(true) => failed("a new file replaces another one: use another file system".to_owned()),
+        Err(error) => {
+            failed(format!("a new file cannot get its name: {}; use another file system", cause(&error)))
+        }
+    }
 }
 
 /// Takes the lock that keeps a second server out, and tries it from another description of the file.

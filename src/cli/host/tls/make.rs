@@ -1,11 +1,15 @@
 //! `sealroom tls make`.
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
 use serde_json::json;
 
-use super::place::{Existing, Place, Staged};
+use super::place::{Content, Existing, Place, Staged};
 use crate::{
     cli::{
         error::CliError,
@@ -77,35 +81,27 @@ pub(super) fn run(args: &Args, output: &Output) -> Result<(), CliError> {
     let issued = issued.map_err(|error| CliError::failed(error.to_string(), "try again"))?;
     let distrust = verify_certificate(issued.certificate.as_bytes(), &vouching.certificate, &names, now);
     distrust.map_err(|error| distrusted(error, &place))?;
-    if vouching.is_new {
-        // The key first: without it the certificate would be of no use, and clients may have it already.
-        let key = vouching.authority.key();
-        let key = Staged::write(&place.authority_key, key.expose(), 0o600, Existing::Kept)?;
-        let certificate = Staged::write(&place.authority, &vouching.certificate, 0o644, Existing::Kept)?;
-        key.place()?;
-        certificate.place()?;
-    }
     let names: Vec<String> = names.iter().map(|name| name.to_str().into_owned()).collect();
-    save(&place, &issued, &names, args.renew)?;
+    save(&place, &vouching, &issued, &names, args.renew)?;
     report(&place, &vouching, &issued, &names, output)
 }
 
-/// Refuses to make a second certificate where there is one, and to renew where there is none.
+/// Refuses to make a second certificate or key where there is one, and to renew where there is none.
 fn check_certificate(args: &Args, place: &Place) -> Result<(), CliError> {
-    let shown = place.certificate.display();
-    match (args.renew, place.certificate.exists()) {
+    let (shown, key) = (place.certificate.display(), place.key.display());
+    let is_there = |path: &Path| fs::symlink_metadata(path).is_ok();
+    match (args.renew, is_there(&place.certificate)) {
         (false, true) => Err(CliError::failed(
             format!("{shown} exists already"),
             "pass --renew to replace it by a new one of the same authority, or name another --dir",
         )),
+        (false, false) if is_there(&place.key) => Err(CliError::failed(
+            format!("{key} exists already, and {shown} does not"),
+            format!("move {key} away; if a killed `tls make` left it, delete it"),
+        )),
         (true, false) => {
             Err(CliError::failed(format!("{shown} does not exist"), "omit --renew, and pass --name"))
         }
-        // Whose key it is, nobody knows: a run that was killed may have left it, and so may its only owner.
-        (false, false) if fs::symlink_metadata(&place.key).is_ok() => Err(CliError::failed(
-            format!("{} exists already, and its certificate does not", place.key.display()),
-            "move the key away; if a run of this command that was killed left it, delete it",
-        )),
         (false, false) | (true, true) => Ok(()),
     }
 }
@@ -144,6 +140,7 @@ fn vouching(
     let failed = |message: String, hint: &str| Err(CliError::failed(message, hint));
     match (certificate.exists(), key.exists()) {
         (true, true) => {
+            place.check_authority_key()?;
             let text = secrets::key_from_file(key, output)?;
             let authority = Authority::from_pem(text.expose()).map_err(|error| {
                 CliError::failed(format!("{}: {error}", key.display()), "put the authority's key back there")
@@ -193,15 +190,28 @@ fn distrusted(error: Distrust, place: &Place) -> CliError {
     }
 }
 
-/// Writes key and certificate, and puts both in their places at once: nothing but a kill comes between the two. A server
-/// that reads them just then keeps its old pair, and says so.
-fn save(place: &Place, issued: &Issued, names: &[String], renew: bool) -> Result<(), CliError> {
+/// Writes every file under a temporary name, then gives each its own: a refusal and a full disk change nothing.
+fn save(
+    place: &Place,
+    vouching: &Vouching,
+    issued: &Issued,
+    names: &[String],
+    renew: bool,
+) -> Result<(), CliError> {
     let existing = if renew { Existing::Replaced } else { Existing::Kept };
     let text = Place::certificate_text(names, &issued.certificate);
-    let key = Staged::write(&place.key, issued.key.expose(), 0o600, existing)?;
-    let certificate = Staged::write(&place.certificate, text.as_bytes(), 0o644, existing)?;
-    key.place()?;
-    certificate.place()
+    let mut staged = Vec::new();
+    if vouching.is_new {
+        // The key first: without it the certificate would be of no use, and clients may have it already.
+        let key = vouching.authority.key();
+        staged.push(Staged::write(&place.authority_key, key.expose(), Content::Key, Existing::Kept)?);
+        let certificate = &vouching.certificate;
+        staged.push(Staged::write(&place.authority, certificate, Content::Certificate, Existing::Kept)?);
+    }
+    // A server that reads between the last two keeps its old pair, and says so.
+    staged.push(Staged::write(&place.key, issued.key.expose(), Content::Key, existing)?);
+    staged.push(Staged::write(&place.certificate, text.as_bytes(), Content::Certificate, existing)?);
+    staged.into_iter().try_for_each(Staged::put)
 }
 
 fn report(
@@ -232,7 +242,8 @@ fn report(
          Clients:  give them ca.pem, and compare its fingerprint\n          \
          sealroom login --server https://{host}:{port} --ca-file ca.pem\n          \
          curl --cacert ca.pem https://{host}:{port}/health\n\
-         Renew:    sealroom tls make --renew --dir {}, then SIGHUP to the server, or a restart where systemd passes them",
+         Renew:    sealroom tls make --renew --dir {}, then SIGHUP to the server;\n          \
+         a service to which systemd passes them (LoadCredential=) takes a restart",
         local(authority_end),
         local(leaf_end),
         names.join(", "),

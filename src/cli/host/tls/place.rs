@@ -4,7 +4,7 @@
 //! renewal reads it.
 
 use std::{
-    fs::{self, File, Permissions},
+    fs::{self, File, Metadata, Permissions},
     io::{self, Write},
     os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, fchown},
     path::{Path, PathBuf},
@@ -30,6 +30,31 @@ pub(super) struct Place {
     pub(super) key: PathBuf,
 }
 
+/// The content of a file, which decides who may read it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Content {
+    Key,
+    Certificate,
+}
+
+impl Content {
+    /// Returns the mode of a new file.
+    const fn mode(self) -> u32 {
+        match self {
+            Self::Key => 0o600,
+            Self::Certificate => 0o644,
+        }
+    }
+
+    /// Returns what a file keeps at most of the mode of the one that it replaces.
+    const fn mode_max(self) -> u32 {
+        match self {
+            Self::Key => 0o640,
+            Self::Certificate => 0o644,
+        }
+    }
+}
+
 /// The permission of a file to take another's place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Existing {
@@ -51,7 +76,7 @@ impl Place {
     /// Creates the folder with mode 0700 if it is missing.
     ///
     /// # Errors
-    /// Others may write to it, or it cannot be created.
+    /// Others may write to it, it belongs to another user, or it cannot be created.
     pub(super) fn prepare(&self) -> Result<(), CliError> {
         let shown = self.folder.display();
         match fs::metadata(&self.folder) {
@@ -62,6 +87,10 @@ impl Place {
                 format!("--dir: others can write to {shown} (mode {:04o})", found.mode() & 0o7777),
                 format!("chmod go-w {shown}, or name a folder of your own"),
             )),
+            Ok(found) if is_foreign(&found) => Err(CliError::failed(
+                format!("--dir: {shown} belongs to uid {}, who can replace the authority's key", found.uid()),
+                format!("run this as that user, chown {shown}, or name a folder of your own"),
+            )),
             Ok(_) => Ok(()),
             Err(_) => fs::DirBuilder::new().mode(0o700).create(&self.folder).map_err(|error| {
                 CliError::failed(
@@ -70,6 +99,28 @@ impl Place {
                 )
             }),
         }
+    }
+
+    /// Checks that nobody else reads or replaces the authority's key.
+    ///
+    /// # Errors
+    /// Others may, a group too: no service reads this key.
+    pub(super) fn check_authority_key(&self) -> Result<(), CliError> {
+        let shown = self.authority_key.display();
+        let Ok(found) = fs::metadata(&self.authority_key) else { return Ok(()) };
+        if found.mode() & 0o077 != 0 {
+            return Err(CliError::failed(
+                format!("{shown} can be read by others (mode {:04o})", found.mode() & 0o7777),
+                format!("chmod 600 {shown}: its readers can pose as every server of the authority's names"),
+            ));
+        }
+        if is_foreign(&found) {
+            return Err(CliError::failed(
+                format!("{shown} belongs to uid {}, who can replace it", found.uid()),
+                format!("run this as that user, or chown {shown}"),
+            ));
+        }
+        Ok(())
     }
 
     /// Returns the names in the certificate's file.
@@ -85,63 +136,89 @@ impl Place {
     }
 }
 
-/// A file that is written and not in its place yet.
-pub(super) struct Staged {
-    path: PathBuf,
+/// Returns whether a user who is neither root nor this process's owns it.
+fn is_foreign(found: &Metadata) -> bool {
+    ![rustix::process::geteuid().as_raw(), 0].contains(&found.uid())
+}
+
+/// A file that is complete and synced under a temporary name.
+pub(super) struct Staged<'a> {
+    path: &'a Path,
     file: NamedTempFile,
     existing: Existing,
 }
 
-impl Staged {
-    /// Writes a file beside its place. One that takes another's place gets its owner, group and mode: a service that could
-    /// read the old one reads the new one.
+impl<'a> Staged<'a> {
+    /// Writes a file under a temporary name beside its own. One that is to replace another file gets its owner, its
+    /// group and its mode: the service reads the new one as it read the old one.
     ///
     /// # Errors
-    /// The folder refuses, or the owner of the old file cannot be given to the new one.
-    pub(super) fn write(path: &Path, bytes: &[u8], mode: u32, existing: Existing) -> Result<Self, CliError> {
-        let staged = || -> io::Result<NamedTempFile> {
-            // Created with mode 0600: nobody reads a key before its mode is set.
-            let mut file = NamedTempFile::new_in(folder_of(path))?;
-            file.write_all(bytes)?;
-            let old = fs::metadata(path).ok().filter(|_| existing == Existing::Replaced);
-            let own = file.as_file().metadata()?;
-            if let Some(old) = &old
-                && (old.uid(), old.gid()) != (own.uid(), own.gid())
-            {
-                fchown(file.as_file(), Some(old.uid()), Some(old.gid()))?;
-            }
-            let mode = old.map_or(mode, |old| old.mode() & 0o777);
-            file.as_file().set_permissions(Permissions::from_mode(mode))?;
-            file.as_file().sync_all()?;
-            Ok(file)
+    /// The folder refuses, or the owner and group of the file that is there cannot be kept.
+    pub(super) fn write(
+        path: &'a Path,
+        bytes: &[u8],
+        content: Content,
+        existing: Existing,
+    ) -> Result<Self, CliError> {
+        let failed = |error: io::Error| unwritten(path, &error);
+        // Created with mode 0600: nobody reads a key before its mode is set.
+        let mut file = NamedTempFile::new_in(folder_of(path)).map_err(failed)?;
+        let like = match existing {
+            Existing::Kept => None,
+            Existing::Replaced => fs::metadata(path).ok(),
         };
-        let file = staged().map_err(|error| failed(path, &error))?;
-        Ok(Self { path: path.to_owned(), file, existing })
+        let mode = match &like {
+            Some(like) => {
+                keep_owner(path, file.as_file(), like)?;
+                like.mode() & content.mode_max()
+            }
+            None => content.mode(),
+        };
+        let mut write = || -> io::Result<()> {
+            file.write_all(bytes)?;
+            file.as_file().set_permissions(Permissions::from_mode(mode))?;
+            file.as_file().sync_all()
+        };
+        write().map_err(failed)?;
+        Ok(Self { path, file, existing })
     }
 
-    /// Puts the file in its place.
+    /// Gives the file its name.
     ///
     /// # Errors
-    /// The folder refuses, or a file is there and is to be kept.
-    pub(super) fn place(self) -> Result<(), CliError> {
+    /// The folder refuses, or a file of that name exists and is to be kept.
+    pub(super) fn put(self) -> Result<(), CliError> {
         let Self { path, file, existing } = self;
-        let placed = match existing {
-            Existing::Kept => file.persist_noclobber(&path),
-            Existing::Replaced => file.persist(&path),
+        let put = match existing {
+            Existing::Kept => file.persist_noclobber(path),
+            Existing::Replaced => file.persist(path),
         };
-        let synced = placed.map_err(|error| error.error);
-        let synced = synced.and_then(|_| File::open(folder_of(&path))?.sync_all());
-        synced.map_err(|error| failed(&path, &error))
+        let put = put.map_err(|error| error.error).and_then(|_| File::open(folder_of(path))?.sync_all());
+        put.map_err(|error| unwritten(path, &error))
     }
+}
+
+fn keep_owner(path: &Path, file: &File, like: &Metadata) -> Result<(), CliError> {
+    let own = file.metadata().map_err(|error| unwritten(path, &error))?;
+    let (user, group) = (like.uid(), like.gid());
+    if (own.uid(), own.gid()) == (user, group) {
+        return Ok(());
+    }
+    fchown(file, Some(user), Some(group)).map_err(|error| {
+        CliError::failed(
+            format!("{}: a new one cannot belong to uid {user} and gid {group}: {error}", path.display()),
+            format!("run this as root, or as uid {user} in that group: its service must still read it"),
+        )
+    })
+}
+
+fn unwritten(path: &Path, error: &io::Error) -> CliError {
+    CliError::failed(
+        format!("{}: {}", path.display(), secrets::cause(error)),
+        "check the folder's owner and mode, and the free space",
+    )
 }
 
 fn folder_of(path: &Path) -> &Path {
-    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
-
-fn failed(path: &Path, error: &io::Error) -> CliError {
-    CliError::failed(
-        format!("{}: {}", path.display(), secrets::cause(error)),
-        "check the owner and mode of the folder and of the file, and the free space",
-    )
+    path.parent().unwrap_or(Path::new("."))
 }
