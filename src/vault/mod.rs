@@ -51,6 +51,8 @@ mod state;
 mod tokens;
 mod unlock;
 mod users;
+mod witness;
+mod witness_state;
 mod work;
 
 pub use crate::audit::exposure::Question as ExposureQuestion;
@@ -83,4 +85,5 @@ pub use second_factor::BegunFactor;
 pub use sessions::LoggedIn;
 pub use slot_changes::{NewSecret, SlotChange, SlotInfo, check_passphrase};
 pub use state::{SessionLife, Settings, Vault};
+pub use witness_state::{NotWitnessed, Witness, WitnessFileError};
 pub use work::Context;
