@@ -11,6 +11,7 @@ mod check_report;
 mod checkpoint_check;
 mod checkpoints;
 mod control;
+mod cosigning;
 mod descriptors;
 mod dev;
 mod doctor;
@@ -44,6 +45,7 @@ mod systemd;
 mod tls;
 mod tracing;
 pub(super) mod verify;
+mod witness;
 
 use clap::Subcommand;
 

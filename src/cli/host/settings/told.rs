@@ -22,6 +22,8 @@ const WITHOUT_DEFAULT: &[&str] = &[
     "backup.folder",
     "archive.folder",
     "outgoing.ca_file",
+    "witness.for",
+    "witness.policy",
 ];
 
 /// Returns one text a setting, in the order of their names: `queue_max = 9 (--queue-max)`.
