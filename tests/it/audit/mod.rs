@@ -22,3 +22,8 @@ mod tamper;
 mod tree;
 mod verify;
 mod verify_inputs;
+mod witness;
+mod witness_asked;
+mod witness_kills;
+mod witness_pair;
+mod witness_state;

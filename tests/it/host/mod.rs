@@ -7,6 +7,7 @@ mod backup_share;
 mod bad_copies;
 mod clock;
 mod container;
+mod cosigning;
 mod disks;
 mod displaced;
 mod doctor;
