@@ -73,6 +73,20 @@ pub struct FileConfig {
     /// Notices to people.
     #[serde(default)]
     pub notify: FileNotify,
+    /// Cosignatures for other vaults.
+    #[serde(default)]
+    pub witness: FileWitness,
+}
+
+/// `[witness]`.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FileWitness {
+    /// The keys of the logs whose checkpoints are cosigned.
+    #[serde(rename = "for")]
+    pub logs: Option<Vec<String>>,
+    /// The witnesses that this vault's own checkpoints are sent to; only the file can set it, as `[outgoing]`.
+    pub policy: Option<PathBuf>,
 }
 
 /// `[notify]`, which has neither flags nor variables, as `[outgoing]`.

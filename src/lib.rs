@@ -43,6 +43,10 @@
 //!   `cli::exec_jobs::no_value_is_ever_in_a_process_list_a_file_or_a_core_of_exec`).
 //! - No disclosure without a durable record: the answer is made of the commit's result
 //!   (`audit::export::over_any_mix_of_requests_disclosures_and_their_events_are_the_same`).
+//! - A witness follows one history of a log and only forward, across kills, and no key of it begins again from an empty
+//!   state (`audit::witness::no_second_history_of_a_log_is_ever_cosigned`,
+//!   `audit::witness_kills::no_checkpoint_that_was_cosigned_is_forgotten_by_a_kill`,
+//!   `audit::witness_state::no_key_ever_begins_again_from_an_empty_state`).
 //! - Opening a credential takes a proof that only [`auth::policy`] makes
 //!   (`auth::policy::tests::only_a_permit_to_read_credentials_discloses`).
 //! - The server calls no host that its config file does not list, and a minted token outlives neither its App's version
@@ -124,6 +128,7 @@
 //! | What happens between the disk and a 200? | `vault/audited.rs`, then `storage/commit/writer.rs` and `batch.rs` |
 //! | How is a copy of one moment made while the server goes on? | `storage/copy/mod.rs`; the file takes another's place in `disk/file.rs` |
 //! | Which files may the process open, and which calls may it make? | `cli/host/sandbox/`: `rules.rs`, `seccomp.rs` |
+//! | Which checkpoint of another vault is cosigned? | `audit/witness.rs` judges, `vault/witness.rs` keeps and signs |
 //! | What raises an alarm, and who hears of it? | `vault/canary.rs`, then `cli/host/notify/` |
 //! | What wipes a secret that has no owner? | the heap: `main.rs`; the stack: `crypto/stack.rs`; keys: `crypto/key_bytes.rs` |
 //! | What answers the watchdog of systemd? | `http/pulse.rs`, from the accept loop and a serving thread |

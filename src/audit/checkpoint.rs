@@ -51,15 +51,24 @@ impl VerifierKey {
         &self.name
     }
 
+    /// Returns the public key itself.
+    pub const fn public(&self) -> &[u8; 32] {
+        &self.public
+    }
+
+    /// Returns whether a signature line names this key; says nothing of the signature.
+    pub fn is_of(&self, line: &str) -> bool {
+        signature(line).is_some_and(|found| found.name == self.name && found.hash == self.hash())
+    }
+
     fn hash(&self) -> [u8; 4] {
-        key_hash(&self.name, &self.public)
+        key_hash(&self.name, ED25519, &self.public)
     }
 }
 
 impl fmt::Display for VerifierKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let key = STANDARD.encode([&[ED25519], self.public.as_slice()].concat());
-        write!(f, "{}+{:08x}+{key}", self.name, u32::from_be_bytes(self.hash()))
+        write_key(f, &self.name, ED25519, &self.public)
     }
 }
 
@@ -69,13 +78,31 @@ impl FromStr for VerifierKey {
     fn from_str(text: &str) -> Result<Self, Invalid> {
         let invalid =
             Invalid { what: "verifier key", rule: "<name>+<8 hexadecimal digits>+<base64>, for Ed25519" };
-        let (name, rest) = text.split_once('+').ok_or(invalid)?;
-        let (_, key) = rest.split_once('+').ok_or(invalid)?;
-        let bytes = STANDARD.decode(key).map_err(|_| invalid)?;
-        let (kind, public) = bytes.split_first().ok_or(invalid)?;
-        let key = Self { name: name.to_owned(), public: public.try_into().map_err(|_| invalid)? };
-        if *kind == ED25519 && !name.is_empty() && key.to_string() == text { Ok(key) } else { Err(invalid) }
+        let (name, public) = read_key(text, ED25519).ok_or(invalid)?;
+        Ok(Self { name: name.to_owned(), public })
     }
+}
+
+/// Writes a verifier key of that signature type.
+pub(super) fn write_key(f: &mut fmt::Formatter<'_>, name: &str, kind: u8, public: &[u8; 32]) -> fmt::Result {
+    let key = STANDARD.encode([&[kind], public.as_slice()].concat());
+    write!(f, "{name}+{:08x}+{key}", u32::from_be_bytes(key_hash(name, kind, public)))
+}
+
+/// Reads a verifier key of that signature type: its name and its public key.
+pub(super) fn read_key(text: &str, kind: u8) -> Option<(&str, [u8; 32])> {
+    let (name, rest) = text.split_once('+')?;
+    let (id, key) = rest.split_once('+')?;
+    let bytes = STANDARD.decode(key).ok()?;
+    let (found, public) = bytes.split_first()?;
+    let public: [u8; 32] = public.try_into().ok()?;
+    let is_own_id = format!("{:08x}", u32::from_be_bytes(key_hash(name, kind, &public))) == id;
+    (*found == kind && is_key_name(name) && is_own_id).then_some((name, public))
+}
+
+/// Returns whether a text can name a key in a signature line (C2SP `signed-note`).
+fn is_key_name(name: &str) -> bool {
+    !name.is_empty() && !name.contains(|c: char| c == '+' || c.is_whitespace() || c.is_control())
 }
 
 /// A tree's signed size and root.
@@ -125,7 +152,7 @@ pub fn note(origin: &str, size: u64, root: &Hash, extensions: &[String], signers
     note.push('\n');
     for signer in signers {
         let mut signature = [0; 4 + 64];
-        signature[..4].copy_from_slice(&key_hash(origin, &signer.public()));
+        signature[..4].copy_from_slice(&key_hash(origin, ED25519, &signer.public()));
         signature[4..].copy_from_slice(&signer.sign(&note.as_bytes()[..signed]));
         note.extend(["— ", origin, " "]);
         STANDARD.encode_string(signature, &mut note);
@@ -134,9 +161,9 @@ pub fn note(origin: &str, size: u64, root: &Hash, extensions: &[String], signers
     note
 }
 
-/// Returns the first four bytes of SHA-256(name ‖ "\n" ‖ 0x01 ‖ public key).
-fn key_hash(name: &str, public: &[u8; 32]) -> [u8; 4] {
-    let hash = sha256_parts(&[name.as_bytes(), b"\n", &[ED25519], public]);
+/// Returns the first four bytes of SHA-256(name ‖ "\n" ‖ signature type ‖ public key).
+pub(super) fn key_hash(name: &str, kind: u8, public: &[u8; 32]) -> [u8; 4] {
+    let hash = sha256_parts(&[name.as_bytes(), b"\n", &[kind], public]);
     *hash.first_chunk().expect("a hash has 32 bytes")
 }
 
@@ -153,28 +180,51 @@ pub fn open(note: &str, keys: &[VerifierKey]) -> Result<Checkpoint, BadNote> {
 /// # Errors
 /// As [`open`].
 pub(super) fn open_by(note: &str, keys: &[VerifierKey]) -> Result<(Checkpoint, Vec<usize>), BadNote> {
-    let fits = note.len() <= NOTE_BYTES_MAX && !note.chars().any(|c| c.is_control() && c != '\n');
-    let (head, signatures) = note.rsplit_once("\n\n").filter(|_| fits).ok_or(BadNote::Malformed)?;
-    let signatures = signatures.strip_suffix('\n').ok_or(BadNote::Malformed)?;
-    let signed = &note[..=head.len()];
+    let (signed, signatures) = parts(note)?;
     let mut signers = Vec::new();
-    for line in signatures.split('\n') {
-        let (name, signature) =
-            line.strip_prefix("— ").and_then(|rest| rest.split_once(' ')).ok_or(BadNote::Malformed)?;
-        let bytes = STANDARD.decode(signature).map_err(|_| BadNote::Malformed)?;
-        let (hash, signature) = bytes.split_first_chunk::<4>().ok_or(BadNote::Malformed)?;
-        let is_signer = |key: &VerifierKey| key.name == name && key.hash() == *hash;
+    for Signature { name, hash, bytes, .. } in signatures {
+        let is_signer = |key: &VerifierKey| key.name == name && key.hash() == hash;
         let Some(at) = keys.iter().position(is_signer) else { continue };
-        let signature: &[u8; 64] = signature.try_into().map_err(|_| BadNote::BadSignature)?;
+        let signature: &[u8; 64] = bytes.as_slice().try_into().map_err(|_| BadNote::BadSignature)?;
         if !verify(&keys[at].public, signed.as_bytes(), signature) {
             return Err(BadNote::BadSignature);
         }
         signers.push(at);
     }
-    let checkpoint = text(head)?;
+    let checkpoint = text(signed.strip_suffix('\n').ok_or(BadNote::Malformed)?)?;
     // A key speaks only for the log of its own name.
     signers.retain(|at| keys[*at].name == checkpoint.origin);
     if signers.is_empty() { Err(BadNote::Unknown) } else { Ok((checkpoint, signers)) }
+}
+
+/// A signature line of a note.
+pub(super) struct Signature<'n> {
+    /// The name of the key.
+    pub(super) name: &'n str,
+    /// The id of the key.
+    pub(super) hash: [u8; 4],
+    /// The signature itself.
+    pub(super) bytes: Vec<u8>,
+}
+
+/// Divides a note into its signed text, which ends with a line end, and its signatures; judges none of them.
+///
+/// # Errors
+/// It has not the form of a signed note.
+pub(super) fn parts(note: &str) -> Result<(&str, Vec<Signature<'_>>), BadNote> {
+    let fits = note.len() <= NOTE_BYTES_MAX && !note.chars().any(|c| c.is_control() && c != '\n');
+    let (head, lines) = note.rsplit_once("\n\n").filter(|_| fits).ok_or(BadNote::Malformed)?;
+    let lines = lines.strip_suffix('\n').ok_or(BadNote::Malformed)?;
+    let signatures = lines.split('\n').map(|line| signature(line).ok_or(BadNote::Malformed));
+    Ok((&note[..=head.len()], signatures.collect::<Result<_, _>>()?))
+}
+
+/// Reads a signature line.
+pub(super) fn signature(line: &str) -> Option<Signature<'_>> {
+    let (name, text) = line.strip_prefix("— ")?.split_once(' ')?;
+    let bytes = STANDARD.decode(text).ok()?;
+    let (hash, bytes) = bytes.split_first_chunk::<4>()?;
+    Some(Signature { name, hash: *hash, bytes: bytes.to_vec() })
 }
 
 /// Reads a checkpoint without judging its signatures, for want of a key.
@@ -234,7 +284,7 @@ mod tests {
         // A text has one reading: another spelling of the size, a control character or endless signatures are refused.
         let signed_as = |text: &str| {
             let mut bytes = [0; 68];
-            bytes[..4].copy_from_slice(&key_hash(&name, &key.public()));
+            bytes[..4].copy_from_slice(&key_hash(&name, ED25519, &key.public()));
             bytes[4..].copy_from_slice(&key.sign(text.as_bytes()));
             format!("{text}\n— {name} {}\n", STANDARD.encode(bytes))
         };

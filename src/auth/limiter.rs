@@ -52,6 +52,7 @@ pub struct Limiter {
     emails: Counts<Email>,
     addresses: Counts<Address>,
     refreshes: Counts<Address>,
+    checkpoints: Counts<Address>,
     /// Wrong codes of a second factor: from an address of the user's own, or from all others together.
     codes: Counts<(Email, Option<Address>)>,
     /// The time of each user's last login from each address.
@@ -66,6 +67,7 @@ impl Limiter {
             emails: Counts::new(ALONE_MAX, WINDOW, ENTRIES_MAX),
             addresses: Counts::new(ALONE_MAX, WINDOW, ENTRIES_MAX),
             refreshes: Counts::new(ALONE_MAX, WINDOW, ENTRIES_MAX),
+            checkpoints: Counts::new(ALONE_MAX, WINDOW, ENTRIES_MAX),
             codes: Counts::new(CODES_MAX, CODES_WINDOW, ENTRIES_MAX),
             known: HashMap::new(),
         }
@@ -105,6 +107,24 @@ impl Limiter {
     /// The refresh that was let in last has not failed.
     pub fn refreshed(&mut self, peer: Peer) {
         self.refreshes.take_back(&Address::of(peer));
+    }
+
+    /// Lets a checkpoint to be cosigned in, and counts it as refused until [`Self::cosigned`] takes it back.
+    ///
+    /// # Errors
+    /// Too many checkpoints from that address were refused.
+    pub fn check_checkpoint(&mut self, peer: Peer, now: Timestamp) -> Result<(), RetryAfter> {
+        let address = Address::of(peer);
+        if let Some(wait) = self.checkpoints.wait(&address, now) {
+            return Err(RetryAfter::of(wait));
+        }
+        self.checkpoints.add(address, now);
+        Ok(())
+    }
+
+    /// The checkpoint that was let in last was cosigned, or came to no judgement.
+    pub fn cosigned(&mut self, peer: Peer) {
+        self.checkpoints.take_back(&Address::of(peer));
     }
 
     /// Lets a code of a second factor in, and counts it as wrong until [`Self::code_not_wrong`] takes it back.

@@ -22,6 +22,8 @@ mod source;
 mod terminal;
 mod usage;
 mod version;
+#[cfg(feature = "server")]
+mod witness_policy;
 
 use std::{ffi::OsString, process::ExitCode};
 

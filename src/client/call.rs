@@ -39,6 +39,7 @@ pub(super) struct Call {
     pub(super) method: Method,
     pub(super) path: String,
     pub(super) body: Option<Bytes>,
+    pub(super) media_type: &'static str,
     pub(super) revision: Option<u64>,
     pub(super) speaker: As,
     /// `true` if a second arrival is harmless, though the method does not say so.
@@ -47,7 +48,20 @@ pub(super) struct Call {
 
 impl Call {
     pub(super) fn new(method: Method, path: impl Into<String>) -> Self {
-        Self { method, path: path.into(), body: None, revision: None, speaker: As::Caller, twice: false }
+        Self {
+            method,
+            path: path.into(),
+            body: None,
+            media_type: "application/json",
+            revision: None,
+            speaker: As::Caller,
+            twice: false,
+        }
+    }
+
+    /// Adds a body of plain text, which is no secret.
+    pub(super) fn with_text(self, text: String) -> Self {
+        Self { body: Some(text.into()), media_type: "text/plain; charset=utf-8", ..self }
     }
 
     /// Adds a body, which is wiped once hyper has dropped it.
@@ -155,7 +169,7 @@ impl Client {
         }
     }
 
-    async fn send(&self, call: &Call, bearer: Option<&Secret>) -> Result<Answer, Error> {
+    pub(super) async fn send(&self, call: &Call, bearer: Option<&Secret>) -> Result<Answer, Error> {
         let mut sender = self.sender().await?;
         let request = self.request(call, bearer)?;
         let exchange = async {
@@ -227,7 +241,7 @@ impl Client {
             request = request.header(header::IF_MATCH, revision);
         }
         if call.body.is_some() {
-            request = request.header(header::CONTENT_TYPE, "application/json");
+            request = request.header(header::CONTENT_TYPE, call.media_type);
         }
         let body = Full::new(call.body.clone().unwrap_or_default());
         request.body(body).map_err(|error| self.broken(&error))

@@ -42,6 +42,7 @@ mod state;
 mod stream;
 mod tls;
 mod tls_failure;
+mod witness;
 
 pub use crate::api::responses::Exposure;
 pub use answers::{
@@ -68,3 +69,4 @@ pub use state::{Client, Notice};
 pub use stream::{ExportFilter, Records};
 pub use tls::Roots;
 pub use tls_failure::TlsFailure;
+pub use witness::{WitnessAnswer, WitnessUrl};

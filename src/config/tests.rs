@@ -66,6 +66,13 @@ fn the_example_shows_every_setting_with_its_default() {
             folder: Some("/mnt/elsewhere/archives".into()),
             keep_days: Some(default::ARCHIVE_KEEP_DAYS),
         },
+        witness: FileWitness {
+            logs: Some(vec![
+                "sealroom/0192f5a4-7c1e-7b3a-9d52-3f1c8e6a4b70+fa52f2e1+AekyeRrm56hApGFkyQR4ZCbV54Id2LKaANYcrnKv3U2k"
+                    .to_owned(),
+            ]),
+            policy: Some("/etc/sealroom/witnesses.policy".into()),
+        },
         outgoing: FileOutgoing {
             enabled: Some(false),
             hosts: Some(vec![default::OUTGOING_HOST.to_owned()]),

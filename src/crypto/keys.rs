@@ -30,6 +30,7 @@ const SLOT_LABEL: &[u8] = b"sealroom slot 1";
 const ROW_LABEL: &[u8] = b"sealroom row root key 1";
 const STATE_LABEL: &[u8] = b"sealroom state key 1";
 const LOG_LABEL: &[u8] = b"sealroom log-key wrap key 1";
+const WITNESS_LABEL: &[u8] = b"sealroom witness-key wrap key 1";
 
 /// The random root of every other key of the file.
 pub struct VaultKey(KeyBytes<32>);
@@ -193,6 +194,7 @@ pub struct Keys {
     row: RowKey,
     state: StateKey,
     log_wrap: LogWrapKey,
+    witness_wrap: LogWrapKey,
 }
 
 impl Keys {
@@ -208,6 +210,7 @@ impl Keys {
             row: RowKey::new(derived(ROW_LABEL).bytes()),
             state: StateKey::new(derived(STATE_LABEL).bytes()),
             log_wrap: LogWrapKey::new(derived(LOG_LABEL)),
+            witness_wrap: LogWrapKey::new(derived(WITNESS_LABEL)),
         }
     }
 
@@ -224,6 +227,12 @@ impl Keys {
     /// Returns the key that wraps the log key.
     pub const fn log_wrap(&self) -> &LogWrapKey {
         &self.log_wrap
+    }
+
+    /// Returns the key that wraps the key of this vault as a witness. A key of its own: a wrapped log key in the
+    /// witness's file does not open with it.
+    pub const fn witness_wrap(&self) -> &LogWrapKey {
+        &self.witness_wrap
     }
 }
 

@@ -5,6 +5,7 @@ use hyper::StatusCode;
 use super::response::Answer;
 use crate::{
     api::{BadRequest, OLDER_COPY, responses::ErrorBody},
+    audit::witness::Refusal,
     auth::policy::Denied,
     domain::RequestId,
     vault,
@@ -41,6 +42,10 @@ pub(super) enum HttpError {
     OlderCopy,
     /// The use case failed or refused.
     Vault(vault::Error),
+    /// The witness refused a checkpoint; [`Refusal::Stale`] has an answer of its own.
+    Witness(Refusal),
+    /// The witness cannot keep its state, and so cosigns nothing.
+    WitnessUnavailable,
 }
 
 impl From<vault::Error> for HttpError {
@@ -140,6 +145,25 @@ impl HttpError {
             ),
             Self::Bad(BadRequest { code, message }) => (StatusCode::BAD_REQUEST, code, message.clone()),
             Self::Vault(error) => describe(error),
+            Self::Witness(refusal) => {
+                let (status, code) = match refusal {
+                    Refusal::Malformed => (StatusCode::BAD_REQUEST, "malformed_checkpoint"),
+                    Refusal::UnknownLog => (StatusCode::NOT_FOUND, "log_not_found"),
+                    Refusal::Unsigned => (StatusCode::FORBIDDEN, "unsigned_checkpoint"),
+                    // A stale one has an answer of its own, with the size.
+                    Refusal::Unproven | Refusal::Stale { .. } => {
+                        (StatusCode::UNPROCESSABLE_ENTITY, "unproven_checkpoint")
+                    }
+                    Refusal::Forked => (StatusCode::UNPROCESSABLE_ENTITY, "forked_checkpoint"),
+                };
+                (status, code, refusal.to_string())
+            }
+            Self::WitnessUnavailable => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "witness_unavailable",
+                "The witness cannot keep its state, so nothing was cosigned; its operator finds the cause in the log"
+                    .to_owned(),
+            ),
         }
     }
 }

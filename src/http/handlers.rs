@@ -43,7 +43,10 @@ async fn answer_another(endpoint: Endpoint, call: Box<Call>) -> HandlerResult {
         | Endpoint::Health
         | Endpoint::Ping
         | Endpoint::Metrics
-        | Endpoint::ApiDocs => Err(HttpError::NoRoute),
+        | Endpoint::ApiDocs
+        | Endpoint::AddCheckpoint
+        | Endpoint::WitnessedCheckpoint
+        | Endpoint::WitnessKey => Err(HttpError::NoRoute),
         Endpoint::Login => login(call).await,
         Endpoint::Refresh => refresh(call).await,
         Endpoint::Logout => logout(call).await,

@@ -29,6 +29,7 @@ mod server;
 mod service;
 mod tls;
 mod upkeep;
+mod witness;
 
 pub use edge::{Edge, HostName, Network};
 pub use listener::{Bound, Listener, pause_after};

@@ -112,6 +112,12 @@ pub enum Endpoint {
     ReadExposure,
     /// Copies the whole vault, sealed as it is.
     CreateBackup,
+    /// Cosigns a checkpoint of another vault's log.
+    AddCheckpoint,
+    /// Shows the checkpoint of another vault's log that was cosigned last.
+    WitnessedCheckpoint,
+    /// Shows the verifier key of this vault as a witness.
+    WitnessKey,
 }
 
 /// The access rule of a route.
@@ -227,6 +233,10 @@ pub static ROUTES: &[Route] = &[
     route("GET",    "/sfp/api/audit/key",                         Needs(V::ReadAudit),                None,                                 E::ReadVerifierKey),
     route("GET",    "/sfp/api/audit/exposure",                    Needs(V::ReadAudit),                None,                                 E::ReadExposure),
     route("POST",   "/sfp/api/backup",                            Needs(V::CreateBackup),             None,                                 E::CreateBackup),
+    // C2SP `tlog-witness`: its prefix is no part of this API, and its callers have no token.
+    route("POST",   "/witness/add-checkpoint",                    Open,                               None,                                 E::AddCheckpoint),
+    route("GET",    "/witness/key",                               Open,                               None,                                 E::WitnessKey),
+    route("GET",    "/witness/{origin}/checkpoint",               Open,                               None,                                 E::WitnessedCheckpoint),
 ];
 
 impl Endpoint {

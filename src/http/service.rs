@@ -123,6 +123,19 @@ impl Server {
             Endpoint::Metrics if origin.metrics_open => {
                 return query.finish().map(|()| self.metrics(context.now));
             }
+            Endpoint::AddCheckpoint => {
+                query.finish()?;
+                let text = self.collect(&head.headers, body).await?;
+                seen.body_read = true;
+                return self.add_checkpoint(&context, text).await;
+            }
+            Endpoint::WitnessedCheckpoint => {
+                return query.finish().and_then(|()| self.witnessed_checkpoint(&argument));
+            }
+            Endpoint::WitnessKey => {
+                query.finish()?;
+                return self.witness_key().await;
+            }
             _ => {}
         }
         let caller = self.admit(route, &argument, &head.headers, &context, &seen.caller).await?;
@@ -184,20 +197,33 @@ impl Server {
         Ok(Some(admitted))
     }
 
+    /// Reads a JSON body.
     async fn body(&self, headers: &HeaderMap, body: Incoming) -> Result<Bytes, HttpError> {
-        let limits = self.limits.load();
-        let bytes_max = limits.body_bytes_max;
-        let announced =
-            headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-        if announced.is_some_and(|length| length > bytes_max as u64) {
-            return Err(HttpError::TooLarge { bytes_max });
-        }
+        self.check_length(headers)?;
         let kind =
             headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let kind = kind.split(';').next().unwrap_or_default().trim();
         if !kind.eq_ignore_ascii_case("application/json") {
             return Err(HttpError::MediaType);
         }
+        self.collect(headers, body).await
+    }
+
+    fn check_length(&self, headers: &HeaderMap) -> Result<(), HttpError> {
+        let bytes_max = self.limits.load().body_bytes_max;
+        let announced =
+            headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+        if announced.is_some_and(|length| length > bytes_max as u64) {
+            return Err(HttpError::TooLarge { bytes_max });
+        }
+        Ok(())
+    }
+
+    /// Reads a body of any type, within the limits.
+    async fn collect(&self, headers: &HeaderMap, body: Incoming) -> Result<Bytes, HttpError> {
+        self.check_length(headers)?;
+        let limits = self.limits.load();
+        let bytes_max = limits.body_bytes_max;
         match timeout(limits.request_timeout, Limited::new(body, bytes_max).collect()).await {
             Ok(Ok(collected)) => Ok(collected.to_bytes()),
             Ok(Err(error)) if error.is::<LengthLimitError>() => Err(HttpError::TooLarge { bytes_max }),

@@ -1,6 +1,6 @@
 //! L2. Calls from the server to a provider: the only place that opens a connection to another host.
 //!
-//! Owns the allowed hosts, the trusted authorities, what GitHub is asked and may answer, and the notices to a webhook. Knows no rows, no caller
+//! Owns the allowed hosts, the trusted authorities, what GitHub is asked and may answer, the notices to a webhook and the checkpoints to witnesses. Knows no rows, no caller
 //! and no clock; a key enters as a stored credential and leaves as a signature. Nothing of an answer reaches a log or a
 //! client except a status and the token itself.
 //!
@@ -20,6 +20,7 @@ mod roots;
 mod session;
 mod shares;
 mod webhook;
+mod witness;
 
 pub use self::{
     app::{App, AppConfig, BadApp, SignedApp},
@@ -30,4 +31,5 @@ pub use self::{
     roots::RootsError,
     shares::{Share, Shares},
     webhook::Webhook,
+    witness::{WitnessReply, WitnessTarget},
 };

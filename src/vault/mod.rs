@@ -54,6 +54,8 @@ mod tests;
 mod tokens;
 mod unlock;
 mod users;
+mod witness;
+mod witness_state;
 mod work;
 
 pub use crate::audit::exposure::Question as ExposureQuestion;
@@ -88,4 +90,5 @@ pub use sessions::LoggedIn;
 pub use slot_changes::{NewSecret, SlotChange, SlotInfo, check_passphrase};
 pub use slot_error::SlotError;
 pub use state::{SessionLife, Settings, Vault};
+pub use witness_state::{NotWitnessed, Witness, WitnessFileError};
 pub use work::Context;

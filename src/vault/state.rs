@@ -23,6 +23,7 @@ use super::{
     mints::Mints,
     refusal_counts::Tally,
     rollback::Rollback,
+    witness_state::Witness,
 };
 use crate::{
     audit::checkpoint::VerifierKey,
@@ -110,6 +111,8 @@ pub struct Settings {
     pub outgoing: Option<Arc<Outgoing>>,
     /// Unlocks an older copy of the file though a checkpoint gives it away; the log then goes on with a new key.
     pub accepts_rollback: bool,
+    /// The logs that this vault is a witness of, and its state as one.
+    pub witness: Option<Arc<Witness>>,
 }
 
 impl Settings {
@@ -147,6 +150,7 @@ impl Settings {
             keeper: None,
             outgoing: None,
             accepts_rollback: false,
+            witness: None,
         }
     }
 

@@ -252,7 +252,7 @@ fn what_the_readme_shows_is_what_a_user_sees() {
     let proves = Command::new("python3").args(["-c", "import cryptography"]).output();
     let proves = proves.is_ok_and(|output| output.status.success());
     let folder = tempfile::tempdir().unwrap();
-    let ports = [("3029", free_port().to_string()), ("8443", free_port().to_string())];
+    let ports = ["3029", "8443", "3030"].map(|written| (written, free_port().to_string()));
     let mut shell = Shell::start(folder.path(), &ports);
     let readme = fs::read_to_string(root().join("README.md")).unwrap();
     let consoles: Vec<Block> =

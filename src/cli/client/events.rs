@@ -12,7 +12,7 @@ use super::{
     time_range::TimeRange,
 };
 #[cfg(feature = "server")]
-use super::{explain, report};
+use super::{cosign, explain, report};
 use crate::{
     cli::{
         error::CliError,
@@ -59,6 +59,12 @@ pub(in crate::cli) enum Command {
         after_help = "Examples:\n  sealroom audit report --from 2026-11-01T00:00:00Z --to 2026-12-01T00:00:00Z november.html\n  sealroom audit report --key audit.key > report.md"
     )]
     Report(At<report::ReportArgs>),
+    /// Ask witnesses to cosign the latest checkpoint, and store it with their signatures.
+    #[cfg(feature = "server")]
+    #[command(
+        after_help = "Run it from a timer. It fails, and FILE stays, if fewer witnesses cosign than the policy needs.\n\nExamples:\n  sealroom audit cosign --policy witnesses.policy --to /mnt/elsewhere\n  sealroom audit cosign --policy witnesses.policy > cosigned.checkpoint"
+    )]
+    Cosign(At<cosign::CosignArgs>),
     /// Print the key that verifies checkpoints.
     #[command(after_help = "Examples:\n  sealroom audit key > audit.key")]
     Key(At<NoArgs>),
@@ -112,6 +118,8 @@ pub(super) async fn run(command: Command, output: Output) -> Result<(), CliError
         Command::Explain(At { own, server }) => explain::run(own, &at(server)?).await,
         #[cfg(feature = "server")]
         Command::Report(At { own, server }) => report::run(own, &at(server)?).await,
+        #[cfg(feature = "server")]
+        Command::Cosign(At { own, server }) => cosign::run(own, &server, output).await,
         Command::Tail(At { own, server }) => export::tail(own, &at(server)?).await,
         Command::Checkpoint(At { server, .. }) => {
             let text = at(server)?.client.checkpoint().await.map_err(or_role(AUDITOR))?;

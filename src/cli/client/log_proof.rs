@@ -126,7 +126,7 @@ pub(super) async fn tree_before(sequence: u64, remote: &Remote) -> Result<Fronti
     Frontier::from_parts(sequence, nodes).map_err(|_| foreign("a proof"))
 }
 
-fn hashes(texts: &[String]) -> Result<Vec<Hash>, CliError> {
+pub(super) fn hashes(texts: &[String]) -> Result<Vec<Hash>, CliError> {
     let hash = |text: &String| STANDARD.decode(text).ok().and_then(|bytes| bytes.try_into().ok());
     texts.iter().map(|text| hash(text).ok_or_else(|| foreign("a proof"))).collect()
 }

@@ -2,6 +2,8 @@
 
 mod backup;
 mod client_error;
+#[cfg(feature = "server")]
+mod cosign;
 mod credential_form;
 mod credentials;
 mod doubts;

@@ -168,6 +168,20 @@ impl ServerArgs {
     }
 }
 
+impl ServerArgs {
+    /// Returns a client of another host without a token, by the same roads and with the same trust.
+    ///
+    /// # Errors
+    /// A setting is wrong.
+    #[cfg(feature = "server")]
+    pub(super) fn other(&self, endpoint: Endpoint, output: Output) -> Result<Client, CliError> {
+        let file = self.place.file()?;
+        let session = self.place.saved_session(&file).unwrap_or_default();
+        let ca_file = session.and_then(|(_, session)| session.ca_file);
+        self.place.client(endpoint, &file, ca_file, output)
+    }
+}
+
 impl Remote {
     /// Compares a receipt with those of earlier commands, and warns of a log that has become shorter.
     pub(super) fn remember(&self, receipt: &str) {

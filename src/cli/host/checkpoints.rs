@@ -130,7 +130,7 @@ pub(super) async fn write_now(plan: &CheckpointPlan, vault: &Arc<Vault>) {
 async fn attempt<T: Send + 'static>(
     plan: &CheckpointPlan,
     vault: &Arc<Vault>,
-    work: fn(&Path, &Vault) -> Result<T, NotWritten>,
+    work: impl FnOnce(&Path, &Vault) -> Result<T, NotWritten> + Send + 'static,
 ) -> Result<T, NotWritten> {
     let (folder, of) = (plan.folder.clone(), Arc::clone(vault));
     let working = async {
@@ -146,6 +146,21 @@ async fn attempt<T: Send + 'static>(
         Ok(Ok(worked)) => worked,
         Ok(Err(_)) | Err(_) => Err(NotWritten::Hangs { path: plan.folder.clone() }),
     }
+}
+
+/// Writes a checkpoint with the signatures of witnesses beside the newest one; the log reports a failure. Returns whether
+/// it was written.
+pub(super) async fn write_cosigned(plan: &CheckpointPlan, vault: &Arc<Vault>, note: String) -> bool {
+    let put = move |folder: &Path, vault: &Vault| {
+        let own = Own::of(folder, vault)?;
+        let path = folder.join(format!("{}.cosigned.checkpoint", own.file_name()));
+        put(folder, &path, &note, check(vault, &own, &path)?)
+    };
+    let written = attempt(plan, vault, put).await;
+    if let Err(error) = &written {
+        tracing::error!(%error, hint = error.hint(), "the cosigned checkpoint was not written to its folder");
+    }
+    written.is_ok()
 }
 
 /// Looks for a checkpoint of this log that the file does not hold, before the first unlock. A folder that does not

@@ -19,6 +19,7 @@ use super::{
     settings::{Address, Plan},
     shutdown::{shut, stop_signal},
     tracing::Log,
+    witness,
 };
 use crate::{
     api::requests::{Change, CreateToken, CreateUser},
@@ -132,6 +133,7 @@ async fn serve(
         scratch,
         sessions: SessionLife::ENDLESS,
         password_kdf: KdfParams::LIGHT,
+        witness: witness::open(file.path(), plan.witness.clone())?,
         ..plan.settings.clone()
     };
     let vault = Vault::open(file.medium(), settings).map_err(|error| CliError::open(data, &error))?;

@@ -12,6 +12,7 @@ mod checkpoint_check;
 mod checkpoints;
 mod clock_watch;
 mod control;
+mod cosigning;
 mod descriptors;
 mod dev;
 mod doctor;
@@ -46,6 +47,7 @@ mod systemd;
 mod tls;
 mod tracing;
 pub(super) mod verify;
+mod witness;
 
 use clap::Subcommand;
 

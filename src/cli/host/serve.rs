@@ -10,7 +10,7 @@ use super::{
     bind::{bind, no_listener, url},
     certificate,
     checkpoints::{self, CheckpointPlan},
-    clock_watch, control, descriptors, dev,
+    clock_watch, control, cosigning, descriptors, dev,
     host_actor::host_actor,
     keeping, log_watch, memory, notify,
     offline::RunClock,
@@ -21,6 +21,7 @@ use super::{
     shutdown::{shut, stop_signal},
     systemd::{self, Passed},
     tracing::Log,
+    witness,
 };
 use crate::{
     cli::{
@@ -89,6 +90,7 @@ impl Started {
         let tls = plan.tls.as_ref().map(|files| certificate::load(files, output)).transpose()?;
         let outgoing = plan.outgoing.take().map(OutgoingPlan::open).transpose()?;
         let targets = notify::Targets { webhook: plan.notify.webhook(outgoing.as_ref(), output)?, hook };
+        cosigning::check(plan.cosign.as_ref(), outgoing.as_deref())?;
         let file = DataFile::open(&plan.data, plan.locking)?;
         let listener = match passed {
             Some(passed) => passed.bound().map_err(|error| passed_wrong(&error))?,
@@ -118,6 +120,7 @@ fn rules(plan: &Plan, started: &Started, output: &Output) -> Rules {
     }
     let tls = plan.tls.iter().flat_map(|files| [&*files.cert, &*files.key]);
     plan.config.as_deref().into_iter().chain(tls).for_each(|path| rules.read(path));
+    plan.cosign.iter().for_each(|cosign| rules.read(&cosign.path));
     if let Some(passphrase) = &plan.passphrase.passphrase_file {
         rules.add(passphrase, Access::Read);
     }
@@ -146,9 +149,12 @@ async fn serve(
     let keeper = Some(keeping::keeper(file.path(), plan.locking, output));
     let accepts_rollback = args.accept_rollback;
     tell_otp(&plan.settings);
-    let settings = Settings { scratch, keeper, outgoing, accepts_rollback, ..plan.settings };
+    let witness = witness::open(file.path(), plan.witness)?;
+    let calls = outgoing.clone();
+    let settings = Settings { scratch, keeper, outgoing, accepts_rollback, witness, ..plan.settings };
     let vault = Vault::open(file.medium(), settings).map_err(|error| CliError::open(&data, &error))?;
     let vault = Arc::new(vault);
+    vault.check_witness().map_err(|error| witness::failed(&error))?;
     checkpoints::find_rollback(plan.checkpoints.as_ref(), &vault).await;
     let checked = RunClock::check(&vault, args.accept_clock)?;
     let start = checked.event(Action::ServerStart);
@@ -184,11 +190,13 @@ async fn serve(
         stop.await;
         systemd::stopping();
     };
+    witness::tell(&vault).await;
     let serving = Arc::clone(&server).run(listener, stop);
     tokio::select! {
         () = serving => {}
         () = watch(&file, &vault) => {}
         () = checkpoints::keep(plan.checkpoints.as_ref(), &vault) => {}
+        () = cosigning::keep(plan.cosign.as_ref(), plan.checkpoints.as_ref(), calls.as_ref(), &vault, &clock) => {}
         () = log_watch::keep(&vault) => {}
         () = clock_watch::keep(&clock) => {}
         () = notify::keep(targets, &vault, &clock) => {}

@@ -8,6 +8,7 @@ mod outgoing;
 mod plan;
 mod sources;
 mod told;
+mod witness;
 
 pub(in crate::cli) use self::args::Args;
 pub(super) use self::{

@@ -14,6 +14,7 @@ mod given;
 mod input;
 mod report;
 mod source;
+mod witnesses;
 
 pub(in crate::cli) use self::args::Args;
 use self::{
@@ -24,6 +25,7 @@ use self::{
     input::{Input, is_standard_input},
     report::{Basis, report},
     source::{Export, Log},
+    witnesses::{key_of, witnessed},
 };
 use super::control;
 use crate::{
@@ -38,6 +40,7 @@ use crate::{
     cli::{
         error::CliError,
         terminal::{output::Output, progress::Progress},
+        witness_policy,
     },
     disk::{self, DataFile, FileError, Medium, ReadAhead},
     storage::{OpenError, Store},
@@ -52,9 +55,11 @@ const CACHE_BYTES: usize = 1 << 20;
 
 pub(in crate::cli) fn run(args: &Args, output: &Output) -> Result<(), CliError> {
     refuse_two_of_standard_input(args)?;
+    let policy = args.policy.as_deref().map(witness_policy::read).transpose()?;
     let given = Given {
         receipts: args.receipts.as_deref().map(read_receipts).transpose()?,
-        key: args.key.as_deref().map(read_key).transpose()?,
+        key: key_of(args, args.key.as_deref().map(read_key).transpose()?, policy.as_ref())?,
+        policy,
     };
     let input = Input::open(&args.file)?;
     match kind(&input)? {
@@ -62,6 +67,7 @@ pub(in crate::cli) fn run(args: &Args, output: &Output) -> Result<(), CliError> 
             let notes = read_notes(args)?;
             let keys = given.key.clone().map(|key| ring(key, &[], &notes));
             let kept = kept_checkpoints(args, &notes, keys.as_ref())?;
+            let witnessed = witnessed(args, &given, &notes, keys.as_ref())?;
             let progress = progress(&input, output);
             let mut export = Export::of(input);
             let verifier = Verifier::new(kept.clone(), given.receipts.clone().unwrap_or_default());
@@ -70,7 +76,7 @@ pub(in crate::cli) fn run(args: &Args, output: &Output) -> Result<(), CliError> 
             report(
                 args,
                 &good,
-                &Basis::new(args, given.key.as_ref(), keys.as_ref(), None, &kept),
+                &Basis::new(args, given.key.as_ref(), keys.as_ref(), None, &kept).witnessed(witnessed),
                 &given,
                 output,
             )
@@ -150,6 +156,7 @@ fn verify_vault(args: &Args, given: &Given, vault: &Vault<'_>, output: &Output) 
     let key = given.key.as_ref();
     let keys = ring(key.unwrap_or(&own.first).clone(), &own.handovers, &notes);
     let kept = kept_checkpoints(args, &notes, Some(&keys))?;
+    let witnessed = witnessed(args, given, &notes, Some(&keys))?;
     let verifier = Verifier::new(kept.clone(), given.receipts.clone().unwrap_or_default());
     let note = log.file.checkpoint().map_err(damaged)?;
     let newest =
@@ -157,7 +164,8 @@ fn verify_vault(args: &Args, given: &Given, vault: &Vault<'_>, output: &Output) 
     let handovers = own.checkpoints(&keys, log.first)?;
     let walked = walk(log, verifier.with(handovers), vault, output)?;
     let good = walked.finish_at(newest).map_err(|flaw| flawed(&flaw))?;
-    report(args, &good, &Basis::new(args, key, Some(&keys), Some(&own.newest), &kept), given, output)
+    let basis = Basis::new(args, key, Some(&keys), Some(&own.newest), &kept).witnessed(witnessed);
+    report(args, &good, &basis, given, output)
 }
 
 /// Checks every page of a copy and its log against its own checkpoint; returns the number of records.
@@ -167,7 +175,14 @@ pub(in crate::cli) fn copy(path: &Path, output: &Output) -> Result<u64, CliError
 
 /// Checks every page of an open file and its log against its own checkpoint; returns the number of records.
 pub(in crate::cli) fn whole(path: &Path, file: &DataFile, output: &Output) -> Result<u64, CliError> {
-    let args = Args { file: path.to_owned(), key: None, checkpoint: None, receipts: None, strict: false };
+    let args = Args {
+        file: path.to_owned(),
+        key: None,
+        checkpoint: None,
+        policy: None,
+        receipts: None,
+        strict: false,
+    };
     let vault = Vault::Named(file);
     let (log, own) = open_log(&args, &vault)?;
     let keys = ring(own.first.clone(), &own.handovers, &[]);
@@ -246,6 +261,7 @@ fn verify_archive(args: &Args, given: &Given, input: Input, output: &Output) -> 
     let notes = read_notes(args)?;
     let keys = ring(key.unwrap_or(&header.key).clone(), &[], &notes);
     let kept = kept_checkpoints(args, &notes, Some(&keys))?;
+    let witnessed = witnessed(args, given, &notes, Some(&keys))?;
     let own = open_note(&header.checkpoint, Some(&keys))
         .map_err(|error| not_ours("the archive's own checkpoint", error))?;
     let verifier = Verifier::new(kept.clone(), given.receipts.clone().unwrap_or_default());
@@ -258,7 +274,8 @@ fn verify_archive(args: &Args, given: &Given, input: Input, output: &Output) -> 
         return Err(failed(&args.file, &message, "export it again: the copy was interrupted"));
     }
     let good = verifier.finish_within(&own, &header.rest).map_err(|flaw| flawed(&flaw))?;
-    report(args, &good, &Basis::new(args, key, Some(&keys), Some(&header.key), &kept), given, output)
+    let basis = Basis::new(args, key, Some(&keys), Some(&header.key), &kept).witnessed(witnessed);
+    report(args, &good, &basis, given, output)
 }
 
 /// Reads the log of a file that a server has open from that server, over its local socket.
@@ -269,6 +286,7 @@ fn verify_served(args: &Args, in_use: &FileError, given: &Given, output: &Output
     let notes = read_notes(args)?;
     let keys = ring(key.unwrap_or(&own.first).clone(), &own.handovers, &notes);
     let kept = kept_checkpoints(args, &notes, Some(&keys))?;
+    let witnessed = witnessed(args, given, &notes, Some(&keys))?;
     let verifier = Verifier::new(kept.clone(), given.receipts.clone().unwrap_or_default());
     let verifier = verifier.with(own.checkpoints(&keys, served.frontier.size())?);
     let verifier = verifier.starting_at(served.frontier.clone()).accounted().awaiting_end();
@@ -287,7 +305,8 @@ fn verify_served(args: &Args, in_use: &FileError, given: &Given, output: &Output
         ));
     }
     let good = walked.finish_at(newest).map_err(|flaw| flawed(&flaw))?;
-    let mut basis = Basis::new(args, key, Some(&keys), Some(&own.newest), &kept);
+    let basis = Basis::new(args, key, Some(&keys), Some(&own.newest), &kept);
+    let mut basis = basis.witnessed(witnessed);
     basis.rests("the server that has the file open: its pages are examined once it has stopped");
     report(args, &good, &basis, given, output)
 }

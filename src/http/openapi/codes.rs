@@ -16,6 +16,7 @@ const fn code(status: u16, name: &'static str, meaning: &'static str) -> Code {
 /// All codes, by status.
 #[rustfmt::skip]
 pub(super) const CODES: &[Code] = &[
+    code(400, "malformed_checkpoint", "the body is no old size, proof and signed checkpoint"),
     code(400, "malformed_json", "the body is not valid JSON, has a duplicate key, or is nested too deeply"),
     code(400, "missing_field", "a required field is missing"),
     code(400, "unknown_field", "the body has an unknown field"),
@@ -47,6 +48,7 @@ pub(super) const CODES: &[Code] = &[
     code(403, "wrong_password", "`currentPassword` is wrong"),
     code(403, "wrong_otp", "`otp` is wrong, or was used before"),
     code(403, "otp_enrolment_required", "owners need a second factor here, and this one has none"),
+    code(403, "unsigned_checkpoint", "no key that this witness trusts for the log signed the checkpoint"),
     code(403, "foreign_origin", "a page of another origin made the request"),
     code(404, "route_not_found", "no such route"),
     code(404, "integration_not_found", "no such integration, or none matches"),
@@ -55,6 +57,7 @@ pub(super) const CODES: &[Code] = &[
     code(404, "app_not_installed", "the GitHub App is not installed for that repository"),
     code(404, "token_not_found", "no such application token"),
     code(404, "user_not_found", "no such user"),
+    code(404, "log_not_found", "this witness does not know the log, or has cosigned none of its checkpoints"),
     code(404, "otp_not_set", "the user has no second factor"),
     code(405, "method_not_allowed", "the route does not support this method"),
     code(408, "request_timeout", "the body did not arrive in time"),
@@ -73,7 +76,9 @@ pub(super) const CODES: &[Code] = &[
     code(413, "body_too_large", "the body exceeds the size limit"),
     code(415, "unsupported_media_type", "the `Content-Type` is not `application/json`"),
     code(421, "misdirected", "`Host` names another server"),
-    code(429, "too_many_tries", "too many failed logins; try again later"),
+    code(422, "unproven_checkpoint", "the proof does not lead from the checkpoint that was cosigned last to this one"),
+    code(422, "forked_checkpoint", "the log signed two roots of one size"),
+    code(429, "too_many_tries", "too many failed logins or refused checkpoints; try again later"),
     code(429, "too_many_disclosures", "the caller read too many credentials in this minute"),
     code(429, "too_many_writes", "the caller stored and asked too much in this minute"),
     code(500, "tampered", "a stored record failed authentication"),
@@ -83,6 +88,7 @@ pub(super) const CODES: &[Code] = &[
     code(503, "overloaded", "too many requests are waiting"),
     code(503, "audit_unavailable", "the audit log cannot be written; a change may or may not have been stored"),
     code(503, "outgoing_disabled", "`[outgoing]` in the server's config file does not allow the call"),
+    code(503, "witness_unavailable", "the witness cannot keep its state; nothing was cosigned"),
     code(503, "disk_low", "the disk is almost full; nothing is stored or disclosed"),
 ];
 

@@ -236,3 +236,11 @@ pub(super) fn checkpoint() -> String {
 pub(super) fn verifier_key() -> String {
     format!("sealroom/{ID}+5b2d9c7e+SRl4YW1wbGU=\n")
 }
+
+pub(super) fn witness_key() -> String {
+    format!("sealroom/{ID}/witness+5b2d9c7e+BEV4YW1wbGU=\n")
+}
+
+pub(super) fn cosignature() -> String {
+    format!("— sealroom/{ID}/witness SRl4YW1wbGU=\n")
+}

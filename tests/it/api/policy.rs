@@ -57,8 +57,17 @@ const MATRIX: &[(&str, &str, [bool; 5])] = &[
     ("POST", "/backup", [true, false, false, false, true]),
 ];
 
-const OPEN: &[(&str, &str)] =
-    &[("GET", ""), ("GET", "/health"), ("GET", "//health"), ("GET", "/ping"), ("GET", "//sfp/apidocs-json")];
+const OPEN: &[(&str, &str)] = &[
+    ("GET", ""),
+    ("GET", "/health"),
+    ("GET", "//health"),
+    ("GET", "/ping"),
+    ("GET", "//sfp/apidocs-json"),
+    // A 404 for everybody unless the server is a witness.
+    ("POST", "//witness/add-checkpoint"),
+    ("GET", "//witness/key"),
+    ("GET", "//witness/{origin}/checkpoint"),
+];
 const LOGINS: &[(&str, &str)] =
     &[("POST", "/auth/admin/login"), ("POST", "/auth/login"), ("POST", "/auth/refresh")];
 

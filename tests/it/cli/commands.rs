@@ -157,6 +157,7 @@ const CALLS: &[&str] = &[
     "audit key",
     "audit export --output export.ndjson",
     "audit tail -n 1",
+    "audit cosign --policy witnesses.policy",
     "audit explain 0",
     "audit report report.md",
     "status",
@@ -212,6 +213,10 @@ fn json_of_every_command_is_one_value_and_its_errors_are_one_object() {
     secret_file(folder.path(), "github.json", r#"{"token":"ghp_example"}"#, 0o600);
     secret_file(folder.path(), "other", "another passphrase of example words\n", 0o600);
     secret_file(folder.path(), "app.env", "A=example\n", 0o600);
+    // Nobody listens there, and nobody is needed.
+    let witness = sealroom::audit::cosignature::WitnessKey::new("example.com/witness", [9; 32]);
+    let policy = format!("witness w {witness} http://127.0.0.1:9/witness\nquorum none\n");
+    fs::write(folder.path().join("witnesses.policy"), policy).unwrap();
     fs::write(folder.path().join("notify.toml"), "[notify]\ncommand = [\"/bin/true\"]\n").unwrap();
     secret_file(folder.path(), "pass", "correct horse battery staple example\n", 0o600);
     let run = |args: Vec<&str>, url: &str| {

@@ -9,6 +9,7 @@ mod bad_copies;
 mod boot_clock;
 mod clock;
 mod container;
+mod cosigning;
 mod disks;
 mod displaced;
 mod doctor;

@@ -3,6 +3,7 @@
 pub mod binary;
 pub mod failing_disk;
 pub mod fake;
+pub mod foreign_log;
 pub mod github;
 pub mod hooks;
 pub mod key_hunt;

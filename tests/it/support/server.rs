@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use sealroom::{
     api::requests::{Change, CreateToken, CreateUser},
+    audit::checkpoint::VerifierKey,
     auth::token,
     clock::Clock,
     crypto::kdf::KdfParams,
@@ -11,7 +12,7 @@ use sealroom::{
     domain::{AccessScope, Actor, Email, Role, Secret, Timestamp},
     http::{Edge, Limits, Listener, Server},
     outgoing::Outgoing,
-    vault::{Admitted, Context, InitPlan, Settings, Vault},
+    vault::{Admitted, Context, InitPlan, Settings, Vault, Witness},
 };
 use serde_json::Value;
 use tokio::{
@@ -185,7 +186,7 @@ pub struct TestServer {
     pub member: String,
     pub app: String,
     /// The folder of its file, if it has one.
-    _home: Option<(tempfile::TempDir, DataFile)>,
+    home: Option<(tempfile::TempDir, DataFile)>,
 }
 
 impl TestServer {
@@ -207,14 +208,36 @@ impl TestServer {
         Self::start_set(settings, Limits::STANDARD, "127.0.0.1:0", false).await
     }
 
-    async fn start_set(settings: Settings, limits: Limits, listen: &str, edge: impl Into<Edge>) -> Self {
+    /// A witness of these logs; its state is beside its file.
+    pub async fn witnessing(logs: Vec<VerifierKey>) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        let witness = Witness::open(folder.path().join("test.redb.witness"), logs).unwrap();
+        let settings = Settings { witness: Some(Arc::new(witness)), ..settings() };
+        Self::start_in(folder, settings, Limits::STANDARD, "127.0.0.1:0", false).await
+    }
+
+    /// The folder of its file.
+    pub fn folder(&self) -> &std::path::Path {
+        self.home.as_ref().unwrap().0.path()
+    }
+
+    async fn start_set(settings: Settings, limits: Limits, listen: &str, edge: impl Into<Edge>) -> Self {
+        Self::start_in(tempfile::tempdir().unwrap(), settings, limits, listen, edge).await
+    }
+
+    async fn start_in(
+        folder: tempfile::TempDir,
+        settings: Settings,
+        limits: Limits,
+        listen: &str,
+        edge: impl Into<Edge>,
+    ) -> Self {
         let data = folder.path().join("test.redb");
         let new = NewFile::begin(&data).unwrap();
         Vault::create(new.medium(), 1 << 20, &plan()).unwrap();
         let file = new.publish().unwrap();
         let vault = Vault::open(file.medium(), settings).unwrap();
-        Self { _home: Some((folder, file)), ..Self::over(vault, limits, listen, edge).await }
+        Self { home: Some((folder, file)), ..Self::over(vault, limits, listen, edge).await }
     }
 
     /// A server over a vault on whatever medium.
@@ -240,7 +263,7 @@ impl TestServer {
         let server = Server::new(Arc::clone(&vault), clock.clone(), limits, edge);
         tokio::spawn(server.run(listener, std::future::pending()));
         let (owner, member, app) = Default::default();
-        Self { vault, clock, address, owner, member, app, _home: None }
+        Self { vault, clock, address, owner, member, app, home: None }
     }
 
     pub async fn send(&self, method: &str, path: &str, bearer: &str, body: &str) -> Reply {

@@ -67,6 +67,9 @@ pub(in crate::cli) struct Args {
     /// Number of days for which an event stays in the vault.
     #[arg(long, env = "SEALROOM_ARCHIVE_KEEP_DAYS", value_name = "DAYS")]
     pub(super) archive_keep_days: Option<u16>,
+    /// Be a witness: cosign the checkpoints of the log with this key, as its `audit key` prints it. Repeatable.
+    #[arg(long, env = "SEALROOM_WITNESS_FOR", value_delimiter = ',', value_name = "ORIGIN=KEY")]
+    pub(super) witness_for: Option<Vec<String>>,
     #[command(flatten)]
     pub(in crate::cli::host) passphrase: PassphraseArgs,
     #[command(flatten)]

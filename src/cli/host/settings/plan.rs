@@ -9,14 +9,16 @@ use super::{
     outgoing::{self, OutgoingPlan},
     sources::{Sources, bounded, check_path, size},
     told::told,
+    witness,
 };
 use crate::{
+    audit::checkpoint::VerifierKey,
     cli::{
         config,
         error::CliError,
         host::{
-            archives::ArchivePlan, backups::BackupPlan, checkpoints::CheckpointPlan, host_actor::host_actor,
-            passphrase::PassphraseArgs,
+            archives::ArchivePlan, backups::BackupPlan, checkpoints::CheckpointPlan, cosigning::CosignPlan,
+            host_actor::host_actor, passphrase::PassphraseArgs,
         },
         source::Source,
     },
@@ -45,6 +47,10 @@ pub(in crate::cli::host) struct Plan {
     pub(in crate::cli::host) archives: Option<ArchivePlan>,
     pub(in crate::cli::host) outgoing: Option<OutgoingPlan>,
     pub(in crate::cli::host) notify: NotifyPlan,
+    /// The logs whose checkpoints are cosigned; none is no witness.
+    pub(in crate::cli::host) witness: Vec<VerifierKey>,
+    /// The witnesses of this vault's own checkpoints.
+    pub(in crate::cli::host) cosign: Option<CosignPlan>,
     pub(in crate::cli::host) workers: usize,
     pub(in crate::cli::host) limits: Limits,
     pub(in crate::cli::host) locking: Locking,
@@ -98,14 +104,20 @@ pub(in crate::cli::host) fn read(args: &Args) -> Result<Plan, CliError> {
     let behind_tls_proxy = args.behind_tls_proxy.or(file.behind_tls_proxy).unwrap_or(false);
     let (proxies, names) = (args.trusted_proxies.clone(), args.host_names.clone());
     let (proxies, names) = (proxies.or(file.trusted_proxies), names.or(file.host_names));
+    let checkpoints = checkpoint_plan(args, &file.checkpoint, &sources)?;
+    let outgoing = outgoing::read(file.outgoing, &sources)?;
+    let is_possible = (checkpoints.is_some(), outgoing.is_some());
+    let cosign = witness::read_policy(file.witness.policy, is_possible, &sources)?;
     Ok(Plan {
         tls: tls_files(tls, &sources)?,
         passphrase,
-        checkpoints: checkpoint_plan(args, &file.checkpoint, &sources)?,
+        checkpoints,
         backups: backup_plan(args, &file.backup, locking, &sources)?,
         archives: archive_plan(args, &file.archive, &sources)?,
-        outgoing: outgoing::read(file.outgoing, &sources)?,
+        outgoing,
         notify: notify::read(file.notify, &sources)?,
+        witness: witness::read(args.witness_for.clone().or(file.witness.logs), &sources)?,
+        cosign,
         data,
         config: args.config.clone(),
         address: address::parse(&listen, &sources.of_top("listen"))?,

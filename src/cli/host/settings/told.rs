@@ -26,6 +26,8 @@ const WITHOUT_DEFAULT: &[&str] = &[
     "notify.url",
     "notify.secret_file",
     "notify.command",
+    "witness.for",
+    "witness.policy",
 ];
 
 /// Returns one text a setting, in the order of their names: `queue_max = 9 (--queue-max)`.

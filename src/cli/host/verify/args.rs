@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::audit::{checkpoint::VerifierKey, receipt::Receipt};
+use crate::audit::{checkpoint::VerifierKey, receipt::Receipt, witness_policy::Policy};
 
 /// `audit verify`'s flags.
 #[derive(Debug, clap::Args)]
@@ -16,6 +16,9 @@ pub(in crate::cli) struct Args {
     /// A checkpoint stored elsewhere, or a folder of them.
     #[arg(long, value_name = "FILE")]
     pub(super) checkpoint: Option<PathBuf>,
+    /// Fail unless enough witnesses cosigned a checkpoint: a file in the form of C2SP tlog-policy; needs --checkpoint.
+    #[arg(long, value_name = "FILE", requires = "checkpoint")]
+    pub(super) policy: Option<PathBuf>,
     /// A text, such as a build log, whose receipts must all be in the log.
     #[arg(long, value_name = "FILE")]
     pub(super) receipts: Option<PathBuf>,
@@ -28,4 +31,5 @@ pub(in crate::cli) struct Args {
 pub(super) struct Given {
     pub(super) key: Option<VerifierKey>,
     pub(super) receipts: Option<Vec<Receipt>>,
+    pub(super) policy: Option<Policy>,
 }

@@ -96,6 +96,13 @@ pub(super) struct Note {
     text: Vec<u8>,
 }
 
+impl Note {
+    /// Returns its text, unless it is none.
+    pub(super) fn text(&self) -> Option<&str> {
+        std::str::from_utf8(&self.text).ok()
+    }
+}
+
 /// Reads the checkpoints of a file, or of all files in a folder. A file may hold several, one after the other, such as
 /// the handovers before its newest.
 pub(super) fn read_notes(args: &Args) -> Result<Vec<Note>, CliError> {

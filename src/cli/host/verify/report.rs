@@ -3,7 +3,10 @@
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::json;
 
-use super::args::{Args, Given};
+use super::{
+    args::{Args, Given},
+    witnesses::Witnessed,
+};
 use crate::{
     audit::{
         checkpoint::{Checkpoint, VerifierKey},
@@ -24,6 +27,8 @@ pub(super) struct Basis {
     is_proven: bool,
     /// The key of that signature came from the user.
     is_strict: bool,
+    /// The cosigned checkpoint, where a policy asks for one.
+    witnessed: Option<Witnessed>,
 }
 
 impl Basis {
@@ -64,7 +69,13 @@ impl Basis {
         }
         let is_bound = own.is_some() || largest.is_some();
         let is_proven = own.is_some() || (largest.is_some() && given.is_some());
-        Self { rests_on, trusted, is_proven, is_strict: is_bound && given.is_some() }
+        Self { rests_on, trusted, is_proven, is_strict: is_bound && given.is_some(), witnessed: None }
+    }
+
+    /// Adds the checkpoint that the policy's witnesses cosigned.
+    pub(super) fn witnessed(mut self, witnessed: Option<Witnessed>) -> Self {
+        self.rests_on.extend(witnessed.as_ref().map(Witnessed::to_text));
+        Self { witnessed, ..self }
     }
 
     /// Adds a further basis of the result.
@@ -108,7 +119,7 @@ pub(super) fn report(
     lines.extend(receipts.map(|count| format!("receipts: {count} found, all in the log")));
     lines.extend(basis.rests_on.iter().map(|line| format!("rests on: {line}")));
     lines.extend(basis.trusted.iter().map(|line| format!("trusted without proof: {line}")));
-    let value = json!({
+    let mut value = json!({
         "ok": true,
         "proven": basis.is_strict,
         "file": args.file.display().to_string(),
@@ -120,5 +131,8 @@ pub(super) fn report(
         "restsOn": basis.rests_on,
         "trusted": basis.trusted,
     });
+    if let Some(witnessed) = &basis.witnessed {
+        value["witnessed"] = witnessed.to_json();
+    }
     output.result(&visible(&lines.join("\n")), &value)
 }

@@ -9,6 +9,7 @@ mod projects;
 mod sessions;
 mod tokens;
 mod users;
+mod witness;
 
 use super::operation::Operation;
 use crate::http::routes::Endpoint as E;
@@ -22,6 +23,7 @@ pub(super) const TAGS: &[(&str, &str)] = &[
     (sessions::TAG, "User sessions: login, refresh, logout."),
     (due::TAG, "What has to be rotated, renewed or retired."),
     (audit::TAG, "Tamper-evident audit log."),
+    (witness::TAG, "Cosignatures for the audit logs of other vaults (C2SP `tlog-witness`)."),
     (health::TAG, "Health, metrics, and this document."),
 ];
 
@@ -75,5 +77,8 @@ pub(super) fn describe(endpoint: E) -> Operation {
         E::ReadVerifierKey => audit::verifier_key(),
         E::ReadExposure => audit::exposure(),
         E::CreateBackup => audit::backup(),
+        E::AddCheckpoint => witness::add_checkpoint(),
+        E::WitnessedCheckpoint => witness::checkpoint(),
+        E::WitnessKey => witness::key(),
     }
 }
