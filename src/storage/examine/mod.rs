@@ -8,6 +8,8 @@ mod check;
 mod links;
 mod log;
 mod rows;
+#[cfg(test)]
+mod tests;
 
 pub use self::{
     advice::Surroundings,
