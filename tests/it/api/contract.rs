@@ -144,6 +144,24 @@ async fn tokens_that_let_nobody_in_look_alike_and_an_expired_one_says_so() {
 }
 
 #[tokio::test]
+async fn a_narrowed_token_names_no_other_project_not_even_for_what_is_global() {
+    let t = TestServer::start().await;
+    t.project("acme/app").await;
+    t.project("acme/web").await;
+    t.github("ghp_example_global", GLOBAL).await;
+    let scope = AccessScope { projects: Some(vec!["acme/app".parse().unwrap()]), ..AccessScope::default() };
+    let token = t.token(Role::Application, scope).await;
+    let read =
+        async |project: &str| t.send("GET", &format!("{CREDENTIALS}?project={project}"), &token, "").await;
+    assert_eq!(read("acme/app").await.status, 200);
+    for other in ["acme/web", "acme/none"] {
+        let refused = read(other).await;
+        assert_eq!(refused.status, 403, "{other}: {}", refused.body);
+        assert!(!refused.body.contains("ghp_"), "{other}");
+    }
+}
+
+#[tokio::test]
 async fn an_access_token_of_a_session_ends_with_its_hour_and_says_so() {
     let t = TestServer::start().await;
     let (begin, me) = (t.clock.now(), async || t.send("GET", "/sfp/api/users/me", &t.owner, "").await);
