@@ -181,7 +181,7 @@ impl Vault {
 fn own_lines(note: &str, logs: &[VerifierKey]) -> (String, String) {
     let (text, lines) = note.rsplit_once("\n\n").unwrap_or_default();
     let own = |line: &&str| logs.iter().any(|key| key.is_of(line));
-    let lines = lines.lines().filter(own).map(|line| format!("{line}\n")).collect();
+    let lines = lines.lines().filter(own).flat_map(|line| [line, "\n"]).collect();
     (format!("{text}\n"), lines)
 }
 
