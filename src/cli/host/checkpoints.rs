@@ -154,7 +154,9 @@ pub(super) async fn write_cosigned(plan: &CheckpointPlan, vault: &Arc<Vault>, no
     let put = move |folder: &Path, vault: &Vault| {
         let own = Own::of(folder, vault)?;
         let path = folder.join(format!("{}.cosigned.checkpoint", own.file_name()));
-        put(folder, &path, &note, check(vault, &own, &path)?)
+        let next =
+            checkpoint::read_unsigned(&note).map_err(|_| NotWritten::Foreign { path: path.clone() })?;
+        put(folder, &path, &note, check(vault, &own, &path, &next)?)
     };
     let written = attempt(plan, vault, put).await;
     if let Err(error) = &written {
