@@ -211,7 +211,7 @@ impl Shell {
             self.typing.read(20);
             // A reader does not see that a question asks the terminal to bracket pastes.
             let screen = self.typing.screen.replace("\x1b[?2004h", "").replace("\x1b[?2004l", "");
-            let screen = screen.replace('\r', "");
+            let screen = without_erased(&screen.replace('\r', ""));
             let ends: Vec<usize> = screen.match_indices(END).map(|(at, _)| at).collect();
             if let [first, second, ..] = ends[..] {
                 // A command in the background prints on both sides of the shell's word, and right beside it.
@@ -221,9 +221,8 @@ impl Shell {
                 if late || !command.ends_with('&') || all_fit(shown, &lines) {
                     return (lines, screen[first + 1..second].parse().unwrap());
                 }
-            } else if answered < screen.len() {
-                let asked =
-                    self.answers.iter().find(|(prompt, _)| screen[answered..].ends_with(prompt)).cloned();
+            } else if let Some(rest) = screen.get(answered..).filter(|rest| !rest.is_empty()) {
+                let asked = self.answers.iter().find(|(prompt, _)| rest.ends_with(prompt)).cloned();
                 if let Some((prompt, answer)) = asked {
                     self.typing.prompted(prompt);
                     self.typing.keys(&format!("{answer}\n"));
@@ -241,6 +240,12 @@ impl Drop for Shell {
         drop(self.feed.write_all(b"kill $(jobs -p) 2> /dev/null; wait; exit\0"));
         drop(self.typing.child.wait());
     }
+}
+
+/// Drops what a progress bar wrote and erased again: on a loaded machine a command lasts long enough for one.
+fn without_erased(screen: &str) -> String {
+    let lines = screen.split('\n').map(|line| line.rsplit("\x1b[2K").next().unwrap_or_default());
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 #[test]

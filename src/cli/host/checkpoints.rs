@@ -1,8 +1,9 @@
 //! Checkpoints stored off the host: the newest one in a folder of another disk, a share or a git work tree.
 
+mod files;
+
 use std::{
-    fs,
-    io::{self, Write},
+    fs, io,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     sync::Arc,
@@ -11,6 +12,7 @@ use std::{
 
 use tokio::{sync::Mutex, time::timeout};
 
+use self::files::{keep_line_ends, read_checkpoint};
 use super::{read_only, repeats::ASKED};
 use crate::{
     audit::{
@@ -23,12 +25,6 @@ use crate::{
 
 /// Time limit for a write, after which the folder counts as hanging.
 const WRITE_MAX: Duration = Duration::from_secs(10);
-/// Maximum size of a note: a checkpoint with many witnesses has a few KiB.
-const NOTE_BYTES_MAX: u64 = 64 * 1024;
-/// Attributes that keep git from converting line ends: a signature covers the exact bytes.
-const ATTRIBUTES: &str =
-    "# A checkpoint is verified byte for byte: its line ends stay as they are.\n*.checkpoint -text\n";
-
 /// The turn of the work on the folder.
 static TURN: Mutex<()> = Mutex::const_new(());
 
@@ -372,31 +368,6 @@ fn check(vault: &Vault, own: &Own, path: &Path, next: &Checkpoint) -> Result<Opt
     }
     tracing::warn!(path = %path.display(), "no key of this log signed this checkpoint: it is replaced");
     Ok(None)
-}
-
-/// Tells git not to convert checkpoints, if the folder is or becomes a work tree; existing rules stay.
-fn keep_line_ends(folder: &Path) {
-    let path = folder.join(".gitattributes");
-    let made = fs::OpenOptions::new().write(true).create_new(true).open(&path);
-    let written = made.and_then(|mut file| file.write_all(ATTRIBUTES.as_bytes()));
-    // Only the checkpoint matters, and its own write reports whether the folder is writable.
-    if let Err(error) = &written
-        && error.kind() != io::ErrorKind::AlreadyExists
-    {
-        tracing::debug!(%error, path = %path.display(), "no .gitattributes was written beside the checkpoint");
-    }
-}
-
-/// Returns the file's text if it is a regular file of a checkpoint's size: opening anything else may hang.
-fn read_checkpoint(path: &Path) -> io::Result<Option<String>> {
-    match fs::symlink_metadata(path) {
-        Ok(found) if found.is_file() && found.len() <= NOTE_BYTES_MAX => fs::read_to_string(path).map(Some),
-        Ok(_) => {
-            Err(io::Error::new(io::ErrorKind::InvalidData, "it is no file, or too long for a checkpoint"))
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
-    }
 }
 
 #[cfg(test)]

@@ -66,7 +66,7 @@ pub(in crate::cli) fn run(args: &Args, output: &Output) -> Result<(), CliError> 
         Kind::Export => {
             let notes = read_notes(args)?;
             let keys = given.key.clone().map(|key| ring(key, &[], &notes));
-            let kept = kept_checkpoints(args, &notes, keys.as_ref())?;
+            let kept = kept_checkpoints(args, &notes, keys.as_ref(), 0)?;
             let witnessed = witnessed(args, &given, &notes, keys.as_ref())?;
             let progress = progress(&input, output);
             let mut export = Export::of(input);
@@ -155,7 +155,7 @@ fn verify_vault(args: &Args, given: &Given, vault: &Vault<'_>, output: &Output) 
     let notes = read_notes(args)?;
     let key = given.key.as_ref();
     let keys = ring(key.unwrap_or(&own.first).clone(), &own.handovers, &notes);
-    let kept = kept_checkpoints(args, &notes, Some(&keys))?;
+    let kept = kept_checkpoints(args, &notes, Some(&keys), log.first)?;
     let witnessed = witnessed(args, given, &notes, Some(&keys))?;
     let verifier = Verifier::new(kept.clone(), given.receipts.clone().unwrap_or_default());
     let note = log.file.checkpoint().map_err(damaged)?;
@@ -260,7 +260,7 @@ fn verify_archive(args: &Args, given: &Given, input: Input, output: &Output) -> 
     let key = given.key.as_ref();
     let notes = read_notes(args)?;
     let keys = ring(key.unwrap_or(&header.key).clone(), &[], &notes);
-    let kept = kept_checkpoints(args, &notes, Some(&keys))?;
+    let kept = kept_checkpoints(args, &notes, Some(&keys), header.first)?;
     let witnessed = witnessed(args, given, &notes, Some(&keys))?;
     let own = open_note(&header.checkpoint, Some(&keys))
         .map_err(|error| not_ours("the archive's own checkpoint", error))?;
@@ -285,7 +285,7 @@ fn verify_served(args: &Args, in_use: &FileError, given: &Given, output: &Output
     let key = given.key.as_ref();
     let notes = read_notes(args)?;
     let keys = ring(key.unwrap_or(&own.first).clone(), &own.handovers, &notes);
-    let kept = kept_checkpoints(args, &notes, Some(&keys))?;
+    let kept = kept_checkpoints(args, &notes, Some(&keys), served.frontier.size())?;
     let witnessed = witnessed(args, given, &notes, Some(&keys))?;
     let verifier = Verifier::new(kept.clone(), given.receipts.clone().unwrap_or_default());
     let verifier = verifier.with(own.checkpoints(&keys, served.frontier.size())?);

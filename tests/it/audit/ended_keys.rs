@@ -108,6 +108,8 @@ async fn a_log_key_that_ended_within_archived_records_stops_no_checkpoint_no_arc
         let checks = examined["checks"].as_array().unwrap();
         let folder_check = checks.iter().find(|check| check["name"] == "checkpoint").unwrap();
         assert_eq!(folder_check["status"], "ok", "{way}: {folder_check}");
+        let key = fs::read_to_string(folder.join("key")).unwrap();
+        done(folder, &format!("audit verify v.redb --json --key {} --checkpoint kept", key.trim()));
         let offline = "audit archive --json --before 2100-01-01 --to two.archive --data v.redb --passphrase-file pass \
                        --checkpoint-folder kept";
         assert!(done(folder, offline)["archived"].is_null(), "{way}");

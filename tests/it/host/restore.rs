@@ -353,6 +353,10 @@ fn a_killed_restore_leaves_the_old_file_or_the_new_one_and_the_next_run_cleans_u
         let verified = sealroom(folder, &["audit", "verify", "v.redb"]);
         assert!(verified.status.success(), "round {round}: {}", stderr(&verified));
     }
+    // On a loaded machine none of them came to its end.
+    let whole = ["restore", "backup.redb", "--force", "--data", "v.redb", "--passphrase-file", "pass"];
+    let restored = sealroom(folder, &whole);
+    assert!(restored.status.success(), "{}", stderr(&restored));
     // No restore was told of the folder, which knows the replaced history: it is served once somebody accepts that.
     for (more, status) in [(&[][..], 503), (&["--accept-rollback"], 200), (&[], 200)] {
         let mut server = Serving::start(folder, &[SERVE, more].concat());
