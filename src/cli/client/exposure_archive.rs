@@ -46,8 +46,14 @@ pub(super) async fn exposure(
     let mut log = fetch(paths, remote).await?;
     let index = index(&mut log, &note)?;
     let ExposureQuestion { actor, integration, since, until, transitive } = question;
+    if let Some(id) = integration.filter(|id| index.has(*id) == Some(false)) {
+        return Err(CliError::failed(
+            format!("no integration had the id {id}"),
+            "`sealroom integration list` shows them",
+        ));
+    }
     let question = Question { actor, integration, since, until, transitive };
-    let exposure = match index.answer(&question, Clock::system().now(), &mut |_| None) {
+    let exposure = match index.answer(&question, Clock::system().now(), None, &mut |_| None) {
         Answer::Ready(exposure) => *exposure,
         Answer::Archived { last } => return Err(missing(0, last)),
         Answer::Read(mut reading) => {
@@ -76,7 +82,11 @@ async fn fetch(paths: &[PathBuf], remote: &Remote) -> Result<Log, CliError> {
     let archives = open_all(paths)?;
     let first = archives.last().map_or(0, |archive| archive.header.end);
     let parameters = vec![("fromSequence", first.to_string())];
-    let mut records = remote.client.export(&ExportFilter { parameters, follow: false }).await?;
+    let records = remote.client.export(&ExportFilter { parameters, follow: false }).await;
+    let mut records = records.map_err(CliError::from).map_err(|error| match error.code.as_deref() {
+        Some("archived") => CliError { hint: PASS_ALL.to_owned(), ..error },
+        _ => error,
+    })?;
     let failed = |error: std::io::Error| {
         CliError::failed(format!("the server's records: {error}"), "check the space in TMPDIR")
     };
