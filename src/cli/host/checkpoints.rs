@@ -3,7 +3,8 @@
 mod files;
 
 use std::{
-    fs, io,
+    fs,
+    io::{self, Write},
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     sync::Arc,
