@@ -97,14 +97,25 @@ impl Signed {
     /// # Errors
     /// It does not.
     pub(super) async fn continues(&self, frontier: &Frontier, remote: &Remote) -> Result<(), CliError> {
+        self.begins_with(frontier.size(), &frontier.root(), remote).await
+    }
+
+    /// Verifies that the signed tree begins with the one that an earlier checkpoint signs.
+    ///
+    /// # Errors
+    /// It does not.
+    pub(super) async fn follows(&self, earlier: &Self, remote: &Remote) -> Result<(), CliError> {
+        self.begins_with(earlier.checkpoint.size, &earlier.checkpoint.root, remote).await
+    }
+
+    async fn begins_with(&self, from: u64, tree: &Hash, remote: &Remote) -> Result<(), CliError> {
         let Checkpoint { size, root, .. } = &self.checkpoint;
-        let from = frontier.size();
         let path = match from {
             0 => return Ok(()),
             from if from < *size => hashes(&remote.client.consistency_proof(from, *size).await?)?,
             _ => Vec::new(),
         };
-        if proof::extends(from, *size, &path, &frontier.root(), root) {
+        if proof::extends(from, *size, &path, tree, root) {
             Ok(())
         } else {
             Err(disproved("the records are not those of the tree that the signed checkpoint names"))
@@ -147,7 +158,7 @@ fn foreign(what: &str) -> CliError {
     CliError::failed(format!("the server's answer is not {what}"), "check the URL in --server")
 }
 
-fn disproved(what: &str) -> CliError {
+pub(super) fn disproved(what: &str) -> CliError {
     CliError::failed(
         what,
         "the log was changed, or the answers were: keep the file, run `sealroom doctor` on the host, and compare with a kept checkpoint",

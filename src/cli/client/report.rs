@@ -5,6 +5,7 @@
 
 mod contents;
 mod page;
+mod range;
 mod tally;
 
 use std::{
@@ -15,24 +16,20 @@ use std::{
 use clap::ValueEnum;
 use serde_json::json;
 
-use self::{contents::Verified, tally::Tally};
+use self::{
+    contents::Verified,
+    range::{Read, Unproven},
+};
 use super::{
-    log_proof::{KeyArg, Signed, tree_before},
+    log_proof::{KeyArg, Signed},
     names::Names,
     remote::Remote,
     time_range::TimeRange,
 };
 use crate::{
-    audit::tree::{Frontier, leaf_hash},
     cli::{error::CliError, secrets::cause, signals::unfinished_file, terminal::visible::for_reader},
-    client::{Event, ExportFilter},
     clock::Clock,
 };
-
-/// The longest line that is read for a record, in bytes: a record has 1 KiB at most.
-const LINE_BYTES_MAX: usize = 64 * 1024;
-/// The most gaps of a range that are filled; more of them are a clock that jumped.
-const FILLS_MAX: u32 = 64;
 
 /// The form of the page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -58,14 +55,6 @@ pub(in crate::cli) struct ReportArgs {
     file: Option<PathBuf>,
 }
 
-/// The records of the range, and the tree that ends with them.
-struct Read {
-    tally: Tally,
-    /// `None` where the range has no record, or leaves some out between its first and last.
-    frontier: Option<Frontier>,
-    fills: u32,
-}
-
 pub(super) async fn run(args: ReportArgs, remote: &Remote) -> Result<(), CliError> {
     if let Some(path) = args.file.as_ref().filter(|path| path.symlink_metadata().is_ok()) {
         return Err(CliError::failed(
@@ -73,17 +62,20 @@ pub(super) async fn run(args: ReportArgs, remote: &Remote) -> Result<(), CliErro
             "a report never overwrites: choose a new file, or remove that one yourself",
         ));
     }
-    let [from, to] = args.between.parameters();
-    let Read { tally, frontier, .. } = read([from.clone(), to.clone()], remote).await?;
+    // What this checkpoint signs, the export has to hold.
+    let before = Signed::newest(&args.key, remote).await?;
+    let Read { tally, tree } = range::read(&args.between, before.checkpoint.size, remote).await?;
     let signed = Signed::newest(&args.key, remote).await?;
-    let verified = match &frontier {
-        Some(frontier) => {
-            signed.continues(frontier, remote).await?;
-            Verified::Whole
+    signed.follows(&before, remote).await?;
+    let verified = match &tree {
+        Ok(tree) => {
+            signed.continues(tree, remote).await?;
+            if tally.records == 0 { Verified::Nothing } else { Verified::Whole }
         }
-        None if tally.records == 0 => Verified::Nothing,
-        None => Verified::Gaps,
+        Err(Unproven::Gaps) => Verified::Gaps,
+        Err(Unproven::Archived) => Verified::Archived,
     };
+    let [from, to] = args.between.parameters();
     let mut names = Names::new(remote);
     if let Some(last) = &tally.last {
         names.learn_all(last.sequence).await;
@@ -102,13 +94,14 @@ pub(super) async fn run(args: ReportArgs, remote: &Remote) -> Result<(), CliErro
         Form::Markdown => page.to_markdown(),
         Form::Html => page.to_html(),
     };
-    let is_verified = matches!(verified, Verified::Whole);
-    if matches!(verified, Verified::Gaps) {
-        remote.output.warning(
-            "the clock jumped in this range, so that records of other times lie in between: the page says that its \
-             records are not verified as a whole",
-        );
+    if let Err(unproven) = &tree {
+        let why = match unproven {
+            Unproven::Gaps => "the clock jumped in this range, so that records of other times lie in between",
+            Unproven::Archived => "the records before this range are archived",
+        };
+        remote.output.warning(&format!("{why}: the page says that its records are not verified as a whole"));
     }
+    let is_verified = tree.is_ok();
     match &args.file {
         Some(path) => {
             write(path, &text)?;
@@ -124,75 +117,6 @@ pub(super) async fn run(args: ReportArgs, remote: &Remote) -> Result<(), CliErro
     }
 }
 
-/// Streams the range.
-async fn read(range: [(&'static str, Option<String>); 2], remote: &Remote) -> Result<Read, CliError> {
-    let parameters = range.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
-    let mut records = remote.client.export(&ExportFilter { parameters, follow: false }).await?;
-    let (mut read, mut line) = (Read { tally: Tally::default(), frontier: None, fills: 0 }, Vec::new());
-    while let Some(piece) = records.next().await? {
-        let mut rest = &*piece;
-        while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
-            line.extend_from_slice(&rest[..end]);
-            rest = &rest[end + 1..];
-            read.take(&line, remote).await?;
-            line.clear();
-        }
-        line.extend_from_slice(rest);
-        if line.len() > LINE_BYTES_MAX {
-            return Err(unknown());
-        }
-    }
-    Ok(read)
-}
-
-impl Read {
-    /// Takes in one record.
-    async fn take(&mut self, record: &[u8], remote: &Remote) -> Result<(), CliError> {
-        let event: Event = serde_json::from_slice(record).map_err(|_| unknown())?;
-        if self.tally.records == 0 {
-            self.frontier = Some(tree_before(event.sequence, remote).await?);
-        }
-        if let Some(frontier) = &mut self.frontier
-            && frontier.size() < event.sequence
-            && self.fills < FILLS_MAX
-        {
-            self.fills += 1;
-            fill(frontier, event.sequence, remote).await?;
-        }
-        self.frontier = self.frontier.take().filter(|frontier| frontier.size() == event.sequence);
-        if let Some(frontier) = &mut self.frontier {
-            frontier.push(leaf_hash(record));
-        }
-        self.tally.push(event);
-        Ok(())
-    }
-}
-
-/// Hashes the records before a sequence that the range leaves out: requests that overlap are recorded in another order
-/// than they came.
-async fn fill(frontier: &mut Frontier, end: u64, remote: &Remote) -> Result<(), CliError> {
-    let parameters = vec![("fromSequence", frontier.size().to_string())];
-    let mut records = remote.client.export(&ExportFilter { parameters, follow: false }).await?;
-    let mut line = Vec::new();
-    while let Some(piece) = records.next().await? {
-        let mut rest = &*piece;
-        while let Some(at) = rest.iter().position(|byte| *byte == b'\n') {
-            line.extend_from_slice(&rest[..at]);
-            rest = &rest[at + 1..];
-            frontier.push(leaf_hash(&line));
-            line.clear();
-            if frontier.size() == end {
-                return Ok(());
-            }
-        }
-        line.extend_from_slice(rest);
-        if line.len() > LINE_BYTES_MAX {
-            return Err(unknown());
-        }
-    }
-    Ok(())
-}
-
 /// Writes the page under a temporary name until it is complete.
 fn write(path: &Path, text: &str) -> Result<(), CliError> {
     let failed = |error: std::io::Error| {
@@ -205,8 +129,4 @@ fn write(path: &Path, text: &str) -> Result<(), CliError> {
     let mut file = unfinished_file(folder).map_err(failed)?;
     file.write_all(text.as_bytes()).and_then(|()| file.as_file().sync_all()).map_err(failed)?;
     file.persist_noclobber(path).map(drop).map_err(|error| failed(error.error))
-}
-
-fn unknown() -> CliError {
-    CliError::failed("this version of sealroom does not know the kind of a record", "use a newer one")
 }

@@ -14,6 +14,18 @@ pub(in crate::cli) struct TimeRange {
 }
 
 impl TimeRange {
+    /// Returns whether a time is in the range.
+    #[cfg(feature = "server")]
+    pub(super) fn spans(&self, time: Timestamp) -> bool {
+        !self.is_before(time) && self.to.is_none_or(|to| time < to)
+    }
+
+    /// Returns whether a time is before the range.
+    #[cfg(feature = "server")]
+    pub(super) fn is_before(&self, time: Timestamp) -> bool {
+        self.from.is_some_and(|from| time < from)
+    }
+
     pub(super) fn parameters(&self) -> [(&'static str, Option<String>); 2] {
         [("from", self.from), ("to", self.to)].map(|(name, time)| (name, time.map(|time| time.to_string())))
     }

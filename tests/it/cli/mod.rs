@@ -25,6 +25,7 @@ mod readers;
 mod recipes;
 mod remote;
 mod reports;
+mod reports_cut;
 mod roundtrip;
 mod secrets;
 mod seen;

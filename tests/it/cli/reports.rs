@@ -11,7 +11,7 @@ use crate::support::{
 };
 
 /// A vault in which somebody read, changed and was refused.
-fn busy(folder: &std::path::Path) -> Vault {
+pub(super) fn busy(folder: &std::path::Path) -> Vault {
     let vault = Vault::start(folder);
     secret_file(folder, "pat.json", r#"{"token":"ghp_example"}"#, 0o600);
     vault.good(folder, &["project", "register", "acme/app", "https://github.com/acme/app"]);

@@ -12,12 +12,14 @@ use crate::{
 
 /// The outcome of the verification.
 pub(super) enum Verified {
-    /// Each record of the range is in the signed tree.
+    /// Each record of the range is in the signed tree, and none is missing.
     Whole,
+    /// The signed tree has no record of the range.
+    Nothing,
     /// A clock that jumped left records of other times in between.
     Gaps,
-    /// There was no record.
-    Nothing,
+    /// The records before the range are archived.
+    Archived,
 }
 
 /// The material of a report.
@@ -158,20 +160,28 @@ fn verification(about: &About<'_>) -> Vec<Block> {
     let signed = about.signed;
     let said = match about.verified {
         Verified::Whole => {
-            "Each record of this report was hashed as the server sent it. The hashes make a tree that the signed tree below \
-             begins with (RFC 6962), so that no record of the range is missing, added or changed."
+            "Each record of this report was hashed as the server sent it, and up to 256 records before and after them, which \
+             are of other times. The hashes make a tree that the signed tree below begins with (RFC 6962), so that no \
+             record of the range is missing, added or changed."
         }
         Verified::Gaps => {
             "NOT VERIFIED: the server's clock jumped, and records of other times lie between those of this range. Run \
              `sealroom audit verify` on an export of the whole log."
         }
-        Verified::Nothing => "The range has no record, and there was nothing to verify.",
+        Verified::Nothing => {
+            "The range has no record. The records before and after it follow each other in the signed tree below (RFC 6962)."
+        }
+        Verified::Archived => {
+            "NOT VERIFIED: the records before this range are archived, and only they show that it begins here. Run \
+             `sealroom audit verify` on the archives and on an export."
+        }
     };
     vec![
         Block::Heading("How it was verified"),
         Block::Text(said.to_owned()),
         Block::Text(format!(
-            "The checkpoint signs {} records. Its signature was verified with this key. This rests on {}.",
+            "The checkpoint signs {} records, and proves nothing about later ones. Its signature was verified with this key. \
+             This rests on {}.",
             signed.checkpoint.size,
             signed.basis()
         )),
