@@ -52,7 +52,7 @@ pub(super) async fn export(mut call: Box<Call>) -> HandlerResult {
     };
     let (from, to): (Option<Timestamp>, Option<Timestamp>) =
         (call.query.take("from")?, call.query.take("to")?);
-    let next = whole_number("fromSequence", call.query.text("fromSequence")?)?.unwrap_or(0);
+    let first = whole_number("fromSequence", call.query.text("fromSequence")?)?;
     let follow = match call.query.text("follow")?.as_deref() {
         None | Some("false") => false,
         Some("true") => true,
@@ -65,9 +65,9 @@ pub(super) async fn export(mut call: Box<Call>) -> HandlerResult {
     if follow && to.is_some() {
         return Err(invalid("Query parameter to cannot be combined with follow=true"));
     }
-    let (size, turn) = call.vault.begin_export(&call.context, call.caller()?, next).await?;
+    let (range, turn) = call.vault.begin_export(&call.context, call.caller()?, first, from).await?;
     let (pieces, stream) = mpsc::channel(PIECES);
-    let end = (!follow).then_some(size);
+    let (next, end) = (range.start, (!follow).then_some(range.end));
     let caller = call.caller()?.clone();
     let Call { vault, clock, closing, context, .. } = *call;
     let mut closing = closing.subscribe();

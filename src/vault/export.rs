@@ -1,21 +1,21 @@
 //! The log for outsiders: proofs, and exports in chunks.
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::{
     access::Admitted,
     budgets::ExportShare,
-    error::Error,
+    error::{Error, InternalError},
     state::Vault,
     work::{Context, Request},
 };
 use crate::{
-    audit::{proof, tree::Hash},
+    audit::{archive::is_surely_held, proof, record, tree::Hash},
     auth::policy::Verb,
     domain::Timestamp,
-    storage::{Decision, StorageError, StoredRecord},
+    storage::{Decision, StorageError, StoredRecord, View},
 };
 
 /// The number of records in a chunk, read from one snapshot: a block of the tree, which is verified as a whole. A
@@ -76,8 +76,9 @@ impl Vault {
         self.noted(context, caller.caller().actor(), Verb::ReadAudit.action(), hashes).await
     }
 
-    /// Records the export, and returns the size of the log, the export's own event included. Hold the returned permit
-    /// until the export ends.
+    /// Records the export, and returns the sequences from its first record to before the log's end, the export's own
+    /// event included. Without `first` it begins with the first record that is not archived, if no archived one can be
+    /// of the time `from` on. Hold the returned permit until the export ends.
     ///
     /// # Errors
     /// The policy forbids it, or the range begins in archived records.
@@ -85,18 +86,27 @@ impl Vault {
         &self,
         context: &Context,
         caller: &Admitted,
-        first: u64,
-    ) -> Result<(u64, ExportTurn), Error> {
+        first: Option<u64>,
+        from: Option<Timestamp>,
+    ) -> Result<(Range<u64>, ExportTurn), Error> {
         let turn = self.export_turn(caller)?;
         let work = move |work: Request<'_>| {
-            let archived = work.view.first_sequence()?;
-            if first < archived {
-                return Err(Error::Archived { last: archived - 1 });
+            let held = work.view.first_sequence()?;
+            let is_later = match (first, from) {
+                (None, Some(from)) => {
+                    held_from(work.view)?.is_some_and(|(_, time)| is_surely_held(from, time))
+                }
+                _ => false,
+            };
+            let first = if is_later { held } else { first.unwrap_or(0) };
+            if first < held {
+                return Err(Error::Archived { last: held - 1 });
             }
-            Ok(Decision::recording((), vec![work.event]))
+            Ok(Decision::recording(first, vec![work.event]))
         };
         let committed = self.act(context, caller, Verb::ExportAudit, work).await?;
-        Ok((committed.receipts.first().map_or(0, |receipt| receipt.sequence + 1), turn))
+        let end = committed.receipts.first().map_or(0, |receipt| receipt.sequence + 1);
+        Ok((committed.value..end, turn))
     }
 
     /// Takes a place among all exports and among the caller's.
@@ -162,6 +172,17 @@ impl Vault {
         // An error means that the writer and its vault are gone.
         drop(sizes.wait_for(|now| *now > size).await);
     }
+}
+
+/// Returns the first record that is left, with its time, if others before it are archived.
+pub(super) fn held_from(view: &View<'_>) -> Result<Option<(u64, Timestamp)>, Error> {
+    let first = view.first_sequence()?;
+    if first == 0 {
+        return Ok(None);
+    }
+    let records = view.records(first, 1)?;
+    let Some((sequence, bytes)) = records.first() else { return Ok(None) };
+    Ok(Some((*sequence, record::decode(bytes).map_err(InternalError::from)?.time)))
 }
 
 /// Returns the number of records of a block before `sequence`.

@@ -213,7 +213,7 @@ fn refusal_hint(refusal: &Refusal) -> String {
             "ask an owner for a token for this provider: sealroom token create NAME --provider PROVIDER"
         }
         "archived" => {
-            "pass --from-sequence with the one after the last: the events before are in the archives of `audit archive`"
+            "they are in the archives of `audit archive`, which `audit verify` examines: ask about a later time"
         }
         "not_creator" => "check its id; only an owner or the user who stored it may change it",
         "too_many_tries" => "wait that long, then try once",

@@ -61,6 +61,15 @@ pub(in crate::cli) struct TailArgs {
     cursor_file: Option<PathBuf>,
 }
 
+/// Says how to export what is not archived.
+fn with_first(error: CliError) -> CliError {
+    if error.code.as_deref() != Some("archived") {
+        return error;
+    }
+    let hint = "pass --from-sequence with the one after the last: the events before are in the archives of `audit archive`";
+    CliError { hint: hint.to_owned(), ..error }
+}
+
 pub(super) async fn export(args: ExportArgs, remote: &Remote) -> Result<(), CliError> {
     let [from, to] = args.between.parameters();
     let heading = u64::from(args.format == "csv");
@@ -72,7 +81,7 @@ pub(super) async fn export(args: ExportArgs, remote: &Remote) -> Result<(), CliE
     ];
     let parameters = parameters.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
     let records = remote.client.export(&ExportFilter { parameters, follow: false }).await;
-    let mut records = records.map_err(or_role(AUDITOR))?;
+    let mut records = records.map_err(or_role(AUDITOR)).map_err(with_first)?;
     if let Some(path) = args.output {
         let (lines, bytes) = to_file(&mut records, &path).await?;
         let (shown, count) = (path.display().to_string(), lines.saturating_sub(heading));

@@ -76,7 +76,11 @@ async fn fetch(paths: &[PathBuf], remote: &Remote) -> Result<Log, CliError> {
     let archives = open_all(paths)?;
     let first = archives.last().map_or(0, |archive| archive.header.end);
     let parameters = vec![("fromSequence", first.to_string())];
-    let mut records = remote.client.export(&ExportFilter { parameters, follow: false }).await?;
+    let records = remote.client.export(&ExportFilter { parameters, follow: false }).await;
+    let mut records = records.map_err(CliError::from).map_err(|error| match error.code.as_deref() {
+        Some("archived") => CliError { hint: PASS_ALL.to_owned(), ..error },
+        _ => error,
+    })?;
     let failed = |error: std::io::Error| {
         CliError::failed(format!("the server's records: {error}"), "check the space in TMPDIR")
     };

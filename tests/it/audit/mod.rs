@@ -1,6 +1,7 @@
 //! The audit log: its tree, its exports, and what a changed file gives away.
 
 mod archive;
+mod archived_ranges;
 mod canary;
 mod damages;
 mod events;

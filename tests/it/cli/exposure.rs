@@ -124,6 +124,7 @@ fn a_question_about_archived_records_names_them_and_is_answered_from_the_archive
     // No archive may be left out, changed, or of another vault.
     stage.refused(&["--user", ADA, "--archive", "second.archive"], "are in none of the archives");
     stage.refused(&["--user", ADA, "--archive", "first.archive"], "archived: sequences");
+    stage.refused(&["--user", ADA, "--archive", "first.archive"], "pass --archive for each archive");
     let text = fs::read_to_string(stage.path().join("first.archive")).unwrap();
     let changed = text.replacen("user:ada@", "user:eve@", 1);
     assert_ne!(text, changed);

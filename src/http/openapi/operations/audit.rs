@@ -88,7 +88,7 @@ pub(super) fn export() -> Operation {
     .query("format", json!({ "type": "string", "enum": ["ndjson", "csv"] }), "`ndjson` by default.")
     .query("from", time(), "From this time on (inclusive).")
     .query("to", time(), "Before this time (exclusive).")
-    .query("fromSequence", sequence(), "The first record's sequence; 0 by default.")
+    .query("fromSequence", sequence(), "The first record's sequence. By default 0; or the first that is not archived, if `from` is more than 5 minutes after it.")
     .query("follow", json!({ "type": "boolean" }), "Keep the stream open for new records.")
     .answers(
         Reply::empty(200, "The records.").or("application/x-ndjson", text(), "{}\n").or("text/csv", text(), "v\n"),

@@ -1,0 +1,117 @@
+//! What is asked of a log after an archive: only archived records are refused.
+
+use std::path::PathBuf;
+
+use sealroom::domain::{Actor, Timestamp, minutes};
+use serde_json::Value;
+
+use crate::support::{
+    binary::{command, ended, secret_file, stderr},
+    server::{Reply, TestServer},
+};
+
+const READ: &str = "/sfp/api/integrations/credentials";
+
+async fn get(t: &TestServer, path: &str) -> Reply {
+    t.send("GET", &format!("/sfp/api/audit/{path}"), &t.owner, "").await
+}
+
+/// A server whose records up to 511 are archived; its index of exposures knows them. Records of 10 and 20 minutes later
+/// follow. Returns the time of the first records.
+async fn archived() -> (TestServer, Timestamp, String) {
+    let t = TestServer::start().await;
+    let start = t.clock.now();
+    let id = t.github("ghp_example", r#""isGlobal":true"#).await;
+    for _ in 0..600 {
+        assert_eq!(t.send("GET", READ, &t.app, "").await.status, 200);
+    }
+    assert_eq!(get(&t, "exposure?actor=user:member@example.com").await.status, 200);
+    t.clock.set(start.plus(minutes(1)));
+    let records = t.vault.plan_archive(t.clock.now()).unwrap().unwrap();
+    assert_eq!(records, 0..512);
+    t.vault.archive(records, Actor::host("test"), t.clock.now()).await.unwrap();
+    for after in [10, 20] {
+        t.clock.set(start.plus(minutes(after)));
+        assert_eq!(t.send("GET", READ, &t.member, "").await.status, 200);
+    }
+    (t, start, id)
+}
+
+fn is_archived(reply: &Reply) -> bool {
+    reply.status == 410 && reply.json()["message"] == "archived: sequences 0 to 511"
+}
+
+#[tokio::test]
+async fn a_range_after_the_archived_records_is_exported_and_only_one_that_may_begin_in_them_is_a_410() {
+    let (t, start, _) = archived().await;
+    let at = |after: u64| start.plus(minutes(after));
+    for query in [
+        String::new(),
+        format!("?to={}", at(30)),
+        format!("?from={start}"),
+        // The clock may have been set back a little: an archived record may be of this time.
+        format!("?from={}", at(5)),
+        format!("?from={}&fromSequence=511", at(15)),
+        "?fromSequence=0".to_owned(),
+    ] {
+        let reply = get(&t, &format!("export{query}")).await;
+        assert!(is_archived(&reply), "{query}: {} {}", reply.status, reply.body);
+    }
+    for (query, first) in [
+        (format!("?from={}", at(6)), at(10)),
+        (format!("?from={}&to={}", at(15), at(25)), at(20)),
+        (format!("?from={}&fromSequence=512", at(15)), at(20)),
+    ] {
+        let reply = get(&t, &format!("export{query}")).await;
+        let record: Value = serde_json::from_str(reply.body.lines().next().unwrap()).unwrap();
+        assert_eq!((reply.status, record["time"].as_str().unwrap()), (200, &*first.to_string()), "{query}");
+    }
+    let none = get(&t, &format!("export?from={}&to={}", at(40), at(50))).await;
+    assert_eq!((none.status, &*none.body), (200, ""));
+    let csv = get(&t, &format!("export?format=csv&from={}", at(15))).await;
+    assert!(csv.status == 200 && csv.body.contains("credentials.read"), "{}", csv.body);
+}
+
+/// With the real binary, at a server with a clock of its own.
+#[tokio::test]
+async fn a_report_of_a_later_range_is_written_and_verified_after_an_archive() {
+    let (t, start, _) = archived().await;
+    let folder = tempfile::tempdir().unwrap();
+    secret_file(folder.path(), "token", &t.owner, 0o600);
+    let (url, place): (String, PathBuf) = (format!("http://{}", t.address), folder.path().to_owned());
+    let run = async |args: Vec<String>| {
+        let (url, place) = (url.clone(), place.clone());
+        let run = tokio::task::spawn_blocking(move || {
+            let args: Vec<&str> = args.iter().map(String::as_str).collect();
+            let mut command = command(&place, &args);
+            command.env("SFP_SERVER_URL", &url).env("SFP_SERVER_TOKEN_FILE", "token").env("HOME", &place);
+            ended(command.stdout(std::process::Stdio::piped()))
+        });
+        run.await.unwrap()
+    };
+    let args = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
+    let at = |after: u64| start.plus(minutes(after));
+    for (number, range) in [
+        format!("--from {}", at(6)),
+        format!("--from {} --to {}", at(6), at(15)),
+        format!("--from {} --to {}", at(12), at(13)),
+    ]
+    .iter()
+    .enumerate()
+    {
+        let done = run(args(&format!("audit report {range} {number}.md"))).await;
+        assert!(done.status.success(), "{range}: {}", stderr(&done));
+        assert!(String::from_utf8_lossy(&done.stdout).ends_with(" records, verified\n"), "{range}: {done:?}");
+    }
+    // Each command names only flags that it has.
+    for (line, hint, other) in [
+        ("audit report", "a later time", "--from-sequence"),
+        ("audit explain 3", "a later time", "--from-sequence"),
+        ("audit export", "--from-sequence", "a later time"),
+    ] {
+        let refused = run(args(line)).await;
+        let said = stderr(&refused);
+        assert!(said.contains("archived: sequences 0 to 511") && said.contains(hint), "{line}: {said}");
+        assert!(!said.contains(other), "{line}: {said}");
+    }
+}
