@@ -1,7 +1,5 @@
 //! The endpoint of exposures.
 
-use hyper::StatusCode;
-
 use super::{
     error::{HandlerResult, HttpError},
     request::{Call, bad},
@@ -9,7 +7,7 @@ use super::{
 };
 use crate::{
     domain::{Actor, TokenId},
-    vault::ExposureQuestion,
+    vault::{Error, ExposureQuestion, InternalError},
 };
 
 pub(super) async fn read(mut call: Box<Call>) -> HandlerResult {
@@ -33,8 +31,10 @@ pub(super) async fn read(mut call: Box<Call>) -> HandlerResult {
         return wrong("Query parameter since must not be after until");
     }
     let question = ExposureQuestion { actor, integration, since, until, transitive };
-    let exposure = call.vault.exposure(&call.context, call.caller()?, &question).await?;
-    Ok(Answer::json(StatusCode::OK, &exposure))
+    let (exposure, turn) = call.vault.exposure(&call.context, call.caller()?, &question).await?;
+    // An answer may be of megabytes.
+    let answer = tokio::task::spawn_blocking(move || Answer::held_json(&exposure, turn)).await;
+    Ok(answer.map_err(|_| Error::from(InternalError::TaskPanicked))?)
 }
 
 fn flag(name: &str, text: Option<String>) -> Result<bool, HttpError> {

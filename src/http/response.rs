@@ -19,7 +19,7 @@ use super::connection::Connection;
 use crate::{
     api::responses,
     domain::{Actor, RequestId, Secret},
-    vault::{AnswerBytes, Disclosure},
+    vault::{AnswerBytes, Disclosure, ExportTurn},
 };
 
 /// An answer before it has its common headers.
@@ -69,6 +69,12 @@ impl Answer {
     /// Creates a JSON answer that holds secrets and counts against a budget until its last byte is sent.
     pub(super) fn held_secret(status: StatusCode, body: Secret, held: AnswerBytes) -> Self {
         Self::new(status, JSON, Bytes::from_owner(SecretBytes(body, Some(held))))
+    }
+
+    /// Creates a JSON answer that keeps its place among the exports until its last byte is sent.
+    pub(super) fn held_json<T: serde::Serialize + ?Sized>(body: &T, turn: ExportTurn) -> Self {
+        let bytes = Bytes::from_owner(TurnBytes(responses::to_json(body), turn));
+        Self::new(StatusCode::OK, JSON, bytes)
     }
 
     /// Creates an answer from serialized JSON.
@@ -222,6 +228,15 @@ struct SecretBytes(Secret, #[allow(dead_code, reason = "held for its drop")] Opt
 impl AsRef<[u8]> for SecretBytes {
     fn as_ref(&self) -> &[u8] {
         self.0.expose()
+    }
+}
+
+/// Bytes that keep their place among the exports.
+struct TurnBytes(Vec<u8>, #[allow(dead_code, reason = "held for its drop")] ExportTurn);
+
+impl AsRef<[u8]> for TurnBytes {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
     }
 }
 

@@ -6,6 +6,7 @@
 use super::{
     access::Admitted,
     error::{Error, InternalError},
+    export::ExportTurn,
     exposures::{damaged, take_in},
     state::{Open, Vault},
     work::Context,
@@ -22,7 +23,8 @@ use crate::{
 const BEHIND_MAX: u64 = 16_384;
 
 impl Vault {
-    /// Returns what the question's actor, integration or time exposed, after the read is durable in the log.
+    /// Returns what the question's actor, integration or time exposed, after the read is durable in the log. Hold the
+    /// returned permit until the answer is sent.
     ///
     /// # Errors
     /// The policy forbids it, the question is about archived records, or a record is not the one that was written.
@@ -31,13 +33,15 @@ impl Vault {
         context: &Context,
         caller: &Admitted,
         question: &Question,
-    ) -> Result<Exposure, Error> {
+    ) -> Result<(Exposure, ExportTurn), Error> {
+        // An answer may take as long as an export, and as much memory: it has its place among them.
+        let turn = self.export_turn(caller)?;
         self.record_read(context, caller).await?;
         match self.find_exposure(context, caller, question).await {
             Err(Error::Tampered(StorageError::Tampered { key, .. })) => {
                 Err(self.damaged_record(context, caller, key).await)
             }
-            found => found,
+            found => Ok((found?, turn)),
         }
     }
 
@@ -48,18 +52,14 @@ impl Vault {
         question: &Question,
     ) -> Result<Exposure, Error> {
         self.index_to_end(caller, context.now).await?;
-        let answer = {
-            let open = self.opened()?;
-            let view = open.writer.fresh_view();
-            let mut current = |id: IntegrationId| Some(view.integration(id).ok()??.revision().number());
-            open.exposures.lock().answer(question, context.now, &mut current)
-        };
-        let exposure = match answer {
+        let (open, asked, now) = (self.opened()?, question.clone(), context.now);
+        let exposure = match apart(move || answer(&open, &asked, now)).await? {
             Answer::Ready(exposure) => *exposure,
             Answer::Archived { last } => return Err(Error::Archived { last }),
             Answer::Read(reading) => self.read_on(context, caller, reading).await?,
         };
-        self.with_rows(exposure, context.now)
+        let open = self.opened()?;
+        apart(move || with_rows(&open, exposure, now)).await
     }
 
     /// Brings the index to the present end of the log.
@@ -82,8 +82,6 @@ impl Vault {
         caller: &Admitted,
         mut reading: Box<Reading>,
     ) -> Result<Exposure, Error> {
-        // A reading may take as long as an export: it has its place among them.
-        let _turn = self.export_turn(caller)?;
         while let Some(block) = reading.next_block() {
             let open = self.opened()?;
             self.admit_again(&open.writer.view(), caller, context.now, Verb::ReadAudit)?;
@@ -104,25 +102,6 @@ impl Vault {
         let open = self.opened()?;
         let first = open.writer.fresh_view().first_sequence()?;
         reading.finish().map_err(|NeedsArchive| Error::Archived { last: first.saturating_sub(1) })
-    }
-
-    /// Adds what only rows tell.
-    fn with_rows(&self, mut exposure: Exposure, now: Timestamp) -> Result<Exposure, Error> {
-        let open = self.opened()?;
-        let view = open.writer.fresh_view();
-        for value in &mut exposure.live {
-            name(value, &view)?;
-        }
-        for made in &mut exposure.made {
-            describe(made, &view, now)?;
-        }
-        if let Some(actor) = exposure.actor.as_deref().filter(|_| !exposure.known) {
-            exposure.known = has_row(actor, &view)?;
-            if exposure.known {
-                exposure.nearest = None;
-            }
-        }
-        Ok(exposure)
     }
 
     /// Brings the index to a sequence: the records before it are about to leave the file.
@@ -153,13 +132,39 @@ impl Vault {
     }
 }
 
-/// Takes in the next records of the log, and returns the sequence after them.
+/// Takes in the next records of the log, and returns the sequence after them. Questions wait for no read of the file.
 fn step(open: &Open) -> Result<u64, Error> {
+    let next = open.exposures.lock().next();
+    let records = open.writer.fresh_view().records(next, usize::try_from(BLOCK).unwrap_or_default())?;
     let mut index = open.exposures.lock();
-    let records =
-        open.writer.fresh_view().records(index.next(), usize::try_from(BLOCK).unwrap_or_default())?;
     take_in(&mut index, &records)?;
     Ok(index.next())
+}
+
+/// Answers from the index, as far as it can.
+fn answer(open: &Open, question: &Question, now: Timestamp) -> Result<Answer, Error> {
+    let view = open.writer.fresh_view();
+    let index = open.exposures.lock();
+    let mut current = |id: IntegrationId| Some(view.integration(id).ok()??.revision().number());
+    Ok(index.answer(question, now, &mut current))
+}
+
+/// Adds what only rows tell.
+fn with_rows(open: &Open, mut exposure: Exposure, now: Timestamp) -> Result<Exposure, Error> {
+    let view = open.writer.fresh_view();
+    for value in &mut exposure.live {
+        name(value, &view)?;
+    }
+    for made in &mut exposure.made {
+        describe(made, &view, now)?;
+    }
+    if let Some(actor) = exposure.actor.as_deref().filter(|_| !exposure.known) {
+        exposure.known = has_row(actor, &view)?;
+        if exposure.known {
+            exposure.nearest = None;
+        }
+    }
+    Ok(exposure)
 }
 
 /// Runs work on a thread that may take long.

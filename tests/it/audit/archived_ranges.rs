@@ -115,3 +115,21 @@ async fn a_report_of_a_later_range_is_written_and_verified_after_an_archive() {
         assert!(!said.contains(other), "{line}: {said}");
     }
 }
+
+/// A question may read as much as an export, and its answer holds megabytes.
+#[tokio::test]
+async fn no_caller_asks_for_more_exposures_and_exports_at_a_time_than_its_share() {
+    let t = TestServer::start().await;
+    let path = "exposure?since=2000-01-01T00:00:00Z";
+    let (context, caller) = (crate::support::server::context(t.clock.now()), t.caller(&t.owner));
+    let mut turns = Vec::new();
+    for _ in 0..4 {
+        turns.push(t.vault.begin_export(&context, &caller, Some(0), None).await.unwrap());
+    }
+    let refused = get(&t, path).await;
+    assert_eq!((refused.status, &refused.json()["code"]), (503, &"overloaded".into()));
+    turns.pop();
+    for _ in 0..9 {
+        assert_eq!(get(&t, path).await.status, 200, "each answer gives its place back");
+    }
+}
