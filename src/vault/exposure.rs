@@ -6,7 +6,7 @@
 use super::{
     access::Admitted,
     error::{Error, InternalError},
-    export::ExportTurn,
+    export::{ExportTurn, held_from},
     exposures::{damaged, take_in},
     state::{Open, Vault},
     work::Context,
@@ -144,9 +144,10 @@ fn step(open: &Open) -> Result<u64, Error> {
 /// Answers from the index, as far as it can.
 fn answer(open: &Open, question: &Question, now: Timestamp) -> Result<Answer, Error> {
     let view = open.writer.fresh_view();
+    let held = held_from(&view)?;
     let index = open.exposures.lock();
     let mut current = |id: IntegrationId| Some(view.integration(id).ok()??.revision().number());
-    Ok(index.answer(question, now, &mut current))
+    Ok(index.answer(question, now, held, &mut current))
 }
 
 /// Adds what only rows tell.

@@ -3,7 +3,6 @@
 use std::{
     collections::{BTreeSet, HashMap, VecDeque},
     ops::Range,
-    time::Duration,
 };
 
 use super::{
@@ -14,13 +13,12 @@ use super::{
 };
 use crate::{
     api::responses::{Backups, Exposure, Made},
-    domain::{IntegrationId, Timestamp, minutes},
+    audit::archive::is_surely_held,
+    domain::{IntegrationId, Timestamp},
 };
 
 /// Similarity that two names must exceed (Jaro-Winkler), as in the commands.
 const LIKE: f64 = 0.8;
-/// The most that the clock may be set back without the operator's consent.
-const SET_BACK_MAX: Duration = minutes(5);
 
 /// The result of a question.
 pub enum Answer {
@@ -36,25 +34,29 @@ pub enum Answer {
 }
 
 impl Index {
-    /// Answers a question at that time. `current` returns the revision of an integration of which the records do not
-    /// state it, since they were archived.
+    /// Answers a question at that time. `held` is the first record that can be read, with its time; the index may know
+    /// of records before it, which were archived since. `current` returns the revision of an integration of which the
+    /// records do not state it, since they were archived.
     pub fn answer(
         &self,
         question: &Question,
         now: Timestamp,
+        held: Option<(u64, Timestamp)>,
         current: &mut dyn FnMut(IntegrationId) -> Option<u64>,
     ) -> Answer {
-        if let Some(last) = self.archived(question) {
+        let held = held.max(self.first);
+        if let Some(last) = self.archived(question, held) {
             return Answer::Archived { last };
         }
         let actors = question.actor.as_deref().map(|actor| self.actors_of(actor, question.transitive));
         let mut answer = Exposure { actor: question.actor.clone(), size: self.next, ..Exposure::default() };
         self.introduce(question, &mut answer);
         self.list_makings(question, actors.as_ref(), &mut answer);
-        if question.has_range() || self.is_over {
+        if self.needs_records(question) {
             let actors = actors.map(|all| all.iter().map(|one| self.actors.name(*one).clone()).collect());
             let heads = self.heads(question, current);
-            let reading = Reading::new(question.clone(), now, actors, heads, self.blocks(question), answer);
+            let blocks = self.blocks(question, held.map_or(0, |(first, _)| first));
+            let reading = Reading::new(question.clone(), now, actors, heads, blocks, answer);
             return Answer::Read(Box::new(reading));
         }
         list_values(self.lines(question, actors.as_ref()), &mut answer);
@@ -72,11 +74,22 @@ impl Index {
         Answer::Ready(Box::new(answer))
     }
 
+    /// Returns whether the answer takes single records.
+    const fn needs_records(&self, question: &Question) -> bool {
+        question.has_range() || self.is_over
+    }
+
     /// Returns the last archived record, if the question may be about it.
-    fn archived(&self, question: &Question) -> Option<u64> {
-        let (first, time) = self.first.filter(|(first, _)| *first > 0)?;
-        let is_later = question.since.is_some_and(|since| since > time.plus(SET_BACK_MAX));
-        if is_later && !question.transitive { None } else { Some(first - 1) }
+    fn archived(&self, question: &Question, held: Option<(u64, Timestamp)>) -> Option<u64> {
+        let unknown = self.first.map_or(0, |(first, _)| first).checked_sub(1);
+        if !self.needs_records(question) {
+            return unknown;
+        }
+        let (first, time) = held.filter(|(first, _)| *first > 0)?;
+        let is_later = question.since.is_some_and(|since| is_surely_held(since, time));
+        // Only the log from its beginning tells who made whom.
+        let is_known = !question.transitive || unknown.is_none();
+        if is_later && is_known { None } else { Some(first - 1) }
     }
 
     /// Returns the actor, and with `transitive` those that it made, and so on.
@@ -188,14 +201,14 @@ impl Index {
         whole.collect()
     }
 
-    /// Returns the blocks that have a record in the range, as sequences.
-    fn blocks(&self, question: &Question) -> VecDeque<Range<u64>> {
+    /// Returns the blocks that have a record in the range, as sequences from `first` on.
+    fn blocks(&self, question: &Question, first: u64) -> VecDeque<Range<u64>> {
         let overlaps = |(earliest, latest): &(Timestamp, Timestamp)| {
             question.since.is_none_or(|since| *latest >= since)
                 && question.until.is_none_or(|until| *earliest < until)
         };
-        let first = self.first.map_or(0, |(first, _)| first);
         let found = self.blocks.iter().filter(|(_, times)| overlaps(times));
-        found.map(|(at, _)| (at * BLOCK).max(first)..((at + 1) * BLOCK).min(self.next)).collect()
+        let found = found.map(|(at, _)| (at * BLOCK).max(first)..((at + 1) * BLOCK).min(self.next));
+        found.filter(|block| !block.is_empty()).collect()
     }
 }

@@ -47,7 +47,7 @@ pub(super) async fn exposure(
     let index = index(&mut log, &note)?;
     let ExposureQuestion { actor, integration, since, until, transitive } = question;
     let question = Question { actor, integration, since, until, transitive };
-    let exposure = match index.answer(&question, Clock::system().now(), &mut |_| None) {
+    let exposure = match index.answer(&question, Clock::system().now(), None, &mut |_| None) {
         Answer::Ready(exposure) => *exposure,
         Answer::Archived { last } => return Err(missing(0, last)),
         Answer::Read(mut reading) => {

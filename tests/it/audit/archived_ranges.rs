@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-use sealroom::domain::{Actor, Timestamp, minutes};
+use sealroom::domain::{Action, Actor, Event, Timestamp, minutes};
 use serde_json::Value;
 
 use crate::support::{
     binary::{command, ended, secret_file, stderr},
-    server::{Reply, TestServer},
+    server::{PASSPHRASE, Reply, TestServer, secret},
 };
 
 const READ: &str = "/sfp/api/integrations/credentials";
@@ -39,6 +39,12 @@ async fn archived() -> (TestServer, Timestamp, String) {
 
 fn is_archived(reply: &Reply) -> bool {
     reply.status == 410 && reply.json()["message"] == "archived: sequences 0 to 511"
+}
+
+async fn lock_and_unlock(t: &TestServer) {
+    let host = || Actor::host("test");
+    t.vault.lock(Event::new(t.clock.now(), host(), Action::VaultLock)).await.map_err(drop).unwrap();
+    t.vault.unlock(secret(PASSPHRASE), host(), t.clock.now(), None).await.unwrap();
 }
 
 #[tokio::test]
@@ -113,6 +119,38 @@ async fn a_report_of_a_later_range_is_written_and_verified_after_an_archive() {
         let said = stderr(&refused);
         assert!(said.contains("archived: sequences 0 to 511") && said.contains(hint), "{line}: {said}");
         assert!(!said.contains(other), "{line}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn a_range_after_the_archived_records_needs_no_restart_to_be_answered() {
+    let (t, start, id) = archived().await;
+    let at = |after: u64| start.plus(minutes(after));
+    for is_restarted in [false, true] {
+        for (since, count) in [(at(6), 2), (at(15), 1)] {
+            for query in [
+                format!("since={since}"),
+                format!("since={since}&integration={id}"),
+                format!("since={since}&actor=user:member@example.com"),
+                format!("since={since}&until={}", at(30)),
+            ] {
+                let reply = get(&t, &format!("exposure?{query}")).await;
+                assert_eq!(reply.status, 200, "{is_restarted} {query}: {}", reply.body);
+                assert_eq!(reply.json()["live"][0]["received"]["count"], count, "{is_restarted} {query}");
+            }
+        }
+        for since in [start, at(5)] {
+            let reply = get(&t, &format!("exposure?since={since}")).await;
+            assert!(is_archived(&reply), "{is_restarted} {since}: {}", reply.body);
+        }
+        // Who made whom, the archived records tell: the index that read them still knows.
+        let transitive = format!("exposure?since={}&actor=user:owner@example.com&transitive=true", at(6));
+        let reply = get(&t, &transitive).await;
+        assert_eq!(is_archived(&reply), is_restarted, "{}", reply.body);
+        if !is_restarted {
+            assert_eq!(reply.json()["live"][0]["actor"], "user:member@example.com");
+        }
+        lock_and_unlock(&t).await;
     }
 }
 

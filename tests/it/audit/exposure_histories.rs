@@ -309,7 +309,7 @@ fn answered(history: &History, first: usize, asked: &Asked, now: Timestamp) -> O
         index.push(sequence as u64, bytes).unwrap();
     }
     let rows = history.rows();
-    let exposure = match index.answer(&question(asked), now, &mut |id| rows.get(&id).copied()) {
+    let exposure = match index.answer(&question(asked), now, None, &mut |id| rows.get(&id).copied()) {
         Answer::Ready(exposure) => *exposure,
         Answer::Archived { last } => {
             assert_eq!(last, first as u64 - 1);
