@@ -27,7 +27,8 @@ impl Vault {
     /// returned permit until the answer is sent.
     ///
     /// # Errors
-    /// The policy forbids it, the question is about archived records, or a record is not the one that was written.
+    /// The policy forbids it, the question is about archived records or an integration that never was, or a record is
+    /// not the one that was written.
     pub async fn exposure(
         &self,
         context: &Context,
@@ -146,6 +147,15 @@ fn answer(open: &Open, question: &Question, now: Timestamp) -> Result<Answer, Er
     let view = open.writer.fresh_view();
     let held = held_from(&view)?;
     let index = open.exposures.lock();
+    if let Some(id) = question.integration
+        && index.has(id) != Some(true)
+        && view.integration(id)?.is_none()
+    {
+        return match (index.has(id), held) {
+            (None, Some((first, _))) if first > 0 => Ok(Answer::Archived { last: first - 1 }),
+            _ => Err(Error::IntegrationNotFound),
+        };
+    }
     let mut current = |id: IntegrationId| Some(view.integration(id).ok()??.revision().number());
     Ok(index.answer(question, now, held, &mut current))
 }

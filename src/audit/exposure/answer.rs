@@ -74,6 +74,13 @@ impl Index {
         Answer::Ready(Box::new(answer))
     }
 
+    /// Returns whether the log has or had an integration of that id; `None` if only archived records can tell.
+    pub fn has(&self, integration: IntegrationId) -> Option<bool> {
+        let is_whole = self.first.is_none_or(|(first, _)| first == 0);
+        let is_known = self.places.contains_key(&integration);
+        (is_known || is_whole).then_some(is_known)
+    }
+
     /// Returns whether the answer takes single records.
     const fn needs_records(&self, question: &Question) -> bool {
         question.has_range() || self.is_over

@@ -71,11 +71,20 @@ async fn question(args: &Args, remote: &Remote) -> Result<ExposureQuestion, CliE
         (None, None) => None,
     };
     let integration = match &args.integration {
-        Some(text) => Some(integration_find::id_of(text, remote).await?),
+        Some(text) => Some(integration_find::id_of(text, remote).await.map_err(or_deleted)?),
         None => None,
     };
     let Args { since, until, transitive, .. } = *args;
     Ok(ExposureQuestion { actor, integration, since, until, transitive })
+}
+
+/// Says how to name an integration that was deleted: it no longer has a name.
+fn or_deleted(error: CliError) -> CliError {
+    let hint = format!(
+        "{}; a deleted one only by its id: sealroom audit list --action integration.delete",
+        error.hint
+    );
+    CliError { hint, ..error }
 }
 
 /// Says how to ask about archived records.

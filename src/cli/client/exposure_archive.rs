@@ -46,6 +46,12 @@ pub(super) async fn exposure(
     let mut log = fetch(paths, remote).await?;
     let index = index(&mut log, &note)?;
     let ExposureQuestion { actor, integration, since, until, transitive } = question;
+    if let Some(id) = integration.filter(|id| index.has(*id) == Some(false)) {
+        return Err(CliError::failed(
+            format!("no integration had the id {id}"),
+            "`sealroom integration list` shows them",
+        ));
+    }
     let question = Question { actor, integration, since, until, transitive };
     let exposure = match index.answer(&question, Clock::system().now(), None, &mut |_| None) {
         Answer::Ready(exposure) => *exposure,

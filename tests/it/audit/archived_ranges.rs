@@ -11,6 +11,7 @@ use crate::support::{
 };
 
 const READ: &str = "/sfp/api/integrations/credentials";
+const UNKNOWN: &str = "0192f5a4-7c1e-7b3a-9d52-3f1c8e6a4b70";
 
 async fn get(t: &TestServer, path: &str) -> Reply {
     t.send("GET", &format!("/sfp/api/audit/{path}"), &t.owner, "").await
@@ -152,6 +153,33 @@ async fn a_range_after_the_archived_records_needs_no_restart_to_be_answered() {
         }
         lock_and_unlock(&t).await;
     }
+}
+
+/// An answer without a line reads as an all-clear.
+#[tokio::test]
+async fn an_integration_that_never_was_is_never_answered_with_nothing_to_rotate() {
+    let (t, start, id) = archived().await;
+    let later = format!("since={}&", start.plus(minutes(15)));
+    for narrower in ["", "actor=user:member@example.com&", &later] {
+        let reply = get(&t, &format!("exposure?{narrower}integration={UNKNOWN}")).await;
+        assert_eq!(
+            (reply.status, &reply.json()["code"]),
+            (404, &"integration_not_found".into()),
+            "{narrower}"
+        );
+        assert_eq!(get(&t, &format!("exposure?{narrower}integration={id}")).await.status, 200, "{narrower}");
+    }
+    assert_eq!(t.send("DELETE", &format!("/sfp/api/integrations/{id}"), &t.owner, "").await.status, 200);
+    let deleted = get(&t, &format!("exposure?integration={id}")).await;
+    assert_eq!((deleted.status, &deleted.json()["deleted"][0]["integrationId"]), (200, &id.as_str().into()));
+    // After a restart only the archived records tell.
+    lock_and_unlock(&t).await;
+    for narrower in ["", &later] {
+        let reply = get(&t, &format!("exposure?{narrower}integration={UNKNOWN}")).await;
+        assert!(is_archived(&reply), "{narrower}: {}", reply.body);
+    }
+    let known = get(&t, &format!("exposure?{later}integration={id}")).await;
+    assert_eq!((known.status, &known.json()["deleted"][0]["integrationId"]), (200, &id.as_str().into()));
 }
 
 /// A question may read as much as an export, and its answer holds megabytes.

@@ -118,6 +118,9 @@ fn a_question_about_archived_records_names_them_and_is_answered_from_the_archive
     let range = ["--since", "2000-01-01T00:00:00Z", "--integration", "deploy key"];
     let ranged = stage.asked(&[&range[..], &both[..]].concat());
     assert_eq!((&ranged["live"], &ranged["made"]), (&before[0], &serde_json::json!([])));
+    let never = "0192f5a4-7c1e-7b3a-9d52-3f1c8e6a4b70";
+    stage.refused(&[&["--integration", never], &both[..]].concat(), "no integration had the id");
+    stage.refused(&["--integration", "old key"], "audit list --action integration.delete");
     // A later range needs no archive.
     let later = stage.asked(&["--user", ADA, "--since", "2999-01-01T00:00:00Z"]);
     assert_eq!(later["live"], serde_json::json!([]));

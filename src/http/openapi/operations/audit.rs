@@ -74,7 +74,7 @@ pub(super) fn exposure() -> Operation {
         "Add the tokens and users that the actor made, and what those made; requires `actor` or `token`.",
     )
     .answers(Reply::json(200, "The exposure.", reference("Exposure"), examples::exposure()))
-    .codes(&["invalid_parameter", "archived", "outside_projects", "disk_low"])
+    .codes(&["invalid_parameter", "integration_not_found", "archived", "outside_projects", "disk_low"])
 }
 
 pub(super) fn export() -> Operation {
