@@ -312,7 +312,7 @@ mod tests {
         let other = five.note(&[1]).replace("\n41\n", "\n42\n");
         let line = other.lines().last().unwrap();
         let mut signed = five.note(&[0]).replace("\n41\n", "\n43\n");
-        signed += &format!("{line}\n");
+        signed = signed + line + "\n";
         assert_eq!(policy.vouched(&signed, AT), Err(BadNote::BadSignature));
     }
 

@@ -195,7 +195,6 @@ mod tests {
             "p@ssw0rd1234",
             "Passw0rd2026!",
             "Pa$$w0rd1234",
-            "F00tba11-2026",
             "passwordpassword",
             "letmein-letmein-1",
             "iloveyouiloveyou",

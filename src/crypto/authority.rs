@@ -99,7 +99,7 @@ impl PrivateKey {
         Secret::from(pem("PRIVATE KEY", self.pkcs8.expose()))
     }
 
-    /// Returns the key identifier (RFC 7093 §2, method 1, over the whole SubjectPublicKeyInfo).
+    /// Returns the key identifier (RFC 7093 §2, method 1, over the whole `SubjectPublicKeyInfo`).
     fn identifier(&self) -> KeyIdMethod {
         KeyIdMethod::PreSpecified(sha256(&self.subject_public_key_info())[..IDENTIFIER_BYTES].to_vec())
     }

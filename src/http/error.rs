@@ -223,7 +223,7 @@ fn describe(error: &vault::Error) -> (StatusCode, &'static str, String) {
             "This user has a second factor; send the code of the authenticator, or a one-time code, as otp",
         ),
         Error::WrongOtp => (StatusCode::FORBIDDEN, "wrong_otp", WRONG_OTP),
-        Error::WrongLoginCode => (StatusCode::UNAUTHORIZED, "wrong_otp", WRONG_OTP),
+        Error::WrongLoginCode => (StatusCode::UNAUTHORIZED, "bad_otp", WRONG_OTP),
         Error::OtpSet => (StatusCode::CONFLICT, "otp_set", "A second factor is set already; remove it first"),
         Error::OtpNotSet => (StatusCode::NOT_FOUND, "otp_not_set", "This user has no second factor"),
         Error::OtpNotBegun => (

@@ -91,13 +91,17 @@ impl Vault {
     ) -> Result<(Range<u64>, ExportTurn), Error> {
         let turn = self.export_turn(caller)?;
         let work = move |work: Request<'_>| {
-            let first = match (first, from, held_from(work.view)?) {
-                (None, Some(from), Some((held, time))) if is_surely_held(from, time) => held,
-                (first, _, Some((held, _))) if first.unwrap_or(0) < held => {
-                    return Err(Error::Archived { last: held - 1 });
+            let held = work.view.first_sequence()?;
+            let is_later = match (first, from) {
+                (None, Some(from)) => {
+                    held_from(work.view)?.is_some_and(|(_, time)| is_surely_held(from, time))
                 }
-                (first, ..) => first.unwrap_or(0),
+                _ => false,
             };
+            let first = if is_later { held } else { first.unwrap_or(0) };
+            if first < held {
+                return Err(Error::Archived { last: held - 1 });
+            }
             Ok(Decision::recording(first, vec![work.event]))
         };
         let committed = self.act(context, caller, Verb::ExportAudit, work).await?;
@@ -160,21 +164,6 @@ impl Vault {
         self.store().root(size)
     }
 
-    /// Returns the hashes that prove that the first `to` records begin with the first `from`, for the owner of the file
-    /// itself; records no event.
-    ///
-    /// # Errors
-    /// The vault is locked, or the log has fewer records.
-    pub fn consistency(&self, from: u64, to: u64) -> Result<Vec<Hash>, Error> {
-        let ranges = proof::consistency(from, to).map_err(|_| Error::OutOfRange)?;
-        let open = self.opened()?;
-        let view = open.writer.fresh_view();
-        if to > view.log_size()? {
-            return Err(Error::OutOfRange);
-        }
-        Ok(view.tree_hashes(&ranges)?)
-    }
-
     /// Resolves when the log is longer than `size`, or the vault is locked.
     pub async fn grown_past(&self, size: u64) {
         let Ok(open) = self.opened() else { return };
@@ -185,9 +174,13 @@ impl Vault {
     }
 }
 
-/// Returns the first record that is not archived, with its time.
+/// Returns the first record that is left, with its time, if others before it are archived.
 pub(super) fn held_from(view: &View<'_>) -> Result<Option<(u64, Timestamp)>, Error> {
-    let records = view.records(view.first_sequence()?, 1)?;
+    let first = view.first_sequence()?;
+    if first == 0 {
+        return Ok(None);
+    }
+    let records = view.records(first, 1)?;
     let Some((sequence, bytes)) = records.first() else { return Ok(None) };
     Ok(Some((*sequence, record::decode(bytes).map_err(InternalError::from)?.time)))
 }

@@ -13,6 +13,7 @@ const SOON: Duration = days(30);
 
 /// The vault's metrics at one moment.
 #[derive(Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a gauge of its own")]
 pub struct Gauges {
     /// Length of the file, in bytes.
     pub file_bytes: Option<u64>,

@@ -133,7 +133,7 @@ impl Vault {
             report(refusal, &request, &new, last.as_ref());
             return Err(refusal.into());
         }
-        let (name, key) = self.own_key(witness, &mut kept, &open)?;
+        let (name, key) = Self::own_key(witness, &mut kept, &open)?;
         let state = kept.as_ref().map(|kept| kept.state.clone()).ok_or(NotWitnessed::NotKept)?;
         let (signed, lines) = own_lines(request.note, &witness.logs);
         let line = cosign(&signed, name.name(), &key, now);
@@ -153,7 +153,6 @@ impl Vault {
 
     /// Returns the key of this vault as a witness; generates and keeps one if there is none.
     fn own_key(
-        &self,
         witness: &Witness,
         kept: &mut Option<Kept>,
         open: &Open,

@@ -196,7 +196,7 @@ fn refusal_hint(refusal: &Refusal) -> String {
         "invalid_token" => "pass only the token, on one line",
         "bad_login" => "check e-mail and password; after 5 failures the server makes you wait",
         "otp_required" => "pass the code with --otp-file, or log in at a terminal",
-        "wrong_otp" => "wait for the next code, and check the clock of the device that shows it",
+        "wrong_otp" | "bad_otp" => "wait for the next code, and check the clock of the device that shows it",
         "otp_enrolment_required" => "set one: sealroom user otp enable",
         "otp_set" => "remove it first: sealroom user otp disable",
         "otp_not_set" => "`sealroom user list` shows who has one",

@@ -135,19 +135,15 @@ fn finish(
     let size = checkpoint::read_unsigned(note).map_or(0, |checkpoint| checkpoint.size);
     let value = value(note, size, &vouched, failed);
     let line = format!("{size} records, cosigned by {by}");
-    match place {
-        Some(place) => {
-            place.put(note)?;
-            let file = place.path.display().to_string();
-            let mut value = value;
-            value["file"] = json!(file);
-            output.result(&format!("wrote {file}: {line}"), &value)
-        }
-        None => {
-            output.note(&line);
-            output.result(&for_reader(note), &value)
-        }
-    }
+    let Some(place) = place else {
+        output.note(&line);
+        return output.result(&for_reader(note), &value);
+    };
+    place.put(note)?;
+    let file = place.path.display().to_string();
+    let mut value = value;
+    value["file"] = json!(file);
+    output.result(&format!("wrote {file}: {line}"), &value)
 }
 
 fn value(note: &str, size: u64, vouched: &Vouched, failed: &[Failed]) -> serde_json::Value {

@@ -47,7 +47,7 @@ impl CodeArgs {
         let tries = if self.otp_file.is_some() { 1 } else { TRIES };
         for _ in 1..tries {
             match send(&self.read(output)?).await {
-                Err(Error::Refused(refusal)) if refusal.code == "wrong_otp" => {
+                Err(Error::Refused(refusal)) if matches!(refusal.code.as_str(), "wrong_otp" | "bad_otp") => {
                     output.warning("wrong code, or used before: type the one that is shown now");
                 }
                 outcome => return Ok(outcome?),

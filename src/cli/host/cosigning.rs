@@ -122,7 +122,7 @@ async fn ask_all(
                 "a witness refuses this log: {error}; keep the file, and compare it with a backup and the checkpoint folder"
             ),
             Err(error) => {
-                tracing::warn!(witness = witness.name, %error, "a witness did not cosign the checkpoint")
+                tracing::warn!(witness = witness.name, %error, "a witness did not cosign the checkpoint");
             }
         }
     }

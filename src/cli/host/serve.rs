@@ -32,7 +32,7 @@ use crate::{
         },
     },
     crypto::stack::leaving_nothing_async,
-    disk::DataFile,
+    disk::{DataFile, Displaced},
     domain::{Action, DetailKey, Event},
     http::{Bound, Server, Tls},
     vault::{Rollback, Settings, UnlockError, Vault},
@@ -182,16 +182,9 @@ async fn serve(
     let server = Server::new(Arc::clone(&vault), clock.clone(), plan.limits, plan.edge);
     let certificate = certificate::keep(tls.as_deref(), plan.tls.as_ref());
     output.result(&format!("listening on {url}"), &json!({ "url": url }))?;
-    let (version, locked) = (env!("CARGO_PKG_VERSION"), vault.is_locked());
-    tracing::info!(version, data = %data.display(), url, locked, "started");
-    tell_settings(&plan.told);
-    // systemd hears of the stop before the drain, during which nobody answers its watchdog.
-    let stop = async {
-        stop.await;
-        systemd::stopping();
-    };
+    tell_start(&data, &url, &vault, &plan.told);
     witness::tell(&vault).await;
-    let serving = Arc::clone(&server).run(listener, stop);
+    let serving = Arc::clone(&server).run(listener, told_to_systemd(stop));
     tokio::select! {
         () = serving => {}
         () = watch(&file, &vault) => {}
@@ -214,12 +207,20 @@ async fn serve(
         checkpoints::write_now(plan, &vault).await;
     }
     tracing::info!("stopped");
-    file.check().map_err(|displaced| {
-        CliError::failed(
-            format!("{displaced}: the last acknowledged changes may be in no file that has a name"),
-            "restore a backup, or start with the file that `sealroom rescue` wrote",
-        )
-    })
+    file.check().map_err(|displaced| lost(&displaced))
+}
+
+/// Tells systemd of the stop before the drain, during which nobody answers its watchdog.
+async fn told_to_systemd(stop: impl Future<Output = ()>) {
+    stop.await;
+    systemd::stopping();
+}
+
+fn lost(displaced: &Displaced) -> CliError {
+    CliError::failed(
+        format!("{displaced}: the last acknowledged changes may be in no file that has a name"),
+        "restore a backup, or start with the file that `sealroom rescue` wrote",
+    )
 }
 
 fn tell_otp(settings: &Settings) {
@@ -248,6 +249,12 @@ fn warn_of_rollback(vault: &Vault, output: &Output) {
     let Some(Rollback { known, held }) = vault.rolled_back() else { return };
     let CliError { message, hint, .. } = CliError::unlock(&UnlockError::RolledBack { known, held });
     output.warning(&format!("locked: {message}; {hint}"));
+}
+
+fn tell_start(data: &Path, url: &str, vault: &Vault, told: &[String]) {
+    let (version, locked) = (env!("CARGO_PKG_VERSION"), vault.is_locked());
+    tracing::info!(version, data = %data.display(), url, locked, "started");
+    tell_settings(told);
 }
 
 /// Logs the settings that differ from the defaults.

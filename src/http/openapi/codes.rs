@@ -41,6 +41,7 @@ pub(super) const CODES: &[Code] = &[
     code(401, "token_expired", "the token has expired"),
     code(401, "bad_login", "wrong e-mail or password"),
     code(401, "otp_required", "the password is right; a code of the user's second factor is needed too"),
+    code(401, "bad_otp", "the password is right; `otp` is wrong, or was used before"),
     code(403, "forbidden", "the caller's role does not permit this"),
     code(403, "outside_projects", "the caller is restricted to other projects"),
     code(403, "outside_providers", "the caller is restricted to other providers"),

@@ -130,7 +130,7 @@ async fn a_code_counts_once_whatever_comes_between_and_never_an_older_one() {
     assert_eq!(login(&t, MEMBER, PASSWORD, Some(&current)).await.status, 200);
     for spelling in [current.clone(), format!(" {} {}", &current[..3], &current[3..]), format!("{current}-")]
     {
-        assert_eq!(told(&login(&t, MEMBER, PASSWORD, Some(&spelling)).await), refused(401, "wrong_otp"));
+        assert_eq!(told(&login(&t, MEMBER, PASSWORD, Some(&spelling)).await), refused(401, "bad_otp"));
     }
     lock_and_unlock(&t).await;
     t.clock.set(t.clock.now().plus(minutes(6)));
@@ -208,7 +208,7 @@ async fn only_the_right_password_learns_that_a_code_is_needed_and_at_the_same_wo
     assert_eq!(asked.header("www-authenticate").as_deref(), Some("Bearer"));
     let runs = t.vault.password_runs();
     let wrong = login(&t, MEMBER, PASSWORD, Some(&wrong_code(&secret, now))).await;
-    assert_eq!((told(&wrong), t.vault.password_runs() - runs), (refused(401, "wrong_otp"), 1));
+    assert_eq!((told(&wrong), t.vault.password_runs() - runs), (refused(401, "bad_otp"), 1));
     assert_eq!(
         login(&t, OWNER, PASSWORD, Some("123456")).await.status,
         200,
@@ -223,10 +223,10 @@ async fn a_wrong_code_and_none_count_as_a_wrong_password_until_a_login_succeeds(
     let (secret, codes) = enrol(&t, &t.member).await;
     let wrong = wrong_code(&secret, t.clock.now());
     for _ in 0..2 {
-        assert_eq!(told(&login(&t, MEMBER, PASSWORD, Some(&wrong)).await), refused(401, "wrong_otp"));
+        assert_eq!(told(&login(&t, MEMBER, PASSWORD, Some(&wrong)).await), refused(401, "bad_otp"));
         assert_eq!(told(&login(&t, MEMBER, PASSWORD, None).await), refused(401, "otp_required"));
     }
-    assert_eq!(told(&login(&t, MEMBER, PASSWORD, Some(&wrong)).await), refused(401, "wrong_otp"));
+    assert_eq!(told(&login(&t, MEMBER, PASSWORD, Some(&wrong)).await), refused(401, "bad_otp"));
     let runs = t.vault.password_runs();
     let held = login(&t, MEMBER, PASSWORD, Some(&code(&secret, t.clock.now()))).await;
     assert_eq!((told(&held), t.vault.password_runs()), (refused(429, "too_many_tries"), runs));
@@ -254,7 +254,7 @@ async fn no_wrong_code_of_a_right_password_goes_without_an_event_that_names_the_
     let (secret, _) = enrol(&t, &t.member).await;
     let right = code(&secret, t.clock.now());
     for otp in [wrong_code(&secret, t.clock.now()), "abcde-fghjk".to_owned(), "x".to_owned()] {
-        assert_eq!(told(&login(&t, MEMBER, PASSWORD, Some(&otp)).await), refused(401, "wrong_otp"));
+        assert_eq!(told(&login(&t, MEMBER, PASSWORD, Some(&otp)).await), refused(401, "bad_otp"));
         let event = &events(&t, "session.login").await[0];
         assert_eq!(
             (&event["actor"], &event["outcome"], &event["detail"]),

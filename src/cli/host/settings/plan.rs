@@ -87,23 +87,17 @@ pub(in crate::cli::host) fn read(args: &Args) -> Result<Plan, CliError> {
     check_path(Some(&data), &sources.data)?;
     let listen = args.listen.clone().or(file.listen).unwrap_or_else(|| default::LISTEN.to_owned());
     let tls = (args.tls_cert.clone().or(file.tls_cert), args.tls_key.clone().or(file.tls_key));
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let workers = match tuning.worker_threads.or(file.worker_threads) {
-        Some(set) => bounded(&sources.of_top("worker_threads"), set, 1..=u16::MAX)?.into(),
-        None => cores.saturating_sub(1).max(1),
-    };
+    let workers = workers(tuning.worker_threads.or(file.worker_threads), &sources)?;
     let level = tuning.log_level.clone().or(file.log_level).unwrap_or_else(|| default::LOG_LEVEL.to_owned());
     let see = tuning.new_members_see.clone().or(file.new_members_see);
     let limits = &file.limits;
     let queue_max = tuning.queue_max.or(limits.queue_max).unwrap_or(default::QUEUE_MAX);
     let cache_bytes = tuning.cache_bytes.or(file.cache_bytes).unwrap_or(default::CACHE_BYTES);
-    let locking = match tuning.without_file_lock.or(file.without_file_lock) {
-        Some(true) => Locking::Waived,
-        Some(false) | None => Locking::Required,
-    };
+    let is_unlocked = tuning.without_file_lock.or(file.without_file_lock).unwrap_or(false);
+    let locking = if is_unlocked { Locking::Waived } else { Locking::Required };
     let behind_tls_proxy = args.behind_tls_proxy.or(file.behind_tls_proxy).unwrap_or(false);
-    let (proxies, names) = (args.trusted_proxies.clone(), args.host_names.clone());
-    let (proxies, names) = (proxies.or(file.trusted_proxies), names.or(file.host_names));
+    let proxies = args.trusted_proxies.clone().or(file.trusted_proxies);
+    let names = args.host_names.clone().or(file.host_names);
     let checkpoints = checkpoint_plan(args, &file.checkpoint, &sources)?;
     let outgoing = outgoing::read(file.outgoing, &sources)?;
     let is_possible = (checkpoints.is_some(), outgoing.is_some());
@@ -150,6 +144,15 @@ pub(in crate::cli::host) fn read(args: &Args) -> Result<Plan, CliError> {
         log_level: log_level(&level, &sources)?,
         told: told(args),
         sources,
+    })
+}
+
+/// Returns the number of serving threads: one core is left to the commit thread.
+fn workers(set: Option<u16>, sources: &Sources) -> Result<usize, CliError> {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    Ok(match set {
+        Some(set) => bounded(&sources.of_top("worker_threads"), set, 1..=u16::MAX)?.into(),
+        None => cores.saturating_sub(1).max(1),
     })
 }
 

@@ -19,7 +19,7 @@ pub(super) fn login() -> Operation {
     )
     .takes(examples::login_request())
     .answers(Reply::json(200, "A pair of tokens.", reference("Login"), examples::login()))
-    .codes(&["bad_login", "otp_required", "wrong_otp", "too_many_tries", "disk_low"])
+    .codes(&["bad_login", "otp_required", "bad_otp", "too_many_tries", "disk_low"])
 }
 
 pub(super) fn refresh() -> Operation {
