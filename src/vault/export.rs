@@ -164,6 +164,21 @@ impl Vault {
         self.store().root(size)
     }
 
+    /// Returns the hashes that prove that the first `to` records begin with the first `from`, for the owner of the file
+    /// itself; records no event.
+    ///
+    /// # Errors
+    /// The vault is locked, or the log has fewer records.
+    pub fn consistency(&self, from: u64, to: u64) -> Result<Vec<Hash>, Error> {
+        let ranges = proof::consistency(from, to).map_err(|_| Error::OutOfRange)?;
+        let open = self.opened()?;
+        let view = open.writer.fresh_view();
+        if to > view.log_size()? {
+            return Err(Error::OutOfRange);
+        }
+        Ok(view.tree_hashes(&ranges)?)
+    }
+
     /// Resolves when the log is longer than `size`, or the vault is locked.
     pub async fn grown_past(&self, size: u64) {
         let Ok(open) = self.opened() else { return };

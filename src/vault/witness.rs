@@ -62,7 +62,7 @@ impl Vault {
                 return Ok(kept.state.key.clone());
             }
             let open = vault.opened()?;
-            vault.own_key(witness, &mut witness.kept(), &open).map(|(key, _)| key)
+            Self::own_key(witness, &mut witness.kept(), &open).map(|(key, _)| key)
         })
         .await
     }
