@@ -268,10 +268,13 @@ async fn a_file_with_a_row_of_version_3_opens_and_its_owner_logs_in_with_a_code(
         vault.login_with_code(&at, OWNER, secret(PASSWORD), code).await.map(drop)
     };
     assert!(matches!(login("").await, Err(Error::OtpRequired)));
-    assert!(matches!(login(&otp::code(shared, Timestamp::from_millis(START))).await, Err(Error::BadLogin)));
+    assert!(matches!(
+        login(&otp::code(shared, Timestamp::from_millis(START))).await,
+        Err(Error::WrongLoginCode)
+    ));
     assert!(login(&otp::code(shared, later)).await.is_ok());
     for code in codes.lines() {
         assert!(login(code).await.is_ok(), "{code}");
-        assert!(matches!(login(code).await, Err(Error::BadLogin)), "again: {code}");
+        assert!(matches!(login(code).await, Err(Error::WrongLoginCode)), "again: {code}");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{fs, process::Stdio};
 
-use super::self_check::mounted;
+use super::{bad_copies::backed_up, self_check::mounted};
 use crate::support::{
     binary::{Serving, ended, stderr, vault},
     log::SERVE,
@@ -15,6 +15,7 @@ const REMEDY: &str = "name the folder in ReadWritePaths=";
 fn no_read_only_folder_is_blamed_on_its_disk_and_the_server_goes_on() {
     let folder = vault();
     let folder = folder.path();
+    assert!(backed_up(folder).stop());
     for name in ["kept", "backups", "archives"] {
         fs::create_dir(folder.join(name)).unwrap();
     }
