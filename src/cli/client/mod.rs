@@ -28,8 +28,8 @@ mod integration;
 mod integration_find;
 mod integration_text;
 mod integration_update;
-#[cfg(feature = "server")]
 mod lock_told;
+#[cfg(feature = "server")]
 mod log_proof;
 mod login;
 mod names;
