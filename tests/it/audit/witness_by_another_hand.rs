@@ -1,5 +1,5 @@
-//! The witness and the log's client in Python, written from the C2SP specifications alone: they agree with each other
-//! and with our checkpoints, so that they may judge a witness of ours.
+//! The witness and the log's client in Python, written from the C2SP specifications alone: they agree with each other,
+//! with our checkpoints, with our witness, and with what our logs ask of one.
 
 use std::{
     fs,
@@ -8,7 +8,10 @@ use std::{
     process::{Child, Command, Output, Stdio},
 };
 
-use crate::support::{binary::stderr, log::log};
+use crate::support::{
+    binary::{Serving, command, ended, secret_file, stderr, vault},
+    log::{SERVE, log},
+};
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/python/witness.py");
 
@@ -133,4 +136,62 @@ async fn a_checkpoint_of_ours_is_one_by_the_specifications() {
     assert_eq!(code, Some(0), "{said}");
     assert!(said.contains(&format!(": {} records, root ", log.checkpoint.size)), "{said}");
     assert!(said.contains("the log sealroom/") && said.ends_with("ok: 0 witnesses\n"), "{said}");
+}
+
+/// Twice: the second run shows what our witness remembers after it was killed.
+#[test]
+fn our_witness_keeps_every_rule_that_the_client_of_the_specifications_tries() {
+    if !is_ready() {
+        return;
+    }
+    let folder = vault();
+    let folder = folder.path();
+    let log = format!("log={}", key(folder, "log", "log"));
+    for run_again in [false, true] {
+        let mut server = Serving::start(folder, &[SERVE, &["--witness-for", &log]].concat());
+        let answer = server.get("/witness/key");
+        let own = answer.split("\r\n\r\n").nth(1).unwrap().trim();
+        let url = format!("{}/witness", server.url);
+        let (code, said) = run(folder, &["ask", &url, "log.key", own, "log.state"]);
+        assert!(code == Some(0) && said.ends_with("ok: it is a witness\n"), "{said}");
+        assert_eq!(said.contains("it remembers the log's size"), run_again, "{said}");
+        server.child.kill().unwrap();
+        server.child.wait().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_witness_of_the_specifications_cosigns_our_log_as_it_grows() {
+    if !is_ready() {
+        return;
+    }
+    let log = log(1).await;
+    let folder = log.folder.path();
+    let own = fs::read_to_string(folder.join("key")).unwrap().trim().to_owned();
+    let of_witness = key(folder, "witness", "witness");
+    let witness = Witness::start(folder, &format!("{}={own}", own.split('+').next().unwrap()));
+    let policy = format!("log {own}\nwitness other {of_witness} {}\nquorum other\n", witness.url);
+    fs::write(folder.join("policy"), policy).unwrap();
+    let mut server = Serving::start(folder, SERVE);
+    let good = |args: &[&str]| {
+        let mut command = command(folder, args);
+        command.env("SFP_SERVER_URL", &server.url).env("HOME", folder).stdout(Stdio::piped());
+        let output = ended(&mut command);
+        assert!(output.status.success(), "{args:?}: {}", stderr(&output));
+    };
+    secret_file(folder, "password", &fs::read_to_string(folder.join("owner")).unwrap(), 0o600);
+    good(&["login", "--email", "ada@example.com", "--password-file", "password"]);
+    for _ in 0..3 {
+        good(&["audit", "cosign", "--policy", "policy", "--to", "kept.checkpoint"]);
+        let (code, said) = run(folder, &["verify", "kept.checkpoint", &own, &of_witness, "--need", "1"]);
+        assert_eq!(code, Some(0), "{said}");
+        good(&["user", "list"]);
+    }
+    let mut verify = command(
+        folder,
+        &["audit", "verify", "v.redb", "--checkpoint", "kept.checkpoint", "--policy", "policy"],
+    );
+    assert!(server.stop());
+    let verified = ended(verify.stdout(Stdio::piped()));
+    assert!(verified.status.success(), "{}", stderr(&verified));
 }
