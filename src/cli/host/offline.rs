@@ -49,7 +49,7 @@ pub(super) fn clock(vault: &Vault) -> Result<Clock, CliError> {
 /// Returns a clock that continues after this event.
 ///
 /// # Errors
-/// As of [`clock`].
+/// As of [`clock()`].
 pub(super) fn clock_after<E: ToString>(newest: Result<Option<Timestamp>, E>) -> Result<Clock, CliError> {
     let newest = newest.map_err(unreadable)?;
     let now = Clock::system().now();
