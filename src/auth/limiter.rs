@@ -191,14 +191,18 @@ impl Limiter {
     }
 
     /// The try that was let in last had the right password: the pair starts afresh, and the e-mail and the address
-    /// get that one try back. Not more: who has one account could else clear an address for guessing at others.
+    /// get the tries of this pair back, such as the one that learned of a second factor. Not more: who has one account
+    /// could else clear an address for guessing at others.
     pub fn succeeded(&mut self, email: Option<&Email>, peer: Peer) {
         let address = Address::of(peer);
+        let mut tries = 1;
         if let Some(email) = email {
-            self.pairs.clear(&(email.clone(), address));
-            self.emails.take_back(email);
+            let pair = (email.clone(), address);
+            tries = self.pairs.failures.get(&pair).map_or(1, VecDeque::len).max(1);
+            self.pairs.clear(&pair);
+            (0..tries).for_each(|_| self.emails.take_back(email));
         }
-        self.addresses.take_back(&address);
+        (0..tries).for_each(|_| self.addresses.take_back(&address));
     }
 }
 

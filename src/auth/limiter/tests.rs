@@ -59,6 +59,29 @@ fn an_address_alone_is_held_back_after_fifty_failures_with_any_email() {
     assert!(limiter.check(None, at, START).is_err());
 }
 
+/// A login with a second factor takes two tries: fifty of them behind one address kept everybody else there out.
+#[test]
+fn a_login_in_two_steps_leaves_nothing_that_counts() {
+    let (mut limiter, at) = (Limiter::new(), peer("192.0.2.1"));
+    for number in 0..ALONE_MAX * 2 {
+        let user = email(&format!("u{number}@example.com"));
+        for _ in 0..2 {
+            assert_eq!(limiter.check(Some(&user), at, START), Ok(()), "{number}");
+        }
+        limiter.succeeded(Some(&user), at);
+    }
+    // The tries at another's account stay.
+    let (ada, bob) = (email("ada@example.com"), email("bob@example.com"));
+    for _ in 0..3 {
+        limiter.check(Some(&ada), at, START).unwrap();
+    }
+    limiter.check(Some(&bob), at, START).unwrap();
+    limiter.succeeded(Some(&bob), at);
+    limiter.check(Some(&ada), at, START).unwrap();
+    limiter.check(Some(&ada), at, START).unwrap();
+    assert!(limiter.check(Some(&ada), at, START).is_err());
+}
+
 /// Fifty wrong tries from anywhere kept an owner out for as long as somebody went on with them.
 #[test]
 fn a_stranger_cannot_lock_a_user_out_of_the_desk_that_it_logs_in_from() {
@@ -252,7 +275,12 @@ fn what_was_taken_back_leaves_nothing_in_memory_and_takes_no_other_failure_along
         limiter.check(first, at, START).unwrap();
         limiter.check(second, at, START).unwrap();
         limiter.succeeded(second, at);
-        assert_eq!(left(&limiter), (0, named, 1, [0, named, 1]), "the pair starts afresh, the others do not");
+        let other = 1 - named;
+        assert_eq!(
+            left(&limiter),
+            (0, 0, other, [0, 0, other]),
+            "a pair's own tries, and one without a name"
+        );
         limiter.succeeded(first, at);
         assert_eq!(left(&limiter), (0, 0, 0, [0; 3]));
         // What was never let in takes nothing back.
