@@ -172,7 +172,7 @@ impl TakenAway {
         if changes("password") {
             self.passwords.insert(email.clone());
         }
-        if changes("otp") {
+        if changes("otp") || changes("otp_codes") {
             self.factors.insert(email.clone());
             self.code_used(&email, detail);
         }
