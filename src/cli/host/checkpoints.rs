@@ -153,7 +153,13 @@ pub(super) async fn write_cosigned(plan: &CheckpointPlan, vault: &Arc<Vault>, no
         let path = folder.join(format!("{}.cosigned.checkpoint", own.file_name()));
         let next =
             checkpoint::read_unsigned(&note).map_err(|_| NotWritten::Foreign { path: path.clone() })?;
-        put(folder, &path, &note, check(vault, &own, &path, &next)?)
+        let there = check(vault, &own, &path, &next)?;
+        let kept = there.as_deref().and_then(|note| checkpoint::read_unsigned(note).ok());
+        // Witnesses take seconds, and a command may have written meanwhile.
+        if kept.is_some_and(|kept| kept.size > next.size) {
+            return Ok(());
+        }
+        put(folder, &path, &note, there)
     };
     let written = attempt(plan, vault, put).await;
     if let Err(error) = &written {
