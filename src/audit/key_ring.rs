@@ -47,15 +47,18 @@ pub fn of_all_histories<S: AsRef<str>>(mut keys: Vec<VerifierKey>, handovers: &[
     keys
 }
 
-/// Splits a text of consecutive notes, such as `meta/handovers`; a text that is no note stays one piece.
+/// Splits a text of consecutive notes, such as `meta/handovers`; a text that is no note stays one piece. An extension
+/// line that looks like a signature belongs to the signed text, up to the empty line.
 pub fn notes(text: &str) -> Vec<String> {
     let mut notes = vec![String::new()];
-    let mut is_signed = false;
+    let (mut in_text, mut is_signed) = (true, false);
     for line in text.split_inclusive('\n') {
-        let is_signature = line.starts_with("— ");
+        let is_signature = !in_text && line.starts_with("— ");
         if is_signed && !is_signature {
             notes.push(String::new());
+            in_text = true;
         }
+        in_text &= line != "\n";
         is_signed = is_signature;
         notes.last_mut().expect("it begins with one").push_str(line);
     }

@@ -144,6 +144,21 @@ mod tests {
         }
     }
 
+    /// A log's operator could end this host's start with a line of its own checkpoint.
+    #[test]
+    fn no_extension_line_of_a_log_makes_a_state_that_does_not_read_back() {
+        let [key, log] = [(); 2].map(|()| LogKey::generate().unwrap());
+        for extension in ["— x", "— x y", "— a/log AAAA", "—", "x"] {
+            let note = checkpoint::note("a/log", 7, &[7; 32], &[extension.to_owned()], &[&log]);
+            let state = state(&key, &[("b/log", 41)]);
+            let state = state.with(checkpoint::read_unsigned(&note).unwrap(), note);
+            let state = state.with(checkpoint::read_unsigned(state.note("b/log").unwrap()).unwrap(), {
+                checkpoint::note("b/log", 41, &[7; 32], &[], &[&log])
+            });
+            assert_eq!(State::read(state.write(&key).as_bytes()), Ok(state), "{extension}");
+        }
+    }
+
     #[test]
     fn a_state_signed_by_another_key_is_none() {
         let [key, other] = [(); 2].map(|()| LogKey::generate().unwrap());

@@ -130,7 +130,8 @@ impl Server {
                 return self.add_checkpoint(&context, text).await;
             }
             Endpoint::WitnessedCheckpoint => {
-                return query.finish().and_then(|()| self.witnessed_checkpoint(&argument));
+                query.finish()?;
+                return self.witnessed_checkpoint(&argument).await;
             }
             Endpoint::WitnessKey => {
                 query.finish()?;

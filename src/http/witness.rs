@@ -39,8 +39,8 @@ impl Server {
         }
     }
 
-    pub(super) fn witnessed_checkpoint(&self, origin_hash: &str) -> HandlerResult {
-        Ok(Answer::text(self.vault.witnessed_checkpoint(origin_hash)?))
+    pub(super) async fn witnessed_checkpoint(&self, origin_hash: &str) -> HandlerResult {
+        Ok(Answer::text(self.vault.witnessed_checkpoint(origin_hash).await?))
     }
 
     pub(super) async fn witness_key(&self) -> HandlerResult {

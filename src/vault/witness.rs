@@ -4,7 +4,7 @@
 //! that no key outlives its state. A checkpoint is on the disk before its cosignature leaves. No row of the vault and no
 //! record of its log is read or written: a cosignature discloses nothing.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
@@ -70,15 +70,19 @@ impl Vault {
     /// Returns the checkpoint that was cosigned last, of the log with this SHA-256 of its origin in hexadecimal.
     ///
     /// # Errors
-    /// There is none.
-    pub fn witnessed_checkpoint(&self, origin_hash: &str) -> Result<String, NotWitnessed> {
-        let witness = self.settings().witness.as_ref().ok_or(NotWitnessed::NoWitness)?;
-        let kept = witness.kept();
-        let state = kept.as_ref().map(|kept| &kept.state).ok_or(Refusal::UnknownLog)?;
-        let mut origins = state.origins();
-        let origin = origins.find(|origin| HEXLOWER.encode(&sha256(origin.as_bytes())) == origin_hash);
-        let note = origin.and_then(|origin| state.note(origin)).ok_or(Refusal::UnknownLog)?;
-        Ok(note.to_owned())
+    /// There is none, or too many ask.
+    pub async fn witnessed_checkpoint(self: &Arc<Self>, origin_hash: &str) -> Result<String, NotWitnessed> {
+        let hash = origin_hash.to_owned();
+        // Not on a serving thread: a cosignature holds the state while the disk syncs.
+        self.as_witness(move |_, witness| {
+            let kept = witness.kept();
+            let state = kept.as_ref().map(|kept| &kept.state).ok_or(Refusal::UnknownLog)?;
+            let mut origins = state.origins();
+            let origin = origins.find(|origin| HEXLOWER.encode(&sha256(origin.as_bytes())) == hash);
+            let note = origin.and_then(|origin| state.note(origin)).ok_or(Refusal::UnknownLog)?;
+            Ok(note.to_owned())
+        })
+        .await
     }
 
     /// Cosigns a checkpoint of another log (C2SP `tlog-witness`, `add-checkpoint`), and returns the signature line.
@@ -135,7 +139,7 @@ impl Vault {
         }
         let (name, key) = Self::own_key(witness, &mut kept, &open)?;
         let state = kept.as_ref().map(|kept| kept.state.clone()).ok_or(NotWitnessed::NotKept)?;
-        let (signed, lines) = own_lines(request.note, &witness.logs);
+        let (signed, lines) = own_lines(request.note, &new.origin, &witness.logs);
         let line = cosign(&signed, name.name(), &key, now);
         if last.as_ref().is_none_or(|last| last.size < new.size) {
             if last.is_none() {
@@ -176,10 +180,14 @@ impl Vault {
     }
 }
 
-/// Returns the text of a note that was opened, and the lines of the keys that vouch for it.
-fn own_lines(note: &str, logs: &[VerifierKey]) -> (String, String) {
+/// Returns the text of a note that was opened, and the lines of its log's keys, each once: nobody has verified another
+/// line.
+fn own_lines(note: &str, origin: &str, logs: &[VerifierKey]) -> (String, String) {
     let (text, lines) = note.rsplit_once("\n\n").unwrap_or_default();
-    let own = |line: &&str| logs.iter().any(|key| key.is_of(line));
+    let mut seen = BTreeSet::new();
+    let own = |line: &&str| {
+        logs.iter().any(|key| key.name() == origin && key.is_of(line)) && seen.insert((*line).to_owned())
+    };
     let lines = lines.lines().filter(own).flat_map(|line| [line, "\n"]).collect();
     (format!("{text}\n"), lines)
 }
