@@ -10,14 +10,14 @@ use std::{
 use bytes::Bytes;
 use sealroom::{
     audit::{checkpoint::VerifierKey, cosignature::WitnessKey, witness::Refusal},
-    disk::{DataFile, Locking, NewFile},
+    disk::{DataFile, NewFile},
     domain::{Action, Actor, Event, Timestamp},
     vault::{NotWitnessed, Settings, Vault, Witness, WitnessFileError},
 };
 
 use crate::support::{
     foreign_log::ForeignLog,
-    server::{PASSPHRASE, START, context, plan, secret, settings},
+    server::{PASSPHRASE, START, context, opened_file, plan, secret, settings},
 };
 
 fn now() -> Timestamp {
@@ -50,7 +50,7 @@ impl Host {
 
     async fn start(&self, logs: Vec<VerifierKey>) -> Result<Running, WitnessFileError> {
         let witness = Some(Arc::new(Witness::open(self.state(), logs)?));
-        let file = DataFile::open(&self.folder.path().join("v.redb"), Locking::Required).unwrap();
+        let file = opened_file(&self.folder.path().join("v.redb"));
         let vault = Arc::new(Vault::open(file.medium(), Settings { witness, ..settings() }).unwrap());
         vault.check_witness()?;
         vault.unlock(secret(PASSPHRASE), Actor::host("test"), now(), None).await.unwrap();

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc, time::SystemTime};
 
 use redb::backends::InMemoryBackend;
 use sealroom::{
-    disk::{DataFile, Locking, NewFile},
+    disk::NewFile,
     domain::{AccessScope, Role, Timestamp},
     http::Limits,
     vault::{InitPlan, Vault},
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::support::{
     binary::{PASSPHRASE as BINARY_PASSPHRASE, Serving, sealroom, secret_file, stderr},
-    server::{OWNER, PASSWORD, START, TestServer, plan, secret, settings},
+    server::{OWNER, PASSWORD, START, TestServer, opened_file, plan, secret, settings},
 };
 
 const CREDENTIALS: &str = "/sfp/api/integrations/credentials";
@@ -198,7 +198,7 @@ const SERVE: &[&str] = &["serve", "--data", "v.redb", "--passphrase-file", "pass
 
 /// The newest time in a file that nobody serves.
 fn newest(folder: &std::path::Path) -> Timestamp {
-    let file = DataFile::open(&folder.join("v.redb"), Locking::Required).unwrap();
+    let file = opened_file(&folder.join("v.redb"));
     let vault = Vault::open(file.medium(), settings()).unwrap();
     vault.newest_time().unwrap().unwrap()
 }

@@ -11,17 +11,13 @@
 //! `format-1-rows-3-otp.redb` has a user's row of version 3: an owner with a second factor, whose secret and one-time codes
 //! are the lines of `format-1-rows-3-otp.txt`.
 
-use std::{
-    path::PathBuf,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{path::PathBuf, sync::Arc};
 
 use redb::{Database, TableDefinition};
 use sealroom::{
     api::{self, requests::CreateToken},
     auth::token,
-    disk::{DataFile, FileError, Locking, NewFile},
+    disk::NewFile,
     domain::{Action, Actor, Bearer, Event, Revision, Timestamp, TokenRef, minutes},
     storage::OpenError,
     vault::{CredentialQuery, Error, EventQuery, Proof, Vault},
@@ -29,7 +25,7 @@ use sealroom::{
 
 use crate::support::{
     memory_disk, otp,
-    server::{OWNER, PASSPHRASE, PASSWORD, START, context, plan, secret, settings},
+    server::{OWNER, PASSPHRASE, PASSWORD, START, context, opened_file, plan, secret, settings},
 };
 
 fn committed() -> PathBuf {
@@ -52,7 +48,7 @@ async fn a_file_of_format_1_opens_verifies_and_reads() {
     let folder = tempfile::tempdir().unwrap();
     let copy = folder.path().join("copy.redb");
     std::fs::copy(committed(), &copy).unwrap();
-    let file = DataFile::open(&copy, Locking::Required).unwrap();
+    let file = opened_file(&copy);
     let vault = Arc::new(Vault::open(file.medium(), settings()).unwrap());
     let now = Timestamp::from_millis(START);
     vault.unlock(secret(PASSPHRASE), Actor::host("test"), now, None).await.unwrap();
@@ -96,16 +92,7 @@ async fn a_file_of_format_1_opens_verifies_and_reads() {
 const META: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("meta");
 
 async fn opened(path: &std::path::Path) -> Arc<Vault> {
-    let start = Instant::now();
-    // A test beside this one that starts a program holds a copy of the lock until that program begins.
-    let file = loop {
-        match DataFile::open(path, Locking::Required) {
-            Err(FileError::InUse { .. }) if start.elapsed() < Duration::from_secs(10) => {
-                std::thread::yield_now();
-            }
-            file => break file.unwrap(),
-        }
-    };
+    let file = opened_file(path);
     let vault = Arc::new(Vault::open(file.medium(), settings()).unwrap());
     let now = Timestamp::from_millis(START);
     vault.unlock(secret(PASSPHRASE), Actor::host("test"), now, None).await.unwrap();
@@ -198,7 +185,7 @@ async fn a_file_with_rows_of_a_newer_version_cannot_be_opened_by_this_program() 
         txn.commit().unwrap();
         drop(database);
         let before = std::fs::read(&path).unwrap();
-        let file = DataFile::open(&path, Locking::Required).unwrap();
+        let file = opened_file(&path);
         let error = Vault::open(file.medium(), settings()).map(drop).unwrap_err();
         assert!(matches!(error, OpenError::NewerRows { found, known: 3, .. } if found == needs), "{error:?}");
         assert!(error.to_string().contains("sealroom 0.9.0"), "{error}");

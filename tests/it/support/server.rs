@@ -1,6 +1,10 @@
 //! A real server on a real file, and a client that speaks to it over a real socket.
 
-use std::sync::Arc;
+use std::{
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use sealroom::{
     api::requests::{Change, CreateToken, CreateUser},
@@ -8,7 +12,7 @@ use sealroom::{
     auth::token,
     clock::Clock,
     crypto::kdf::KdfParams,
-    disk::{DataFile, NewFile},
+    disk::{DataFile, FileError, Locking, NewFile},
     domain::{AccessScope, Actor, Email, Role, Secret, Timestamp},
     http::{Edge, Limits, Listener, Server},
     outgoing::Outgoing,
@@ -28,6 +32,20 @@ pub const START: u64 = 1_795_514_400_000;
 
 pub fn secret(text: &str) -> Secret {
     Secret::new(text.as_bytes().to_vec())
+}
+
+/// Opens a vault file that nobody serves any more. A test beside this one that starts a program holds a copy of the lock
+/// until that program begins.
+pub fn opened_file(path: &Path) -> DataFile {
+    let start = Instant::now();
+    loop {
+        match DataFile::open(path, Locking::Required) {
+            Err(FileError::InUse { .. }) if start.elapsed() < Duration::from_secs(10) => {
+                std::thread::yield_now();
+            }
+            file => break file.unwrap(),
+        }
+    }
 }
 
 pub fn settings() -> Settings {
