@@ -147,7 +147,7 @@ struct Reading {
     witnesses: Vec<Witness>,
     groups: Vec<Group>,
     quorum: Option<Option<Member>>,
-    /// What each name is; names are octets.
+    /// The kind of each name; names are octets.
     names: BTreeMap<Vec<u8>, Member>,
     /// The names that are a member of a group already.
     used: BTreeSet<Vec<u8>>,

@@ -188,7 +188,8 @@ mod tests {
         assert!(open(&RowKey::new(&[8; 32]), &context(b"k"), &sealed).is_err());
     }
 
-    /// What fails authentication stays encrypted: its first bytes would pass for a length, one time in many.
+    /// A ciphertext that fails authentication stays encrypted: its first bytes would pass for a length, one time in
+    /// many.
     #[test]
     fn nothing_that_fails_authentication_opens_whatever_length_it_seems_to_have() {
         let key = RowKey::new(&[7; 32]);

@@ -321,7 +321,7 @@ mod tests {
         assert!(budgets.write(&other, (1, 0), &LIMITS, true, START).is_err(), "a nearly full disk");
     }
 
-    /// What a caller took is forgotten once its minute is over, or a crowd of callers would fill the memory.
+    /// A budget forgets what a caller took once its minute is over, or a crowd of callers would fill the memory.
     #[test]
     fn nothing_is_remembered_of_a_minute_that_is_over_and_nothing_forgotten_of_one_that_runs() {
         let budgets = Budgets::default();

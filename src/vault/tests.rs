@@ -117,7 +117,7 @@ async fn commit(writer: &Writer, changes: bool) -> Result<Committed<()>, JobErro
     writer.submit(decide).await
 }
 
-/// What a reader sees, and the generation under which it keeps that.
+/// The view of a reader, and the generation under which it keeps that.
 fn seen(writer: &Writer) -> (bool, Generation) {
     let view = writer.view();
     let found = view.project(&name()).unwrap().is_some();

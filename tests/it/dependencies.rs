@@ -1,4 +1,4 @@
-//! What `.deny.toml` and the copy of the advisories say of the dependencies is so.
+//! `.deny.toml` and the copy of the advisories agree with the dependencies.
 
 use std::{collections::BTreeSet, fs, path::Path};
 

@@ -283,7 +283,7 @@ fn what_was_taken_back_leaves_nothing_in_memory_and_takes_no_other_failure_along
         );
         limiter.succeeded(first, at);
         assert_eq!(left(&limiter), (0, 0, 0, [0; 3]));
-        // What was never let in takes nothing back.
+        // A try that was never let in takes nothing back.
         limiter.undecided(first, at);
         assert_eq!(left(&limiter), (0, 0, 0, [0; 3]));
     }
@@ -303,7 +303,7 @@ fn what_was_taken_back_leaves_nothing_in_memory_and_takes_no_other_failure_along
     assert!(limiter.check_refresh(at, START).is_err());
 }
 
-/// What is forgotten early is guessed at again; what is never forgotten fills the memory.
+/// A failure that is forgotten early is guessed at again; one that is never forgotten fills the memory.
 #[test]
 fn a_full_memory_forgets_what_is_over_and_then_what_failed_longest_ago_and_nothing_else() {
     let full = || {

@@ -62,7 +62,7 @@ pub(super) async fn run(args: ReportArgs, remote: &Remote) -> Result<(), CliErro
             "a report never overwrites: choose a new file, or remove that one yourself",
         ));
     }
-    // What this checkpoint signs, the export has to hold.
+    // The export has to hold all that this checkpoint signs.
     let before = Signed::newest(&args.key, remote).await?;
     let Read { tally, tree } = range::read(&args.between, before.checkpoint.size, remote).await?;
     let signed = Signed::newest(&args.key, remote).await?;

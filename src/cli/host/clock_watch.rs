@@ -31,7 +31,7 @@ pub(super) async fn keep(clock: &Clock) {
     }
 }
 
-/// What was last seen of the two clocks.
+/// The last reading of the two clocks.
 #[derive(Default)]
 struct Watch {
     is_behind: bool,

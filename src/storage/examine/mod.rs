@@ -241,11 +241,12 @@ impl Examination<'_> {
     }
 }
 
-/// Returns a number with its noun.
+/// Returns a number of index entries with its noun.
 fn index_entries(number: u64) -> String {
     if number == 1 { "1 index entry".to_owned() } else { format!("{number} index entries") }
 }
 
+/// Returns a number with its noun, whose plural takes an s.
 fn counted(number: u64, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }

@@ -1,4 +1,4 @@
-//! What an examination says of rows that no request makes.
+//! Examinations of rows that no request makes.
 
 use std::{sync::Arc, time::Duration};
 

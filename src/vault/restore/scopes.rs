@@ -19,11 +19,11 @@ pub(super) enum LaterScope {
     Listed { known: Vec<ProjectId>, lost: Vec<ProjectId> },
 }
 
-/// What becomes of a scope.
+/// The outcome for a scope.
 pub(super) struct Rescoped {
     /// The projects that it is narrowed to; `None` if the scope of the backup holds.
     pub(super) to: Option<Vec<ProjectId>>,
-    /// What is to be looked at by hand, to follow the integration's name.
+    /// The text of what an operator examines by hand, to follow the integration's name.
     pub(super) told: Option<String>,
 }
 

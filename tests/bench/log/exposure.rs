@@ -1,4 +1,4 @@
-//! What an actor knows, asked of a large log: by the index, and by a scan for the same answer.
+//! Exposures asked of a large log: by the index, and by a scan for the same answer.
 
 use std::time::{Duration, Instant};
 

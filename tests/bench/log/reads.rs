@@ -1,4 +1,4 @@
-//! What the index of exposures costs the reads that it follows: the same reads with it and without, in turns.
+//! The cost of the index of exposures to the reads that it follows: the same reads with it and without, in turns.
 //!
 //! Processor time is compared, not time on the wall, of which the disk takes most and other programs some. The reads go
 //! to the vault directly: over HTTP each costs more, and the index as much, so that its share is smaller there.

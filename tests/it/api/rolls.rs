@@ -128,7 +128,7 @@ async fn the_list_shows_when_the_first_reader_moved_and_that_another_has_not() {
     let (old, text) = make(&t, &json!({ "name": "ci" })).await;
     let (new, successor) = rolled(&t, &old, 3_600).await;
     assert_eq!(listed(&t, &new).await["firstUsedAt"], Value::Null);
-    // What leaves no event is no use, for either.
+    // A request that leaves no event is no use, for either.
     assert_eq!(t.send("GET", "/sfp/api/projects", &successor, "").await.status, 200);
     assert_eq!(t.send("GET", "/sfp/api/users", &successor, "").await.status, 403);
     assert_eq!(listed(&t, &new).await["firstUsedAt"], Value::Null, "a refusal is no use");

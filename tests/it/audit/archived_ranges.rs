@@ -1,4 +1,4 @@
-//! What is asked of a log after an archive: only archived records are refused.
+//! Questions to a log after an archive: only archived records are refused.
 
 use std::path::PathBuf;
 
@@ -144,7 +144,7 @@ async fn a_range_after_the_archived_records_needs_no_restart_to_be_answered() {
             let reply = get(&t, &format!("exposure?since={since}")).await;
             assert!(is_archived(&reply), "{is_restarted} {since}: {}", reply.body);
         }
-        // Who made whom, the archived records tell: the index that read them still knows.
+        // The archived records tell who made whom: the index that read them still knows.
         let transitive = format!("exposure?since={}&actor=user:owner@example.com&transitive=true", at(6));
         let reply = get(&t, &transitive).await;
         assert_eq!(is_archived(&reply), is_restarted, "{}", reply.body);

@@ -18,7 +18,7 @@ pub struct Asked {
     /// The range of times: its first one, and the one after its last.
     pub since: Option<String>,
     pub until: Option<String>,
-    /// Whether the actors that `actor` made are meant too, and those that they made.
+    /// True if the actors that `actor` made are meant too, and those that they made.
     pub transitive: bool,
 }
 

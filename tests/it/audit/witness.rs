@@ -52,7 +52,7 @@ async fn a_witness_cosigns_each_checkpoint_that_continues_the_one_before() {
         let cosigned = log.note(size) + &reply.body;
         assert_eq!(key.cosigned(&cosigned, now()), Ok(Some(now())), "{cosigned}");
         assert_eq!(checkpoint::open(&cosigned, &[log.verifier()]).unwrap().size, size as u64);
-        // What the witness shows has both signatures.
+        // The shown checkpoint has both signatures.
         let shown = shown(&t, &log.origin).await.unwrap();
         assert!(key.cosigned(&shown, now()).unwrap().is_some(), "{shown}");
         assert_eq!(checkpoint::open(&shown, &[log.verifier()]).unwrap().size, size as u64);
@@ -263,7 +263,7 @@ async fn a_locked_witness_cosigns_nothing_and_goes_on_after_the_unlock() {
     t.vault.lock(lock).await.map_err(drop).unwrap();
     let reply = add(&t, &log.body(10, 20)).await;
     assert_eq!((reply.status, reply.json()["code"].as_str()), (503, Some("locked")));
-    // What it cosigned, and its key, stay readable: they are public.
+    // Its last checkpoint and its key stay readable: they are public.
     assert!(shown(&t, &log.origin).await.unwrap().contains("\n10\n"));
     assert_eq!(self::key(&t).await, key);
     let passphrase = crate::support::server::secret(crate::support::server::PASSPHRASE);

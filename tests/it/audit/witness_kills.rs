@@ -45,7 +45,7 @@ fn no_checkpoint_that_was_cosigned_is_forgotten_by_a_kill() {
         let address = server.address().to_owned();
         let known = acknowledged.load(Ordering::SeqCst);
         if round > 0 {
-            // What a client learns that knows nothing.
+            // A client that knows nothing learns the size.
             let (status, _, stated) = request(&address, "POST", PATH, "", &log.body(0, RECORDS)).unwrap();
             let stated = stated.as_u64().unwrap();
             assert_eq!(status, 409);

@@ -140,7 +140,7 @@ async fn no_key_ever_begins_again_from_an_empty_state() {
     fs::copy(other.state(), host.state()).unwrap();
     let said = host.refused(&log).await;
     assert!(said.contains(foreign.name()) && said.contains(key.name()), "{said}");
-    // What is no file, or leads elsewhere.
+    // A path that is no file, or leads elsewhere.
     fs::remove_file(host.state()).unwrap();
     fs::write(host.folder.path().join("whole"), &whole).unwrap();
     symlink(host.folder.path().join("whole"), host.state()).unwrap();

@@ -129,7 +129,7 @@ fn no_neighbour_that_was_changed_and_no_older_checkpoint_hides_a_record_of_a_ran
     let (vault, times, _) = long(folder);
     let times = Arc::new(times);
     let range = ["--from", &times[0], "--to", &times[1]];
-    // What was of the range gets another time wherever it is asked for.
+    // A record of the range gets another time wherever it is asked for.
     let (from, to) = (times[0].clone(), times[1].clone());
     let forged = proxy(&vault, move |lines, is_range| {
         let is_of_range = |line: &String| {

@@ -67,7 +67,7 @@ async fn no_read_that_was_not_recorded_raises_an_alarm() {
     assert_eq!(told(&mut queue), recorded(&t).await);
 }
 
-/// Who waits for the answer, or no longer does, decides nothing: a record is a read.
+/// A client that no longer waits changes nothing: a record is a read.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_read_that_was_recorded_goes_without_its_alarm_though_its_client_has_gone() {
     let commit_timeout = Duration::from_millis(200);

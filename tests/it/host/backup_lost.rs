@@ -29,7 +29,7 @@ const HOURLY: &[&str] = &["--backup-folder", "kept", "--backup-every-secs", "360
 /// A user who is not root.
 const NOBODY: u32 = 65_534;
 
-/// What an examination says of the backups, once all that was queued is in the log.
+/// The verdict of an examination on the backups, once all that was queued is in the log.
 async fn said(t: &TestServer) -> Check {
     assert_eq!(t.send("GET", "/sfp/api/audit?limit=1", &t.owner, "").await.status, 200);
     let surroundings = Surroundings { now: t.clock.now(), memory_bytes: None };

@@ -127,7 +127,7 @@ fn a_restore_scopes_nothing_to_a_project_that_nobody_has_registered() {
         ok(&server, "POST", "/sfp/api/integrations", &owner, &body)["id"].as_str().unwrap().to_owned()
     };
     let both = json!({ "projects": ["acme/a", "acme/b"] });
-    // What it had, what it got later, and what holds after the restore.
+    // The scope that it had, the one that it got later, and what holds after the restore.
     let cases = [
         (both.clone(), json!(["acme/a", "acme/c"]), json!(["acme/a"])),
         (json!({ "isGlobal": true }), json!(["acme/b", "acme/c"]), json!(["acme/b"])),

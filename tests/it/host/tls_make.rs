@@ -309,7 +309,7 @@ fn a_renewal_never_takes_a_key_from_its_service_or_shows_it_to_others() {
         assert_eq!((owned("tls.key"), owned("tls.crt")), (key, certificate));
         assert_eq!((owned("ca.key"), owned("ca.pem")), ((0, 0, 0o600), (0, 0, 0o644)));
     }
-    // What others could read or change, they no longer can.
+    // Others no longer read or change what they could.
     own("tls.key", (0, SERVICE, 0o666));
     own("tls.crt", (0, 0, 0o666));
     made(folder, &["--renew"]);

@@ -63,7 +63,7 @@ fn each_command_that_opens_the_file_itself_says_to_stop_the_server_first() {
     assert!(server.stop());
 }
 
-/// Whoever restores has no vault to make, and `doctor` takes its file bare.
+/// An operator who restores has no vault to make, and `doctor` takes its file bare.
 #[test]
 fn no_hint_about_a_backup_says_to_create_a_vault() {
     let folder = vault();

@@ -44,7 +44,7 @@ pub(in crate::cli::host) fn check_listener(plan: &Plan, dev: bool) -> Result<(),
     ))
 }
 
-/// Whoever reaches such a listener past the proxy would choose the address that it is known by.
+/// A client that reaches such a listener past the proxy would choose the address that it is known by.
 fn unnamed_proxies(source: &Source, tcp: &std::net::SocketAddr) -> CliError {
     CliError::usage(
         format!("{source}: {tcp} is not a loopback address, and no trusted proxy is named"),
