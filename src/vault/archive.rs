@@ -132,13 +132,16 @@ impl Vault {
         let open = self.opened()?;
         let before = match records.start {
             0 => Some(Timestamp::from_millis(0)),
-            start => open.exposures.lock().archived().filter(|(end, _)| *end == start).map(|(_, newest)| newest),
+            start => {
+                open.exposures.lock().archived().filter(|(end, _)| *end == start).map(|(_, newest)| newest)
+            }
         };
         drop(open);
         let Some(mut newest) = before else { return Ok(None) };
         let mut next = records.start;
         while next < records.end {
-            let (open, count) = (self.opened()?, CHUNK.min(usize::try_from(records.end - next).unwrap_or(CHUNK)));
+            let (open, count) =
+                (self.opened()?, CHUNK.min(usize::try_from(records.end - next).unwrap_or(CHUNK)));
             let read = move || latest(&open.writer.fresh_view().records(next, count)?);
             let Some((last, latest)) = apart((), read).await? else { break };
             (next, newest) = (last + 1, newest.max(latest));

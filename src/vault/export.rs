@@ -103,7 +103,8 @@ impl Vault {
         };
         let work = move |work: Request<'_>| {
             let held = work.view.first_sequence()?;
-            let is_later = from.zip(archived).is_some_and(|(from, (end, newest))| end >= held && from > newest);
+            let is_later =
+                from.zip(archived).is_some_and(|(from, (end, newest))| end >= held && from > newest);
             let first = if is_later { held } else { first.unwrap_or(0) };
             if first < held {
                 return Err(Error::Archived { last: held - 1 });

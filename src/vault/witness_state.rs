@@ -217,7 +217,11 @@ mod tests {
                     let replaced = kept.replace(&path, format!("state {at}").into(), |path, bytes| {
                         fate.replace(path, bytes)
                     });
-                    assert_eq!(replaced.is_ok(), matches!(fate, Disk::Works), "{at} of {fates:?}, {had_file}");
+                    assert_eq!(
+                        replaced.is_ok(),
+                        matches!(fate, Disk::Works),
+                        "{at} of {fates:?}, {had_file}"
+                    );
                 }
                 // A stranger's file is refused in each of these states, and what this process left is accepted again.
                 let own = fs::read(&path).ok();

@@ -22,7 +22,8 @@ pub(super) fn report(exposure: &Exposure) -> String {
     };
     part("received, still live: rotate each", values(&received), left.live);
     part(&format!("stored by {whom}, still live: rotate each"), storings(&stored), 0);
-    let title = format!("made by {whom}, which may know their secrets: disable or revoke each that is active");
+    let title =
+        format!("made by {whom}, which may know their secrets: disable or revoke each that is active");
     part(&title, makings(made), left.made);
     let deleted: Vec<_> = deleted.iter().collect();
     part("deleted here, perhaps honoured there: revoke each at the provider", values(&deleted), left.deleted);

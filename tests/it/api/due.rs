@@ -125,8 +125,13 @@ async fn no_rollback_makes_an_old_value_young() {
     let rotation = |day: u64| json!({ "credentials": { "token": format!("ghp_example_{day}") } });
     let day = |day: u64| NOW.plus(days(day));
     // To the first value, to a later one, twice, and to what an earlier rollback brought back.
-    let cases: [(&str, &[u64], u64); 5] =
-        [("first", &[1], 0), ("later", &[3], 20), ("twice", &[1, 5], 0), ("again", &[3, 5], 20), ("none", &[], 30)];
+    let cases: [(&str, &[u64], u64); 5] = [
+        ("first", &[1], 0),
+        ("later", &[3], 20),
+        ("twice", &[1, 5], 0),
+        ("again", &[3, 5], 20),
+        ("none", &[], 30),
+    ];
     let mut ids = Vec::new();
     for (name, ..) in cases {
         ids.push(store(&t, name, None).await);

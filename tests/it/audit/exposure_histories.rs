@@ -268,8 +268,7 @@ impl History {
         let range = Detail::NONE
             .number(DetailKey::FirstSequence, 0)
             .number(DetailKey::LastSequence, first as u64 - 1);
-        let detail =
-            if is_stated { range.text(DetailKey::NewestTime, times.max().unwrap()) } else { range };
+        let detail = if is_stated { range.text(DetailKey::NewestTime, times.max().unwrap()) } else { range };
         let event = Event { detail, ..Event::new(self.now, Actor::host("test"), Action::AuditArchive) };
         record::encode(self.log.len() as u64, &event)
     }

@@ -111,7 +111,8 @@ fn no_user_whom_the_leaver_created_is_left_unsaid_while_it_is_let_in() {
     desk.done(None, "user add dan@example.com --role member --password-file password");
     desk.done(None, "credentials --all --name k1 --field token");
     let leave = |email: &str| desk.done(owner, &format!("user leave {email}@example.com --yes"));
-    for (said, next) in [("3 users of the list below are", "bob"), ("2 users", "carol"), ("1 user of", "dan")] {
+    for (said, next) in [("3 users of the list below are", "bob"), ("2 users", "carol"), ("1 user of", "dan")]
+    {
         let text = leave("eve");
         assert!(text.contains(said) && text.contains("k1 "), "{said}: {text}");
         for name in ["bob", "carol", "dan"] {

@@ -97,7 +97,11 @@ async fn a_server_keeps_the_newest_checkpoint_that_its_witnesses_cosigned() {
     server.logged("a witness did not cosign the checkpoint");
     witness.server = Witness::start(witness.log.folder.path(), witness.port, &key);
     let note = cosigned(folder, first + 1);
-    assert!(!server.health().contains("witness_"), "a witness that was gone for a moment: {}", server.health());
+    assert!(
+        !server.health().contains("witness_"),
+        "a witness that was gone for a moment: {}",
+        server.health()
+    );
     let now = sealroom::clock::Clock::system().now();
     assert!(verifier.cosigned(&note, now).unwrap().is_some(), "{note}");
     let verify = ["audit", "verify", "v.redb", "--checkpoint", "kept", "--policy", "policy"];

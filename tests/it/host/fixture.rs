@@ -165,7 +165,8 @@ async fn a_file_with_rows_of_version_4_opens_and_knows_the_age_of_each_value() {
     let rotated = read.items.iter().map(|(one, _)| one).find(|one| one.kept.len() == 4).unwrap();
     let times: Vec<_> = rotated.kept.iter().map(|kept| rotated.stored_at(*kept)).collect();
     assert_eq!(times, [2, 1, 0, 0].map(|minute| Some(start.plus(minutes(minute)))));
-    let back = vault.rollback_credentials(&at, &owner, rotated.id, Revision::new(3)).await.map_err(drop).unwrap();
+    let back =
+        vault.rollback_credentials(&at, &owner, rotated.id, Revision::new(3)).await.map_err(drop).unwrap();
     assert_eq!(back.integration.unchanged_since(), start.plus(minutes(1)));
 }
 

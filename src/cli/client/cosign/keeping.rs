@@ -72,8 +72,9 @@ impl Place {
                 "check that folder, its mode and its space; run it again",
             )
         };
-        let own = checkpoint::read_unsigned(note)
-            .map_err(|error| CliError::failed(format!("the cosigned checkpoint: {error}"), "report this bug"))?;
+        let own = checkpoint::read_unsigned(note).map_err(|error| {
+            CliError::failed(format!("the cosigned checkpoint: {error}"), "report this bug")
+        })?;
         let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
         let folder = folder.unwrap_or(Path::new("."));
         // Another command, or the server, writes before the look or after the rename. Not every file system has locks.
@@ -108,9 +109,8 @@ fn replace(folder: &Path, path: &Path, note: &str) -> io::Result<()> {
 /// It is something else, or another history than `own`.
 fn held(path: &Path, own: &Checkpoint) -> Result<Option<(Checkpoint, String)>, CliError> {
     let shown = path.display();
-    let unread = |error| {
-        CliError::failed(format!("{shown}: {error}"), "check the path, its mode and its folder")
-    };
+    let unread =
+        |error| CliError::failed(format!("{shown}: {error}"), "check the path, its mode and its folder");
     let Some(note) = read(path).map_err(unread)? else { return Ok(None) };
     let there = checkpoint::read_unsigned(&note).ok().filter(|there| there.origin == own.origin);
     let there = there.ok_or_else(|| {

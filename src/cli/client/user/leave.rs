@@ -48,9 +48,9 @@ pub(super) async fn leave(args: LeaveArgs, remote: &Remote) -> Result<(), CliErr
     let exposure = exposure(&left.user.email, remote).await;
     let value = json!({ "success": true, "user": left.user, "revokedTokens": left.revoked_tokens,
         "keptTokens": left.kept_tokens, "exposure": exposure });
-    let list = exposure.as_ref().map_or_else(String::new, |exposure| {
-        format!("{}\n\n{}", of_users(exposure), report(exposure))
-    });
+    let list = exposure
+        .as_ref()
+        .map_or_else(String::new, |exposure| format!("{}\n\n{}", of_users(exposure), report(exposure)));
     remote.output.result(&format!("{}{list}", done(&left)), &value)
 }
 
@@ -85,11 +85,14 @@ fn of_tokens(made: &[&Token], kept: bool) -> String {
 
 /// Tells of users who still get in and whose first passwords the leaver gave them.
 fn of_users(exposure: &Exposure) -> String {
-    let is_active = |made: &&Made| made.actor.starts_with("user:") && made.status.as_deref() == Some("active");
+    let is_active =
+        |made: &&Made| made.actor.starts_with("user:") && made.status.as_deref() == Some("active");
     match exposure.made.iter().filter(is_active).count() {
         0 => String::new(),
         1 => "\n1 user of the list below is still active, and the leaver may know the password".to_owned(),
-        count => format!("\n{count} users of the list below are still active, and the leaver may know their passwords"),
+        count => format!(
+            "\n{count} users of the list below are still active, and the leaver may know their passwords"
+        ),
     }
 }
 

@@ -69,21 +69,22 @@ impl Row for Integration {
     }
 
     fn from_bytes(key: &[u8], bytes: &[u8]) -> Option<Self> {
-        let (stored, is_canary, mut times): (StoredIntegration, bool, Vec<Option<u64>>) = match version(bytes)? {
-            (1, fields) => (decode(fields)?, false, Vec::new()),
-            (3, fields) => {
-                let (stored, is_canary, current) = decode(fields)?;
-                (stored, is_canary, vec![current])
-            }
-            (4, fields) => {
-                let (stored, is_canary, times): (StoredIntegration, _, Vec<_>) = decode(fields)?;
-                if times.len() != stored.kept.len() {
-                    return None;
+        let (stored, is_canary, mut times): (StoredIntegration, bool, Vec<Option<u64>>) =
+            match version(bytes)? {
+                (1, fields) => (decode(fields)?, false, Vec::new()),
+                (3, fields) => {
+                    let (stored, is_canary, current) = decode(fields)?;
+                    (stored, is_canary, vec![current])
                 }
-                (stored, is_canary, times)
-            }
-            _ => return None,
-        };
+                (4, fields) => {
+                    let (stored, is_canary, times): (StoredIntegration, _, Vec<_>) = decode(fields)?;
+                    if times.len() != stored.kept.len() {
+                        return None;
+                    }
+                    (stored, is_canary, times)
+                }
+                _ => return None,
+            };
         if stored.kept.is_empty() {
             return None;
         }

@@ -165,7 +165,8 @@ fn a_project_of_looser_rules_opens_for_ever() {
 }
 
 fn integration(scope: Scope) -> Integration {
-    let kept = |number, expires_at| KeptRevision { revision: Revision::new(number), expires_at, stored_at: None };
+    let kept =
+        |number, expires_at| KeptRevision { revision: Revision::new(number), expires_at, stored_at: None };
     Integration {
         id: IntegrationId::from_bytes([6; 16]),
         provider: Provider::AzureDevops,
@@ -226,7 +227,8 @@ fn a_canary_of_any_kind_is_one_after_it_is_read_back_and_no_other_row_is() {
     }
     let newer = [&[255, 5][..], &integration(Scope::Global).to_bytes()].concat();
     assert!(Integration::from_bytes(&[6; 16], &newer).is_none());
-    let more_times = [&[255, 4][..], &integration(Scope::Global).to_bytes(), b"\x00\x03\x00\x00\x00"].concat();
+    let more_times =
+        [&[255, 4][..], &integration(Scope::Global).to_bytes(), b"\x00\x03\x00\x00\x00"].concat();
     assert!(Integration::from_bytes(&[6; 16], &more_times).is_none(), "two revisions, and three times");
 }
 
