@@ -104,8 +104,10 @@ impl Connection {
     fn flushed(&self) {
         let mut held = self.lock();
         held.pieces.clear();
-        // An error means that nobody waits for it any more.
-        held.arrivals.drain(..).for_each(|arrival| drop(arrival.send(())));
+        for arrival in held.arrivals.drain(..) {
+            // An error means that nobody waits for it any more.
+            let _ = arrival.send(());
+        }
         if held.taken {
             held.disclosures.clear();
             // The bytes may be those of the answer before.
