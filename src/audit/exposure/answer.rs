@@ -179,8 +179,10 @@ impl Index {
                 }
             }
             (None, Some(actors)) => {
-                let places = actors.iter().filter_map(|actor| self.of_actor.get(*actor as usize)).flatten();
-                let places: BTreeSet<u32> = places.copied().collect();
+                let all = actors.iter().filter_map(|actor| self.of_actor.get(*actor as usize));
+                let mut places: Vec<u32> = all.flatten().copied().collect();
+                places.sort_unstable();
+                places.dedup();
                 places.iter().for_each(|place| list(*place, &|actor| actors.contains(&actor)));
             }
             (None, None) => (0..self.entries.len()).for_each(|place| {
