@@ -1,7 +1,7 @@
 //! The exposure of an actor, an integration or a time, from the records that the sealed head vouches for.
 //!
 //! The index over the log is in memory alone. The check of the whole log after an unlock builds it, a task of the host
-//! keeps it near the log's end, and a question reads what is left. A commit does nothing for it.
+//! keeps it near the log's end, and a question reads what is left. A commit only leaves its records in memory for it.
 
 use super::{
     access::Admitted,
@@ -19,8 +19,8 @@ use crate::{
     storage::{StorageError, View},
 };
 
-/// The number of records that a question may have to read before its answer: about 20 ms.
-const BEHIND_MAX: u64 = 16_384;
+/// The number of records that a question may have to read before its answer.
+const BEHIND_MAX: u64 = 256;
 
 impl Vault {
     /// Returns what the question's actor, integration or time exposed, after the read is durable in the log. Hold the
@@ -143,6 +143,11 @@ impl Vault {
         }
     }
 
+    /// Returns the number of records in the log; none while the vault is locked.
+    pub fn recorded(&self) -> Option<u64> {
+        self.opened().ok().map(|open| *open.writer.stats().log_size.borrow())
+    }
+
     /// Takes a step of the index towards the end of the log, if it is far behind. Returns whether it was.
     ///
     /// # Errors
@@ -161,7 +166,11 @@ impl Vault {
 /// Takes in the next records of the log, and returns the sequence after them. Questions wait for no read of the file.
 fn step(open: &Open) -> Result<u64, Error> {
     let next = open.exposures.lock().next();
-    let records = open.writer.fresh_view().records(next, usize::try_from(BLOCK).unwrap_or_default())?;
+    // What this process has just committed need not be read and hashed again.
+    let mut records = open.writer.take_recent(next);
+    if records.is_empty() {
+        records = open.writer.fresh_view().records(next, usize::try_from(BLOCK).unwrap_or_default())?;
+    }
     let mut index = open.exposures.lock();
     take_in(&mut index, &records)?;
     Ok(index.next())
