@@ -81,10 +81,11 @@ mod tests {
         let (places, budgets) = (Arc::new(Semaphore::new(8)), Arc::new(Budgets::default()));
         let caller = || crate::domain::Actor::host("a");
         for fate in ["ends", "fails", "panics"] {
-            let (release, released) = mpsc::channel::<()>();
+            let ((begin, begun), (release, released)) = (mpsc::channel(), mpsc::channel::<()>());
             let place = Arc::clone(&places).try_acquire_owned().unwrap();
             let turn = ExportTurn::new(place, budgets.export(caller()).unwrap());
             let work = move || {
+                begin.send(()).unwrap();
                 // Until the test says so, or has failed.
                 let _ = released.recv();
                 match fate {
@@ -96,6 +97,7 @@ mod tests {
             let mut asking = Box::pin(apart(turn.clone(), work));
             let is_over = poll_fn(|cx| Poll::Ready(asking.as_mut().poll(cx).is_ready())).await;
             assert!(!is_over, "it waits on its own thread");
+            begun.recv().unwrap();
             // The client hangs up: nobody waits for the work, and its request is dropped.
             drop((asking, turn));
             assert_eq!(places.available_permits(), 7, "{fate}");
