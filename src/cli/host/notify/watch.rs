@@ -119,9 +119,8 @@ fn alarm(read: &CanaryRead) -> Notice {
 /// The state at the last look.
 #[derive(Default)]
 struct Seen {
-    backup_failed: bool,
-    witness_refused: bool,
-    witness_silent: bool,
+    /// Whether a backup failed, a witness refuses, and one is silent.
+    conditions: [bool; 3],
     rolled_back: bool,
     /// The number of refusals at the beginning of this minute, and the looks since.
     minute: (u64, u32),
@@ -138,11 +137,12 @@ impl Seen {
     /// Returns what is new since the last look.
     fn look(&mut self, vault: &Vault, now: Timestamp) -> Vec<Notice> {
         let mut found = Vec::new();
-        for (seen, is_so, kind, hint) in [
-            (&mut self.backup_failed, vault.is_backup_failed(), "backup.failed", "the server's log says why"),
-            (&mut self.witness_refused, vault.is_witness_refused(), "witness.refused", REFUSED),
-            (&mut self.witness_silent, vault.is_witness_silent(), "witness.silent", SILENT),
-        ] {
+        let conditions = [
+            (vault.is_backup_failed(), "backup.failed", "the server's log says why"),
+            (vault.is_witness_refused(), "witness.refused", REFUSED),
+            (vault.is_witness_silent(), "witness.silent", SILENT),
+        ];
+        for (seen, (is_so, kind, hint)) in self.conditions.iter_mut().zip(conditions) {
             let was_so = std::mem::replace(seen, is_so);
             if is_so && !was_so {
                 found.push(Notice::new(kind, json!({ "hint": hint })));
