@@ -76,6 +76,23 @@ impl Vault {
         self.archive_failed.load(Ordering::Relaxed)
     }
 
+    /// Sets whether a witness of this log refuses it as another one than it cosigned, and whether one has cosigned
+    /// nothing for long.
+    pub fn set_witnesses(&self, refused: bool, silent: bool) {
+        self.witness_refused.store(refused, Ordering::Relaxed);
+        self.witness_silent.store(silent, Ordering::Relaxed);
+    }
+
+    /// Returns whether a witness refuses this log as another one than it cosigned.
+    pub fn is_witness_refused(&self) -> bool {
+        self.witness_refused.load(Ordering::Relaxed)
+    }
+
+    /// Returns whether a witness of this log has cosigned nothing for long.
+    pub fn is_witness_silent(&self) -> bool {
+        self.witness_silent.load(Ordering::Relaxed)
+    }
+
     /// Returns whether the settings accept an older copy of the file.
     pub const fn accepts_rollback(&self) -> bool {
         self.settings().accepts_rollback

@@ -102,7 +102,8 @@ impl Reading {
             | Did::Updated(_)
             | Did::Deleted { .. }
             | Did::Made(_)
-            | Did::BackedUp => {}
+            | Did::BackedUp
+            | Did::Archived { .. } => {}
         }
     }
 
