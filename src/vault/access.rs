@@ -247,12 +247,13 @@ mod tests {
     async fn a_permit_for_one_verb_never_serves_another() {
         let (_, vault) = unlocked().await;
         let (bearer, _) = session(&vault).await;
-        let strict = Rules { owners_need_otp: true, ..vault.rules() };
+        let rules = vault.rules();
+        let strict = Rules { owners_need_otp: true, ..rules };
         let admitted = vault.admit(&REQUEST, Some(bearer), |_| Verb::ReadSelf).await.map_err(drop).unwrap();
         let permit = |verb, rules| admitted.permit(verb, rules).map(|permit| permit.verb());
         assert_eq!(permit(Verb::ReadSelf, &strict), Ok(Verb::ReadSelf));
         for verb in Verb::ALL.iter().copied().filter(|verb| verb.allowed().contains(&Role::Owner)) {
-            assert_eq!(permit(verb, &vault.rules()), Ok(verb));
+            assert_eq!(permit(verb, &rules), Ok(verb));
         }
         for verb in [Verb::ReadCredentials, Verb::CreateToken, Verb::CreateBackup, Verb::RepositoryToken] {
             assert_eq!(permit(verb, &strict), Err(Denied::EnrolmentRequired), "{verb:?}");

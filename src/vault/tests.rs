@@ -28,7 +28,7 @@ const BREAKS: u8 = 2;
 const LIES: u8 = 3;
 
 #[derive(Debug, Default)]
-struct Disk(InMemoryBackend, AtomicU8);
+pub(super) struct Disk(InMemoryBackend, AtomicU8);
 
 impl Disk {
     fn check(&self) -> io::Result<()> {
