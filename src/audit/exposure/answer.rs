@@ -65,7 +65,7 @@ impl Index {
             let of = mint.received.iter().filter(|(actor, _)| wanted(actor));
             of.filter_map(|(actor, tally)| {
                 let actor: &str = self.actors.name(*actor);
-                Some((&**hash, actor, mint.integration, mint.ends, tally.as_ref()?))
+                Some((&**hash, actor, mint.integration, mint.ends, tally.as_deref()?))
             })
         });
         list_minted(minted, now, &mut answer);

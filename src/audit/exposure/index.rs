@@ -220,7 +220,8 @@ impl Index {
                 }
                 self.of_actor[actor_at].insert(place);
                 self.known += 1;
-                if entry.known.is_empty() {
+                // Most have one or two: a growing list begins with room for four.
+                if entry.known.len() < 4 {
                     entry.known.reserve_exact(1);
                 }
                 entry.known.insert(at, ((root, actor), Known::default()));

@@ -69,7 +69,7 @@ pub(super) struct Line<'a> {
 pub(super) struct Mint<A> {
     pub(super) integration: IntegrationId,
     pub(super) ends: Timestamp,
-    pub(super) received: BTreeMap<A, Option<Tally>>,
+    pub(super) received: BTreeMap<A, Option<Box<Tally>>>,
 }
 
 /// Puts the values into the answer.
@@ -131,7 +131,7 @@ fn shown(line: &Line<'_>) -> ExposedValue {
         revision: line.head.lineage.current.unwrap_or_default(),
         expires_at: None,
         deleted_at: line.head.deleted,
-        received: line.known.received.as_ref().map(Tally::shown),
+        received: line.known.received.as_deref().map(Tally::shown),
         stored: line.known.stored,
     }
 }
