@@ -66,7 +66,7 @@ impl Sending {
             closing = closing.wait_for(|closing| *closing) => closing.is_err().then_some(false),
         };
         match sent {
-            Some(true) => self.backup.arrived(&self.vault),
+            Some(true) => self.backup.arrived(&self.vault, self.clock.now()),
             Some(false) => {}
             None => drop(self.pieces.send(Err(io::Error::other("the server stops"))).await),
         }

@@ -48,10 +48,10 @@ impl Backup {
         Self { open: Arc::downgrade(open), event: Some(event) }
     }
 
-    /// Takes the copy for arrived: it is the newest verified backup.
-    pub fn arrived(mut self, vault: &Vault) {
+    /// Takes the copy for arrived by this time: it is the newest verified backup.
+    pub fn arrived(mut self, vault: &Vault, now: Timestamp) {
         if let Some(event) = self.event.take() {
-            vault.set_backed_up(event.time);
+            vault.set_backed_up(event.time, now);
         }
     }
 

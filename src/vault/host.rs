@@ -41,9 +41,11 @@ impl Vault {
         self.file_gone.load(Ordering::Relaxed)
     }
 
-    /// Sets the time of the newest verified backup, unless a newer one is known.
-    pub fn set_backed_up(&self, at: Timestamp) {
-        self.backed_up.fetch_max(at.millis(), Ordering::Relaxed);
+    /// Sets the time of the newest verified backup, unless a newer one is known. One of a time to come, by a clock that
+    /// was ahead, is none: its age would be nothing for as long.
+    pub fn set_backed_up(&self, at: Timestamp, now: Timestamp) {
+        let newest = |known: u64| if known > now.millis() { at.millis() } else { known.max(at.millis()) };
+        self.backed_up.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |known| Some(newest(known))).ok();
     }
 
     /// Returns the time of the newest verified backup.

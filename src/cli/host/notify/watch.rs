@@ -159,12 +159,16 @@ impl Seen {
         }
         self.rolled_back = rollback.is_some();
         found.extend(self.flood(vault.refused()));
-        let day = now.millis() / DAY_MILLIS;
-        if day > self.day {
-            self.day = day;
+        if self.is_new_day(now) {
             found.push(Notice::new("summary.daily", summary(vault, now)));
         }
         found
+    }
+
+    /// Returns whether this look is the first of its day, also of one that is earlier: a clock that was ahead came back.
+    fn is_new_day(&mut self, now: Timestamp) -> bool {
+        let day = now.millis() / DAY_MILLIS;
+        std::mem::replace(&mut self.day, day) != day
     }
 
     fn flood(&mut self, refused: u64) -> Option<Notice> {
@@ -184,6 +188,18 @@ impl Seen {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::days;
+
+    /// After a clock that was a year ahead no summary came for that year.
+    #[test]
+    fn a_summary_comes_each_day_whatever_the_clock_did_before() {
+        let start: Timestamp = "2026-11-24T10:20:30.000Z".parse().unwrap();
+        let mut seen = Seen { day: start.plus(days(365)).millis() / DAY_MILLIS, ..Seen::default() };
+        for day in 0..3 {
+            assert!(seen.is_new_day(start.plus(days(day))));
+            assert!(!seen.is_new_day(start.plus(days(day))));
+        }
+    }
 
     #[test]
     fn a_flood_is_told_once_it_is_one_and_a_trickle_never_is() {
