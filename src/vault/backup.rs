@@ -19,12 +19,13 @@ use super::{
     audited::silent,
     error::{Error, InternalError},
     state::{Open, Vault},
+    under_way::failed,
     work::{Context, Request},
 };
 use crate::{
     auth::policy::Verb,
     disk::Medium,
-    domain::{Action, Event, Outcome, Timestamp},
+    domain::{Action, Event, Timestamp},
     storage::{Blank, Copied, CopyError, Decision, Moment, Step, View},
 };
 
@@ -35,42 +36,45 @@ const REST_MAX: Duration = Duration::from_millis(100);
 /// The most attempts to admit a caller to a piece while requests fill the queue: half a minute.
 const PIECE_TRIES: usize = 300;
 
-/// A backup under way. Its event is recorded before its copy is made; until [`Backup::arrived`] is told that the copy
-/// has arrived, whatever ends this value records that it failed: an error, a client or schedule that gave it up.
+/// A backup under way. Its event is recorded before its copy is made. Until [`Backup::arrived`] is called, the end of this
+/// value records that the backup failed: an error, or a client or schedule that gave it up. A lock records it as well.
 #[must_use = "dropped, it is recorded as failed"]
 pub struct Backup {
     open: Weak<Open>,
-    event: Option<Event>,
+    number: u64,
 }
 
 impl Backup {
     fn begin(open: &Arc<Open>, event: Event) -> Self {
-        Self { open: Arc::downgrade(open), event: Some(event) }
+        Self { open: Arc::downgrade(open), number: open.backups.add(event) }
     }
 
     /// Takes the copy for arrived by this time: it is the newest verified backup.
-    pub fn arrived(mut self, vault: &Vault, now: Timestamp) {
-        if let Some(event) = self.event.take() {
+    pub fn arrived(self, vault: &Vault, now: Timestamp) {
+        if let Some(event) = self.take() {
             vault.set_backed_up(event.time, now);
         }
     }
 
     /// Returns the error with which its event was not recorded: then neither is a failure, unless the event may be.
-    fn unrecorded(mut self, error: Error) -> Error {
+    fn unrecorded(self, error: Error) -> Error {
         if !matches!(error, Error::AuditUnavailable) {
-            self.event = None;
+            self.take();
         }
         error
+    }
+
+    fn take(&self) -> Option<Event> {
+        self.open.upgrade()?.backups.take(self.number)
     }
 }
 
 impl Drop for Backup {
     fn drop(&mut self) {
-        // After a lock nothing is recorded.
-        let (Some(event), Some(open)) = (self.event.take(), self.open.upgrade()) else { return };
-        let event = Event { outcome: Outcome::Failed, ..event };
+        // A lock took the event: after it nothing is recorded.
+        let (Some(event), Some(open)) = (self.take(), self.open.upgrade()) else { return };
         // Queued by the call itself: nobody waits for it.
-        drop(open.decide(None, |_| Ok(Decision::recording((), vec![event]))));
+        drop(open.decide(None, |_| Ok(Decision::recording((), vec![failed(event)]))));
     }
 }
 
@@ -89,8 +93,14 @@ impl Vault {
         self.check_room()?;
         let event = context.event(caller.caller().actor(), Action::BackupCreate);
         // Before the event is recorded: a caller that goes away meanwhile leaves it without a copy.
-        let backup = Backup::begin(&self.opened()?, event);
-        let record = move |work: Request<'_>| Ok(Decision::recording((), vec![work.event]));
+        let open = self.opened()?;
+        let backup = Backup::begin(&open, event);
+        let (backups, number) = (Arc::clone(&open.backups), backup.number);
+        drop(open);
+        let record = move |work: Request<'_>| {
+            backups.recorded(number);
+            Ok(Decision::recording((), vec![work.event]))
+        };
         if let Err(error) = self.act(context, caller, Verb::CreateBackup, record).await {
             return Err(backup.unrecorded(error));
         }
@@ -136,7 +146,12 @@ impl Vault {
         let event = Event::new(now, self.settings().host.clone(), Action::BackupCreate);
         let open = self.opened()?;
         let backup = Backup::begin(&open, event.clone());
-        if let Err(error) = open.record(vec![event]).await {
+        let (backups, number) = (Arc::clone(&open.backups), backup.number);
+        let record = move |_: &View<'_>| {
+            backups.recorded(number);
+            Ok(Decision::recording((), vec![event]))
+        };
+        if let Err(error) = open.decide(None, record).await {
             return Err(backup.unrecorded(error));
         }
         drop(open);
@@ -146,7 +161,7 @@ impl Vault {
     /// Records that a scheduled backup was given up before its copy began.
     pub async fn record_lost_backup(&self, now: Timestamp) {
         let event = Event::new(now, self.settings().host.clone(), Action::BackupCreate);
-        if let Err(error) = self.record(Event { outcome: Outcome::Failed, ..event }).await {
+        if let Err(error) = self.record(failed(event)).await {
             tracing::error!(%error, "a backup that failed could not be recorded");
         }
     }

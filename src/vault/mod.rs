@@ -52,6 +52,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod under_way;
 mod unlock;
 mod users;
 mod witness;

@@ -23,6 +23,7 @@ use super::{
     mints::Mints,
     refusal_counts::Tally,
     rollback::Rollback,
+    under_way::UnderWay,
     witness_state::Witness,
 };
 use crate::{
@@ -209,6 +210,8 @@ pub(super) struct Open {
     pub(super) exposures: Exposures,
     /// The pairs of tokens that may be given out a second time; wiped by a lock.
     pub(super) given: Arc<GivenPairs>,
+    /// The backups under way; a lock records that they failed.
+    pub(super) backups: Arc<UnderWay>,
     /// The second factors that users have begun to set; wiped by a lock.
     pub(super) begun: Begun,
 }

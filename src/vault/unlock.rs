@@ -60,6 +60,7 @@ impl Vault {
             minted: MintedTokens::new(),
             exposures: Exposures::default(),
             given: Arc::default(),
+            backups: Arc::default(),
             begun: Begun::default(),
         };
         let adopted = self.adopt(&open, rollback, host, now).await;
@@ -154,10 +155,12 @@ impl Vault {
         if let Err(error) = self.record_counts(event.time).await {
             tracing::warn!(%error, "what was only counted could not be recorded");
         }
-        let locked = Arc::clone(&open.locked);
+        let (locked, backups) = (Arc::clone(&open.locked), Arc::clone(&open.backups));
         let decide = move |_: &View<'_>| {
             locked.store(true, Ordering::Release);
-            Ok(Decision::recording((), vec![event]).revoking())
+            let mut events = backups.fail_all();
+            events.push(event);
+            Ok(Decision::recording((), events).revoking())
         };
         let recorded = open.decide(None, decide).await;
         open.locked.store(true, Ordering::Release);

@@ -71,6 +71,9 @@ struct Args {
     /// Kill each piece of an operator's work at each of its calls to the disk; needs strace.
     #[arg(long)]
     work_calls: bool,
+    /// Only this piece of an operator's work, such as `Archive`.
+    #[arg(long)]
+    work: Option<String>,
     /// The seed of all choices.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -84,6 +87,12 @@ struct Args {
     /// The child that meets damage: FROM-TO FILE.
     #[arg(long, hide = true, num_args = 2)]
     meet: Option<Vec<String>>,
+}
+
+impl Args {
+    fn is_asked(&self, work: Work) -> bool {
+        self.work.as_ref().is_none_or(|asked| asked.eq_ignore_ascii_case(&format!("{work:?}")))
+    }
 }
 
 fn main() {
@@ -148,7 +157,7 @@ fn keep_up(args: &Args, variants: u64) {
 
 /// Kills the real binary at each piece of an operator's work.
 fn interrupt(args: &Args, kills: u64) {
-    for work in Work::ALL.into_iter().filter(|_| kills > 0) {
+    for work in Work::ALL.into_iter().filter(|work| kills > 0 && args.is_asked(*work)) {
         let (bar, start) = (bar("kill -9 of an operator's work", kills), Instant::now());
         let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let mut rng = Rng::new(&[args.seed, 8]);
@@ -177,7 +186,8 @@ fn interrupt(args: &Args, kills: u64) {
 
 /// Kills the real binary at each call to the disk that an operator's work makes.
 fn interrupt_everywhere(args: &Args) {
-    for work in Work::ALL.into_iter().filter(|work| *work != Work::ScheduledBackup) {
+    let works = Work::ALL.into_iter().filter(|work| *work != Work::ScheduledBackup && args.is_asked(*work));
+    for work in works {
         let start = Instant::now();
         let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let run = || {

@@ -1,13 +1,17 @@
 //! The files of the certificate and its key, and the end of the certificate.
 
-use std::{fs, path::Path, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
-use super::settings::TlsFiles;
+use super::{settings::TlsFiles, tls::next_of};
 use crate::{
     cli::{error::CliError, secrets, terminal::output::Output},
     clock::Clock,
-    domain::{Secret, Timestamp, days},
-    http::{LeafFlaw, Tls, certificate_end, leaf_flaw},
+    domain::{Timestamp, days},
+    http::{LeafFlaw, Tls, TlsError, certificate_end, leaf_flaw},
 };
 
 /// The period in which an end is soon.
@@ -22,29 +26,59 @@ const RENEW: &str = "renew it (`sealroom tls make --renew` renews its own ones),
 /// # Errors
 /// A file cannot be read, others can read the key, or the two do not match.
 pub(super) fn load(files: &TlsFiles, output: &Output) -> Result<Tls, CliError> {
-    let (chain, key) = read(files, output)?;
-    if let Some(flaw) = flaw(&files.cert, &chain, Clock::system().now()) {
-        output.warning(&flaw);
-    }
-    Tls::new(&chain, key.expose()).map_err(|error| unusable(files, &error))
+    let read = read(files, output, Tls::new)?;
+    read.warnings(files).iter().for_each(|warning| output.warning(warning));
+    Ok(read.taken)
 }
 
 /// Reloads both into a running server; if that fails, the old ones stay.
 pub(super) fn replace(tls: &Tls, files: &TlsFiles, output: &Output) -> Result<(), CliError> {
-    let (chain, key) = read(files, output)?;
-    tls.replace(&chain, key.expose()).map_err(|error| unusable(files, &error))?;
-    if let Some(flaw) = flaw(&files.cert, &chain, Clock::system().now()) {
-        tracing::warn!("{flaw}");
-    }
+    let read = read(files, output, |chain, key| tls.replace(chain, key))?;
+    read.warnings(files).iter().for_each(|warning| tracing::warn!("{warning}"));
     Ok(())
 }
 
-fn read(files: &TlsFiles, output: &Output) -> Result<(Vec<u8>, Secret), CliError> {
+/// A certificate and its key, as they were taken.
+struct Read<T> {
+    taken: T,
+    chain: Vec<u8>,
+    /// The file of the key, if it is the successor of the one that the settings name.
+    next: Option<PathBuf>,
+}
+
+impl<T> Read<T> {
+    fn warnings(&self, files: &TlsFiles) -> Vec<String> {
+        let cut_short = self.next.as_ref().map(|next| {
+            let (cert, key, next) = (files.cert.display(), files.key.display(), next.display());
+            format!("the key of {cert} is {next}: a renewal was cut short; renew again, or: mv {next} {key}")
+        });
+        cut_short.into_iter().chain(flaw(&files.cert, &self.chain, Clock::system().now())).collect()
+    }
+}
+
+/// Reads certificate and key, and has them taken. A renewal that was cut short has left the certificate's key as the
+/// successor of the old one.
+fn read<T>(
+    files: &TlsFiles,
+    output: &Output,
+    take: impl Fn(&[u8], &[u8]) -> Result<T, TlsError>,
+) -> Result<Read<T>, CliError> {
     let cert = &files.cert;
     let chain = fs::read(cert).map_err(|error| {
         CliError::failed(format!("{}: {error}", cert.display()), secrets::remedy(cert, &error))
     })?;
-    Ok((chain, secrets::key_from_file(&files.key, output)?))
+    let key = secrets::key_from_file(&files.key, output)?;
+    let refused = match take(&chain, key.expose()) {
+        Ok(taken) => return Ok(Read { taken, chain, next: None }),
+        Err(refused) => refused,
+    };
+    let next = next_of(&files.key);
+    if next.exists()
+        && let Ok(taken) = take(&chain, secrets::key_from_file(&next, output)?.expose())
+    {
+        return Ok(Read { taken, chain, next: Some(next) });
+    }
+    Err(unusable(files, &refused))
 }
 
 fn flaw(cert: &Path, chain: &[u8], now: Timestamp) -> Option<String> {
@@ -87,7 +121,7 @@ pub(super) async fn keep(tls: Option<&Tls>, files: Option<&TlsFiles>) {
     }
 }
 
-fn unusable(files: &TlsFiles, error: &crate::http::TlsError) -> CliError {
+fn unusable(files: &TlsFiles, error: &TlsError) -> CliError {
     let TlsFiles { cert, key } = files;
     CliError::failed(
         format!("{} with {}: {error}", cert.display(), key.display()),

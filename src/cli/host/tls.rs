@@ -5,6 +5,8 @@ mod place;
 
 use clap::Subcommand;
 
+pub(super) use place::next_of;
+
 use crate::cli::{error::CliError, terminal::output::Output};
 
 /// `tls`'s flags.

@@ -13,7 +13,7 @@ use sealroom::{
     storage::REVOCATION_WAIT,
 };
 
-use crate::support::server::TestServer;
+use crate::support::server::{PASSPHRASE, TestServer, secret};
 
 /// Larger than every buffer between the vault and a client.
 const CREDENTIALS: usize = 60;
@@ -110,4 +110,10 @@ async fn a_lock_ends_a_backup_under_way_and_somebody_elses_revocation_does_not()
     t.vault.lock(lock).await.map_err(drop).unwrap();
     let left = rest(client).await;
     assert!(left < CREDENTIALS * BYTES / 2, "{left} bytes: the copy went on after the lock");
+    // Before the lock's own record stands that the client has no whole copy.
+    t.vault.unlock(secret(PASSPHRASE), Actor::host("test"), t.clock.now(), None).await.unwrap();
+    let log = t.send("GET", "/sfp/api/audit?limit=4", &t.owner, "").await.json();
+    let said = |at: usize| ["action", "outcome"].map(|field| log[at][field].as_str().unwrap());
+    let newest = [said(1), said(2), said(3)];
+    assert_eq!(newest, [["vault.unlock", "allowed"], ["vault.lock", "allowed"], ["backup.create", "failed"]]);
 }

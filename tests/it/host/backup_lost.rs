@@ -13,14 +13,14 @@ use std::{
 
 use redb::backends::InMemoryBackend;
 use sealroom::{
-    domain::{Timestamp, days, seconds},
+    domain::{Action, Actor, Event, Timestamp, days, seconds},
     storage::{Check, Status, Surroundings},
 };
 
 use super::backup_hangs::Hanging;
 use crate::support::{
     binary::{Serving, command, sealroom, vault},
-    server::TestServer,
+    server::{PASSPHRASE, TestServer, secret},
 };
 
 const SERVE: &[&str] =
@@ -102,6 +102,44 @@ async fn a_backup_that_never_arrived_is_never_called_the_newest_one() {
         made.ok().unwrap().1.arrived(&t.vault, at);
         is_of(&t, Some(at), "by a clock that jumped").await;
     }
+}
+
+/// A lock ended a copy without a word: its record said that the backup was made, and `doctor` called it the newest one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_backup_that_a_lock_ended_is_ever_called_the_newest_one() {
+    let t = TestServer::start().await;
+    t.github("ghp_example_canary", r#""isGlobal":true"#).await;
+    let relock = async || {
+        let (host, now) = (Actor::host("test"), t.clock.now());
+        t.vault.lock(Event::new(now, host.clone(), Action::VaultLock)).await.map_err(drop).unwrap();
+        t.vault.unlock(secret(PASSPHRASE), host, now, None).await.unwrap();
+    };
+    for from in [0, 1, 5, 20] {
+        // Two at once: one has its copy and is not published, the other one's disk hangs.
+        let (_, unpublished) =
+            t.vault.back_up(Arc::new(InMemoryBackend::new()), t.clock.now()).await.ok().unwrap();
+        t.clock.set(t.clock.now().plus(seconds(1)));
+        let disk = Hanging::new(from);
+        let (vault, now, to) = (Arc::clone(&t.vault), t.clock.now(), Arc::clone(&disk));
+        let copying = tokio::spawn(async move { vault.back_up(to, now).await.map(drop) });
+        let seen = Arc::clone(&disk);
+        tokio::task::spawn_blocking(move || seen.hangs()).await.unwrap();
+        relock().await;
+        is_of(&t, None, "cut off by a lock").await;
+        unpublished.arrived(&t.vault);
+        disk.free();
+        assert!(copying.await.unwrap().is_err());
+        is_of(&t, None, "ended after the lock").await;
+        t.clock.set(t.clock.now().plus(seconds(1)));
+    }
+    let events = t.send("GET", "/sfp/api/audit?action=backup.create&limit=100", &t.owner, "").await.json();
+    let outcomes = |of: &str| events.to_string().matches(&format!(r#""outcome":"{of}""#)).count();
+    assert_eq!((outcomes("allowed"), outcomes("failed")), (8, 8), "each has one failure: {events}");
+    // One that arrived before a lock stays made.
+    let (_, backup) = t.vault.back_up(Arc::new(InMemoryBackend::new()), t.clock.now()).await.ok().unwrap();
+    backup.arrived(&t.vault);
+    relock().await;
+    is_of(&t, Some(t.clock.now()), "arrived").await;
 }
 
 fn names(folder: &Path) -> Vec<String> {

@@ -49,6 +49,7 @@ mod storms;
 mod systemd;
 mod tls;
 mod tls_make;
+mod tls_make_kills;
 mod upgrade;
 mod volumes;
 mod watchdog;

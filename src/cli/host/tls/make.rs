@@ -208,10 +208,15 @@ fn save(
         let certificate = &vouching.certificate;
         staged.push(Staged::write(&place.authority, certificate, Content::Certificate, Existing::Kept)?);
     }
-    // A server that reads between the last two keeps its old pair, and says so.
-    staged.push(Staged::write(&place.key, issued.key.expose(), Content::Key, existing)?);
-    staged.push(Staged::write(&place.certificate, text.as_bytes(), Content::Certificate, existing)?);
-    staged.into_iter().try_for_each(Staged::put)
+    let key = Staged::write(&place.key, issued.key.expose(), Content::Key, existing)?;
+    let certificate = Staged::write(&place.certificate, text.as_bytes(), Content::Certificate, existing)?;
+    staged.into_iter().try_for_each(Staged::put)?;
+    match existing {
+        Existing::Replaced => place.replace_pair(key, certificate)?,
+        Existing::Kept => key.put().and_then(|()| certificate.put())?,
+    }
+    place.clear();
+    Ok(())
 }
 
 fn report(

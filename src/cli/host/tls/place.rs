@@ -2,20 +2,26 @@
 //!
 //! The certificate's file begins with a line of its names: text before a block is no part of it (RFC 7468 §2), and a
 //! renewal reads it.
+//!
+//! A renewal replaces two files, and can be killed between them: the new key first takes the name `tls.key.next`, then the
+//! certificate its own, then the key. At each moment the certificate fits one of the two keys, and a server tries both.
 
 use std::{
+    ffi::OsStr,
     fs::{self, File, Metadata, Permissions},
     io::{self, Write},
     os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, fchown},
     path::{Path, PathBuf},
 };
 
-use tempfile::NamedTempFile;
+use tempfile::{Builder, NamedTempFile};
 
 use crate::cli::{error::CliError, secrets};
 
 /// The first word of the line of names.
 const NAMES: &str = "Names:";
+/// The beginning of temporary names.
+const STAGED: &str = ".sealroom-tls-";
 
 /// The four files.
 pub(super) struct Place {
@@ -60,6 +66,13 @@ impl Content {
 pub(super) enum Existing {
     Kept,
     Replaced,
+}
+
+/// Returns the name of a key's successor until the successor's certificate is in place.
+pub(in crate::cli::host) fn next_of(key: &Path) -> PathBuf {
+    let mut next = key.as_os_str().to_owned();
+    next.push(".next");
+    next.into()
 }
 
 impl Place {
@@ -123,6 +136,26 @@ impl Place {
         Ok(())
     }
 
+    /// Replaces the pair, so that the certificate fits the key or the key's successor at each moment.
+    ///
+    /// # Errors
+    /// The folder refuses.
+    pub(super) fn replace_pair(&self, key: Staged<'_>, certificate: Staged<'_>) -> Result<(), CliError> {
+        key.put_next()?;
+        certificate.put()?;
+        let put = fs::rename(next_of(&self.key), &self.key).and_then(|()| sync(&self.key));
+        put.map_err(|error| unwritten(&self.key, &error))
+    }
+
+    /// Removes the keys and certificates that killed runs left under temporary names.
+    pub(super) fn clear(&self) {
+        let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
+        let is_staged = |name: &OsStr| name.as_encoded_bytes().starts_with(STAGED.as_bytes());
+        for left in entries.filter(|entry| is_staged(&entry.file_name())) {
+            drop(fs::remove_file(left.path()));
+        }
+    }
+
     /// Returns the names in the certificate's file.
     pub(super) fn names(&self) -> Vec<String> {
         let text = fs::read_to_string(&self.certificate).unwrap_or_default();
@@ -162,7 +195,7 @@ impl<'a> Staged<'a> {
     ) -> Result<Self, CliError> {
         let failed = |error: io::Error| unwritten(path, &error);
         // Created with mode 0600: nobody reads a key before its mode is set.
-        let mut file = NamedTempFile::new_in(folder_of(path)).map_err(failed)?;
+        let mut file = Builder::new().prefix(STAGED).tempfile_in(folder_of(path)).map_err(failed)?;
         let like = match existing {
             Existing::Kept => None,
             Existing::Replaced => fs::metadata(path).ok(),
@@ -193,8 +226,13 @@ impl<'a> Staged<'a> {
             Existing::Kept => file.persist_noclobber(path),
             Existing::Replaced => file.persist(path),
         };
-        let put = put.map_err(|error| error.error).and_then(|_| File::open(folder_of(path))?.sync_all());
-        put.map_err(|error| unwritten(path, &error))
+        put.map_err(|error| error.error).and_then(|_| sync(path)).map_err(|error| unwritten(path, &error))
+    }
+
+    /// Gives a key the name of a successor.
+    fn put_next(self) -> Result<(), CliError> {
+        let next = next_of(self.path);
+        Staged { path: &next, file: self.file, existing: Existing::Replaced }.put()
     }
 }
 
@@ -217,6 +255,11 @@ fn unwritten(path: &Path, error: &io::Error) -> CliError {
         format!("{}: {}", path.display(), secrets::cause(error)),
         "check the folder's owner and mode, and the free space",
     )
+}
+
+/// Makes the name of a file last.
+fn sync(path: &Path) -> io::Result<()> {
+    File::open(folder_of(path))?.sync_all()
 }
 
 fn folder_of(path: &Path) -> &Path {
