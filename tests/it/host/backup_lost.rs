@@ -126,7 +126,7 @@ async fn no_backup_that_a_lock_ended_is_ever_called_the_newest_one() {
         tokio::task::spawn_blocking(move || seen.hangs()).await.unwrap();
         relock().await;
         is_of(&t, None, "cut off by a lock").await;
-        unpublished.arrived(&t.vault);
+        unpublished.arrived(&t.vault, t.clock.now());
         disk.free();
         assert!(copying.await.unwrap().is_err());
         is_of(&t, None, "ended after the lock").await;
@@ -137,7 +137,7 @@ async fn no_backup_that_a_lock_ended_is_ever_called_the_newest_one() {
     assert_eq!((outcomes("allowed"), outcomes("failed")), (8, 8), "each has one failure: {events}");
     // One that arrived before a lock stays made.
     let (_, backup) = t.vault.back_up(Arc::new(InMemoryBackend::new()), t.clock.now()).await.ok().unwrap();
-    backup.arrived(&t.vault);
+    backup.arrived(&t.vault, t.clock.now());
     relock().await;
     is_of(&t, Some(t.clock.now()), "arrived").await;
 }
