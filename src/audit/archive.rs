@@ -10,8 +10,6 @@
 //! signed root. Hashes are base64; `first` and `end` are multiples of 256. Nothing in the header is trusted: a wrong
 //! hash makes another root.
 
-use std::time::Duration;
-
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
 
@@ -19,7 +17,6 @@ use super::{
     checkpoint::{self, VerifierKey},
     tree::{Frontier, Hash},
 };
-use crate::domain::{Timestamp, minutes};
 
 /// The bytes that begin every archive.
 pub const START: &[u8] = br#"{"archive":"#;
@@ -27,14 +24,6 @@ pub const START: &[u8] = br#"{"archive":"#;
 pub const HEADER_BYTES_MAX: u64 = 128 * 1024;
 /// The number of records in a stored subtree, at whose bounds an archive begins and ends.
 pub const BLOCK: u64 = 256;
-
-/// The most that the clock may be set back without the operator's consent.
-const SET_BACK_MAX: Duration = minutes(5);
-
-/// Returns whether every record from a time on is still in the file, whose first record has the time `held`.
-pub fn is_surely_held(from: Timestamp, held: Timestamp) -> bool {
-    from > held.plus(SET_BACK_MAX)
-}
 
 /// The header of an archive.
 #[derive(Debug, Clone, PartialEq, Eq)]

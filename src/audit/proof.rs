@@ -127,8 +127,8 @@ pub fn includes(leaf: Hash, sequence: u64, size: u64, path: &[Hash], root: &Hash
 /// Returns whether a consistency proof holds: the tree of the first root begins the tree of the second (RFC 9162
 /// §2.1.4.2).
 pub fn extends(from: u64, to: u64, path: &[Hash], first: &Hash, second: &Hash) -> bool {
-    if from == to {
-        return path.is_empty() && first == second;
+    if from == 0 || from >= to {
+        return from == to && path.is_empty() && first == second;
     }
     let mut steps: Vec<Hash> = path.to_vec();
     if from.is_power_of_two() {
@@ -241,5 +241,57 @@ mod tests {
         assert_eq!(consistency(6, 5), Err(OutOfRange));
         assert_eq!(consistency(5, 5), Ok(Vec::new()));
         assert_eq!(inclusion(u64::MAX - 1, u64::MAX).unwrap().len(), 63);
+    }
+
+    /// Each proof of each small tree, held against every other place, size and path of about its length.
+    #[test]
+    fn no_proof_holds_for_anything_but_its_own_claim() {
+        const MOST: u64 = 11;
+        let leaves = leaves(MOST);
+        let at = |number: u64| usize::try_from(number).unwrap();
+        let roots: Vec<Hash> = (0..=MOST).map(|size| root(&leaves[..at(size)])).collect();
+        // A step too many, anywhere, or one too few.
+        let bent = |path: &[Hash]| {
+            let longer = (0..=path.len()).map(|at| [&path[..at], &[leaves[0]], &path[at..]].concat());
+            let shorter = (0..path.len()).map(|at| [&path[..at], &path[at + 1..]].concat());
+            longer.chain(shorter).collect::<Vec<_>>()
+        };
+        for size in 1..=MOST {
+            for sequence in 0..size {
+                let (leaf, path) =
+                    (leaves[at(sequence)], hashes(&leaves, &inclusion(sequence, size).unwrap()));
+                for (other_size, other) in
+                    (1..=MOST).flat_map(|size| (0..MOST).map(move |other| (size, other)))
+                {
+                    let holds = includes(leaf, other, other_size, &path, &roots[at(other_size)]);
+                    assert_eq!(holds, (other, other_size) == (sequence, size), "{sequence} of {size}");
+                }
+                for path in bent(&path) {
+                    assert!(!includes(leaf, sequence, size, &path, &roots[at(size)]), "{sequence} of {size}");
+                }
+            }
+        }
+        let proof = |from, to| hashes(&leaves, &consistency(from, to).unwrap());
+        for (from, to) in (1..=MOST).flat_map(|to| (1..=to).map(move |from| (from, to))) {
+            let path = proof(from, to);
+            // A client is shown any two sizes: none, the same twice, and a log that shrank.
+            for (a, b) in (0..=MOST).flat_map(|a| (0..=MOST).map(move |b| (a, b))) {
+                let is_proof = if 0 < a && a <= b { path == proof(a, b) } else { a == b && path.is_empty() };
+                let holds = extends(a, b, &path, &roots[at(a)], &roots[at(b)]);
+                assert_eq!(holds, is_proof, "{from} to {to} for {a} to {b}");
+                assert!(!extends(a, b, &path, &leaf_hash(b"x"), &roots[at(b)]));
+                assert!(!extends(a, b, &path, &roots[at(a)], &leaf_hash(b"x")));
+            }
+            for path in bent(&path) {
+                assert!(!extends(from, to, &path, &roots[at(from)], &roots[at(to)]), "{from} to {to}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_tree_divides_at_the_largest_power_of_two_below_its_size() {
+        for (size, at) in [(2, 1), (3, 2), (4, 2), (5, 4), (8, 4), (9, 8), (u64::MAX, 1 << 63)] {
+            assert_eq!(split(size), at, "{size}");
+        }
     }
 }

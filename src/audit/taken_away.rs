@@ -3,6 +3,9 @@
 //! A restore reads it from the records that its backup does not have, and applies it again. Only what takes away counts:
 //! an addition after the backup is lost with the rest.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;

@@ -349,4 +349,27 @@ mod tests {
         assert_eq!(cut, Flaw::Cut { missing: 1, size: 1_100, signed: 1_101 });
         assert!(cut.to_string().starts_with("1 record is missing"));
     }
+
+    #[test]
+    fn the_first_bytes_of_a_record_have_one_spelling_of_its_sequence() {
+        let of = |digits: &str| sequence(format!(r#"{{"v":1,"sequence":{digits},"time":"x"}}"#).as_bytes());
+        for number in [0, 1, 10, 909, u64::MAX] {
+            assert_eq!(of(&number.to_string()), Some(number));
+        }
+        for digits in ["", "00", "01", "-1", "+1", " 1", "1 ", "1.0", "1e3", "18446744073709551616"] {
+            assert_eq!(of(digits), None, "{digits:?}");
+        }
+        let whole = r#"{"v":1,"sequence":7,"time":"x"}"#;
+        assert_eq!(sequence(whole.as_bytes()), Some(7));
+        for other in [
+            whole.replace("\"v\":1", "\"v\":2"),
+            whole.replace("time", "tide"),
+            whole.replace('}', "} "),
+            whole.replace('x', &"x".repeat(record::RECORD_BYTES_MAX)),
+            whole[..22].to_owned() + "}",
+            String::new(),
+        ] {
+            assert_eq!(sequence(other.as_bytes()), None, "{other}");
+        }
+    }
 }

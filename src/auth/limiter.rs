@@ -163,7 +163,8 @@ impl Limiter {
         let address = Address::of(peer);
         let pair = email.map(|email| (email.clone(), address));
         let of_pair = pair.as_ref().and_then(|pair| self.pairs.wait(pair, now));
-        let of_others = if email.is_some_and(|email| self.is_known(email, peer, now)) {
+        let is_own = self.is_own(email, peer, now);
+        let of_others = if is_own {
             None
         } else {
             let of_email = email.and_then(|email| self.emails.wait(email, now));
@@ -172,37 +173,51 @@ impl Limiter {
         if let Some(wait) = of_pair.max(of_others) {
             return Err(RetryAfter::of(wait));
         }
-        if let Some((pair, email)) = pair.zip(email) {
+        if let Some(pair) = pair {
             self.pairs.add(pair, now);
-            self.emails.add(email.clone(), now);
         }
-        self.addresses.add(address, now);
+        // A full count forgets its oldest: an own try in it would make room for a stranger's.
+        if !is_own {
+            email.into_iter().for_each(|email| self.emails.add(email.clone(), now));
+            self.addresses.add(address, now);
+        }
         Ok(())
     }
 
+    fn is_own(&self, email: Option<&Email>, peer: Peer, now: Timestamp) -> bool {
+        email.is_some_and(|email| self.is_known(email, peer, now))
+    }
+
     /// The try that was let in last came to no judgement: it counts for nothing.
-    pub fn undecided(&mut self, email: Option<&Email>, peer: Peer) {
-        let address = Address::of(peer);
+    pub fn undecided(&mut self, email: Option<&Email>, peer: Peer, now: Timestamp) {
         if let Some(email) = email {
-            self.pairs.take_back(&(email.clone(), address));
-            self.emails.take_back(email);
+            self.pairs.take_back(&(email.clone(), Address::of(peer)));
         }
-        self.addresses.take_back(&address);
+        self.take_back(email, peer, now, 1);
     }
 
     /// The try that was let in last had the right password: the pair starts afresh, and the e-mail and the address
     /// get the tries of this pair back, such as the one that learned of a second factor. Not more: who has one account
     /// could else clear an address for guessing at others.
-    pub fn succeeded(&mut self, email: Option<&Email>, peer: Peer) {
-        let address = Address::of(peer);
+    pub fn succeeded(&mut self, email: Option<&Email>, peer: Peer, now: Timestamp) {
         let mut tries = 1;
         if let Some(email) = email {
-            let pair = (email.clone(), address);
+            let pair = (email.clone(), Address::of(peer));
             tries = self.pairs.failures.get(&pair).map_or(1, VecDeque::len).max(1);
             self.pairs.clear(&pair);
-            (0..tries).for_each(|_| self.emails.take_back(email));
         }
-        (0..tries).for_each(|_| self.addresses.take_back(&address));
+        self.take_back(email, peer, now, tries);
+    }
+
+    /// Gives the e-mail and the address so many tries back, if they counted them.
+    fn take_back(&mut self, email: Option<&Email>, peer: Peer, now: Timestamp, tries: usize) {
+        if self.is_own(email, peer, now) {
+            return;
+        }
+        for _ in 0..tries {
+            email.into_iter().for_each(|email| self.emails.take_back(email));
+            self.addresses.take_back(&Address::of(peer));
+        }
     }
 }
 

@@ -214,6 +214,35 @@ mod tests {
         assert!(open(&key, &context(b"k"), &sealed).is_err());
     }
 
+    /// Its key authenticates each of these: a later program may write them, and this one must not guess what they mean.
+    #[test]
+    fn a_sealing_with_a_length_or_padding_that_this_format_has_not_does_not_open() {
+        let key = RowKey::new(&[7; 32]);
+        let sealed = |body: &[u8]| {
+            let (cipher, nonce) = cipher(&key, &[2; SALT], &context(b"k"));
+            let mut sealed = [&[FORMAT][..], &[2; SALT], body].concat();
+            let tag = cipher.encrypt_inout_detached(&nonce.into(), &[], sealed[1 + SALT..].as_mut().into());
+            sealed.extend_from_slice(&tag.unwrap());
+            sealed
+        };
+        for (length, bytes, opens) in [
+            (0, PAD, true),
+            (60, PAD, true),
+            (124, 2 * PAD, true),
+            (61, PAD, false),
+            (u32::MAX, PAD, false),
+            (0, PAD / 2, false),
+            (28, PAD / 2, false),
+            (60, PAD + 1, false),
+        ] {
+            let mut body = vec![0; bytes];
+            body[..4].copy_from_slice(&length.to_le_bytes());
+            let opened = open(&key, &context(b"k"), &sealed(&body));
+            assert_eq!(opened.map(|secret| secret.expose().len()).ok(), opens.then_some(length as usize));
+        }
+        assert!(open(&key, &context(b"k"), &sealed(&[])).is_err());
+    }
+
     #[test]
     fn no_two_sealings_share_a_key_and_nonce() {
         let key = RowKey::new(&[7; 32]);

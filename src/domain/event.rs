@@ -153,6 +153,8 @@ text_enum! {
         Logins = "logins",
         /// A label.
         Name = "name",
+        /// The newest time of all records that are archived.
+        NewestTime = "newestTime",
         /// True if a user has a second factor.
         Otp = "otp",
         /// From how many addresses.

@@ -70,6 +70,9 @@ pub struct KeptRevision {
     pub revision: Revision,
     /// The time at which its credential ends at the provider.
     pub expires_at: Option<Timestamp>,
+    /// The time at which its value was first stored, also of one that a rollback brought back. `None` for the first
+    /// revision, and for one that an earlier version stored.
+    pub stored_at: Option<Timestamp>,
 }
 
 /// An integration without its credential.
@@ -97,8 +100,6 @@ pub struct Integration {
     pub creator: Option<UserId>,
     /// The time of its last change.
     pub updated_at: Timestamp,
-    /// The time at which the current credential replaced another; `None` for the first one.
-    pub rotated_at: Option<Timestamp>,
     /// True if nobody has a reason to read it, so that each read raises an alarm.
     pub is_canary: bool,
     /// Raised by each write.
@@ -119,20 +120,22 @@ impl Integration {
         self.current().expires_at
     }
 
-    /// The time since when the current credential has been the same. Of one that an earlier version rotated, the row has
-    /// only the time of its last change: the latest possible one.
+    /// The time at which the current value was first stored: a rollback makes no value younger. Of one that an earlier
+    /// version rotated, the row has only the time of its last change: the latest possible one.
     pub fn unchanged_since(&self) -> Timestamp {
-        match self.rotated_at {
-            Some(rotated_at) => rotated_at,
-            None if self.revision() == Revision::FIRST => self.created_at,
-            None => self.updated_at,
-        }
+        self.stored_at(self.current()).unwrap_or(self.updated_at)
     }
 
-    /// Notes the time of a rotation by an earlier version, before a change of metadata moves the only trace of it.
+    /// The time at which the value of a kept revision was first stored; `None` for one that an earlier version stored.
+    pub fn stored_at(&self, kept: KeptRevision) -> Option<Timestamp> {
+        let first = (kept.revision == Revision::FIRST).then_some(self.created_at);
+        kept.stored_at.or(first)
+    }
+
+    /// Notes the time of a rotation by an earlier version, before another change moves the only trace of it.
     pub fn keep_rotation(&mut self) {
         if self.revision() != Revision::FIRST {
-            self.rotated_at = Some(self.unchanged_since());
+            self.kept[0].stored_at = Some(self.unchanged_since());
         }
     }
 

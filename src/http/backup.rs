@@ -4,7 +4,7 @@ use std::{fs::File, io, os::unix::fs::FileExt, sync::Arc};
 
 use bytes::Bytes;
 use tokio::{
-    sync::{mpsc, watch},
+    sync::{mpsc, oneshot, watch},
     task::spawn_blocking,
 };
 
@@ -66,26 +66,34 @@ impl Sending {
             closing = closing.wait_for(|closing| *closing) => closing.is_err().then_some(false),
         };
         match sent {
-            Some(true) => self.backup.arrived(&self.vault),
+            Some(true) => self.backup.arrived(&self.vault, self.clock.now()),
             Some(false) => {}
             None => drop(self.pieces.send(Err(io::Error::other("the server stops"))).await),
         }
     }
 
-    /// Sends piece after piece; returns whether the connection took all of them. A disk that fails, a lock or a
-    /// revocation breaks the answer off.
+    /// Sends piece after piece; returns whether the operating system took all of them for the client. Whether the client
+    /// read them is what no server knows: it may lose them afterwards. A disk that fails, a lock or a revocation breaks
+    /// the answer off.
     async fn send(&self) -> bool {
-        let mut at = 0;
+        let (mut at, (arrival, arrived)) = (0, oneshot::channel());
+        let mut arrival = Some(arrival);
         while at < self.bytes {
             let length = usize::try_from(self.bytes - at).unwrap_or(PIECE_BYTES).min(PIECE_BYTES);
-            let piece = self.piece(at, length).await;
+            let mut piece = self.piece(at, length).await;
             at += length as u64;
+            if let Ok(last) = piece.as_mut()
+                && at == self.bytes
+            {
+                last.arrival = arrival.take();
+            }
             let broke = piece.is_err();
             if self.pieces.send(piece).await.is_err() || broke {
                 return false;
             }
         }
-        true
+        drop(arrival);
+        arrived.await.is_ok()
     }
 
     /// Reads a piece, then admits the caller to it: the permit is as new as the piece.
@@ -97,7 +105,7 @@ impl Sending {
         });
         let bytes = read.await.unwrap_or_else(|_| Err(io::Error::other("the read panicked")))?;
         match self.vault.admit_piece(&self.context, &self.caller, self.clock.now()).await {
-            Ok(disclosure) => Ok(Piece { bytes, disclosure }),
+            Ok(disclosure) => Ok(Piece { disclosure, ..bytes.into() }),
             Err(error) => {
                 tracing::warn!(%error, "backup aborted");
                 Err(io::Error::other("broken off"))

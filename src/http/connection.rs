@@ -16,6 +16,7 @@ use std::{
 
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
+    sync::oneshot,
     time::{Sleep, sleep},
 };
 
@@ -39,6 +40,8 @@ struct Held {
     begun: bool,
     /// Those of the pieces of a stream that hyper's buffer has.
     pieces: Vec<Disclosure>,
+    /// The senders that wait for the flush of what hyper's buffer has.
+    arrivals: Vec<oneshot::Sender<()>>,
 }
 
 impl Connection {
@@ -71,6 +74,11 @@ impl Connection {
         self.lock().pieces.push(disclosure);
     }
 
+    /// Tells this sender of the next flush; dropped with the connection, it tells of its end.
+    pub(super) fn hold_arrival(&self, arrival: oneshot::Sender<()>) {
+        self.lock().arrivals.push(arrival);
+    }
+
     /// Records whether the answer precedes the end of its request.
     pub(super) fn answers(&self, early: bool) {
         self.early.store(early, Ordering::Relaxed);
@@ -96,6 +104,10 @@ impl Connection {
     fn flushed(&self) {
         let mut held = self.lock();
         held.pieces.clear();
+        for arrival in held.arrivals.drain(..) {
+            // An error means that nobody waits for it any more.
+            let _ = arrival.send(());
+        }
         if held.taken {
             held.disclosures.clear();
             // The bytes may be those of the answer before.

@@ -14,7 +14,7 @@ use crate::{
     audit::record,
     clock::Clock,
     domain::Timestamp,
-    vault::{Admitted, Context, Error, InternalError, StoredRecord, Vault},
+    vault::{Admitted, Context, Error, ExportTurn, InternalError, StoredRecord, Vault},
 };
 
 /// The pieces buffered for a slow client.
@@ -42,6 +42,7 @@ struct Export {
     /// The sequence to stop before; `None` to follow the log until the client disconnects.
     end: Option<u64>,
     pieces: mpsc::Sender<io::Result<Piece>>,
+    turn: ExportTurn,
 }
 
 pub(super) async fn export(mut call: Box<Call>) -> HandlerResult {
@@ -71,7 +72,7 @@ pub(super) async fn export(mut call: Box<Call>) -> HandlerResult {
     let caller = call.caller()?.clone();
     let Call { vault, clock, closing, context, .. } = *call;
     let mut closing = closing.subscribe();
-    let export = Export { vault, clock, context, caller, format, from, to, next, end, pieces };
+    let export = Export { vault, clock, context, caller, format, from, to, next, end, pieces, turn };
     let (pieces, has_end) = (export.pieces.clone(), export.end.is_some());
     tokio::spawn(async move {
         let stopped = tokio::select! {
@@ -82,7 +83,6 @@ pub(super) async fn export(mut call: Box<Call>) -> HandlerResult {
         if stopped && has_end {
             drop(pieces.send(Err(io::Error::other("the server stops"))).await);
         }
-        drop(turn);
     });
     let content_type = match format {
         Format::Ndjson => "application/x-ndjson",
@@ -131,8 +131,12 @@ impl Export {
     /// Reads the next records; authenticates the caller each time, so that a revocation ends the stream.
     async fn chunk(&self) -> Result<Vec<StoredRecord>, Error> {
         let (vault, caller, now) = (Arc::clone(&self.vault), self.caller.clone(), self.clock.now());
-        let (next, end) = (self.next, self.end.unwrap_or(u64::MAX));
-        let read = tokio::task::spawn_blocking(move || vault.export_chunk(&caller, now, next, end));
+        let (next, end, turn) = (self.next, self.end.unwrap_or(u64::MAX), self.turn.clone());
+        let read = tokio::task::spawn_blocking(move || {
+            let chunk = vault.export_chunk(&caller, now, next, end);
+            drop(turn);
+            chunk
+        });
         read.await.map_err(|_| InternalError::TaskPanicked)?
     }
 

@@ -215,6 +215,10 @@ impl Page {
         let failed = u64::from(self.gauges.archive_failed);
         let help = "1 while the last scheduled archive of old events has failed, or does not end";
         gauge(encoder, "archive_failed", help, failed)?;
+        let help = "1 while a witness refuses this log as another one than it cosigned";
+        gauge(encoder, "witness_refused", help, u64::from(self.gauges.witness_refused))?;
+        let help = "1 while a witness has cosigned no checkpoint of this log for a day, though it was asked";
+        gauge(encoder, "witness_silent", help, u64::from(self.gauges.witness_silent))?;
         if let Some(end) = self.tls_end {
             let help = "End of the TLS certificate, in seconds since 1970";
             gauge(encoder, "tls_certificate_expiry_timestamp_seconds", help, end.millis() / 1000)?;

@@ -13,7 +13,7 @@ use hyper::{
     body::{Body, Frame, SizeHint},
     header::{self, HeaderName, HeaderValue},
 };
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::connection::Connection;
 use crate::{
@@ -44,11 +44,13 @@ pub(super) struct Piece {
     pub(super) bytes: Bytes,
     /// Held until the piece is with the connection: a revocation waits for it.
     pub(super) disclosure: Option<Disclosure>,
+    /// Is told once the operating system has all bytes up to the end of the piece, and dropped if it never gets them.
+    pub(super) arrival: Option<oneshot::Sender<()>>,
 }
 
 impl<T: Into<Bytes>> From<T> for Piece {
     fn from(bytes: T) -> Self {
-        Self { bytes: bytes.into(), disclosure: None }
+        Self { bytes: bytes.into(), disclosure: None, arrival: None }
     }
 }
 
@@ -185,12 +187,15 @@ impl Body for Payload {
             Content::Pieces(pieces, left) => {
                 let piece = std::task::ready!(pieces.poll_recv(cx));
                 Poll::Ready(piece.map(|piece| {
-                    let Piece { bytes, disclosure } = piece?;
+                    let Piece { bytes, disclosure, arrival } = piece?;
                     if let Some(left) = left {
                         *left = left.saturating_sub(bytes.len() as u64);
                     }
                     if let Some(disclosure) = disclosure {
                         connection.hold_piece(disclosure);
+                    }
+                    if let Some(arrival) = arrival {
+                        connection.hold_arrival(arrival);
                     }
                     Ok(Frame::data(bytes))
                 }))
@@ -245,5 +250,71 @@ pub(super) fn with_cursor(answer: Answer, next: Option<impl ToString>) -> Answer
     match next {
         Some(next) => answer.header("x-next-cursor", next),
         None => answer,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{convert::Infallible, sync::Mutex};
+
+    use hyper::{server::conn::http1, service::service_fn};
+    use hyper_util::rt::TokioIo;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+
+    use super::{
+        super::{connection::Watched, connection_limit::ConnectionLimiter},
+        *,
+    };
+    use crate::domain::{Timestamp, seconds};
+
+    const PIECE: usize = 3_000;
+    const BYTES: usize = 3 * PIECE;
+    /// What is under way between server and client.
+    const PIPE: usize = 1_024;
+
+    /// Serves a file of three pieces to a client that reads so many bytes of it and leaves; returns whether its last
+    /// piece arrived.
+    async fn arrives(read: usize) -> bool {
+        let (mut client, server) = duplex(PIPE);
+        let slot = ConnectionLimiter::new(1).acquire(None).unwrap();
+        let connection = Arc::new(Connection::of(Arc::new(slot)));
+        let (pieces, stream) = mpsc::channel(1);
+        let (arrival, arrived) = oneshot::channel();
+        let (stream, of_answer) = (Mutex::new(Some(stream)), Arc::clone(&connection));
+        let service = service_fn(move |_| {
+            let answer = Answer::file(stream.lock().unwrap().take().unwrap(), BYTES as u64);
+            let response = answer.finish(RequestId::new(Timestamp::from_millis(1), [7; 10]), &of_answer);
+            async move { Ok::<_, Infallible>(response) }
+        });
+        let socket = TokioIo::new(Watched::new(server, connection, seconds(60)));
+        let serving = tokio::spawn(http1::Builder::new().serve_connection(socket, service));
+        tokio::spawn(async move {
+            for arrival in [None, None, Some(arrival)] {
+                let piece = Piece { arrival, ..vec![7; PIECE].into() };
+                if pieces.send(Ok(piece)).await.is_err() {
+                    return;
+                }
+            }
+        });
+        client.write_all(b"POST / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(client.read_u8().await.unwrap());
+        }
+        client.read_exact(&mut vec![0; read]).await.unwrap();
+        let client = (read == BYTES).then_some(client);
+        let has_arrived = arrived.await.is_ok();
+        drop(client);
+        drop(serving.await.unwrap());
+        has_arrived
+    }
+
+    /// A backup whose client left after the last piece was queued counted as the newest one.
+    #[tokio::test]
+    async fn nothing_has_arrived_before_the_operating_system_has_its_last_byte() {
+        for read in [0, 1, PIECE, BYTES - PIECE, BYTES - PIECE + 1, BYTES - PIPE - 1] {
+            assert!(!arrives(read).await, "{read} of {BYTES} bytes");
+        }
+        assert!(arrives(BYTES).await);
     }
 }

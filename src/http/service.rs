@@ -257,6 +257,12 @@ impl Server {
         if self.vault.is_archive_failed() {
             health = health.with_detail("archive_failed");
         }
+        if self.vault.is_witness_refused() {
+            health = health.with_detail("witness_refused");
+        }
+        if self.vault.is_witness_silent() {
+            health = health.with_detail("witness_silent");
+        }
         if gone {
             health = health.with_detail("file_gone");
         }

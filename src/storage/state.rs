@@ -12,6 +12,7 @@ use std::{
 use tokio::sync::watch;
 
 use super::{
+    commit::recent::Recent,
     copy::Tap,
     dates::IntegrationDates,
     engine::Engine,
@@ -122,6 +123,7 @@ pub(super) struct VaultState {
     pub(super) stats: Stats,
     /// The commits that a copy in progress still has to write.
     pub(super) tap: Tap,
+    pub(super) recent: Recent,
 }
 
 /// Numbers the vaults of one process, so that the per-thread caches tell them apart.
@@ -147,6 +149,7 @@ impl VaultState {
             dates: IntegrationDates::default(),
             stats,
             tap: Tap::default(),
+            recent: Recent::default(),
         }
     }
 

@@ -204,3 +204,82 @@ pub(super) fn session_user(
         Err(Error::Unauthenticated)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        auth::token,
+        domain::{Role, days, minutes},
+        vault::tests::{NOW, commit, secret, unlocked},
+    };
+
+    const REQUEST: Context = Context { now: NOW, request: None, peer: None };
+
+    /// Returns an owner's session, and its end.
+    async fn session(vault: &Vault) -> (Bearer, Timestamp) {
+        let login = vault.login(&REQUEST, "owner@example.com", secret()).await.map_err(drop).unwrap();
+        (token::parse_bearer(login.access.expose_text().unwrap()).unwrap(), NOW.plus(login.lives_for))
+    }
+
+    /// A decision keeps a permit of the same state. Anything else must be asked again, or a revocation is passed by.
+    #[tokio::test]
+    async fn a_caller_of_another_state_or_of_none_is_never_taken_for_current() {
+        let (_, vault) = unlocked().await;
+        let (bearer, _) = session(&vault).await;
+        let open = vault.opened().map_err(drop).unwrap();
+        let admitted = vault.authenticate(bearer, &REQUEST).map_err(drop).unwrap();
+        assert!(admitted.is_current(&open.writer.view()));
+        commit(&open.writer, false).await.map(drop).unwrap();
+        assert!(admitted.is_current(&open.writer.view()), "a record changes no state");
+        // A view without the number of its state equals no view, not even one like it.
+        let fresh = open.writer.fresh_view();
+        let unnumbered = authenticate(&fresh, bearer, NOW).map_err(drop).unwrap();
+        for view in [&fresh, &open.writer.fresh_view()] {
+            assert!(!unnumbered.is_current(view) && !admitted.is_current(view));
+        }
+        assert!(!unnumbered.is_current(&open.writer.view()));
+        commit(&open.writer, true).await.map(drop).unwrap();
+        assert!(!admitted.is_current(&open.writer.view()));
+    }
+
+    #[tokio::test]
+    async fn a_permit_for_one_verb_never_serves_another() {
+        let (_, vault) = unlocked().await;
+        let (bearer, _) = session(&vault).await;
+        let rules = vault.rules();
+        let strict = Rules { owners_need_otp: true, ..rules };
+        let admitted = vault.admit(&REQUEST, Some(bearer), |_| Verb::ReadSelf).await.map_err(drop).unwrap();
+        let permit = |verb, rules| admitted.permit(verb, rules).map(|permit| permit.verb());
+        assert_eq!(permit(Verb::ReadSelf, &strict), Ok(Verb::ReadSelf));
+        for verb in Verb::ALL.iter().copied().filter(|verb| verb.allowed().contains(&Role::Owner)) {
+            assert_eq!(permit(verb, &rules), Ok(verb));
+        }
+        for verb in [Verb::ReadCredentials, Verb::CreateToken, Verb::CreateBackup, Verb::RepositoryToken] {
+            assert_eq!(permit(verb, &strict), Err(Denied::EnrolmentRequired), "{verb:?}");
+        }
+    }
+
+    /// A clock that was ahead at the login gives the session an end that is still to come by the clock of today.
+    #[tokio::test]
+    async fn a_session_that_ended_never_names_an_end_that_is_still_to_come() {
+        let (_, vault) = unlocked().await;
+        let (bearer, end) = session(&vault).await;
+        let open = vault.opened().map_err(drop).unwrap();
+        let ended = |now| match authenticate(&open.writer.view(), bearer, now) {
+            Err(Error::TokenExpired { since }) => Some(since),
+            Err(error) => panic!("{error}"),
+            Ok(_) => None,
+        };
+        let earlier = NOW.minus(days(1));
+        for (now, since) in [
+            (NOW, None),
+            (end, Some(end)),
+            (end.plus(minutes(10)), Some(end)),
+            (end.plus(days(4)), Some(end)),
+            (earlier, Some(earlier)),
+        ] {
+            assert_eq!(ended(now), since, "{now}");
+        }
+    }
+}

@@ -4,7 +4,12 @@
 
 use std::ops::Range;
 
-use super::{audited::silent, error::Error, state::Vault};
+use super::{
+    audited::silent,
+    error::{Error, InternalError},
+    exposures::apart,
+    state::Vault,
+};
 use crate::{
     audit::{
         archive::{BLOCK, Header, levels},
@@ -13,8 +18,7 @@ use crate::{
         tree::Frontier,
     },
     domain::{Action, Actor, Detail, DetailKey, Event, Timestamp},
-    storage::{Changes, Decision, StorageError, View},
-    vault::InternalError,
+    storage::{Changes, Decision, StorageError, StoredRecord, View},
 };
 
 /// The most records that one commit deletes: requests wait for it.
@@ -84,14 +88,14 @@ impl Vault {
         self.store().frontier(self.store().first_sequence()?)
     }
 
-    /// Deletes these records, which a verified archive holds, and records `audit.archive` in the same commit. A long
-    /// range takes several commits, each with the event of its own part.
+    /// Deletes these records, which a verified archive holds, and records `audit.archive` in the same commit, with the
+    /// newest time of all that is archived. A long range takes several commits, each with the event of its own part.
     ///
     /// # Errors
     /// The vault is locked, the file no longer begins with these records, or a commit fails: the parts before it are
     /// archived.
     pub async fn archive(&self, records: Range<u64>, actor: Actor, now: Timestamp) -> Result<(), Error> {
-        self.index_before(records.end).await?;
+        let newest = self.newest_archived(&records).await?;
         let mut first = records.start;
         while first < records.end {
             let end = records.end.min(first + STEP);
@@ -105,6 +109,10 @@ impl Vault {
                 let detail = Detail::NONE
                     .number(DetailKey::FirstSequence, first)
                     .number(DetailKey::LastSequence, end - 1);
+                let detail = match newest {
+                    Some(newest) => detail.text(DetailKey::NewestTime, newest),
+                    None => detail,
+                };
                 let event = Event { detail, ..Event::new(now, actor, Action::AuditArchive) };
                 let mut changes = Changes::none();
                 changes.archive_before(end);
@@ -116,4 +124,37 @@ impl Vault {
         }
         Ok(())
     }
+
+    /// Returns the newest time of these records and of those that were archived before; none if the archive of an
+    /// earlier version does not tell. The index of exposures then has all of them.
+    async fn newest_archived(&self, records: &Range<u64>) -> Result<Option<Timestamp>, Error> {
+        self.index_all().await?;
+        let open = self.opened()?;
+        let before = match records.start {
+            0 => Some(Timestamp::from_millis(0)),
+            start => {
+                open.exposures.lock().archived().filter(|(end, _)| *end == start).map(|(_, newest)| newest)
+            }
+        };
+        drop(open);
+        let Some(mut newest) = before else { return Ok(None) };
+        let mut next = records.start;
+        while next < records.end {
+            let (open, count) =
+                (self.opened()?, CHUNK.min(usize::try_from(records.end - next).unwrap_or(CHUNK)));
+            let read = move || latest(&open.writer.fresh_view().records(next, count)?);
+            let Some((last, latest)) = apart((), read).await? else { break };
+            (next, newest) = (last + 1, newest.max(latest));
+        }
+        Ok(Some(newest))
+    }
+}
+
+/// Returns the last sequence and the newest time of these records; none if there are none.
+fn latest(records: &[StoredRecord]) -> Result<Option<(u64, Timestamp)>, Error> {
+    let mut newest = Timestamp::from_millis(0);
+    for (_, bytes) in records {
+        newest = newest.max(record::decode(bytes).map_err(InternalError::from)?.time);
+    }
+    Ok(records.last().map(|(last, _)| (*last, newest)))
 }

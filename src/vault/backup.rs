@@ -49,10 +49,10 @@ impl Backup {
         Self { open: Arc::downgrade(open), number: open.backups.add(event) }
     }
 
-    /// Takes the copy for arrived: it is the newest verified backup.
-    pub fn arrived(self, vault: &Vault) {
+    /// Takes the copy for arrived by this time: it is the newest verified backup.
+    pub fn arrived(self, vault: &Vault, now: Timestamp) {
         if let Some(event) = self.take() {
-            vault.set_backed_up(event.time);
+            vault.set_backed_up(event.time, now);
         }
     }
 

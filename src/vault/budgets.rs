@@ -215,9 +215,6 @@ impl AnswerBytes {
 
 impl Drop for AnswerBytes {
     fn drop(&mut self) {
-        if self.bytes == 0 {
-            return;
-        }
         let mut held = lock(&self.budgets.held);
         held.total -= self.bytes;
         if let Some(of_caller) = held.by_caller.get_mut(&self.caller) {

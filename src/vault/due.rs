@@ -81,6 +81,17 @@ impl Vault {
     }
 }
 
+impl Vault {
+    /// Reads the dates of all integrations into memory, unless they are there: the first list after an unlock need not
+    /// open every row.
+    ///
+    /// # Errors
+    /// The vault is locked, or a row cannot be read.
+    pub fn know_dates(&self) -> Result<(), Error> {
+        Ok(self.opened()?.writer.fresh_view().each_dates(|_, _| {})?)
+    }
+}
+
 /// Returns the numbers of what is due by the standard rules; `visit` sees the dates of each integration.
 ///
 /// # Errors

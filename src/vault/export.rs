@@ -7,15 +7,15 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::{
     access::Admitted,
     budgets::ExportShare,
-    error::{Error, InternalError},
+    error::Error,
     state::Vault,
     work::{Context, Request},
 };
 use crate::{
-    audit::{archive::is_surely_held, proof, record, tree::Hash},
+    audit::{proof, tree::Hash},
     auth::policy::Verb,
     domain::Timestamp,
-    storage::{Decision, StorageError, StoredRecord, View},
+    storage::{Decision, StorageError, StoredRecord},
 };
 
 /// The number of records in a chunk, read from one snapshot: a block of the tree, which is verified as a whole. A
@@ -41,11 +41,17 @@ pub enum Proof {
     },
 }
 
-/// A running export's place among all exports and among its caller's, given back on drop.
-#[derive(Debug)]
+/// A running export's place among all exports and among its caller's, given back when its last clone is dropped: work on
+/// another thread holds one, since it goes on when its client leaves.
+#[derive(Debug, Clone)]
 pub struct ExportTurn {
-    _turn: OwnedSemaphorePermit,
-    _share: ExportShare,
+    _held: Arc<(ExportShare, OwnedSemaphorePermit)>,
+}
+
+impl ExportTurn {
+    pub(super) fn new(turn: OwnedSemaphorePermit, share: ExportShare) -> Self {
+        Self { _held: Arc::new((share, turn)) }
+    }
 }
 
 impl Vault {
@@ -90,14 +96,15 @@ impl Vault {
         from: Option<Timestamp>,
     ) -> Result<(Range<u64>, ExportTurn), Error> {
         let turn = self.export_turn(caller)?;
+        let from = from.filter(|_| first.is_none());
+        let archived = match from {
+            Some(_) => self.archived(context, caller, &turn).await,
+            None => None,
+        };
         let work = move |work: Request<'_>| {
             let held = work.view.first_sequence()?;
-            let is_later = match (first, from) {
-                (None, Some(from)) => {
-                    held_from(work.view)?.is_some_and(|(_, time)| is_surely_held(from, time))
-                }
-                _ => false,
-            };
+            let is_later =
+                from.zip(archived).is_some_and(|(from, (end, newest))| end >= held && from > newest);
             let first = if is_later { held } else { first.unwrap_or(0) };
             if first < held {
                 return Err(Error::Archived { last: held - 1 });
@@ -116,7 +123,7 @@ impl Vault {
     pub(super) fn export_turn(&self, caller: &Admitted) -> Result<ExportTurn, Error> {
         let share = self.budgets.export(caller.caller().actor())?;
         let turn = Arc::clone(&self.exports).try_acquire_owned().map_err(|_| Error::Overloaded)?;
-        Ok(ExportTurn { _turn: turn, _share: share })
+        Ok(ExportTurn::new(turn, share))
     }
 
     /// Returns the next records of an export before `end`, oldest first; empty if there are no more.
@@ -187,17 +194,6 @@ impl Vault {
         // An error means that the writer and its vault are gone.
         drop(sizes.wait_for(|now| *now > size).await);
     }
-}
-
-/// Returns the first record that is left, with its time, if others before it are archived.
-pub(super) fn held_from(view: &View<'_>) -> Result<Option<(u64, Timestamp)>, Error> {
-    let first = view.first_sequence()?;
-    if first == 0 {
-        return Ok(None);
-    }
-    let records = view.records(first, 1)?;
-    let Some((sequence, bytes)) = records.first() else { return Ok(None) };
-    Ok(Some((*sequence, record::decode(bytes).map_err(InternalError::from)?.time)))
 }
 
 /// Returns the number of records of a block before `sequence`.

@@ -1,13 +1,13 @@
 //! The exposure of an actor, an integration or a time, from the records that the sealed head vouches for.
 //!
 //! The index over the log is in memory alone. The check of the whole log after an unlock builds it, a task of the host
-//! keeps it near the log's end, and a question reads what is left. A commit does nothing for it.
+//! keeps it near the log's end, and a question reads what is left. A commit only leaves its records in memory for it.
 
 use super::{
     access::Admitted,
-    error::{Error, InternalError},
-    export::{ExportTurn, held_from},
-    exposures::{damaged, take_in},
+    error::Error,
+    export::ExportTurn,
+    exposures::{apart, damaged, take_in},
     state::{Open, Vault},
     work::Context,
 };
@@ -19,8 +19,8 @@ use crate::{
     storage::{StorageError, View},
 };
 
-/// The number of records that a question may have to read before its answer: about 20 ms.
-const BEHIND_MAX: u64 = 16_384;
+/// The number of records that a question may have to read before its answer.
+const BEHIND_MAX: u64 = 256;
 
 impl Vault {
     /// Returns what the question's actor, integration or time exposed, after the read is durable in the log. Hold the
@@ -38,7 +38,7 @@ impl Vault {
         // An answer may take as long as an export, and as much memory: it has its place among them.
         let turn = self.export_turn(caller)?;
         self.record_read(context, caller).await?;
-        match self.find_exposure(context, caller, question).await {
+        match self.find_exposure(context, caller, question, &turn).await {
             Err(Error::Tampered(StorageError::Tampered { key, .. })) => {
                 Err(self.damaged_record(context, caller, key).await)
             }
@@ -51,25 +51,48 @@ impl Vault {
         context: &Context,
         caller: &Admitted,
         question: &Question,
+        turn: &ExportTurn,
     ) -> Result<Exposure, Error> {
-        self.index_to_end(caller, context.now).await?;
+        self.index_to_end(context, caller, Verb::ReadAudit, turn).await?;
         let (open, asked, now) = (self.opened()?, question.clone(), context.now);
-        let exposure = match apart(move || answer(&open, &asked, now)).await? {
+        let exposure = match apart(turn.clone(), move || answer(&open, &asked, now)).await? {
             Answer::Ready(exposure) => *exposure,
             Answer::Archived { last } => return Err(Error::Archived { last }),
-            Answer::Read(reading) => self.read_on(context, caller, reading).await?,
+            Answer::Read(reading) => self.read_on(context, caller, reading, turn).await?,
         };
         let open = self.opened()?;
-        apart(move || with_rows(&open, exposure, now)).await
+        apart(turn.clone(), move || with_rows(&open, exposure, now)).await
+    }
+
+    /// Returns the sequence after the archived records and the newest of their times; none if nothing is archived, the
+    /// log does not tell, or the caller may not export it.
+    pub(super) async fn archived(
+        &self,
+        context: &Context,
+        caller: &Admitted,
+        turn: &ExportTurn,
+    ) -> Option<(u64, Timestamp)> {
+        let held = self.opened().ok()?.writer.fresh_view().first_sequence().ok()?;
+        if held == 0 {
+            return None;
+        }
+        self.index_to_end(context, caller, Verb::ExportAudit, turn).await.ok()?;
+        self.opened().ok()?.exposures.lock().archived()
     }
 
     /// Brings the index to the present end of the log.
-    async fn index_to_end(&self, caller: &Admitted, now: Timestamp) -> Result<(), Error> {
+    async fn index_to_end(
+        &self,
+        context: &Context,
+        caller: &Admitted,
+        verb: Verb,
+        turn: &ExportTurn,
+    ) -> Result<(), Error> {
         let end = self.opened()?.writer.fresh_view().log_size()?;
         loop {
             let open = self.opened()?;
-            self.admit_again(&open.writer.view(), caller, now, Verb::ReadAudit)?;
-            let next = apart(move || step(&open)).await?;
+            self.admit_again(&open.writer.view(), caller, context.now, verb)?;
+            let next = apart(turn.clone(), move || step(&open)).await?;
             if next >= end {
                 return Ok(());
             }
@@ -82,11 +105,12 @@ impl Vault {
         context: &Context,
         caller: &Admitted,
         mut reading: Box<Reading>,
+        turn: &ExportTurn,
     ) -> Result<Exposure, Error> {
         while let Some(block) = reading.next_block() {
             let open = self.opened()?;
             self.admit_again(&open.writer.view(), caller, context.now, Verb::ReadAudit)?;
-            reading = apart(move || {
+            reading = apart(turn.clone(), move || {
                 let count = usize::try_from(block.end - block.start).unwrap_or_default();
                 let view = open.writer.fresh_view();
                 let (records, held) = (view.records(block.start, count)?, view.first_sequence()?);
@@ -105,17 +129,23 @@ impl Vault {
         reading.finish().map_err(|NeedsArchive| Error::Archived { last: first.saturating_sub(1) })
     }
 
-    /// Brings the index to a sequence: the records before it are about to leave the file.
+    /// Brings the index to the end of the log: records are about to leave the file.
     ///
     /// # Errors
     /// As [`Vault::index_exposures`].
-    pub(super) async fn index_before(&self, end: u64) -> Result<(), Error> {
+    pub(super) async fn index_all(&self) -> Result<(), Error> {
+        let end = self.opened()?.writer.fresh_view().log_size()?;
         loop {
             let open = self.opened()?;
-            if apart(move || step(&open)).await? >= end {
+            if apart((), move || step(&open)).await? >= end {
                 return Ok(());
             }
         }
+    }
+
+    /// Returns the number of records in the log; none while the vault is locked.
+    pub fn recorded(&self) -> Option<u64> {
+        self.opened().ok().map(|open| *open.writer.stats().log_size.borrow())
     }
 
     /// Takes a step of the index towards the end of the log, if it is far behind. Returns whether it was.
@@ -136,7 +166,11 @@ impl Vault {
 /// Takes in the next records of the log, and returns the sequence after them. Questions wait for no read of the file.
 fn step(open: &Open) -> Result<u64, Error> {
     let next = open.exposures.lock().next();
-    let records = open.writer.fresh_view().records(next, usize::try_from(BLOCK).unwrap_or_default())?;
+    // What this process has just committed need not be read and hashed again.
+    let mut records = open.writer.take_recent(next);
+    if records.is_empty() {
+        records = open.writer.fresh_view().records(next, usize::try_from(BLOCK).unwrap_or_default())?;
+    }
     let mut index = open.exposures.lock();
     take_in(&mut index, &records)?;
     Ok(index.next())
@@ -145,14 +179,14 @@ fn step(open: &Open) -> Result<u64, Error> {
 /// Answers from the index, as far as it can.
 fn answer(open: &Open, question: &Question, now: Timestamp) -> Result<Answer, Error> {
     let view = open.writer.fresh_view();
-    let held = held_from(&view)?;
+    let held = view.first_sequence()?;
     let index = open.exposures.lock();
     if let Some(id) = question.integration
         && index.has(id) != Some(true)
         && view.integration(id)?.is_none()
     {
-        return match (index.has(id), held) {
-            (None, Some((first, _))) if first > 0 => Ok(Answer::Archived { last: first - 1 }),
+        return match (index.has(id), held.checked_sub(1)) {
+            (None, Some(last)) => Ok(Answer::Archived { last }),
             _ => Err(Error::IntegrationNotFound),
         };
     }
@@ -176,13 +210,6 @@ fn with_rows(open: &Open, mut exposure: Exposure, now: Timestamp) -> Result<Expo
         }
     }
     Ok(exposure)
-}
-
-/// Runs work on a thread that may take long.
-async fn apart<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
-) -> Result<T, Error> {
-    tokio::task::spawn_blocking(work).await.map_err(|_| InternalError::TaskPanicked)?
 }
 
 fn name(value: &mut ExposedValue, view: &View<'_>) -> Result<(), Error> {

@@ -31,6 +31,10 @@ pub struct Gauges {
     pub log_flawed: bool,
     /// True while the server's own archive of old events has failed, or does not end.
     pub archive_failed: bool,
+    /// True while a witness refuses this log as another one than it cosigned.
+    pub witness_refused: bool,
+    /// True while a witness of this log has cosigned nothing for long.
+    pub witness_silent: bool,
     /// Bytes of credentials in answers that are not sent yet.
     pub answer_bytes: u64,
     /// Requests that a caller's budget refused.
@@ -78,6 +82,8 @@ impl Vault {
             rolled_back: self.rolled_back().is_some(),
             log_flawed: self.is_log_flawed(),
             archive_failed: self.is_archive_failed(),
+            witness_refused: self.is_witness_refused(),
+            witness_silent: self.is_witness_silent(),
             answer_bytes: self.budgets.held_bytes() as u64,
             over_budget: self.budgets.refused(),
             password_runs: self.password_runs(),

@@ -41,9 +41,11 @@ impl Vault {
         self.file_gone.load(Ordering::Relaxed)
     }
 
-    /// Sets the time of the newest verified backup, unless a newer one is known.
-    pub fn set_backed_up(&self, at: Timestamp) {
-        self.backed_up.fetch_max(at.millis(), Ordering::Relaxed);
+    /// Sets the time of the newest verified backup, unless a newer one is known. One of a time to come, by a clock that
+    /// was ahead, is none: its age would be nothing for as long.
+    pub fn set_backed_up(&self, at: Timestamp, now: Timestamp) {
+        let newest = |known: u64| if known > now.millis() { at.millis() } else { known.max(at.millis()) };
+        self.backed_up.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |known| Some(newest(known))).ok();
     }
 
     /// Returns the time of the newest verified backup.
@@ -74,6 +76,23 @@ impl Vault {
     /// Returns whether the server's own archive of old events failed, or does not end.
     pub fn is_archive_failed(&self) -> bool {
         self.archive_failed.load(Ordering::Relaxed)
+    }
+
+    /// Sets whether a witness of this log refuses it as another one than it cosigned, and whether one has cosigned
+    /// nothing for long.
+    pub fn set_witnesses(&self, refused: bool, silent: bool) {
+        self.witness_refused.store(refused, Ordering::Relaxed);
+        self.witness_silent.store(silent, Ordering::Relaxed);
+    }
+
+    /// Returns whether a witness refuses this log as another one than it cosigned.
+    pub fn is_witness_refused(&self) -> bool {
+        self.witness_refused.load(Ordering::Relaxed)
+    }
+
+    /// Returns whether a witness of this log has cosigned nothing for long.
+    pub fn is_witness_silent(&self) -> bool {
+        self.witness_silent.load(Ordering::Relaxed)
     }
 
     /// Returns whether the settings accept an older copy of the file.

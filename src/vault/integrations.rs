@@ -71,7 +71,7 @@ impl Vault {
             check_registered(work.view, scope.projects())?;
             let now = work.context.now;
             check_expiry(&work, expires_at, allow_expired)?;
-            let kept = vec![KeptRevision { revision: Revision::FIRST, expires_at }];
+            let kept = vec![KeptRevision { revision: Revision::FIRST, expires_at, stored_at: None }];
             let (created_by, creator) = (work.caller().actor(), work.caller().user());
             let integration = Integration {
                 id,
@@ -85,7 +85,6 @@ impl Vault {
                 created_by,
                 creator,
                 updated_at: now,
-                rotated_at: None,
                 is_canary,
                 version: 0,
             };
@@ -237,7 +236,8 @@ impl Vault {
                 as_app?;
             }
             check_expiry(&work, request.expires_at, request.allow_expired)?;
-            renew(work, &before, request.credentials, request.expires_at, Detail::NONE)
+            let stored_at = work.context.now;
+            renew(work, &before, request.credentials, (request.expires_at, stored_at), Detail::NONE)
         };
         Ok(self.act(context, caller, Verb::RotateCredentials, work).await?.value)
     }
@@ -258,7 +258,9 @@ impl Vault {
             let kept = before.kept(revision).ok_or(Error::RevisionNotFound)?;
             let secret = work.view.open_kept(&work.permit.restore(&before)?, revision)?;
             let detail = Detail::NONE.number(DetailKey::FromRevision, revision.number());
-            renew(work, &before, secret, kept.expires_at, detail)
+            // Of a value that an earlier version stored only this is certain: it is no younger than that.
+            let stored_at = before.stored_at(kept).unwrap_or(before.created_at);
+            renew(work, &before, secret, (kept.expires_at, stored_at), detail)
         };
         Ok(self.act(context, caller, Verb::RollbackCredentials, work).await?.value)
     }
@@ -318,19 +320,20 @@ fn check_expected(integration: &Integration, expected: Option<Revision>) -> Resu
     }
 }
 
-/// Adds a revision with the new credential, and drops all revisions older than the four before it.
+/// Adds a revision with a credential, its end and the time at which it was first stored, and drops all revisions older
+/// than the four before it.
 fn renew(
     work: Request<'_>,
     before: &Integration,
     secret: Secret,
-    expires_at: Option<Timestamp>,
+    (expires_at, stored_at): (Option<Timestamp>, Timestamp),
     detail: Detail,
 ) -> Result<Decision<Listed>, Error> {
     let mut after = before.clone();
+    after.keep_rotation();
     let revision = before.revision().next();
-    after.kept.insert(0, KeptRevision { revision, expires_at });
+    after.kept.insert(0, KeptRevision { revision, expires_at, stored_at: Some(stored_at) });
     after.updated_at = work.context.now;
-    after.rotated_at = Some(work.context.now);
     let mut changes = Changes::none();
     for dropped in after.kept.split_off(after.kept.len().min(Integration::KEPT_MAX)) {
         changes.remove_credential(after.id, dropped.revision);

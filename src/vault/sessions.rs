@@ -118,7 +118,7 @@ impl Vault {
             // Stays counted until a login succeeds. The wrong code has an event of its own.
             Err(Error::OtpRequired | Error::WrongLoginCode) => {}
             // A failing disk does not count as a wrong password.
-            Err(_) => self.limiter().undecided(email.as_ref(), peer),
+            Err(_) => self.limiter().undecided(email.as_ref(), peer, context.now),
         }
         outcome
     }
@@ -262,7 +262,7 @@ impl Vault {
 
     fn login_succeeded(&self, email: Option<&Email>, peer: Peer, now: Timestamp) {
         let mut limiter = self.limiter();
-        limiter.succeeded(email, peer);
+        limiter.succeeded(email, peer, now);
         if let Some(email) = email {
             limiter.know(email, peer, now);
         }

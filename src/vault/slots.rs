@@ -93,7 +93,7 @@ mod tests {
 
     fn slot(id: u32, kind: SlotKind, secret: &Secret, key: &VaultKey) -> Slot {
         let header = SlotHeader { id, kind, params: KdfParams::LIGHT, salt: [u8::try_from(id).unwrap(); 16] };
-        let master = MasterKey::derive(secret, &header.salt, header.params).unwrap();
+        let master = MasterKey::of_slot(secret, &header).unwrap();
         Slot { wrapped: master.wrap(&header, key).unwrap(), header }
     }
 
@@ -163,5 +163,44 @@ mod tests {
         assert!(try_slots(&slots, &bytes).outcome.is_ok());
         let other = try_slots(&slots, &Secret::new(b"caf\xe8 example".to_vec()));
         assert!(matches!(other.outcome, Err(UnlockError::WrongEncoding)));
+    }
+
+    #[test]
+    fn a_machine_key_opens_its_own_slot_alone_and_costs_no_work() {
+        let key = VaultKey::generate().unwrap();
+        let [first, second, lost] = [(); 3].map(|()| MachineKey::generate().unwrap());
+        let slots = [
+            slot(1, SlotKind::Passphrase, &secret("passphrase 1"), &key),
+            // Another kind of slot over the same bytes is another slot.
+            slot(2, SlotKind::Passphrase, &lost.to_secret(), &key),
+            slot(3, SlotKind::Machine, &first.to_secret(), &key),
+            slot(4, SlotKind::Machine, &second.to_secret(), &key),
+        ];
+        for (machine, opened) in [(&first, Some(3)), (&second, Some(4)), (&lost, None)] {
+            let trial = try_slots(&slots, &machine.to_text());
+            assert_eq!((trial.runs, trial.outcome.map(|(_, id)| id).ok()), (0, opened));
+        }
+        let passphrase = try_slots(&slots, &secret("passphrase 1"));
+        assert_eq!((passphrase.runs, passphrase.outcome.map(|(_, id)| id).ok()), (2, Some(1)));
+    }
+
+    /// The hint that follows names the remedy: another key file, another look at the paper, or the keyboard.
+    #[test]
+    fn a_secret_that_opens_nothing_is_named_after_its_form() {
+        let key = VaultKey::generate().unwrap();
+        let slots = [slot(1, SlotKind::Passphrase, &secret("passphrase 1"), &key)];
+        let outcome = |text: &str| try_slots(&slots, &secret(text)).outcome.map(drop).unwrap_err();
+        for text in ["passphrase 2", "sealroom_machine_AAAA", "four four four"] {
+            assert!(matches!(outcome(text), UnlockError::WrongPassphrase), "{text}");
+        }
+        let machine = MachineKey::generate().unwrap().to_text();
+        assert!(matches!(outcome(machine.expose_text().unwrap()), UnlockError::WrongMachineKey));
+        let printed = RecoveryKey::generate().unwrap().to_text();
+        let printed = printed.expose_text().unwrap();
+        assert!(matches!(outcome(printed), UnlockError::WrongRecoveryKey));
+        let (first, rest) = printed.split_at(1);
+        let mistyped = format!("{}{rest}", if first == "0" { "1" } else { "0" });
+        assert!(matches!(outcome(&mistyped), UnlockError::Mistyped { .. }));
+        assert!(matches!(outcome(&["zzzz"; 9].join(" ")), UnlockError::Mistyped { group: None }));
     }
 }

@@ -184,6 +184,8 @@ pub struct Vault {
     pub(super) backed_up: AtomicU64,
     pub(super) backup_failed: AtomicBool,
     pub(super) archive_failed: AtomicBool,
+    pub(super) witness_refused: AtomicBool,
+    pub(super) witness_silent: AtomicBool,
     /// Limits concurrent password verifications to the number of cores, and to [`PASSWORDS_MAX`].
     pub(super) passwords: Semaphore,
     pub(super) passwords_waiting: AtomicUsize,
@@ -240,6 +242,8 @@ impl Vault {
             backed_up: AtomicU64::new(0),
             backup_failed: AtomicBool::new(false),
             archive_failed: AtomicBool::new(false),
+            witness_refused: AtomicBool::new(false),
+            witness_silent: AtomicBool::new(false),
             passwords: Semaphore::new(cores.min(PASSWORDS_MAX)),
             passwords_waiting: AtomicUsize::new(0),
             budgets: Arc::default(),

@@ -28,7 +28,7 @@ const BREAKS: u8 = 2;
 const LIES: u8 = 3;
 
 #[derive(Debug, Default)]
-struct Disk(InMemoryBackend, AtomicU8);
+pub(super) struct Disk(InMemoryBackend, AtomicU8);
 
 impl Disk {
     fn check(&self) -> io::Result<()> {
@@ -65,9 +65,9 @@ impl StorageBackend for Disk {
     }
 }
 
-const NOW: Timestamp = Timestamp::from_millis(1_795_514_400_000);
+pub(super) const NOW: Timestamp = Timestamp::from_millis(1_795_514_400_000);
 
-fn secret() -> Secret {
+pub(super) fn secret() -> Secret {
     Secret::from("correct horse battery staple example".to_owned())
 }
 
@@ -79,7 +79,7 @@ fn name() -> ProjectId {
     "acme/app".parse().unwrap()
 }
 
-async fn unlocked() -> (Arc<Disk>, Vault) {
+pub(super) async fn unlocked() -> (Arc<Disk>, Vault) {
     let (disk, host) = (Arc::<Disk>::default(), Actor::host("test"));
     let plan = InitPlan {
         owner: "owner@example.com".parse().unwrap(),
@@ -97,7 +97,7 @@ async fn unlocked() -> (Arc<Disk>, Vault) {
 }
 
 /// Commits a record, beside a project if `changes` says so.
-async fn commit(writer: &Writer, changes: bool) -> Result<Committed<()>, JobError<()>> {
+pub(super) async fn commit(writer: &Writer, changes: bool) -> Result<Committed<()>, JobError<()>> {
     let decide = move |_: &View<'_>| {
         if !changes {
             return Ok(Decision::recording((), vec![event()]));

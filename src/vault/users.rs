@@ -210,7 +210,7 @@ impl Vault {
         self.limit(Some(email), peer, context.now)?;
         match self.is_own_password(email, password).await {
             Ok(true) => {
-                self.limiter().succeeded(Some(email), peer);
+                self.limiter().succeeded(Some(email), peer, context.now);
                 Ok(())
             }
             Ok(false) => {
@@ -219,7 +219,7 @@ impl Vault {
             }
             Err(error) => {
                 // A check that could not be made does not count as a wrong password.
-                self.limiter().undecided(Some(email), peer);
+                self.limiter().undecided(Some(email), peer, context.now);
                 Err(error)
             }
         }

@@ -39,8 +39,8 @@ impl Vault {
             return Err(WitnessFileError::Itself { own });
         }
         let kept = witness.kept();
-        let (Some(kept), own) = (kept.as_ref(), witness_name(self.store().file())) else { return Ok(()) };
-        let key = kept.state.key.name();
+        let (Some(state), own) = (&kept.state, witness_name(self.store().file())) else { return Ok(()) };
+        let key = state.key.name();
         if key == own {
             return Ok(());
         }
@@ -58,8 +58,8 @@ impl Vault {
     /// This vault is no witness, or is locked before the first call.
     pub async fn witness_key(self: &Arc<Self>) -> Result<WitnessKey, NotWitnessed> {
         self.as_witness(|vault, witness| {
-            if let Some(kept) = witness.kept().as_ref() {
-                return Ok(kept.state.key.clone());
+            if let Some(state) = &witness.kept().state {
+                return Ok(state.key.clone());
             }
             let open = vault.opened()?;
             Self::own_key(witness, &mut witness.kept(), &open).map(|(key, _)| key)
@@ -76,7 +76,7 @@ impl Vault {
         // Not on a serving thread: a cosignature holds the state while the disk syncs.
         self.as_witness(move |_, witness| {
             let kept = witness.kept();
-            let state = kept.as_ref().map(|kept| &kept.state).ok_or(Refusal::UnknownLog)?;
+            let state = kept.state.as_ref().ok_or(Refusal::UnknownLog)?;
             let mut origins = state.origins();
             let origin = origins.find(|origin| HEXLOWER.encode(&sha256(origin.as_bytes())) == hash);
             let note = origin.and_then(|origin| state.note(origin)).ok_or(Refusal::UnknownLog)?;
@@ -131,14 +131,14 @@ impl Vault {
         let open = self.opened()?;
         // From here to the end: two requests from one old size must not both pass.
         let mut kept = witness.kept();
-        let last = kept.as_ref().and_then(|kept| kept.state.last(&new.origin)).cloned();
+        let last = kept.state.as_ref().and_then(|state| state.last(&new.origin)).cloned();
         // Before the key is touched: a stranger may repeat a public checkpoint for ever.
         if let Err(refusal) = request.judge(&new, last.as_ref()) {
             report(refusal, &request, &new, last.as_ref());
             return Err(refusal.into());
         }
         let (name, key) = Self::own_key(witness, &mut kept, &open)?;
-        let state = kept.as_ref().map(|kept| kept.state.clone()).ok_or(NotWitnessed::NotKept)?;
+        let state = kept.state.clone().ok_or(NotWitnessed::NotKept)?;
         let (signed, lines) = own_lines(request.note, &new.origin, &witness.logs);
         let line = cosign(&signed, name.name(), &key, now);
         if last.as_ref().is_none_or(|last| last.size < new.size) {
@@ -158,11 +158,11 @@ impl Vault {
     /// Returns the key of this vault as a witness; generates and keeps one if there is none.
     fn own_key(
         witness: &Witness,
-        kept: &mut Option<Kept>,
+        kept: &mut Kept,
         open: &Open,
     ) -> Result<(WitnessKey, LogKey), NotWitnessed> {
         let view = open.writer.fresh_view();
-        if let Some(Kept { state, .. }) = kept.as_ref() {
+        if let Some(state) = &kept.state {
             let key = view.open_witness_key(*state.key.public(), &state.sealed);
             return key.map(|key| (state.key.clone(), key)).ok_or_else(|| {
                 let hint = "a rekey ends the witness's key, as it ends the log's: move the file away, start again, and \

@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -31,15 +31,17 @@ const WAITING_MAX: usize = 16;
 pub struct Witness {
     pub(super) path: PathBuf,
     pub(super) logs: Vec<VerifierKey>,
-    kept: Mutex<Option<Kept>>,
+    kept: Mutex<Kept>,
     pub(super) turns: Arc<Semaphore>,
 }
 
-/// The state, as it is on the disk.
-#[derive(Debug)]
+/// The state, and what may be on the disk.
+#[derive(Debug, Default)]
 pub(super) struct Kept {
-    pub(super) state: State,
-    bytes: Vec<u8>,
+    /// The state of all that was answered; none before the first key.
+    pub(super) state: Option<State>,
+    /// The file as it was read or replaced last; none if there was none.
+    bytes: Option<Vec<u8>>,
     /// A replacement that failed: it may be on the disk all the same, and nothing of it was answered.
     failed: Option<Vec<u8>>,
 }
@@ -115,46 +117,26 @@ impl Witness {
         }
         let bytes = read_private(&path, FILE_BYTES_MAX);
         let kept = match bytes.map_err(|source| WitnessFileError::Io { path: path.clone(), source })? {
-            None => None,
+            None => Kept::default(),
             Some(bytes) => {
                 let damaged = |source| WitnessFileError::Damaged { path: path.clone(), source };
                 let state = State::read(&bytes).map_err(damaged)?;
-                Some(Kept { state, bytes, failed: None })
+                Kept { state: Some(state), bytes: Some(bytes), failed: None }
             }
         };
         Ok(Self { path, logs, kept: Mutex::new(kept), turns: Arc::new(Semaphore::new(WAITING_MAX)) })
     }
 
     /// Returns the state, locked: two requests from one old size must not both pass.
-    pub(super) fn kept(&self) -> MutexGuard<'_, Option<Kept>> {
+    pub(super) fn kept(&self) -> MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Puts the next state in the place of the one that is kept.
-    pub(super) fn keep(
-        &self,
-        kept: &mut Option<Kept>,
-        next: State,
-        key: &LogKey,
-    ) -> Result<(), NotWitnessed> {
+    pub(super) fn keep(&self, kept: &mut Kept, next: State, key: &LogKey) -> Result<(), NotWitnessed> {
         let bytes = next.write(key).into_bytes();
-        let there = read_private(&self.path, FILE_BYTES_MAX).map_err(|error| self.not_kept(&error))?;
-        let is_own = match kept.as_ref() {
-            None => there.is_none(),
-            Some(kept) => {
-                there.is_some_and(|there| there == kept.bytes || Some(&there) == kept.failed.as_ref())
-            }
-        };
-        if !is_own {
-            return Err(self.not_kept(&io::Error::other("it was changed or taken away under this server")));
-        }
-        if let Err(error) = replace_private(&self.path, &bytes) {
-            if let Some(kept) = kept {
-                kept.failed = Some(bytes);
-            }
-            return Err(self.not_kept(&error));
-        }
-        *kept = Some(Kept { state: next, bytes, failed: None });
+        kept.replace(&self.path, bytes, replace_private).map_err(|error| self.not_kept(&error))?;
+        kept.state = Some(next);
         Ok(())
     }
 
@@ -163,5 +145,97 @@ impl Witness {
                     stop one of them and start the server again";
         tracing::error!(path = %self.path.display(), %error, hint, "the witness's state cannot be kept");
         NotWitnessed::NotKept
+    }
+}
+
+impl Kept {
+    /// Replaces the file, if it is one that this process left there.
+    fn replace(
+        &mut self,
+        path: &Path,
+        bytes: Vec<u8>,
+        replace: impl FnOnce(&Path, &[u8]) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let there = read_private(path, FILE_BYTES_MAX)?;
+        let is_failed = there.is_some() && there == self.failed;
+        if there != self.bytes && !is_failed {
+            return Err(io::Error::other("it was changed or taken away under this server"));
+        }
+        let replaced = replace(path, &bytes);
+        (self.bytes, self.failed) = match &replaced {
+            Ok(()) => (Some(bytes), None),
+            // One of the two is on the disk now.
+            Err(_) => (there, Some(bytes)),
+        };
+        replaced
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    /// The fate of one replacement.
+    #[derive(Debug, Clone, Copy)]
+    enum Disk {
+        Works,
+        /// It fails before the file has its new name.
+        Refuses,
+        /// It fails when the folder is synced: the file is the new one.
+        FailsLate,
+    }
+
+    impl Disk {
+        const ALL: [Self; 3] = [Self::Works, Self::Refuses, Self::FailsLate];
+
+        fn replace(self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+            match self {
+                Self::Works => fs::write(path, bytes),
+                Self::Refuses => Err(io::ErrorKind::StorageFull.into()),
+                Self::FailsLate => fs::write(path, bytes).and(Err(io::ErrorKind::Other.into())),
+            }
+        }
+    }
+
+    /// After a replacement that failed late and a second failure, the witness took its own file for a foreign one until
+    /// its restart.
+    #[test]
+    fn no_failures_of_a_disk_make_a_witness_take_its_own_file_for_a_foreign_one() {
+        for number in 0..3_usize.pow(5) {
+            for had_file in [false, true] {
+                let fates = [1, 3, 9, 27, 81].map(|place| Disk::ALL[number / place % 3]);
+                let folder = tempfile::tempdir().unwrap();
+                let path = folder.path().join("v.witness");
+                let mut kept = Kept::default();
+                if had_file {
+                    fs::write(&path, "first").unwrap();
+                    kept.bytes = Some(b"first".to_vec());
+                }
+                for (at, fate) in fates.into_iter().enumerate() {
+                    let replaced = kept.replace(&path, format!("state {at}").into(), |path, bytes| {
+                        fate.replace(path, bytes)
+                    });
+                    assert_eq!(
+                        replaced.is_ok(),
+                        matches!(fate, Disk::Works),
+                        "{at} of {fates:?}, {had_file}"
+                    );
+                }
+                // A stranger's file is refused in each of these states, and what this process left is accepted again.
+                let own = fs::read(&path).ok();
+                fs::write(&path, "foreign").unwrap();
+                let mut last = || kept.replace(&path, b"last".to_vec(), |path, bytes| fs::write(path, bytes));
+                assert!(last().is_err(), "{fates:?}");
+                assert_eq!(fs::read(&path).unwrap(), b"foreign", "{fates:?}");
+                match own {
+                    Some(own) => fs::write(&path, own).unwrap(),
+                    None => fs::remove_file(&path).unwrap(),
+                }
+                last().unwrap();
+                assert_eq!(fs::read(&path).unwrap(), b"last", "{fates:?}");
+            }
+        }
     }
 }

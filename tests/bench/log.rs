@@ -218,7 +218,7 @@ fn main() {
     folder.disable_cleanup(has("--keep"));
     let data = folder.path().join("bench.redb");
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    let (filled, asked, read, due, cost) = runtime.block_on(async {
+    let read = runtime.block_on(async {
         let vault = vault(&data).await;
         let context = Context { now: Clock::system().now(), request: None, peer: None };
         let login = vault.login(&context, "owner@example.com", secret("password-example")).await;
@@ -227,27 +227,26 @@ fn main() {
         let start = Instant::now();
         let stored = due::fill(&vault, &context, &caller, integrations).await;
         fill(&vault, events, stored).await;
-        let filled = start.elapsed();
-        let asked = exposure::ask(&vault, &context, &caller).await;
+        // Each figure is printed once it is known: a run of many events may be stopped.
+        println!("events                            {events:>9}");
+        println!("integrations                      {integrations:>9}");
+        println!("filled in                         {:>9.0} s", start.elapsed().as_secs_f64());
+        show_asked(&exposure::ask(&vault, &context, &caller).await);
         let read = match has("--insight") {
             true => None,
             false => Some(read(&vault, &context, (&bearer, &caller), folder.path()).await),
         };
-        let due = due::measure(&vault, &context, &caller, integrations).await;
-        let cost = reads::cost(&vault, &context, &caller, if quick { 5_000 } else { 100_000 }).await;
+        show_due(&due::measure(&vault, &context, &caller, integrations).await);
+        show_cost(&reads::cost(&vault, &context, &caller, if quick { 5_000 } else { 100_000 }).await);
         let stop = Event::new(Clock::system().now(), Actor::host("bench"), Action::ServerStop);
         vault.lock(stop).await.map_err(drop).unwrap();
-        (filled, asked, read, due, cost)
+        read
     });
     drop(runtime);
-    println!("events                            {events:>9}");
-    println!("integrations                      {integrations:>9}");
-    println!("filled in                         {:>9.0} s", filled.as_secs_f64());
     println!("file                              {:>9.0} MB", fs::metadata(&data).unwrap().len() as f64 / 1e6);
     if let Some(read) = read {
         show_read(&read, events, folder.path());
     }
-    show_insight(&asked, &due, &cost);
 }
 
 fn show_read(read: &Read, events: u64, folder: &Path) {
@@ -267,9 +266,15 @@ fn show_read(read: &Read, events: u64, folder: &Path) {
     println!("an inclusion proof, its event too {:>9.0} µs", read.proof.as_secs_f64() * 1e6);
 }
 
-fn show_insight(asked: &exposure::Asked, due: &due::Measured, cost: &reads::Cost) {
-    let millis = |took: Duration| took.as_secs_f64() * 1e3;
-    let beside = |whole: Duration, part: Duration| whole.as_secs_f64() / part.as_secs_f64();
+fn millis(took: Duration) -> f64 {
+    took.as_secs_f64() * 1e3
+}
+
+fn beside(whole: Duration, part: Duration) -> f64 {
+    whole.as_secs_f64() / part.as_secs_f64()
+}
+
+fn show_asked(asked: &exposure::Asked) {
     for (who, (took, values)) in [
         ("exposure of a machine            ", asked.usual),
         ("exposure of the one with the most", asked.widest),
@@ -284,6 +289,9 @@ fn show_insight(asked: &exposure::Asked, due: &due::Measured, cost: &reads::Cost
         millis(asked.first),
         asked.index_kib
     );
+}
+
+fn show_due(due: &due::Measured) {
     println!("due, the first after an unlock    {:>9.1} ms", millis(due.first));
     let ratio = beside(due.all, due.later);
     println!(
@@ -292,6 +300,9 @@ fn show_insight(asked: &exposure::Asked, due: &due::Measured, cost: &reads::Cost
     );
     println!("a list of a thousand integrations {:>9.1} ms", millis(due.listing));
     println!("a list of all integrations        {:>9.0} ms", millis(due.all));
+}
+
+fn show_cost(cost: &reads::Cost) {
     println!(
         "processor time of a read          {:>9.2} µs, {:.2} µs with the index: {:+.1} %",
         cost.without,

@@ -134,7 +134,7 @@ impl Used {
         let vault = Vault::open(Disk::new(Arc::clone(&base)).medium(), settings()).unwrap();
         vault.unlock(secret(PASSPHRASE), host(), now(), None).await.unwrap();
         let made = vault.back_up(target.medium(), now()).await;
-        made.map_err(|error| error.to_string())?.1.arrived(&vault);
+        made.map_err(|error| error.to_string())?.1.arrived(&vault, now());
         Ok(Self {
             base,
             copy: Arc::new(target.image()),
@@ -199,7 +199,7 @@ impl Used {
             Upkeep::Adopt => true,
             Upkeep::BackUp => {
                 let made = vault.back_up(Disk::new(Arc::default()).medium(), now()).await;
-                made.map(|(_, backup)| backup.arrived(vault)).is_ok()
+                made.map(|(_, backup)| backup.arrived(vault, now())).is_ok()
             }
         }
     }
@@ -211,7 +211,7 @@ impl Used {
             let vault = Vault::open(source.medium(), settings()).map_err(|error| format!("{error:?}"))?;
             vault.unlock(secret(PASSPHRASE), host(), now(), None).await.map_err(|error| error.to_string())?;
             let made = vault.back_up(target.medium(), now()).await;
-            let made = made.map(|(_, backup)| backup.arrived(&vault)).is_ok();
+            let made = made.map(|(_, backup)| backup.arrived(&vault, now())).is_ok();
             return Ok(made.then(|| vec![secret(PASSPHRASE), copied(&self.recovery)]));
         }
         let closed = Closed::open(source.medium(), 1 << 20).map_err(|error| format!("{error:?}"))?;

@@ -160,7 +160,8 @@ mod tests {
         let mut stored = integration();
         stored.config = Some(Json::empty_object());
         stored.name = Some("\"".repeat(100).parse().unwrap());
-        stored.kept = vec![KeptRevision { revision: Revision::new(u64::MAX), expires_at: Some(NOW) }];
+        stored.kept =
+            vec![KeptRevision { revision: Revision::new(u64::MAX), expires_at: Some(NOW), stored_at: None }];
         let credentials = Secret::from("{}".to_owned());
         for provider in Provider::ALL {
             for auth_type in AuthType::ALL {

@@ -42,7 +42,7 @@ impl<'a> Health<'a> {
     }
 
     /// Adds a condition that needs the operator: `disk_low`, `rolled_back`, `checkpoint_lost`, `backup_failed`,
-    /// `archive_failed`, `file_gone` or `log_flawed`.
+    /// `archive_failed`, `witness_refused`, `witness_silent`, `file_gone` or `log_flawed`.
     #[must_use]
     pub fn with_detail(mut self, detail: &'static str) -> Self {
         self.detail.push(detail);

@@ -133,7 +133,9 @@ mod tests {
         stored.name = Some("deploy \"key\"".parse().unwrap());
         stored.scope = Scope::Projects(vec!["acme/app".parse().unwrap()]);
         stored.config = Some(Json::new_checked("{\"b\":1.50,\"a\":2}".to_owned()));
-        stored.kept.insert(0, KeptRevision { revision: Revision::new(2), expires_at: Some(NOW) });
+        stored
+            .kept
+            .insert(0, KeptRevision { revision: Revision::new(2), expires_at: Some(NOW), stored_at: None });
         let access = LastAccess { at: NOW, by: "host:root".parse().unwrap() };
         let body = IntegrationBody::new(&stored, Some(&access)).with_shadows(&[stored.id]);
         assert_eq!(

@@ -121,12 +121,11 @@ mod tests {
             name: None,
             scope: Scope::Global,
             config: None,
-            kept: vec![KeptRevision { revision: Revision::FIRST, expires_at: None }],
+            kept: vec![KeptRevision { revision: Revision::FIRST, expires_at: None, stored_at: None }],
             created_at: NOW,
             created_by: "user:ada@acme.com".parse().unwrap(),
             creator: None,
             updated_at: NOW,
-            rotated_at: None,
             is_canary: false,
             version: 1,
         }

@@ -65,7 +65,11 @@ mod tests {
     fn each_revision_goes_out_byte_for_byte_with_its_own_expiry() {
         let (new, old) =
             (Secret::from(r#"{ "b":1e999 }"#.to_owned()), Secret::from(r#"{"a":"\u0041"}"#.to_owned()));
-        let kept = |number, expires_at| KeptRevision { revision: Revision::new(number), expires_at };
+        let kept = |number, expires_at| KeptRevision {
+            revision: Revision::new(number),
+            expires_at,
+            stored_at: None,
+        };
         let stored = integration();
         let body = RevisionsBody::new(&stored, None, &[(kept(2, None), &new), (kept(1, Some(NOW)), &old)]);
         let text = text(&body);

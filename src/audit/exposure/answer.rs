@@ -13,7 +13,6 @@ use super::{
 };
 use crate::{
     api::responses::{Backups, Exposure, Made},
-    audit::archive::is_surely_held,
     domain::{IntegrationId, Timestamp},
 };
 
@@ -34,18 +33,18 @@ pub enum Answer {
 }
 
 impl Index {
-    /// Answers a question at that time. `held` is the first record that can be read, with its time; the index may know
-    /// of records before it, which were archived since. `current` returns the revision of an integration of which the
-    /// records do not state it, since they were archived.
+    /// Answers a question at that time. `held` is the first record that can be read; the index may know of records
+    /// before it, which were archived since. `current` returns the revision of an integration of which the records do
+    /// not state it, since they were archived.
     pub fn answer(
         &self,
         question: &Question,
         now: Timestamp,
-        held: Option<(u64, Timestamp)>,
+        held: u64,
         current: &mut dyn FnMut(IntegrationId) -> Option<u64>,
     ) -> Answer {
-        let held = held.max(self.first);
-        if let Some(last) = self.archived(question, held) {
+        let held = held.max(self.first.unwrap_or(0));
+        if let Some(last) = self.last_archived(question, held) {
             return Answer::Archived { last };
         }
         let actors = question.actor.as_deref().map(|actor| self.actors_of(actor, question.transitive));
@@ -55,7 +54,7 @@ impl Index {
         if self.needs_records(question) {
             let actors = actors.map(|all| all.iter().map(|one| self.actors.name(*one).clone()).collect());
             let heads = self.heads(question, current);
-            let blocks = self.blocks(question, held.map_or(0, |(first, _)| first));
+            let blocks = self.blocks(question, held);
             let reading = Reading::new(question.clone(), now, actors, heads, blocks, answer);
             return Answer::Read(Box::new(reading));
         }
@@ -66,7 +65,7 @@ impl Index {
             let of = mint.received.iter().filter(|(actor, _)| wanted(actor));
             of.filter_map(|(actor, tally)| {
                 let actor: &str = self.actors.name(*actor);
-                Some((&**hash, actor, mint.integration, mint.ends, tally.as_ref()?))
+                Some((&**hash, actor, mint.integration, mint.ends, tally.as_deref()?))
             })
         });
         list_minted(minted, now, &mut answer);
@@ -76,7 +75,7 @@ impl Index {
 
     /// Returns whether the log has or had an integration of that id; `None` if only archived records can tell.
     pub fn has(&self, integration: IntegrationId) -> Option<bool> {
-        let is_whole = self.first.is_none_or(|(first, _)| first == 0);
+        let is_whole = self.first.is_none_or(|first| first == 0);
         let is_known = self.places.contains_key(&integration);
         (is_known || is_whole).then_some(is_known)
     }
@@ -87,16 +86,16 @@ impl Index {
     }
 
     /// Returns the last archived record, if the question may be about it.
-    fn archived(&self, question: &Question, held: Option<(u64, Timestamp)>) -> Option<u64> {
-        let unknown = self.first.map_or(0, |(first, _)| first).checked_sub(1);
+    fn last_archived(&self, question: &Question, held: u64) -> Option<u64> {
+        let unknown = self.first.unwrap_or(0).checked_sub(1);
         if !self.needs_records(question) {
             return unknown;
         }
-        let (first, time) = held.filter(|(first, _)| *first > 0)?;
-        let is_later = question.since.is_some_and(|since| is_surely_held(since, time));
+        let last = held.checked_sub(1)?;
+        let is_later = question.since.is_some_and(|since| self.holds_all_from(since, held));
         // Only the log from its beginning tells who made whom.
         let is_known = !question.transitive || unknown.is_none();
-        if is_later && is_known { None } else { Some(first - 1) }
+        if is_later && is_known { None } else { Some(last) }
     }
 
     /// Returns the actor, and with `transitive` those that it made, and so on.
@@ -180,8 +179,10 @@ impl Index {
                 }
             }
             (None, Some(actors)) => {
-                let places = actors.iter().filter_map(|actor| self.of_actor.get(*actor as usize)).flatten();
-                let places: BTreeSet<u32> = places.copied().collect();
+                let all = actors.iter().filter_map(|actor| self.of_actor.get(*actor as usize));
+                let mut places: Vec<u32> = all.flatten().copied().collect();
+                places.sort_unstable();
+                places.dedup();
                 places.iter().for_each(|place| list(*place, &|actor| actors.contains(&actor)));
             }
             (None, None) => (0..self.entries.len()).for_each(|place| {

@@ -17,6 +17,8 @@ use crate::{
 #[serde(rename_all = "camelCase", default)]
 struct Detail {
     from_revision: Option<u64>,
+    last_sequence: Option<u64>,
+    newest_time: Option<String>,
     hashed_token: Option<String>,
     expires_at: Option<String>,
     id: Option<Value>,
@@ -57,6 +59,8 @@ pub(super) enum Did<'a> {
     Made(Option<String>),
     /// The actor took a copy of the vault.
     BackedUp,
+    /// The records before `end` left the file; `newest` is the newest of their times, if the record states it.
+    Archived { end: u64, newest: Option<Timestamp> },
 }
 
 /// The origin and the project of a disclosure.
@@ -93,6 +97,11 @@ fn did<'a>(told: &Told<'a>) -> Result<Option<Did<'a>>, BadRecord> {
         Action::TokenCreate => Did::Made(text(detail(told)?.id).map(|id| format!("app:{id}"))),
         Action::UserCreate => Did::Made(text(detail(told)?.email).map(|email| format!("user:{email}"))),
         Action::BackupCreate => Did::BackedUp,
+        Action::AuditArchive => {
+            let Detail { last_sequence, newest_time, .. } = detail(told)?;
+            let end = last_sequence.ok_or(BadRecord)?.saturating_add(1);
+            Did::Archived { end, newest: newest_time.as_deref().map(parse).transpose()? }
+        }
         _ => return Ok(None),
     }))
 }

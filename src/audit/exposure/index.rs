@@ -26,8 +26,10 @@ const MINTED_MAX: usize = 65_536;
 /// The index over the records that were pushed.
 #[derive(Default)]
 pub struct Index {
-    /// The first record, with its time: those before it are archived.
-    pub(super) first: Option<(u64, Timestamp)>,
+    /// The first record: those before it are archived.
+    pub(super) first: Option<u64>,
+    /// The sequence after the archived records, and the newest of their times, as the last archive's record states them.
+    archived: Option<(u64, Timestamp)>,
     pub(super) next: u64,
     pub(super) actors: Actors,
     pub(super) projects: Shared,
@@ -70,6 +72,17 @@ impl Index {
         self.known
     }
 
+    /// Returns the sequence after the archived records, and the newest of their times; none if the log does not tell.
+    pub const fn archived(&self) -> Option<(u64, Timestamp)> {
+        self.archived
+    }
+
+    /// Returns whether every record from a time on is at `held` or later. The times of a log may fall: its operator may
+    /// accept a clock that was set back.
+    pub fn holds_all_from(&self, time: Timestamp, held: u64) -> bool {
+        held == 0 || self.archived.is_some_and(|(end, newest)| end >= held && time > newest)
+    }
+
     /// Takes in the record at that sequence. Skips one that it has; after a gap, whose records were archived meanwhile,
     /// it begins anew.
     ///
@@ -83,7 +96,7 @@ impl Index {
         if self.first.is_some() && sequence > self.next {
             *self = Self::default();
         }
-        self.first.get_or_insert((sequence, fact.time));
+        self.first.get_or_insert(sequence);
         self.next = sequence + 1;
         let block = self.blocks.entry(sequence / BLOCK).or_insert((fact.time, fact.time));
         *block = (block.0.min(fact.time), block.1.max(fact.time));
@@ -137,6 +150,7 @@ impl Index {
                 let backups = self.backups.entry(actor).or_insert(taken);
                 *backups = Backups { count: backups.count + 1, ..taken };
             }
+            Did::Archived { end, newest } => self.archived = newest.map(|newest| (end, newest)),
         }
     }
 
@@ -206,7 +220,8 @@ impl Index {
                 }
                 self.of_actor[actor_at].insert(place);
                 self.known += 1;
-                if entry.known.is_empty() {
+                // Most have one or two: a growing list begins with room for four.
+                if entry.known.len() < 4 {
                     entry.known.reserve_exact(1);
                 }
                 entry.known.insert(at, ((root, actor), Known::default()));

@@ -69,15 +69,27 @@ pub(super) struct Line<'a> {
 pub(super) struct Mint<A> {
     pub(super) integration: IntegrationId,
     pub(super) ends: Timestamp,
-    pub(super) received: BTreeMap<A, Option<Tally>>,
+    pub(super) received: BTreeMap<A, Option<Box<Tally>>>,
 }
 
 /// Puts the values into the answer.
-pub(super) fn list_values(mut lines: Vec<Line<'_>>, into: &mut Exposure) {
-    lines.sort_by_cached_key(|line| Reverse(line.known.newest()));
-    let (deleted, live): (Vec<_>, Vec<_>) = lines.iter().partition(|line| line.head.deleted.is_some());
-    (into.live, into.left.live) = cut(live, shown);
-    (into.deleted, into.left.deleted) = cut(deleted, shown);
+pub(super) fn list_values(lines: Vec<Line<'_>>, into: &mut Exposure) {
+    let (deleted, live): (Vec<_>, Vec<_>) = lines.into_iter().partition(|line| line.head.deleted.is_some());
+    (into.live, into.left.live) = values(live);
+    (into.deleted, into.left.deleted) = values(deleted);
+}
+
+/// Returns the newest of these lines, and the number of those that are left out.
+fn values(lines: Vec<Line<'_>>) -> (Vec<ExposedValue>, u64) {
+    let mut lines: Vec<_> = lines.into_iter().map(|line| (Reverse(line.known.newest()), line)).collect();
+    let left = lines.len().saturating_sub(LISTED_MAX) as u64;
+    if left > 0 {
+        // Only what is listed has to be in order.
+        lines.select_nth_unstable_by_key(LISTED_MAX, |(newest, _)| *newest);
+        lines.truncate(LISTED_MAX);
+    }
+    lines.sort_unstable_by_key(|(newest, _)| *newest);
+    (lines.iter().map(|(_, line)| shown(line)).collect(), left)
 }
 
 /// Puts the minted tokens that have not ended into the answer.
@@ -119,7 +131,7 @@ fn shown(line: &Line<'_>) -> ExposedValue {
         revision: line.head.lineage.current.unwrap_or_default(),
         expires_at: None,
         deleted_at: line.head.deleted,
-        received: line.known.received.as_ref().map(Tally::shown),
+        received: line.known.received.as_deref().map(Tally::shown),
         stored: line.known.stored,
     }
 }

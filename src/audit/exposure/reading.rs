@@ -102,7 +102,8 @@ impl Reading {
             | Did::Updated(_)
             | Did::Deleted { .. }
             | Did::Made(_)
-            | Did::BackedUp => {}
+            | Did::BackedUp
+            | Did::Archived { .. } => {}
         }
     }
 
@@ -137,7 +138,7 @@ impl Reading {
         list_values(lines.collect(), &mut answer);
         let minted = minted.iter().flat_map(|(hash, mint)| {
             mint.received.iter().filter_map(|(actor, tally)| {
-                Some((&**hash, &**actor, mint.integration, mint.ends, tally.as_ref()?))
+                Some((&**hash, &**actor, mint.integration, mint.ends, tally.as_deref()?))
             })
         });
         list_minted(minted, now, &mut answer);

@@ -13,7 +13,8 @@ const NAMED_MAX: usize = 16;
 /// The knowledge that one actor has of one value.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Known {
-    pub(super) received: Option<Tally>,
+    /// Apart, since a pair that stored and never received has none.
+    pub(super) received: Option<Box<Tally>>,
     pub(super) stored: Option<Stored>,
 }
 
@@ -40,19 +41,21 @@ pub(super) struct Tally {
 impl Tally {
     /// Counts a disclosure.
     pub(super) fn count(
-        tally: &mut Option<Self>,
+        tally: &mut Option<Box<Self>>,
         at: (u64, Timestamp),
         peer: Option<Peer>,
         project: Option<Arc<str>>,
     ) {
-        let tally = tally.get_or_insert_with(|| Self {
-            count: 0,
-            first: at,
-            last: at,
-            peers: Vec::new(),
-            projects: Vec::new(),
-            more_peers: false,
-            more_projects: false,
+        let tally = tally.get_or_insert_with(|| {
+            Box::new(Self {
+                count: 0,
+                first: at,
+                last: at,
+                peers: Vec::new(),
+                projects: Vec::new(),
+                more_peers: false,
+                more_projects: false,
+            })
         });
         tally.count += 1;
         tally.last = at;

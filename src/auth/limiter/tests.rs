@@ -68,7 +68,7 @@ fn a_login_in_two_steps_leaves_nothing_that_counts() {
         for _ in 0..2 {
             assert_eq!(limiter.check(Some(&user), at, START), Ok(()), "{number}");
         }
-        limiter.succeeded(Some(&user), at);
+        limiter.succeeded(Some(&user), at, START);
     }
     // The tries at another's account stay.
     let (ada, bob) = (email("ada@example.com"), email("bob@example.com"));
@@ -76,7 +76,7 @@ fn a_login_in_two_steps_leaves_nothing_that_counts() {
         limiter.check(Some(&ada), at, START).unwrap();
     }
     limiter.check(Some(&bob), at, START).unwrap();
-    limiter.succeeded(Some(&bob), at);
+    limiter.succeeded(Some(&bob), at, START);
     limiter.check(Some(&ada), at, START).unwrap();
     limiter.check(Some(&ada), at, START).unwrap();
     assert!(limiter.check(Some(&ada), at, START).is_err());
@@ -93,7 +93,7 @@ fn a_stranger_cannot_lock_a_user_out_of_the_desk_that_it_logs_in_from() {
     }
     assert!(limiter.check(Some(&ada), host(99), START).is_err(), "the e-mail is held back");
     assert_eq!(limiter.check(Some(&ada), desk, START), Ok(()));
-    limiter.succeeded(Some(&ada), desk);
+    limiter.succeeded(Some(&ada), desk, START);
     // Nor can a neighbour behind the same address, a refresh that fails, or an e-mail that is none.
     for number in 0..ALONE_MAX {
         let other = email(&format!("u{number}@example.com"));
@@ -155,13 +155,13 @@ fn a_success_clears_the_pair_and_costs_nothing() {
     let (mut limiter, ada, at) = (Limiter::new(), email("ada@example.com"), peer("192.0.2.1"));
     for _ in 0..1_000 {
         limiter.check(Some(&ada), at, START).unwrap();
-        limiter.succeeded(Some(&ada), at);
+        limiter.succeeded(Some(&ada), at, START);
     }
     for _ in 0..4 {
         limiter.check(Some(&ada), at, START).unwrap();
     }
     limiter.check(Some(&ada), at, START).unwrap();
-    limiter.succeeded(Some(&ada), at);
+    limiter.succeeded(Some(&ada), at, START);
     assert_eq!(limiter.check(Some(&ada), at, START), Ok(()));
 }
 
@@ -171,7 +171,7 @@ fn a_try_without_a_judgement_counts_for_nothing() {
     limiter.check(Some(&ada), at, START).unwrap();
     for _ in 0..1_000 {
         limiter.check(Some(&ada), at, START).unwrap();
-        limiter.undecided(Some(&ada), at);
+        limiter.undecided(Some(&ada), at, START);
     }
     let let_in = (0..10).filter(|_| limiter.check(Some(&ada), at, START).is_ok()).count();
     assert_eq!(let_in, PAIR_MAX - 1, "the failure before them still counts");
@@ -185,10 +185,25 @@ fn a_success_does_not_clear_an_address_for_guessing_at_others() {
         let_in +=
             usize::from(limiter.check(Some(&email(&format!("u{number}@example.com"))), at, START).is_ok());
         if limiter.check(Some(&own), at, START).is_ok() {
-            limiter.succeeded(Some(&own), at);
+            limiter.succeeded(Some(&own), at, START);
         }
     }
     assert_eq!(let_in, ALONE_MAX);
+    // From an address of its own each further login freed a guess, and each wrong try before it one more.
+    limiter.know(&own, at, START);
+    for round in 0..200 {
+        for _ in 0..round % PAIR_MAX {
+            limiter.check(Some(&own), at, START).unwrap();
+        }
+        limiter.check(Some(&own), at, START).unwrap();
+        match round % 2 {
+            0 => limiter.succeeded(Some(&own), at, START),
+            _ => limiter.undecided(Some(&own), at, START),
+        }
+        limiter.succeeded(Some(&own), at, START);
+        let other = email(&format!("v{round}@example.com"));
+        assert!(limiter.check(Some(&other), at, START).is_err(), "{round}");
+    }
 }
 
 #[test]
@@ -268,23 +283,23 @@ fn what_was_taken_back_leaves_nothing_in_memory_and_takes_no_other_failure_along
         let named = usize::from(first.is_some());
         limiter.check(first, at, START).unwrap();
         limiter.check(second, at, START).unwrap();
-        limiter.undecided(second, at);
+        limiter.undecided(second, at, START);
         assert_eq!(left(&limiter), (named, named, 1, [named, named, 1]), "the other one still counts");
-        limiter.undecided(first, at);
+        limiter.undecided(first, at, START);
         assert_eq!(left(&limiter), (0, 0, 0, [0; 3]));
         limiter.check(first, at, START).unwrap();
         limiter.check(second, at, START).unwrap();
-        limiter.succeeded(second, at);
+        limiter.succeeded(second, at, START);
         let other = 1 - named;
         assert_eq!(
             left(&limiter),
             (0, 0, other, [0, 0, other]),
             "a pair's own tries, and one without a name"
         );
-        limiter.succeeded(first, at);
+        limiter.succeeded(first, at, START);
         assert_eq!(left(&limiter), (0, 0, 0, [0; 3]));
         // A try that was never let in takes nothing back.
-        limiter.undecided(first, at);
+        limiter.undecided(first, at, START);
         assert_eq!(left(&limiter), (0, 0, 0, [0; 3]));
     }
     for _ in 0..1_000 {

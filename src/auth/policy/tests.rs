@@ -60,12 +60,11 @@ fn integration(provider: Provider, scope: Scope, created_by: &str) -> Integratio
         name: None,
         scope,
         config: None,
-        kept: vec![KeptRevision { revision: Revision::FIRST, expires_at: None }],
+        kept: vec![KeptRevision { revision: Revision::FIRST, expires_at: None, stored_at: None }],
         created_at: NOW,
         created_by: created_by.parse().unwrap(),
         creator: (created_by == "user:ada@example.com").then(|| UserId::new(NOW, [1; 10])),
         updated_at: NOW,
-        rotated_at: None,
         is_canary: false,
         version: 1,
     }

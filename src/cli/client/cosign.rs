@@ -11,7 +11,10 @@ use std::{path::PathBuf, sync::Arc};
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use self::{asking::Asking, keeping::Place};
+use self::{
+    asking::Asking,
+    keeping::{Kept, Place},
+};
 use super::{
     log_proof::{KeyArg, Signed},
     remote::{Need, ServerArgs},
@@ -139,11 +142,17 @@ fn finish(
         output.note(&line);
         return output.result(&for_reader(note), &value);
     };
-    place.put(note)?;
+    let kept = place.put(note)?;
     let file = place.path.display().to_string();
     let mut value = value;
     value["file"] = json!(file);
-    output.result(&format!("wrote {file}: {line}"), &value)
+    let line = match kept {
+        Kept::Own => format!("wrote {file}: {line}"),
+        Kept::Newer(there) => {
+            format!("{file} has a newer checkpoint of {there} records, and was not replaced: {line}")
+        }
+    };
+    output.result(&line, &value)
 }
 
 fn value(note: &str, size: u64, vouched: &Vouched, failed: &[Failed]) -> serde_json::Value {

@@ -53,7 +53,7 @@ pub(super) async fn exposure(
         ));
     }
     let question = Question { actor, integration, since, until, transitive };
-    let exposure = match index.answer(&question, Clock::system().now(), None, &mut |_| None) {
+    let exposure = match index.answer(&question, Clock::system().now(), 0, &mut |_| None) {
         Answer::Ready(exposure) => *exposure,
         Answer::Archived { last } => return Err(missing(0, last)),
         Answer::Read(mut reading) => {

@@ -22,7 +22,9 @@ pub(super) fn report(exposure: &Exposure) -> String {
     };
     part("received, still live: rotate each", values(&received), left.live);
     part(&format!("stored by {whom}, still live: rotate each"), storings(&stored), 0);
-    part(&format!("made by {whom}: disable or revoke each that is active"), makings(made), left.made);
+    let title =
+        format!("made by {whom}, which may know their secrets: disable or revoke each that is active");
+    part(&title, makings(made), left.made);
     let deleted: Vec<_> = deleted.iter().collect();
     part("deleted here, perhaps honoured there: revoke each at the provider", values(&deleted), left.deleted);
     let title = format!("minted for {whom}, not ended: search the provider's log for hashed_token");
@@ -47,12 +49,12 @@ fn summary(exposure: &Exposure) -> String {
     let values: BTreeSet<_> = exposure.live.iter().map(|value| value.integration_id).collect();
     let records = exposure.size;
     match values.len() {
-        0 => format!("{who}: no value to rotate, by {records} records"),
-        1 => format!("{who}: 1 value to rotate, by {records} records"),
+        0 => format!("{who}: no value to rotate (log of {records} records)"),
+        1 => format!("{who}: 1 value to rotate (log of {records} records)"),
         count if exposure.left.live > 0 => {
-            format!("{who}: {count} values to rotate and more, by {records} records")
+            format!("{who}: {count} values to rotate and more (log of {records} records)")
         }
-        count => format!("{who}: {count} values to rotate, by {records} records"),
+        count => format!("{who}: {count} values to rotate (log of {records} records)"),
     }
 }
 

@@ -73,11 +73,21 @@ pub(super) fn event(event: &Event, names: &Names<'_>) -> String {
         (Ok(Action::TokenUpdate), Ok(Outcome::Allowed)) if event.detail.get("rolledTo").is_some() => {
             format!("{actor} gave an earlier end to the token{object}.")
         }
+        (Ok(Action::UserUpdate), Ok(Outcome::Allowed)) if is_leave(event) => {
+            format!("{actor} disabled the user{object}, who leaves, and ended the sessions.")
+        }
+        (Ok(Action::TokenRevoke), Ok(Outcome::Allowed)) if is_leave(event) => {
+            format!("{actor} revoked the token{object}, whose creator leaves.")
+        }
         (_, Ok(Outcome::Allowed)) => format!("{actor} {past}{object}."),
         (_, Ok(Outcome::Denied)) => format!("{actor} was not allowed to {infinitive}{object}."),
         (_, Ok(Outcome::Failed) | Err(_)) => format!("{actor} tried to {infinitive}{object}, and it failed."),
     };
     capitalized(&said)
+}
+
+fn is_leave(event: &Event) -> bool {
+    event.detail.get("reason").and_then(Value::as_str) == Some("leave")
 }
 
 /// Says from where and in which request the event came; empty if it came from the host.

@@ -122,6 +122,13 @@ fn with_remedy(reason: &str) -> String {
         }
         "backup_failed" => "the server's log says why; make one now: sealroom backup FILE",
         "archive_failed" => "the server's log says why; no event is lost, and the file keeps growing",
+        "witness_refused" => {
+            "a witness knows another history of this log; the server's log names it: keep the file, and compare it with a \
+             backup and the checkpoint folder"
+        }
+        "witness_silent" => {
+            "a witness has cosigned nothing for a day; the server's log says why: sealroom audit cosign asks again"
+        }
         _ => return reason.to_owned(),
     };
     format!("{reason}: {remedy}")

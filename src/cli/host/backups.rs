@@ -104,10 +104,7 @@ pub(super) async fn keep(plan: Option<&BackupPlan>, vault: &Arc<Vault>, clock: &
     let mut due = first.unwrap_or_else(|| clock.now());
     let mut waiting = Waiting::default();
     loop {
-        while clock.now() < due {
-            sleep(due.since(clock.now()).min(LOOK_EVERY)).await;
-        }
-        let now = clock.now();
+        let now = until(&mut due, plan.every, clock).await;
         // A locked vault has no key to verify a copy with: wait until somebody unlocks it.
         let made = if vault.is_locked() {
             Err(vault::Error::Locked.into())
@@ -141,6 +138,19 @@ pub(super) async fn keep(plan: Option<&BackupPlan>, vault: &Arc<Vault>, clock: &
     }
 }
 
+/// Waits until the next backup is due, and returns the time. A clock that was ahead and came back leaves a time that is
+/// more than one interval away: the next one comes after an interval all the same.
+async fn until(due: &mut Timestamp, every: Duration, clock: &Clock) -> Timestamp {
+    loop {
+        let now = clock.now();
+        *due = (*due).min(now.plus(every));
+        if *due <= now {
+            return now;
+        }
+        sleep(due.since(now).min(LOOK_EVERY)).await;
+    }
+}
+
 /// The time since which a backup waits for another copy to end, or for fewer requests.
 #[derive(Debug, Default)]
 struct Waiting(Option<Timestamp>);
@@ -169,7 +179,7 @@ async fn first_due(
             .and_then(|name| time_of(name))
     });
     let newest = newest.await.ok()??;
-    vault.set_backed_up(newest);
+    vault.set_backed_up(newest, now);
     Some(newest.plus(plan.every))
 }
 
@@ -223,7 +233,7 @@ async fn make(
         counted.during(|| new.into_inner().map(NewFile::publish).transpose().map(drop))
     });
     published.await.map_err(|_| NotMade::Panicked)??;
-    backup.arrived(vault);
+    backup.arrived(vault, now);
     Ok(())
 }
 
@@ -247,6 +257,7 @@ fn stem(vault: &Vault) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::{days, minutes};
 
     /// A client's own backup made the schedule's one a failure: an alarm and a notice for nothing.
     #[test]
@@ -257,6 +268,26 @@ mod tests {
         assert!(!waiting.goes_on(start.plus(AGAIN_AFTER)));
         let told = NotMade::from(vault::Error::Overloaded).to_string();
         assert!(told.contains("another copy is being made"), "{told}");
+    }
+
+    /// A clock that was a year ahead for one backup ended the schedule for that year, in silence.
+    #[tokio::test(start_paused = true)]
+    async fn a_clock_that_was_ahead_never_keeps_the_next_backup_away_for_longer_than_an_interval() {
+        let start: Timestamp = "2026-11-24T10:20:30.000Z".parse().unwrap();
+        let every = Duration::from_secs(3_600);
+        for ahead in [every, days(1), days(365), days(36_500)] {
+            let clock = Clock::manual(start.plus(ahead));
+            let mut due = clock.now().plus(every);
+            clock.set(start);
+            let moved = clock.clone();
+            let (now, ()) = tokio::join!(until(&mut due, every, &clock), async move {
+                for minute in 1..=61 {
+                    sleep(LOOK_EVERY).await;
+                    moved.set(start.plus(minutes(minute)));
+                }
+            });
+            assert!(now >= start.plus(every) && now <= start.plus(every + minutes(2)), "{ahead:?}: {now}");
+        }
     }
 
     #[test]

@@ -18,13 +18,16 @@ use crate::{
         witness_policy::{Policy, Witness},
     },
     cli::error::CliError,
-    clock::Clock,
+    clock::{Clock, monotonic},
+    domain::days,
     outgoing::{Failure, Outgoing, WitnessTarget},
     vault::Vault,
 };
 
 /// Time limit for one witness, all its answers together.
 const WITNESS_MAX: Duration = Duration::from_secs(10);
+/// The time of attempts in vain after which a witness counts as silent.
+const SILENT_AFTER: Duration = days(1);
 
 /// The witnesses, and how many of them are needed.
 #[derive(Debug, Clone)]
@@ -47,6 +50,41 @@ enum NotAsked {
     Unvouched(#[from] Unvouched),
     #[error("the vault has no proof for it now")]
     NoProof,
+}
+
+/// The standing of a witness, by its answers since the start.
+#[derive(Debug, Clone, Copy, Default)]
+struct Standing {
+    /// The size that it cosigned last.
+    size: u64,
+    /// True from a refusal of this log as another one on, until the witness cosigns again.
+    is_refusing: bool,
+    /// The time of the first failed attempt since it cosigned.
+    failing_since: Option<Duration>,
+}
+
+impl Standing {
+    const fn cosigned(&mut self, size: u64) {
+        *self = Self { size, is_refusing: false, failing_since: None };
+    }
+
+    fn failed(&mut self, error: &NotAsked, now: Duration) {
+        // The vault itself had no proof, as while it locks: no fault of the witness.
+        if !matches!(error, NotAsked::NoProof) {
+            self.failing_since.get_or_insert(now);
+        }
+        self.is_refusing |= error.is_alarm();
+    }
+
+    fn is_silent(&self, now: Duration) -> bool {
+        self.failing_since.is_some_and(|since| now.saturating_sub(since) >= SILENT_AFTER)
+    }
+}
+
+impl NotAsked {
+    const fn is_alarm(&self) -> bool {
+        matches!(self, Self::Unvouched(error) if error.is_alarm())
+    }
 }
 
 /// Checks that every witness's host may be called.
@@ -80,14 +118,17 @@ pub(super) async fn keep(
     };
     let mut every = interval(checkpoints.every);
     every.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    // The size that each witness cosigned last, and the checkpoint that enough of them did.
-    let (mut sizes, mut cosigned) = (vec![0; plan.targets.len()], 0);
+    // Each witness's standing, and the checkpoint that enough of them cosigned.
+    let (mut standings, mut cosigned) = (vec![Standing::default(); plan.targets.len()], 0);
     loop {
         every.tick().await;
         let Some((note, own)) = newest(vault).filter(|(_, own)| *own > cosigned) else { continue };
-        if ask_all(plan, checkpoints, outgoing, vault, clock, &mut sizes, (&note, own)).await {
+        if ask_all(plan, checkpoints, outgoing, vault, clock, &mut standings, (&note, own)).await {
             cosigned = own;
         }
+        let (now, mut all) = (monotonic(), standings.iter());
+        let is_refused = all.clone().any(|standing| standing.is_refusing);
+        vault.set_witnesses(is_refused, all.any(|standing| standing.is_silent(now)));
     }
 }
 
@@ -105,24 +146,21 @@ async fn ask_all(
     outgoing: &Outgoing,
     vault: &Arc<Vault>,
     clock: &Clock,
-    sizes: &mut [u64],
+    standings: &mut [Standing],
     (note, own): (&str, u64),
 ) -> bool {
     let mut lines = String::new();
-    for ((witness, target), size) in plan.targets.iter().zip(sizes) {
-        let asking = ask((&witness.key, target), outgoing, vault, clock, (note, own), *size);
+    for ((witness, target), standing) in plan.targets.iter().zip(standings) {
+        let asking = ask((&witness.key, target), outgoing, vault, clock, (note, own), standing.size);
         match timeout(WITNESS_MAX, asking).await.unwrap_or(Err(NotAsked::Late)) {
             Ok(line) => {
                 lines.push_str(&line);
-                *size = own;
+                standing.cosigned(own);
             }
-            Err(NotAsked::Unvouched(error)) if error.is_alarm() => tracing::error!(
-                target: ASKED,
-                witness = witness.name,
-                "a witness refuses this log: {error}; keep the file, and compare it with a backup and the checkpoint folder"
-            ),
             Err(error) => {
-                tracing::warn!(witness = witness.name, %error, "a witness did not cosign the checkpoint");
+                let now = monotonic();
+                standing.failed(&error, now);
+                report(witness, &error, standing.is_silent(now));
             }
         }
     }
@@ -145,6 +183,23 @@ async fn ask_all(
     checkpoints::write_cosigned(checkpoints, vault, note).await
 }
 
+/// Logs why a witness did not cosign.
+fn report(witness: &Witness, error: &NotAsked, is_silent: bool) {
+    let witness = &witness.name;
+    if error.is_alarm() {
+        tracing::error!(
+            target: ASKED,
+            witness,
+            "a witness refuses this log: {error}; keep the file, and compare it with a backup and the checkpoint folder"
+        );
+    } else if is_silent {
+        let hint = "ask its operator, or name another one in the policy";
+        tracing::error!(witness, %error, hint, "a witness has cosigned no checkpoint for a day");
+    } else {
+        tracing::warn!(witness, %error, "a witness did not cosign the checkpoint");
+    }
+}
+
 async fn ask(
     (key, target): (&WitnessKey, &WitnessTarget),
     outgoing: &Outgoing,
@@ -164,5 +219,48 @@ async fn ask(
         if let Some(line) = asking.take(answer.status, &answer.media_type, &answer.text, clock.now())? {
             return Ok(line);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::minutes;
+
+    /// A witness that refused was a line in the log, and one that was gone for weeks a warning a minute.
+    #[test]
+    fn no_witness_refuses_or_is_gone_for_a_day_without_counting_so_until_it_cosigns() {
+        let start = days(40);
+        let refusal = || NotAsked::Unvouched(Unvouched::Ahead { seen: 9, own: 3 });
+        let failures: [fn() -> NotAsked; 4] = [
+            || NotAsked::Late,
+            || NotAsked::Failed(Failure::TimedOut),
+            || NotAsked::Unvouched(Unvouched::Unsigned),
+            || NotAsked::Unvouched(Unvouched::Other { status: 500, text: String::new() }),
+        ];
+        for failure in failures {
+            let mut standing = Standing::default();
+            let mut now = start;
+            while now < start + SILENT_AFTER {
+                standing.failed(&failure(), now);
+                assert!(!standing.is_silent(now) && !standing.is_refusing, "{now:?}");
+                now += minutes(1);
+            }
+            standing.failed(&failure(), now);
+            assert!(standing.is_silent(now) && !standing.is_refusing);
+            // A refusal is told at once, and being unreachable afterwards takes nothing back.
+            standing.failed(&refusal(), now);
+            standing.failed(&failure(), now);
+            assert!(standing.is_refusing);
+            standing.cosigned(12);
+            assert!(!standing.is_refusing && !standing.is_silent(now + days(9)) && standing.size == 12);
+            standing.failed(&failure(), now + days(9));
+            assert!(!standing.is_silent(now + days(9)), "its day begins anew");
+        }
+        let mut locked = Standing::default();
+        for day in 0..5 {
+            locked.failed(&NotAsked::NoProof, start + days(day));
+        }
+        assert!(!locked.is_silent(start + days(9)), "a vault without a proof is no fault of its witness");
     }
 }

@@ -325,7 +325,7 @@ impl BatchBuilder<'_> {
         // The log can no longer rebuild the last accesses of the records that leave it.
         let archives = self.first_sequence > self.committer.head.first_sequence;
         self.settles |= archives;
-        let Ok((next, batch)) = self.build(changes_state || due || archives) else { return false };
+        let Ok((next, mut batch)) = self.build(changes_state || due || archives) else { return false };
         let written_accesses = batch.rows.iter().any(|row| row.table == Table::LastAccess);
         if changes_state {
             self.committer.source.state.begin_commit();
@@ -335,9 +335,9 @@ impl BatchBuilder<'_> {
             self.committer.source.state.end_commit();
         }
         if done {
+            self.committer.source.recent.add(std::mem::take(&mut batch.records));
             note_dates(&self.committer.source, &batch.rows);
-            self.committer.has_tail = !self.settles;
-            self.committer.row_version = self.row_version;
+            (self.committer.has_tail, self.committer.row_version) = (!self.settles, self.row_version);
             if written_accesses {
                 self.committer.source.accesses.clear();
                 self.committer.accesses_written = self.newest_time;

@@ -9,5 +9,6 @@ mod handover;
 pub(super) mod in_flight;
 pub(super) mod job;
 pub(super) mod outcomes;
+pub(super) mod recent;
 pub(super) mod rows;
 pub(super) mod writer;

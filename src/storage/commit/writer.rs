@@ -124,6 +124,11 @@ impl Writer {
         read
     }
 
+    /// Takes the records that this process committed last, from `first` on; none if it no longer has that one in memory.
+    pub fn take_recent(&self, first: u64) -> Vec<StoredRecord> {
+        self.source.recent.take_from(first)
+    }
+
     /// Stops every later commit of an event, as a flaw does.
     pub fn distrust_log(&self) {
         self.source.log_check.set_flawed();

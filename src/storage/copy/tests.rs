@@ -69,12 +69,11 @@ fn integration(number: u64, name: &str) -> Integration {
         name: name.parse().ok(),
         scope: Scope::Global,
         config: None,
-        kept: vec![KeptRevision { revision: Revision::FIRST, expires_at: None }],
+        kept: vec![KeptRevision { revision: Revision::FIRST, expires_at: None, stored_at: None }],
         created_at: now(),
         created_by: Actor::host("test"),
         creator: None,
         updated_at: now(),
-        rotated_at: None,
         is_canary: false,
         version: 0,
     }

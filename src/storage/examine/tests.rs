@@ -58,12 +58,11 @@ fn scoped(number: u8, projects: &[&str]) -> Integration {
         name: "name".parse().ok(),
         scope: Scope::Projects(projects.iter().map(|project| project.parse().unwrap()).collect()),
         config: None,
-        kept: vec![KeptRevision { revision: Revision::FIRST, expires_at: None }],
+        kept: vec![KeptRevision { revision: Revision::FIRST, expires_at: None, stored_at: None }],
         created_at: now(),
         created_by: Actor::host("test"),
         creator: None,
         updated_at: now(),
-        rotated_at: None,
         is_canary: false,
         version: 0,
     }

@@ -39,7 +39,7 @@ use crate::domain::{
 const ROW_BYTES_MAX: usize = 1 << 20;
 
 /// The newest version of a row that this program knows, of any table.
-pub(in crate::storage) const ROW_VERSION: u8 = 3;
+pub(in crate::storage) const ROW_VERSION: u8 = 4;
 /// The first byte of a row of version 2 or later.
 const MARK: u8 = 255;
 

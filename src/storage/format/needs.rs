@@ -52,10 +52,10 @@ mod tests {
 
     #[test]
     fn the_needs_are_a_number_and_a_text_that_controls_no_terminal() {
-        let needs = Needs { rows: 4, program: "0.3.0".to_owned() };
-        assert_eq!(needs.to_bytes(), b"\x04\0\0\x000.3.0");
+        let needs = Needs { rows: 5, program: "0.3.0".to_owned() };
+        assert_eq!(needs.to_bytes(), b"\x05\0\0\x000.3.0");
         assert_eq!(Needs::from_bytes(Some(&needs.to_bytes())), Some(needs.clone()));
-        assert!(!needs.is_known() && Needs::of(3).is_known());
+        assert!(!needs.is_known() && Needs::of(4).is_known());
         assert_eq!(Needs::from_bytes(None).map(|needs| needs.rows), Some(1));
         assert_eq!(Needs::from_bytes(Some(b"\x03\0")), None);
         let strange = [&b"\x02\0\0\0\x1b[31m 1"[..], &[b'9'; 99]].concat();

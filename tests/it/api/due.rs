@@ -107,15 +107,71 @@ async fn only_a_new_value_makes_a_credential_young() {
     let list = due(&t, "").await;
     let mut old = names(&list, "notRotated");
     old.sort_unstable();
-    assert_eq!(old, ["renamed-2", "rescoped", "untouched"]);
+    assert_eq!(old, ["renamed-2", "rescoped", "rolled-back", "untouched"]);
     assert_eq!(list["notRotated"][0]["rotatedAt"], json!(NOW.to_string()));
-    assert_eq!(list["counts"]["notRotated"], 3);
+    assert_eq!(list["counts"]["notRotated"], 4);
     assert_eq!(names(&due(&t, "?olderThan=181").await, "notRotated"), [""; 0]);
     assert_eq!(names(&due(&t, "?olderThan=10").await, "notRotated").len(), 5);
     at(&mut t, NOW.plus(days(180)).plus(days(169))).await;
-    assert_eq!(due(&t, "").await["counts"]["notRotated"], 3, "a rotation and a rollback count");
+    assert_eq!(due(&t, "").await["counts"]["notRotated"], 4, "only a rotation counts");
     at(&mut t, then.plus(days(180))).await;
     assert_eq!(due(&t, "").await["counts"]["notRotated"], 5);
+}
+
+/// The value that a rollback brings back is as old as it was: it was off the list for another half year.
+#[tokio::test]
+async fn no_rollback_makes_an_old_value_young() {
+    let mut t = TestServer::start().await;
+    let rotation = |day: u64| json!({ "credentials": { "token": format!("ghp_example_{day}") } });
+    let day = |day: u64| NOW.plus(days(day));
+    // To the first value, to a later one, twice, and to what an earlier rollback brought back.
+    let cases: [(&str, &[u64], u64); 5] = [
+        ("first", &[1], 0),
+        ("later", &[3], 20),
+        ("twice", &[1, 5], 0),
+        ("again", &[3, 5], 20),
+        ("none", &[], 30),
+    ];
+    let mut ids = Vec::new();
+    for (name, ..) in cases {
+        ids.push(store(&t, name, None).await);
+    }
+    // Revisions 2 to 4, of the days 10, 20 and 30.
+    for time in [10, 20, 30] {
+        at(&mut t, day(time)).await;
+        for id in &ids {
+            change(&t, "PUT", &format!("{id}/credentials"), rotation(time)).await;
+        }
+    }
+    assert_eq!(due(&t, "").await["counts"]["notRotated"], 0, "the dates are in memory from now on");
+    at(&mut t, day(100)).await;
+    for ((_, revisions, _), id) in cases.iter().zip(&ids) {
+        for revision in *revisions {
+            change(&t, "POST", &format!("{id}/rollback"), json!({ "revision": revision })).await;
+        }
+        change(&t, "PATCH", id, json!({ "expiresAt": day(3_000).to_string() })).await;
+    }
+    for is_reopened in [false, true] {
+        if is_reopened {
+            let host = || Actor::host("test");
+            t.vault.lock(Event::new(day(100), host(), Action::VaultLock)).await.map_err(drop).unwrap();
+            t.vault.unlock(secret(PASSPHRASE), host(), day(100), None).await.unwrap();
+        }
+        for limit in [69, 70, 79, 80, 99, 100] {
+            let old = due(&t, &format!("?olderThan={limit}")).await;
+            let mut found = names(&old, "notRotated");
+            found.sort_unstable();
+            let is_old = |stored: &u64| 100 - stored >= limit;
+            let mut expected: Vec<&str> =
+                cases.iter().filter(|(.., stored)| is_old(stored)).map(|(name, ..)| *name).collect();
+            expected.sort_unstable();
+            assert_eq!(found, expected, "{limit} days, {is_reopened}");
+            for one in old["notRotated"].as_array().unwrap() {
+                let (.., stored) = cases.iter().find(|(name, ..)| one["name"] == *name).unwrap();
+                assert_eq!(one["rotatedAt"], json!(day(*stored).to_string()), "{one}");
+            }
+        }
+    }
 }
 
 #[tokio::test]

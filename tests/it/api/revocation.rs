@@ -217,6 +217,20 @@ async fn a_read_under_way_brings_nothing_once_its_token_is_revoked() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_read_under_way_brings_nothing_once_its_token_is_rolled_without_an_overlap() {
+    let (t, _) = stocked().await;
+    let ((socket, _folder), mut tally) = (unix_listener(&t), Tally::default());
+    let mut control = Client::connect(&t.address).await;
+    for round in 0..ROUNDS {
+        let token = t.token(Role::Application, AccessScope::default()).await;
+        let path = format!("/sfp/api/application-tokens/{token}/roll");
+        let body = r#"{"overlapSeconds":0}"#;
+        let roll = async || sent(&mut control, "POST", &path, &t.owner, body, 201).await;
+        tally.add(race_under_way(&socket, round, &token, roll).await);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_read_under_way_brings_nothing_once_its_session_has_ended() {
     let (t, _) = stocked().await;
     let ((socket, _folder), mut tally) = (unix_listener(&t), Tally::default());

@@ -8,7 +8,7 @@ use std::{
 };
 
 use sealroom::{
-    domain::{Action, Actor, Event, seconds},
+    domain::{Action, Actor, Event, Timestamp, seconds},
     http::Limits,
     vault::{Error, Vault},
 };
@@ -19,7 +19,7 @@ use crate::{
     support::{
         binary::{Serving, sealroom, secret_file, stderr, vault},
         memory_disk::{image, shared},
-        server::{PASSPHRASE, Reply, TestServer, plan, settings},
+        server::{PASSPHRASE, Reply, START, TestServer, plan, settings},
     },
 };
 
@@ -66,7 +66,9 @@ async fn archived_events_are_a_410_and_what_the_file_keeps_is_still_proven() {
     let held = get(&t, "/audit/export?fromSequence=512").await;
     assert!(held.status == 200 && held.body.starts_with(r#"{"v":1,"sequence":512,"#));
     let event = get(&t, "/audit?action=audit.archive").await.json();
-    assert_eq!(event[0]["detail"], serde_json::json!({ "firstSequence": 0, "lastSequence": 511 }));
+    let newest = Timestamp::from_millis(START).to_string();
+    let detail = serde_json::json!({ "firstSequence": 0, "lastSequence": 511, "newestTime": newest });
+    assert_eq!(event[0]["detail"], detail);
     let listed = get(&t, "/audit?limit=1000").await.json();
     assert_eq!(listed.as_array().unwrap().last().unwrap()["sequence"], 512);
     // Stored subtrees prove what needs no single archived record.

@@ -34,7 +34,6 @@ struct History {
     rng: Rng,
     log: Vec<Vec<u8>>,
     now: Timestamp,
-    newest: Timestamp,
     actors: Vec<Actor>,
     integrations: Vec<Kept>,
     peers: u8,
@@ -48,7 +47,6 @@ impl History {
             rng: Rng::new(&[seed, 0xe1]),
             log: Vec::new(),
             now: Timestamp::from_millis(START),
-            newest: Timestamp::from_millis(START),
             actors: people.into_iter().collect(),
             integrations: Vec::new(),
             // In one history of four, more addresses than an answer lists.
@@ -76,15 +74,14 @@ impl History {
         }
     }
 
-    /// The clock stands still, goes on, or falls back by less than a server refuses.
+    /// The clock stands still, goes on, falls back a little, or is set back by any time, as its operator may accept.
     fn pass_time(&mut self) {
-        let now = match self.rng.below(8) {
-            0 => self.now,
-            1 => self.now.minus(seconds(self.rng.below(290) as u64)),
+        self.now = match self.rng.below(40) {
+            0..=4 => self.now,
+            5..=9 => self.now.minus(seconds(self.rng.below(290) as u64)),
+            10 => self.now.minus(seconds(self.rng.below(4_000) as u64)),
             _ => self.now.plus(seconds(self.rng.below(120) as u64)),
         };
-        self.now = now.max(self.newest.minus(seconds(290)));
-        self.newest = self.newest.max(now);
     }
 
     fn push(&mut self, event: Event) {
@@ -265,6 +262,17 @@ impl History {
         self.push(event);
     }
 
+    /// The record of an archive of the records before `first`.
+    fn archived(&self, first: usize, is_stated: bool) -> Vec<u8> {
+        let times = self.log[..first].iter().map(|bytes| record::decode(bytes).unwrap().time);
+        let range = Detail::NONE
+            .number(DetailKey::FirstSequence, 0)
+            .number(DetailKey::LastSequence, first as u64 - 1);
+        let detail = if is_stated { range.text(DetailKey::NewestTime, times.max().unwrap()) } else { range };
+        let event = Event { detail, ..Event::new(self.now, Actor::host("test"), Action::AuditArchive) };
+        record::encode(self.log.len() as u64, &event)
+    }
+
     fn asked(&mut self) -> Asked {
         let actor = (!self.rng.one_in(4)).then(|| self.rng.of(&self.actors).unwrap().to_string());
         let integration = if self.rng.one_in(4) {
@@ -308,8 +316,16 @@ fn answered(history: &History, first: usize, asked: &Asked, now: Timestamp) -> O
     for (sequence, bytes) in history.log.iter().enumerate().skip(first) {
         index.push(sequence as u64, bytes).unwrap();
     }
+    let size = history.log.len() as u64 + u64::from(first > 0);
+    if first > 0 {
+        // An archive by an earlier version does not state the newest time.
+        let is_stated = !first.is_multiple_of(4);
+        index.push(size - 1, &history.archived(first, is_stated)).unwrap();
+        let since = Timestamp::from_millis(u64::MAX);
+        assert_eq!(index.holds_all_from(since, first as u64), is_stated);
+    }
     let rows = history.rows();
-    let exposure = match index.answer(&question(asked), now, None, &mut |id| rows.get(&id).copied()) {
+    let exposure = match index.answer(&question(asked), now, 0, &mut |id| rows.get(&id).copied()) {
         Answer::Ready(exposure) => *exposure,
         Answer::Archived { last } => {
             assert_eq!(last, first as u64 - 1);
@@ -317,14 +333,14 @@ fn answered(history: &History, first: usize, asked: &Asked, now: Timestamp) -> O
         }
         Answer::Read(mut reading) => {
             while let Some(block) = reading.next_block() {
-                for sequence in block {
+                for sequence in block.start..block.end.min(history.log.len() as u64) {
                     reading.push(sequence, &history.log[usize::try_from(sequence).unwrap()]).unwrap();
                 }
             }
             reading.finish().ok()?
         }
     };
-    assert_eq!(exposure.size, history.log.len() as u64);
+    assert_eq!(exposure.size, size);
     Some(serde_json::to_value(&exposure).unwrap())
 }
 

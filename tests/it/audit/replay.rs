@@ -230,7 +230,7 @@ const FORGERIES: &[Forgery] = &[
             let before = some_integration(view);
             let mut after = before.clone();
             let revision = before.revision().next();
-            after.kept.insert(0, KeptRevision { revision, expires_at: None });
+            after.kept.insert(0, KeptRevision { revision, expires_at: None, stored_at: None });
             changes.credential(&after, revision, secret(r#"{"token":"ghp_example"}"#));
             changes.integration(Some(&before), after);
         },

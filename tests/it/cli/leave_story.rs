@@ -94,3 +94,33 @@ fn a_leave_prints_what_the_user_received_and_the_list_ends_with_the_last_rotatio
     assert_eq!(live(&left["exposure"]), BTreeSet::new(), "{left}");
     assert!(desk.done(owner, "user leave eve@example.com --yes").contains("no value to rotate"));
 }
+
+/// Whoever creates a user knows the first password: nothing said beside the list that such users are still let in.
+#[test]
+fn no_user_whom_the_leaver_created_is_left_unsaid_while_it_is_let_in() {
+    let desk = Desk::start();
+    let owner = Some("owner");
+    desk.done(owner, "integration add github/pat --global --name k1 --from-json github.json");
+    desk.done(owner, "user add eve@example.com --role owner --password-file password");
+    desk.done(None, "login --email eve@example.com --password-file password");
+    for name in ["bob", "carol"] {
+        desk.done(None, &format!("user add {name}@example.com --role owner --password-file password"));
+    }
+    // One of them creates another one, and reads.
+    desk.done(None, "login --email bob@example.com --password-file password");
+    desk.done(None, "user add dan@example.com --role member --password-file password");
+    desk.done(None, "credentials --all --name k1 --field token");
+    let leave = |email: &str| desk.done(owner, &format!("user leave {email}@example.com --yes"));
+    for (said, next) in [("3 users of the list below are", "bob"), ("2 users", "carol"), ("1 user of", "dan")]
+    {
+        let text = leave("eve");
+        assert!(text.contains(said) && text.contains("k1 "), "{said}: {text}");
+        for name in ["bob", "carol", "dan"] {
+            assert!(text.contains(&format!("user:{name}@example.com")), "{name}: {text}");
+        }
+        leave(next);
+    }
+    let text = leave("eve");
+    assert!(!text.contains("of the list below") && text.contains("disabled"), "{text}");
+    assert!(text.contains("1 value to rotate"), "what they received stays on the list: {text}");
+}

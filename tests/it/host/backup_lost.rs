@@ -13,7 +13,7 @@ use std::{
 
 use redb::backends::InMemoryBackend;
 use sealroom::{
-    domain::{Action, Actor, Event, Timestamp, seconds},
+    domain::{Action, Actor, Event, Timestamp, days, seconds},
     storage::{Check, Status, Surroundings},
 };
 
@@ -89,10 +89,18 @@ async fn a_backup_that_never_arrived_is_never_called_the_newest_one() {
         t.clock.set(t.clock.now().plus(seconds(1)));
         let (_, backup) =
             t.vault.back_up(Arc::new(InMemoryBackend::new()), t.clock.now()).await.ok().unwrap();
-        backup.arrived(&t.vault);
+        backup.arrived(&t.vault, t.clock.now());
         newest = Some(t.clock.now());
         is_of(&t, newest, &format!("made in round {round}")).await;
         t.clock.set(t.clock.now().plus(seconds(1)));
+    }
+    // One of a clock that was ahead is the newest only as long as the clock is there.
+    let now = t.clock.now();
+    for at in [now.plus(days(365)), now] {
+        t.clock.set(at);
+        let made = t.vault.back_up(Arc::new(InMemoryBackend::new()), at).await;
+        made.ok().unwrap().1.arrived(&t.vault, at);
+        is_of(&t, Some(at), "by a clock that jumped").await;
     }
 }
 
@@ -118,7 +126,7 @@ async fn no_backup_that_a_lock_ended_is_ever_called_the_newest_one() {
         tokio::task::spawn_blocking(move || seen.hangs()).await.unwrap();
         relock().await;
         is_of(&t, None, "cut off by a lock").await;
-        unpublished.arrived(&t.vault);
+        unpublished.arrived(&t.vault, t.clock.now());
         disk.free();
         assert!(copying.await.unwrap().is_err());
         is_of(&t, None, "ended after the lock").await;
@@ -129,7 +137,7 @@ async fn no_backup_that_a_lock_ended_is_ever_called_the_newest_one() {
     assert_eq!((outcomes("allowed"), outcomes("failed")), (8, 8), "each has one failure: {events}");
     // One that arrived before a lock stays made.
     let (_, backup) = t.vault.back_up(Arc::new(InMemoryBackend::new()), t.clock.now()).await.ok().unwrap();
-    backup.arrived(&t.vault);
+    backup.arrived(&t.vault, t.clock.now());
     relock().await;
     is_of(&t, Some(t.clock.now()), "arrived").await;
 }

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::support::{
     binary::{Serving, sealroom, stderr},
+    hooks::{command, kept},
     log::{Log, SERVE, log},
     ports::free_port,
 };
@@ -96,6 +97,11 @@ async fn a_server_keeps_the_newest_checkpoint_that_its_witnesses_cosigned() {
     server.logged("a witness did not cosign the checkpoint");
     witness.server = Witness::start(witness.log.folder.path(), witness.port, &key);
     let note = cosigned(folder, first + 1);
+    assert!(
+        !server.health().contains("witness_"),
+        "a witness that was gone for a moment: {}",
+        server.health()
+    );
     let now = sealroom::clock::Clock::system().now();
     assert!(verifier.cosigned(&note, now).unwrap().is_some(), "{note}");
     let verify = ["audit", "verify", "v.redb", "--checkpoint", "kept", "--policy", "policy"];
@@ -112,8 +118,20 @@ async fn a_server_keeps_the_newest_checkpoint_that_its_witnesses_cosigned() {
     for entry in fs::read_dir(folder.join("kept")).unwrap().flatten() {
         fs::remove_file(entry.path()).unwrap();
     }
-    let server = serve(folder);
+    let notices = folder.join("notices");
+    fs::create_dir(&notices).unwrap();
+    let program = command(&notices, "");
+    let text = fs::read_to_string(folder.join("config.toml")).unwrap();
+    fs::write(folder.join("config.toml"), format!("{text}[notify]\ncommand = [{program:?}]\n")).unwrap();
+    let mut server = serve(folder);
     server.logged("a witness refuses this log: ");
+    // Loud in each place where an operator looks.
+    assert_eq!(kept(&notices, "witness.refused")["data"]["count"], 1);
+    let metrics = server.get("/metrics");
+    assert!(metrics.contains("\nsealroom_witness_refused 1\n"), "{metrics}");
+    assert!(metrics.contains("\nsealroom_witness_silent 0\n"), "{metrics}");
+    assert!(server.health().contains(r#""witness_refused""#), "{}", server.health());
+    assert!(server.stop());
 }
 
 #[tokio::test]

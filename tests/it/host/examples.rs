@@ -52,6 +52,14 @@ fn the_units_start_the_server_with_flags_that_it_has() {
     for flag in flags {
         assert!(help.contains(&format!("{flag} ")), "{flag}");
     }
+    // An operator whose clock is refused has a flag for one start, which a setting would leave on.
+    for name in ["sealroom.service", "sealroom@.service"] {
+        let text = unit(name);
+        let start = text.lines().find(|line| line.starts_with("ExecStart=")).unwrap();
+        assert!(start.ends_with(" $SERVE_FLAGS"), "{name}: {start}");
+        let one_start = text.split("SERVE_FLAGS=").nth(1).and_then(|after| after.split(',').next()).unwrap();
+        assert!(help.contains(one_start), "{name}: {one_start}");
+    }
 }
 
 /// systemd ended a start after 90 s, which a migration can take, and began it again every two seconds; it also started a

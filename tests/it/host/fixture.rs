@@ -5,7 +5,8 @@
 //! member narrowed to the project, a token for it; and more than 256 events, so that a subtree of the log is stored.
 //!
 //! `format-1-rows-2.redb` is the same format with a row of version 2: a token narrowed to one of two credentials.
-//! `format-1-rows-3.redb` has rows of version 3 too: that token was rolled, and its credential rotated. If one is missing,
+//! `format-1-rows-3.redb` has rows of version 3 too: that token was rolled, and its credential rotated.
+//! `format-1-rows-4.redb` has one of version 4: that credential was rotated twice more. If one is missing,
 //! `SEALROOM_UPDATE=1` makes it; a committed one never changes.
 //!
 //! `format-1-rows-3-otp.redb` has a user's row of version 3: an owner with a second factor, whose secret and one-time codes
@@ -99,8 +100,8 @@ async fn opened(path: &std::path::Path) -> Arc<Vault> {
     vault
 }
 
-/// Makes a vault of two credentials and a token for both, with version 2 for the first of them, and with version 3 rolled
-/// and the credential rotated.
+/// Makes a vault of two credentials and a token for both, with version 2 for the first of them, with version 3 rolled
+/// and the credential rotated, and with version 4 rotated again, a minute and two minutes later.
 async fn make(path: &std::path::Path, rows: u8) {
     let new = NewFile::begin(path).unwrap();
     Vault::create(new.medium(), 1 << 20, &plan()).unwrap();
@@ -118,6 +119,11 @@ async fn make(path: &std::path::Path, rows: u8) {
         vault.roll_token(&at, &owner, old, overlap).await.map_err(drop).unwrap();
         let rotation = api::parse(br#"{"credentials":{"token":"ghp_example_3"}}"#).map_err(drop).unwrap();
         vault.rotate_credentials(&at, &owner, first, None, rotation).await.map_err(drop).unwrap();
+    }
+    for minute in [1, 2].into_iter().filter(|_| rows >= 4) {
+        let later = context(at.now.plus(minutes(minute)));
+        let rotation = api::parse(br#"{"credentials":{"token":"ghp_example_4"}}"#).map_err(drop).unwrap();
+        vault.rotate_credentials(&later, &owner, first, None, rotation).await.map_err(drop).unwrap();
     }
     vault.lock(Event::new(at.now, Actor::host("test"), Action::VaultLock)).await.map_err(drop).unwrap();
 }
@@ -141,11 +147,27 @@ async fn a_file_with_rows_of_version_3_opens_and_both_tokens_of_its_roll_read() 
         let items = read.map_err(drop).unwrap().items;
         let values: Vec<&[u8]> = items.iter().map(|(_, secret)| secret.expose()).collect();
         assert_eq!(values, [br#"{"token":"ghp_example_3"}"#]);
-        assert_eq!(items[0].0.rotated_at, Some(at.now));
+        assert_eq!(items[0].0.unchanged_since(), at.now);
     }
     let tokens = vault.list_tokens(&at, &owner).await.map_err(drop).unwrap();
     let used = tokens.iter().find(|(token, _)| token.id == next.id).unwrap();
     assert_eq!(used.0.roll.first_used_at, Some(at.now));
+}
+
+#[tokio::test]
+async fn a_file_with_rows_of_version_4_opens_and_knows_the_age_of_each_value() {
+    let folder = tempfile::tempdir().unwrap();
+    let copy = folder.path().join("copy.redb");
+    std::fs::copy(fixture("format-1-rows-4.redb"), &copy).unwrap();
+    let (vault, start) = (opened(&copy).await, Timestamp::from_millis(START));
+    let (owner, at) = (caller(&vault).await, context(start.plus(minutes(3))));
+    let read = vault.read_credentials(&at, &owner, CredentialQuery::default()).await.map_err(drop).unwrap();
+    let rotated = read.items.iter().map(|(one, _)| one).find(|one| one.kept.len() == 4).unwrap();
+    let times: Vec<_> = rotated.kept.iter().map(|kept| rotated.stored_at(*kept)).collect();
+    assert_eq!(times, [2, 1, 0, 0].map(|minute| Some(start.plus(minutes(minute)))));
+    let back =
+        vault.rollback_credentials(&at, &owner, rotated.id, Revision::new(3)).await.map_err(drop).unwrap();
+    assert_eq!(back.integration.unchanged_since(), start.plus(minutes(1)));
 }
 
 #[tokio::test]
@@ -171,10 +193,11 @@ async fn a_file_with_rows_of_a_newer_version_cannot_be_opened_by_this_program() 
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("newer.redb");
     for (from, needs) in [
-        ("format-1.redb", 4_u32),
-        ("format-1-rows-2.redb", 4),
-        ("format-1-rows-3.redb", 4),
-        ("format-1-rows-3-otp.redb", 4),
+        ("format-1.redb", 5_u32),
+        ("format-1-rows-2.redb", 5),
+        ("format-1-rows-3.redb", 5),
+        ("format-1-rows-3-otp.redb", 5),
+        ("format-1-rows-4.redb", 5),
         ("format-1.redb", u32::MAX),
     ] {
         std::fs::copy(fixture(from), &path).unwrap();
@@ -187,7 +210,7 @@ async fn a_file_with_rows_of_a_newer_version_cannot_be_opened_by_this_program() 
         let before = std::fs::read(&path).unwrap();
         let file = opened_file(&path);
         let error = Vault::open(file.medium(), settings()).map(drop).unwrap_err();
-        assert!(matches!(error, OpenError::NewerRows { found, known: 3, .. } if found == needs), "{error:?}");
+        assert!(matches!(error, OpenError::NewerRows { found, known: 4, .. } if found == needs), "{error:?}");
         assert!(error.to_string().contains("sealroom 0.9.0"), "{error}");
         drop(file);
         assert_eq!(std::fs::read(&path).unwrap(), before, "the file was not changed");
@@ -209,7 +232,7 @@ async fn only_a_row_that_needs_it_raises_what_a_file_needs() {
     };
     make(&path, 1).await;
     assert_eq!(needs(), None);
-    for rows in [2, 3] {
+    for rows in [2, 3, 4] {
         std::fs::remove_file(&path).unwrap();
         make(&path, rows).await;
         assert_eq!(needs(), Some(rows));

@@ -44,6 +44,7 @@ mod self_check;
 mod short_memory;
 mod slots;
 mod small_hosts;
+mod sockets;
 mod storms;
 mod systemd;
 mod tls;

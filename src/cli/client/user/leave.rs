@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use crate::{
+    api::responses::Made,
     cli::{
         client::{exposure_text::report, remote::Remote},
         error::CliError,
@@ -41,13 +42,15 @@ pub(super) async fn leave(args: LeaveArgs, remote: &Remote) -> Result<(), CliErr
     ]) + "\n\n"
         + &of_tokens(&made, args.keep_tokens)
         + "The user is disabled and logged out everywhere. `sealroom user enable` lets the user in again; a revoked \
-           token stays revoked.";
+           token stays revoked. Users whom the user created stay: the list that follows names them.";
     args.consent.obtain(&loss, &format!("Does {} leave?", user.email), remote.output)?;
     let left = remote.client.leave_user(&user.email, args.keep_tokens).await?;
     let exposure = exposure(&left.user.email, remote).await;
     let value = json!({ "success": true, "user": left.user, "revokedTokens": left.revoked_tokens,
         "keptTokens": left.kept_tokens, "exposure": exposure });
-    let list = exposure.as_ref().map_or_else(String::new, |exposure| format!("\n\n{}", report(exposure)));
+    let list = exposure
+        .as_ref()
+        .map_or_else(String::new, |exposure| format!("{}\n\n{}", of_users(exposure), report(exposure)));
     remote.output.result(&format!("{}{list}", done(&left)), &value)
 }
 
@@ -78,6 +81,19 @@ fn of_tokens(made: &[&Token], kept: bool) -> String {
     let tokens = table(["ID", "NAME", "ROLE", "LAST USED"], made.iter().map(row).collect());
     let fate = if kept { "stay valid" } else { "are revoked; --keep-tokens keeps them" };
     format!("The tokens that the user created {fate}:\n{tokens}\n\n")
+}
+
+/// Tells of users who still get in and whose first passwords the leaver gave them.
+fn of_users(exposure: &Exposure) -> String {
+    let is_active =
+        |made: &&Made| made.actor.starts_with("user:") && made.status.as_deref() == Some("active");
+    match exposure.made.iter().filter(is_active).count() {
+        0 => String::new(),
+        1 => "\n1 user of the list below is still active, and the leaver may know the password".to_owned(),
+        count => format!(
+            "\n{count} users of the list below are still active, and the leaver may know their passwords"
+        ),
+    }
 }
 
 fn done(left: &Left) -> String {

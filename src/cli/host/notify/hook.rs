@@ -49,11 +49,14 @@ struct Order {
     body: String,
 }
 
+/// To and from the helper.
+type Pipes = (pipe::Sender, BufReader<pipe::Receiver>);
+
 /// A helper that runs.
 pub(in crate::cli::host) struct Hook {
     to: OwnedFd,
     from: OwnedFd,
-    pipes: Option<(pipe::Sender, BufReader<pipe::Receiver>)>,
+    pipes: Option<Pipes>,
     /// Set once the helper has ended; the sandbox forbids another one.
     has_ended: bool,
 }
@@ -100,18 +103,22 @@ impl Hook {
         outcome
     }
 
+    fn pipes(&self) -> io::Result<Pipes> {
+        let to = pipe::Sender::from_owned_fd(self.to.try_clone()?)?;
+        let from = pipe::Receiver::from_owned_fd(self.from.try_clone()?)?;
+        Ok((to, BufReader::new(from)))
+    }
+
     async fn order(&mut self, message: &Message, has_ended: &mut bool) -> Result<(), String> {
+        // Too few descriptors for a moment: the helper runs on, and the next attempt may reach it.
+        if self.pipes.is_none() {
+            let pipes = self.pipes().map_err(|error| format!("no way to the helper process: {error}"))?;
+            self.pipes = Some(pipes);
+        }
         let mut gone = |error: io::Error| {
             *has_ended = true;
             format!("the helper process has ended, restart the server: {error}")
         };
-        if self.pipes.is_none() {
-            let to =
-                pipe::Sender::from_owned_fd(self.to.try_clone().map_err(&mut gone)?).map_err(&mut gone)?;
-            let from = self.from.try_clone().map_err(&mut gone)?;
-            let from = pipe::Receiver::from_owned_fd(from).map_err(&mut gone)?;
-            self.pipes = Some((to, BufReader::new(from)));
-        }
         let Some((to, from)) = &mut self.pipes else { return Err("no helper process".to_owned()) };
         let order = Order { id: message.id.clone(), body: message.body.clone() };
         let mut line = serde_json::to_string(&order).map_err(|error| error.to_string())?;

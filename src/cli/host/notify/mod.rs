@@ -1,7 +1,8 @@
 //! Notices to people: an alarm at once, and a summary once a day.
 //!
 //! ```text
-//! watch ── a canary's read, a failed backup, a rollback, a flood of refusals, a new day
+//! watch ── a canary's read, a failed backup, a witness that refuses or is silent, a rollback, a flood of refusals,
+//!          a new day
 //!   └ merge: the first of a kind at once, further ones of a minute as one with a count
 //!       ├ outbox ── webhook, over `outgoing`
 //!       └ outbox ── command, through the helper process

@@ -23,6 +23,8 @@ pub(super) fn summary(vault: &Vault, now: Timestamp) -> Value {
         "backupFailed": gauges.backup_failed,
         "archiveFailed": gauges.archive_failed,
         "checkpointLost": gauges.checkpoint_lost,
+        "witnessRefused": gauges.witness_refused,
+        "witnessSilent": gauges.witness_silent,
         "diskFreeBytes": gauges.free_bytes,
     })
 }

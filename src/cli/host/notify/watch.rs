@@ -24,6 +24,11 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const FLOOD_WITHIN: Duration = Duration::from_mins(1);
 /// The number of refusals in that time that counts as a flood: far above a pipeline with an expired token.
 const FLOOD: u64 = 300;
+/// The hint beside a witness that refuses the log.
+const REFUSED: &str = "a witness knows another history of this log, or a longer one, and the server's log names it: keep \
+                       the file, and compare it with a backup and the checkpoint folder";
+/// The hint beside a witness that does not cosign.
+const SILENT: &str = "a witness has cosigned no checkpoint for a day, and the server's log says why";
 /// The milliseconds of a day.
 const DAY_MILLIS: u64 = 86_400_000;
 
@@ -112,8 +117,10 @@ fn alarm(read: &CanaryRead) -> Notice {
 }
 
 /// The state at the last look.
+#[derive(Default)]
 struct Seen {
-    backup_failed: bool,
+    /// Whether a backup failed, a witness refuses, and one is silent.
+    conditions: [bool; 3],
     rolled_back: bool,
     /// The number of refusals at the beginning of this minute, and the looks since.
     minute: (u64, u32),
@@ -124,17 +131,23 @@ impl Seen {
     fn new(vault: &Vault, now: Timestamp) -> Self {
         let refused = vault.refused();
         let day = now.millis() / DAY_MILLIS;
-        Self { backup_failed: false, rolled_back: false, minute: (refused, 0), day }
+        Self { minute: (refused, 0), day, ..Self::default() }
     }
 
     /// Returns what is new since the last look.
     fn look(&mut self, vault: &Vault, now: Timestamp) -> Vec<Notice> {
         let mut found = Vec::new();
-        let failed = vault.is_backup_failed();
-        if failed && !std::mem::replace(&mut self.backup_failed, failed) {
-            found.push(Notice::new("backup.failed", json!({ "hint": "the server's log says why" })));
+        let conditions = [
+            (vault.is_backup_failed(), "backup.failed", "the server's log says why"),
+            (vault.is_witness_refused(), "witness.refused", REFUSED),
+            (vault.is_witness_silent(), "witness.silent", SILENT),
+        ];
+        for (seen, (is_so, kind, hint)) in self.conditions.iter_mut().zip(conditions) {
+            let was_so = std::mem::replace(seen, is_so);
+            if is_so && !was_so {
+                found.push(Notice::new(kind, json!({ "hint": hint })));
+            }
         }
-        self.backup_failed = failed;
         let rollback = vault.rolled_back();
         if let Some(rollback) = rollback.filter(|_| !self.rolled_back) {
             let facts = json!({
@@ -146,12 +159,16 @@ impl Seen {
         }
         self.rolled_back = rollback.is_some();
         found.extend(self.flood(vault.refused()));
-        let day = now.millis() / DAY_MILLIS;
-        if day > self.day {
-            self.day = day;
+        if self.is_new_day(now) {
             found.push(Notice::new("summary.daily", summary(vault, now)));
         }
         found
+    }
+
+    /// Returns whether this look is the first of its day, also of one that is earlier: a clock that was ahead came back.
+    fn is_new_day(&mut self, now: Timestamp) -> bool {
+        let day = now.millis() / DAY_MILLIS;
+        std::mem::replace(&mut self.day, day) != day
     }
 
     fn flood(&mut self, refused: u64) -> Option<Notice> {
@@ -171,18 +188,26 @@ impl Seen {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::days;
 
-    fn seen() -> Seen {
-        Seen { backup_failed: false, rolled_back: false, minute: (0, 0), day: 0 }
+    /// After a clock that was a year ahead no summary came for that year.
+    #[test]
+    fn a_summary_comes_each_day_whatever_the_clock_did_before() {
+        let start: Timestamp = "2026-11-24T10:20:30.000Z".parse().unwrap();
+        let mut seen = Seen { day: start.plus(days(365)).millis() / DAY_MILLIS, ..Seen::default() };
+        for day in 0..3 {
+            assert!(seen.is_new_day(start.plus(days(day))));
+            assert!(!seen.is_new_day(start.plus(days(day))));
+        }
     }
 
     #[test]
     fn a_flood_is_told_once_it_is_one_and_a_trickle_never_is() {
-        let mut flooded = seen();
+        let mut flooded = Seen::default();
         assert!(flooded.flood(FLOOD - 1).is_none());
         assert!(flooded.flood(FLOOD).is_some());
         assert!(flooded.flood(FLOOD + 1).is_none(), "counted anew");
-        let (mut slow, mut refused) = (seen(), 0);
+        let (mut slow, mut refused) = (Seen::default(), 0);
         for _ in 0..3_600 {
             refused += 4;
             assert!(slow.flood(refused).is_none(), "240 a minute, for an hour");

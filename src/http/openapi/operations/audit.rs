@@ -61,7 +61,7 @@ pub(super) fn exposure() -> Operation {
          not ended, and the last values of deleted integrations, which the provider may still honour. Never a value. One \
          of `actor`, `token`, `integration` and `since` is required; with `since` alone it is of every actor, with all \
          that they made and the copies of the vault that they took. A question about archived records is a 410, and so \
-         is one whose `since` is less than 5 minutes after the oldest record that is not archived.",
+         is one whose `since` is not after the newest archived record.",
     )
     .query("actor", actor(), "The actor: `user:<email>`, `app:<token id>` or `host:<os user>`.")
     .query("token", id(), "The id of a token; excludes `actor`.")
@@ -88,7 +88,7 @@ pub(super) fn export() -> Operation {
     .query("format", json!({ "type": "string", "enum": ["ndjson", "csv"] }), "`ndjson` by default.")
     .query("from", time(), "From this time on (inclusive).")
     .query("to", time(), "Before this time (exclusive).")
-    .query("fromSequence", sequence(), "The first record's sequence. By default 0; or the first that is not archived, if `from` is more than 5 minutes after it.")
+    .query("fromSequence", sequence(), "The first record's sequence. By default 0; or the first that is not archived, if `from` is after the newest archived record.")
     .query("follow", json!({ "type": "boolean" }), "Keep the stream open for new records.")
     .answers(
         Reply::empty(200, "The records.").or("application/x-ndjson", text(), "{}\n").or("text/csv", text(), "v\n"),

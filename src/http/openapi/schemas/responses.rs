@@ -48,7 +48,7 @@ fn health() -> Value {
         ],
         &[(
             "detail",
-            json!({ "type": "array", "items": { "enum": ["disk_low", "rolled_back", "checkpoint_lost", "backup_failed", "archive_failed", "file_gone", "log_flawed"] } }),
+            json!({ "type": "array", "items": { "enum": ["disk_low", "rolled_back", "checkpoint_lost", "backup_failed", "archive_failed", "witness_refused", "witness_silent", "file_gone", "log_flawed"] } }),
         )],
     )
 }

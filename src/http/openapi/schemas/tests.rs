@@ -87,12 +87,11 @@ fn integration() -> Integration {
         name: None,
         scope: Scope::Global,
         config: Some(Json::empty_object()),
-        kept: vec![KeptRevision { revision: Revision::FIRST, expires_at: Some(NOW) }],
+        kept: vec![KeptRevision { revision: Revision::FIRST, expires_at: Some(NOW), stored_at: None }],
         created_at: NOW,
         created_by: "user:ada@example.com".parse().unwrap(),
         creator: None,
         updated_at: NOW,
-        rotated_at: None,
         is_canary: false,
         version: 1,
     }

@@ -1,10 +1,12 @@
-//! The row of an integration: version 1, and version 3 for a canary, or one whose credential was replaced.
+//! The row of an integration: version 1, version 3 for a canary or one whose credential was replaced, and version 4 for
+//! one whose older credentials were stored at known times too.
 //!
 //! ```text
 //! 1   provider ‖ auth type ‖ name Option ‖ projects Option<Vec<String>>, none if global ‖ config Option
 //!       ‖ kept Vec<(revision u64, end Option<u64>)>, the current one first ‖ created at u64 ‖ created by
 //!       ‖ creator Option<[16]> ‖ updated at u64 ‖ version u64
-//! 3   the fields of 1 ‖ canary bool ‖ rotated at Option<u64>
+//! 3   the fields of 1 ‖ canary bool ‖ the current value stored at Option<u64>
+//! 4   the fields of 1 ‖ canary bool ‖ stored at Vec<Option<u64>>, one for each kept revision
 //! ```
 
 use super::{Decode, Encode, Row, decode, encode, encode_version, recorded, text, texts, version};
@@ -32,7 +34,7 @@ struct StoredIntegration {
 
 impl Row for Integration {
     const TABLE: Table = Table::Integrations;
-    const VERSION: u8 = 3;
+    const VERSION: u8 = 4;
 
     fn key(&self) -> Vec<u8> {
         self.id.as_bytes().to_vec()
@@ -56,27 +58,42 @@ impl Row for Integration {
             updated_at: self.updated_at.millis(),
             version: self.version,
         };
-        match (self.is_canary, self.rotated_at) {
+        let times: Vec<_> = self.kept.iter().map(|kept| kept.stored_at.map(Timestamp::millis)).collect();
+        if times.iter().skip(1).any(Option::is_some) {
+            return encode_version(4, (stored, self.is_canary, times));
+        }
+        match (self.is_canary, times.first().copied().flatten()) {
             (false, None) => encode(stored),
-            (is_canary, rotated_at) => {
-                encode_version(3, (stored, is_canary, rotated_at.map(Timestamp::millis)))
-            }
+            (is_canary, current) => encode_version(3, (stored, is_canary, current)),
         }
     }
 
     fn from_bytes(key: &[u8], bytes: &[u8]) -> Option<Self> {
-        let (stored, is_canary, rotated_at): (StoredIntegration, bool, Option<u64>) = match version(bytes)? {
-            (1, fields) => (decode(fields)?, false, None),
-            (3, fields) => decode(fields)?,
-            _ => return None,
-        };
-        let kept = |(revision, expires_at): (u64, Option<u64>)| KeptRevision {
-            revision: Revision::new(revision),
-            expires_at: expires_at.map(Timestamp::from_millis),
-        };
+        let (stored, is_canary, mut times): (StoredIntegration, bool, Vec<Option<u64>>) =
+            match version(bytes)? {
+                (1, fields) => (decode(fields)?, false, Vec::new()),
+                (3, fields) => {
+                    let (stored, is_canary, current) = decode(fields)?;
+                    (stored, is_canary, vec![current])
+                }
+                (4, fields) => {
+                    let (stored, is_canary, times): (StoredIntegration, _, Vec<_>) = decode(fields)?;
+                    if times.len() != stored.kept.len() {
+                        return None;
+                    }
+                    (stored, is_canary, times)
+                }
+                _ => return None,
+            };
         if stored.kept.is_empty() {
             return None;
         }
+        times.resize(stored.kept.len(), None);
+        let kept = |((revision, expires_at), stored_at): ((u64, Option<u64>), Option<u64>)| KeptRevision {
+            revision: Revision::new(revision),
+            expires_at: expires_at.map(Timestamp::from_millis),
+            stored_at: stored_at.map(Timestamp::from_millis),
+        };
         Some(Self {
             id: IntegrationId::from_bytes(key.try_into().ok()?),
             provider: stored.provider.parse().ok()?,
@@ -87,12 +104,11 @@ impl Row for Integration {
                 Some(projects) => Scope::Projects(recorded(&projects)?),
             },
             config: stored.config.map(Json::new_checked),
-            kept: stored.kept.into_iter().map(kept).collect(),
+            kept: stored.kept.into_iter().zip(times).map(kept).collect(),
             created_at: Timestamp::from_millis(stored.created_at),
             created_by: stored.created_by.parse().ok()?,
             creator: stored.creator.map(UserId::from_bytes),
             updated_at: Timestamp::from_millis(stored.updated_at),
-            rotated_at: rotated_at.map(Timestamp::from_millis),
             is_canary,
             version: stored.version,
         })

@@ -165,7 +165,8 @@ fn a_project_of_looser_rules_opens_for_ever() {
 }
 
 fn integration(scope: Scope) -> Integration {
-    let kept = |number, expires_at| KeptRevision { revision: Revision::new(number), expires_at };
+    let kept =
+        |number, expires_at| KeptRevision { revision: Revision::new(number), expires_at, stored_at: None };
     Integration {
         id: IntegrationId::from_bytes([6; 16]),
         provider: Provider::AzureDevops,
@@ -178,7 +179,6 @@ fn integration(scope: Scope) -> Integration {
         created_by: "user:ada@example.com".parse().unwrap(),
         creator: Some(UserId::from_bytes([1; 16])),
         updated_at: Timestamp::from_millis(1_000),
-        rotated_at: None,
         is_canary: false,
         version: 2,
     }
@@ -206,9 +206,14 @@ fn an_integration_of_either_scope() {
             b"\x02",
         ];
         golden(&integration(scope.clone()), &[6; 16], parts);
-        let row =
-            Integration { rotated_at: Some(Timestamp::from_millis(1_000)), ..integration(scope.clone()) };
+        let mut row = integration(scope.clone());
+        row.kept[0].stored_at = Some(Timestamp::from_millis(1_000));
         golden(&row, &[6; 16], &[&[&b"\xff\x03"[..]], parts, &[&b"\x00\x01\xfb\xe8\x03"[..]]].concat());
+        row.kept[1].stored_at = Some(Timestamp::from_millis(2));
+        let times = &b"\x00\x02\x01\xfb\xe8\x03\x01\x02"[..];
+        golden(&row, &[6; 16], &[&[&b"\xff\x04"[..]], parts, &[times]].concat());
+        row.kept[0].stored_at = None;
+        golden(&row, &[6; 16], &[&[&b"\xff\x04"[..]], parts, &[&b"\x00\x02\x00\x01\x02"[..]]].concat());
         let marked = [&[&b"\xff\x03"[..]], parts, &[&b"\x01\x00"[..]]].concat();
         golden(&Integration { is_canary: true, ..integration(scope) }, &[6; 16], &marked);
     }
@@ -220,8 +225,11 @@ fn a_canary_of_any_kind_is_one_after_it_is_read_back_and_no_other_row_is() {
         let row = Integration { is_canary, ..integration(Scope::Global) };
         assert_eq!(Integration::from_bytes(&row.key(), &row.to_bytes()).unwrap().is_canary, is_canary);
     }
-    let newer = [&[255, 4][..], &integration(Scope::Global).to_bytes()].concat();
+    let newer = [&[255, 5][..], &integration(Scope::Global).to_bytes()].concat();
     assert!(Integration::from_bytes(&[6; 16], &newer).is_none());
+    let more_times =
+        [&[255, 4][..], &integration(Scope::Global).to_bytes(), b"\x00\x03\x00\x00\x00"].concat();
+    assert!(Integration::from_bytes(&[6; 16], &more_times).is_none(), "two revisions, and three times");
 }
 
 #[test]
