@@ -274,7 +274,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_clock_that_was_ahead_never_keeps_the_next_backup_away_for_longer_than_an_interval() {
         let start: Timestamp = "2026-11-24T10:20:30.000Z".parse().unwrap();
-        let every = Duration::from_secs(3_600);
+        let every = Duration::from_hours(1);
         for ahead in [every, days(1), days(365), days(36_500)] {
             let clock = Clock::manual(start.plus(ahead));
             let mut due = clock.now().plus(every);
