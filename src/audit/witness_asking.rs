@@ -13,7 +13,7 @@ use crate::domain::Timestamp;
 /// The most requests to one witness: the size that it states may change between two of them.
 const TRIES_MAX: usize = 3;
 /// The longest part of a witness's own text that a message quotes.
-const QUOTED_CHARS_MAX: usize = 120;
+const QUOTED_CHARS_MAX: usize = 300;
 
 /// A witness that gave no cosignature, and the reason.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -38,16 +38,26 @@ pub enum Unvouched {
         /// The records of the log.
         own: u64,
     },
-    /// It refuses a proof that holds.
+    /// Another asker was ahead with a newer checkpoint of the log.
+    #[error(
+        "another command or the server asked it meanwhile, for {seen} records: the next run asks for as many"
+    )]
+    Overtaken {
+        /// The records that it cosigned.
+        seen: u64,
+    },
+    /// It refuses a proof that holds, or another root of one size.
     #[error(
         "it refuses that these {own} records continue the {old} that it cosigned: one of the two has another history of \
-         this log (422: {text})"
+         this log ({status}: {text})"
     )]
     OtherHistory {
         /// The records of the log.
         own: u64,
         /// The records that it cosigned.
         old: u64,
+        /// The HTTP status.
+        status: u16,
         /// Its own words.
         text: String,
     },
@@ -77,6 +87,16 @@ impl Unvouched {
     /// Returns whether the log itself may have been changed: the reason for witnesses.
     pub const fn is_alarm(&self) -> bool {
         matches!(self, Self::Ahead { .. } | Self::OtherHistory { .. })
+    }
+
+    /// Takes a witness that is ahead for an overtaken one, if the log has as many records by now: another asker sent it
+    /// a newer checkpoint. Whether that one is of the same history, the next request proves.
+    #[must_use]
+    pub fn by_now(self, newest: u64) -> Self {
+        match self {
+            Self::Ahead { seen, .. } if newest >= seen => Self::Overtaken { seen },
+            other => other,
+        }
     }
 }
 
@@ -129,6 +149,10 @@ impl<'a> Asking<'a> {
             409 => {
                 let is_size = media_type.split(';').next() == Some("text/x.tlog.size");
                 let seen = text.strip_suffix('\n').and_then(size).filter(|_| is_size);
+                // It is asked for the size that it cosigned, and says no: it has another root of that size.
+                if self.old == self.own && seen.is_none_or(|seen| seen == self.own) {
+                    return Err(self.other_history(status, text));
+                }
                 let seen = seen.ok_or(Unvouched::NoSize)?;
                 if seen > self.own {
                     return Err(Unvouched::Ahead { seen, own: self.own });
@@ -154,18 +178,25 @@ impl<'a> Asking<'a> {
         Err(Unvouched::Unsigned)
     }
 
+    fn other_history(&self, status: u16, text: &str) -> Unvouched {
+        Unvouched::OtherHistory { own: self.own, old: self.old, status, text: quoted(text) }
+    }
+
     fn refused(&self, status: u16, text: &str) -> Unvouched {
         let key = || Box::new(self.log.clone());
-        // A stranger's text: nothing of it may steer a terminal or a log.
-        let plain = text.trim().chars().map(|c| if c.is_ascii_graphic() { c } else { ' ' });
-        let text: String = plain.take(QUOTED_CHARS_MAX).collect();
         match status {
             403 => Unvouched::Untrusted { key: key() },
             404 => Unvouched::UnknownLog { key: key() },
-            422 => Unvouched::OtherHistory { own: self.own, old: self.old, text },
-            _ => Unvouched::Other { status, text },
+            422 => self.other_history(status, text),
+            _ => Unvouched::Other { status, text: quoted(text) },
         }
     }
+}
+
+/// Returns the beginning of a stranger's text: nothing of it may steer a terminal or a log.
+fn quoted(text: &str) -> String {
+    let plain = text.trim().chars().map(|c| if c.is_ascii_graphic() { c } else { ' ' });
+    plain.take(QUOTED_CHARS_MAX).collect()
 }
 
 #[cfg(test)]
@@ -255,5 +286,30 @@ mod tests {
             assert_eq!(error.is_alarm(), is_alarm, "{status} {text:?}: {error}");
             assert!(!error.to_string().contains('\u{1b}'));
         }
+        // Asked for the size that it cosigned itself, a witness refuses only another root (C2SP: 409).
+        for (status, media_type, text, is_alarm) in [
+            (409, "text/plain", "the root differs\n", true),
+            (409, SIZE, "41\n", true),
+            (409, SIZE, "42\n", true),
+            (422, "", "", true),
+            (500, "", "", false),
+        ] {
+            let error = two.asking(41).take(status, media_type, text, AT).unwrap_err();
+            assert_eq!(error.is_alarm(), is_alarm, "{status} {text:?}: {error}");
+        }
+        assert_eq!(two.asking(41).take(409, SIZE, "7\n", AT), Ok(None), "an older state of its own");
+    }
+
+    /// Two askers at a time, the server and a timer, were told of an older copy of the vault.
+    #[test]
+    fn a_witness_that_another_asker_brought_ahead_is_no_alarm_and_one_beyond_the_log_is() {
+        let two = Two::new();
+        let ahead = || two.asking(17).take(409, SIZE, "60\n", AT).unwrap_err();
+        for (newest, is_alarm) in [(41, true), (59, true), (60, false), (61, false)] {
+            let by_now = ahead().by_now(newest);
+            assert_eq!(by_now.is_alarm(), is_alarm, "{newest}: {by_now}");
+        }
+        let other = two.asking(17).take(422, "", "", AT).unwrap_err();
+        assert!(other.by_now(1_000).is_alarm(), "another history stays one");
     }
 }

@@ -154,7 +154,8 @@ impl HttpError {
                     Refusal::Unproven | Refusal::Stale { .. } => {
                         (StatusCode::UNPROCESSABLE_ENTITY, "unproven_checkpoint")
                     }
-                    Refusal::Forked => (StatusCode::UNPROCESSABLE_ENTITY, "forked_checkpoint"),
+                    // As C2SP has it, and without a size.
+                    Refusal::Forked => (StatusCode::CONFLICT, "forked_checkpoint"),
                 };
                 (status, code, refusal.to_string())
             }

@@ -57,8 +57,8 @@ class Witness:
         known = self.state.get(new.origin, {"size": 0, "root": encode(sha())})
         if old != known["size"]:
             return 409, "text/x.tlog.size", f"{known['size']}\n"
-        if new.size == 0 and new.root != sha():
-            return 422, "text/plain", "the empty tree has another root\n"
+        if new.size == 0 and new.root != sha() or new.size == old and new.root != decode(known["root"]):
+            return 409, "text/plain", "another root of that size\n"
         if not is_consistent(old, decode(known["root"]), new.size, new.root, proof):
             return 422, "text/plain", "not an extension of what was signed\n"
         line = self.key.sign(new.text, int(time.time()))

@@ -69,8 +69,8 @@ impl Standing {
     }
 
     fn failed(&mut self, error: &NotAsked, now: Duration) {
-        // The vault itself had no proof, as while it locks: no fault of the witness.
-        if !matches!(error, NotAsked::NoProof) {
+        // No fault of the witness: the vault itself had no proof, as while it locks, or another asker was ahead.
+        if !matches!(error, NotAsked::NoProof | NotAsked::Unvouched(Unvouched::Overtaken { .. })) {
             self.failing_since.get_or_insert(now);
         }
         self.is_refusing |= error.is_alarm();
@@ -216,7 +216,9 @@ async fn ask(
             None => Vec::new(),
         };
         let answer = outgoing.add_checkpoint(target, asking.body(proof)).await.map_err(NotAsked::Failed)?;
-        if let Some(line) = asking.take(answer.status, &answer.media_type, &answer.text, clock.now())? {
+        let taken = asking.take(answer.status, &answer.media_type, &answer.text, clock.now());
+        let by_now = |error: Unvouched| error.by_now(newest(vault).map_or(own, |(_, size)| size));
+        if let Some(line) = taken.map_err(by_now)? {
             return Ok(line);
         }
     }
@@ -260,6 +262,7 @@ mod tests {
         let mut locked = Standing::default();
         for day in 0..5 {
             locked.failed(&NotAsked::NoProof, start + days(day));
+            locked.failed(&NotAsked::Unvouched(Unvouched::Overtaken { seen: 9 }), start + days(day));
         }
         assert!(!locked.is_silent(start + days(9)), "a vault without a proof is no fault of its witness");
     }

@@ -57,11 +57,23 @@ impl ErrorReply {
         names.join("Or")
     }
 
-    fn to_json(&self) -> Value {
+    /// Returns the schema of the body, with an example.
+    pub(super) fn content(&self) -> Value {
         let (status, first) = (self.status(), self.0[0]);
+        let names: Vec<&str> = self.0.iter().map(|code| code.name).collect();
+        json!({
+            "schema": {
+                "allOf": [schemas::reference("Error")],
+                "properties": { "statusCode": { "const": status }, "code": { "enum": names } },
+            },
+            "example": examples::error(status, first.name, first.meaning),
+        })
+    }
+
+    fn to_json(&self) -> Value {
+        let status = self.status();
         let meanings: Vec<String> =
             self.0.iter().map(|code| format!("`{}`: {}", code.name, code.meaning)).collect();
-        let names: Vec<&str> = self.0.iter().map(|code| code.name).collect();
         let own = match status {
             401 => Some("www-authenticate"),
             405 => Some("allow"),
@@ -71,13 +83,7 @@ impl ErrorReply {
         json!({
             "description": format!("{}.", meanings.join("; ")),
             "headers": headers::references(own.into_iter()),
-            "content": { "application/json": {
-                "schema": {
-                    "allOf": [schemas::reference("Error")],
-                    "properties": { "statusCode": { "const": status }, "code": { "enum": names } },
-                },
-                "example": examples::error(status, first.name, first.meaning),
-            } },
+            "content": { "application/json": self.content() },
         })
     }
 }

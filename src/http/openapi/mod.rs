@@ -35,7 +35,7 @@ const DESCRIPTION: &str = "Keeps the credentials of teams and pipelines in one e
     is not valid HTTP, or whose header block is too large, may get a 400, 414 or 431 without a body.";
 
 fn build() -> Value {
-    let errors = ROUTES.iter().flat_map(|route| operations::describe(route.endpoint).errors(route));
+    let errors = ROUTES.iter().flat_map(|route| operations::describe(route.endpoint).shared_errors(route));
     json!({
         "openapi": "3.1.0",
         "info": {

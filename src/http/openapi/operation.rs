@@ -118,14 +118,30 @@ impl Operation {
     fn responses(&self, route: &Route, roles: &[Role]) -> Value {
         let ends = roles.iter().any(|role| !role.is_user_role());
         let replies = self.replies.iter().map(|reply| (reply.status.to_string(), reply.to_json(ends)));
-        let reference = |name| json!({ "$ref": format!("#/components/responses/{name}") });
-        let errors = self.errors(route);
-        let errors = errors.iter().map(|error| (error.status().to_string(), reference(error.name())));
-        replies.chain(errors).collect::<Map<_, _>>().into()
+        let mut responses: Map<_, _> = replies.collect();
+        for error in self.errors(route) {
+            match responses.get_mut(&error.status().to_string()) {
+                // A status that answers otherwise too, with another media type.
+                Some(reply) => reply["content"]["application/json"] = error.content(),
+                None => {
+                    let reference = json!({ "$ref": format!("#/components/responses/{}", error.name()) });
+                    responses.insert(error.status().to_string(), reference);
+                }
+            }
+        }
+        responses.into()
+    }
+
+    /// Returns the error answers of a route that are components: those whose status has no other answer.
+    pub(super) fn shared_errors(&self, route: &Route) -> Vec<ErrorReply> {
+        let has_own = |error: &ErrorReply| self.replies.iter().any(|reply| reply.status == error.status());
+        let mut errors = self.errors(route);
+        errors.retain(|error| !has_own(error));
+        errors
     }
 
     /// Returns the error answers of a route, one for each status.
-    pub(super) fn errors(&self, route: &Route) -> Vec<ErrorReply> {
+    fn errors(&self, route: &Route) -> Vec<ErrorReply> {
         let codes = self.codes_of(route);
         codes
             .chunk_by(|one, next| one.status == next.status)

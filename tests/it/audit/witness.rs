@@ -88,7 +88,7 @@ async fn no_second_history_of_a_log_is_ever_cosigned() {
     let proof = good.split_once("\n\n").unwrap().0.split_once('\n').unwrap().1.to_owned();
     let by_thief = log.note_of(&log.forked(200)[..150], &[&thief]);
     let cases: Vec<(&str, String, u16, &str)> = vec![
-        ("another root of the same size", log.forked_body(99, 100, 100), 422, "forked_checkpoint"),
+        ("another root of the same size", log.forked_body(99, 100, 100), 409, "forked_checkpoint"),
         ("another history, with its own proof", log.forked_body(50, 100, 150), 422, "unproven_checkpoint"),
         (
             "another history from the last record on",

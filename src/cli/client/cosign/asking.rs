@@ -9,7 +9,7 @@ use super::super::{
     remote::Remote,
 };
 use crate::{
-    audit::{tree::Hash, witness_asking, witness_policy::Witness},
+    audit::{checkpoint, tree::Hash, witness_asking, witness_policy::Witness},
     client::Client,
     domain::Timestamp,
 };
@@ -39,8 +39,8 @@ impl Asking {
     }
 
     async fn asked(&self, old: u64) -> Result<String, String> {
-        let Signed { note, checkpoint, key, .. } = &*self.signed;
-        let mut asking = witness_asking::Asking::new(&self.witness.key, key, note, checkpoint.size, old);
+        let Signed { note, checkpoint: signed, key, .. } = &*self.signed;
+        let mut asking = witness_asking::Asking::new(&self.witness.key, key, note, signed.size, old);
         loop {
             let proof = match asking.proven() {
                 Some((from, to)) => self.proof(from, to).await?,
@@ -49,10 +49,19 @@ impl Asking {
             let answer = self.client.add_checkpoint(&self.prefix, asking.body(proof)).await;
             let answer = answer.map_err(|error| error.to_string())?;
             let taken = asking.take(answer.status, &answer.media_type, &answer.text, self.now);
-            if let Some(line) = taken.map_err(|error| error.to_string())? {
-                return Ok(line);
+            match taken {
+                Ok(Some(line)) => return Ok(line),
+                Ok(None) => {}
+                Err(error) => return Err(error.by_now(self.size_by_now().await).to_string()),
             }
         }
+    }
+
+    /// Returns the log's size of this moment, or that of the checkpoint if the server does not tell.
+    async fn size_by_now(&self) -> u64 {
+        let note = self.remote.client.checkpoint().await.unwrap_or_default();
+        let newest = checkpoint::open(&note, std::slice::from_ref(&self.signed.key));
+        newest.map_or(self.signed.checkpoint.size, |newest| newest.size)
     }
 
     async fn proof(&self, from: u64, to: u64) -> Result<Vec<Hash>, String> {

@@ -27,7 +27,7 @@ pub(super) fn add_checkpoint() -> Operation {
     )
     .answers(Reply::text("The signature line of this witness.", lines(), &examples::cosignature()))
     .answers(
-        Reply::empty(409, "Another checkpoint was cosigned last: its size.").or("text/x.tlog.size", size, "41\n"),
+        Reply::empty(409, "Another checkpoint was cosigned last: its size. Or an error: another root of the same size.").or("text/x.tlog.size", size, "41\n"),
     )
     .codes(ANYBODY)
     .codes(&[
