@@ -55,14 +55,16 @@ impl Vault {
     /// Returns the verifier key of this vault as a witness, and generates it at the first call.
     ///
     /// # Errors
-    /// This vault is no witness, or is locked before the first call.
+    /// This vault is no witness, is locked before the first call, or has another vault key since the witness's key was
+    /// sealed.
     pub async fn witness_key(self: &Arc<Self>) -> Result<WitnessKey, NotWitnessed> {
         self.as_witness(|vault, witness| {
-            if let Some(state) = &witness.kept().state {
-                return Ok(state.key.clone());
+            let (open, mut kept) = (vault.opened(), witness.kept());
+            match (open, &kept.state) {
+                // Whether it still opens, only an unlocked vault can tell.
+                (Err(_), Some(state)) => Ok(state.key.clone()),
+                (open, _) => Self::own_key(witness, &mut kept, &open?).map(|(key, _)| key),
             }
-            let open = vault.opened()?;
-            Self::own_key(witness, &mut witness.kept(), &open).map(|(key, _)| key)
         })
         .await
     }

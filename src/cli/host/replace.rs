@@ -19,7 +19,7 @@ use crate::{
     },
     clock::Clock,
     config::default,
-    disk::{DataFile, Locking, Replacement},
+    disk::{DataFile, Locking, Replacement, beside},
     domain::Secret,
     vault::{Closed, Copied, Offline, OfflineError, Step},
 };
@@ -234,6 +234,14 @@ pub(super) fn rekey(args: RekeyArgs, output: &Output) -> Result<(), CliError> {
     output.note(&format!(
         "{data} has its new key; the log has a new key too, see `sealroom audit key`; make a backup now"
     ));
+    let witness = beside(Path::new(&data), ".witness");
+    if witness.exists() {
+        output.warning(&format!(
+            "{} has a key that no longer opens: move the file away before the next start, and give the new key to those who \
+             rely on this witness",
+            witness.display()
+        ));
+    }
     Ok(())
 }
 

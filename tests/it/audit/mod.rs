@@ -29,4 +29,5 @@ mod witness_asked;
 mod witness_by_another_hand;
 mod witness_kills;
 mod witness_pair;
+mod witness_rekey;
 mod witness_state;
