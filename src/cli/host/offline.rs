@@ -32,7 +32,8 @@ pub(super) fn unopened(error: FileError) -> CliError {
     match error {
         FileError::InUse { .. } => CliError::failed(
             error.to_string(),
-            "this command opens the file itself: stop the server, or wait for the command that has it, then run this again",
+            "this command opens the file itself: stop the server, run the command again, then start the server; \
+             if another command has the file, wait for its end",
         ),
         error => error.into(),
     }
