@@ -63,7 +63,8 @@ impl Vault {
             match (open, &kept.state) {
                 // Whether it still opens, only an unlocked vault can tell.
                 (Err(_), Some(state)) => Ok(state.key.clone()),
-                (open, _) => Self::own_key(witness, &mut kept, &open?).map(|(key, _)| key),
+                (Err(error), None) => Err(error.into()),
+                (Ok(open), _) => Self::own_key(witness, &mut kept, &open).map(|(key, _)| key),
             }
         })
         .await
