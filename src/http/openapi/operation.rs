@@ -120,13 +120,13 @@ impl Operation {
         let replies = self.replies.iter().map(|reply| (reply.status.to_string(), reply.to_json(ends)));
         let mut responses: Map<_, _> = replies.collect();
         for error in self.errors(route) {
-            match responses.get_mut(&error.status().to_string()) {
+            let status = error.status().to_string();
+            if let Some(reply) = responses.get_mut(&status) {
                 // A status that answers otherwise too, with another media type.
-                Some(reply) => reply["content"]["application/json"] = error.content(),
-                None => {
-                    let reference = json!({ "$ref": format!("#/components/responses/{}", error.name()) });
-                    responses.insert(error.status().to_string(), reference);
-                }
+                reply["content"]["application/json"] = error.content();
+            } else {
+                let name = error.name();
+                responses.insert(status, json!({ "$ref": format!("#/components/responses/{name}") }));
             }
         }
         responses.into()

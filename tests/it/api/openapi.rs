@@ -99,8 +99,12 @@ fn every_reference_leads_to_a_component_and_every_response_component_is_used() {
 
 /// Returns the codes of all error answers; `Error`, their common shape, lists every code and does not count.
 fn codes_in_answers() -> BTreeSet<&'static str> {
-    let errors = DOCUMENT["components"]["responses"].as_object().unwrap().values();
-    let codes = errors.filter_map(|response| {
+    let shared = DOCUMENT["components"]["responses"].as_object().unwrap().values();
+    let paths = DOCUMENT["paths"].as_object().unwrap().values();
+    let operations = paths.flat_map(|path| path.as_object().unwrap().values());
+    let own =
+        operations.filter_map(|operation| operation["responses"].as_object()).flat_map(|all| all.values());
+    let codes = shared.chain(own).filter_map(|response| {
         response["content"]["application/json"]["schema"]["properties"]["code"]["enum"].as_array()
     });
     codes.flatten().map(|code| code.as_str().unwrap()).collect()

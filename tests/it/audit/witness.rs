@@ -164,7 +164,7 @@ async fn no_second_history_of_a_log_is_ever_cosigned() {
         let reply = add(&t, &body).await;
         assert_eq!(reply.status, status, "{said}: {}", reply.body);
         match status {
-            409 => assert_eq!(reply.body, "100\n", "{said}"),
+            409 if code.is_empty() => assert_eq!(reply.body, "100\n", "{said}"),
             _ => assert_eq!(reply.json()["code"], code, "{said}"),
         }
         assert!(!reply.body.contains('—'), "{said}: a signature leaked");
