@@ -17,7 +17,7 @@ use crate::{
 
 /// The number of records in a block, of which the index knows the earliest and the latest time.
 pub const BLOCK: u64 = 4_096;
-/// The most pairs of actor and value in memory, of about 250 bytes each. With more of them, every question reads the
+/// The most pairs of actor and value in memory, of about 300 bytes each. With more of them, every question reads the
 /// log.
 pub const KNOWN_MAX: usize = 1_000_000;
 /// The most minted tokens in memory; each ends within an hour.
