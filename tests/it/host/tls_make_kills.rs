@@ -77,6 +77,15 @@ fn a_renewal_that_is_killed_at_any_call_leaves_a_pair_that_serves_and_reloads() 
             }
             assert!(get(&running, &ca, "/health").contains("healthy"), "{name} {call}");
             assert!(fresh.stop());
+            if half && cut_short == 1 {
+                // The next renewal is killed too, before it has a pair of its own.
+                for name in CALLS {
+                    renewed_until(folder, name, 1);
+                    let mut fresh = serve(other.path(), &pair);
+                    assert!(get(&fresh, &ca, "/health").contains("healthy"), "{name} after a half");
+                    assert!(fresh.stop());
+                }
+            }
             if !killed {
                 break;
             }

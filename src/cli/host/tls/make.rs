@@ -64,6 +64,7 @@ struct Vouching {
 pub(super) fn run(args: &Args, output: &Output) -> Result<(), CliError> {
     let place = Place::at(&args.dir);
     place.prepare()?;
+    let _turn = place.hold()?;
     check_certificate(args, &place)?;
     let texts = if args.name.is_empty() { place.names() } else { args.name.clone() };
     let names = names(&texts, &place)?;

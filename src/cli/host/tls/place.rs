@@ -8,7 +8,7 @@
 
 use std::{
     ffi::OsStr,
-    fs::{self, File, Metadata, Permissions},
+    fs::{self, File, Metadata, Permissions, TryLockError},
     io::{self, Write},
     os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, fchown},
     path::{Path, PathBuf},
@@ -16,7 +16,11 @@ use std::{
 
 use tempfile::{Builder, NamedTempFile};
 
-use crate::cli::{error::CliError, secrets};
+use crate::{
+    cli::{error::CliError, secrets},
+    domain::Secret,
+    http::Tls,
+};
 
 /// The first word of the line of names.
 const NAMES: &str = "Names:";
@@ -141,10 +145,45 @@ impl Place {
     /// # Errors
     /// The folder refuses.
     pub(super) fn replace_pair(&self, key: Staged<'_>, certificate: Staged<'_>) -> Result<(), CliError> {
+        self.finish().map_err(|error| unwritten(&self.key, &error))?;
         key.put_next()?;
         certificate.put()?;
         let put = fs::rename(next_of(&self.key), &self.key).and_then(|()| sync(&self.key));
         put.map_err(|error| unwritten(&self.key, &error))
+    }
+
+    /// Gives the certificate's own key its name, if a renewal that was cut short left it as the successor: the next
+    /// successor takes that name.
+    fn finish(&self) -> io::Result<()> {
+        let next = next_of(&self.key);
+        if !next.exists() {
+            return Ok(());
+        }
+        let chain = fs::read(&self.certificate)?;
+        let fits = |key: &Path| {
+            let key = fs::read(key).map(Secret::new);
+            key.is_ok_and(|key| Tls::new(&chain, key.expose()).is_ok())
+        };
+        if fits(&next) && !fits(&self.key) {
+            fs::rename(&next, &self.key)?;
+            sync(&self.key)?;
+        }
+        Ok(())
+    }
+
+    /// Keeps every other run of this command out of the folder until the value is dropped.
+    ///
+    /// # Errors
+    /// One is under way.
+    pub(super) fn hold(&self) -> Result<Option<File>, CliError> {
+        let Ok(folder) = File::open(&self.folder) else { return Ok(None) };
+        match folder.try_lock() {
+            Err(TryLockError::WouldBlock) => Err(CliError::failed(
+                format!("--dir: another `tls make` is under way in {}", self.folder.display()),
+                "wait for its end, then run this again",
+            )),
+            Ok(()) | Err(TryLockError::Error(_)) => Ok(Some(folder)),
+        }
     }
 
     /// Removes the keys and certificates that killed runs left under temporary names.
