@@ -15,6 +15,7 @@ mod private_file;
 mod read_ahead;
 mod replacement;
 mod rollback;
+mod turn;
 mod unfinished;
 mod watched;
 
@@ -35,6 +36,7 @@ pub use private_file::{read_private, replace_private};
 pub use read_ahead::ReadAhead;
 pub use replacement::{Replacement, copy};
 pub use rollback::Rollback;
+pub use turn::turn;
 pub use unfinished::{claim, sweep_unclaimed};
 pub use watched::{Calls, Watched};
 

@@ -20,6 +20,7 @@ use crate::{
         checkpoint::{self, Checkpoint, VerifierKey},
         key_ring,
     },
+    disk::turn,
     storage::StorageError,
     vault::{Rollback, Vault},
 };
@@ -151,13 +152,8 @@ pub(super) async fn write_cosigned(plan: &CheckpointPlan, vault: &Arc<Vault>, no
     let put = move |folder: &Path, vault: &Vault| {
         let own = Own::of(folder, vault)?;
         let path = folder.join(format!("{}.cosigned.checkpoint", own.file_name()));
-        // `audit cosign --to` takes this lock too, so that neither replaces a newer checkpoint of the other. Not every
-        // file system has locks.
-        let failed = |source| NotWritten::Io { path: path.clone(), source };
-        let turn = fs::File::open(folder).map_err(failed)?;
-        if let Err(fs::TryLockError::WouldBlock) = turn.try_lock() {
-            return Err(failed(io::ErrorKind::WouldBlock.into()));
-        }
+        // `audit cosign --to` takes turns too, so that neither replaces a newer checkpoint of the other.
+        let _turn = turn(folder).map_err(|source| NotWritten::Io { path: path.clone(), source })?;
         let next =
             checkpoint::read_unsigned(&note).map_err(|_| NotWritten::Foreign { path: path.clone() })?;
         let there = check(vault, &own, &path, &next)?;
