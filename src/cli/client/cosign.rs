@@ -146,6 +146,7 @@ fn finish(
     let file = place.path.display().to_string();
     let mut value = value;
     value["file"] = json!(file);
+    value["written"] = json!(matches!(kept, Kept::Own));
     let line = match kept {
         Kept::Own => format!("wrote {file}: {line}"),
         Kept::Newer(there) => {
