@@ -28,6 +28,8 @@ use crate::{
 const WITNESS_MAX: Duration = Duration::from_secs(10);
 /// The time of attempts in vain after which a witness counts as silent.
 const SILENT_AFTER: Duration = days(1);
+/// The failed attempts that it takes as well.
+const SILENT_FAILURES: u32 = 3;
 
 /// The witnesses, and how many of them are needed.
 #[derive(Debug, Clone)]
@@ -61,23 +63,27 @@ struct Standing {
     is_refusing: bool,
     /// The time of the first failed attempt since it cosigned.
     failing_since: Option<Duration>,
+    /// The failed attempts since then: nobody asks while the log does not grow.
+    failures: u32,
 }
 
 impl Standing {
     const fn cosigned(&mut self, size: u64) {
-        *self = Self { size, is_refusing: false, failing_since: None };
+        *self = Self { size, is_refusing: false, failing_since: None, failures: 0 };
     }
 
     fn failed(&mut self, error: &NotAsked, now: Duration) {
         // No fault of the witness: the vault itself had no proof, as while it locks, or another asker was ahead.
         if !matches!(error, NotAsked::NoProof | NotAsked::Unvouched(Unvouched::Overtaken { .. })) {
             self.failing_since.get_or_insert(now);
+            self.failures = self.failures.saturating_add(1);
         }
         self.is_refusing |= error.is_alarm();
     }
 
     fn is_silent(&self, now: Duration) -> bool {
-        self.failing_since.is_some_and(|since| now.saturating_sub(since) >= SILENT_AFTER)
+        self.failures >= SILENT_FAILURES
+            && self.failing_since.is_some_and(|since| now.saturating_sub(since) >= SILENT_AFTER)
     }
 }
 
@@ -259,6 +265,14 @@ mod tests {
             standing.failed(&failure(), now + days(9));
             assert!(!standing.is_silent(now + days(9)), "its day begins anew");
         }
+        // Friday's last attempt and Monday's first one are no three days of silence.
+        let mut weekend = Standing::default();
+        for now in [start, start + days(3)] {
+            weekend.failed(&NotAsked::Late, now);
+            assert!(!weekend.is_silent(now));
+        }
+        weekend.failed(&NotAsked::Late, start + days(3));
+        assert!(weekend.is_silent(start + days(3)));
         let mut locked = Standing::default();
         for day in 0..5 {
             locked.failed(&NotAsked::NoProof, start + days(day));
