@@ -258,7 +258,7 @@ impl Vault {
             let kept = before.kept(revision).ok_or(Error::RevisionNotFound)?;
             let secret = work.view.open_kept(&work.permit.restore(&before)?, revision)?;
             let detail = Detail::NONE.number(DetailKey::FromRevision, revision.number());
-            // Of a value that an earlier version stored only this is certain: it is no younger than that.
+            // Of a value that an earlier version stored only this is certain: it is no older than the integration.
             let stored_at = before.stored_at(kept).unwrap_or(before.created_at);
             renew(work, &before, secret, (kept.expires_at, stored_at), detail)
         };

@@ -108,7 +108,7 @@ impl RunClock {
         {
             return Err(CliError::failed(
                 format!("the clock says {now}, {why}"),
-                "set the clock, or accept it with --accept-clock; its systemd unit says how, at SERVE_FLAGS",
+                "set the clock, or accept it with --accept-clock; for a server under systemd, its unit says how at SERVE_FLAGS",
             ));
         }
         if let Some(newest) = newest.filter(|newest| now.since(*newest) > IDLE_MAX) {
