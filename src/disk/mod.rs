@@ -36,7 +36,7 @@ pub use private_file::{read_private, replace_private};
 pub use read_ahead::ReadAhead;
 pub use replacement::{Replacement, copy};
 pub use rollback::Rollback;
-pub use turn::turn;
+pub use turn::take_turn;
 pub use unfinished::{claim, sweep_unclaimed};
 pub use watched::{Calls, Watched};
 

@@ -18,7 +18,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 ///
 /// # Errors
 /// The folder cannot be opened.
-pub fn turn(folder: &Path) -> io::Result<File> {
+pub fn take_turn(folder: &Path) -> io::Result<File> {
     let folder = File::open(folder)?;
     for _ in 0..TRIES {
         match folder.try_lock() {
@@ -38,16 +38,16 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let reader = File::open(folder.path()).unwrap();
         reader.lock().unwrap();
-        let own = turn(folder.path()).unwrap();
+        let own = take_turn(folder.path()).unwrap();
         drop(reader);
         drop(own);
-        let first = turn(folder.path()).unwrap();
+        let first = take_turn(folder.path()).unwrap();
         let second = File::open(folder.path()).unwrap();
         assert!(
             matches!(second.try_lock(), Err(TryLockError::WouldBlock)),
             "a turn is a lock where nobody holds it"
         );
         drop(first);
-        assert!(turn(&folder.path().join("missing")).is_err());
+        assert!(take_turn(&folder.path().join("missing")).is_err());
     }
 }

@@ -20,7 +20,7 @@ use crate::{
         checkpoint::{self, Checkpoint, VerifierKey},
         key_ring,
     },
-    disk::turn,
+    disk::take_turn,
     storage::StorageError,
     vault::{Rollback, Vault},
 };
@@ -153,7 +153,7 @@ pub(super) async fn write_cosigned(plan: &CheckpointPlan, vault: &Arc<Vault>, no
         let own = Own::of(folder, vault)?;
         let path = folder.join(format!("{}.cosigned.checkpoint", own.file_name()));
         // `audit cosign --to` takes turns too, so that neither replaces a newer checkpoint of the other.
-        let _turn = turn(folder).map_err(|source| NotWritten::Io { path: path.clone(), source })?;
+        let _turn = take_turn(folder).map_err(|source| NotWritten::Io { path: path.clone(), source })?;
         let next =
             checkpoint::read_unsigned(&note).map_err(|_| NotWritten::Foreign { path: path.clone() })?;
         let there = check(vault, &own, &path, &next)?;

@@ -13,7 +13,7 @@ use crate::{
         cosignature::WitnessKey,
     },
     cli::error::CliError,
-    disk::turn,
+    disk::take_turn,
     domain::Timestamp,
 };
 
@@ -79,7 +79,7 @@ impl Place {
         let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
         let folder = folder.unwrap_or(Path::new("."));
         // Another command, or the server, writes before the look or after the rename.
-        let _turn = turn(folder).map_err(failed)?;
+        let _turn = take_turn(folder).map_err(failed)?;
         match held(&self.path, &own)? {
             Some((there, _)) if there.size > own.size => Ok(Kept::Newer(there.size)),
             Some(_) | None => replace(folder, &self.path, note).map(|()| Kept::Own).map_err(failed),
