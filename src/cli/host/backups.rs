@@ -158,7 +158,9 @@ struct Waiting(Option<Timestamp>);
 impl Waiting {
     /// Returns whether it may wait on: it becomes a failure if it waits for minutes.
     fn goes_on(&mut self, now: Timestamp) -> bool {
-        now.since(*self.0.get_or_insert(now)) < AGAIN_AFTER
+        // A clock that came back leaves a time to come.
+        let since = self.0.insert(self.0.map_or(now, |since| since.min(now)));
+        now.since(*since) < AGAIN_AFTER
     }
 }
 
@@ -266,6 +268,9 @@ mod tests {
         let mut waiting = Waiting::default();
         assert!(waiting.goes_on(start) && waiting.goes_on(start.plus(AGAIN_AFTER / 2)));
         assert!(!waiting.goes_on(start.plus(AGAIN_AFTER)));
+        let mut ahead = Waiting::default();
+        assert!(ahead.goes_on(start.plus(days(365))) && ahead.goes_on(start));
+        assert!(!ahead.goes_on(start.plus(AGAIN_AFTER)), "a clock that came back");
         let told = NotMade::from(vault::Error::Overloaded).to_string();
         assert!(told.contains("another copy is being made"), "{told}");
     }
