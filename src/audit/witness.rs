@@ -43,7 +43,7 @@ pub enum Refusal {
     /// The proof does not lead from the last tree to this one (422).
     #[error("the proof does not show that this log begins with the one that was cosigned last")]
     Unproven,
-    /// The log signed two roots of one size: it has two histories (422).
+    /// The log signed two roots of one size: it has two histories (409).
     #[error("the log signed another root of the same size: it has two histories")]
     Forked,
 }

@@ -286,7 +286,7 @@ mod tests {
             assert_eq!(error.is_alarm(), is_alarm, "{status} {text:?}: {error}");
             assert!(!error.to_string().contains('\u{1b}'));
         }
-        // Asked for the size that it cosigned itself, a witness refuses only another root (C2SP: 409).
+        // Asked for the size that it cosigned itself, a witness refuses only another root (409, and 422 in later drafts).
         for (status, media_type, text, is_alarm) in [
             (409, "text/plain", "the root differs\n", true),
             (409, SIZE, "41\n", true),

@@ -154,7 +154,7 @@ impl HttpError {
                     Refusal::Unproven | Refusal::Stale { .. } => {
                         (StatusCode::UNPROCESSABLE_ENTITY, "unproven_checkpoint")
                     }
-                    // As C2SP has it, and without a size.
+                    // As tlog-witness v1.0.0 has it, and without a size; drafts after it have 422.
                     Refusal::Forked => (StatusCode::CONFLICT, "forked_checkpoint"),
                 };
                 (status, code, refusal.to_string())
