@@ -190,10 +190,9 @@ impl Limiter {
 
     /// The try that was let in last came to no judgement: it counts for nothing.
     pub fn undecided(&mut self, email: Option<&Email>, peer: Peer, now: Timestamp) {
-        if let Some(email) = email {
-            self.pairs.take_back(&(email.clone(), Address::of(peer)));
-        }
-        self.take_back(email, peer, now, 1);
+        // A success of the pair meanwhile has given this try back already.
+        let is_counted = email.is_none_or(|email| self.pairs.take_back(&(email.clone(), Address::of(peer))));
+        self.take_back(email, peer, now, usize::from(is_counted));
     }
 
     /// The try that was let in last had the right password: the pair starts afresh, and the e-mail and the address
@@ -203,7 +202,8 @@ impl Limiter {
         let mut tries = 1;
         if let Some(email) = email {
             let pair = (email.clone(), Address::of(peer));
-            tries = self.pairs.failures.get(&pair).map_or(1, VecDeque::len).max(1);
+            // None, if another success meanwhile has given them all back.
+            tries = self.pairs.failures.get(&pair).map_or(0, VecDeque::len);
             self.pairs.clear(&pair);
         }
         self.take_back(email, peer, now, tries);
@@ -215,7 +215,7 @@ impl Limiter {
             return;
         }
         for _ in 0..tries {
-            email.into_iter().for_each(|email| self.emails.take_back(email));
+            email.map(|email| self.emails.take_back(email));
             self.addresses.take_back(&Address::of(peer));
         }
     }
@@ -295,13 +295,14 @@ impl<K: Hash + Eq + Clone> Counts<K> {
         self.failures.remove(key);
     }
 
-    fn take_back(&mut self, key: &K) {
-        if let Some(failures) = self.failures.get_mut(key) {
-            failures.pop_back();
-            if failures.is_empty() {
-                self.failures.remove(key);
-            }
+    /// Takes the newest failure back; false if there is none.
+    fn take_back(&mut self, key: &K) -> bool {
+        let Some(failures) = self.failures.get_mut(key) else { return false };
+        let had_one = failures.pop_back().is_some();
+        if failures.is_empty() {
+            self.failures.remove(key);
         }
+        had_one
     }
 
     fn make_room(&mut self, now: Timestamp) {

@@ -3,6 +3,8 @@
 use super::*;
 use crate::domain::seconds;
 
+mod at_once;
+
 const START: Timestamp = Timestamp::from_millis(1_764_000_000_000);
 
 fn email(text: &str) -> Email {
