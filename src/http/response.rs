@@ -269,7 +269,7 @@ mod tests {
 
     const PIECE: usize = 3_000;
     const BYTES: usize = 3 * PIECE;
-    /// What is under way between server and client.
+    /// The bytes under way between server and client.
     const PIPE: usize = 1_024;
 
     /// Serves a file of three pieces to a client that reads so many bytes of it and leaves; returns whether its last

@@ -166,7 +166,7 @@ impl Vault {
 /// Takes in the next records of the log, and returns the sequence after them. Questions wait for no read of the file.
 fn step(open: &Open) -> Result<u64, Error> {
     let next = open.exposures.lock().next();
-    // What this process has just committed need not be read and hashed again.
+    // Records that this process has just committed need not be read and hashed again.
     let mut records = open.writer.take_recent(next);
     if records.is_empty() {
         records = open.writer.fresh_view().records(next, usize::try_from(BLOCK).unwrap_or_default())?;

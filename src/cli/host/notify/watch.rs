@@ -119,7 +119,7 @@ fn alarm(read: &CanaryRead) -> Notice {
 /// The state at the last look.
 #[derive(Default)]
 struct Seen {
-    /// Whether a backup failed, a witness refuses, and one is silent.
+    /// The conditions of the last look: a backup failed, a witness refuses, one is silent.
     conditions: [bool; 3],
     rolled_back: bool,
     /// The number of refusals at the beginning of this minute, and the looks since.
