@@ -38,6 +38,15 @@ pub enum Unvouched {
         /// The records of the log.
         own: u64,
     },
+    /// It may know more of this log than there is: the log's own size cannot be read.
+    #[error(
+        "it has cosigned {seen} records of this log, more than the checkpoint has: another command or the server asked it \
+         meanwhile, or an older copy of the vault is served; the log does not tell its size now, so run this again"
+    )]
+    Unsettled {
+        /// The records that it cosigned.
+        seen: u64,
+    },
     /// Another asker was ahead with a newer checkpoint of the log.
     #[error(
         "another command or the server asked it meanwhile, for {seen} records: the next run asks for as many"
@@ -89,13 +98,14 @@ impl Unvouched {
         matches!(self, Self::Ahead { .. } | Self::OtherHistory { .. })
     }
 
-    /// Takes a witness that is ahead for an overtaken one, if the log has as many records by now: another asker sent it
-    /// a newer checkpoint. Whether that one is of the same history, the next request proves.
+    /// Judges a witness that is ahead by the size that the log has by now, if it can be read: another asker may have
+    /// sent a newer checkpoint. The next request proves that one to be of the same history, or not.
     #[must_use]
-    pub fn by_now(self, newest: u64) -> Self {
-        match self {
-            Self::Ahead { seen, .. } if newest >= seen => Self::Overtaken { seen },
-            other => other,
+    pub fn by_now(self, newest: Option<u64>) -> Self {
+        match (self, newest) {
+            (Self::Ahead { seen, .. }, None) => Self::Unsettled { seen },
+            (Self::Ahead { seen, .. }, Some(newest)) if newest >= seen => Self::Overtaken { seen },
+            (other, _) => other,
         }
     }
 }
@@ -306,10 +316,16 @@ mod tests {
         let two = Two::new();
         let ahead = || two.asking(17).take(409, SIZE, "60\n", AT).unwrap_err();
         for (newest, is_alarm) in [(41, true), (59, true), (60, false), (61, false)] {
-            let by_now = ahead().by_now(newest);
+            let by_now = ahead().by_now(Some(newest));
             assert_eq!(by_now.is_alarm(), is_alarm, "{newest}: {by_now}");
         }
-        let other = two.asking(17).take(422, "", "", AT).unwrap_err();
-        assert!(other.by_now(1_000).is_alarm(), "another history stays one");
+        // Nobody can say which of the two it is.
+        let unsettled = ahead().by_now(None);
+        assert_eq!(unsettled, Unvouched::Unsettled { seen: 60 });
+        assert!(!unsettled.is_alarm() && unsettled.to_string().contains("an older copy of the vault"));
+        for newest in [None, Some(1_000)] {
+            let other = two.asking(17).take(422, "", "", AT).unwrap_err();
+            assert!(other.by_now(newest).is_alarm(), "another history stays one");
+        }
     }
 }

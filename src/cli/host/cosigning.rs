@@ -73,8 +73,7 @@ impl Standing {
     }
 
     fn failed(&mut self, error: &NotAsked, now: Duration) {
-        // No fault of the witness: the vault itself had no proof, as while it locks, or another asker was ahead.
-        if !matches!(error, NotAsked::NoProof | NotAsked::Unvouched(Unvouched::Overtaken { .. })) {
+        if !error.is_no_fault_of_it() {
             self.failing_since.get_or_insert(now);
             self.failures = self.failures.saturating_add(1);
         }
@@ -88,6 +87,14 @@ impl Standing {
 }
 
 impl NotAsked {
+    /// Returns whether the vault itself had no proof or no size, as while it locks, or another asker was ahead.
+    const fn is_no_fault_of_it(&self) -> bool {
+        matches!(
+            self,
+            Self::NoProof | Self::Unvouched(Unvouched::Overtaken { .. } | Unvouched::Unsettled { .. })
+        )
+    }
+
     const fn is_alarm(&self) -> bool {
         matches!(self, Self::Unvouched(error) if error.is_alarm())
     }
@@ -223,7 +230,7 @@ async fn ask(
         };
         let answer = outgoing.add_checkpoint(target, asking.body(proof)).await.map_err(NotAsked::Failed)?;
         let taken = asking.take(answer.status, &answer.media_type, &answer.text, clock.now());
-        let by_now = |error: Unvouched| error.by_now(newest(vault).map_or(own, |(_, size)| size));
+        let by_now = |error: Unvouched| error.by_now(newest(vault).map(|(_, size)| size));
         if let Some(line) = taken.map_err(by_now)? {
             return Ok(line);
         }
@@ -277,7 +284,11 @@ mod tests {
         for day in 0..5 {
             locked.failed(&NotAsked::NoProof, start + days(day));
             locked.failed(&NotAsked::Unvouched(Unvouched::Overtaken { seen: 9 }), start + days(day));
+            locked.failed(&NotAsked::Unvouched(Unvouched::Unsettled { seen: 9 }), start + days(day));
         }
-        assert!(!locked.is_silent(start + days(9)), "a vault without a proof is no fault of its witness");
+        assert!(
+            !locked.is_refusing && !locked.is_silent(start + days(9)),
+            "a vault without a proof is no fault of its witness"
+        );
     }
 }

@@ -1,7 +1,7 @@
 //! `audit cosign` and witnesses that do not behave: each is passed over with its reason, and what is kept satisfies the
 //! policy at any time.
 
-use std::{fs, net::TcpListener, path::Path, process::Output};
+use std::{fs, net::TcpListener, path::Path, process::Output, sync::Arc};
 
 use sealroom::{
     audit::{
@@ -112,6 +112,34 @@ fn a_witness_that_lies_or_breaks_off_is_never_counted_and_never_crashes_the_comm
             fake.asked().len() <= 3 && fake.asked().iter().all(|asked| asked == "POST /w/add-checkpoint"),
             "{said}"
         );
+    }
+}
+
+/// The server and a timer ask one witness: the slower one was told that an older copy of the vault is served.
+#[test]
+fn a_witness_that_another_asker_brought_ahead_meanwhile_accuses_nobody() {
+    let asker = Arc::new(Asker::new());
+    let (_, verifier) = witness();
+    let other = Arc::clone(&asker);
+    // The log grows while the witness is asked, and it has cosigned what it is by then, or more than it is.
+    let cosigned = move |more: u64| {
+        for _ in 0..3 {
+            assert!(other.run(&["audit", "list"]).status.success());
+        }
+        let note = String::from_utf8(other.run(&["audit", "checkpoint"]).stdout).unwrap();
+        let size: u64 = note.lines().nth(1).unwrap().parse().unwrap();
+        Reply::Http(409, vec![("content-type", "text/x.tlog.size".to_owned())], format!("{}\n", size + more))
+    };
+    for (more, reason, other_reason) in [
+        (0, "asked it meanwhile", "an older copy of the vault"),
+        (1_000_000, "an older copy of the vault is served", "asked it meanwhile"),
+    ] {
+        let cosigned = cosigned.clone();
+        let fake = Fake::start(move |_, _| cosigned(more));
+        let output = asker.cosign(&format!("witness w {verifier} {}/w\nquorum w\n", fake.url), &[]);
+        let shown = stderr(&output);
+        assert_eq!(output.status.code(), Some(1), "{shown}");
+        assert!(shown.contains(reason) && !shown.contains(other_reason), "{more}: {shown}");
     }
 }
 

@@ -9,7 +9,12 @@ use super::super::{
     remote::Remote,
 };
 use crate::{
-    audit::{checkpoint, tree::Hash, witness_asking, witness_policy::Witness},
+    audit::{
+        checkpoint,
+        tree::Hash,
+        witness_asking::{self, Unvouched},
+        witness_policy::Witness,
+    },
     client::Client,
     domain::Timestamp,
 };
@@ -35,10 +40,16 @@ impl Asking {
     pub(super) async fn ask(&self, old: u64) -> Result<String, String> {
         let limit = WITNESS_MAX.as_secs();
         let asked = timeout(WITNESS_MAX, self.asked(old)).await;
-        asked.unwrap_or_else(|_| Err(format!("it did not answer within {limit} seconds")))
+        match asked.unwrap_or_else(|_| Err(format!("it did not answer within {limit} seconds")))? {
+            Ok(line) => Ok(line),
+            // The server's own slowness is not the witness's, and hides no other refusal.
+            Err(error @ Unvouched::Ahead { .. }) => Err(error.by_now(self.size_by_now().await).to_string()),
+            Err(error) => Err(error.to_string()),
+        }
     }
 
-    async fn asked(&self, old: u64) -> Result<String, String> {
+    /// Returns the witness's line or its refusal, or the reason why there is neither.
+    async fn asked(&self, old: u64) -> Result<Result<String, Unvouched>, String> {
         let Signed { note, checkpoint: signed, key, .. } = &*self.signed;
         let mut asking = witness_asking::Asking::new(&self.witness.key, key, note, signed.size, old);
         loop {
@@ -49,19 +60,16 @@ impl Asking {
             let answer = self.client.add_checkpoint(&self.prefix, asking.body(proof)).await;
             let answer = answer.map_err(|error| error.to_string())?;
             let taken = asking.take(answer.status, &answer.media_type, &answer.text, self.now);
-            match taken {
-                Ok(Some(line)) => return Ok(line),
-                Ok(None) => {}
-                Err(error) => return Err(error.by_now(self.size_by_now().await).to_string()),
+            if let Some(line) = taken.transpose() {
+                return Ok(line);
             }
         }
     }
 
-    /// Returns the log's size of this moment, or that of the checkpoint if the server does not tell.
-    async fn size_by_now(&self) -> u64 {
-        let note = self.remote.client.checkpoint().await.unwrap_or_default();
-        let newest = checkpoint::open(&note, std::slice::from_ref(&self.signed.key));
-        newest.map_or(self.signed.checkpoint.size, |newest| newest.size)
+    /// Returns the log's size of this moment, if the server tells it in time and signs it with the same key.
+    async fn size_by_now(&self) -> Option<u64> {
+        let note = timeout(WITNESS_MAX, self.remote.client.checkpoint()).await.ok()?.ok()?;
+        checkpoint::open(&note, std::slice::from_ref(&self.signed.key)).ok().map(|newest| newest.size)
     }
 
     async fn proof(&self, from: u64, to: u64) -> Result<Vec<Hash>, String> {
