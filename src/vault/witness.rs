@@ -61,7 +61,7 @@ impl Vault {
         self.as_witness(|vault, witness| {
             let (open, mut kept) = (vault.opened(), witness.kept());
             match (open, &kept.state) {
-                // Whether it still opens, only an unlocked vault can tell.
+                // Only an unlocked vault can tell if it still opens.
                 (Err(_), Some(state)) => Ok(state.key.clone()),
                 (Err(error), None) => Err(error.into()),
                 (Ok(open), _) => Self::own_key(witness, &mut kept, &open).map(|(key, _)| key),

@@ -183,7 +183,6 @@ async fn serve(
     let certificate = certificate::keep(tls.as_deref(), plan.tls.as_ref());
     output.result(&format!("listening on {url}"), &json!({ "url": url }))?;
     tell_start(&data, &url, &vault, &plan.told);
-    witness::tell(&vault).await;
     let serving = Arc::clone(&server).run(listener, told_to_systemd(stop));
     tokio::select! {
         () = serving => {}
@@ -191,6 +190,7 @@ async fn serve(
         () = checkpoints::keep(plan.checkpoints.as_ref(), &vault) => {}
         () = cosigning::keep(plan.cosign.as_ref(), plan.checkpoints.as_ref(), calls.as_ref(), &vault, &clock) => {}
         () = log_watch::keep(&vault) => {}
+        () = witness::keep(&vault) => {}
         () = clock_watch::keep(&clock) => {}
         () = notify::keep(targets, &vault, &clock) => {}
         () = backups::keep(plan.backups.as_ref(), &vault, &clock) => {}

@@ -1,6 +1,8 @@
 //! The server as a witness of other vaults' logs: its state at the start.
 
-use std::{path::Path, sync::Arc};
+use std::{path::Path, sync::Arc, time::Duration};
+
+use tokio::time::sleep;
 
 use super::repeats::ASKED;
 use crate::{
@@ -9,6 +11,9 @@ use crate::{
     disk::beside,
     vault::{Error, NotWitnessed, Vault, Witness, WitnessFileError},
 };
+
+/// The interval between two looks whether the vault is unlocked.
+const LOCKED_EVERY: Duration = Duration::from_secs(1);
 
 /// Opens the state of a witness of these logs, beside the vault file; none if there are no logs.
 ///
@@ -38,10 +43,27 @@ pub(super) fn failed(error: &WitnessFileError) -> CliError {
     CliError::failed(format!("the witness: {error}"), hint)
 }
 
-/// Logs the key of this witness; without one yet, a locked vault generates it after the unlock, at the first request.
-pub(super) async fn tell(vault: &Arc<Vault>) {
+/// Logs the key of this witness, at the start of a locked vault again once it is unlocked: only then it shows if the key
+/// still opens.
+pub(super) async fn keep(vault: &Arc<Vault>) {
+    let was_locked = vault.is_locked();
+    tell(vault).await;
+    if was_locked && vault.witnessed_logs() > 0 {
+        while vault.is_locked() {
+            sleep(LOCKED_EVERY).await;
+        }
+        tell(vault).await;
+    }
+    std::future::pending::<()>().await;
+}
+
+/// Logs the key; without one yet, a locked vault generates it after the unlock.
+async fn tell(vault: &Arc<Vault>) {
     let logs = vault.witnessed_logs();
     match vault.witness_key().await {
+        Ok(key) if vault.is_locked() => {
+            tracing::info!(target: ASKED, logs, %key, "this server is a witness if its key opens at the unlock");
+        }
         Ok(key) => tracing::info!(target: ASKED, logs, %key, "this server is a witness"),
         Err(NotWitnessed::NoWitness) => {}
         Err(NotWitnessed::Vault(Error::Locked)) => {

@@ -33,6 +33,15 @@ fn a_witness_whose_key_no_longer_opens_says_so_and_names_no_key() {
     server.logged("a rekey ends the witness's key");
     assert!(server.stop());
 
+    // One that starts locked cannot know it before the unlock, and says so then.
+    let locked = ["serve", "--data", "v.redb", "--listen", "127.0.0.1:0", "--witness-for", &log];
+    let mut server = Serving::start(home.path(), &locked);
+    server.logged("this server is a witness if its key opens at the unlock");
+    let unlock = sealroom(home.path(), &["unlock", "--data", "v.redb", "--passphrase-file", "pass"]);
+    assert!(unlock.status.success(), "{}", stderr(&unlock));
+    server.logged("this witness cosigns nothing");
+    assert!(server.stop());
+
     // The way on that both name, after which a second rekey has nothing to warn of.
     std::fs::remove_file(home.path().join("v.redb.witness")).unwrap();
     let mut server = Serving::start(home.path(), &serve);
