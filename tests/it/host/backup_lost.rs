@@ -15,7 +15,9 @@ use redb::backends::InMemoryBackend;
 use sealroom::{
     domain::{Action, Actor, Event, Timestamp, seconds},
     storage::{Check, Status, Surroundings},
+    vault::Error,
 };
+use tokio::task::JoinHandle;
 
 use super::backup_hangs::Hanging;
 use crate::support::{
@@ -49,6 +51,16 @@ async fn is_of(t: &TestServer, time: Option<Timestamp>, what: &str) {
     assert_eq!(t.vault.backed_up(), time, "{what}");
 }
 
+/// Begins a backup onto a disk that hangs after so many calls, and waits until it does.
+async fn hanging(t: &TestServer, from: usize) -> (Arc<Hanging>, JoinHandle<Result<(), Error>>) {
+    let disk = Hanging::new(from);
+    let (vault, now, to) = (Arc::clone(&t.vault), t.clock.now(), Arc::clone(&disk));
+    let copying = tokio::spawn(async move { vault.back_up(to, now).await.map(drop) });
+    let seen = Arc::clone(&disk);
+    tokio::task::spawn_blocking(move || seen.hangs()).await.unwrap();
+    (disk, copying)
+}
+
 /// `doctor` said that all was well after a backup onto a disk that was full, and after one whose client had gone.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_backup_that_never_arrived_is_never_called_the_newest_one() {
@@ -58,24 +70,17 @@ async fn a_backup_that_never_arrived_is_never_called_the_newest_one() {
     for round in 0..3 {
         for from in [0, 1, 5, 20] {
             // Given up, as by a client that goes away.
-            let disk = Hanging::new(from);
-            let (vault, now, to) = (Arc::clone(&t.vault), t.clock.now(), Arc::clone(&disk));
-            let copying = tokio::spawn(async move { vault.back_up(to, now).await.map(drop) });
-            let seen = Arc::clone(&disk);
-            tokio::task::spawn_blocking(move || seen.hangs()).await.unwrap();
+            let (disk, copying) = hanging(&t, from).await;
             copying.abort();
             assert!(copying.await.unwrap_err().is_cancelled());
             is_of(&t, newest, "given up").await;
             disk.free();
             t.clock.set(t.clock.now().plus(seconds(1)));
             // The disk fails.
-            let disk = Hanging::new(from);
-            let (vault, now, to) = (Arc::clone(&t.vault), t.clock.now(), Arc::clone(&disk));
-            let copying = tokio::spawn(async move { vault.back_up(to, now).await.map(drop) });
-            let seen = Arc::clone(&disk);
-            tokio::task::spawn_blocking(move || seen.hangs()).await.unwrap();
+            let (disk, copying) = hanging(&t, from).await;
             // Another one meanwhile is refused or given up, and takes nothing of an earlier one away.
-            let other = t.vault.back_up(Arc::new(InMemoryBackend::new()), now.plus(seconds(1))).await;
+            let later = t.clock.now().plus(seconds(1));
+            let other = t.vault.back_up(Arc::new(InMemoryBackend::new()), later).await;
             drop(other.map(drop));
             disk.free();
             assert!(copying.await.unwrap().is_err());
@@ -119,11 +124,7 @@ async fn no_backup_that_a_lock_ended_is_ever_called_the_newest_one() {
         let (_, unpublished) =
             t.vault.back_up(Arc::new(InMemoryBackend::new()), t.clock.now()).await.ok().unwrap();
         t.clock.set(t.clock.now().plus(seconds(1)));
-        let disk = Hanging::new(from);
-        let (vault, now, to) = (Arc::clone(&t.vault), t.clock.now(), Arc::clone(&disk));
-        let copying = tokio::spawn(async move { vault.back_up(to, now).await.map(drop) });
-        let seen = Arc::clone(&disk);
-        tokio::task::spawn_blocking(move || seen.hangs()).await.unwrap();
+        let (disk, copying) = hanging(&t, from).await;
         relock().await;
         is_of(&t, None, "cut off by a lock").await;
         unpublished.arrived(&t.vault, t.clock.now());
