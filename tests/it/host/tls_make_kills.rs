@@ -140,3 +140,24 @@ fn a_successor_is_taken_only_if_the_certificate_is_its_own_and_only_its_owner_re
     assert!(get(&server, &ca, "/health").contains("healthy"));
     assert!(server.stop());
 }
+
+/// Two at once, by a timer and by hand, could each take the other's successor.
+#[test]
+fn a_renewal_beside_another_one_is_refused_and_changes_nothing() {
+    let folder = vault();
+    let folder = folder.path();
+    made(folder, &["tls", "make", "--name", "127.0.0.1", "--dir", "tls"]);
+    let pair = ["tls.crt", "tls.key"].map(|name| folder.join("tls").join(name));
+    let before = pair.clone().map(|path| fs::read(path).unwrap());
+    let other = fs::File::open(folder.join("tls")).unwrap();
+    other.lock().unwrap();
+    let refused = sealroom(folder, RENEW);
+    let says = stderr(&refused);
+    assert_eq!(refused.status.code(), Some(1), "{says}");
+    assert!(says.contains("another `tls make` is under way in tls") && says.contains("hint: wait"), "{says}");
+    assert_eq!(pair.clone().map(|path| fs::read(path).unwrap()), before);
+    assert_eq!(fs::read_dir(folder.join("tls")).unwrap().count(), 4);
+    drop(other);
+    made(folder, RENEW);
+    assert_ne!(fs::read(&pair[1]).unwrap(), before[1]);
+}
