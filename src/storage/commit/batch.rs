@@ -16,7 +16,7 @@ use super::{
     handover::hand_over,
     job::{Announcement, Decision, Receipt},
     outcomes::{Failure, Gathered, JobIndex, Outcomes},
-    rows::{access_mark, access_rows, accesses_of, deletes, seal_changes, signed, split_meta},
+    rows::{access_mark, access_rows, accesses_of, not_deleted, seal_changes, signed, split_meta},
 };
 use crate::{
     audit::{record, tree},
@@ -343,7 +343,7 @@ impl BatchBuilder<'_> {
                 self.committer.accesses_written = self.newest_time;
             }
             let newest = std::mem::take(&mut self.accesses);
-            self.committer.catch_up(newest.into_iter().filter(|access| !deletes(&batch, access)));
+            self.committer.catch_up(not_deleted(&batch.rows, newest));
         }
         done
     }

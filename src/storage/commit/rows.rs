@@ -1,5 +1,7 @@
 //! The rows that a batch writes: sealed rows, last accesses and the signed checkpoint.
 
+use std::collections::HashSet;
+
 use super::{
     access_sum::{AccessSum, WATERMARK},
     changes::{Change, Changes, Scoping},
@@ -12,7 +14,7 @@ use crate::{
     },
     domain::{Action, Actor, Event, FileId, IntegrationId, Outcome, Timestamp},
     storage::{
-        engine::{Batch, RowWrite},
+        engine::RowWrite,
         error::StorageError,
         format::{
             head::Head,
@@ -23,11 +25,14 @@ use crate::{
     },
 };
 
-/// Returns whether a batch deletes the row of this last access.
-pub(in crate::storage) fn deletes(batch: &Batch, access: &LastAccess) -> bool {
-    let about =
-        |row: &RowWrite| row.table == Table::LastAccess && row.value.is_none() && row.key == access.id;
-    batch.rows.iter().any(about)
+/// Leaves out the accesses whose rows are deleted. A second's worth of either may be many thousands.
+pub(in crate::storage) fn not_deleted(
+    rows: &[RowWrite],
+    accesses: Vec<LastAccess>,
+) -> impl Iterator<Item = LastAccess> + use<'_> {
+    let deleted = |row: &&RowWrite| row.table == Table::LastAccess && row.value.is_none();
+    let gone: HashSet<&[u8]> = rows.iter().filter(deleted).map(|row| row.key.as_slice()).collect();
+    accesses.into_iter().filter(move |access| !gone.contains(access.id.as_slice()))
 }
 
 /// Returns the watermark of the last accesses, the row with a zero id: their table covers the records before
@@ -97,10 +102,8 @@ pub(in crate::storage) fn access_rows(
     source: &VaultState,
     rows: &[RowWrite],
 ) -> Result<Vec<RowWrite>, StorageError> {
-    let gone = |id: &[u8]| rows.iter().any(|row| row.table == Table::LastAccess && row.key == id);
     let mut changes = Changes::none();
-    let waiting = source.accesses.all();
-    waiting.iter().filter(|access| !gone(&access.id)).for_each(|access| changes.last_access(access));
+    not_deleted(rows, source.accesses.all()).for_each(|access| changes.last_access(&access));
     seal_changes(source, changes)
 }
 
