@@ -20,6 +20,7 @@ mod secrets;
 mod signals;
 mod source;
 mod terminal;
+mod time_arg;
 mod usage;
 mod version;
 #[cfg(feature = "server")]
