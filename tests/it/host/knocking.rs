@@ -187,6 +187,22 @@ fn whoever_may_not_speak_to_a_server_is_never_told_that_there_is_none() {
     assert!(serving.stop());
 }
 
+/// A user beside a vault of another name was told to name its file, without a word of the flag's value.
+#[test]
+fn a_command_that_misses_the_servers_file_is_led_to_it() {
+    let folder = vault();
+    let mut serving = serve(folder.path(), "127.0.0.1:0");
+    let file = folder.path().canonicalize().unwrap().join("v.redb").display().to_string();
+    for call in [&["lock"][..], &["unlock"], &["lock", "--data", "w.redb"]] {
+        let output = sealroom(folder.path(), call);
+        assert_eq!(output.status.code(), Some(1));
+        let said = stderr(&output);
+        assert!(said.contains(" does not exist, and no server answers beside it"), "{said}");
+        assert!(said.contains(&format!("\nhint: a server has {file} open: pass --data {file}")), "{said}");
+    }
+    assert!(serving.stop());
+}
+
 fn actors(serving: &Serving, owner: &str, action: &str) -> Vec<String> {
     let path = format!("/sfp/api/audit?action={action}&limit=50");
     let events = request(serving.address(), "GET", &path, owner, "").unwrap().2;
