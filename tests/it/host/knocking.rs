@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::{
     lab::kills::request,
+    readme::EDITOR,
     support::{
         binary::{Serving, command, sealroom, secret_file, stderr, vault},
         ports::free_port,
@@ -75,9 +76,12 @@ fn the_production_block_of_the_readme_can_be_pasted_whole() {
     }
     let script = script.replace("0.0.0.0:8443", "127.0.0.1:0");
     let binaries = Path::new(env!("CARGO_BIN_EXE_sealroom")).parent().unwrap();
+    let editor = tempfile::tempdir().unwrap();
+    secret_file(editor.path(), "editor", EDITOR, 0o755);
     let mut bash = Command::new("bash");
     bash.args(["--norc", "-c", &script]).current_dir(folder.path()).env_clear();
-    bash.env("PATH", format!("{}:/usr/bin:/bin", binaries.display())).stdin(Stdio::null());
+    let path = format!("{}:{}:/usr/bin:/bin", editor.path().display(), binaries.display());
+    bash.env("PATH", path).stdin(Stdio::null());
     let output = bash.output().unwrap();
     let said = String::from_utf8(output.stdout.clone()).unwrap();
     assert!(output.status.success(), "{said}{}", stderr(&output));
