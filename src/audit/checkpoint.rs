@@ -83,6 +83,13 @@ impl FromStr for VerifierKey {
     }
 }
 
+/// Returns the one verifier key among the words of a text, such as the output of `init`; none if there are several.
+pub fn only_key(text: &str) -> Option<VerifierKey> {
+    let mut keys = text.split_whitespace().filter_map(|word| word.parse::<VerifierKey>().ok());
+    let first = keys.next()?;
+    keys.all(|key| key == first).then_some(first)
+}
+
 /// Writes a verifier key of that signature type.
 pub(super) fn write_key(f: &mut fmt::Formatter<'_>, name: &str, kind: u8, public: &[u8; 32]) -> fmt::Result {
     let key = STANDARD.encode([&[kind], public.as_slice()].concat());

@@ -13,6 +13,7 @@ mod environment;
 mod error;
 #[cfg(feature = "server")]
 mod host;
+mod meant;
 mod paths;
 mod pem;
 mod runtime;
@@ -20,6 +21,7 @@ mod secrets;
 mod signals;
 mod source;
 mod terminal;
+mod time_arg;
 mod usage;
 mod version;
 #[cfg(feature = "server")]
@@ -162,8 +164,10 @@ fn usage(error: &clap::Error) -> ExitCode {
     let message = message.trim_start_matches("error: ").to_owned();
     let tip = paragraphs.find_map(|lines| lines.strip_prefix("tip: ").map(str::to_owned));
     // A mistyped flag is hardly ever meant as a value.
-    let hint = tip.filter(|tip| !tip.starts_with("to pass ")).unwrap_or_else(usage::see_help);
-    let secret = usage::secret_argument(error, Cli::command(), std::env::args_os().skip(1));
+    let tip = tip.filter(|tip| !tip.starts_with("to pass "));
+    let meant = meant::hint(error, Cli::command(), &usage::words(), tip);
+    let secret = usage::secret_argument(error, Cli::command(), meant.clone());
+    let hint = meant.unwrap_or_else(usage::see_help);
     let told = secret.unwrap_or_else(|| CliError::usage(message, hint));
     let output = Output::new(is_json(&std::env::args_os().collect::<Vec<_>>()));
     output.error(&told);

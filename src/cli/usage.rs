@@ -2,7 +2,7 @@
 //!
 //! No such flag exists, so this module can only report the mistake before anything else, without the value.
 
-use std::{ffi::OsString, path::Path, sync::OnceLock};
+use std::{path::Path, sync::OnceLock};
 
 use clap::{Command, error::ContextKind, error::ContextValue, error::ErrorKind};
 
@@ -54,14 +54,15 @@ const BEGINNINGS: &[&str] = &[
 const UNBROKEN: usize = 16;
 
 /// Returns the error of a secret among the arguments, or of a surplus word, which may be one; else clap's own applies.
+///
+/// `meant` is the hint of a surplus word that has a place elsewhere.
 pub(super) fn secret_argument(
     error: &clap::Error,
     mut root: Command,
-    args: impl Iterator<Item = OsString>,
+    meant: Option<String>,
 ) -> Option<CliError> {
     root.build();
-    let args = args.map(|arg| arg.to_string_lossy().into_owned());
-    let args: Vec<String> = args.take_while(|arg| arg != "--").collect();
+    let args = words();
     let command = args.iter().fold(&root, |command, word| command.find_subcommand(word).unwrap_or(command));
     let told = |(index, arg): (usize, &String)| {
         let (name, inline) = match arg.strip_prefix("--")?.split_once('=') {
@@ -87,13 +88,22 @@ pub(super) fn secret_argument(
         })
     };
     let surplus = || {
-        let hint = format!(
-            "{}; secrets come from a prompt or a file, and this one is now in your shell's history",
-            see_help()
-        );
-        is_surplus(error).then(|| CliError::usage("unexpected extra argument", hint))
+        let may_be_secret = || {
+            format!(
+                "{}; secrets come from a prompt or a file, and this one is now in your shell's history",
+                see_help()
+            )
+        };
+        let hint = || meant.unwrap_or_else(may_be_secret);
+        is_surplus(error).then(|| CliError::usage("unexpected extra argument", hint()))
     };
     args.iter().enumerate().find_map(told).or_else(surplus)
+}
+
+/// Returns this process's arguments, up to those of a program that it runs.
+pub(super) fn words() -> Vec<String> {
+    let args = std::env::args_os().skip(1).map(|arg| arg.to_string_lossy().into_owned());
+    args.take_while(|arg| arg != "--").collect()
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

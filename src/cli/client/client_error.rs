@@ -134,10 +134,10 @@ fn tls_hint(failure: &TlsFailure) -> &'static str {
         }
         TlsFailure::OtherKey => "it was reissued: pass the current certificate with --ca-file",
         TlsFailure::Authority => {
-            "the operator must issue one with basicConstraints=critical,CA:FALSE: the README has the commands"
+            "the operator must issue one with basicConstraints=critical,CA:FALSE, as `sealroom tls make` does"
         }
         TlsFailure::OtherName(names) if names.is_empty() => {
-            "the operator must issue one with subjectAltName=DNS:… or IP:…: the README has the commands"
+            "the operator must issue one with subjectAltName=DNS:… or IP:…, as `sealroom tls make` does"
         }
         TlsFailure::OtherName(_) => "use a name that the certificate lists, or have one issued for this name",
         TlsFailure::Expired(_) => "the operator must renew it; check this host's clock",
@@ -147,7 +147,7 @@ fn tls_hint(failure: &TlsFailure) -> &'static str {
         TlsFailure::Revoked => "the operator must obtain a new one",
         TlsFailure::OtherPurpose => "the operator must issue one with extendedKeyUsage=serverAuth",
         TlsFailure::Unreadable => {
-            "the operator must issue one of X.509 version 3: the README has the commands"
+            "the operator must issue one of X.509 version 3, as `sealroom tls make` does"
         }
         TlsFailure::Incompatible => "the server must speak TLS 1.2 or 1.3",
         TlsFailure::WantsCertificate => {

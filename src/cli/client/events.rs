@@ -31,7 +31,7 @@ use crate::{
 pub(in crate::cli) enum Command {
     /// List events, newest first; --json prints the server's records unchanged.
     #[command(
-        after_help = "Examples:\n  sealroom audit list --action credentials.read --limit 20\n  sealroom audit list --actor ada@example.com --from 2026-11-01T00:00:00Z\n  sealroom audit list --integration 'deploy key'"
+        after_help = "Examples:\n  sealroom audit list --action credentials.read --limit 20\n  sealroom audit list --actor ada@example.com --from 2026-11-01\n  sealroom audit list --integration 'deploy key'"
     )]
     List(At<ListArgs>),
     /// Print the latest signed checkpoint, to store away from the host.
@@ -39,7 +39,7 @@ pub(in crate::cli) enum Command {
     Checkpoint(At<NoArgs>),
     /// Export the log, oldest first; each NDJSON line is one record, byte for byte.
     #[command(
-        after_help = "Examples:\n  sealroom audit export --output export.ndjson\n  sealroom audit export --format csv --from 2026-11-01T00:00:00Z > november.csv"
+        after_help = "Examples:\n  sealroom audit export --output export.ndjson\n  sealroom audit export --format csv --from 2026-11-01 > november.csv"
     )]
     Export(At<export::ExportArgs>),
     /// Print the newest records, oldest first; --json prints them unchanged.
@@ -56,7 +56,7 @@ pub(in crate::cli) enum Command {
     /// Write one page about a range of the log, to file: who read what, refusals, changes, and how it was verified.
     #[cfg(feature = "server")]
     #[command(
-        after_help = "Examples:\n  sealroom audit report --from 2026-11-01T00:00:00Z --to 2026-12-01T00:00:00Z november.html\n  sealroom audit report --key audit.key > report.md"
+        after_help = "Examples:\n  sealroom audit report --from 2026-11-01 --to 2026-12-01 november.html\n  sealroom audit report --key audit.key > report.md"
     )]
     Report(At<report::ReportArgs>),
     /// Ask witnesses to cosign the latest checkpoint, and store it with their signatures.

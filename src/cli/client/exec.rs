@@ -50,7 +50,7 @@ it cannot be executed, and 1 if there is no credential: then it was not started.
 
 Examples:
   sealroom exec --project acme/app -- ./deploy.sh
-  sealroom exec --provider github --env GH_TOKEN=github.token -- gh pr list
+  sealroom exec --project acme/app --provider github --env GH_TOKEN=github.token -- gh pr list
   sealroom exec --project acme/app --watch --on-change HUP -- ./server";
 /// Search path where PATH is not set, as the C library has it.
 const DEFAULT_PATH: &str = "/bin:/usr/bin";
@@ -97,8 +97,10 @@ pub(super) fn run(args: Args, output: Output) -> Result<ExitCode, CliError> {
     }
     // Before anything is disclosed for it.
     find(&args.command[0])?;
-    let reading = Reading { server: args.server, filter: args.selection.into_filter(), env: args.env };
-    let variables = reading.read_blocking(output)?;
+    let has_projects = args.selection.has_projects();
+    let filter = args.selection.into_filter();
+    let reading = Reading { server: args.server, filter, env: args.env, has_projects };
+    let variables = reading.read_first(output)?;
     check(&variables, output)?;
     memory::leave_no_core();
     let (to, events) = Supervised::events()?;

@@ -8,13 +8,13 @@ use super::{
     remote::{Need, Remote, ServerArgs},
 };
 use crate::{
-    cli::{error::CliError, terminal::output::Output},
+    cli::{error::CliError, terminal::output::Output, time_arg::moment},
     client::{Error, Exposure, ExposureQuestion},
     domain::{Actor, Email, Timestamp},
 };
 
 /// Examples in the help.
-pub(super) const EXAMPLES: &str = "A value counts until its integration is rotated: rotate at the provider, then `sealroom integration rotate`.\n\nExamples:\n  sealroom exposure --user ada@example.com --transitive\n  sealroom exposure --token deploy --since 2026-11-01T00:00:00Z\n  sealroom exposure --integration 'deploy key'";
+pub(super) const EXAMPLES: &str = "A value counts until its integration is rotated: rotate at the provider, then `sealroom integration rotate`.\n\nExamples:\n  sealroom exposure --user ada@example.com --transitive\n  sealroom exposure --token deploy --since 2026-11-01\n  sealroom exposure --integration 'deploy key'";
 
 /// `exposure`'s flags.
 #[derive(Debug, clap::Args)]
@@ -29,11 +29,11 @@ pub(in crate::cli) struct Args {
     /// Only values of this integration, by name or id; without --user and --token, of every caller.
     #[arg(long, value_name = "NAME|ID")]
     integration: Option<String>,
-    /// Only what was received or stored from this time on (inclusive), like 2026-11-24T10:00:00Z.
-    #[arg(long, value_name = "TIME")]
+    /// Only what was received or stored from this time on (inclusive), like 2026-11-24 or 2026-11-24T10:00:00Z.
+    #[arg(long, value_name = "TIME", value_parser = moment)]
     since: Option<Timestamp>,
     /// Only what was received or stored before this time (exclusive).
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = moment)]
     until: Option<Timestamp>,
     /// Add the tokens and users that the caller made, and what those received and made.
     #[arg(long)]

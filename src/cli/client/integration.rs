@@ -27,6 +27,7 @@ use crate::{
             prompt,
             table::{ALL, NOTHING, facts, local, local_or_nothing},
         },
+        time_arg::moment,
     },
     client::{Error, Expired, Integration, NewIntegration, Scope},
     clock::Clock,
@@ -49,9 +50,7 @@ pub(in crate::cli) enum Command {
     #[command(after_help = "Examples:\n  sealroom integration show 'deploy key'")]
     Show(ShowArgs),
     /// Replace a credential in place; five revisions are kept.
-    #[command(
-        after_help = "Examples:\n  sealroom integration rotate 'deploy key' --expires-at 2027-01-31T00:00:00Z"
-    )]
+    #[command(after_help = "Examples:\n  sealroom integration rotate 'deploy key' --expires-at 2027-01-31")]
     Rotate(RotateArgs),
     /// Restore an older revision as a new one.
     #[command(after_help = "Examples:\n  sealroom integration rollback 'deploy key' 2")]
@@ -95,8 +94,8 @@ struct Source {
     /// Read the credential, a JSON object, from this file (mode 0600), or - for standard input.
     #[arg(long, value_name = "FILE")]
     from_json: Option<PathBuf>,
-    /// When the credential expires at the provider, such as 2027-01-31T00:00:00Z.
-    #[arg(long, value_name = "TIME")]
+    /// When the credential expires at the provider, such as 2027-01-31 (midnight in UTC) or 2027-01-31T10:00:00Z.
+    #[arg(long, value_name = "TIME", value_parser = moment)]
     expires_at: Option<Timestamp>,
 }
 

@@ -2,7 +2,7 @@
 
 use super::{env_names::EnvFlags, integration_find::find, integration_text::kind, remote::Remote};
 use crate::{
-    cli::error::CliError,
+    cli::{error::CliError, time_arg::moment},
     client::{Integration, IntegrationChange},
     domain::Timestamp,
 };
@@ -18,8 +18,8 @@ pub(in crate::cli) struct Args {
     /// Remove its name.
     #[arg(long)]
     no_name: bool,
-    /// When the credential expires at the provider, such as 2027-01-31T00:00:00Z.
-    #[arg(long, value_name = "TIME", conflicts_with = "no_expiry")]
+    /// When the credential expires at the provider, such as 2027-01-31 (midnight in UTC) or 2027-01-31T10:00:00Z.
+    #[arg(long, value_name = "TIME", value_parser = moment, conflicts_with = "no_expiry")]
     expires_at: Option<Timestamp>,
     /// Remove its expiry.
     #[arg(long)]

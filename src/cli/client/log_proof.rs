@@ -149,9 +149,8 @@ fn given(text: &str) -> Result<VerifierKey, CliError> {
     }
     let read = fs::read_to_string(Path::new(text));
     let read = read.map_err(|error| CliError::usage(format!("--key {text}: {error}"), hint))?;
-    read.trim()
-        .parse()
-        .map_err(|_| CliError::usage(format!("--key {text}: it contains no verifier key"), hint))
+    checkpoint::only_key(&read)
+        .ok_or_else(|| CliError::usage(format!("--key {text}: it does not contain one verifier key"), hint))
 }
 
 fn foreign(what: &str) -> CliError {

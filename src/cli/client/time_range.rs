@@ -1,15 +1,15 @@
 //! The flags `--from` and `--to`.
 
-use crate::domain::Timestamp;
+use crate::{cli::time_arg::moment, domain::Timestamp};
 
 /// Range in time; every command and the API describe it in the same words.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct TimeRange {
-    /// From this time on (inclusive), like 2026-11-24T10:00:00Z.
-    #[arg(long, value_name = "TIME")]
+    /// From this time on (inclusive), like 2026-11-24 or 2026-11-24T10:00:00Z; a day is its midnight in UTC.
+    #[arg(long, value_name = "TIME", value_parser = moment)]
     from: Option<Timestamp>,
     /// Before this time (exclusive).
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = moment)]
     to: Option<Timestamp>,
 }
 

@@ -21,6 +21,7 @@ use crate::{
     cli::{
         error::CliError,
         terminal::{output::Output, progress::Progress, prompt::Asking},
+        time_arg::moment,
     },
     clock,
     disk::{DataFile, FileError, beside, resolved},
@@ -31,8 +32,8 @@ use crate::{
 /// `audit archive`'s flags.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
-    /// Archive events from before this day or time, such as 2026-01-01 or 2026-01-01T00:00:00Z.
-    #[arg(long, value_name = "DATE", value_parser = moment)]
+    /// Archive events from before this time (exclusive); a day like 2026-01-01 is its midnight in UTC.
+    #[arg(long, value_name = "TIME", value_parser = moment)]
     before: Timestamp,
     /// The archive, a new file.
     #[arg(long, value_name = "FILE")]
@@ -44,13 +45,6 @@ pub(in crate::cli) struct Args {
     file: FileArgs,
     #[command(flatten)]
     passphrase: PassphraseArgs,
-}
-
-/// Reads a time, or a day as its beginning in UTC.
-fn moment(text: &str) -> Result<Timestamp, String> {
-    let is_day = text.len() == 10;
-    let time = if is_day { format!("{text}T00:00:00Z").parse() } else { text.parse::<Timestamp>() };
-    time.map_err(|_| "pass a day like 2026-01-01, or a time like 2026-01-01T00:00:00Z".to_owned())
 }
 
 pub(in crate::cli) fn run(args: Args, output: &Output) -> Result<(), CliError> {

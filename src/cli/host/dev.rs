@@ -153,7 +153,10 @@ async fn serve(
     let control = control::serve(control, Arc::clone(&vault), file, clock.clone(), None);
     let reported = report(&dev, output);
     if reported.is_ok() {
-        server.run(listener, stop).await;
+        tokio::select! {
+            () = server.run(listener, stop) => {}
+            () = witness::keep(&vault) => {}
+        }
     }
     drop(control);
     // Delete the folder after the writer has stopped.

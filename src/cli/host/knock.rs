@@ -2,7 +2,7 @@
 
 use std::{fs, io, os::unix::fs::MetadataExt, os::unix::net::UnixStream, path::Path, thread, time::Duration};
 
-use super::host_actor::actor_of_uid;
+use super::{host_actor::actor_of_uid, listeners::files_told};
 use crate::{
     cli::{error::CliError, source::Source, terminal::output::Output},
     clock::monotonic,
@@ -38,11 +38,7 @@ pub(super) fn knock(
         }
         // A server opens the file first: without the file there is nothing to wait for.
         if fs::symlink_metadata(data).is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
-            return Err(CliError::failed(
-                format!("{source}: {} does not exist, and no server answers beside it", data.display()),
-                "name the file of the running server with --data; of a server that lost its socket too, \
-                 `sealroom rescue --pid PID` saves the file",
-            ));
+            return Err(missing(data, &path, source));
         }
         let passed = monotonic().saturating_sub(start);
         if passed >= wait {
@@ -58,6 +54,18 @@ pub(super) fn knock(
         }
         thread::sleep(EVERY);
     }
+}
+
+/// Returns the error of a path without a file and a listener, with the files of other servers.
+fn missing(data: &Path, socket: &Path, source: &Source) -> CliError {
+    let message = format!("{source}: {} does not exist, and no server answers beside it", data.display());
+    let served = socket.parent().and_then(files_told);
+    let hint = served.unwrap_or_else(|| {
+        "name the running server's file with --data or SEALROOM_DATA, or its config file with --config; of a server \
+         that lost its socket too, `sealroom rescue --pid PID` saves the file"
+            .to_owned()
+    });
+    CliError::failed(message, hint)
 }
 
 /// Returns the error of a path without a listener.

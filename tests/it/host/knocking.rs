@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::{
     lab::kills::request,
+    readme::EDITOR,
     support::{
         binary::{Serving, command, sealroom, secret_file, stderr, vault},
         ports::free_port,
@@ -75,9 +76,12 @@ fn the_production_block_of_the_readme_can_be_pasted_whole() {
     }
     let script = script.replace("0.0.0.0:8443", "127.0.0.1:0");
     let binaries = Path::new(env!("CARGO_BIN_EXE_sealroom")).parent().unwrap();
+    let editor = tempfile::tempdir().unwrap();
+    secret_file(editor.path(), "editor", EDITOR, 0o755);
     let mut bash = Command::new("bash");
     bash.args(["--norc", "-c", &script]).current_dir(folder.path()).env_clear();
-    bash.env("PATH", format!("{}:/usr/bin:/bin", binaries.display())).stdin(Stdio::null());
+    let path = format!("{}:{}:/usr/bin:/bin", editor.path().display(), binaries.display());
+    bash.env("PATH", path).stdin(Stdio::null());
     let output = bash.output().unwrap();
     let said = String::from_utf8(output.stdout.clone()).unwrap();
     assert!(output.status.success(), "{said}{}", stderr(&output));
@@ -184,6 +188,22 @@ fn whoever_may_not_speak_to_a_server_is_never_told_that_there_is_none() {
     assert!(stderr(&output.unwrap()).contains("only the server's user"));
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).unwrap();
     assert!(serving.health().contains(r#""locked":false"#), "nothing was locked");
+    assert!(serving.stop());
+}
+
+/// A user beside a vault of another name was told to name its file, without a word of the flag's value.
+#[test]
+fn a_command_that_misses_the_servers_file_is_led_to_it() {
+    let folder = vault();
+    let mut serving = serve(folder.path(), "127.0.0.1:0");
+    let file = folder.path().canonicalize().unwrap().join("v.redb").display().to_string();
+    for call in [&["lock"][..], &["unlock"], &["lock", "--data", "w.redb"]] {
+        let output = sealroom(folder.path(), call);
+        assert_eq!(output.status.code(), Some(1));
+        let said = stderr(&output);
+        assert!(said.contains(" does not exist, and no server answers beside it"), "{said}");
+        assert!(said.contains(&format!("\nhint: a server has {file} open: pass --data {file}")), "{said}");
+    }
     assert!(serving.stop());
 }
 

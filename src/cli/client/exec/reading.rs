@@ -21,20 +21,37 @@ pub(super) struct Reading {
     pub(super) server: ServerArgs,
     pub(super) filter: CredentialFilter,
     pub(super) env: Vec<Assignment>,
+    /// The user chose a project, or all of them.
+    pub(super) has_projects: bool,
 }
 
 impl Reading {
     /// Reads on a runtime of its own, which ends before the program begins.
-    pub(super) fn read_blocking(&self, output: Output) -> Result<Vec<Variable>, CliError> {
-        block_on(self.read(output))
+    pub(super) fn read_first(&self, output: Output) -> Result<Vec<Variable>, CliError> {
+        block_on(self.read(output, |count| {
+            if count > 1 && !self.has_projects {
+                output.warning(&format!(
+                    "no project was given: {count} credentials were read, of every project that this caller may read; \
+                     pass --project PROJECT, or --all to mean them"
+                ));
+            }
+        }))
     }
 
-    async fn read(&self, output: Output) -> Result<Vec<Variable>, CliError> {
+    /// Reads again for `--watch`, on a runtime of its own.
+    pub(super) fn read_again(&self, output: Output) -> Result<Vec<Variable>, CliError> {
+        block_on(self.read(output, |_| ()))
+    }
+
+    async fn read(&self, output: Output, tell: impl Fn(usize)) -> Result<Vec<Variable>, CliError> {
         let remote = self.server.connect(Need::Token, output)?;
         let pages = Pages::new(&remote, &self.filter);
         let naming = Naming { asked_name: pages.asked_name(), given: &self.env, prevented: PREVENTED };
         match pages.all().await {
-            Ok(credentials) => variables(&credentials, &naming),
+            Ok(credentials) => {
+                tell(credentials.len());
+                variables(&credentials, &naming)
+            }
             Err(error) => Err(with_suggestion(error, &self.filter, &remote).await),
         }
     }

@@ -17,7 +17,7 @@ pub(super) fn begin(
         let mut is_failing = false;
         loop {
             thread::sleep(interval);
-            match reading.read_blocking(output) {
+            match reading.read_again(output) {
                 Ok(now) if same(&known, &now) => is_failing = false,
                 Ok(now) => {
                     is_failing = false;

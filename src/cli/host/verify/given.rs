@@ -45,8 +45,8 @@ pub(super) fn read_key(text: &str) -> Result<VerifierKey, CliError> {
     if let Some(damage) = transport::of_key(&bytes) {
         return Err(harmed(&format!("--key {name}"), damage));
     }
-    String::from_utf8_lossy(&bytes).trim().parse().map_err(|_| {
-        let cause = if bytes.is_empty() { "it is empty" } else { "it contains no verifier key" };
+    checkpoint::only_key(&String::from_utf8_lossy(&bytes)).ok_or_else(|| {
+        let cause = if bytes.is_empty() { "it is empty" } else { "it does not contain one verifier key" };
         CliError::usage(format!("--key {name}: {cause}"), hint)
     })
 }
