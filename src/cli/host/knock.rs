@@ -2,9 +2,9 @@
 
 use std::{fs, io, os::unix::fs::MetadataExt, os::unix::net::UnixStream, path::Path, thread, time::Duration};
 
-use super::{host_actor::actor_of_uid, listeners::files_told};
+use super::host_actor::actor_of_uid;
 use crate::{
-    cli::{error::CliError, source::Source, terminal::output::Output},
+    cli::{error::CliError, listeners::files_told, source::Source, terminal::output::Output},
     clock::monotonic,
     disk::{DataFile, FileError, beside, resolved},
 };
