@@ -2,6 +2,7 @@
 
 #[cfg(feature = "server")]
 use crate::{
+    cli::listeners::neighbours_told,
     disk::{FileError, newest_kept_copy},
     storage::{MigrationError, OpenError, StorageError},
     vault::{InitError, InternalError, UnlockError},
@@ -11,6 +12,12 @@ use crate::{
 #[cfg(feature = "server")]
 pub(super) const NO_FILE: &str =
     "if it is on a volume, mount that first; `sealroom init` creates a new one, --data passes another file";
+
+/// Returns the hint of a vault file that does not exist: the file that a server in its folder has, if there is one.
+#[cfg(feature = "server")]
+fn no_file(path: &std::path::Path) -> String {
+    neighbours_told(path).unwrap_or_else(|| NO_FILE.to_owned())
+}
 
 /// The remedy of a recovery key with a typing mistake.
 #[cfg(feature = "server")]
@@ -66,7 +73,7 @@ impl From<FileError> for CliError {
     fn from(error: FileError) -> Self {
         let hint = match &error {
             FileError::InUse { .. } => "stop that process, or use another file with --data",
-            FileError::Missing(_) => NO_FILE,
+            FileError::Missing(path) => return Self::failed(error.to_string(), no_file(path)),
             FileError::Exists(_) => {
                 "existing files are never overwritten: choose another --data, or move the file away yourself"
             }
@@ -97,7 +104,7 @@ impl CliError {
     /// Returns the error of a file that does not open.
     pub fn open(data: &std::path::Path, error: &OpenError) -> Self {
         let hint = match error {
-            OpenError::Missing => NO_FILE.to_owned(),
+            OpenError::Missing => no_file(data),
             OpenError::Foreign => {
                 "pass a vault file or a backup of one; this file was not changed".to_owned()
             }

@@ -13,6 +13,8 @@ mod environment;
 mod error;
 #[cfg(feature = "server")]
 mod host;
+#[cfg(feature = "server")]
+mod listeners;
 mod meant;
 mod paths;
 mod pem;

@@ -56,7 +56,8 @@ pub(super) fn credentials(
     }
     let fields = field_rule(provider, auth_type).map(|rule| rule.sets[0]);
     if !prompt::is_possible() {
-        let shape = fields.unwrap_or(&["token"]).iter().map(|field| format!("\"{field}\":\"…\""));
+        let usual: &[&str] = if provider == Provider::Custom { &["value"] } else { &["token"] };
+        let shape = fields.unwrap_or(usual).iter().map(|field| format!("\"{field}\":\"…\""));
         let shape = shape.collect::<Vec<_>>().join(",");
         return Err(CliError::usage(
             format!("no fields for {provider}/{auth_type}: standard input is not a terminal"),

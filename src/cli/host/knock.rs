@@ -2,9 +2,14 @@
 
 use std::{fs, io, os::unix::fs::MetadataExt, os::unix::net::UnixStream, path::Path, thread, time::Duration};
 
-use super::{host_actor::actor_of_uid, listeners::files_told};
+use super::host_actor::actor_of_uid;
 use crate::{
-    cli::{error::CliError, source::Source, terminal::output::Output},
+    cli::{
+        error::CliError,
+        listeners::{files_told, neighbours_told},
+        source::Source,
+        terminal::output::Output,
+    },
     clock::monotonic,
     disk::{DataFile, FileError, beside, resolved},
 };
@@ -59,7 +64,9 @@ pub(super) fn knock(
 /// Returns the error of a path without a file and a listener, with the files of other servers.
 fn missing(data: &Path, socket: &Path, source: &Source) -> CliError {
     let message = format!("{source}: {} does not exist, and no server answers beside it", data.display());
-    let served = socket.parent().and_then(files_told);
+    // A path that the user chose may be mistyped; without one, any server of this host may be meant.
+    let served =
+        if *source == Source::Default { socket.parent().and_then(files_told) } else { neighbours_told(data) };
     let hint = served.unwrap_or_else(|| {
         "name the running server's file with --data or SEALROOM_DATA, or its config file with --config; of a server \
          that lost its socket too, `sealroom rescue --pid PID` saves the file"

@@ -23,7 +23,6 @@ mod init;
 mod kdf_args;
 mod keeping;
 mod knock;
-mod listeners;
 mod lock;
 mod log_watch;
 mod memory;

@@ -204,6 +204,13 @@ fn a_command_that_misses_the_servers_file_is_led_to_it() {
         assert!(said.contains(" does not exist, and no server answers beside it"), "{said}");
         assert!(said.contains(&format!("\nhint: a server has {file} open: pass --data {file}")), "{said}");
     }
+    for call in [&["slot", "list"][..], &["audit", "archive", "--before", "2026-01-01", "--to", "old"]] {
+        let output = sealroom(folder.path(), call);
+        assert_eq!(output.status.code(), Some(1));
+        let said = stderr(&output);
+        assert!(said.starts_with("error: sealroom.redb does not exist\n"), "{said}");
+        assert!(said.contains(&format!("\nhint: a server has {file} open: pass --data {file}")), "{said}");
+    }
     assert!(serving.stop());
 }
 

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::disk::beside;
+use crate::disk::{beside, resolved};
 
 /// The kernel's list of unix sockets: one line each, with the path at its end.
 const SOCKETS: &str = "/proc/net/unix";
@@ -17,10 +17,21 @@ const NAMED_MAX: usize = 3;
 /// Returns the sentence that names the files of running servers, or nothing if none is known; files in `folder` come
 /// alone, since a user stands beside the vault in most cases.
 pub(super) fn files_told(folder: &Path) -> Option<String> {
-    let mut files = listed(&fs::read_to_string(SOCKETS).ok()?, is_vault);
-    if files.iter().any(|file| file.parent() == Some(folder)) {
-        files.retain(|file| file.parent() == Some(folder));
-    }
+    let files = listed(&fs::read_to_string(SOCKETS).ok()?, is_vault);
+    told(&beside_each_other(&files, folder)).or_else(|| told(&files))
+}
+
+/// Returns the sentence that names the files of running servers in the folder of a file that is not there.
+pub(super) fn neighbours_told(missing: &Path) -> Option<String> {
+    let files = listed(&fs::read_to_string(SOCKETS).ok()?, is_vault);
+    told(&beside_each_other(&files, resolved(missing).parent()?))
+}
+
+fn beside_each_other(files: &[PathBuf], folder: &Path) -> Vec<PathBuf> {
+    files.iter().filter(|file| file.parent() == Some(folder)).cloned().collect()
+}
+
+fn told(files: &[PathBuf]) -> Option<String> {
     let shown: Vec<String> = files.iter().take(NAMED_MAX).map(|file| file.display().to_string()).collect();
     match &shown[..] {
         [] => None,
