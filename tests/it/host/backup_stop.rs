@@ -144,3 +144,33 @@ fn a_stop_leaves_no_part_of_a_scheduled_backup_and_records_that_it_failed() {
     }
     panic!("no stop came to a backup under way");
 }
+
+/// A client was told that too many requests were waiting.
+#[test]
+fn a_client_whose_copy_is_being_made_is_told_that_the_server_stops() {
+    let folder = large();
+    let folder = folder.path();
+    // A copy may be made before the stop comes to it: then the next one is stopped.
+    for _ in 0..20 {
+        let (mut server, start) = (Serving::start(folder, SERVE), Instant::now());
+        let (owner, address) = (login(&server, folder), server.address().to_owned());
+        let begun = || {
+            let path = "/sfp/api/audit?action=backup.create&limit=1000";
+            request(&address, "GET", path, &owner, "").unwrap().2.as_array().unwrap().len()
+        };
+        let before = begun();
+        let answer = std::thread::scope(|scope| {
+            let asked = scope.spawn(|| request(&address, "POST", "/sfp/api/backup", &owner, ""));
+            while begun() == before {
+                assert!(start.elapsed() < PATIENCE, "no backup begins");
+            }
+            ends(&mut server);
+            asked.join().unwrap()
+        });
+        if let Some((status, _, told)) = answer {
+            assert_eq!((status, &told["code"]), (503, &json!("shutting_down")));
+            return assert!(recorded(folder).join(" ").ends_with("allowed failed stop"));
+        }
+    }
+    panic!("no stop came to a copy that was being made");
+}
