@@ -14,7 +14,7 @@ use std::{
 
 use zeroize::Zeroizing;
 
-use super::{error::CliError, terminal::output::Output, usage};
+use super::{error::CliError, signals::unfinished_file, terminal::output::Output, usage};
 use crate::domain::Secret;
 
 /// Maximum length of a passphrase or password.
@@ -195,7 +195,8 @@ pub(super) fn shown(secret: &Secret) -> String {
     secret.expose_text().expect("what this program generates is ASCII").to_owned()
 }
 
-/// A new file for a secret, created before the secret, so that none is lost; removed on drop unless written.
+/// A new file for a secret, created before the secret, so that none is lost; removed on drop, and by a signal, unless
+/// written.
 pub(super) struct NewFile<'a> {
     path: &'a Path,
     file: tempfile::NamedTempFile,
@@ -211,8 +212,7 @@ impl<'a> NewFile<'a> {
         if path.exists() {
             return Err(CliError::failed(format!("{} already exists", path.display()), "name a new file"));
         }
-        let file =
-            tempfile::NamedTempFile::new_in(folder_of(path)).map_err(|error| unwritable(path, &error))?;
+        let file = unfinished_file(folder_of(path)).map_err(|error| unwritable(path, &error))?;
         Ok(Self { path, file })
     }
 

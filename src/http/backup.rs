@@ -9,7 +9,7 @@ use tokio::{
 };
 
 use super::{
-    error::HandlerResult,
+    error::{HandlerResult, HttpError},
     request::Call,
     response::{Answer, Piece},
 };
@@ -35,7 +35,7 @@ pub(super) async fn create(call: Box<Call>) -> HandlerResult {
     let (copied, backup) = tokio::select! {
         copied = copying => copied?,
         // A server that stops does not wait for a copy.
-        _ = closing.wait_for(|closing| *closing) => return Err(Error::Overloaded.into()),
+        _ = closing.wait_for(|closing| *closing) => return Err(HttpError::Stopping),
     };
     let caller = call.caller()?.clone();
     let (pieces, stream) = mpsc::channel(1);

@@ -12,6 +12,7 @@ use crate::{
 };
 
 const WRONG_OTP: &str = "otp is wrong, or was used before; wait for the next code";
+const STOPPING: &str = "The server is shutting down; try again once it is back";
 /// The seconds after which a client may try again where nothing else is known.
 const RETRY_SECS: u64 = 5;
 
@@ -40,6 +41,8 @@ pub(super) enum HttpError {
     Bad(BadRequest),
     /// The vault is locked, and an unlock does not open it: its file is an older copy than its checkpoint folder knows.
     OlderCopy,
+    /// The server stops, and does not wait for the answer.
+    Stopping,
     /// The use case failed or refused.
     Vault(vault::Error),
     /// The witness refused a checkpoint; [`Refusal::Stale`] has an answer of its own.
@@ -144,6 +147,7 @@ impl HttpError {
                 ),
             ),
             Self::Bad(BadRequest { code, message }) => (StatusCode::BAD_REQUEST, code, message.clone()),
+            Self::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "shutting_down", STOPPING.to_owned()),
             Self::Vault(error) => describe(error),
             Self::Witness(refusal) => {
                 let (status, code) = match refusal {

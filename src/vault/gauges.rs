@@ -77,7 +77,8 @@ impl Vault {
             file_bytes: self.file_bytes(),
             free_bytes: self.free_bytes(),
             checkpoint_lost: self.is_checkpoint_lost(),
-            backup_age: self.backed_up().map(|at| now.since(at)),
+            // One of a time to come, by a clock that was ahead, has no age: zero would quieten its alarm for as long.
+            backup_age: self.backed_up().filter(|at| *at <= now).map(|at| now.since(at)),
             backup_failed: self.is_backup_failed(),
             rolled_back: self.rolled_back().is_some(),
             log_flawed: self.is_log_flawed(),

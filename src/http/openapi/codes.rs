@@ -87,6 +87,7 @@ pub(super) const CODES: &[Code] = &[
     code(502, "provider_unreachable", "the provider gave no token: unreachable, slow, or another answer"),
     code(503, "locked", "the vault is locked"),
     code(503, "overloaded", "too many requests are waiting"),
+    code(503, "shutting_down", "the server is shutting down"),
     code(503, "audit_unavailable", "the audit log cannot be written; a change may or may not have been stored"),
     code(503, "outgoing_disabled", "`[outgoing]` in the server's config file does not allow the call"),
     code(503, "witness_unavailable", "the witness cannot keep its state; nothing was cosigned"),

@@ -7,7 +7,6 @@ use std::{
     cell::OnceCell,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, atomic::Ordering},
-    time::Duration,
 };
 
 use super::{
@@ -16,7 +15,7 @@ use super::{
     handover::hand_over,
     job::{Announcement, Decision, Receipt},
     outcomes::{Failure, Gathered, JobIndex, Outcomes},
-    rows::{access_mark, access_rows, accesses_of, not_deleted, seal_changes, signed, split_meta},
+    rows::{Times, access_mark, access_rows, accesses_of, not_deleted, seal_changes, signed, split_meta},
 };
 use crate::{
     audit::{record, tree},
@@ -39,16 +38,13 @@ use crate::{
     },
 };
 
-/// The interval at which a growing log writes its last accesses to their table.
-const LAST_ACCESS_EVERY: Duration = Duration::from_secs(1);
-
 /// The writer's knowledge of the file.
 pub(in crate::storage) struct Committer {
     source: Arc<VaultState>,
     log_key: LogKey,
     head: Head,
     sealed_head: Vec<u8>,
-    /// The newest event's time when the last accesses were last written.
+    /// The time of the last event when the last accesses were last written.
     accesses_written: Timestamp,
     /// The sum over the last accesses in their table.
     access_sum: AccessSum,
@@ -116,7 +112,7 @@ impl Committer {
         BatchBuilder {
             frontier: self.head.frontier.clone(),
             state: self.head.state,
-            newest_time: self.head.newest_time,
+            times: Times { newest: self.head.newest_time, last: self.accesses_written },
             snapshot: OnceCell::new(),
             overlay: Overlay::new(),
             records: Vec::new(),
@@ -217,7 +213,7 @@ pub(in crate::storage) struct BatchBuilder<'a> {
     overlay: Overlay,
     frontier: tree::Frontier,
     state: crate::crypto::digest::StateDigest,
-    newest_time: Timestamp,
+    times: Times,
     records: Vec<(u64, Vec<u8>)>,
     hashes: Vec<SubtreeHash>,
     accesses: Vec<LastAccess>,
@@ -293,7 +289,7 @@ impl BatchBuilder<'_> {
         for stored in self.frontier.push(leaf_hash) {
             self.hashes.push(SubtreeHash { level: stored.level, index: stored.index, hash: stored.hash });
         }
-        self.newest_time = self.newest_time.max(event.time);
+        self.times.add(event.time);
         self.records.push((sequence, audit_row(record, &leaf_hash)));
         self.accesses.extend(accesses_of(sequence, event));
         Receipt { sequence, leaf_hash }
@@ -321,7 +317,7 @@ impl BatchBuilder<'_> {
     }
 
     fn write_out(&mut self, changes_state: bool) -> bool {
-        let due = self.newest_time.since(self.committer.accesses_written) >= LAST_ACCESS_EVERY;
+        let due = self.times.are_accesses_due(self.committer.accesses_written);
         // The log can no longer rebuild the last accesses of the records that leave it.
         let archives = self.first_sequence > self.committer.head.first_sequence;
         self.settles |= archives;
@@ -340,7 +336,7 @@ impl BatchBuilder<'_> {
             (self.committer.has_tail, self.committer.row_version) = (!self.settles, self.row_version);
             if written_accesses {
                 self.committer.source.accesses.clear();
-                self.committer.accesses_written = self.newest_time;
+                self.committer.accesses_written = self.times.last;
             }
             let newest = std::mem::take(&mut self.accesses);
             self.committer.catch_up(not_deleted(&batch.rows, newest));
@@ -363,7 +359,7 @@ impl BatchBuilder<'_> {
             frontier: self.frontier.clone(),
             root: self.frontier.root(),
             first_sequence: self.first_sequence,
-            newest_time: self.newest_time,
+            newest_time: self.times.newest,
             slots_hash: before.slots_hash,
             log_keys_hash: before.log_keys_hash,
             state: self.state,

@@ -1,6 +1,6 @@
 //! The rows that a batch writes: sealed rows, last accesses and the signed checkpoint.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, time::Duration};
 
 use super::{
     access_sum::{AccessSum, WATERMARK},
@@ -24,6 +24,30 @@ use crate::{
         state::{Overlay, VaultState},
     },
 };
+
+/// The interval at which a growing log writes its last accesses to their table.
+const LAST_ACCESS_EVERY: Duration = Duration::from_secs(1);
+
+/// The times of the events of a log. The last one is not the newest after a clock that was ahead.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::storage) struct Times {
+    pub(in crate::storage) newest: Timestamp,
+    pub(in crate::storage) last: Timestamp,
+}
+
+impl Times {
+    /// Adds the time of an event.
+    pub(in crate::storage) fn add(&mut self, time: Timestamp) {
+        self.newest = self.newest.max(time);
+        self.last = time;
+    }
+
+    /// Returns whether the last accesses, written at this event's time, are due again. A clock that came back does not
+    /// keep them in memory until it is there again.
+    pub(in crate::storage) fn are_accesses_due(self, written: Timestamp) -> bool {
+        self.last.since(written).max(written.since(self.last)) >= LAST_ACCESS_EVERY
+    }
+}
 
 /// Leaves out the accesses whose rows are deleted. A second's worth of either may be many thousands.
 pub(in crate::storage) fn not_deleted(

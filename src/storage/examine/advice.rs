@@ -100,7 +100,9 @@ impl Advice {
 
     fn owners(&self) -> Check {
         match &*self.owners {
-            [] => Check::new("owners", Status::Failed, "no enabled owner: run `sealroom recover owner`"),
+            [] => {
+                Check::new("owners", Status::Failed, "no enabled owner is left to recover: restore a backup")
+            }
             [one] => Check::new(
                 "owners",
                 Status::Warning,

@@ -11,16 +11,16 @@ use sealroom::{
     audit::tree::{Frontier, leaf_hash},
     auth::policy::Verb,
     crypto::digest::sha256,
-    domain::Timestamp,
+    domain::{Actor, Timestamp, seconds},
     storage::tables::hash_key,
-    vault::{Admitted, CredentialQuery, Error, EventQuery, Proof, Vault},
+    vault::{Admitted, CredentialQuery, Error, EventQuery, Proof, Settings, Vault},
 };
 
 use crate::support::{
     binary::Serving,
     log::{SERVE, grow},
-    memory_disk::{AUDIT, Bytes, close, edit, log, owner, rows, shared, store, unlock},
-    server::{PASSPHRASE, START, context, plan, settings},
+    memory_disk::{AUDIT, Bytes, close, edit, image, log, owner, rows, shared, store, unlock},
+    server::{PASSPHRASE, START, context, plan, secret, settings},
 };
 
 /// The number of records after which every test here forges: one full block of the tree, a second, and some more.
@@ -207,6 +207,29 @@ async fn last_access(vault: &Vault) -> Vec<Option<u64>> {
         vault.list_integrations(&context, &caller, Verb::ListIntegrations, None, None, (None, None)).await;
     let (listed, _) = listed.map_err(drop).unwrap();
     listed.iter().map(|one| one.last_access.as_ref().map(|access| access.sequence)).collect()
+}
+
+/// A clock that was ahead kept all later ones in memory until it was there again, and each start read the log since.
+#[tokio::test]
+async fn last_accesses_go_to_their_table_within_a_second_also_after_a_clock_that_was_ahead() {
+    let (medium, shared) = shared(&[]);
+    Vault::create(shared.clone(), 1 << 20, &plan()).unwrap();
+    // A vault that is never idle.
+    let settings = Settings { flush_interval: seconds(600), ..settings() };
+    let vault = Vault::open(shared, settings).unwrap();
+    vault.unlock(secret(PASSPHRASE), Actor::host("test"), now(), None).await.unwrap();
+    let caller = owner(&vault).await;
+    store(&vault, &caller, "ghp_example").await;
+    let written = async |after: u64| {
+        let context = context(now().plus(seconds(after)));
+        let read = vault.read_credentials(&context, &caller, CredentialQuery::default()).await;
+        read.map(drop).unwrap();
+        rows(&image(&medium), "last_access")
+    };
+    for times in [[1, 3, 5], [600, 602, 604], [7, 9, 11]] {
+        let states = [written(times[0]).await, written(times[1]).await, written(times[2]).await];
+        assert!(states[0] != states[1] && states[1] != states[2], "{times:?} s after the start");
+    }
 }
 
 #[tokio::test]

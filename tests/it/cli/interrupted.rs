@@ -24,7 +24,8 @@ fn endless() -> String {
         for mut client in listener.incoming().flatten() {
             let mut request = [0; 4096];
             let read = client.read(&mut request).unwrap_or(0);
-            let is_json = request[..read].windows(12).any(|part| part == b"/credentials");
+            let names = [b"/credentials", b"/application"];
+            let is_json = request[..read].windows(12).any(|part| names.iter().any(|name| *name == part));
             let (kind, part) =
                 if is_json { ("application/json", "[ ") } else { ("application/octet-stream", "{}\n") };
             let head =
@@ -66,6 +67,7 @@ fn no_part_of_a_file_is_left_by_a_signal_whichever_it_is_and_whatever_was_being_
         ["backup", "copy.redb"].as_slice(),
         &["audit", "export", "--output", "log"],
         &["credentials", "--all", "--format", "json", "--output", "values"],
+        &["token", "create", "ci", "--write-to", "token-of-ci"],
     ] {
         for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
             let folder = tempfile::tempdir().unwrap();

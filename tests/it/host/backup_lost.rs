@@ -106,6 +106,9 @@ async fn a_backup_that_never_arrived_is_never_called_the_newest_one() {
         let made = t.vault.back_up(Arc::new(InMemoryBackend::new()), at).await;
         made.ok().unwrap().1.arrived(&t.vault, at);
         is_of(&t, Some(at), "by a clock that jumped").await;
+        assert_eq!(t.vault.gauges(at).backup_age, Some(seconds(0)));
+        // An age of nothing would quieten its alarm until the clock is there again.
+        assert_eq!(t.vault.gauges(Timestamp::from_millis(at.millis() - 1)).backup_age, None);
     }
 }
 

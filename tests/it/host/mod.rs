@@ -5,6 +5,7 @@ mod backup_cut;
 mod backup_hangs;
 mod backup_lost;
 mod backup_share;
+mod backup_stop;
 mod bad_copies;
 mod boot_clock;
 mod clock;

@@ -123,5 +123,5 @@ pub(super) fn backup() -> Operation {
          leaves, which may take long. One at a time.",
     )
     .answers(Reply::empty(200, "The file.").or("application/octet-stream", bytes, "redb\n"))
-    .codes(&["disk_low"])
+    .codes(&["shutting_down", "disk_low"])
 }
