@@ -65,7 +65,7 @@ impl Server {
         };
         let context = Context { now, request: Some(id), peer: Some(peer) };
         let mut seen = Seen { body_read: request.body().is_end_stream(), unnamed, ..Seen::default() };
-        let answered = self.answer(request, context, origin, &mut seen).await;
+        let answered = self.answer(request, context, origin, connection, &mut seen).await;
         let answer = answered.unwrap_or_else(|error| error.answer(id));
         let took = monotonic().saturating_sub(started);
         self.metrics.observe(seen.route, answer.status.as_u16(), took);
@@ -94,6 +94,7 @@ impl Server {
         request: Request<Incoming>,
         context: Context,
         origin: Origin,
+        connection: &Connection,
         seen: &mut Seen,
     ) -> Result<Answer, HttpError> {
         let (head, body) = request.into_parts();
@@ -127,6 +128,7 @@ impl Server {
                 query.finish()?;
                 let text = self.collect(&head.headers, body).await?;
                 seen.body_read = true;
+                connection.decides();
                 return self.add_checkpoint(&context, text).await;
             }
             Endpoint::WitnessedCheckpoint => {
@@ -150,6 +152,7 @@ impl Server {
         } else {
             Bytes::new()
         };
+        connection.decides();
         let ends = caller.as_ref().and_then(|admitted| admitted.caller().token_expires_at);
         let if_match = head.headers.get(header::IF_MATCH).cloned();
         // Release hyper's read buffer, which the headers point into, before the handler waits.
