@@ -148,8 +148,9 @@ impl Budgets {
     fn take(&self, kind: Kind, caller: &Actor, count: u64, most: u64, now: Timestamp) -> Result<(), u64> {
         let key = (kind, caller.clone());
         let mut taken = lock(&self.taken);
-        // A clock that was set back begins a minute of its own.
-        let is_over = |began: Timestamp| now >= began.plus(WINDOW) || now < began;
+        // A clock that was far ahead begins a minute of its own. A request is as old as its head, though: one whose body
+        // came late began before this minute, and must not end it.
+        let is_over = |began: Timestamp| now.since(began).max(began.since(now)) >= WINDOW;
         if !taken.contains_key(&key) {
             taken.retain(|_, (began, _)| !is_over(*began));
         }
@@ -316,6 +317,21 @@ mod tests {
         let other = Actor::host("b");
         budgets.write(&other, (10, 0), &LIMITS, true, START).unwrap();
         assert!(budgets.write(&other, (1, 0), &LIMITS, true, START).is_err(), "a nearly full disk");
+    }
+
+    /// A head counts from its arrival, and its body may come half a minute later. Each such request began a new minute, so
+    /// that a caller with a few of them at hand had no limit.
+    #[test]
+    fn a_request_that_began_before_the_minute_takes_from_it_too() {
+        let (budgets, one) = (Budgets::default(), Actor::host("a"));
+        let write = |events, now| budgets.write(&one, (events, 0), &LIMITS, false, now);
+        write(1_000, START).unwrap();
+        for early in [Duration::from_millis(1), seconds(30), seconds(59)] {
+            let refused = write(1, START.minus(early)).unwrap_err();
+            assert!(matches!(refused, Error::TooManyWrites { retry_after_secs: 60.. }), "{refused:?}");
+            write(1, START).unwrap_err();
+        }
+        write(1, START.minus(minutes(1))).unwrap();
     }
 
     /// A budget forgets what a caller took once its minute is over, or a crowd of callers would fill the memory.
