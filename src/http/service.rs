@@ -161,8 +161,17 @@ impl Server {
         let call = Call { vault, clock, closing, context, caller, argument, query, if_match, body };
         // Boxed: the handlers' futures are large, and `Call` would be moved into each of them.
         let answer = handlers::answer(route.endpoint, Box::new(call)).await?;
+        let answer = self.measured(answer, route, seen.caller.get())?;
         match ends.filter(|end| *end <= context.now.plus(days(SOON_DAYS))) {
             Some(end) => Ok(answer.header("token-expires-at", end)),
+            None => Ok(answer),
+        }
+    }
+
+    /// Counts the answer to a read against its caller's part of the memory. What was changed is answered in any case.
+    fn measured(&self, answer: Answer, route: &Route, caller: Option<&Actor>) -> Result<Answer, HttpError> {
+        match caller.filter(|_| !route.changes_state()) {
+            Some(caller) => Ok(answer.holding(|bytes| self.vault.hold_answer(caller.clone(), bytes))?),
             None => Ok(answer),
         }
     }
