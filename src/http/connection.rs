@@ -53,6 +53,12 @@ impl Connection {
     /// Records that a request has begun.
     pub(super) fn begins(&self) {
         self.lock().begun = true;
+    }
+
+    /// Records that the request is there to its end and is decided now: until it is answered, the connection makes room
+    /// for nobody. One whose body is still to come does, or two addresses would keep everybody out with bodies that
+    /// never end.
+    pub(super) fn decides(&self) {
         self.slot.set_busy(true);
     }
 

@@ -1,8 +1,8 @@
 //! The limit on connections: a total, half of it for any one address, and room for newcomers.
 //!
-//! Once all places are taken, a newcomer gets the place of a connection that waits for a request: the youngest one of
-//! the address that holds the most. So nobody keeps others out by holding connections open, however often it comes
-//! back. A tenth of the places is kept for addresses from which somebody has authenticated.
+//! Once all places are taken, a newcomer gets the place of a connection that waits for a request, or for the rest of one:
+//! the youngest one of the address that holds the most. So nobody keeps others out by holding connections open, however
+//! often it comes back. A tenth of the places is kept for addresses from which somebody has authenticated.
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
@@ -39,7 +39,7 @@ struct State {
 /// A connection's place.
 #[derive(Default)]
 struct Place {
-    /// True from the head of a request to the end of its answer.
+    /// True from the end of a request to the end of its answer.
     busy: AtomicBool,
     evicted: AtomicBool,
     notify: Notify,

@@ -34,6 +34,8 @@ pub(super) struct Answer {
     pub(super) stream: Option<Pieces>,
     /// The length of the stream, if it is known.
     pub(super) length: Option<u64>,
+    /// True if the body counts against a budget.
+    pub(super) is_held: bool,
 }
 
 /// The pieces of a streamed body.
@@ -54,6 +56,9 @@ impl<T: Into<Bytes>> From<T> for Piece {
     }
 }
 
+/// A body of so many bytes takes no more memory than its connection.
+const SMALL_BYTES: usize = 8 * 1024;
+
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const JSON: &str = "application/json";
 const TEXT: &str = "text/plain; charset=utf-8";
@@ -70,13 +75,27 @@ impl Answer {
 
     /// Creates a JSON answer that holds secrets and counts against a budget until its last byte is sent.
     pub(super) fn held_secret(status: StatusCode, body: Secret, held: AnswerBytes) -> Self {
-        Self::new(status, JSON, Bytes::from_owner(SecretBytes(body, Some(held))))
+        let body = Bytes::from_owner(SecretBytes(body, Some(held)));
+        Self { is_held: true, ..Self::new(status, JSON, body) }
     }
 
     /// Creates a JSON answer that keeps its place among the exports until its last byte is sent.
     pub(super) fn held_json<T: serde::Serialize + ?Sized>(body: &T, turn: ExportTurn) -> Self {
         let bytes = Bytes::from_owner(TurnBytes(responses::to_json(body), turn));
-        Self::new(StatusCode::OK, JSON, bytes)
+        Self { is_held: true, ..Self::new(StatusCode::OK, JSON, bytes) }
+    }
+
+    /// Counts the body against its caller's budget until its last byte is sent, unless it does so already or is small.
+    ///
+    /// # Errors
+    /// `hold` has no room for so many bytes.
+    pub(super) fn holding<E>(self, hold: impl FnOnce(usize) -> Result<AnswerBytes, E>) -> Result<Self, E> {
+        if self.is_held || self.body.len() <= SMALL_BYTES {
+            return Ok(self);
+        }
+        let held = hold(self.body.len())?;
+        let body = Bytes::from_owner(HeldBytes(self.body, held));
+        Ok(Self { is_held: true, body, ..self })
     }
 
     /// Creates an answer from serialized JSON.
@@ -126,6 +145,7 @@ impl Answer {
             authenticated: None,
             stream: None,
             length: None,
+            is_held: false,
         }
     }
 
@@ -233,6 +253,15 @@ struct SecretBytes(Secret, #[allow(dead_code, reason = "held for its drop")] Opt
 impl AsRef<[u8]> for SecretBytes {
     fn as_ref(&self) -> &[u8] {
         self.0.expose()
+    }
+}
+
+/// Bytes that are given back once hyper has sent them.
+struct HeldBytes(Bytes, #[allow(dead_code, reason = "held for its drop")] AnswerBytes);
+
+impl AsRef<[u8]> for HeldBytes {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
     }
 }
 

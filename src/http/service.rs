@@ -65,7 +65,7 @@ impl Server {
         };
         let context = Context { now, request: Some(id), peer: Some(peer) };
         let mut seen = Seen { body_read: request.body().is_end_stream(), unnamed, ..Seen::default() };
-        let answered = self.answer(request, context, origin, &mut seen).await;
+        let answered = self.answer(request, context, origin, connection, &mut seen).await;
         let answer = answered.unwrap_or_else(|error| error.answer(id));
         let took = monotonic().saturating_sub(started);
         self.metrics.observe(seen.route, answer.status.as_u16(), took);
@@ -94,6 +94,7 @@ impl Server {
         request: Request<Incoming>,
         context: Context,
         origin: Origin,
+        connection: &Connection,
         seen: &mut Seen,
     ) -> Result<Answer, HttpError> {
         let (head, body) = request.into_parts();
@@ -127,6 +128,7 @@ impl Server {
                 query.finish()?;
                 let text = self.collect(&head.headers, body).await?;
                 seen.body_read = true;
+                connection.decides();
                 return self.add_checkpoint(&context, text).await;
             }
             Endpoint::WitnessedCheckpoint => {
@@ -150,6 +152,7 @@ impl Server {
         } else {
             Bytes::new()
         };
+        connection.decides();
         let ends = caller.as_ref().and_then(|admitted| admitted.caller().token_expires_at);
         let if_match = head.headers.get(header::IF_MATCH).cloned();
         // Release hyper's read buffer, which the headers point into, before the handler waits.
@@ -158,8 +161,17 @@ impl Server {
         let call = Call { vault, clock, closing, context, caller, argument, query, if_match, body };
         // Boxed: the handlers' futures are large, and `Call` would be moved into each of them.
         let answer = handlers::answer(route.endpoint, Box::new(call)).await?;
+        let answer = self.measured(answer, route, seen.caller.get())?;
         match ends.filter(|end| *end <= context.now.plus(days(SOON_DAYS))) {
             Some(end) => Ok(answer.header("token-expires-at", end)),
+            None => Ok(answer),
+        }
+    }
+
+    /// Counts the answer to a read against its caller's part of the memory. What was changed is answered in any case.
+    fn measured(&self, answer: Answer, route: &Route, caller: Option<&Actor>) -> Result<Answer, HttpError> {
+        match caller.filter(|_| !route.changes_state()) {
+            Some(caller) => Ok(answer.holding(|bytes| self.vault.hold_answer(caller.clone(), bytes))?),
             None => Ok(answer),
         }
     }

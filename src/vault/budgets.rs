@@ -148,8 +148,9 @@ impl Budgets {
     fn take(&self, kind: Kind, caller: &Actor, count: u64, most: u64, now: Timestamp) -> Result<(), u64> {
         let key = (kind, caller.clone());
         let mut taken = lock(&self.taken);
-        // A clock that was set back begins a minute of its own.
-        let is_over = |began: Timestamp| now >= began.plus(WINDOW) || now < began;
+        // A clock that was far ahead begins a minute of its own. A request is as old as its head, though: one whose body
+        // came late began before this minute, and must not end it.
+        let is_over = |began: Timestamp| now.since(began).max(began.since(now)) >= WINDOW;
         if !taken.contains_key(&key) {
             taken.retain(|_, (began, _)| !is_over(*began));
         }
@@ -199,10 +200,30 @@ impl AnswerBytes {
     /// # Errors
     /// The answers to this caller, or all answers together, hold too many.
     pub(super) fn grow(&mut self, bytes: usize, limits: &CallerLimits) -> Result<(), Error> {
+        self.take(bytes, limits, |_, bytes| bytes)
+    }
+
+    /// Takes the bytes of a whole answer. A caller that holds nothing else gets one, however large it is: a list that has
+    /// no pages would be refused for ever.
+    ///
+    /// # Errors
+    /// As [`Self::grow`].
+    pub(super) fn fill(&mut self, bytes: usize, limits: &CallerLimits) -> Result<(), Error> {
+        let part = limits.answers_bytes / CALLER_PART;
+        self.take(bytes, limits, |of_caller, bytes| if of_caller == 0 { bytes.min(part) } else { bytes })
+    }
+
+    /// Takes bytes, of which the limits see as many as `counted` makes of what the caller holds and of them.
+    fn take(
+        &mut self,
+        bytes: usize,
+        limits: &CallerLimits,
+        counted: impl Fn(usize, usize) -> usize,
+    ) -> Result<(), Error> {
         let mut held = lock(&self.budgets.held);
         let of_caller = held.by_caller.get(&self.caller).copied().unwrap_or_default();
-        if held.total + bytes > limits.answers_bytes || of_caller + bytes > limits.answers_bytes / CALLER_PART
-        {
+        let more = counted(of_caller, bytes);
+        if held.total + more > limits.answers_bytes || of_caller + more > limits.answers_bytes / CALLER_PART {
             self.budgets.refused.fetch_add(1, Ordering::Relaxed);
             return Err(Error::Overloaded);
         }
@@ -248,119 +269,4 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::seconds;
-
-    const LIMITS: CallerLimits = CallerLimits {
-        answer_bytes: 100,
-        answers_bytes: 400,
-        disclosures_per_minute: 1_000,
-        writes_per_minute: 1_000,
-    };
-    const START: Timestamp = Timestamp::from_millis(1_764_000_000_000);
-
-    #[test]
-    fn one_caller_holds_a_quarter_of_the_memory_and_all_callers_all_of_it() {
-        let budgets = Arc::new(Budgets::default());
-        let [one, others @ ..] = ["a", "b", "c", "d", "e"].map(Actor::host);
-        let mut first = budgets.answer(one.clone());
-        first.grow(60, &LIMITS).unwrap();
-        let mut second = budgets.answer(one.clone());
-        assert!(second.grow(60, &LIMITS).is_err(), "its quarter");
-        second.grow(40, &LIMITS).unwrap();
-        let mut held = Vec::new();
-        for other in others {
-            let mut answer = budgets.answer(other);
-            if answer.grow(100, &LIMITS).is_ok() {
-                held.push(answer);
-            }
-        }
-        assert_eq!((held.len(), budgets.held_bytes(), budgets.refused()), (3, 400, 2));
-        drop((first, second, held));
-        assert!(budgets.held_bytes() == 0 && lock(&budgets.held).by_caller.is_empty());
-        budgets.answer(one).grow(100, &LIMITS).unwrap();
-    }
-
-    #[test]
-    fn a_minute_has_its_disclosures_and_the_next_one_its_own() {
-        let (budgets, one, other) = (Budgets::default(), Actor::host("a"), Actor::host("b"));
-        let take = |caller, count, scarce, now| budgets.disclose(caller, count, &LIMITS, scarce, now);
-        take(&one, 900, false, START).unwrap();
-        let refused = take(&one, 101, false, START.plus(seconds(20))).unwrap_err();
-        assert!(matches!(refused, Error::TooManyDisclosures { retry_after_secs: 40 }), "{refused:?}");
-        take(&one, 100, false, START.plus(seconds(20))).unwrap();
-        take(&other, 1_000, false, START.plus(seconds(20))).unwrap();
-        take(&one, 1_000, false, START.plus(minutes(1))).unwrap();
-        assert!(take(&one, 1, false, START.plus(minutes(1))).is_err());
-        assert!(take(&one, 1, false, START).is_ok(), "a clock that was set back holds nobody back");
-        take(&other, 5_000, false, START.plus(minutes(5))).unwrap();
-        // A nearly full disk: the noisiest first.
-        take(&one, 10, true, START.plus(minutes(9))).unwrap();
-        assert!(take(&one, 1, true, START.plus(minutes(9))).is_err());
-    }
-
-    #[test]
-    fn a_write_counts_its_events_and_its_bytes_beside_disclosures_and_logins() {
-        let (budgets, one) = (Budgets::default(), Actor::host("a"));
-        let write = |size, scarce| budgets.write(&one, size, &LIMITS, scarce, START);
-        write((999, WRITE_BYTES - 1), false).unwrap();
-        assert!(write((1, WRITE_BYTES), false).is_err());
-        write((1, 0), false).unwrap();
-        let refused = write((1, 0), false).unwrap_err();
-        assert!(matches!(refused, Error::TooManyWrites { retry_after_secs: 60 }), "{refused:?}");
-        budgets.disclose(&one, 1_000, &LIMITS, false, START).unwrap();
-        for n in 0..1_001 {
-            assert_eq!(budgets.session(&one, &LIMITS, false, START).is_ok(), n < 1_000, "{n}");
-        }
-        let other = Actor::host("b");
-        budgets.write(&other, (10, 0), &LIMITS, true, START).unwrap();
-        assert!(budgets.write(&other, (1, 0), &LIMITS, true, START).is_err(), "a nearly full disk");
-    }
-
-    /// A budget forgets what a caller took once its minute is over, or a crowd of callers would fill the memory.
-    #[test]
-    fn nothing_is_remembered_of_a_minute_that_is_over_and_nothing_forgotten_of_one_that_runs() {
-        let budgets = Budgets::default();
-        let take =
-            |caller: &str, count, now| budgets.disclose(&Actor::host(caller), count, &LIMITS, false, now);
-        for number in 0..500 {
-            take(&format!("early{number}"), 1, START).unwrap();
-        }
-        take("late", 1_000, START.plus(seconds(30))).unwrap();
-        assert_eq!(lock(&budgets.taken).len(), 501);
-        // The last moment of their minute, by a new caller: all stay.
-        take("new", 1, START.plus(Duration::from_millis(59_999))).unwrap();
-        assert_eq!(lock(&budgets.taken).len(), 502);
-        take("newer", 1, START.plus(minutes(1))).unwrap();
-        assert_eq!(lock(&budgets.taken).len(), 3, "late, new and newer");
-        let refused = take("late", 1, START.plus(Duration::from_millis(89_500))).unwrap_err();
-        assert!(matches!(refused, Error::TooManyDisclosures { retry_after_secs: 1 }), "{refused:?}");
-        assert_eq!(budgets.refused(), 1);
-        take("late", 1, START.plus(seconds(90))).unwrap();
-    }
-
-    #[test]
-    fn a_small_budget_is_never_none_on_a_nearly_full_disk() {
-        let limits = CallerLimits { disclosures_per_minute: 50, ..LIMITS };
-        let (budgets, one) = (Budgets::default(), Actor::host("a"));
-        budgets.disclose(&one, 1, &limits, true, START).unwrap();
-        assert!(budgets.disclose(&one, 1, &limits, true, START).is_err());
-        assert!(budgets.disclose(&one, 49, &limits, false, START).is_ok(), "all of it once there is room");
-        assert!(budgets.disclose(&one, 1, &limits, false, START).is_err());
-    }
-
-    #[test]
-    fn one_caller_cannot_take_every_export() {
-        let (budgets, one) = (Arc::new(Budgets::default()), Actor::host("a"));
-        let held: Vec<_> = (0..EXPORTS_PER_CALLER).map(|_| budgets.export(one.clone()).unwrap()).collect();
-        assert!(budgets.export(one.clone()).is_err());
-        assert!(budgets.export(Actor::host("b")).is_ok());
-        assert_eq!(budgets.refused(), 1);
-        drop(held);
-        assert!(lock(&budgets.exports).is_empty());
-        let again: Vec<_> = (0..EXPORTS_PER_CALLER).map(|_| budgets.export(one.clone()).unwrap()).collect();
-        assert!(budgets.export(one.clone()).is_err(), "as many as before, and no more");
-        drop(again);
-    }
-}
+mod tests;

@@ -184,6 +184,16 @@ impl Vault {
         taken.inspect_err(|error| self.count_over_budget(caller, error))
     }
 
+    /// Takes the memory of an answer that is no disclosure, until its last byte is sent.
+    ///
+    /// # Errors
+    /// The answers to this caller, or all answers together, hold too much.
+    pub fn hold_answer(&self, caller: Actor, bytes: usize) -> Result<AnswerBytes, Error> {
+        let mut held = self.budgets.answer(caller);
+        held.fill(bytes, &self.settings().callers)?;
+        Ok(held)
+    }
+
     pub(super) fn count_over_budget(&self, caller: &Admitted, error: &Error) {
         self.tally.count_limited(&caller.caller().actor(), error);
     }

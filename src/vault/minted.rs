@@ -7,12 +7,12 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError, atomic::AtomicBool},
+    sync::{Arc, Mutex, OnceLock, PoisonError, atomic::AtomicBool},
     time::Duration,
 };
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use tokio::sync::{OnceCell, watch};
+use tokio::sync::watch;
 
 use crate::{
     crypto::digest::sha256,
@@ -102,8 +102,24 @@ impl MintKey {
     }
 }
 
-/// The place of one token: filled by the first caller, awaited by the others.
-pub(super) type Slot = OnceCell<Result<Arc<Minted>, NoToken>>;
+/// The place of one token: filled once, while all others who ask wait for the turn.
+#[derive(Default)]
+pub(super) struct Slot {
+    found: OnceLock<Result<Arc<Minted>, NoToken>>,
+    pub(super) turn: Arc<tokio::sync::Mutex<()>>,
+}
+
+impl Slot {
+    /// Returns what it was filled with.
+    pub(super) fn get(&self) -> Option<&Result<Arc<Minted>, NoToken>> {
+        self.found.get()
+    }
+
+    /// Fills it, unless it is full; returns what it has.
+    pub(super) fn fill(&self, found: Result<Arc<Minted>, NoToken>) -> Result<Arc<Minted>, NoToken> {
+        self.found.get_or_init(|| found).clone()
+    }
+}
 
 /// The cache of an open vault.
 pub(super) struct MintedTokens {
@@ -189,7 +205,7 @@ mod tests {
     fn fill(slot: &Slot, life: Duration) {
         let token = Secret::from("ghs_example".to_owned());
         let minted = Minted::new(InstallationToken { token, expires_at: NOW.plus(life) }, NOW);
-        assert!(slot.set(Ok(Arc::new(minted))).is_ok());
+        assert!(slot.fill(Ok(Arc::new(minted))).is_ok());
     }
 
     #[test]
@@ -198,12 +214,12 @@ mod tests {
             let tokens = MintedTokens::new();
             let key = key(1, 1, "acme/app");
             fill(&tokens.slot(&key, NOW).0, minutes(life));
-            let kept = |after: Duration| tokens.slot(&key, NOW.plus(after)).0.initialized();
+            let kept = |after: Duration| tokens.slot(&key, NOW.plus(after)).0.get().is_some();
             assert!(!kept(minutes(fresh)), "{life}");
             let tokens = MintedTokens::new();
             fill(&tokens.slot(&key, NOW).0, minutes(life));
             let before = minutes(fresh).saturating_sub(Duration::from_millis(1));
-            assert_eq!(tokens.slot(&key, NOW.plus(before)).0.initialized(), fresh > 0, "{life}");
+            assert_eq!(tokens.slot(&key, NOW.plus(before)).0.get().is_some(), fresh > 0, "{life}");
         }
     }
 
@@ -214,9 +230,9 @@ mod tests {
             let until = NOW.plus(Duration::from_secs(wait));
             let key = key(1, wait, "acme/app");
             let failed = NoToken { error: MintError::NotInstalled, since: NOW, until };
-            assert!(tokens.slot(&key, NOW).0.set(Err(failed)).is_ok());
-            assert_eq!(tokens.slot(&key, NOW).0.initialized(), kept);
-            assert!(!tokens.slot(&key, until).0.initialized());
+            assert!(tokens.slot(&key, NOW).0.fill(Err(failed)).is_err());
+            assert_eq!(tokens.slot(&key, NOW).0.get().is_some(), kept);
+            assert!(!tokens.slot(&key, until).0.get().is_some());
         }
     }
 
@@ -245,7 +261,7 @@ mod tests {
         let tokens = MintedTokens::new();
         fill(&tokens.slot(&key(1, 1, "acme/app"), NOW).0, minutes(60));
         for other in [key(1, 1, "acme/web"), key(2, 1, "acme/app"), key(1, 2, "acme/app")] {
-            assert!(!tokens.slot(&other, NOW).0.initialized(), "{other:?}");
+            assert!(!tokens.slot(&other, NOW).0.get().is_some(), "{other:?}");
         }
         assert_eq!(tokens.slots.lock().unwrap().len(), 2, "both of version 1 are gone");
         for number in 0..2 * TOKENS_MAX as u64 {

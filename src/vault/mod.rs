@@ -32,6 +32,7 @@ mod mints;
 mod narrowing;
 mod not_minted;
 mod offline;
+mod password_queue;
 mod projects;
 mod recover;
 mod refresh;

@@ -8,12 +8,14 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
+use tokio::sync::watch;
+
 use super::{
     access::Admitted,
     canary,
     credentials::{CredentialQuery, find},
-    error::Error,
-    minted::{MintKey, Minted, NoToken},
+    error::{Error, InternalError},
+    minted::{MintKey, Minted, NoToken, Slot},
     not_minted::{MissingRepository, NotMinted},
     state::Vault,
     work::{Context, Request},
@@ -24,7 +26,7 @@ use crate::{
     domain::{
         Action, AuthType, Detail, DetailKey, Event, Integration, ProjectId, Provider, Secret, Timestamp,
     },
-    outgoing::{App, AppConfig, Disabled, MintError, Outgoing, Repository, SignedApp},
+    outgoing::{App, AppConfig, Disabled, MintError, Repository, SignedApp},
     storage::{self, Decision, Receipt, View},
 };
 
@@ -84,7 +86,7 @@ impl Vault {
     /// # Errors
     /// The policy forbids it, there is no token for it, the provider gives none, or the event cannot be written.
     pub async fn repository_token(
-        &self,
+        self: &Arc<Self>,
         context: &Context,
         caller: &Admitted,
         project: &ProjectId,
@@ -125,7 +127,7 @@ impl Vault {
 
     /// Returns the App's token, from the cache or newly minted; `None` if the App changed meanwhile.
     async fn minted(
-        &self,
+        self: &Arc<Self>,
         context: &Context,
         caller: &Admitted,
         app: &Integration,
@@ -139,17 +141,12 @@ impl Vault {
         let key = MintKey::new(app, project);
         // Only the slot is held while the provider is asked: the open vault must not be, since a lock waits for it.
         let (slot, locked) = self.opened()?.minted.slot(&key, context.now);
-        let fill = || async {
-            let mut locked = locked;
-            tokio::select! {
-                biased;
-                _ = locked.changed() => Err(Unfilled::Failed(Error::Locked)),
-                filled = self.mint(context, caller, outgoing, &key) => filled,
-            }
+        let filled = match slot.get() {
+            Some(found) => Ok(found.clone()),
+            None => self.fill(context, caller, &key, slot, locked).await,
         };
-        let found = match slot.get_or_try_init(fill).await {
-            Ok(Ok(minted)) => Ok(Arc::clone(minted)),
-            Ok(Err(failed)) => Err(*failed),
+        let found = match filled {
+            Ok(found) => found,
             Err(Unfilled::Moved) => return Ok(None),
             Err(Unfilled::Failed(error)) => return Err(error),
         };
@@ -166,14 +163,45 @@ impl Vault {
         }
     }
 
+    /// Fills the slot, unless another caller does so meanwhile, or the vault is locked.
+    ///
+    /// On a task of its own, which a client that leaves does not end: asking and leaving, again and again, would be a way
+    /// to use up what the provider allows the App.
+    async fn fill(
+        self: &Arc<Self>,
+        context: &Context,
+        caller: &Admitted,
+        key: &MintKey,
+        slot: Arc<Slot>,
+        mut locked: watch::Receiver<()>,
+    ) -> Result<Result<Arc<Minted>, NoToken>, Unfilled> {
+        // Whoever waits here may leave: one task is enough for each slot.
+        let turn = Arc::clone(&slot.turn).lock_owned().await;
+        if let Some(found) = slot.get() {
+            return Ok(found.clone());
+        }
+        let (vault, context, caller, key) = (Arc::clone(self), *context, caller.clone(), key.clone());
+        let filling = tokio::spawn(async move {
+            let _turn = turn;
+            let asked = tokio::select! {
+                biased;
+                _ = locked.changed() => Err(Unfilled::Failed(Error::Locked)),
+                asked = vault.mint(&context, &caller, &key) => asked,
+            };
+            asked.map(|found| slot.fill(found))
+        });
+        filling.await.unwrap_or_else(|_| Err(Unfilled::Failed(InternalError::TaskPanicked.into())))
+    }
+
     /// Asks the provider for a token.
     async fn mint(
         &self,
         context: &Context,
         caller: &Admitted,
-        outgoing: &Outgoing,
         key: &MintKey,
     ) -> Result<Result<Arc<Minted>, NoToken>, Unfilled> {
+        let outgoing = self.settings().outgoing.as_ref();
+        let outgoing = outgoing.ok_or_else(|| Unfilled::Failed(Disabled::Off.into()))?;
         let shares = {
             let open = self.opened().map_err(Unfilled::Failed)?;
             if let Some(paused) = open.minted.paused(key, context.now) {

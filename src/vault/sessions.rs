@@ -1,29 +1,26 @@
 //! Logins and logouts.
 
 use std::{
-    sync::{
-        Arc, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, MutexGuard, PoisonError, atomic::Ordering},
     time::Duration,
 };
 
 use super::{
     access::Admitted,
     audited::silent,
-    error::{Error, InternalError},
+    error::Error,
     state::{Open, SessionLife, Vault},
     work::{Context, Request},
 };
 use crate::{
     auth::{
         limiter::Limiter,
-        password::{self, PasswordError},
+        password,
         policy::Verb,
         second_factor::{self, Used},
         token::{self, NewToken},
     },
-    crypto::{kdf::KdfParams, random, stack::leaving_nothing},
+    crypto::{kdf::KdfParams, random},
     domain::{
         Action, Actor, Detail, DetailKey, Email, Event, Identity, Outcome, PasswordHash, Peer, Secret,
         SessionId, SessionKey, SessionKind, SessionRow, Timestamp, User,
@@ -136,13 +133,14 @@ impl Vault {
             None => None,
         };
         let (hash, kdf) = (user.as_ref().map(|user| user.password.clone()), self.settings().password_kdf);
-        let right = self.is_password(hash, kdf, password).await?;
+        let peer = context.peer.unwrap_or(Peer::Unix);
+        let right = self.is_password(hash, kdf, password, peer).await?;
         let checked = user.filter(|user| right && !user.disabled).ok_or(Error::BadLogin)?;
         let code = code.filter(|_| checked.factor.is_some());
         if checked.factor.is_some() && code.is_none() {
             return Err(Error::OtpRequired);
         }
-        let limited = code.is_some().then(|| (checked.email.clone(), context.peer.unwrap_or(Peer::Unix)));
+        let limited = code.is_some().then(|| (checked.email.clone(), peer));
         if let Some((email, peer)) = &limited {
             self.limit_code(email, *peer, context.now).inspect_err(|_| self.tally.login(context.peer))?;
         }
@@ -216,10 +214,11 @@ impl Vault {
         hash: Option<PasswordHash>,
         kdf: KdfParams,
         password: Secret,
+        peer: Peer,
     ) -> Result<bool, Error> {
         let runs = Arc::clone(&self.password_runs);
-        let _waiting = self.wait_for_password()?;
-        self.derive(move || {
+        let _place = self.passwords.place(peer, self.settings().passwords_waiting)?;
+        let check = move || {
             let trial = match hash {
                 Some(hash) => password::verify(&hash, &password),
                 None => password::verify_absent(kdf, &password),
@@ -227,27 +226,8 @@ impl Vault {
             // Count here: the runs have happened even if the client disconnects.
             runs.fetch_add(trial.runs, Ordering::Relaxed);
             Ok(trial.is_right)
-        })
-        .await
-    }
-
-    /// Counts a check that waits for a core.
-    ///
-    /// # Errors
-    /// Too many wait already: one more would wait for seconds.
-    fn wait_for_password(&self) -> Result<PasswordWait<'_>, Error> {
-        let waiting = PasswordWait::begin(&self.passwords_waiting);
-        if waiting.others >= self.settings().passwords_waiting { Err(Error::Overloaded) } else { Ok(waiting) }
-    }
-
-    /// Runs argon2 outside the serving threads, on as many cores as there are, up to three.
-    pub(super) async fn derive<T: Send + 'static>(
-        &self,
-        run: impl FnOnce() -> Result<T, PasswordError> + Send + 'static,
-    ) -> Result<T, Error> {
-        let _turn = self.passwords.acquire().await.expect("nothing closes this semaphore");
-        let ran = tokio::task::spawn_blocking(|| leaving_nothing(run)).await;
-        Ok(ran.map_err(|_| InternalError::TaskPanicked)??)
+        };
+        self.passwords.derive(check).await
     }
 
     /// Returns the password verifications since the start, in argon2 runs: one for each spelling of a submitted
@@ -278,24 +258,6 @@ impl Vault {
         self.limiter()
             .check(email, peer, now)
             .map_err(|retry| Error::TooManyTries { retry_after_secs: retry.seconds })
-    }
-}
-
-/// A password check from its request to its result.
-struct PasswordWait<'a> {
-    count: &'a AtomicUsize,
-    others: usize,
-}
-
-impl<'a> PasswordWait<'a> {
-    fn begin(count: &'a AtomicUsize) -> Self {
-        Self { count, others: count.fetch_add(1, Ordering::Relaxed) }
-    }
-}
-
-impl Drop for PasswordWait<'_> {
-    fn drop(&mut self) {
-        self.count.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -4,7 +4,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize},
+        atomic::{AtomicBool, AtomicU64},
     },
     time::Duration,
 };
@@ -21,6 +21,7 @@ use super::{
     given_pairs::GivenPairs,
     minted::MintedTokens,
     mints::Mints,
+    password_queue::PasswordQueue,
     refusal_counts::Tally,
     rollback::Rollback,
     under_way::UnderWay,
@@ -40,10 +41,6 @@ use crate::{
 
 /// The most concurrent exports; each holds half a megabyte at most.
 pub(super) const EXPORTS_MAX: usize = 16;
-
-/// The most concurrent password verifications. Each keeps a work area of 19 MiB for ever, so that logins take 57 MiB on
-/// any host; three cores verify over a hundred passwords a second.
-const PASSWORDS_MAX: usize = 3;
 
 /// Lifetimes of a session's tokens.
 #[derive(Debug, Clone, Copy)]
@@ -98,7 +95,7 @@ pub struct Settings {
     pub disk_low_bytes: u64,
     /// The limits on authenticated callers.
     pub callers: CallerLimits,
-    /// The most password verifications that may wait for a core.
+    /// The most password verifications that may wait for a core; one address gets a quarter.
     pub passwords_waiting: usize,
     /// The folder of files without a name; without one it is the system's for temporary files.
     pub scratch: Option<PathBuf>,
@@ -186,9 +183,7 @@ pub struct Vault {
     pub(super) archive_failed: AtomicBool,
     pub(super) witness_refused: AtomicBool,
     pub(super) witness_silent: AtomicBool,
-    /// Limits concurrent password verifications to the number of cores, and to [`PASSWORDS_MAX`].
-    pub(super) passwords: Semaphore,
-    pub(super) passwords_waiting: AtomicUsize,
+    pub(super) passwords: PasswordQueue,
     pub(super) budgets: Arc<Budgets>,
     /// Limits concurrent exports.
     pub(super) exports: Arc<Semaphore>,
@@ -244,8 +239,7 @@ impl Vault {
             archive_failed: AtomicBool::new(false),
             witness_refused: AtomicBool::new(false),
             witness_silent: AtomicBool::new(false),
-            passwords: Semaphore::new(cores.min(PASSWORDS_MAX)),
-            passwords_waiting: AtomicUsize::new(0),
+            passwords: PasswordQueue::new(cores),
             budgets: Arc::default(),
             exports: Arc::new(Semaphore::new(EXPORTS_MAX)),
             mints: Mints::new(),

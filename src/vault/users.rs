@@ -193,7 +193,7 @@ impl Vault {
         // Check before waiting for a core.
         password::check_new(&password, email).map_err(PasswordError::from)?;
         let kdf = self.settings().password_kdf;
-        self.derive(move || password::hash(&password, kdf)).await
+        self.passwords.derive(move || password::hash(&password, kdf)).await
     }
 
     /// Verifies a user's own password, so that an open session cannot take the account over. Attempts count as logins
@@ -208,7 +208,7 @@ impl Vault {
     ) -> Result<(), Error> {
         let peer = context.peer.unwrap_or(Peer::Unix);
         self.limit(Some(email), peer, context.now)?;
-        match self.is_own_password(email, password).await {
+        match self.is_own_password(email, password, peer).await {
             Ok(true) => {
                 self.limiter().succeeded(Some(email), peer, context.now);
                 Ok(())
@@ -225,10 +225,10 @@ impl Vault {
         }
     }
 
-    async fn is_own_password(&self, email: &Email, password: Secret) -> Result<bool, Error> {
+    async fn is_own_password(&self, email: &Email, password: Secret, peer: Peer) -> Result<bool, Error> {
         let user = self.opened()?.writer.fresh_view().user(email)?;
         let hash = user.map(|user| user.password.clone());
-        self.is_password(hash, self.settings().password_kdf, password).await
+        self.is_password(hash, self.settings().password_kdf, password, peer).await
     }
 }
 

@@ -51,6 +51,34 @@ async fn one_address_gets_half_of_the_connections_and_leaves_room_for_others() {
     assert!(again, "what was let go can be had again");
 }
 
+/// Two addresses took every place with bodies that never ended, and took them again whenever one timed out.
+#[tokio::test]
+async fn a_body_that_does_not_come_keeps_nobody_out() {
+    let t = TestServer::start_with(Limits { connections_max: 8, ..Limits::STANDARD }).await;
+    let (bearer, length) = (format!("Authorization: Bearer {}\r\n", t.owner), "Content-Length: 100\r\n");
+    let mut held = Vec::new();
+    for n in 0..8 {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind((Ipv4Addr::new(127, 0, 0, 2 + n % 2), 0).into()).unwrap();
+        let mut socket = socket.connect(t.address.parse().unwrap()).await.unwrap();
+        // Strangers, and callers that were let in.
+        let (path, bearer) = if n < 4 { ("auth/login", "") } else { ("integrations", &*bearer) };
+        let head = format!(
+            "POST /sfp/api/{path} HTTP/1.1\r\nHost: localhost\r\n{bearer}{length}\
+             Content-Type: application/json\r\nExpect: 100-continue\r\n\r\n"
+        );
+        socket.write_all(head.as_bytes()).await.unwrap();
+        // The server asks for the body, which does not come.
+        let mut answer = [0; 12];
+        timeout(BOUND, socket.read_exact(&mut answer)).await.unwrap().unwrap();
+        assert_eq!(answer, *b"HTTP/1.1 100", "connection {n}");
+        held.push(socket);
+    }
+    for n in 4..8 {
+        assert!(is_served(&t, Ipv4Addr::new(127, 0, 0, n), &mut held).await, "honest address {n}");
+    }
+}
+
 #[tokio::test]
 async fn behind_a_proxy_every_connection_is_the_proxys_and_the_peer_is_the_last_hop() {
     let limits = Limits { connections_max: 8, ..Limits::STANDARD };

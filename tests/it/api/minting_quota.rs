@@ -1,6 +1,11 @@
 //! The share that one caller can take from an App, and from the other callers, by minting that fails or is slow.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    future::poll_fn,
+    sync::{Arc, Mutex, mpsc},
+    task::Poll,
+    time::Duration,
+};
 
 use sealroom::domain::{AccessScope, Action, Actor, Event, ProjectId, Role, Timestamp, minutes};
 use serde_json::{Value, json};
@@ -154,6 +159,44 @@ async fn a_rate_limit_that_one_repository_meets_holds_for_the_whole_app() {
         github.recovers(END);
         pass(&t, Duration::from_secs(1));
     }
+}
+
+/// A client that asked and hung up ended the call, and the next one began another: a loop of both used up what the provider
+/// allows the App, and no failure was kept.
+#[tokio::test]
+async fn a_call_whose_client_left_goes_on_for_the_next_one() {
+    let Some((t, github)) = ready().await else { return };
+    store(&t, &app(&keys().unwrap().0), &json!({ "api_base_url": github.url() })).await;
+    let (go, gone) = mpsc::channel::<()>();
+    let gone = Mutex::new(gone);
+    github.says(move |asked| {
+        // Until the test says so, or has failed.
+        let _ = gone.lock().unwrap().recv();
+        match asked.line.starts_with("GET ") {
+            true => Says::Json(200, json!({ "id": INSTALLATION })),
+            false => grants("ghs_example", "acme/app", END),
+        }
+    });
+    let (caller, project) = (t.caller(&t.app), "acme/app".parse::<ProjectId>().unwrap());
+    let now = context(Timestamp::from_millis(START));
+    for n in 0..5 {
+        let mut asking = Box::pin(t.vault.repository_token(&now, &caller, &project));
+        if n == 0 {
+            tokio::select! {
+                _ = &mut asking => panic!("the provider has not answered"),
+                () = github.called(1) => {}
+            }
+        } else {
+            let is_over = poll_fn(|cx| Poll::Ready(asking.as_mut().poll(cx).is_ready())).await;
+            assert!(!is_over);
+        }
+    }
+    drop(go);
+    let reply = t.send("GET", &path("acme/app"), &t.app, "").await;
+    assert_eq!((reply.status, &reply.json()["token"]), (200, &json!("ghs_example")), "{}", reply.body);
+    assert_eq!((github.asked().len(), github.mints()), (2, 1), "one look-up and one token");
+    let minted = t.send("GET", "/sfp/api/audit?action=credentials.mint", &t.owner, "").await.json();
+    assert_eq!(minted.as_array().unwrap().len(), 1, "{minted}");
 }
 
 /// The origin of the slow calls of a case: callers, Apps beside the common one, and repositories of each caller.

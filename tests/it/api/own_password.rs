@@ -7,7 +7,7 @@ use sealroom::{
     disk::NewFile,
     domain::{Action, Actor, Event, minutes},
     http::Limits,
-    vault::{Admitted, Error, Settings, Vault},
+    vault::{Admitted, Context, Error, Settings, Vault},
 };
 use serde_json::json;
 use tokio::runtime::Builder;
@@ -25,6 +25,49 @@ fn change(current: &str) -> UpdateUser {
 async fn own(t: &TestServer, bearer: &Admitted, current: &str) -> Result<(), Error> {
     let context = context(t.clock.now());
     t.vault.update_user(&context, bearer, MEMBER.parse().unwrap(), change(current)).await.map(drop)
+}
+
+/// Whoever knows one password kept everybody else from logging in, from one address: its checks took every place.
+#[test]
+fn one_address_takes_a_part_of_the_places_of_those_who_wait_for_a_check() {
+    let mut runtime = Builder::new_current_thread();
+    runtime.enable_all().max_blocking_threads(1).build().unwrap().block_on(crowded());
+}
+
+async fn crowded() {
+    let folder = tempfile::tempdir().unwrap();
+    let new = NewFile::begin(&folder.path().join("test.redb")).unwrap();
+    Vault::create(new.medium(), 1 << 20, &plan()).unwrap();
+    let file = new.publish().unwrap();
+    let vault = Vault::open(file.medium(), Settings { passwords_waiting: 8, ..settings() }).unwrap();
+    let t = TestServer::over(vault, Limits::STANDARD, "127.0.0.1:0", false).await;
+    // The only thread for checks is busy: all of them wait.
+    let (go, gone) = mpsc::channel::<()>();
+    let busy = tokio::task::spawn_blocking(move || gone.recv());
+    let mut waiting = Vec::new();
+    for (from, waits) in
+        [("192.0.2.1", 2), ("192.0.2.1", 0), ("192.0.2.2", 2), ("2001:db8::1", 2), ("192.0.2.3", 2)]
+    {
+        let context = Context { peer: from.parse().ok(), ..context(t.clock.now()) };
+        let mut placed = 0;
+        for _ in 0..4 {
+            let vault = &t.vault;
+            let mut login = Box::pin(async move { vault.login(&context, OWNER, secret(PASSWORD)).await });
+            match poll_fn(|polled| Poll::Ready(login.as_mut().poll(polled))).await {
+                Poll::Pending => {
+                    placed += 1;
+                    waiting.push(login);
+                }
+                Poll::Ready(refused) => assert!(matches!(refused, Err(Error::Overloaded))),
+            }
+        }
+        assert_eq!(placed, waits, "{from}");
+    }
+    drop(go);
+    for login in waiting {
+        assert!(login.await.is_ok());
+    }
+    busy.await.unwrap().unwrap_err();
 }
 
 #[test]
