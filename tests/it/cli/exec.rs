@@ -280,6 +280,38 @@ fn a_process_left_behind_never_keeps_the_command_from_ending() {
     kill_process(pid, Signal::KILL).unwrap();
 }
 
+/// A program that shares the pipe may have made it non-blocking; a full pipe was then taken for a closed one.
+#[test]
+fn a_slow_reader_of_a_pipe_that_does_not_block_gets_every_line() {
+    use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+    let stage = Stage::start();
+    let long = "x".repeat(60_000);
+    for name in ["one", "two", "three", "four"] {
+        stage.store("custom/api_key", &json!({"value": long}), &["--name", name]);
+    }
+    let count = "i=0; while [ $i -lt 20000 ]; do echo line $i; i=$((i+1)); done; echo \"last\"";
+    for (args, bytes, last) in [
+        (["exec", "--all", "--", "sh", "-c", count].as_slice(), 200_000, "last\n"),
+        (&["credentials", "--all", "--format", "env"], 240_000, "x'\n"),
+    ] {
+        let (mut reader, writer) = std::io::pipe().unwrap();
+        fcntl_setfl(&writer, fcntl_getfl(&writer).unwrap() | OFlags::NONBLOCK).unwrap();
+        let mut command = stage.command(args);
+        let mut child = command.stdout(writer).stderr(Stdio::null()).spawn().unwrap();
+        drop(command);
+        // The pipe is full before anything is read.
+        let filled = Instant::now();
+        while rustix::io::ioctl_fionread(&reader).unwrap() < 60_000 {
+            assert!(filled.elapsed() < PATIENCE && child.try_wait().unwrap().is_none(), "{args:?}");
+            std::thread::yield_now();
+        }
+        let mut out = String::new();
+        reader.read_to_string(&mut out).unwrap();
+        assert_eq!(wait(&mut child), 0, "{args:?}");
+        assert!(out.len() > bytes && out.ends_with(last), "{args:?}: {}", out.len());
+    }
+}
+
 #[test]
 fn a_terminal_stays_a_terminal() {
     let stage = Stage::start();

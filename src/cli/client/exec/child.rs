@@ -11,7 +11,9 @@ use std::{
 };
 
 use rustix::{
+    event::{PollFd, PollFlags, poll},
     fs::{Mode, OFlags, fstat},
+    io::Errno,
     process::{Pid, Signal, WaitOptions, WaitStatus, kill_process, kill_process_group, waitpid},
     pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
     termios::tcgetpgrp,
@@ -178,7 +180,16 @@ fn are_one(one: impl AsFd, other: impl AsFd) -> bool {
 pub(super) fn pass_keys(keys: Keys) {
     std::thread::spawn(move || {
         let mut typed = zeroize::Zeroizing::new([0; 4096]);
-        while let Ok(length @ 1..) = rustix::io::read(io::stdin(), typed.as_mut_slice()) {
+        loop {
+            let length = match rustix::io::read(io::stdin(), typed.as_mut_slice()) {
+                // Another program of this terminal may have made it non-blocking.
+                Err(Errno::AGAIN | Errno::INTR) => {
+                    let _ = poll(&mut [PollFd::new(&io::stdin(), PollFlags::IN)], None);
+                    continue;
+                }
+                Ok(0) | Err(_) => return,
+                Ok(length) => length,
+            };
             let terminal = keys.lock().ok().and_then(|keys| keys.as_ref().and_then(|to| to.try_clone().ok()));
             if let Some(mut terminal) = terminal {
                 drop(terminal.write_all(&typed[..length]));

@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{self, PipeReader, Read, Write},
+    io::{self, PipeReader, Read},
     sync::Arc,
     thread::{self, JoinHandle},
 };
@@ -14,6 +14,7 @@ use rustix::{
 use zeroize::Zeroizing;
 
 use super::mask::{Mask, Masker};
+use crate::cli::terminal::patient::write_whole;
 
 /// Size of one read: what a pipe holds on Linux.
 const PIECE_BYTES: usize = 64 * 1024;
@@ -96,12 +97,8 @@ impl Pump {
             return Ok(());
         }
         match self.to {
-            To::Stdout => {
-                let mut stdout = io::stdout().lock();
-                stdout.write_all(out)?;
-                stdout.flush()?;
-            }
-            To::Stderr => io::stderr().lock().write_all(out)?,
+            To::Stdout => write_whole(&mut io::stdout().lock(), out)?,
+            To::Stderr => write_whole(&mut io::stderr().lock(), out)?,
         }
         out.clear();
         Ok(())
