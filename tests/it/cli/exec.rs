@@ -280,6 +280,35 @@ fn a_process_left_behind_never_keeps_the_command_from_ending() {
     kill_process(pid, Signal::KILL).unwrap();
 }
 
+/// The command writes into a pipe, which takes what the disk behind it does not.
+#[test]
+#[cfg(target_os = "linux")]
+fn an_output_that_cannot_be_written_fails_the_command_as_it_would_alone() {
+    let stage = Stage::start();
+    stage.store("github/pat", &json!({"token": "ghp_example"}), &[]);
+    let full = || fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let run = |script: &str| {
+        let mut command = stage.command(&["exec", "--all", "--", "sh", "-c", script]);
+        command.stderr(Stdio::piped());
+        command
+    };
+    for (script, code, said) in [
+        ("echo dumped", 1, "the command itself ended with exit code 0"),
+        ("echo dumped; exit 3", 3, "could not be written"),
+        ("true", 0, ""),
+    ] {
+        let end = ended(run(script).stdout(full()));
+        let err = stderr(&end);
+        assert_eq!(end.status.code(), Some(code), "{script}: {err}");
+        assert!(err.contains(said) && (said.is_empty() != err.contains("could not be")), "{script}: {err}");
+    }
+    assert_eq!(ended(run("echo said >&2").stdout(Stdio::null()).stderr(full())).status.code(), Some(0));
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let gone = ended(run("echo dumped").stdout(writer));
+    assert!(gone.status.success() && !stderr(&gone).contains("could not be"), "{}", stderr(&gone));
+}
+
 /// A program that shares the pipe may have made it non-blocking; a full pipe was then taken for a closed one.
 #[test]
 fn a_slow_reader_of_a_pipe_that_does_not_block_gets_every_line() {

@@ -36,7 +36,7 @@ pub(super) type Keys = Arc<Mutex<Option<File>>>;
 pub(super) struct Running {
     pid: Pid,
     terminal: Option<File>,
-    pumps: Vec<JoinHandle<()>>,
+    pumps: Vec<JoinHandle<io::Result<()>>>,
     /// Closed when the program has ended.
     _alive: PipeWriter,
 }
@@ -145,10 +145,14 @@ impl Running {
     }
 
     /// Shows the rest of the output of a program that has ended.
-    pub(super) fn drain(self) {
+    ///
+    /// # Errors
+    /// A part of it could not be written. The program, which writes into a pipe, may have ended without notice of that.
+    pub(super) fn drain(self) -> io::Result<()> {
         let Self { pumps, _alive: running, .. } = self;
         drop(running);
-        pumps.into_iter().for_each(|pump| drop(pump.join()));
+        let ends: Vec<_> = pumps.into_iter().filter_map(|pump| pump.join().ok()).collect();
+        ends.into_iter().collect()
     }
 }
 

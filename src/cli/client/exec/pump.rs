@@ -48,10 +48,13 @@ impl Pump {
         mask: Arc<Mask>,
         is_terminal: bool,
         ended: PipeReader,
-    ) -> JoinHandle<()> {
+    ) -> JoinHandle<io::Result<()>> {
         let mut pump = Self { from, to, masker: Masker::new(mask), is_terminal, ended };
-        // A stream that breaks has no reader to tell; the program sees it as a closed pipe.
-        thread::spawn(move || drop(pump.run()))
+        thread::spawn(move || match pump.run() {
+            // A reader that has gone wants no more, and few programs mind where their messages go.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe || pump.to == To::Stderr => Ok(()),
+            outcome => outcome,
+        })
     }
 
     fn run(&mut self) -> io::Result<()> {
