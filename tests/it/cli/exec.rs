@@ -93,6 +93,9 @@ fn no_form_of_a_value_is_ever_shown_whatever_prints_it() {
     stage.store("custom/api_key", &json!({"value": CANARY}), &["--name", "canary"]);
     stage.store("custom/api_key", &json!({"value": key}), &["--name", "key"]);
     stage.store("custom/api_key", &json!({"url": "postgres://app:pg%40example@db/app"}), &["--name", "db"]);
+    let account =
+        json!({"type": "service_account", "private_key": "-----BEGIN\nc2VydmljZSBhY2NvdW50\n"}).to_string();
+    stage.store("custom/api_key", &json!({"value": account}), &["--name", "account"]);
     let all = ["--all"];
     let same = stage.exec(&all, "test ${#CANARY} -ge 20 && test \"$DB_URL\" && printf %s \"$KEY\" | wc -l");
     assert_eq!((same.code, same.out.trim()), (0, "4"), "{}", same.err);
@@ -113,13 +116,22 @@ fn no_form_of_a_value_is_ever_shown_whatever_prints_it() {
         ("printf '%s' \"$KEY\" | base64 -w64", "***\n***\n***\n"),
         ("echo \"$DB_URL\"; echo pg%40example pg@example", "***\n*** ***\n"),
         ("env | grep CANARY", "CANARY=***\n"),
+        ("printf '%b' \"$ACCOUNT\" | grep ':\\|c2'", "{\"private_key\":\"***"),
         ("sh -xc 'true \"$CANARY\"'", ""),
     ] {
         let end = stage.exec(&all, script);
         let said = format!("{}{}", end.out, end.err);
-        for part in
-            [CANARY, "canary/ex", "canary%2F", "QUJDREVG", "pg%40", "pg@", "Y2FuYXJ5", "LS0tLS1CRUdJTi"]
-        {
+        for part in [
+            CANARY,
+            "canary/ex",
+            "canary%2F",
+            "QUJDREVG",
+            "pg%40",
+            "pg@",
+            "Y2FuYXJ5",
+            "LS0tLS1CRUdJTi",
+            "c2Vydm",
+        ] {
             assert!(!said.contains(part), "{script}: {part} in {said}");
         }
         let masks = end.out.replace("******", "***").replace("******", "***");

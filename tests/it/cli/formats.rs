@@ -68,6 +68,19 @@ fn a_job_of_github_gets_masks_first_and_no_variable_that_a_value_smuggles_in() {
 }
 
 #[test]
+fn a_job_of_github_gets_masks_of_the_secrets_within_json() {
+    let stage = Stage::start();
+    let account = json!({"type": "service_account", "private_key": "-----BEGIN\nexamplekey\n"}).to_string();
+    stage.store("custom/api_key", &json!({"value": account}), &["--name", "account"]);
+    secret_file(stage.path(), "env", "", 0o600);
+    let mut command = stage.command(&["credentials", "--all", "--format", "github"]);
+    command.env("GITHUB_ENV", "env");
+    let end = stage.end(command);
+    let masks = [account.as_str(), "-----BEGIN", "examplekey"].map(|line| format!("::add-mask::{line}\n"));
+    assert_eq!((end.code, end.out), (0, masks.concat()), "{}", end.err);
+}
+
+#[test]
 fn a_file_for_docker_never_changes_a_value() {
     let stage = Stage::start();
     stage.store("github/pat", &json!({"token": " it's \"$x\" \\ # = é "}), &[]);
