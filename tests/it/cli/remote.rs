@@ -224,3 +224,22 @@ fn a_session_speaks_to_its_own_server_alone() {
     refused(&output, 1, "not logged in", "sealroom login");
     assert!(other.asked().is_empty() && own.asked().is_empty());
 }
+
+/// A file that a power cut left empty, or a logout: the credential of a next command was stored at the first server.
+#[test]
+fn a_session_of_another_server_never_stands_in_for_the_last_logins() {
+    let folder = tempfile::tempdir().unwrap();
+    let own = Fake::start(|_, _| Reply::json(200, "[]"));
+    session(folder.path(), &own.url, "2036-01-01T00:00:00.000Z");
+    for (current, error, hint) in [
+        ("", "sealroom/current is damaged", "sealroom login"),
+        ("https://vault.example.com", "not logged in", "sealroom login"),
+    ] {
+        secret_file(folder.path(), "sealroom/current", current, 0o600);
+        let output = with_session(folder.path(), &["project", "list"]).output().unwrap();
+        refused(&output, 1, error, hint);
+        assert!(own.asked().is_empty());
+    }
+    fs::remove_file(folder.path().join("sealroom/current")).unwrap();
+    assert!(with_session(folder.path(), &["project", "list"]).output().unwrap().status.success());
+}
