@@ -26,6 +26,12 @@ use super::{
 
 /// Time limit for name look-up, connection and TLS handshake together.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// The silence after which the system probes whether the other end is still there, and the pause between two probes:
+/// routers forget a silent connection after some minutes.
+#[cfg(any(target_os = "linux", target_os = "macos"))]
+const SILENCE: Duration = Duration::from_mins(1);
+#[cfg(any(target_os = "linux", target_os = "macos"))]
+const PROBE_EVERY: Duration = Duration::from_secs(15);
 /// The half of a connection that takes requests.
 pub(super) type Sender = SendRequest<Full<Bytes>>;
 
@@ -164,7 +170,23 @@ async fn tcp(host: &str, port: u16) -> io::Result<Piped> {
     let stream = TcpStream::connect((host, port)).await?;
     // A request is one write; waiting for more would only delay it.
     stream.set_nodelay(true)?;
+    #[cfg(unix)]
+    probe_when_silent(&stream);
     Ok(Box::new(stream))
+}
+
+/// Makes the system find out that a silent server has gone. A stream that follows the log waits for ever, and a router
+/// that forgot the connection, or a host that lost its power, says nothing.
+#[cfg(unix)]
+fn probe_when_silent(stream: &TcpStream) {
+    use rustix::net::sockopt;
+    // A system that refuses leaves a connection that works.
+    let _ = sockopt::set_socket_keepalive(stream, true);
+    #[cfg(any(target_os = "linux", target_os = "macos"))]
+    {
+        let _ = sockopt::set_tcp_keepidle(stream, SILENCE);
+        let _ = sockopt::set_tcp_keepintvl(stream, PROBE_EVERY);
+    }
 }
 
 #[cfg(unix)]

@@ -19,7 +19,10 @@ use std::{
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use tempfile::NamedTempFile;
 
-use super::session::{Session, SessionError, SessionFile, config_folder};
+use super::{
+    Endpoint,
+    session::{Session, SessionError, SessionFile, config_folder},
+};
 
 /// Maximum length of a profile's name.
 const PROFILE_CHARS_MAX: usize = 64;
@@ -64,19 +67,18 @@ impl Sessions {
     /// Returns the session of that server, or of the last login's; `None` if there is none.
     ///
     /// # Errors
-    /// As [`SessionFile::load`].
+    /// As [`SessionFile::load`]; or it is not known which server the last login was for. No other session takes the place
+    /// of a missing one: a credential meant for one server would be stored in another.
     pub fn load(&self, server: Option<&str>) -> Result<Option<(SessionFile, Session)>, SessionError> {
-        let current = self.current();
-        let of_server = |server: &str| {
-            let file = self.others(server);
-            Ok(file.load()?.filter(|session| session.server == server).map(|session| (file, session)))
-        };
-        if let Some(found) = server.or(current.as_deref()).map(of_server).transpose()?.flatten() {
-            return Ok(Some(found));
+        let current = if server.is_none() { self.current()? } else { None };
+        let server = server.or(current.as_deref());
+        let is_meant = |session: &Session| server.is_none_or(|server| session.server == server);
+        for file in server.map(|server| self.others(server)).into_iter().chain([self.first()]) {
+            if let Some(session) = file.load()?.filter(is_meant) {
+                return Ok(Some((file, session)));
+            }
         }
-        let first = self.first();
-        let session = first.load()?.filter(|session| server.is_none_or(|server| session.server == server));
-        Ok(session.map(|session| (first, session)))
+        Ok(None)
     }
 
     /// Returns the file for a session of that server.
@@ -107,6 +109,7 @@ impl Sessions {
         }
         let mut next = NamedTempFile::new_in(&self.folder).map_err(failed)?;
         next.write_all(server.as_bytes()).map_err(failed)?;
+        next.as_file().sync_all().map_err(failed)?;
         next.persist(&path).map(drop).map_err(|error| failed(error.error))
     }
 
@@ -119,8 +122,15 @@ impl Sessions {
         SessionFile::at(self.folder.join("servers").join(name))
     }
 
-    fn current(&self) -> Option<String> {
-        fs::read_to_string(self.folder.join("current")).ok()
+    /// Returns the server of the last login; `None` if that is the first session's.
+    fn current(&self) -> Result<Option<String>, SessionError> {
+        let path = self.folder.join("current");
+        match fs::read_to_string(&path) {
+            Ok(server) if server.parse::<Endpoint>().is_ok() => Ok(Some(server)),
+            Ok(_) => Err(SessionError::Damaged(path)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(SessionError::Io { path, source }),
+        }
     }
 }
 
@@ -174,6 +184,23 @@ mod tests {
             (token(&sessions, None), token(&sessions, Some(b))),
             (Some("b3".to_owned()), Some("b3".to_owned()))
         );
+    }
+
+    #[tokio::test]
+    async fn no_other_session_takes_the_place_of_the_last_logins() {
+        let folder = tempfile::tempdir().unwrap();
+        let sessions = Sessions { folder: folder.path().join("sealroom") };
+        let (a, b) = ("https://a.example.com", "https://b.example.com");
+        login(&sessions, a, "a1").await;
+        login(&sessions, b, "b1").await;
+        for broken in ["", "\0\0\0", "https:"] {
+            fs::write(sessions.folder.join("current"), broken).unwrap();
+            assert!(matches!(sessions.load(None), Err(SessionError::Damaged(_))), "{broken:?}");
+            assert_eq!(token(&sessions, Some(a)).as_deref(), Some("a1"), "a server that is named");
+        }
+        sessions.choose(b).unwrap();
+        sessions.file(b).remove().await.unwrap();
+        assert_eq!(token(&sessions, None), None, "logged out");
     }
 
     #[test]

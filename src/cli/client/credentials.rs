@@ -6,6 +6,7 @@ mod dotenv;
 mod fields;
 mod file;
 mod github;
+mod inner;
 mod known;
 #[cfg_attr(not(unix), allow(dead_code, reason = "`exec` is for Unix"))]
 mod names;
@@ -42,6 +43,8 @@ use crate::{
 };
 use fields::{fields, shown};
 use file::Sink;
+#[cfg(unix)]
+pub(super) use inner::secrets_within;
 #[cfg(unix)]
 pub(super) use names::MASKED_BYTES_MIN;
 pub(super) use names::{Naming, Variable, variables};

@@ -1,7 +1,7 @@
 //! `sealroom audit export` and `audit tail`: the log as a stream.
 
 use std::{
-    io::{BufWriter, IsTerminal, Write},
+    io::{IsTerminal, Write},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -11,6 +11,7 @@ use serde_json::json;
 use super::{
     client_error::{AUDITOR, or_role},
     names::Names,
+    output_file::{OutputFile, target},
     remote::Remote,
     time_range::TimeRange,
 };
@@ -18,7 +19,6 @@ use crate::{
     cli::{
         error::CliError,
         secrets::cause,
-        signals::unfinished_file,
         terminal::{
             output::Reader,
             table::{NOTHING, local_second},
@@ -71,6 +71,7 @@ fn with_first(error: CliError) -> CliError {
 }
 
 pub(super) async fn export(args: ExportArgs, remote: &Remote) -> Result<(), CliError> {
+    let file = args.output.map(OutputFile::begin).transpose()?;
     let [from, to] = args.between.parameters();
     let heading = u64::from(args.format == "csv");
     let parameters = [
@@ -82,9 +83,10 @@ pub(super) async fn export(args: ExportArgs, remote: &Remote) -> Result<(), CliE
     let parameters = parameters.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
     let records = remote.client.export(&ExportFilter { parameters, follow: false }).await;
     let mut records = records.map_err(or_role(AUDITOR)).map_err(with_first)?;
-    if let Some(path) = args.output {
-        let (lines, bytes) = to_file(&mut records, &path).await?;
-        let (shown, count) = (path.display().to_string(), lines.saturating_sub(heading));
+    if let Some(file) = file {
+        let shown = file.path().display().to_string();
+        let (lines, bytes) = to_file(&mut records, file).await?;
+        let count = lines.saturating_sub(heading);
         if count == 0 {
             remote.output.warning(&format!("no record is in this range: an empty export is in {shown}"));
         }
@@ -110,23 +112,16 @@ pub(super) async fn export(args: ExportArgs, remote: &Remote) -> Result<(), CliE
 
 /// Writes under a temporary name until the export is complete: a partial export is worthless. Returns the number of
 /// lines and bytes.
-async fn to_file(records: &mut Records, path: &Path) -> Result<(u64, u64), CliError> {
-    let failed = |error: std::io::Error| {
-        CliError::failed(format!("{}: {}", path.display(), cause(&error)), "check the folder and its disk")
-    };
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let file = unfinished_file(folder).map_err(failed)?;
-    let mut writer = BufWriter::new(file);
+async fn to_file(records: &mut Records, mut file: OutputFile) -> Result<(u64, u64), CliError> {
     let (mut lines, mut bytes) = (0, 0);
     while let Some(piece) = records.next().await? {
-        writer.write_all(&piece).map_err(failed)?;
+        file.write(&piece)?;
         // No record contains a line feed: JSON escapes it, in a CSV cell too.
         lines += piece.split(|byte| *byte == b'\n').count() as u64 - 1;
         bytes += piece.len() as u64;
     }
-    let file = writer.into_inner().map_err(|error| failed(error.into_error()))?;
-    file.as_file().sync_all().map_err(failed)?;
-    file.persist(path).map(|_| (lines, bytes)).map_err(|error| failed(error.error))
+    file.finish()?;
+    Ok((lines, bytes))
 }
 
 pub(super) async fn tail(args: TailArgs, remote: &Remote) -> Result<(), CliError> {
@@ -252,12 +247,14 @@ impl Tail<'_> {
         self.line.extend_from_slice(rest);
         // Save only after printing: a crash then causes a duplicate, never a loss.
         match &self.cursor {
-            Some(path) => write_cursor(path, self.next).map(|()| Reader::Listens).map_err(|error| {
-                CliError::failed(
-                    format!("{}: {}", path.display(), cause(&error)),
-                    "check the folder of --cursor-file",
-                )
-            }),
+            Some(path) => {
+                write_cursor(&target(path)?, self.next).map(|()| Reader::Listens).map_err(|error| {
+                    CliError::failed(
+                        format!("{}: {}", path.display(), cause(&error)),
+                        "check the folder of --cursor-file",
+                    )
+                })
+            }
             None => Ok(Reader::Listens),
         }
     }

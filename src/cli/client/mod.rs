@@ -35,6 +35,7 @@ mod login;
 mod names;
 mod near;
 mod otp;
+mod output_file;
 mod pair;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod probe;

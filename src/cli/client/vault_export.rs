@@ -21,6 +21,7 @@ use crate::{
     cli::{
         error::CliError,
         secrets::cause,
+        signals::unfinished_file,
         terminal::{
             output::{Output, Reader},
             progress::Progress,
@@ -141,8 +142,8 @@ impl Sink {
                 "an export never overwrites: choose a new file, or remove that one yourself",
             ));
         }
-        // It is created with mode 0600.
-        let file = NamedTempFile::new_in(folder(path)).map_err(|error| failed(path, &error))?;
+        // It is created with mode 0600, and an interrupted export leaves none of it.
+        let file = unfinished_file(folder(path)).map_err(|error| failed(path, &error))?;
         Ok(Self::File { path: path.to_owned(), file })
     }
 

@@ -3,6 +3,7 @@
 pub(super) mod confirm;
 pub(super) mod once;
 pub(super) mod output;
+pub(super) mod patient;
 pub(super) mod progress;
 pub(super) mod prompt;
 #[cfg(all(unix, feature = "client"))]

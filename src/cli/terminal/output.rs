@@ -1,7 +1,7 @@
 //! The output of a command: the only module that prints.
 #![allow(clippy::print_stderr, reason = "this is where the command line prints")]
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 
 use serde::Serialize;
 use serde_json::json;
@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 
 use super::{
     once::{self, Discard, Lost},
+    patient::write_whole,
     visible::{on_one_line, visible},
 };
 use crate::cli::error::CliError;
@@ -92,8 +93,7 @@ impl Output {
         let text = self.text(lines, value).map_err(io::Error::other);
         text.and_then(|text| {
             once::check(&stdout, discard)?;
-            stdout.write_all(text.as_bytes())?;
-            stdout.flush()?;
+            write_whole(&mut stdout, text.as_bytes())?;
             once::settle(&stdout)
         })
         .map_err(|error| Lost::new(what, &error))
@@ -117,7 +117,7 @@ impl Output {
     #[allow(clippy::unused_self, reason = "the caller must hold the output")]
     pub(in crate::cli) fn piece(self, bytes: &[u8]) -> Result<Reader, CliError> {
         let mut stdout = io::stdout().lock();
-        match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+        match write_whole(&mut stdout, bytes) {
             Ok(()) => Ok(Reader::Listens),
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Reader::Gone),
             Err(error) => Err(CliError::failed(
@@ -181,5 +181,5 @@ fn coloured(code: &str, text: &str) -> String {
 
 /// Prints a line on stderr; a failure of that has no reader either.
 fn say(line: &str) {
-    drop(writeln!(io::stderr(), "{line}"));
+    drop(write_whole(&mut io::stderr().lock(), format!("{line}\n").as_bytes()));
 }

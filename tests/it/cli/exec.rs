@@ -93,6 +93,9 @@ fn no_form_of_a_value_is_ever_shown_whatever_prints_it() {
     stage.store("custom/api_key", &json!({"value": CANARY}), &["--name", "canary"]);
     stage.store("custom/api_key", &json!({"value": key}), &["--name", "key"]);
     stage.store("custom/api_key", &json!({"url": "postgres://app:pg%40example@db/app"}), &["--name", "db"]);
+    let account =
+        json!({"type": "service_account", "private_key": "-----BEGIN\nc2VydmljZSBhY2NvdW50\n"}).to_string();
+    stage.store("custom/api_key", &json!({"value": account}), &["--name", "account"]);
     let all = ["--all"];
     let same = stage.exec(&all, "test ${#CANARY} -ge 20 && test \"$DB_URL\" && printf %s \"$KEY\" | wc -l");
     assert_eq!((same.code, same.out.trim()), (0, "4"), "{}", same.err);
@@ -113,13 +116,22 @@ fn no_form_of_a_value_is_ever_shown_whatever_prints_it() {
         ("printf '%s' \"$KEY\" | base64 -w64", "***\n***\n***\n"),
         ("echo \"$DB_URL\"; echo pg%40example pg@example", "***\n*** ***\n"),
         ("env | grep CANARY", "CANARY=***\n"),
+        ("printf '%b' \"$ACCOUNT\" | grep ':\\|c2'", "{\"private_key\":\"***"),
         ("sh -xc 'true \"$CANARY\"'", ""),
     ] {
         let end = stage.exec(&all, script);
         let said = format!("{}{}", end.out, end.err);
-        for part in
-            [CANARY, "canary/ex", "canary%2F", "QUJDREVG", "pg%40", "pg@", "Y2FuYXJ5", "LS0tLS1CRUdJTi"]
-        {
+        for part in [
+            CANARY,
+            "canary/ex",
+            "canary%2F",
+            "QUJDREVG",
+            "pg%40",
+            "pg@",
+            "Y2FuYXJ5",
+            "LS0tLS1CRUdJTi",
+            "c2Vydm",
+        ] {
             assert!(!said.contains(part), "{script}: {part} in {said}");
         }
         let masks = end.out.replace("******", "***").replace("******", "***");
@@ -278,6 +290,67 @@ fn a_process_left_behind_never_keeps_the_command_from_ending() {
     let left = fs::read_to_string(stage.path().join("left")).unwrap();
     let pid = Pid::from_raw(left.trim().parse().unwrap()).unwrap();
     kill_process(pid, Signal::KILL).unwrap();
+}
+
+/// The command writes into a pipe, which takes what the disk behind it does not.
+#[test]
+#[cfg(target_os = "linux")]
+fn an_output_that_cannot_be_written_fails_the_command_as_it_would_alone() {
+    let stage = Stage::start();
+    stage.store("github/pat", &json!({"token": "ghp_example"}), &[]);
+    let full = || fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let run = |script: &str| {
+        let mut command = stage.command(&["exec", "--all", "--", "sh", "-c", script]);
+        command.stderr(Stdio::piped());
+        command
+    };
+    for (script, code, said) in [
+        ("echo dumped", 1, "the command itself ended with exit code 0"),
+        ("echo dumped; exit 3", 3, "could not be written"),
+        ("true", 0, ""),
+    ] {
+        let end = ended(run(script).stdout(full()));
+        let err = stderr(&end);
+        assert_eq!(end.status.code(), Some(code), "{script}: {err}");
+        assert!(err.contains(said) && (said.is_empty() != err.contains("could not be")), "{script}: {err}");
+    }
+    assert_eq!(ended(run("echo said >&2").stdout(Stdio::null()).stderr(full())).status.code(), Some(0));
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let gone = ended(run("echo dumped").stdout(writer));
+    assert!(gone.status.success() && !stderr(&gone).contains("could not be"), "{}", stderr(&gone));
+}
+
+/// A program that shares the pipe may have made it non-blocking; a full pipe was then taken for a closed one.
+#[test]
+fn a_slow_reader_of_a_pipe_that_does_not_block_gets_every_line() {
+    use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+    let stage = Stage::start();
+    let long = "x".repeat(60_000);
+    for name in ["one", "two", "three", "four"] {
+        stage.store("custom/api_key", &json!({"value": long}), &["--name", name]);
+    }
+    let count = "i=0; while [ $i -lt 20000 ]; do echo line $i; i=$((i+1)); done; echo \"last\"";
+    for (args, bytes, last) in [
+        (["exec", "--all", "--", "sh", "-c", count].as_slice(), 200_000, "last\n"),
+        (&["credentials", "--all", "--format", "env"], 240_000, "x'\n"),
+    ] {
+        let (mut reader, writer) = std::io::pipe().unwrap();
+        fcntl_setfl(&writer, fcntl_getfl(&writer).unwrap() | OFlags::NONBLOCK).unwrap();
+        let mut command = stage.command(args);
+        let mut child = command.stdout(writer).stderr(Stdio::null()).spawn().unwrap();
+        drop(command);
+        // The pipe is full before anything is read.
+        let filled = Instant::now();
+        while rustix::io::ioctl_fionread(&reader).unwrap() < 60_000 {
+            assert!(filled.elapsed() < PATIENCE && child.try_wait().unwrap().is_none(), "{args:?}");
+            std::thread::yield_now();
+        }
+        let mut out = String::new();
+        reader.read_to_string(&mut out).unwrap();
+        assert_eq!(wait(&mut child), 0, "{args:?}");
+        assert!(out.len() > bytes && out.ends_with(last), "{args:?}: {}", out.len());
+    }
 }
 
 #[test]

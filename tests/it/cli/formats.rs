@@ -1,7 +1,12 @@
 //! The output of `credentials` for other programs, and the names in it.
 
-use std::{fs, os::unix::fs::PermissionsExt};
+use std::{
+    fs,
+    os::unix::fs::{PermissionsExt, symlink},
+    path::Path,
+};
 
+use rustix::fs::{CWD, Mode, mkfifoat};
 use serde_json::json;
 
 use super::exec::Stage;
@@ -63,6 +68,19 @@ fn a_job_of_github_gets_masks_first_and_no_variable_that_a_value_smuggles_in() {
 }
 
 #[test]
+fn a_job_of_github_gets_masks_of_the_secrets_within_json() {
+    let stage = Stage::start();
+    let account = json!({"type": "service_account", "private_key": "-----BEGIN\nexamplekey\n"}).to_string();
+    stage.store("custom/api_key", &json!({"value": account}), &["--name", "account"]);
+    secret_file(stage.path(), "env", "", 0o600);
+    let mut command = stage.command(&["credentials", "--all", "--format", "github"]);
+    command.env("GITHUB_ENV", "env");
+    let end = stage.end(command);
+    let masks = [account.as_str(), "-----BEGIN", "examplekey"].map(|line| format!("::add-mask::{line}\n"));
+    assert_eq!((end.code, end.out), (0, masks.concat()), "{}", end.err);
+}
+
+#[test]
 fn a_file_for_docker_never_changes_a_value() {
     let stage = Stage::start();
     stage.store("github/pat", &json!({"token": " it's \"$x\" \\ # = é "}), &[]);
@@ -109,6 +127,57 @@ fn a_file_of_credentials_appears_whole_and_is_nobody_elses() {
     for args in [&["--output", "out"][..], &["--output", "out", "--format", "github"]] {
         assert_eq!(stage.run(&[&["credentials", "--all"], args].concat()).code, 2, "{args:?}");
     }
+}
+
+/// A rename over `/dev/null` or `/dev/stdout` would take it from every program, and leave the values there.
+#[test]
+fn an_output_replaces_a_file_and_never_a_device_a_pipe_a_folder_or_a_link() {
+    let stage = Stage::start();
+    stage.store("github/pat", &json!({"token": "ghp_example"}), &[]);
+    let path = |name: &str| stage.path().join(name);
+    mkfifoat(CWD, path("pipe"), Mode::from_raw_mode(0o600)).unwrap();
+    fs::create_dir(path("folder")).unwrap();
+    symlink("/proc/self/fd/1", path("stdout")).unwrap();
+    symlink("/dev/null", path("null")).unwrap();
+    symlink("nowhere", path("lost")).unwrap();
+    secret_file(stage.path(), "file", "older", 0o600);
+    symlink("file", path("link")).unwrap();
+    let (before, reads) = (names(stage.path()), stage.reads());
+    let credentials = ["credentials", "--all", "--format", "env", "--output"];
+    let (audit, cursor) = (["audit", "export", "--output"], ["audit", "tail", "--cursor-file"]);
+    for (name, said) in [
+        ("pipe", "leads to no regular file"),
+        ("stdout", "leads to no regular file"),
+        ("null", "leads to no regular file"),
+        ("lost", "leads to no regular file"),
+        ("folder", "is a folder"),
+    ] {
+        for args in [&credentials[..], &audit] {
+            let end = stage.run(&[args, &[name]].concat());
+            assert!(end.code == 1 && end.out.is_empty(), "{args:?} {name}: {}", end.err);
+            assert!(end.err.contains(said), "{args:?} {name}: {}", end.err);
+        }
+    }
+    assert_eq!(stage.reads(), reads, "nothing was disclosed");
+    for args in [&credentials[..], &audit] {
+        let end = stage.run(&[args, &["link"]].concat());
+        assert_eq!(end.code, 0, "{args:?}: {}", end.err);
+        assert_ne!(fs::read_to_string(path("file")).unwrap(), "older", "{args:?}: its target is replaced");
+        fs::write(path("file"), "older").unwrap();
+    }
+    fs::write(path("file"), "3").unwrap();
+    assert_eq!(stage.run(&[&cursor[..], &["link"]].concat()).code, 0);
+    assert_ne!(fs::read_to_string(path("file")).unwrap(), "3");
+    assert_eq!(names(stage.path()), before, "each is what it was");
+}
+
+/// Returns the entries of a folder, each with its kind.
+fn names(folder: &Path) -> Vec<(String, fs::FileType)> {
+    let entries = fs::read_dir(folder).unwrap().flatten();
+    let mut names: Vec<_> =
+        entries.map(|entry| (entry.file_name().into_string().unwrap(), entry.file_type().unwrap())).collect();
+    names.sort_by(|one, other| one.0.cmp(&other.0));
+    names
 }
 
 #[test]

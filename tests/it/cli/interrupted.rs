@@ -66,6 +66,7 @@ fn no_part_of_a_file_is_left_by_a_signal_whichever_it_is_and_whatever_was_being_
     for args in [
         ["backup", "copy.redb"].as_slice(),
         &["audit", "export", "--output", "log"],
+        &["export", "--all", "--output", "all.json"],
         &["credentials", "--all", "--format", "json", "--output", "values"],
         &["token", "create", "ci", "--write-to", "token-of-ci"],
     ] {

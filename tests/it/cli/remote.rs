@@ -149,6 +149,36 @@ fn what_is_no_sealroom_server_is_told_so() {
     );
 }
 
+/// `audit tail --follow` waited for ever at a host that lost its power: the system asks it, once it is silent.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_server_that_says_nothing_is_asked_whether_it_is_still_there() {
+    let folder = tempfile::tempdir().unwrap();
+    // The kernel takes the connection and the request; nobody answers.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let mut command = command(folder.path(), &["project", "list"]);
+    command.env("SFP_SERVER_URL", format!("http://127.0.0.1:{port}")).env("SFP_SERVER_TOKEN", TOKEN);
+    command.env("HOME", folder.path()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child = command.spawn().unwrap();
+    let is_probed = |line: &str| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        // Established towards this port, with a running timer of keep-alive (proc(5)).
+        words[2].ends_with(&format!(":{port:04X}")) && words[3] == "01" && words[5].starts_with("02:")
+    };
+    let begun = std::time::Instant::now();
+    while !fs::read_to_string("/proc/net/tcp").unwrap().lines().skip(1).any(is_probed) {
+        let is_late = begun.elapsed().as_secs() >= 10;
+        if is_late || child.try_wait().unwrap().is_some() {
+            drop(child.kill());
+            panic!("it is never probed");
+        }
+        std::thread::yield_now();
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
 fn session(folder: &Path, url: &str, expires_at: &str) {
     fs::create_dir_all(folder.join("sealroom")).unwrap();
     let text = format!(
@@ -223,4 +253,23 @@ fn a_session_speaks_to_its_own_server_alone() {
     let output = with_session(folder.path(), &["project", "list", "--server", &other.url]).output().unwrap();
     refused(&output, 1, "not logged in", "sealroom login");
     assert!(other.asked().is_empty() && own.asked().is_empty());
+}
+
+/// A file that a power cut left empty, or a logout: the credential of a next command was stored at the first server.
+#[test]
+fn a_session_of_another_server_never_stands_in_for_the_last_logins() {
+    let folder = tempfile::tempdir().unwrap();
+    let own = Fake::start(|_, _| Reply::json(200, "[]"));
+    session(folder.path(), &own.url, "2036-01-01T00:00:00.000Z");
+    for (current, error, hint) in [
+        ("", "sealroom/current is damaged", "sealroom login"),
+        ("https://vault.example.com", "not logged in", "sealroom login"),
+    ] {
+        secret_file(folder.path(), "sealroom/current", current, 0o600);
+        let output = with_session(folder.path(), &["project", "list"]).output().unwrap();
+        refused(&output, 1, error, hint);
+        assert!(own.asked().is_empty());
+    }
+    fs::remove_file(folder.path().join("sealroom/current")).unwrap();
+    assert!(with_session(folder.path(), &["project", "list"]).output().unwrap().status.success());
 }

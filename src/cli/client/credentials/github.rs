@@ -73,7 +73,7 @@ fn masks(variables: &[Variable], output: Output) -> Zeroizing<String> {
             output.warning(&reason);
             continue;
         }
-        for line in variable.maskable_lines() {
+        for line in &variable.maskable_lines() {
             masks.push_str("::add-mask::");
             for c in line.chars() {
                 match c {

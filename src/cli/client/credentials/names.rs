@@ -18,6 +18,7 @@ use zeroize::Zeroizing;
 use super::{
     config_env::ConfigEnv,
     fields::{Field, described, fields, shown},
+    inner::secrets_within,
     known,
     selector::Assignment,
     steering::steers,
@@ -96,10 +97,13 @@ impl Variable {
         })
     }
 
-    /// Returns the lines of the value that are long enough for a mask.
-    pub(in crate::cli::client) fn maskable_lines(&self) -> impl Iterator<Item = &str> {
-        let lines = self.value.split('\n').map(|line| line.trim_end_matches('\r'));
-        lines.filter(|line| line.len() >= MASKED_BYTES_MIN)
+    /// Returns the lines that are long enough for a mask: those of the value, and of the secrets in it if it is JSON.
+    pub(in crate::cli::client) fn maskable_lines(&self) -> Vec<Zeroizing<String>> {
+        let inner = secrets_within(&self.value);
+        let texts = std::iter::once(&self.value).chain(&inner);
+        let lines = texts.flat_map(|text| text.split('\n')).map(|line| line.trim_end_matches('\r'));
+        let long = lines.filter(|line| line.len() >= MASKED_BYTES_MIN);
+        long.map(|line| Zeroizing::new(line.to_owned())).collect()
     }
 
     /// Returns the field and its integration, as messages name them.

@@ -11,7 +11,9 @@ use std::{
 };
 
 use rustix::{
+    event::{PollFd, PollFlags, poll},
     fs::{Mode, OFlags, fstat},
+    io::Errno,
     process::{Pid, Signal, WaitOptions, WaitStatus, kill_process, kill_process_group, waitpid},
     pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
     termios::tcgetpgrp,
@@ -34,7 +36,7 @@ pub(super) type Keys = Arc<Mutex<Option<File>>>;
 pub(super) struct Running {
     pid: Pid,
     terminal: Option<File>,
-    pumps: Vec<JoinHandle<()>>,
+    pumps: Vec<JoinHandle<io::Result<()>>>,
     /// Closed when the program has ended.
     _alive: PipeWriter,
 }
@@ -143,10 +145,14 @@ impl Running {
     }
 
     /// Shows the rest of the output of a program that has ended.
-    pub(super) fn drain(self) {
+    ///
+    /// # Errors
+    /// A part of it could not be written. The program, which writes into a pipe, may have ended without notice of that.
+    pub(super) fn drain(self) -> io::Result<()> {
         let Self { pumps, _alive: running, .. } = self;
         drop(running);
-        pumps.into_iter().for_each(|pump| drop(pump.join()));
+        let ends: Vec<_> = pumps.into_iter().filter_map(|pump| pump.join().ok()).collect();
+        ends.into_iter().collect()
     }
 }
 
@@ -178,7 +184,16 @@ fn are_one(one: impl AsFd, other: impl AsFd) -> bool {
 pub(super) fn pass_keys(keys: Keys) {
     std::thread::spawn(move || {
         let mut typed = zeroize::Zeroizing::new([0; 4096]);
-        while let Ok(length @ 1..) = rustix::io::read(io::stdin(), typed.as_mut_slice()) {
+        loop {
+            let length = match rustix::io::read(io::stdin(), typed.as_mut_slice()) {
+                // Another program of this terminal may have made it non-blocking.
+                Err(Errno::AGAIN | Errno::INTR) => {
+                    let _ = poll(&mut [PollFd::new(&io::stdin(), PollFlags::IN)], None);
+                    continue;
+                }
+                Ok(0) | Err(_) => return,
+                Ok(length) => length,
+            };
             let terminal = keys.lock().ok().and_then(|keys| keys.as_ref().and_then(|to| to.try_clone().ok()));
             if let Some(mut terminal) = terminal {
                 drop(terminal.write_all(&typed[..length]));

@@ -10,7 +10,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_perc
 use url::Url;
 use zeroize::Zeroizing;
 
-use crate::cli::client::credentials::MASKED_BYTES_MIN;
+use crate::cli::client::credentials::{MASKED_BYTES_MIN, secrets_within};
 
 /// RFC 3986 §2.3.
 const STRICT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -24,19 +24,12 @@ const WIDTHS: [usize; 2] = [64, 76];
 /// A form; wiped on drop.
 pub(super) type Form = Zeroizing<Vec<u8>>;
 
-/// Returns every form of a value, of each of its lines, and of the password in it if it is a URL.
+/// Returns every form of a value, of each of its lines, of the password in it if it is a URL, and of the secrets in it
+/// if it is JSON.
 pub(super) fn forms(value: &str) -> Vec<Form> {
     let mut forms = Forms(Vec::new());
-    forms.add_text(value);
-    value.split('\n').map(|line| line.trim_end_matches('\r')).for_each(|line| forms.add_text(line));
-    forms.add_wrapped(value);
-    if let Some(password) = Url::parse(value).ok().and_then(|url| url.password().map(str::to_owned)) {
-        let password = Zeroizing::new(password);
-        forms.add_text(&password);
-        if let Ok(decoded) = percent_decode_str(&password).decode_utf8() {
-            forms.add_text(&Zeroizing::new(decoded.into_owned()));
-        }
-    }
+    forms.add_whole(value);
+    secrets_within(value).iter().for_each(|part| forms.add_whole(part));
     forms.0
 }
 
@@ -47,6 +40,20 @@ impl Forms {
         let form = Zeroizing::new(form.into());
         if form.len() >= MASKED_BYTES_MIN {
             self.0.push(form);
+        }
+    }
+
+    /// Adds a text, its lines, its wrapped base64, and the password in it if it is a URL.
+    fn add_whole(&mut self, text: &str) {
+        self.add_text(text);
+        text.split('\n').map(|line| line.trim_end_matches('\r')).for_each(|line| self.add_text(line));
+        self.add_wrapped(text);
+        if let Some(password) = Url::parse(text).ok().and_then(|url| url.password().map(str::to_owned)) {
+            let password = Zeroizing::new(password);
+            self.add_text(&password);
+            if let Ok(decoded) = percent_decode_str(&password).decode_utf8() {
+                self.add_text(&Zeroizing::new(decoded.into_owned()));
+            }
         }
     }
 
@@ -170,6 +177,8 @@ mod tests {
         }
         assert!(has("one line\nand two", "and two") && has("one line\nand two", "one line\\nand two"));
         assert!(has("postgres://u:s%40cret@h/d", "s@cret") && has("postgres://u:s%40cret@h/d", "s%40cret"));
+        let key = r#"{"private_key":"-----BEGIN EXAMPLE-----\nzq1example"}"#;
+        assert!(has(key, "zq1example") && has(key, "-----BEGIN EXAMPLE-----\nzq1example"));
         assert!(forms("abc").is_empty() && forms("").is_empty());
     }
 

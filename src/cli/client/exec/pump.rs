@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{self, PipeReader, Read, Write},
+    io::{self, PipeReader, Read},
     sync::Arc,
     thread::{self, JoinHandle},
 };
@@ -14,6 +14,7 @@ use rustix::{
 use zeroize::Zeroizing;
 
 use super::mask::{Mask, Masker};
+use crate::cli::terminal::patient::write_whole;
 
 /// Size of one read: what a pipe holds on Linux.
 const PIECE_BYTES: usize = 64 * 1024;
@@ -47,10 +48,13 @@ impl Pump {
         mask: Arc<Mask>,
         is_terminal: bool,
         ended: PipeReader,
-    ) -> JoinHandle<()> {
+    ) -> JoinHandle<io::Result<()>> {
         let mut pump = Self { from, to, masker: Masker::new(mask), is_terminal, ended };
-        // A stream that breaks has no reader to tell; the program sees it as a closed pipe.
-        thread::spawn(move || drop(pump.run()))
+        thread::spawn(move || match pump.run() {
+            // A reader that has gone wants no more, and few programs mind where their messages go.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe || pump.to == To::Stderr => Ok(()),
+            outcome => outcome,
+        })
     }
 
     fn run(&mut self) -> io::Result<()> {
@@ -96,12 +100,8 @@ impl Pump {
             return Ok(());
         }
         match self.to {
-            To::Stdout => {
-                let mut stdout = io::stdout().lock();
-                stdout.write_all(out)?;
-                stdout.flush()?;
-            }
-            To::Stderr => io::stderr().lock().write_all(out)?,
+            To::Stdout => write_whole(&mut io::stdout().lock(), out)?,
+            To::Stderr => write_whole(&mut io::stderr().lock(), out)?,
         }
         out.clear();
         Ok(())

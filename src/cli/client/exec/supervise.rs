@@ -25,6 +25,7 @@ use crate::{
     cli::{
         client::credentials::Variable,
         error::CliError,
+        secrets::cause,
         terminal::{output::Output, raw::Raw},
     },
     clock,
@@ -112,8 +113,7 @@ impl Supervised {
             match happened {
                 Happened::Signal(arrived) => {
                     if let Next::Ended(code) = program.arrived(arrived) {
-                        program.running.drain();
-                        return Ok(code);
+                        return self.ended(code, program.running);
                     }
                 }
                 Happened::Changed(variables) if self.on_change == OnChange::Hup => {
@@ -128,13 +128,31 @@ impl Supervised {
                     learn(&variables);
                     program.say("exec: a credential changed: restarting", self.output);
                     if let Some(code) = program.stop(events, &mut variables, learn) {
-                        program.running.drain();
-                        return Ok(code);
+                        return self.ended(code, program.running);
                     }
                     let next = self.start(&variables, &mask, &program.keys)?;
-                    std::mem::replace(&mut program.running, next).drain();
+                    let earlier = std::mem::replace(&mut program.running, next);
+                    if let Err(error) = earlier.drain() {
+                        self.output.warning(&lost(&error));
+                    }
                     program.take_terminal();
                 }
+            }
+        }
+    }
+
+    /// Shows the rest of the output, and returns the program's exit code. Alone, the program would have failed where its
+    /// output cannot be written; a truncated dump on a full disk must not pass for a whole one.
+    fn ended(&self, code: u8, running: Running) -> Result<u8, CliError> {
+        match running.drain() {
+            Ok(()) => Ok(code),
+            Err(error) if code == 0 => Err(CliError::failed(
+                lost(&error),
+                "the command itself ended with exit code 0: check where its output goes, and run it again",
+            )),
+            Err(error) => {
+                self.output.warning(&lost(&error));
+                Ok(code)
             }
         }
     }
@@ -153,6 +171,10 @@ impl Supervised {
         Running::start(&self.words, variables, mask, keys)
             .map_err(|error| ending::unstarted(&self.words[0].to_string_lossy(), &error))
     }
+}
+
+fn lost(error: &io::Error) -> String {
+    format!("a part of the command's output could not be written: {}", cause(error))
 }
 
 impl Program {
