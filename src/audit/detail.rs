@@ -164,6 +164,9 @@ mod tests {
             r#"{"projects":["a", "b"]}"#,
             r#"{"projects":{"count":1}}"#,
             r#"{"projects":{"count":1,"x":2}}"#,
+            r#"{"projects":{"count":"1","sha256":"x"}}"#,
+            r#"{"projects":{"sha256":"x","x":2}}"#,
+            r#"{"projects":{"count":1,"sha256":"x","x":2}}"#,
             "[]",
             "null",
         ] {

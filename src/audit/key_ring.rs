@@ -211,6 +211,12 @@ mod tests {
             let ring = KeyRing::following(verifier(&old), &[note]);
             assert!(!ring.has_successors(), "{said}");
         }
+        let named = |name: &str| {
+            let line = next_key_line(&VerifierKey::new(name, new.public()));
+            let note = checkpoint::note(LOG, 9, &[7; 32], &[line], &[&old]);
+            successor(&checkpoint::open(&note, &[verifier(&old)]).unwrap())
+        };
+        assert_eq!((named(LOG), named("x/y")), (Some(verifier(&new)), None));
         // An ended key cannot hand over again, not even with its own signature.
         let links = [handover(9, &old, &new), handover(12, &old, &thief)];
         let ring = KeyRing::following(verifier(&old), &links);
