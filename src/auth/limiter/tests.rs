@@ -4,6 +4,7 @@ use super::*;
 use crate::domain::seconds;
 
 mod at_once;
+mod checkpoints;
 
 const START: Timestamp = Timestamp::from_millis(1_764_000_000_000);
 
