@@ -183,6 +183,9 @@ mod tests {
         assert_eq!(ring.open(&signed(5, &keys[0])), Err(BadNote::Unknown));
         assert!(ring.open(&signed(35, &keys[3])).is_ok());
         assert_eq!(notes(&links.concat()), links);
+        let lines = ["— sealroom/log AAAA", "more"].map(str::to_owned);
+        let looks_signed = checkpoint::note(LOG, 9, &[7; 32], &lines, &[&keys[0]]);
+        assert_eq!(notes(&looks_signed.repeat(2)), [looks_signed.clone(), looks_signed]);
     }
 
     #[test]

@@ -324,6 +324,13 @@ mod tests {
         let good = format!("# a comment\n \t# another\n\n \tlog\t{log} https://example.com \nquorum  w0\t\n");
         let read = five.read(&good).unwrap();
         assert_eq!((read.logs(), read.witnesses().len()), (&[log.clone()][..], 5));
+        let other = Five::new();
+        let second = VerifierKey::new("example.com/log", other.log.public());
+        let key = other.text.lines().next().unwrap().split(' ').nth(2).unwrap();
+        let two = format!("log {log}\nlog {second}\nwitness new {key} https://example.com\nquorum new\n");
+        let read = five.read(&two).unwrap();
+        assert_eq!(read.logs(), [log.clone(), second]);
+        assert_eq!(read.witnesses()[5].url.as_deref(), Some("https://example.com"));
         for (text, rule) in [
             ("", "a quorum line is missing"),
             ("quorum w9\n", "no line before"),
@@ -347,6 +354,8 @@ mod tests {
             (&format!("log {first}\nquorum none\n"), "verifier key of a log"),
             (&format!("witness new {log}\nquorum none\n"), "verifier key of a witness"),
             ("witness new x\nquorum none\n", "verifier key of a witness"),
+            ("log\nquorum none\n", "log <vkey>"),
+            ("witness new\nquorum none\n", "witness <name>"),
             ("witnesses\nquorum none\n", "begins with"),
             ("Quorum none\n", "begins with"),
         ] {

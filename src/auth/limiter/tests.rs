@@ -338,8 +338,10 @@ fn a_full_memory_forgets_what_is_over_and_then_what_failed_longest_ago_and_nothi
     };
     assert_eq!(kept(&full()), "abc", "three find room");
     let mut counts = full();
-    counts.add('a', START.plus(seconds(3)));
-    assert_eq!(kept(&counts), "abc", "a key that is there needs no room");
+    for key in ['c', 'a'] {
+        counts.add(key, START.plus(seconds(3)));
+        assert_eq!(kept(&counts), "abc", "a key that is there needs no room");
+    }
     counts.add('d', START.plus(seconds(4)));
     assert_eq!(kept(&counts), "acd", "b failed longest ago: a has failed since");
     let mut counts = full();
