@@ -144,6 +144,8 @@ mod tests {
             .list(DetailKey::Projects, &many);
         let text = to_json(&detail);
         assert!(is_canonical(&text), "{text}");
+        assert!(text.contains(r#""email":{"bytes":200,"sha256":""#), "{text}");
+        assert!(text.contains(r#""projects":{"count":100,"sha256":""#), "{text}");
         assert!(is_canonical(&summarized(&text)));
         assert!(is_canonical(&summarized_with(&text, Some(&"a/b".parse().unwrap()))));
         assert!(is_canonical("{}"));

@@ -166,7 +166,7 @@ mod tests {
             (1..4).map(|n| handover(10 * n as u64, &keys[n - 1], &keys[n])).collect();
         links.reverse();
         let ring = KeyRing::following(verifier(&keys[0]), &links);
-        assert_eq!(*ring.newest(), verifier(&keys[3]));
+        assert_eq!((ring.newest(), ring.has_successors()), (&verifier(&keys[3]), true));
         for (n, key) in keys.iter().enumerate() {
             for size in [1, 5, 10, 15, 20, 25, 30, 35] {
                 let (from, through) = (10 * n as u64, if n == 3 { u64::MAX } else { 10 * (n as u64 + 1) });

@@ -109,8 +109,20 @@ fn a_receipt_is_judged_by_the_records_that_it_names_and_by_where_the_log_begins_
     assert_eq!(whole(receipt(20, 20)), Err(Flaw::ReceiptBeyond { sequence: 20, last: 19 }));
     assert_eq!(whole(receipt(18, 20)), Err(Flaw::ReceiptBeyond { sequence: 20, last: 19 }));
     assert_eq!(part(receipt(4, 5)), Err(Flaw::ReceiptBefore { sequence: 4, first: 5 }));
+    let endless = whole(Receipt { first: 3, last: u64::MAX, hash: [7; 32] });
+    assert_eq!(endless, Err(Flaw::ReceiptBeyond { sequence: u64::MAX, last: 19 }), "at no cost");
     let good = part(receipt(5, 19)).unwrap();
     assert_eq!((good.first, good.count, good.root), (5, 15, None));
+}
+
+#[test]
+fn checkpoints_are_judged_by_their_size_and_the_own_one_like_the_others() {
+    let forged = |size| Checkpoint { root: [7; 32], ..checkpoint(size) };
+    let kept = Verifier::new(vec![forged(13), checkpoint(5)], Vec::new());
+    assert_eq!(taken(kept, 0..20).finish(), Err(Flaw::Root { first: 5, last: 12 }));
+    let whole = || taken(Verifier::new(Vec::new(), Vec::new()).awaiting_end(), 0..20);
+    assert_eq!(whole().finish_at(checkpoint(20)).unwrap().vouched, 20);
+    assert_eq!(whole().finish_at(forged(20)), Err(Flaw::Root { first: 0, last: 19 }));
 }
 
 #[test]
@@ -136,6 +148,7 @@ fn an_archive_makes_the_signed_root_with_what_follows_it() {
     let own = checkpoint(20);
     let good = archive(vec![checkpoint(8), checkpoint(16), own.clone()]).finish_within(&own, &rest).unwrap();
     assert_eq!((good.first, good.count, good.vouched), (8, 8, 16));
+    assert_eq!(archive(Vec::new()).finish_within(&own, &rest).unwrap().vouched, 16);
     for size in [7, 17] {
         let outside = Err(Flaw::Outside { size, first: 8, last: 15 });
         assert_eq!(archive(vec![checkpoint(size)]).finish_within(&own, &rest), outside);
@@ -157,6 +170,13 @@ fn a_record_that_no_checkpoint_vouches_for_is_the_next_one_in_its_one_form() {
     assert_eq!(verifier.push(&record(3), leaf(3)), Err(Flaw::Order { expected: 2, found: 3 }));
     let loose = br#"{"v":1,"sequence":2,"time":"x"}"#;
     assert_eq!(verifier.push(loose, leaf_hash(loose)), Err(Flaw::Form { sequence: 2 }));
+    // A version before this one may have written what a checkpoint vouches for.
+    let loose = |n: u64| format!(r#"{{"v":1,"sequence":{n},"time":"x"}}"#).into_bytes();
+    let root = leaf_hash(&loose(0));
+    let mut older = Verifier::new(vec![Checkpoint { root, ..checkpoint(1) }], Vec::new());
+    older.push(&loose(0), root).unwrap();
+    assert_eq!(older.push(&loose(1), leaf_hash(&loose(1))), Err(Flaw::Form { sequence: 1 }));
+    assert!(older.finish().is_ok());
     let mut kept = Verifier::new(vec![checkpoint(3)], Vec::new());
     assert_eq!(kept.push(&record(1), leaf(1)), Err(Flaw::Order { expected: 0, found: 1 }));
 }
