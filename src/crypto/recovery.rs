@@ -138,6 +138,7 @@ mod tests {
     fn a_recovery_key_reads_back_however_it_is_typed() {
         let key = RecoveryKey([0x1f; 20].into());
         let text = text(&key);
+        assert!(RecoveryKey::looks_like_one(&text.replace('-', " - ")));
         assert_eq!(text.split('-').map(str::len).collect::<Vec<_>>(), [4; 9]);
         for typed in [
             text.clone(),

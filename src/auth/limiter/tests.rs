@@ -5,6 +5,7 @@ use crate::domain::seconds;
 
 mod at_once;
 mod checkpoints;
+mod own_desk;
 
 const START: Timestamp = Timestamp::from_millis(1_764_000_000_000);
 
@@ -365,7 +366,7 @@ fn a_house_of_too_many_desks_forgets_the_one_that_was_used_longest_ago() {
     }
     let now = START.plus(minutes(1));
     assert!(limiter.is_known(&user(0), desk, now), "as many as there may be");
-    limiter.know(&user(0), desk, now);
+    [0, 2].iter().for_each(|number| limiter.know(&user(*number), desk, now));
     assert!(limiter.is_known(&user(1), desk, now), "a desk that is known needs no room");
     limiter.know(&user(ENTRIES_MAX), desk, now);
     let known = [0, 1, 2, ENTRIES_MAX].map(|number| limiter.is_known(&user(number), desk, now));
