@@ -157,6 +157,14 @@ mod tests {
             let odd = Header { first: first + 1, ..header };
             assert_eq!(Header::read(odd.to_line().as_bytes()), Err(BadHeader));
         }
+        // Each bound by itself, with parts that fit it.
+        for (first, end) in [(1, 256), (257, 512), (0, 300), (256, 256)] {
+            assert_eq!(
+                Header::read(header(first, end, 1_000).to_line().as_bytes()),
+                Err(BadHeader),
+                "{first} {end}"
+            );
+        }
         for text in ["", "{}", "{\"archive\":1}", "null"] {
             assert_eq!(Header::read(text.as_bytes()), Err(BadHeader));
         }

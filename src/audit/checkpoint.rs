@@ -275,6 +275,18 @@ mod tests {
         for text in ["", "a+b", &PETER.replace("c74f20a3", "c74f20a4"), &PETER.replace("+ARpc", "+Arpc")] {
             assert!(text.parse::<VerifierKey>().is_err(), "{text}");
         }
+        // Another type than the one that its id was made with.
+        let typed = PETER.replace("+ARpc", "+BBpc");
+        assert!(typed.parse::<VerifierKey>().is_err());
+    }
+
+    #[test]
+    fn a_signature_that_a_note_repeats_has_one_signer() {
+        let [one, other] = [(); 2].map(|()| LogKey::generate().unwrap());
+        let keys = [&one, &other].map(|key| VerifierKey::new("sealroom/x", key.public()));
+        let signed = note("sealroom/x", 41, &[7; 32], &[], &[&one]);
+        let line = signed.split_inclusive('\n').next_back().unwrap();
+        assert_eq!(open_by(&(signed.clone() + &line.repeat(3)), &keys).unwrap().1, [0]);
     }
 
     #[test]

@@ -131,6 +131,7 @@ pub fn lines_of<'a>(answer: &'a str, key: &WitnessKey) -> Vec<&'a str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::seconds;
 
     const AT: Timestamp = Timestamp::from_millis(1_795_514_400_000);
 
@@ -177,9 +178,9 @@ mod tests {
         let key = WitnessKey::new("example.com/witness", witness.public());
         let bare = note(41, &log);
         let at = |time: Timestamp| bare.clone() + &cosign(signed(&bare), key.name(), &witness, time);
-        let soon = AT.plus(minutes(4));
+        let soon = AT.plus(SKEW_MAX);
         assert_eq!(key.cosigned(&at(soon), AT), Ok(Some(soon)));
-        assert_eq!(key.cosigned(&at(AT.plus(minutes(6))), AT), Ok(None));
+        assert_eq!(key.cosigned(&at(soon.plus(seconds(1))), AT), Ok(None));
         assert_eq!(key.cosigned(&at(Timestamp::from_millis(0)), AT), Ok(None));
         let far = bare.clone()
             + &format!("— {} {}\n", key.name(), {
@@ -187,6 +188,17 @@ mod tests {
                 STANDARD.encode([&key.hash()[..], &u64::MAX.to_be_bytes(), &signature].concat())
             });
         assert_eq!(key.cosigned(&far, AT), Ok(None));
+    }
+
+    #[test]
+    fn of_an_answer_only_the_lines_of_the_witness_that_was_asked_are_kept() {
+        let [log, one, other] = [(); 3].map(|()| LogKey::generate().unwrap());
+        let key = WitnessKey::new("example.com/witness", one.public());
+        let text = note(41, &log);
+        let [own, namesake, elsewhere] = [(key.name(), &one), (key.name(), &other), ("example.com/w", &one)]
+            .map(|(name, key)| cosign(signed(&text), name, key, AT));
+        let answer = format!("{namesake}{own}{elsewhere}no line\n");
+        assert_eq!(lines_of(&answer, &key), [own.trim_end()]);
     }
 
     /// A signature of the log in the witness's place would make the log its own witness.

@@ -144,6 +144,8 @@ mod tests {
             .list(DetailKey::Projects, &many);
         let text = to_json(&detail);
         assert!(is_canonical(&text), "{text}");
+        assert!(text.contains(r#""email":{"bytes":200,"sha256":""#), "{text}");
+        assert!(text.contains(r#""projects":{"count":100,"sha256":""#), "{text}");
         assert!(is_canonical(&summarized(&text)));
         assert!(is_canonical(&summarized_with(&text, Some(&"a/b".parse().unwrap()))));
         assert!(is_canonical("{}"));
@@ -164,6 +166,9 @@ mod tests {
             r#"{"projects":["a", "b"]}"#,
             r#"{"projects":{"count":1}}"#,
             r#"{"projects":{"count":1,"x":2}}"#,
+            r#"{"projects":{"count":"1","sha256":"x"}}"#,
+            r#"{"projects":{"sha256":"x","x":2}}"#,
+            r#"{"projects":{"count":1,"sha256":"x","x":2}}"#,
             "[]",
             "null",
         ] {

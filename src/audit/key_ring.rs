@@ -166,7 +166,7 @@ mod tests {
             (1..4).map(|n| handover(10 * n as u64, &keys[n - 1], &keys[n])).collect();
         links.reverse();
         let ring = KeyRing::following(verifier(&keys[0]), &links);
-        assert_eq!(*ring.newest(), verifier(&keys[3]));
+        assert_eq!((ring.newest(), ring.has_successors()), (&verifier(&keys[3]), true));
         for (n, key) in keys.iter().enumerate() {
             for size in [1, 5, 10, 15, 20, 25, 30, 35] {
                 let (from, through) = (10 * n as u64, if n == 3 { u64::MAX } else { 10 * (n as u64 + 1) });
@@ -183,6 +183,9 @@ mod tests {
         assert_eq!(ring.open(&signed(5, &keys[0])), Err(BadNote::Unknown));
         assert!(ring.open(&signed(35, &keys[3])).is_ok());
         assert_eq!(notes(&links.concat()), links);
+        let lines = ["— sealroom/log AAAA", "more"].map(str::to_owned);
+        let looks_signed = checkpoint::note(LOG, 9, &[7; 32], &lines, &[&keys[0]]);
+        assert_eq!(notes(&looks_signed.repeat(2)), [looks_signed.clone(), looks_signed]);
     }
 
     #[test]
@@ -211,6 +214,12 @@ mod tests {
             let ring = KeyRing::following(verifier(&old), &[note]);
             assert!(!ring.has_successors(), "{said}");
         }
+        let named = |name: &str| {
+            let line = next_key_line(&VerifierKey::new(name, new.public()));
+            let note = checkpoint::note(LOG, 9, &[7; 32], &[line], &[&old]);
+            successor(&checkpoint::open(&note, &[verifier(&old)]).unwrap())
+        };
+        assert_eq!((named(LOG), named("x/y")), (Some(verifier(&new)), None));
         // An ended key cannot hand over again, not even with its own signature.
         let links = [handover(9, &old, &new), handover(12, &old, &thief)];
         let ring = KeyRing::following(verifier(&old), &links);

@@ -288,6 +288,24 @@ mod tests {
         }
     }
 
+    /// A stranger chooses sizes, roots and paths alike: a path must have the length that the sizes ask for.
+    #[test]
+    fn a_path_that_leads_to_the_root_of_a_tree_of_another_height_proves_nothing() {
+        let leaves = leaves(8);
+        let root = |size: usize| root(&leaves[..size]);
+        let proof = |from, to| hashes(&leaves, &consistency(from, to).unwrap());
+        assert!(!includes(leaves[1], 0, 1, &leaves[..1], &root(2)), "a step after the last");
+        assert!(!includes(leaves[0], 0, 5, &leaves[1..2], &root(2)), "a step before the last");
+        assert!(!extends(3, 4, &proof(7, 8), &root(7), &root(8)), "a step after the last");
+        assert!(!extends(2, 8, &proof(2, 4), &root(2), &root(4)), "a step before the last");
+        for (from, to) in [(5, 3), (0, 3), (3, 0)] {
+            assert!(
+                !extends(from, to, &[], &root(3), &root(3)),
+                "one root cannot have two sizes: {from} {to}"
+            );
+        }
+    }
+
     #[test]
     fn a_tree_divides_at_the_largest_power_of_two_below_its_size() {
         for (size, at) in [(2, 1), (3, 2), (4, 2), (5, 4), (8, 4), (9, 8), (u64::MAX, 1 << 63)] {

@@ -100,7 +100,9 @@ mod tests {
         let leaf = |n: u64| [u8::try_from(n).unwrap(); 32];
         for count in [1, 2, 16, 17, 40] {
             let records: Vec<(u64, Hash)> = (7..7 + count).map(|n| (n, leaf(n))).collect();
-            let line = format!("< {HEADER}: {}\r\n", header(records.iter().copied()).unwrap());
+            let value = header(records.iter().copied()).unwrap();
+            assert!(value.starts_with('7'), "{value}");
+            let line = format!("< {HEADER}: {value}\r\n");
             let receipts = find_in(&line);
             assert_eq!(receipts.len(), if count > 16 { 1 } else { records.len() }, "{line}");
             assert_eq!(receipts.iter().flat_map(Receipt::records).collect::<Vec<_>>().len(), records.len());
@@ -111,6 +113,8 @@ mod tests {
             }
         }
         assert_eq!(header([].into_iter()), None);
+        let of_none = Receipt { first: 7, last: 7, hash: sha256(&[]) };
+        assert!(!of_none.fits([].into_iter()), "a record that is not there");
         for wrong in ["7", "7:", "7:AAA", "8-7:AAAA", "x:AAAA", "-1:AAAA"] {
             let hash = format!("{}=", "A".repeat(43));
             assert_eq!(find_in(&format!("{LABEL} {}", wrong.replace("AAAA", &hash))).len(), 0, "{wrong}");

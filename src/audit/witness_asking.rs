@@ -296,6 +296,10 @@ mod tests {
             assert_eq!(error.is_alarm(), is_alarm, "{status} {text:?}: {error}");
             assert!(!error.to_string().contains('\u{1b}'));
         }
+        assert!(matches!(taken(403, "", ""), Err(Unvouched::Untrusted { .. })));
+        assert!(matches!(taken(404, "", ""), Err(Unvouched::UnknownLog { .. })));
+        let plain = Unvouched::Other { status: 500, text: "no [31m room".to_owned() };
+        assert_eq!(taken(500, "", "no\u{1b}[31m room\n"), Err(plain));
         // Asked for the size that it cosigned itself, a witness refuses only another root (409, and 422 in later drafts).
         for (status, media_type, text, is_alarm) in [
             (409, "text/plain", "the root differs\n", true),

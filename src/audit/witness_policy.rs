@@ -83,10 +83,8 @@ impl Policy {
     /// A line breaks a rule, or there is not exactly one quorum.
     pub fn read(bytes: &[u8]) -> Result<Self, BadPolicy> {
         let mut reading = Reading::default();
-        let mut count = 0;
         for (at, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
-            count = at + 1;
-            let fails = |rule| BadPolicy { line: count, rule };
+            let fails = |rule| BadPolicy { line: at + 1, rule };
             if line.iter().any(|byte| byte.is_ascii_control() && *byte != b'\t') {
                 return Err(fails("no control characters but tabs and line ends, and so no CRLF"));
             }
@@ -99,6 +97,7 @@ impl Policy {
             }
         }
         let Reading { logs, witnesses, groups, quorum, .. } = reading;
+        let count = bytes.split_inclusive(|byte| *byte == b'\n').count();
         let quorum = quorum.ok_or(BadPolicy { line: count + 1, rule: "a quorum line is missing" })?;
         Ok(Self { logs, witnesses, groups, quorum })
     }
@@ -324,6 +323,13 @@ mod tests {
         let good = format!("# a comment\n \t# another\n\n \tlog\t{log} https://example.com \nquorum  w0\t\n");
         let read = five.read(&good).unwrap();
         assert_eq!((read.logs(), read.witnesses().len()), (&[log.clone()][..], 5));
+        let other = Five::new();
+        let second = VerifierKey::new("example.com/log", other.log.public());
+        let key = other.text.lines().next().unwrap().split(' ').nth(2).unwrap();
+        let two = format!("log {log}\nlog {second}\nwitness new {key} https://example.com\nquorum new\n");
+        let read = five.read(&two).unwrap();
+        assert_eq!(read.logs(), [log.clone(), second]);
+        assert_eq!(read.witnesses()[5].url.as_deref(), Some("https://example.com"));
         for (text, rule) in [
             ("", "a quorum line is missing"),
             ("quorum w9\n", "no line before"),
@@ -347,6 +353,8 @@ mod tests {
             (&format!("log {first}\nquorum none\n"), "verifier key of a log"),
             (&format!("witness new {log}\nquorum none\n"), "verifier key of a witness"),
             ("witness new x\nquorum none\n", "verifier key of a witness"),
+            ("log\nquorum none\n", "log <vkey>"),
+            ("witness new\nquorum none\n", "witness <name>"),
             ("witnesses\nquorum none\n", "begins with"),
             ("Quorum none\n", "begins with"),
         ] {
@@ -354,6 +362,10 @@ mod tests {
             assert!(error.rule.contains(rule), "{text:?}: {error}");
         }
         assert_eq!(five.read("quorum w0\nx\n").unwrap_err().line, 7);
+        // A quorum is missing after the last line, whether or not that one has its end.
+        for (text, line) in [("", 6), ("log x\n", 6), ("#", 7), ("#\n", 7)] {
+            assert_eq!(five.read(text).unwrap_err().line, line, "{text:?}");
+        }
         assert!(Policy::read(b"quorum none").is_ok());
     }
 }

@@ -175,6 +175,8 @@ mod tests {
             "1qaz2wsx3edc4rfv",
             "q1w2e3r4t5y6",
             "123456789012",
+            "qwerzxcvasdf",
+            "aabbccddeeff",
             "qwertyuiop12",
             "asdfghjkl123",
             "abcdefghijkl",
@@ -220,6 +222,10 @@ mod tests {
         }
         assert!(refused("ada.lovelace", "grace@example.org").is_none(), "another user's");
         assert!(refused("lovelace engine 1843", "ada.lovelace@example.org").is_none(), "more than that");
+        assert!(refused("lovelace-1x3y5z", "ada.lovelace@example.org").is_none(), "six characters more");
+        assert!(refused("ada-1x3y5-ada", "ada@example.org").is_some(), "a word of three letters");
+        assert!(refused("jo-jo-k3w9-jo", "jo.li@example.org").is_none(), "one of two");
+        assert!(refused("cordwain-1x3y5", "cord.cordwain@example.org").is_some(), "the longer word first");
     }
 
     #[test]
@@ -232,6 +238,12 @@ mod tests {
             "caf\u{e9} example password",
             "パスワードを忘れないでください",
             "k3y9-x2mf-q8vw",
+            "839205716482",
+            "%(x?y&z=_#~v",
+            "83920-a-b-c-57164",
+            "zyphot839205",
+            "zyphot-zyphot",
+            "password-zyphotun",
             "my dog ate 7 sealrooms",
             "aaaa-bbbb-cccc-dddd-eeee-x1y2z3",
             "example of a passphrase",

@@ -203,6 +203,7 @@ mod tests {
     fn a_common_password_is_refused_when_new_and_one_from_before_still_lets_its_user_in() {
         let (common, email) = (secret("Password-1234"), "ada@example.com".parse().unwrap());
         assert!(check_rule(&common).is_ok() && check_new(&common, &email).is_err());
+        assert!(check_new(&secret("k3y9-x2mf"), &email).is_err(), "short and not common");
         let before = hash(&common, KdfParams::LIGHT).unwrap();
         assert!(verify(&before, &common).unwrap().is_right);
     }
@@ -240,5 +241,11 @@ mod tests {
         assert_eq!(text.split('-').map(str::len).collect::<Vec<_>>(), [5; 5]);
         assert!(text.bytes().all(|byte| byte == b'-' || LETTERS.contains(&byte)));
         assert_ne!(generate().unwrap().expose(), password.expose());
+        // 125 bits: any of 32 letters at each place.
+        let many: Vec<Secret> = (0..200).map(|_| generate().unwrap()).collect();
+        for at in (0..29).filter(|at| at % 6 != 5) {
+            let found: std::collections::BTreeSet<u8> = many.iter().map(|made| made.expose()[at]).collect();
+            assert!(found.len() > 24, "{at}: {found:?}");
+        }
     }
 }

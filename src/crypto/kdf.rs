@@ -141,4 +141,18 @@ mod tests {
         }
         assert!(KdfParams::new(1 << 20, 16, 16).is_ok());
     }
+
+    #[test]
+    fn what_costs_less_than_a_password_is_weak_and_so_is_little_memory_with_many_passes() {
+        for (memory, passes, is_weak) in [
+            (19 * 1024, 2, false),
+            (19 * 1024 - 1, 2, true),
+            (19 * 1024, 1, true),
+            (7 * 1024, 6, false),
+            (7 * 1024 - 1, 16, true),
+        ] {
+            let params = KdfParams::new(memory, passes, 1).unwrap();
+            assert_eq!(params.is_weak(), is_weak, "{memory} {passes}");
+        }
+    }
 }

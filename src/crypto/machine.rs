@@ -58,8 +58,10 @@ mod tests {
         for text in [text.clone(), format!("{text}\n"), format!(" {text}\r\n")] {
             assert_eq!(MachineKey::from_text(&text).unwrap().0.bytes(), key.0.bytes());
         }
-        let longer = format!("{text}AA");
-        for other in ["", "sealroom_machine_", "a passphrase", &text[..text.len() - 1], &longer, &text[1..]] {
+        let of_length = |length| format!("{PREFIX}{}", BASE64URL_NOPAD.encode(&vec![7; length]));
+        let [shorter, longer] = [31, 33].map(of_length);
+        let cut = &text[..text.len() - 1];
+        for other in ["", PREFIX, "a passphrase", cut, &text[1..], &shorter, &longer] {
             assert!(MachineKey::from_text(other).is_none(), "{other}");
         }
     }

@@ -138,6 +138,7 @@ mod tests {
     fn a_recovery_key_reads_back_however_it_is_typed() {
         let key = RecoveryKey([0x1f; 20].into());
         let text = text(&key);
+        assert!(RecoveryKey::looks_like_one(&text.replace('-', " - ")));
         assert_eq!(text.split('-').map(str::len).collect::<Vec<_>>(), [4; 9]);
         for typed in [
             text.clone(),
@@ -165,6 +166,14 @@ mod tests {
             named += usize::from(group.is_some());
         }
         assert!(named >= 34, "one mistake in a thousand has two explanations: {named}");
+        // Two swapped digits, also those around a hyphen.
+        let digits = text.replace('-', "");
+        for at in [0, 3, 18, 34] {
+            let mut typed = digits.clone().into_bytes();
+            typed.swap(at, at + 1);
+            let group = RecoveryKey::mistyped_group(std::str::from_utf8(&typed).unwrap());
+            assert_eq!(group, Some(at / 4 + 1), "{at}");
+        }
         for text in ["", "ABCD", "ä", "a passphrase of some length and words"] {
             assert!(RecoveryKey::mistyped_group(text).is_none() && !RecoveryKey::looks_like_one(text));
         }

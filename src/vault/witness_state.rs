@@ -223,10 +223,16 @@ mod tests {
                         "{at} of {fates:?}, {had_file}"
                     );
                 }
-                // A stranger's file is refused in each of these states, and what this process left is accepted again.
+                // A stranger's file is refused in each of these states, and so is none where there was one; what this
+                // process left is accepted again.
                 let own = fs::read(&path).ok();
-                fs::write(&path, "foreign").unwrap();
+                let had_one = kept.bytes.is_some();
                 let mut last = || kept.replace(&path, b"last".to_vec(), |path, bytes| fs::write(path, bytes));
+                if had_one {
+                    fs::remove_file(&path).unwrap();
+                    assert!(last().is_err() && !path.exists(), "{fates:?}");
+                }
+                fs::write(&path, "foreign").unwrap();
                 assert!(last().is_err(), "{fates:?}");
                 assert_eq!(fs::read(&path).unwrap(), b"foreign", "{fates:?}");
                 match own {

@@ -131,7 +131,9 @@ mod tests {
             ..event("user:ada@example.com")
         };
         let escaped = Event { project: Some(r#"acme/"app""#.parse().unwrap()), ..plain.clone() };
-        for (event, is_plain) in [(plain, true), (event("host:root"), true), (escaped, false)] {
+        let doubled = Event { project: Some(r"acme/a\b".parse().unwrap()), ..plain.clone() };
+        let events = [(plain, true), (event("host:root"), true), (escaped, false), (doubled, false)];
+        for (event, is_plain) in events {
             let text = String::from_utf8(record::encode(41, &event)).unwrap();
             assert_eq!(by_place(&text).is_some(), is_plain, "{text}");
             assert_eq!(Told::of(text.as_bytes()), parsed(&text), "{text}");

@@ -4,6 +4,8 @@ use super::*;
 use crate::domain::seconds;
 
 mod at_once;
+mod checkpoints;
+mod own_desk;
 
 const START: Timestamp = Timestamp::from_millis(1_764_000_000_000);
 
@@ -337,8 +339,10 @@ fn a_full_memory_forgets_what_is_over_and_then_what_failed_longest_ago_and_nothi
     };
     assert_eq!(kept(&full()), "abc", "three find room");
     let mut counts = full();
-    counts.add('a', START.plus(seconds(3)));
-    assert_eq!(kept(&counts), "abc", "a key that is there needs no room");
+    for key in ['c', 'a'] {
+        counts.add(key, START.plus(seconds(3)));
+        assert_eq!(kept(&counts), "abc", "a key that is there needs no room");
+    }
     counts.add('d', START.plus(seconds(4)));
     assert_eq!(kept(&counts), "acd", "b failed longest ago: a has failed since");
     let mut counts = full();
@@ -362,7 +366,7 @@ fn a_house_of_too_many_desks_forgets_the_one_that_was_used_longest_ago() {
     }
     let now = START.plus(minutes(1));
     assert!(limiter.is_known(&user(0), desk, now), "as many as there may be");
-    limiter.know(&user(0), desk, now);
+    [0, 2].iter().for_each(|number| limiter.know(&user(*number), desk, now));
     assert!(limiter.is_known(&user(1), desk, now), "a desk that is known needs no room");
     limiter.know(&user(ENTRIES_MAX), desk, now);
     let known = [0, 1, 2, ENTRIES_MAX].map(|number| limiter.is_known(&user(number), desk, now));

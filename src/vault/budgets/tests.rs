@@ -50,6 +50,21 @@ fn a_caller_gets_one_answer_of_any_size_and_no_second_one_beside_it() {
 }
 
 #[test]
+fn what_ends_gives_back_its_own_part_and_not_what_the_caller_holds_besides() {
+    let (budgets, one) = (Arc::new(Budgets::default()), Actor::host("a"));
+    let [mut first, mut second, mut third] = [(); 3].map(|()| budgets.answer(one.clone()));
+    first.grow(60, &LIMITS).unwrap();
+    second.grow(40, &LIMITS).unwrap();
+    drop(first);
+    assert!(third.grow(61, &LIMITS).is_err(), "40 are still held");
+    third.grow(60, &LIMITS).unwrap();
+    let mut exports: Vec<_> = (0..EXPORTS_PER_CALLER).map(|_| budgets.export(one.clone()).unwrap()).collect();
+    exports.pop();
+    exports.push(budgets.export(one.clone()).unwrap());
+    assert!(budgets.export(one).is_err(), "the others still run");
+}
+
+#[test]
 fn a_minute_has_its_disclosures_and_the_next_one_its_own() {
     let (budgets, one, other) = (Budgets::default(), Actor::host("a"), Actor::host("b"));
     let take = |caller, count, scarce, now| budgets.disclose(caller, count, &LIMITS, scarce, now);
