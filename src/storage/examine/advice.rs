@@ -179,6 +179,11 @@ pub(super) fn backup(replay: &Replay, now: Timestamp) -> Check {
         };
         return Check::new("backup", Status::Warning, message);
     };
+    // By a clock that was ahead: it would look new for as long.
+    if newest.since(now) > CLOCK_LAG_MAX {
+        let message = format!("the newest backup is of a time to come, {newest}: sealroom backup FILE");
+        return Check::new("backup", Status::Warning, message);
+    }
     let age = now.since(newest);
     if age > BACKUP_AGE_MAX {
         let message =

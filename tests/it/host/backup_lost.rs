@@ -109,6 +109,13 @@ async fn a_backup_that_never_arrived_is_never_called_the_newest_one() {
         assert_eq!(t.vault.gauges(at).backup_age, Some(seconds(0)));
         // An age of nothing would quieten its alarm until the clock is there again.
         assert_eq!(t.vault.gauges(Timestamp::from_millis(at.millis() - 1)).backup_age, None);
+        // Nor is it a new one for `doctor`, which allows for another machine's clock.
+        for (ahead, status) in [(300_000, Status::Ok), (300_001, Status::Warning)] {
+            let now = Timestamp::from_millis(at.millis() - ahead);
+            let checks = t.vault.examine_served(Surroundings { now, memory_bytes: None }, &|_| true).unwrap();
+            let backup = checks.into_iter().find(|check| check.name == "backup").unwrap();
+            assert!(backup.status == status, "{ahead} ms ahead: {backup:?}");
+        }
     }
 }
 
