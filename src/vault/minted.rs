@@ -232,7 +232,7 @@ mod tests {
             let failed = NoToken { error: MintError::NotInstalled, since: NOW, until };
             assert!(tokens.slot(&key, NOW).0.fill(Err(failed)).is_err());
             assert_eq!(tokens.slot(&key, NOW).0.get().is_some(), kept);
-            assert!(!tokens.slot(&key, until).0.get().is_some());
+            assert!(tokens.slot(&key, until).0.get().is_none());
         }
     }
 
