@@ -43,6 +43,8 @@ struct Seen {
     caller: OnceLock<Actor>,
     /// Set once the whole body has been read.
     body_read: bool,
+    /// The end of the caller's token.
+    ends: OnceLock<Timestamp>,
     /// Set where a proxy does not say for which client the request is.
     unnamed: Option<HttpError>,
 }
@@ -66,7 +68,10 @@ impl Server {
         let context = Context { now, request: Some(id), peer: Some(peer) };
         let mut seen = Seen { body_read: request.body().is_end_stream(), unnamed, ..Seen::default() };
         let answered = self.answer(request, context, origin, connection, &mut seen).await;
-        let answer = answered.unwrap_or_else(|error| error.answer(id));
+        let mut answer = answered.unwrap_or_else(|error| error.answer(id));
+        if let Some(end) = seen.ends.get().filter(|end| **end <= now.plus(days(SOON_DAYS))) {
+            answer = answer.header("token-expires-at", end);
+        }
         let took = monotonic().saturating_sub(started);
         self.metrics.observe(seen.route, answer.status.as_u16(), took);
         let line = Line {
@@ -141,7 +146,8 @@ impl Server {
             }
             _ => {}
         }
-        let caller = self.admit(route, &argument, &head.headers, &context, &seen.caller).await?;
+        let known = (&seen.caller, &seen.ends);
+        let caller = self.admit(route, &argument, &head.headers, &context, known).await?;
         if route.endpoint == Endpoint::Metrics {
             return query.finish().map(|()| self.metrics(context.now));
         }
@@ -153,7 +159,6 @@ impl Server {
             Bytes::new()
         };
         connection.decides();
-        let ends = caller.as_ref().and_then(|admitted| admitted.caller().token_expires_at);
         let if_match = head.headers.get(header::IF_MATCH).cloned();
         // Release hyper's read buffer, which the headers point into, before the handler waits.
         drop(head);
@@ -161,11 +166,7 @@ impl Server {
         let call = Call { vault, clock, closing, context, caller, argument, query, if_match, body };
         // Boxed: the handlers' futures are large, and `Call` would be moved into each of them.
         let answer = handlers::answer(route.endpoint, Box::new(call)).await?;
-        let answer = self.measured(answer, route, seen.caller.get())?;
-        match ends.filter(|end| *end <= context.now.plus(days(SOON_DAYS))) {
-            Some(end) => Ok(answer.header("token-expires-at", end)),
-            None => Ok(answer),
-        }
+        self.measured(answer, route, seen.caller.get())
     }
 
     /// Counts the answer to a read against its caller's part of the memory. What was changed is answered in any case.
@@ -183,7 +184,7 @@ impl Server {
         argument: &str,
         headers: &HeaderMap,
         context: &Context,
-        seen: &OnceLock<Actor>,
+        (actor, ends): (&OnceLock<Actor>, &OnceLock<Timestamp>),
     ) -> Result<Option<Admitted>, HttpError> {
         if self.vault.is_locked() {
             return Err(self
@@ -197,8 +198,11 @@ impl Server {
             Access::OwnOr(own, other) => (own, other),
         };
         let verb = |caller: &Caller| -> Verb {
-            // Record the caller for the log, admitted or not.
-            seen.get_or_init(|| caller.actor());
+            // For the log and the answer, admitted or not.
+            actor.get_or_init(|| caller.actor());
+            if let Some(end) = caller.token_expires_at {
+                ends.get_or_init(|| end);
+            }
             let named = || request::argument::<Email>(argument).ok();
             let is_own = own != other && caller.email().is_some_and(|email| named().as_ref() == Some(email));
             if is_own { own } else { other }

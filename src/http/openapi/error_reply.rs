@@ -80,9 +80,11 @@ impl ErrorReply {
             429 | 502 | 503 => Some("retry-after"),
             _ => None,
         };
+        // Every other one may answer an application token that lets its caller in.
+        let soon = (!matches!(status, 401 | 405)).then_some("token-expires-at");
         json!({
             "description": format!("{}.", meanings.join("; ")),
-            "headers": headers::references(own.into_iter()),
+            "headers": headers::references(own.into_iter().chain(soon)),
             "content": { "application/json": self.content() },
         })
     }

@@ -137,7 +137,16 @@ async fn tokens_that_let_nobody_in_look_alike_and_an_expired_one_says_so() {
     messages.dedup();
     assert_eq!(messages.len(), 1, "{messages:?}");
     t.clock.set(t.clock.now().plus(days(25)));
-    assert!(t.send("GET", CREDENTIALS, &t.app, "").await.header("token-expires-at").is_some());
+    // Whatever the answer: a reader that finds nothing is told too.
+    for (path, status) in [
+        (CREDENTIALS.to_owned(), 200),
+        (format!("{CREDENTIALS}?provider=npm"), 404),
+        (format!("{CREDENTIALS}?limit=0"), 400),
+        ("/sfp/api/integrations".to_owned(), 403),
+    ] {
+        let reply = t.send("GET", &path, &t.app, "").await;
+        assert_eq!((reply.status, reply.header("token-expires-at").is_some()), (status, true), "{path}");
+    }
     t.clock.set(t.clock.now().plus(days(6)));
     let expired = t.send("GET", CREDENTIALS, &t.app, "").await;
     assert_eq!((expired.status, expired.json()["code"].as_str()), (401, Some("token_expired")));
