@@ -70,7 +70,8 @@ pub(super) fn read<'a>(text: &'a str, shown: &str) -> Result<Input<'a>, CliError
         return own::parse(text).map(Input::Own).map_err(unreadable);
     }
     let (format, members, referring) = recognize(text, shown)?;
-    let is_sealed = |node: &Node| matches!(node, Node::Text(text) if text.starts_with(SEALED));
+    let is_sealed =
+        |node: &Node| matches!(node, Node::Text(text) | Node::Plain(text) if text.starts_with(SEALED));
     if format == Format::Sealed || members.iter().any(|(_, node)| any(node, &is_sealed)) {
         return Err(CliError::failed(
             format!("{shown} is still encrypted by SOPS"),
@@ -164,7 +165,7 @@ fn unread(shown: &str, bad: Unreadable) -> CliError {
 fn any(node: &Node, is: &impl Fn(&Node) -> bool) -> bool {
     is(node)
         || match node {
-            Node::Text(_) => false,
+            Node::Text(_) | Node::Plain(_) => false,
             Node::Map(members) => members.iter().any(|(_, node)| any(node, is)),
             Node::List(items) => items.iter().any(|node| any(node, is)),
         }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
 /// The deepest nesting of an input; a body of the server has the same limit.
@@ -11,6 +12,8 @@ pub(super) const DEPTH_MAX: usize = 16;
 pub(super) enum Node {
     /// A text; a value that is no text as it is spelt.
     Text(Zeroizing<String>),
+    /// A scalar of YAML without quotes: its spelling, which may mean nothing, a truth value or a number.
+    Plain(Zeroizing<String>),
     /// Named nodes.
     Map(Members),
     /// A list.
@@ -57,6 +60,8 @@ impl Node {
     pub(super) fn into_text(self) -> Zeroizing<String> {
         match self {
             Self::Text(text) => text,
+            Self::Plain(text) if is_null(&text) => Zeroizing::default(),
+            Self::Plain(text) => text,
             nested => {
                 let mut json = Zeroizing::new(String::with_capacity(nested.json_bytes()));
                 nested.push_json(&mut json);
@@ -71,6 +76,7 @@ impl Node {
         let text = |text: &str| text.len() * 6 + 3;
         match self {
             Self::Text(value) => text(value),
+            Self::Plain(value) => text(value).max("null".len()),
             Self::Map(members) => {
                 members.iter().map(|(name, node)| text(name) + node.json_bytes() + 2).sum::<usize>() + 2
             }
@@ -81,6 +87,7 @@ impl Node {
     fn push_json(&self, json: &mut String) {
         match self {
             Self::Text(text) => push_string(text, json),
+            Self::Plain(text) => push_plain(text, json),
             Self::Map(members) => {
                 json.push('{');
                 for (index, (name, node)) in members.iter().enumerate() {
@@ -100,6 +107,27 @@ impl Node {
                 json.push(']');
             }
         }
+    }
+}
+
+/// Returns whether a plain scalar means nothing (YAML 1.2.2, section 10.3.2, the core schema).
+fn is_null(text: &str) -> bool {
+    matches!(text, "" | "~" | "null" | "Null" | "NULL")
+}
+
+/// Appends a plain scalar as the core schema resolves it. A number that JSON would spell otherwise, such as `0123`, stays
+/// the text that it may have been.
+fn push_plain(text: &str, json: &mut String) {
+    match text {
+        text if is_null(text) => json.push_str("null"),
+        "true" | "True" | "TRUE" => json.push_str("true"),
+        "false" | "False" | "FALSE" => json.push_str("false"),
+        text if text.starts_with(|first: char| first == '-' || first.is_ascii_digit())
+            && serde_json::from_str::<&RawValue>(text).is_ok() =>
+        {
+            json.push_str(text);
+        }
+        text => push_string(text, json),
     }
 }
 

@@ -6,6 +6,7 @@
 use std::collections::HashSet;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, StrInput};
+use zeroize::Zeroizing;
 
 use super::found::{DEPTH_MAX, Members, Node, Unreadable};
 
@@ -86,9 +87,8 @@ impl<'a> Events<'a> {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
                 self.plain(anchor, tag.is_some())?;
-                let is_null =
-                    style == ScalarStyle::Plain && matches!(&*text, "" | "~" | "null" | "Null" | "NULL");
-                Ok(Node::text(if is_null { "" } else { &text }))
+                let text = Zeroizing::new(text.into_owned());
+                Ok(if style == ScalarStyle::Plain { Node::Plain(text) } else { Node::Text(text) })
             }
             Event::MappingStart(anchor, tag) => {
                 self.plain(anchor, tag.is_some())?;
@@ -154,6 +154,15 @@ mod tests {
             ("A: \"null\"", "null"),
             ("A:", ""),
             ("A: [a, 'b\"']", "[\"a\",\"b\\\"\"]"),
+            (
+                "A: [1, -1.50, 1e3, True, false, ~, null, {b: 2}]",
+                r#"[1,-1.50,1e3,true,false,null,null,{"b":2}]"#,
+            ),
+            (
+                "A: ['1', \"true\", 0123, 0x1F, +1, .5, yes, 1.2.3, 1 2]",
+                r#"["1","true","0123","0x1F","+1",".5","yes","1.2.3","1 2"]"#,
+            ),
+            ("A:\n- \n- 2026-01-01\n- |-\n  3\n", r#"[null,"2026-01-01","3"]"#),
             ("A: {b: {c: d}}", "{\"b\":{\"c\":\"d\"}}"),
             ("---\nA: x\n...\n", "x"),
         ] {
