@@ -109,22 +109,15 @@ impl Output {
     }
 
     /// Prints a result unchanged.
+    #[allow(clippy::unused_self, reason = "the caller must hold the output")]
     pub(in crate::cli) fn bytes(self, bytes: &[u8]) -> Result<(), CliError> {
-        self.piece(bytes).map(drop)
+        print(bytes, "the command succeeded; check where stdout is redirected").map(drop)
     }
 
     /// Prints one piece of a streamed result: once the reader has gone, there is no reason to fetch more.
     #[allow(clippy::unused_self, reason = "the caller must hold the output")]
     pub(in crate::cli) fn piece(self, bytes: &[u8]) -> Result<Reader, CliError> {
-        let mut stdout = io::stdout().lock();
-        match write_whole(&mut stdout, bytes) {
-            Ok(()) => Ok(Reader::Listens),
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Reader::Gone),
-            Err(error) => Err(CliError::failed(
-                format!("the output cannot be written: {error}"),
-                "the command succeeded; check where stdout is redirected",
-            )),
-        }
+        print(bytes, "what was printed is cut short; check where stdout is redirected")
     }
 
     /// Makes the `eval` of a failed command's output fail too; without any output it would succeed.
@@ -182,4 +175,14 @@ fn coloured(code: &str, text: &str) -> String {
 /// Prints a line on stderr; a failure of that has no reader either.
 fn say(line: &str) {
     drop(write_whole(&mut io::stderr().lock(), format!("{line}\n").as_bytes()));
+}
+
+/// Prints bytes as they are; `hint` is for a failure other than a reader that has left.
+fn print(bytes: &[u8], hint: &str) -> Result<Reader, CliError> {
+    let mut stdout = io::stdout().lock();
+    match write_whole(&mut stdout, bytes) {
+        Ok(()) => Ok(Reader::Listens),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(Reader::Gone),
+        Err(error) => Err(CliError::failed(format!("the output cannot be written: {error}"), hint)),
+    }
 }
