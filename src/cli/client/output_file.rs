@@ -58,12 +58,18 @@ impl OutputFile {
 /// Returns the path that a new file may take: the path itself, or the file that it links to, so that the link stays.
 ///
 /// # Errors
-/// The path leads to a folder, a device, a pipe, or nowhere.
+/// The path leads to a folder, a device, a pipe, or nowhere, or by another user's link in a folder such as `/tmp`.
 pub(super) fn target(path: &Path) -> Result<PathBuf, CliError> {
     let found = match path.symlink_metadata() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(path.to_owned()),
         found => found.map_err(|error| failed(path, &error))?,
     };
+    if found.is_symlink() && is_planted(path, &found).map_err(|error| failed(path, &error))? {
+        return Err(CliError::failed(
+            format!("{} is a link of another user", path.display()),
+            "name a file in a folder that only you write to",
+        ));
+    }
     let target = if found.is_symlink() { fs::canonicalize(path) } else { Ok(path.to_owned()) };
     let kind = target.as_deref().ok().and_then(|target| target.metadata().ok());
     match (target, kind) {
@@ -76,6 +82,25 @@ pub(super) fn target(path: &Path) -> Result<PathBuf, CliError> {
             "name a file; what has no file is printed on standard output, for a pipe or a redirection",
         )),
     }
+}
+
+/// Returns whether a link may be a stranger's: in a sticky folder that all may write to, it is followed only if it is this
+/// user's or the folder owner's, as Linux does for opened files (`fs.protected_symlinks`).
+#[cfg(unix)]
+fn is_planted(path: &Path, link: &fs::Metadata) -> io::Result<bool> {
+    use std::os::unix::fs::MetadataExt;
+
+    const STICKY_AND_WRITABLE: u32 = 0o1002;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = fs::metadata(folder)?;
+    let own = rustix::process::geteuid().as_raw();
+    let is_open = folder.mode() & STICKY_AND_WRITABLE == STICKY_AND_WRITABLE;
+    Ok(is_open && link.uid() != own && link.uid() != folder.uid())
+}
+
+#[cfg(not(unix))]
+fn is_planted(_: &Path, _: &fs::Metadata) -> io::Result<bool> {
+    Ok(false)
 }
 
 fn failed(path: &Path, error: &io::Error) -> CliError {

@@ -2,11 +2,14 @@
 
 use std::{
     fs,
-    os::unix::fs::{PermissionsExt, symlink},
+    os::unix::fs::{PermissionsExt, lchown, symlink},
     path::Path,
 };
 
-use rustix::fs::{CWD, Mode, mkfifoat};
+use rustix::{
+    fs::{CWD, Mode, mkfifoat},
+    process::geteuid,
+};
 use serde_json::json;
 
 use super::exec::Stage;
@@ -169,6 +172,35 @@ fn an_output_replaces_a_file_and_never_a_device_a_pipe_a_folder_or_a_link() {
     assert_eq!(stage.run(&[&cursor[..], &["link"]].concat()).code, 0);
     assert_ne!(fs::read_to_string(path("file")).unwrap(), "3");
     assert_eq!(names(stage.path()), before, "each is what it was");
+}
+
+/// In `/tmp`, anybody may lay a link to a file of the user who exports there.
+#[test]
+fn an_output_follows_no_link_that_another_user_laid_in_an_open_folder() {
+    if !geteuid().is_root() {
+        eprintln!("not root: no link of another user can be made, not tested");
+        return;
+    }
+    let stage = Stage::start();
+    let (open, path) = (stage.path().join("open"), |name: &str| stage.path().join("open").join(name));
+    fs::create_dir(&open).unwrap();
+    fs::set_permissions(&open, fs::Permissions::from_mode(0o1777)).unwrap();
+    secret_file(stage.path(), "file", "3", 0o600);
+    for name in ["planted", "own"] {
+        symlink("../file", path(name)).unwrap();
+    }
+    lchown(path("planted"), Some(65_534), None).unwrap();
+    for args in [&["audit", "export", "--output"][..], &["audit", "tail", "--cursor-file"]] {
+        let end = stage.run(&[args, &["open/planted"]].concat());
+        assert!(end.code == 1 && end.err.contains("open/planted is a link of another user"), "{}", end.err);
+        assert_eq!(fs::read_to_string(stage.path().join("file")).unwrap(), "3");
+    }
+    let end = stage.run(&["audit", "export", "--output", "open/own"]);
+    assert_eq!(end.code, 0, "{}", end.err);
+    assert_ne!(fs::read_to_string(stage.path().join("file")).unwrap(), "3");
+    // Here the owner alone makes links.
+    fs::set_permissions(&open, fs::Permissions::from_mode(0o755)).unwrap();
+    assert_eq!(stage.run(&["audit", "export", "--output", "open/planted"]).code, 0);
 }
 
 /// Returns the entries of a folder, each with its kind.
