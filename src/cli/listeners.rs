@@ -2,6 +2,7 @@
 
 use std::{
     fs, io,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
@@ -17,14 +18,27 @@ const NAMED_MAX: usize = 3;
 /// Returns the sentence that names the files of running servers, or nothing if none is known; files in `folder` come
 /// alone, since a user stands beside the vault in most cases.
 pub(super) fn files_told(folder: &Path) -> Option<String> {
-    let files = listed(&fs::read_to_string(SOCKETS).ok()?, is_vault);
+    let files = served()?;
     told(&beside_each_other(&files, folder)).or_else(|| told(&files))
 }
 
 /// Returns the sentence that names the files of running servers in the folder of a file that is not there.
 pub(super) fn neighbours_told(missing: &Path) -> Option<String> {
-    let files = listed(&fs::read_to_string(SOCKETS).ok()?, is_vault);
+    let files = served()?;
     told(&beside_each_other(&files, resolved(missing).parent()?))
+}
+
+fn served() -> Option<Vec<PathBuf>> {
+    // The name of a socket may be any bytes.
+    let sockets = fs::read(SOCKETS).ok()?;
+    Some(listed(&String::from_utf8_lossy(&sockets), |file| !is_in_open_folder(file) && is_vault(file)))
+}
+
+/// Returns whether every user may put files beside it: one of them may wait there for a passphrase.
+fn is_in_open_folder(file: &Path) -> bool {
+    const WRITABLE_BY_ALL: u32 = 0o002;
+    let folder = file.parent().and_then(|folder| fs::metadata(folder).ok());
+    folder.is_some_and(|folder| folder.mode() & WRITABLE_BY_ALL != 0)
 }
 
 fn beside_each_other(files: &[PathBuf], folder: &Path) -> Vec<PathBuf> {
@@ -35,7 +49,10 @@ fn told(files: &[PathBuf]) -> Option<String> {
     let shown: Vec<String> = files.iter().take(NAMED_MAX).map(|file| file.display().to_string()).collect();
     match &shown[..] {
         [] => None,
-        [one] => Some(format!("a server has {one} open: pass --data {one}, or set SEALROOM_DATA")),
+        [one] => {
+            let whose = owner_told(Path::new(one));
+            Some(format!("a server{whose} has {one} open: pass --data {one}, or set SEALROOM_DATA"))
+        }
         _ => {
             let more = if files.len() > NAMED_MAX { ", …" } else { "" };
             Some(format!(
@@ -44,6 +61,12 @@ fn told(files: &[PathBuf]) -> Option<String> {
             ))
         }
     }
+}
+
+/// Names the owner of a file that is another user's, since that user's server gets what is typed for it.
+fn owner_told(file: &Path) -> String {
+    let owner = fs::metadata(file).map_or(0, |file| file.uid());
+    if owner == rustix::process::geteuid().as_raw() { String::new() } else { format!(" of uid {owner}") }
 }
 
 /// Returns the files beside which a socket listens, each once.
