@@ -16,9 +16,12 @@ const PLAIN: &[&str] = &[
     "database",
     "dbname",
     "engine",
+    "environment",
     "kind",
     "project",
     "project_id",
+    "region",
+    "region_name",
     "type",
     "universe_domain",
 ];
@@ -45,7 +48,7 @@ fn search(name: &str, json: &str, depth: usize, found: &mut Vec<Zeroizing<String
         }
         Some(b'"') if !is_place(name) => {
             let Ok(text) = serde_json::from_str::<String>(json).map(Zeroizing::new) else { return };
-            if text.len() >= INNER_BYTES_MIN && !is_address(&text) {
+            if text.len() >= INNER_BYTES_MIN && !is_address(name, &text) {
                 found.push(text);
             }
         }
@@ -57,9 +60,12 @@ fn is_place(name: &str) -> bool {
     is_plain(name) || PLAIN.contains(&name) || name.ends_with("email")
 }
 
-/// Returns whether a text is a URL without a password in it.
-fn is_address(text: &str) -> bool {
-    (text.starts_with("https://") || text.starts_with("http://")) && !text.contains('@')
+/// Returns whether a text is the address of a service: a URL without a password or a query, in a member that is named as
+/// one. The path of a webhook's URL is its secret.
+fn is_address(name: &str, text: &str) -> bool {
+    let is_named = ["uri", "url", "endpoint"].iter().any(|end| name.to_ascii_lowercase().ends_with(end));
+    let is_url = text.starts_with("https://") || text.starts_with("http://");
+    is_named && is_url && !text.contains(['@', '?']) && !name.to_ascii_lowercase().contains("hook")
 }
 
 #[cfg(test)]
@@ -75,6 +81,17 @@ mod tests {
         let account = r#" {"type": "service_account", "project_id": "acme-example", "private_key": "-----BEGIN\nzq1\n",
             "client_email": "ci@example.iam", "token_uri": "https://oauth2.example.com/token", "client_id": "1234567890"}"#;
         assert_eq!(found(account), ["-----BEGIN\nzq1\n"]);
+        assert_eq!(
+            found(
+                r#"{"hook":"https://hooks.example.com/T0/zq1","webhook_url":"https://hooks.example.com/T0/zq2",
+                "sas_url":"https://blob.example.com/a?sig=zq3","auth_uri":"https://example.com/o/oauth2"}"#
+            ),
+            [
+                "https://hooks.example.com/T0/zq1",
+                "https://hooks.example.com/T0/zq2",
+                "https://blob.example.com/a?sig=zq3"
+            ]
+        );
         assert_eq!(found(r#"{"auths":{"ghcr.io":{"auth":"Ym9iOnpxMQ=="}}}"#), ["Ym9iOnpxMQ=="]);
         assert_eq!(
             found(r#"[{"dsn":"https://u:zq@example.com/1"},["zq-example"]]"#),
