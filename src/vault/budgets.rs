@@ -200,30 +200,26 @@ impl AnswerBytes {
     /// # Errors
     /// The answers to this caller, or all answers together, hold too many.
     pub(super) fn grow(&mut self, bytes: usize, limits: &CallerLimits) -> Result<(), Error> {
-        self.take(bytes, limits, |_, bytes| bytes)
+        self.take(limits, |_| bytes)
     }
 
-    /// Takes the bytes of a whole answer. A caller that holds nothing else gets one, however large it is: a list that has
-    /// no pages would be refused for ever.
+    /// Takes the bytes of a whole answer. A caller that holds nothing else gets one, however large it is, and is charged
+    /// its part: a list that has no pages would be refused for ever, or keep the others from theirs.
     ///
     /// # Errors
     /// As [`Self::grow`].
     pub(super) fn fill(&mut self, bytes: usize, limits: &CallerLimits) -> Result<(), Error> {
         let part = limits.answers_bytes / CALLER_PART;
-        self.take(bytes, limits, |of_caller, bytes| if of_caller == 0 { bytes.min(part) } else { bytes })
+        self.take(limits, |of_caller| if of_caller == 0 { bytes.min(part) } else { bytes })
     }
 
-    /// Takes bytes, of which the limits see as many as `counted` makes of what the caller holds and of them.
-    fn take(
-        &mut self,
-        bytes: usize,
-        limits: &CallerLimits,
-        counted: impl Fn(usize, usize) -> usize,
-    ) -> Result<(), Error> {
+    /// Takes as many bytes as `charged` makes of what the caller holds.
+    fn take(&mut self, limits: &CallerLimits, charged: impl Fn(usize) -> usize) -> Result<(), Error> {
         let mut held = lock(&self.budgets.held);
         let of_caller = held.by_caller.get(&self.caller).copied().unwrap_or_default();
-        let more = counted(of_caller, bytes);
-        if held.total + more > limits.answers_bytes || of_caller + more > limits.answers_bytes / CALLER_PART {
+        let bytes = charged(of_caller);
+        if held.total + bytes > limits.answers_bytes || of_caller + bytes > limits.answers_bytes / CALLER_PART
+        {
             self.budgets.refused.fetch_add(1, Ordering::Relaxed);
             return Err(Error::Overloaded);
         }

@@ -36,15 +36,19 @@ fn one_caller_holds_a_quarter_of_the_memory_and_all_callers_all_of_it() {
 #[test]
 fn a_caller_gets_one_answer_of_any_size_and_no_second_one_beside_it() {
     let budgets = Arc::new(Budgets::default());
-    let [one, other] = ["a", "b"].map(Actor::host);
+    let [one, others @ ..] = ["a", "b", "c", "d"].map(Actor::host);
     let mut large = budgets.answer(one.clone());
     large.fill(350, &LIMITS).unwrap();
     assert!(budgets.answer(one.clone()).fill(1, &LIMITS).is_err());
-    assert!(budgets.answer(other.clone()).fill(60, &LIMITS).is_err(), "all answers together");
-    let mut small = budgets.answer(other);
-    small.fill(50, &LIMITS).unwrap();
+    let mut held = Vec::new();
+    for other in others {
+        let mut answer = budgets.answer(other);
+        answer.fill(100, &LIMITS).unwrap();
+        held.push(answer);
+    }
+    assert!(budgets.answer(Actor::host("e")).fill(1, &LIMITS).is_err(), "all answers together");
     assert_eq!(budgets.held_bytes(), 400);
-    drop((large, small));
+    drop((large, held));
     assert_eq!(budgets.held_bytes(), 0);
     budgets.answer(one).fill(1, &LIMITS).unwrap();
 }
