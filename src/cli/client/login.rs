@@ -184,7 +184,7 @@ async fn token(remote: Remote) -> Result<(), CliError> {
     let end = end.get().copied();
     lines.extend([
         ("may do", may.to_owned()),
-        ("ends", ends(role, end)),
+        ("ends", ends(end)),
         ("more", "its name and providers: an owner sees them with `sealroom token list`".to_owned()),
     ]);
     let value = json!({ "server": server, "kind": "token", "role": role, "projects": projects,
@@ -192,12 +192,10 @@ async fn token(remote: Remote) -> Result<(), CliError> {
     output.result(&facts(&lines), &value)
 }
 
-/// Describes a token's end. The server names it in answers of the last 7 days; an operator's token gets none of those
-/// here.
-fn ends(role: &str, end: Option<Timestamp>) -> String {
+/// Describes a token's end, which the server names in each answer of the last 7 days.
+fn ends(end: Option<Timestamp>) -> String {
     match end {
         Some(end) => format!("{}, in {}", local(end), expiry::span(end.since(Clock::system().now()))),
-        None if role == "operator" => "not shown to an operator; `sealroom token list` has it".to_owned(),
         None => "in more than 7 days".to_owned(),
     }
 }
