@@ -50,9 +50,10 @@ impl Connection {
         Self { slot, held: Mutex::default(), early: AtomicBool::new(false) }
     }
 
-    /// Records that a request has begun.
+    /// Records that a request has begun, whether or not the answer before it has left.
     pub(super) fn begins(&self) {
         self.lock().begun = true;
+        self.slot.set_busy(false);
     }
 
     /// Records that the request is there to its end and is decided now: until it is answered, the connection makes room

@@ -39,7 +39,7 @@ struct State {
 /// A connection's place.
 #[derive(Default)]
 struct Place {
-    /// True from the end of a request to the end of its answer.
+    /// True from the end of a request that a handler decides to the end of its answer.
     busy: AtomicBool,
     evicted: AtomicBool,
     notify: Notify,
