@@ -97,7 +97,9 @@ fn a_stop_breaks_a_backup_to_a_client_off_and_records_that_it_failed() {
     client.read_exact(&mut first).unwrap();
     assert_eq!(&first, b"HTTP/1.1 200", "the copy is on its way");
     server.signal(Signal::TERM);
+    let stopping = Instant::now();
     while TcpStream::connect(server.address()).is_ok() {
+        assert!(stopping.elapsed() < PATIENCE, "it still listens");
         std::thread::yield_now();
     }
     let mut rest = Vec::new();
@@ -137,7 +139,9 @@ fn a_stop_leaves_no_part_of_a_scheduled_backup_and_records_that_it_failed() {
         }
         let told = recorded(folder);
         let of = |outcome: &str| told.iter().filter(|one| *one == outcome).count();
-        assert!(whole.len() >= of("allowed") - of("failed"), "round {round}: {told:?}, {files:?}");
+        // The server keeps seven.
+        let made = (of("allowed") - of("failed")).min(7);
+        assert!(whole.len() >= made, "round {round}: {told:?}, {files:?}");
         if of("failed") > 0 {
             return assert!(told.join(" ").ends_with("allowed failed stop"), "{told:?}");
         }
