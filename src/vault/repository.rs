@@ -175,7 +175,7 @@ impl Vault {
         slot: Arc<Slot>,
         mut locked: watch::Receiver<()>,
     ) -> Result<Result<Arc<Minted>, NoToken>, Unfilled> {
-        // Whoever waits here may leave: one task is enough for each slot.
+        // A client that waits here may leave: one task is enough for each slot.
         let turn = Arc::clone(&slot.turn).lock_owned().await;
         if let Some(found) = slot.get() {
             return Ok(found.clone());

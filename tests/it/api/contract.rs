@@ -137,7 +137,7 @@ async fn tokens_that_let_nobody_in_look_alike_and_an_expired_one_says_so() {
     messages.dedup();
     assert_eq!(messages.len(), 1, "{messages:?}");
     t.clock.set(t.clock.now().plus(days(25)));
-    // Whatever the answer: a reader that finds nothing is told too.
+    // Every answer says it: a reader that finds nothing is told too.
     for (path, status) in [
         (CREDENTIALS.to_owned(), 200),
         (format!("{CREDENTIALS}?provider=npm"), 404),

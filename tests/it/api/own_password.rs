@@ -27,7 +27,7 @@ async fn own(t: &TestServer, bearer: &Admitted, current: &str) -> Result<(), Err
     t.vault.update_user(&context, bearer, MEMBER.parse().unwrap(), change(current)).await.map(drop)
 }
 
-/// Whoever knows one password kept everybody else from logging in, from one address: its checks took every place.
+/// A client that knew one password kept all others from logging in, from one address: its checks took every place.
 #[test]
 fn one_address_takes_a_part_of_the_places_of_those_who_wait_for_a_check() {
     let mut runtime = Builder::new_current_thread();
