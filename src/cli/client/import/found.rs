@@ -59,9 +59,8 @@ impl Node {
     /// Returns the node as text: a list or map inside a value is its JSON.
     pub(super) fn into_text(self) -> Zeroizing<String> {
         match self {
-            Self::Text(text) => text,
             Self::Plain(text) if is_null(&text) => Zeroizing::default(),
-            Self::Plain(text) => text,
+            Self::Text(text) | Self::Plain(text) => text,
             nested => {
                 let mut json = Zeroizing::new(String::with_capacity(nested.json_bytes()));
                 nested.push_json(&mut json);
