@@ -115,6 +115,7 @@ impl Output {
     }
 
     /// Prints one piece of a streamed result: once the reader has gone, there is no reason to fetch more.
+    #[cfg(feature = "client")]
     #[allow(clippy::unused_self, reason = "the caller must hold the output")]
     pub(in crate::cli) fn piece(self, bytes: &[u8]) -> Result<Reader, CliError> {
         print(bytes, "what was printed is cut short; check where stdout is redirected")
