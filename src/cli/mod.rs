@@ -96,6 +96,10 @@ pub fn main() -> ExitCode {
     if words.get(1).is_some_and(|word| word == client::MONITOR) {
         return ExitCode::from(client::monitor(&words[2..]));
     }
+    #[cfg(all(feature = "client", unix))]
+    if words.get(1).is_some_and(|word| word == client::PROGRAM) {
+        return ExitCode::from(client::become_program(&words[2..]));
+    }
     #[cfg(feature = "server")]
     if words.get(1).is_some_and(|word| word == host::SANDBOX_CHECK) {
         let checked = host::check_sandbox(&words[2..], &Output::new(true));

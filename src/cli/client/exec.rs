@@ -40,7 +40,7 @@ use crate::cli::{error::CliError, terminal::output::Output};
 use reading::{PREVENTED, Reading};
 use supervise::{OnChange, Supervised};
 
-pub(in crate::cli) use monitor::{WORD as MONITOR, run as monitor};
+pub(in crate::cli) use monitor::{PROGRAM_WORD as PROGRAM, WORD as MONITOR, become_program, run as monitor};
 
 /// Examples in the help.
 pub(super) const EXAMPLES: &str = "\

@@ -65,7 +65,7 @@ use group::GroupArgs;
 
 pub(super) use credentials::may_feed_a_shell;
 #[cfg(unix)]
-pub(super) use exec::{MONITOR, monitor};
+pub(super) use exec::{MONITOR, PROGRAM, become_program, monitor};
 
 /// The commands that call a server.
 #[derive(Debug, Subcommand)]

@@ -54,8 +54,7 @@ impl Running {
     ) -> io::Result<Self> {
         let terminal = if io::stdout().is_terminal() { Some(terminal()?) } else { None };
         let mut command = if terminal.is_some() {
-            // The binary itself, even if its file was replaced meanwhile.
-            let mut command = Command::new(own_binary()?);
+            let mut command = Command::new(monitor::own_binary()?);
             command.arg(monitor::WORD).args(words);
             command
         } else {
@@ -154,11 +153,6 @@ impl Running {
         let ends: Vec<_> = pumps.into_iter().filter_map(|pump| pump.join().ok()).collect();
         ends.into_iter().collect()
     }
-}
-
-fn own_binary() -> io::Result<std::path::PathBuf> {
-    let linked = std::path::Path::new("/proc/self/exe");
-    if linked.exists() { Ok(linked.to_owned()) } else { std::env::current_exe() }
 }
 
 /// Returns both ends of a new terminal like the user's.

@@ -7,18 +7,26 @@
 //! A job whose parent is not of its own session cannot be stopped by Ctrl-Z (POSIX: an orphaned process group). So this
 //! process stands between: it stops when the program stops, which `exec` sees, and continues the program when it is
 //! continued. It is this binary again, since a session begins only in a process that is no group's leader.
+//!
+//! The program's own process begins as this binary, too, and becomes the program once it is the foreground: a program
+//! that read its terminal a moment too early would be stopped, and a Ctrl-Z of that moment lost with the SIGCONT that
+//! continues it.
 
 use std::{
     ffi::OsString,
     io::{self, Write},
     os::unix::process::CommandExt,
+    path::{Path, PathBuf},
     process::Command,
     sync::mpsc,
+    thread,
+    time::Duration,
 };
 
 use rustix::{
     process::{
-        Pid, Signal, WaitOptions, getpid, ioctl_tiocsctty, kill_process, kill_process_group, setsid, waitpid,
+        Pid, Signal, WaitOptions, getpgrp, getpid, ioctl_tiocsctty, kill_process, kill_process_group, setsid,
+        waitpid,
     },
     termios::{tcgetpgrp, tcsetpgrp},
 };
@@ -31,30 +39,52 @@ use super::{
 
 /// The word that makes this binary a monitor; no subcommand, so that no help shows it.
 pub(in crate::cli) const WORD: &str = "--exec-monitor";
+/// The same for the program's own process.
+pub(in crate::cli) const PROGRAM_WORD: &str = "--exec-program";
+/// The pause between two looks at the foreground, and the most of them, ten seconds together.
+const LOOK: Duration = Duration::from_micros(100);
+const LOOKS_MAX: u32 = 100_000;
 
 /// Runs the program, and returns its exit code.
 pub(in crate::cli) fn run(words: &[OsString]) -> u8 {
     memory::leave_no_core();
     let Some((program, arguments)) = words.split_first() else { return 1 };
-    match start(program, arguments) {
-        Ok(code) => code,
-        Err(error) => {
-            let name = program.to_string_lossy();
-            drop(writeln!(io::stderr(), "error: {}", ending::unstarted(&name, &error).message));
-            ending::unstarted(&name, &error).exit as u8
+    start(program, arguments).unwrap_or_else(|error| told(program, &error))
+}
+
+/// Becomes the program once this process is its terminal's foreground; returns the exit code if it cannot.
+pub(in crate::cli) fn become_program(words: &[OsString]) -> u8 {
+    let Some((program, arguments)) = words.split_first() else { return 1 };
+    for _ in 0..LOOKS_MAX {
+        // Without a terminal there is nothing to wait for.
+        if tcgetpgrp(io::stdout()).map_or(true, |foreground| foreground == getpgrp()) {
+            break;
         }
+        thread::sleep(LOOK);
     }
+    told(program, &Command::new(program).args(arguments).exec())
+}
+
+fn told(program: &OsString, error: &io::Error) -> u8 {
+    let error = ending::unstarted(&program.to_string_lossy(), error);
+    drop(writeln!(io::stderr(), "error: {}", error.message));
+    error.exit as u8
+}
+
+/// Returns the binary itself, even if its file was replaced meanwhile.
+pub(super) fn own_binary() -> io::Result<PathBuf> {
+    let linked = Path::new("/proc/self/exe");
+    if linked.exists() { Ok(linked.to_owned()) } else { std::env::current_exe() }
 }
 
 fn start(program: &OsString, arguments: &[OsString]) -> io::Result<u8> {
     setsid()?;
     ioctl_tiocsctty(io::stdout())?;
     let (to, from) = mpsc::channel::<Arrived>();
-    let mut command = Command::new(program);
-    command.args(arguments).process_group(0);
+    let mut command = Command::new(own_binary()?);
+    command.arg(PROGRAM_WORD).arg(program).args(arguments).process_group(0);
     catch(to, None)?;
     let child = Pid::from_child(&command.spawn()?);
-    // The program may have met its terminal before it was its foreground, which stops it.
     tcsetpgrp(io::stdout(), child)?;
     loop {
         let Ok(Arrived { signal, .. }) = from.recv() else { return Ok(1) };
@@ -64,7 +94,9 @@ fn start(program: &OsString, arguments: &[OsString]) -> io::Result<u8> {
                     if let Some(code) = ending::code(status) {
                         return Ok(code);
                     }
-                    stopped(child, status.stopping_signal());
+                    if status.stopped() {
+                        let _ = kill_process(getpid(), Signal::STOP);
+                    }
                 }
             }
             SIGCONT => resume(child),
@@ -76,15 +108,6 @@ fn start(program: &OsString, arguments: &[OsString]) -> io::Result<u8> {
 
 fn changed(child: Pid) -> io::Result<Option<rustix::process::WaitStatus>> {
     Ok(waitpid(Some(child), WaitOptions::NOHANG | WaitOptions::UNTRACED)?.map(|(_, status)| status))
-}
-
-fn stopped(child: Pid, signal: Option<i32>) {
-    let is_early = signal == Some(Signal::TTIN.as_raw()) || signal == Some(Signal::TTOU.as_raw());
-    if is_early && tcgetpgrp(io::stdout()).is_ok_and(|foreground| foreground == child) {
-        resume(child);
-    } else {
-        let _ = kill_process(getpid(), Signal::STOP);
-    }
 }
 
 /// Continues the program's job.
