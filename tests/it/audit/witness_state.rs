@@ -220,20 +220,18 @@ async fn a_client_that_goes_away_stops_no_checkpoint_half_way() {
     let (host, log) = (Host::new(), ForeignLog::new("example.com/log", 100));
     let running = host.start(vec![log.verifier()]).await.unwrap();
     running.key().await;
-    for old in (0..90).step_by(10) {
+    // From here on the question below, which begins at nothing, is out of date and changes nothing.
+    running.add(&log.body(0, 10)).await.unwrap();
+    for old in (10..90).step_by(10) {
         let body = log.body(old, old + 10);
-        // One poll begins the work; dropping the future is what a closed connection does.
+        // One poll begins the work on another thread, and seldom sees its end; dropping the future is what a closed
+        // connection does.
         let mut adding = Box::pin(running.add(&body));
-        let begun =
-            std::future::poll_fn(|cx| std::task::Poll::Ready(adding.as_mut().poll(cx).is_ready())).await;
-        assert!(!begun, "the work is on another thread");
+        std::future::poll_fn(|cx| std::task::Poll::Ready(adding.as_mut().poll(cx).is_ready())).await;
         drop(adding);
         // The next request waits for it, and finds the whole step done.
         let size = stale(&running.add(&log.body(0, 100)).await);
-        assert!(
-            matches!(size, Some(size) if size == old as u64 || size == old as u64 + 10) || old == 0,
-            "{size:?}"
-        );
+        assert!(matches!(size, Some(size) if size == old as u64 || size == old as u64 + 10), "{size:?}");
         if size != Some(old as u64 + 10) {
             running.add(&body).await.map(drop).unwrap_or_default();
         }
